@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The little that all kinds of process do alike; see engine.h.
+ */
+#include "engine.h"
+
+#include "log.h"
+#include "util.h"
+
+#include <nfqe/plugin.h>
+
+#include <cap-ng.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define PLUGIN_LINES_PER_SECOND 20
+
+/* Of this process. */
+static struct log_limit plugin_lines;
+
+const char *engine_verdict_name(uint32_t verdict)
+{
+    return verdict == NFQE_ACCEPT ? "accept" : "drop";
+}
+
+void engine_log_plugin(int level, const char *id, const char *text)
+{
+    static const char *const levels[] = {
+        [NFQE_LOG_ERROR] = "error: ", [NFQE_LOG_WARNING] = "warning: ", [NFQE_LOG_INFO] = ""};
+    unsigned missed;
+
+    if (!log_limit_pass(&plugin_lines, monotonic_ns(), &missed)) {
+        return;
+    }
+    if (missed > 0) {
+        log_line("plugin %s: %u more lines not shown (limit %d a second)", id, missed, PLUGIN_LINES_PER_SECOND);
+    }
+    log_line("plugin %s: %s%s", id, level >= 0 && level < (int)ARRAY_SIZE(levels) ? levels[level] : "", text);
+}
+
+void engine_tie_to_supervisor(const struct engine *engine)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != engine->supervisor) {
+        _exit(ENGINE_EXIT_FAILED);
+    }
+}
+
+bool engine_may_answer(void)
+{
+    return capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 1;
+}
+
+void engine_begin_process(const struct engine *engine, const char *name)
+{
+    static const int left_to_supervisor[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    const struct rlimit no_core = {0, 0};
+    sigset_t none;
+
+    plugin_lines = (struct log_limit){.burst = PLUGIN_LINES_PER_SECOND, .period_ns = NS_PER_S};
+    prctl(PR_SET_NAME, name);
+    engine_tie_to_supervisor(engine);
+    for (size_t i = 0; i < ARRAY_SIZE(left_to_supervisor); i++) {
+        signal(left_to_supervisor[i], SIG_IGN);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setrlimit(RLIMIT_CORE, &no_core); /* the replacement starts after the dump: a second for 256 MiB */
+}
+
+void engine_ring(int eventfd)
+{
+    const uint64_t one = 1;
+
+    if (write(eventfd, &one, sizeof(one)) < 0) {
+        return; /* its counter is full: it rings already */
+    }
+}
+
+void engine_answer_ring(int eventfd)
+{
+    uint64_t count;
+
+    if (read(eventfd, &count, sizeof(count)) < 0) {
+        return; /* nobody rang */
+    }
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * nfq-engine: wiring only.
+ */
+#include "log.h"
+#include "options.h"
+#include "supervisor.h"
+#include "template.h"
+#include "worker.h"
+
+#include <nfqe/plugin.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Standard descriptors that are closed would be the numbers of the next ones we open. */
+static void open_standard_descriptors(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+int main(int argc, char *argv[])
+{
+    static const struct engine_programs programs = {.template_run = template_run, .worker_run = worker_run};
+    static struct options options;
+    char error[OPTIONS_ERROR_MAX];
+    enum exit_code code;
+
+    open_standard_descriptors();
+    code = options_parse(&options, argc, argv, error);
+    if (code != EXIT_CODE_OK) {
+        log_line("%s", error);
+    } else if (options.help) {
+        options_print_help();
+    } else if (options.version) {
+        printf("nfq-engine %s, plugin ABI %u.%u\n", NFQE_VERSION, NFQE_ABI_MAJOR(NFQE_ABI_VERSION),
+               NFQE_ABI_MINOR(NFQE_ABI_VERSION));
+    } else {
+        code = supervisor_run(&options, &programs);
+    }
+    options_done(&options);
+    return (int)code;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opening, binding and observing a queue; see nfqueue.h.
+ *
+ * Requests are sent without asking for an acknowledgement. The kernel handles them inside send(2), so an
+ * error answer, if there is one, is in the socket when send returns, and in front of any packet. A
+ * success leaves nothing behind: the supervisor never has to read a stream that may hold packets.
+ */
+#include "nfqueue.h"
+
+#include "util.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <libnetfilter_queue/libnetfilter_queue.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define STATUS_FILE "/proc/self/net/netfilter/nfnetlink_queue"
+#define REQUEST_SIZE 256
+#define ANSWER_SIZE 1024
+
+/* All attributes beside the payload, generously: conntrack and bridge headers are the long ones. */
+#define SLOT_OVERHEAD 1024
+
+int nfqueue_open(int *result, uint32_t *port_id)
+{
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+    socklen_t address_len = sizeof(address);
+    const int on = 1;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+
+    if (fd < 0) {
+        return -errno;
+    }
+    /* The overrun of a full socket is read from /proc: as a socket error it would only come between receives. */
+    if (setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof(on)) < 0 ||
+        bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &address_len) < 0) {
+        int error = -errno;
+
+        close_fd(&fd);
+        return error;
+    }
+    *result = fd;
+    *port_id = address.nl_pid;
+    return 0;
+}
+
+int nfqueue_set_receive_buffer(int fd, uint64_t bytes, uint64_t *granted)
+{
+    int wanted = (int)min_u64(bytes / 2, INT32_MAX / 2); /* the kernel doubles what is asked for */
+    int effective;
+    socklen_t len = sizeof(effective);
+
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof(wanted)) < 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof(wanted)) < 0) {
+        return -errno;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &effective, &len) < 0) {
+        return -errno;
+    }
+    *granted = (uint64_t)effective;
+    return 0;
+}
+
+/* Sends a request; returns the error that the kernel answered it with, or 0. */
+static int request(int fd, const struct nlmsghdr *message)
+{
+    char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+    const struct nlmsghdr *header = (const void *)answer;
+    const struct nlmsgerr *error = (const void *)(answer + NLMSG_HDRLEN);
+    int code = nfqueue_send(fd, message, message->nlmsg_len);
+    ssize_t len;
+
+    if (code < 0) {
+        return code;
+    }
+    len = recv(fd, answer, sizeof(answer), MSG_PEEK | MSG_DONTWAIT);
+    if (len < (ssize_t)(NLMSG_HDRLEN + sizeof(*error)) || header->nlmsg_type != NLMSG_ERROR) {
+        return 0;
+    }
+    code = error->error;
+    recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
+    return code;
+}
+
+static uint32_t flag_bits(const struct nfqueue_settings *settings)
+{
+    return (settings->fail_open ? (uint32_t)NFQA_CFG_F_FAIL_OPEN : 0) | (settings->gso ? (uint32_t)NFQA_CFG_F_GSO : 0);
+}
+
+static struct nlmsghdr *put_configuration(char *buffer, uint16_t queue)
+{
+    struct nlmsghdr *message = nfq_nlmsg_put(buffer, NFQNL_MSG_CONFIG, queue);
+
+    message->nlmsg_seq = NFQUEUE_CONFIGURATION_SERIAL;
+    return message;
+}
+
+int nfqueue_bind(int fd, uint16_t queue, const struct nfqueue_settings *settings)
+{
+    char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+    struct nlmsghdr *message = put_configuration(buffer, queue);
+
+    nfq_nlmsg_cfg_put_cmd(message, AF_UNSPEC, NFQNL_CFG_CMD_BIND);
+    nfq_nlmsg_cfg_put_params(message, settings->copy_packet ? NFQNL_COPY_PACKET : NFQNL_COPY_META,
+                             (int)settings->copy_range);
+    nfq_nlmsg_cfg_put_qmaxlen(message, settings->max_len);
+    mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flag_bits(settings)));
+    mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_GSO));
+    return request(fd, message);
+}
+
+int nfqueue_unbind(int fd, uint16_t queue)
+{
+    char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+    struct nlmsghdr *message = put_configuration(buffer, queue);
+
+    nfq_nlmsg_cfg_put_cmd(message, AF_UNSPEC, NFQNL_CFG_CMD_UNBIND);
+    return request(fd, message);
+}
+
+int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept)
+{
+    char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+    struct nlmsghdr *message = put_configuration(buffer, queue);
+
+    nfq_nlmsg_cfg_put_qmaxlen(message, 0);
+    mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(accept ? (uint32_t)NFQA_CFG_F_FAIL_OPEN : 0));
+    mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(NFQA_CFG_F_FAIL_OPEN));
+    return nfqueue_send(fd, message, message->nlmsg_len);
+}
+
+int nfqueue_each_status(nfqueue_visit_status *visit, void *context)
+{
+    FILE *file = fopen(STATUS_FILE, "re");
+    struct nfqueue_status status;
+
+    if (file == NULL) {
+        return -errno;
+    }
+    while (fscanf(file, "%u %u %u %u %u %u %u %u %*u", &status.queue, &status.port_id, &status.waiting,
+                  &status.copy_mode, &status.copy_range, &status.queue_dropped, &status.user_dropped,
+                  &status.last_id) == 8) {
+        visit(context, &status);
+    }
+    fclose(file);
+    return 0;
+}
+
+struct wanted_status {
+    uint16_t queue;
+    bool found;
+    struct nfqueue_status status;
+};
+
+static void keep_wanted(void *context, const struct nfqueue_status *status)
+{
+    struct wanted_status *wanted = context;
+
+    if (status->queue == wanted->queue) {
+        wanted->status = *status;
+        wanted->found = true;
+    }
+}
+
+int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
+{
+    struct wanted_status wanted = {.queue = queue};
+    int error = nfqueue_each_status(keep_wanted, &wanted);
+
+    if (error < 0) {
+        return error;
+    }
+    if (!wanted.found) {
+        return -ENOENT;
+    }
+    *status = wanted.status;
+    return 0;
+}
+
+uint32_t nfqueue_slot_size(uint32_t copy_range)
+{
+    return (uint32_t)round_up(copy_range + SLOT_OVERHEAD, ARENA_SLOT_ALIGN);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * See queues.h.
+ */
+#include "queues.h"
+
+#include "log.h"
+#include "util.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+/*
+ * What a queued message costs in the socket buffer beside the copied bytes: the kernel accounts its buffers,
+ * not their contents. About 1,300 bytes with 128 copied ones on Linux 6.18; the rest is reserve.
+ */
+#define MESSAGE_COST 2048
+/* The buffer is a limit, not an allocation; above this it would only hide that nobody keeps up. */
+#define RECEIVE_BUFFER_AUTO_MAX (256 * 1024 * 1024)
+
+static enum exit_code refuse(enum exit_code code, char *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static enum exit_code refuse(enum exit_code code, char *error, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(error, QUEUES_ERROR_MAX, format, arguments);
+    va_end(arguments);
+    return code;
+}
+
+/* Bytes of each packet that the plugin asks for; 0: none. */
+static uint32_t needed_bytes(const struct plugin *plugin)
+{
+    if ((plugin->needs & NFQE_NEED_PAYLOAD) != 0) {
+        return NFQUEUE_COPY_RANGE_MAX;
+    }
+    return (plugin->needs & NFQE_NEED_HEADERS) != 0 ? plugin->header_bytes : 0;
+}
+
+enum exit_code queues_plan(struct engine *engine, char *error)
+{
+    const struct options *options = engine->options;
+    struct nfqueue_settings settings = {
+        .max_len = (uint32_t)options->max_len,
+        .fail_open = options->fail_open,
+        .gso = options->gso != GSO_OFF,
+    };
+
+    for (unsigned i = 0; i < engine->plugin_count; i++) {
+        uint32_t needed = needed_bytes(&engine->plugins[i]);
+
+        if (options->copy_range != 0 && options->copy_range < needed) {
+            return refuse(EXIT_CODE_CONFIGURATION, error,
+                          "--copy-range %" PRIu64 ": plugin %s needs %" PRIu32
+                          " bytes; leave the option out or raise it",
+                          options->copy_range, engine->plugins[i].id, needed);
+        }
+        settings.copy_range = needed > settings.copy_range ? needed : settings.copy_range;
+    }
+    if (options->copy_range != 0) {
+        settings.copy_range = (uint32_t)options->copy_range;
+    }
+    settings.copy_packet = settings.copy_range > 0;
+    engine->queue_count = options->queue_count;
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        engine->queues[i] = (struct engine_queue){
+            .number = options->queues[i],
+            .socket = -1,
+            .wake = -1,
+            .arena_fd = -1,
+            .slot_size = nfqueue_slot_size(settings.copy_range),
+            .cpu = options->cpu_count > 0 ? options->cpus[i % options->cpu_count] : ENGINE_NO_CPU,
+            .settings = settings,
+        };
+    }
+    return EXIT_CODE_OK;
+}
+
+static uint64_t wanted_receive_buffer(const struct engine *engine, const struct engine_queue *queue)
+{
+    if (engine->options->receive_buffer != 0) {
+        return engine->options->receive_buffer;
+    }
+    return min_u64((uint64_t)queue->settings.max_len * (MESSAGE_COST + queue->settings.copy_range),
+                   RECEIVE_BUFFER_AUTO_MAX);
+}
+
+static enum exit_code refuse_bind(const struct engine_queue *queue, int code, char *error)
+{
+    struct nfqueue_status owner;
+
+    if (code == -EPERM && !engine_may_answer()) {
+        return refuse(EXIT_CODE_QUEUE, error,
+                      "queue %u: cannot be bound without CAP_NET_ADMIN; start nfq-engine as root", queue->number);
+    }
+    if (code == -EPERM && nfqueue_read_status(queue->number, &owner) == 0) {
+        return refuse(EXIT_CODE_QUEUE, error,
+                      "queue %u: is owned by netlink port id %u, usually a process id (ps -p %u); stop that program or "
+                      "choose another queue",
+                      queue->number, owner.port_id, owner.port_id);
+    }
+    return refuse(EXIT_CODE_QUEUE, error, "queue %u: cannot be bound: %s%s", queue->number, strerror(-code),
+                  code == -EOPNOTSUPP ? "; this kernel lacks the gso or fail-open flag (Linux 3.10 has both)" : "");
+}
+
+/* Each queue takes three descriptors, in a limit that is often 1,024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum exit_code open_queue(const struct engine *engine, struct engine_queue *queue, char *error)
+{
+    struct nfqueue_status owner;
+    int code = nfqueue_open(&queue->socket, &queue->port_id);
+
+    if (code < 0) {
+        return refuse(EXIT_CODE_QUEUE, error,
+                      "queue %u: no netlink socket: %s; is the kernel built with CONFIG_NETFILTER_NETLINK_QUEUE?",
+                      queue->number, strerror(-code));
+    }
+    if (!engine_may_answer() || nfqueue_read_status(queue->number, &owner) == 0) {
+        return refuse_bind(queue, -EPERM, error);
+    }
+    code = nfqueue_set_receive_buffer(queue->socket, wanted_receive_buffer(engine, queue), &queue->receive_buffer);
+    if (code < 0) {
+        return refuse(EXIT_CODE_QUEUE, error, "queue %u: its receive buffer cannot be set: %s", queue->number,
+                      strerror(-code));
+    }
+    code = arena_new(queue->number, queue->slot_size, &queue->arena, &queue->arena_fd);
+    if (code < 0) {
+        return refuse(EXIT_CODE_RUN_TIME, error, "queue %u: no shared memory: %s", queue->number, strerror(-code));
+    }
+    queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (queue->wake < 0) {
+        return refuse(EXIT_CODE_RUN_TIME, error, "queue %u: no eventfd: %s", queue->number, strerror(errno));
+    }
+    return EXIT_CODE_OK;
+}
+
+enum exit_code queues_open(struct engine *engine, char *error)
+{
+    enum exit_code code = EXIT_CODE_OK;
+
+    raise_descriptor_limit();
+    for (unsigned i = 0; i < engine->queue_count && code == EXIT_CODE_OK; i++) {
+        code = open_queue(engine, &engine->queues[i], error);
+    }
+    return code;
+}
+
+enum exit_code queues_bind(struct engine *engine, char *error)
+{
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        struct engine_queue *queue = &engine->queues[i];
+        int code = nfqueue_bind(queue->socket, queue->number, &queue->settings);
+
+        if (code < 0) {
+            return refuse_bind(queue, code, error);
+        }
+        queue->bound = true;
+    }
+    return EXIT_CODE_OK;
+}
+
+static const char *flag_names(const struct nfqueue_settings *settings)
+{
+    static const char *const names[] = {"none", "gso", "fail-open", "fail-open,gso"};
+
+    return names[(settings->fail_open ? 2 : 0) + (settings->gso ? 1 : 0)];
+}
+
+void queues_log_settings(const struct engine *engine)
+{
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        const struct engine_queue *queue = &engine->queues[i];
+        uint64_t wanted = wanted_receive_buffer(engine, queue);
+        struct nfqueue_status status = {0};
+        char copy[64] = "metadata only";
+
+        nfqueue_read_status(queue->number, &status);
+        if (status.copy_mode > 1) {
+            snprintf(copy, sizeof(copy), "packet %" PRIu32 " bytes", status.copy_range);
+        }
+        log_line("queue %u: max-len %" PRIu32 ", copy %s, receive buffer %" PRIu64 " bytes, flags %s", queue->number,
+                 queue->settings.max_len, copy, queue->receive_buffer, flag_names(&queue->settings));
+        if (queue->receive_buffer < wanted / 2 * 2) {
+            log_line("queue %u: asked for a receive buffer of %" PRIu64 " bytes; raise net.core.rmem_max",
+                     queue->number, wanted);
+        }
+    }
+}
+
+void queues_log_counters(const struct engine *engine)
+{
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        const struct engine_queue *queue = &engine->queues[i];
+        const struct arena_counters *counters = arena_counters(queue->arena);
+        struct nfqueue_status status = {0};
+
+        nfqueue_read_status(queue->number, &status);
+        if (status.waiting > 0) {
+            log_line("queue %u: %" PRIu32 " packets were not answered in time and are dropped; --drain-timeout gives "
+                     "more",
+                     queue->number, status.waiting);
+        }
+        log_line("queue %u: final: packets=%" PRIu64 " accepted=%" PRIu64 " dropped=%" PRIu64 " blamed=%" PRIu64
+                 " invalid=%" PRIu64 " resent=%" PRIu64 " gone=%" PRIu64 " verdict_errors=%" PRIu64
+                 " receive_errors=%" PRIu64 " truncated=%" PRIu64 " malformed=%" PRIu64 " swept=%" PRIu64
+                 " bursts=%" PRIu64 " restarts=%" PRIu64 " kernel_queue_dropped=%" PRIu32
+                 " kernel_user_dropped=%" PRIu32,
+                 queue->number, counters->packets, counters->accepted, counters->dropped, queue->arena->blamed,
+                 counters->invalid, counters->resent, counters->gone, counters->verdict_errors,
+                 counters->receive_errors, counters->truncated, counters->malformed, counters->swept, counters->bursts,
+                 queue->arena->restarts, status.queue_dropped, status.user_dropped);
+    }
+}
+
+void queues_close(struct engine *engine)
+{
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        struct engine_queue *queue = &engine->queues[i];
+
+        if (queue->bound) {
+            nfqueue_unbind(queue->socket, queue->number);
+            queue->bound = false;
+        }
+        close_fd(&queue->socket);
+        close_fd(&queue->wake);
+        arena_free(queue->arena, queue->slot_size, &queue->arena_fd);
+        queue->arena = NULL;
+    }
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nfqe/packet.h - what a plugin sees of a packet.
+ *
+ * `struct nfqe_packet` is filled by the engine and only read by the plugin. Numbers in it are in
+ * host byte order. The bytes behind `data` are as they were on the wire, so the fields of the header
+ * structs below (struct nfqe_tcp and the like) are in network byte order: they have a type of their
+ * own, which cannot be compared or added by mistake, and nfqe_be16() / nfqe_be32() read them.
+ *
+ * Each accessor (nfqe_tcp(), nfqe_ipv6(), ...) returns a pointer into `data` or NULL. What it
+ * returns lies wholly inside the captured bytes, so its fields may be read without a further check.
+ * The pointer is valid for as long as the packet: until handle() or handle_batch() returns.
+ *
+ * Process: everything here may be called [worker] in handle() and handle_batch(). Nothing allocates,
+ * blocks or fails in another way than returning NULL.
+ */
+#ifndef NFQE_PACKET_H
+#define NFQE_PACKET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* An offset that is not there. */
+#define NFQE_NONE UINT16_C(0xffff)
+
+/* nfqe_packet.present: which optional fields the kernel delivered. A field that is not present is 0. */
+#define NFQE_HAS_MARK (UINT32_C(1) << 0)
+#define NFQE_HAS_TIMESTAMP (UINT32_C(1) << 1)       /* input and forward only */
+#define NFQE_HAS_IN_IFINDEX (UINT32_C(1) << 2)
+#define NFQE_HAS_OUT_IFINDEX (UINT32_C(1) << 3)
+#define NFQE_HAS_PHYS_IN_IFINDEX (UINT32_C(1) << 4) /* bridge only */
+#define NFQE_HAS_PHYS_OUT_IFINDEX (UINT32_C(1) << 5)
+#define NFQE_HAS_HW_ADDRESS (UINT32_C(1) << 6)      /* never on output */
+#define NFQE_HAS_UID (UINT32_C(1) << 7)             /* local sockets only */
+#define NFQE_HAS_GID (UINT32_C(1) << 8)
+#define NFQE_HAS_PRIORITY (UINT32_C(1) << 9)
+#define NFQE_HAS_CONNTRACK_MARK (UINT32_C(1) << 10)
+
+/* nfqe_packet.flags */
+#define NFQE_PACKET_TRUNCATED UINT16_C(0x01)        /* len < wire_len: the kernel copied less than all */
+#define NFQE_PACKET_GSO UINT16_C(0x02)              /* several segments in one, larger than the MTU */
+#define NFQE_PACKET_CHECKSUM_PENDING UINT16_C(0x04) /* checksums are filled in later; normal for local output */
+#define NFQE_PACKET_FRAGMENT UINT16_C(0x08)         /* an IP fragment, first or later */
+#define NFQE_PACKET_MODIFIED UINT16_C(0x10)         /* an earlier plugin of the chain changed it */
+/* Headers are malformed or reach beyond the captured bytes: the transport header is unknown, not absent. */
+#define NFQE_PACKET_HEADERS_CUT UINT16_C(0x20)
+
+/*
+ * One packet. Borrowed: valid until handle() returns, for handle_batch() until that returns.
+ * The plugins of a chain share it: do not write to it, nor behind data, which is read-only.
+ * Members are only ever appended; `size` says how many bytes of the struct this engine filled.
+ */
+struct nfqe_packet {
+    uint32_t size;
+    uint32_t present;             /* NFQE_HAS_... */
+    const uint8_t *data;          /* captured bytes from the network header on; NULL if len is 0 */
+    uint32_t len;                 /* how many bytes behind data */
+    uint32_t wire_len;            /* the packet's length on the wire, from the network header; 0 if unknown */
+    uint64_t timestamp_ns;        /* when the packet arrived, CLOCK_REALTIME nanoseconds */
+    uint32_t mark;                /* packet mark */
+    uint32_t conntrack_mark;
+    uint32_t queue;               /* number of the netfilter queue */
+    uint32_t id;                  /* the kernel's id of this packet in its queue; wraps */
+    uint32_t in_ifindex;
+    uint32_t out_ifindex;
+    uint32_t phys_in_ifindex;     /* the bridge port behind in_ifindex */
+    uint32_t phys_out_ifindex;
+    uint32_t uid;                 /* owner of the local socket */
+    uint32_t gid;
+    uint32_t priority;            /* the kernel's skb priority */
+    uint16_t hw_protocol;         /* Ethernet type: 0x0800 IPv4, 0x86dd IPv6 */
+    uint16_t hw_address_len;      /* bytes used in hw_address */
+    uint8_t hw_address[8];        /* the sender's link-layer address */
+    uint8_t hook;                 /* 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting */
+    uint8_t family;               /* AF_INET, AF_INET6, AF_BRIDGE: of the hook, not of the packet */
+    uint8_t protocol;             /* IP protocol of the transport header (6 TCP, 17 UDP, ...), behind any IPv6
+                                     extension headers; 0 if unknown */
+    uint8_t reserved;
+    uint16_t flags;               /* NFQE_PACKET_... */
+    uint16_t network;             /* offset of the IPv4 or IPv6 header in data, or NFQE_NONE */
+    uint16_t transport;           /* offset of the transport header; NFQE_NONE for a later fragment too */
+    uint16_t payload;             /* offset of the first byte behind the transport header of TCP, UDP, ICMP and
+                                     ICMPv6; may equal len (nothing captured); NFQE_NONE if unknown */
+    uint32_t reserved_tail;       /* 0; fills the struct, so that an appended member changes its size */
+};
+
+/* Big-endian numbers as they stand in a packet: no alignment, no arithmetic by mistake. */
+typedef struct {
+    uint8_t bytes[2];
+} nfqe_be16_t;
+
+typedef struct {
+    uint8_t bytes[4];
+} nfqe_be32_t;
+
+/* The value of a big-endian field, in host byte order. */
+static inline uint16_t nfqe_be16(nfqe_be16_t field)
+{
+    return (uint16_t)((field.bytes[0] << 8) | field.bytes[1]);
+}
+
+static inline uint32_t nfqe_be32(nfqe_be32_t field)
+{
+    return ((uint32_t)field.bytes[0] << 24) | ((uint32_t)field.bytes[1] << 16) | ((uint32_t)field.bytes[2] << 8) |
+           (uint32_t)field.bytes[3];
+}
+
+struct nfqe_ipv4 {
+    uint8_t version_ihl;          /* version in the high 4 bits, header length in 4-byte words in the low 4 */
+    uint8_t tos;
+    nfqe_be16_t total_len;
+    nfqe_be16_t id;
+    nfqe_be16_t fragment;         /* 3 flag bits, then the offset in units of 8 bytes */
+    uint8_t ttl;
+    uint8_t protocol;
+    nfqe_be16_t checksum;
+    uint8_t source[4];
+    uint8_t dest[4];
+};
+
+struct nfqe_ipv6 {
+    nfqe_be32_t version_class_flow;
+    nfqe_be16_t payload_len;
+    uint8_t next_header;          /* of the first header behind this one; see nfqe_packet.protocol */
+    uint8_t hop_limit;
+    uint8_t source[16];
+    uint8_t dest[16];
+};
+
+#define NFQE_TCP_FIN UINT8_C(0x01)
+#define NFQE_TCP_SYN UINT8_C(0x02)
+#define NFQE_TCP_RST UINT8_C(0x04)
+#define NFQE_TCP_PSH UINT8_C(0x08)
+#define NFQE_TCP_ACK UINT8_C(0x10)
+#define NFQE_TCP_URG UINT8_C(0x20)
+
+struct nfqe_tcp {
+    nfqe_be16_t source;           /* port */
+    nfqe_be16_t dest;             /* port */
+    nfqe_be32_t seq;
+    nfqe_be32_t ack_seq;
+    uint8_t data_offset;          /* header length in 4-byte words, in the high 4 bits */
+    uint8_t flags;                /* NFQE_TCP_... */
+    nfqe_be16_t window;
+    nfqe_be16_t checksum;
+    nfqe_be16_t urgent;
+};
+
+struct nfqe_udp {
+    nfqe_be16_t source;           /* port */
+    nfqe_be16_t dest;             /* port */
+    nfqe_be16_t len;              /* of header and payload */
+    nfqe_be16_t checksum;
+};
+
+struct nfqe_icmp {
+    uint8_t type;
+    uint8_t code;
+    nfqe_be16_t checksum;
+    nfqe_be32_t rest;             /* meaning depends on type */
+};
+
+struct nfqe_icmpv6 {
+    uint8_t type;
+    uint8_t code;
+    nfqe_be16_t checksum;
+    nfqe_be32_t rest;             /* meaning depends on type */
+};
+
+#define NFQE_PROTOCOL_ICMP 1
+#define NFQE_PROTOCOL_TCP 6
+#define NFQE_PROTOCOL_UDP 17
+#define NFQE_PROTOCOL_ICMPV6 58
+
+/* `size` captured bytes at `offset`, or NULL when they are not all there. For headers not listed here. */
+static inline const void *nfqe_bytes(const struct nfqe_packet *packet, uint32_t offset, uint32_t size)
+{
+    if (offset == NFQE_NONE || offset > packet->len || packet->len - offset < size) {
+        return NULL;
+    }
+    return packet->data == NULL ? NULL : packet->data + offset;
+}
+
+/* Each accessor has the name of what it returns, as stat() has in C; g++ calls that shadowing. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
+
+/* The IPv4 header without its options; NULL when the packet is not IPv4. */
+static inline const struct nfqe_ipv4 *nfqe_ipv4(const struct nfqe_packet *packet)
+{
+    const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv4));
+    return header != NULL && header[0] >> 4 == 4 ? (const struct nfqe_ipv4 *)(const void *)header : NULL;
+}
+
+/* The fixed IPv6 header; NULL when the packet is not IPv6. */
+static inline const struct nfqe_ipv6 *nfqe_ipv6(const struct nfqe_packet *packet)
+{
+    const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv6));
+    return header != NULL && header[0] >> 4 == 6 ? (const struct nfqe_ipv6 *)(const void *)header : NULL;
+}
+
+/* The transport header if it is of this protocol and `size` bytes of it were captured. */
+static inline const void *nfqe_transport(const struct nfqe_packet *packet, uint8_t protocol, uint32_t size)
+{
+    return packet->protocol == protocol ? nfqe_bytes(packet, packet->transport, size) : NULL;
+}
+
+/* The TCP header without its options. NULL: not TCP, a later fragment, or cut. */
+static inline const struct nfqe_tcp *nfqe_tcp(const struct nfqe_packet *packet)
+{
+    return (const struct nfqe_tcp *)nfqe_transport(packet, NFQE_PROTOCOL_TCP, sizeof(struct nfqe_tcp));
+}
+
+/* The UDP header. NULL: not UDP, a later fragment, or cut. */
+static inline const struct nfqe_udp *nfqe_udp(const struct nfqe_packet *packet)
+{
+    return (const struct nfqe_udp *)nfqe_transport(packet, NFQE_PROTOCOL_UDP, sizeof(struct nfqe_udp));
+}
+
+/* The first 8 bytes of an ICMP message. NULL: not ICMP, a later fragment, or cut. */
+static inline const struct nfqe_icmp *nfqe_icmp(const struct nfqe_packet *packet)
+{
+    return (const struct nfqe_icmp *)nfqe_transport(packet, NFQE_PROTOCOL_ICMP, sizeof(struct nfqe_icmp));
+}
+
+/* The first 8 bytes of an ICMPv6 message. NULL: not ICMPv6, a later fragment, or cut. */
+static inline const struct nfqe_icmpv6 *nfqe_icmpv6(const struct nfqe_packet *packet)
+{
+    return (const struct nfqe_icmpv6 *)nfqe_transport(packet, NFQE_PROTOCOL_ICMPV6, sizeof(struct nfqe_icmpv6));
+}
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+/*
+ * The captured bytes behind the transport header, without link-layer padding behind the IP packet;
+ * *len gets their number. NULL and 0 when the transport header is unknown or nothing was captured.
+ * A plugin that did not declare NFQE_NEED_PAYLOAD sees at most what fits its header bytes.
+ */
+static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint32_t *len)
+{
+    const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
+    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    uint32_t end = packet->len;
+    uint32_t ip_len = 0; /* stays 0 in IPv4 and IPv6 packets above 64 KiB, where the captured length counts */
+
+    if (ipv4 != NULL) {
+        ip_len = nfqe_be16(ipv4->total_len);
+    } else if (ipv6 != NULL && nfqe_be16(ipv6->payload_len) != 0) {
+        ip_len = (uint32_t)sizeof(struct nfqe_ipv6) + nfqe_be16(ipv6->payload_len);
+    }
+    if (ip_len != 0 && packet->network + ip_len < end) {
+        end = packet->network + ip_len;
+    }
+    if (packet->payload == NFQE_NONE || packet->payload >= end) {
+        *len = 0;
+        return NULL;
+    }
+    *len = end - packet->payload;
+    return packet->data + packet->payload;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

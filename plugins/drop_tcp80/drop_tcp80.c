@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * drop_tcp80 - drops TCP to port 80, has no opinion on anything else.
+ *
+ * The smallest useful plugin, and the one the documentation shows.
+ */
+#include <nfqe/plugin.h>
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    const struct nfqe_tcp *tcp = nfqe_tcp(packet);
+
+    (void)self;
+    return tcp != NULL && nfqe_be16(tcp->dest) == 80 ? NFQE_DROP : NFQE_CONTINUE;
+}
+
+NFQE_PLUGIN(.id = "drop_tcp80", .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .handle = handle,
+            .summary = "drops TCP to port 80", .license = "MIT")

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An arena with a burst in it; see burst.h.
+ *
+ * The packets have no bytes: neither the arena nor the chain looks into them.
+ */
+#include "burst.h"
+
+#include "unit.h"
+
+void burst_init(struct burst *burst)
+{
+    assert_int_equal(arena_new(BURST_QUEUE, BURST_SLOT_SIZE, &burst->arena, &burst->arena_fd), 0);
+    arena_prepare(burst->arena, BURST_QUEUE, BURST_SLOT_SIZE);
+}
+
+void burst_done(struct burst *burst)
+{
+    arena_free(burst->arena, BURST_SLOT_SIZE, &burst->arena_fd);
+    burst->arena = NULL;
+}
+
+void burst_fill(struct burst *burst, unsigned count, uint32_t first_id, enum arena_phase phase)
+{
+    arena_begin_receive(burst->arena);
+    for (unsigned i = 0; i < count; i++) {
+        burst->arena->messages[i].msg_len = BURST_LEN;
+        burst->arena->verdicts[i].id = first_id + i;
+        burst->arena->verdicts[i].verdict = 0;
+        burst->arena->verdicts[i].flags = 0;
+        burst->packets[i] = (struct nfqe_packet){.size = sizeof(struct nfqe_packet), .id = first_id + i};
+    }
+    burst->arena->packets = count;
+    arena_enter(burst->arena, phase);
+}
+
+int burst_set_up(void **state)
+{
+    static struct burst burst;
+
+    burst_init(&burst);
+    *state = &burst;
+    return 0;
+}
+
+int burst_tear_down(void **state)
+{
+    burst_done(*state);
+    return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What every unit test includes: cmocka, with the headers that it wants in front of it.
+ *
+ * Also a random number generator with a fixed seed: a test that draws its cases at random draws the same ones
+ * in every run, on every machine, so that a failure can be repeated.
+ */
+#ifndef UNIT_H
+#define UNIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* xorshift64: state is never 0. */
+static inline uint64_t unit_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* A number from 0 to limit - 1. */
+static inline uint32_t unit_random_below(uint64_t *state, uint32_t limit)
+{
+    return (uint32_t)((unit_random(state) >> 16) % limit);
+}
+
+#endif
