@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * abi_layout.h - the layout and the numbers of plugin ABI 1.0, written down a second time.
+ *
+ * What stands here is what plugins in the field were compiled with. A line of this file is never changed:
+ * a later minor version adds lines for what it appended, and changes the sizes in NFQE_SIZE. If a change to
+ * the public headers makes this file fail to compile, the change breaks every plugin that exists.
+ *
+ * Included by a C and by a C++ file, since both languages must see the same. For LP64 machines (x86-64,
+ * aarch64). The frozen head alone is the same on every machine.
+ */
+#ifndef TESTS_ABI_LAYOUT_H
+#define TESTS_ABI_LAYOUT_H
+
+#include <nfqe/plugin.h>
+
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
+
+#define NFQE_SIZE(type, size) static_assert(sizeof(type) == (size), #type " must have " #size " bytes")
+#define NFQE_AT(type, member, offset)                                                                                  \
+    static_assert(offsetof(struct type, member) == (offset), #type "." #member " must stand at " #offset)
+#define NFQE_IS(name, value, bytes)                                                                                    \
+    static_assert((name) == (value) && sizeof(name) == (bytes), #name " must be " #value " of " #bytes " bytes")
+#define NFQE_TEXT(name, text) static_assert(sizeof(name) == sizeof(text), #name " must be " text)
+
+static_assert(sizeof(void *) == 8 && sizeof(long) == 8, "this layout is that of LP64 machines");
+
+/* ---- struct nfqe_plugin: first the frozen head ------------------------------------------------------ */
+
+NFQE_AT(nfqe_plugin, magic, 0);
+NFQE_AT(nfqe_plugin, size, 8);
+NFQE_AT(nfqe_plugin, abi, 12);
+NFQE_AT(nfqe_plugin, abi_min, 16);
+NFQE_AT(nfqe_plugin, header_bytes, 20);
+NFQE_AT(nfqe_plugin, needs, 24);
+NFQE_AT(nfqe_plugin, id, 32);
+NFQE_AT(nfqe_plugin, version, 80);
+NFQE_AT(nfqe_plugin, built_with, 104);
+NFQE_AT(nfqe_plugin, option_size, 144);
+NFQE_AT(nfqe_plugin, counter_size, 148);
+NFQE_AT(nfqe_plugin, summary, 152);
+NFQE_AT(nfqe_plugin, vendor, 160);
+NFQE_AT(nfqe_plugin, license, 168);
+NFQE_AT(nfqe_plugin, options, 176);
+NFQE_AT(nfqe_plugin, counters, 184);
+NFQE_AT(nfqe_plugin, load, 192);
+NFQE_AT(nfqe_plugin, open, 200);
+NFQE_AT(nfqe_plugin, handle, 208);
+NFQE_AT(nfqe_plugin, handle_batch, 216);
+NFQE_AT(nfqe_plugin, tick, 224);
+NFQE_AT(nfqe_plugin, save, 232);
+NFQE_AT(nfqe_plugin, close, 240);
+NFQE_AT(nfqe_plugin, unload, 248);
+NFQE_AT(nfqe_plugin, ext, 256);
+NFQE_SIZE(struct nfqe_plugin, 264);
+
+/* ---- struct nfqe_host ------------------------------------------------------------------------------- */
+
+NFQE_AT(nfqe_host, size, 0);
+NFQE_AT(nfqe_host, abi, 4);
+NFQE_AT(nfqe_host, engine_version, 8);
+NFQE_AT(nfqe_host, context, 16);
+NFQE_AT(nfqe_host, log, 24);
+NFQE_AT(nfqe_host, fail, 32);
+NFQE_AT(nfqe_host, ext, 40);
+NFQE_SIZE(struct nfqe_host, 48);
+
+/* ---- options ---------------------------------------------------------------------------------------- */
+
+NFQE_AT(nfqe_option, name, 0);
+NFQE_AT(nfqe_option, type, 8);
+NFQE_AT(nfqe_option, required, 12);
+NFQE_AT(nfqe_option, min, 16);
+NFQE_AT(nfqe_option, max, 24);
+NFQE_AT(nfqe_option, default_value, 32);
+NFQE_AT(nfqe_option, help, 40);
+NFQE_SIZE(struct nfqe_option, 48);
+
+NFQE_AT(nfqe_value, name, 0);
+NFQE_AT(nfqe_value, text, 8);
+NFQE_AT(nfqe_value, integer, 16);
+NFQE_AT(nfqe_value, type, 24);
+NFQE_AT(nfqe_value, given, 28);
+NFQE_SIZE(struct nfqe_value, 32);
+
+/* ---- struct nfqe_packet ----------------------------------------------------------------------------- */
+
+NFQE_AT(nfqe_packet, size, 0);
+NFQE_AT(nfqe_packet, present, 4);
+NFQE_AT(nfqe_packet, data, 8);
+NFQE_AT(nfqe_packet, len, 16);
+NFQE_AT(nfqe_packet, wire_len, 20);
+NFQE_AT(nfqe_packet, timestamp_ns, 24);
+NFQE_AT(nfqe_packet, mark, 32);
+NFQE_AT(nfqe_packet, conntrack_mark, 36);
+NFQE_AT(nfqe_packet, queue, 40);
+NFQE_AT(nfqe_packet, id, 44);
+NFQE_AT(nfqe_packet, in_ifindex, 48);
+NFQE_AT(nfqe_packet, out_ifindex, 52);
+NFQE_AT(nfqe_packet, phys_in_ifindex, 56);
+NFQE_AT(nfqe_packet, phys_out_ifindex, 60);
+NFQE_AT(nfqe_packet, uid, 64);
+NFQE_AT(nfqe_packet, gid, 68);
+NFQE_AT(nfqe_packet, priority, 72);
+NFQE_AT(nfqe_packet, hw_protocol, 76);
+NFQE_AT(nfqe_packet, hw_address_len, 78);
+NFQE_AT(nfqe_packet, hw_address, 80);
+NFQE_AT(nfqe_packet, hook, 88);
+NFQE_AT(nfqe_packet, family, 89);
+NFQE_AT(nfqe_packet, protocol, 90);
+NFQE_AT(nfqe_packet, reserved, 91);
+NFQE_AT(nfqe_packet, flags, 92);
+NFQE_AT(nfqe_packet, network, 94);
+NFQE_AT(nfqe_packet, transport, 96);
+NFQE_AT(nfqe_packet, payload, 98);
+NFQE_AT(nfqe_packet, reserved_tail, 100);
+NFQE_SIZE(struct nfqe_packet, 104);
+
+/* ---- what the wire dictates --------------------------------------------------------------------------- */
+
+NFQE_SIZE(nfqe_be16_t, 2);
+NFQE_SIZE(nfqe_be32_t, 4);
+
+NFQE_AT(nfqe_ipv4, version_ihl, 0);
+NFQE_AT(nfqe_ipv4, tos, 1);
+NFQE_AT(nfqe_ipv4, total_len, 2);
+NFQE_AT(nfqe_ipv4, id, 4);
+NFQE_AT(nfqe_ipv4, fragment, 6);
+NFQE_AT(nfqe_ipv4, ttl, 8);
+NFQE_AT(nfqe_ipv4, protocol, 9);
+NFQE_AT(nfqe_ipv4, checksum, 10);
+NFQE_AT(nfqe_ipv4, source, 12);
+NFQE_AT(nfqe_ipv4, dest, 16);
+NFQE_SIZE(struct nfqe_ipv4, 20);
+
+NFQE_AT(nfqe_ipv6, version_class_flow, 0);
+NFQE_AT(nfqe_ipv6, payload_len, 4);
+NFQE_AT(nfqe_ipv6, next_header, 6);
+NFQE_AT(nfqe_ipv6, hop_limit, 7);
+NFQE_AT(nfqe_ipv6, source, 8);
+NFQE_AT(nfqe_ipv6, dest, 24);
+NFQE_SIZE(struct nfqe_ipv6, 40);
+
+NFQE_AT(nfqe_tcp, source, 0);
+NFQE_AT(nfqe_tcp, dest, 2);
+NFQE_AT(nfqe_tcp, seq, 4);
+NFQE_AT(nfqe_tcp, ack_seq, 8);
+NFQE_AT(nfqe_tcp, data_offset, 12);
+NFQE_AT(nfqe_tcp, flags, 13);
+NFQE_AT(nfqe_tcp, window, 14);
+NFQE_AT(nfqe_tcp, checksum, 16);
+NFQE_AT(nfqe_tcp, urgent, 18);
+NFQE_SIZE(struct nfqe_tcp, 20);
+
+NFQE_AT(nfqe_udp, source, 0);
+NFQE_AT(nfqe_udp, dest, 2);
+NFQE_AT(nfqe_udp, len, 4);
+NFQE_AT(nfqe_udp, checksum, 6);
+NFQE_SIZE(struct nfqe_udp, 8);
+
+NFQE_AT(nfqe_icmp, type, 0);
+NFQE_AT(nfqe_icmp, code, 1);
+NFQE_AT(nfqe_icmp, checksum, 2);
+NFQE_AT(nfqe_icmp, rest, 4);
+NFQE_SIZE(struct nfqe_icmp, 8);
+
+NFQE_AT(nfqe_icmpv6, type, 0);
+NFQE_AT(nfqe_icmpv6, code, 1);
+NFQE_AT(nfqe_icmpv6, checksum, 2);
+NFQE_AT(nfqe_icmpv6, rest, 4);
+NFQE_SIZE(struct nfqe_icmpv6, 8);
+
+/* ---- versions and texts ------------------------------------------------------------------------------- */
+
+NFQE_IS(NFQE_ABI_VERSION, 0x00010000, 4);
+NFQE_IS(NFQE_ABI_MIN, 0x00010000, 4);
+NFQE_IS(NFQE_ABI(3, 7), 0x00030007, 4);
+NFQE_IS(NFQE_ABI_MAJOR(0x00030007u), 3, 4);
+NFQE_IS(NFQE_ABI_MINOR(0x00030007u), 7, 4);
+NFQE_IS(NFQE_HEAD_SIZE, 144, 4);
+NFQE_IS(NFQE_ID_SIZE, 48, 4);
+NFQE_IS(NFQE_VERSION_SIZE, 24, 4);
+NFQE_IS(NFQE_BUILT_WITH_SIZE, 40, 4);
+NFQE_TEXT(NFQE_MAGIC, "nfqe-so");
+NFQE_TEXT(NFQE_SYMBOL, "nfqe_plugin_v1");
+NFQE_TEXT(NFQE_SECTION, ".nfqe_plugin");
+
+/* ---- verdicts ----------------------------------------------------------------------------------------- */
+
+NFQE_SIZE(nfqe_verdict, 4);
+NFQE_IS(NFQE_CONTINUE, 0, 4);
+NFQE_IS(NFQE_ACCEPT, 1, 4);
+NFQE_IS(NFQE_DROP, 2, 4);
+NFQE_IS(NFQE_REPEAT, 3, 4);
+NFQE_IS(NFQE_HELD, 4, 4);
+NFQE_IS(NFQE_TO_QUEUE(0), 0x00000005, 4);
+NFQE_IS(NFQE_TO_QUEUE(65535), 0xffff0005, 4);
+NFQE_IS(NFQE_FLOW, 0x100, 4);
+
+/* ---- needs -------------------------------------------------------------------------------------------- */
+
+NFQE_IS(NFQE_NEED_HEADERS, 0x1, 8);
+NFQE_IS(NFQE_NEED_PAYLOAD, 0x2, 8);
+NFQE_IS(NFQE_NEED_MODIFY, 0x4, 8);
+NFQE_IS(NFQE_NEED_HOLD, 0x8, 8);
+NFQE_IS(NFQE_NEED_FLOW, 0x10, 8);
+NFQE_IS(NFQE_NEED_REQUEUE, 0x20, 8);
+NFQE_IS(NFQE_NEED_TICK, 0x40, 8);
+NFQE_IS(NFQE_NEED_CONNTRACK, 0x80, 8);
+NFQE_IS(NFQE_NEED_OWNER, 0x100, 8);
+NFQE_IS(NFQE_NEED_SECCTX, 0x200, 8);
+NFQE_IS(NFQE_HEADER_BYTES_DEFAULT, 128, 4);
+
+/* ---- log levels and option types ---------------------------------------------------------------------- */
+
+NFQE_IS(NFQE_LOG_ERROR, 0, 4);
+NFQE_IS(NFQE_LOG_WARNING, 1, 4);
+NFQE_IS(NFQE_LOG_INFO, 2, 4);
+NFQE_IS(NFQE_OPTION_STRING, 1, 4);
+NFQE_IS(NFQE_OPTION_INTEGER, 2, 4);
+NFQE_IS(NFQE_OPTION_BOOLEAN, 3, 4);
+
+/* ---- of a packet -------------------------------------------------------------------------------------- */
+
+/* Constants of less than 32 bits have type int: their macros only say that they fit. */
+NFQE_IS(NFQE_NONE, 0xffff, 4);
+NFQE_IS(NFQE_HAS_MARK, 0x1, 4);
+NFQE_IS(NFQE_HAS_TIMESTAMP, 0x2, 4);
+NFQE_IS(NFQE_HAS_IN_IFINDEX, 0x4, 4);
+NFQE_IS(NFQE_HAS_OUT_IFINDEX, 0x8, 4);
+NFQE_IS(NFQE_HAS_PHYS_IN_IFINDEX, 0x10, 4);
+NFQE_IS(NFQE_HAS_PHYS_OUT_IFINDEX, 0x20, 4);
+NFQE_IS(NFQE_HAS_HW_ADDRESS, 0x40, 4);
+NFQE_IS(NFQE_HAS_UID, 0x80, 4);
+NFQE_IS(NFQE_HAS_GID, 0x100, 4);
+NFQE_IS(NFQE_HAS_PRIORITY, 0x200, 4);
+NFQE_IS(NFQE_HAS_CONNTRACK_MARK, 0x400, 4);
+NFQE_IS(NFQE_PACKET_TRUNCATED, 0x01, 4);
+NFQE_IS(NFQE_PACKET_GSO, 0x02, 4);
+NFQE_IS(NFQE_PACKET_CHECKSUM_PENDING, 0x04, 4);
+NFQE_IS(NFQE_PACKET_FRAGMENT, 0x08, 4);
+NFQE_IS(NFQE_PACKET_MODIFIED, 0x10, 4);
+NFQE_IS(NFQE_PACKET_HEADERS_CUT, 0x20, 4);
+NFQE_IS(NFQE_TCP_FIN, 0x01, 4);
+NFQE_IS(NFQE_TCP_SYN, 0x02, 4);
+NFQE_IS(NFQE_TCP_RST, 0x04, 4);
+NFQE_IS(NFQE_TCP_PSH, 0x08, 4);
+NFQE_IS(NFQE_TCP_ACK, 0x10, 4);
+NFQE_IS(NFQE_TCP_URG, 0x20, 4);
+NFQE_IS(NFQE_PROTOCOL_ICMP, 1, 4);
+NFQE_IS(NFQE_PROTOCOL_TCP, 6, 4);
+NFQE_IS(NFQE_PROTOCOL_UDP, 17, 4);
+NFQE_IS(NFQE_PROTOCOL_ICMPV6, 58, 4);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * See attempt.h.
+ */
+#include "attempt.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char log_text[ATTEMPT_LOG_MAX];
+
+static void write_log(int level, const char *id, const char *text)
+{
+    size_t used = strlen(log_text);
+
+    (void)level;
+    (void)id;
+    snprintf(log_text + used, sizeof(log_text) - used, "%s\n", text);
+}
+
+static unsigned count_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(folder);
+    while (readdir(folder) != NULL) {
+        count++;
+    }
+    closedir(folder);
+    return count;
+}
+
+void attempt_run(struct attempt *attempt, const char *path, const char *values)
+{
+    struct plugin *plugin = &attempt->plugin;
+
+    memset(attempt, 0, sizeof(*attempt));
+    log_text[0] = '\0';
+    attempt->log = log_text;
+    attempt->descriptors = count_descriptors();
+    plugin->path = path;
+    plugin->values_text = values;
+    attempt->stage = ATTEMPT_CHECK;
+    attempt->code = plugin_check(plugin, attempt->error);
+    if (attempt->code != 0) {
+        return;
+    }
+    attempt->stage = ATTEMPT_LINK;
+    attempt->code = plugin_link(plugin, write_log, attempt->error);
+    if (attempt->code != 0) {
+        return;
+    }
+    attempt->stage = ATTEMPT_LOAD;
+    attempt->code = plugin_load(plugin, attempt->error);
+    if (attempt->code != 0) {
+        return;
+    }
+    attempt->stage = ATTEMPT_OPEN;
+    attempt->code = plugin_open(plugin, attempt->error);
+    if (attempt->code != 0) {
+        return;
+    }
+    attempt->stage = ATTEMPT_ACCEPTED;
+}
+
+/*
+ * A C++ plugin may stay mapped after dlclose(). Its copy then keeps its descriptor, as in the engine: the dynamic
+ * loader would take the next plugin under the same /proc/self/fd name for this one.
+ */
+static bool stays_mapped(const struct plugin *plugin)
+{
+    char name[32];
+    void *library;
+
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", plugin->memfd);
+    library = dlopen(name, RTLD_NOW | RTLD_NOLOAD);
+    if (library != NULL) {
+        dlclose(library);
+    }
+    return library != NULL;
+}
+
+void attempt_done(struct attempt *attempt)
+{
+    unsigned kept = 0;
+
+    if (attempt->stage == ATTEMPT_ACCEPTED) {
+        plugin_close(&attempt->plugin);
+    }
+    if (attempt->stage >= ATTEMPT_OPEN) {
+        plugin_unload(&attempt->plugin);
+    }
+    if (attempt->plugin.library != NULL) {
+        dlclose(attempt->plugin.library);
+        kept = stays_mapped(&attempt->plugin);
+    }
+    if (kept == 0) {
+        plugin_done(&attempt->plugin);
+    }
+    assert_int_equal(count_descriptors(), attempt->descriptors + kept);
+}
+
+bool attempt_is_refused(const char *path, const char *values, enum attempt_stage stage, int code, const char *message)
+{
+    struct attempt attempt;
+    bool as_expected;
+
+    attempt_run(&attempt, path, values);
+    as_expected = strcmp(attempt.error, message) == 0 && attempt.stage == stage && attempt.code == code;
+    if (!as_expected) {
+        print_error("%s,%s\n  expected: stage %d, %d, %s\n  got:      stage %d, %d, %s\n", path,
+                    values != NULL ? values : "", stage, code, message, attempt.stage, attempt.code, attempt.error);
+    }
+    attempt_done(&attempt);
+    return as_expected;
+}
+
+void attempt_expect_success(const char *path, const char *values, const char *log)
+{
+    struct attempt attempt;
+
+    attempt_run(&attempt, path, values);
+    assert_string_equal(attempt.error, "");
+    assert_int_equal(attempt.stage, ATTEMPT_ACCEPTED);
+    if (log != NULL) {
+        assert_string_equal(attempt.log, log);
+    }
+    attempt_done(&attempt);
+}

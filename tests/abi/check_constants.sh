@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# check_constants.sh LAYOUT HEADER...
+#
+# Every constant that a public header defines must have its value asserted in LAYOUT (abi_layout.h): a number
+# that nobody wrote down can change unnoticed, and no tool sees the value of a #define in a binary.
+#
+# Not constants: include guards, names that end in _ (not public), and the macros that define a plugin.
+# NFQE_VERSION is that of the release. Exit status: 0 all are asserted, 1 some are not, with their names.
+
+set -u
+layout=$1
+shift
+
+names=$(sed -nE 's/^#define (NFQE_[A-Z0-9_]*[A-Z0-9])([( ].*)$/\1/p' "$@" | sort -u)
+status=0
+checked=0
+for name in $names; do
+    case $name in
+    NFQE_PLUGIN | NFQE_PLUGIN_CXX | NFQE_VERSION) continue ;;
+    esac
+    checked=$((checked + 1))
+    if ! grep -qE "^NFQE_(IS|TEXT)\(${name}[(,]" "$layout"; then
+        echo "FAILED: ${layout##*/} asserts nothing about $name"
+        status=1
+    fi
+done
+if [ "$checked" -lt 50 ]; then
+    echo "FAILED: only $checked constants found in the headers; this check no longer reads them"
+    status=1
+fi
+exit $status

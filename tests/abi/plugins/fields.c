@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fields - a plugin of which the build chooses the members: NFQE_TEST_FIELDS is the rest of NFQE_PLUGIN().
+ *
+ * So that each plugin that promises too much, or too little, differs from the others in one word.
+ */
+#include <nfqe/plugin.h>
+
+static __attribute__((unused)) nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    return NFQE_ACCEPT;
+}
+
+static __attribute__((unused)) void handle_batch(void *self, struct nfqe_packet *const *packets, size_t n,
+                                                 nfqe_verdict *out)
+{
+    (void)self;
+    (void)packets;
+    (void)n;
+    (void)out;
+}
+
+static __attribute__((unused)) void tick(void *self, uint64_t now_ns)
+{
+    (void)self;
+    (void)now_ns;
+}
+
+static __attribute__((unused)) int save(void *self, struct nfqe_state *out)
+{
+    (void)self;
+    (void)out;
+    return 0;
+}
+
+static __attribute__((unused)) const uint64_t counters[8];
+
+static __attribute__((unused)) const struct nfqe_option wrong_type[] = {{.name = "rate", .type = 4}, {.name = NULL}};
+
+static __attribute__((unused)) const struct nfqe_option wrong_name[] = {
+    {.name = "rate", .type = NFQE_OPTION_STRING}, {.name = "a=b", .type = NFQE_OPTION_STRING}, {.name = NULL}};
+
+static __attribute__((unused)) const struct nfqe_option same_name[] = {
+    {.name = "rate", .type = NFQE_OPTION_STRING}, {.name = "rate", .type = NFQE_OPTION_INTEGER}, {.name = NULL}};
+
+static __attribute__((unused)) const struct nfqe_option wrong_default[] = {
+    {.name = "rate", .type = NFQE_OPTION_INTEGER, .min = 1, .max = 9, .default_value = "10"}, {.name = NULL}};
+
+NFQE_PLUGIN(.id = "fields", .version = "1.0.0", NFQE_TEST_FIELDS)

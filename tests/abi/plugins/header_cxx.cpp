@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * header_cxx - header_c in C++17: the same plugin, built by the constexpr builder and NFQE_PLUGIN_CXX.
+ *
+ * It uses the standard library (a std::string, new and delete), since a plugin that drags libstdc++
+ * into an engine written in C is the case that has to work. Compiled with every warning an error.
+ */
+#include <nfqe/plugin.h>
+
+#include <cerrno>
+#include <string>
+
+#if __cplusplus != NFQE_TEST_STANDARD
+#error "not compiled as the standard that this variant is about"
+#endif
+
+namespace
+{
+
+struct settings {
+    uint16_t port;
+    std::string text;
+};
+
+const nfqe_option options[] = {
+    {"port", NFQE_OPTION_INTEGER, 0, 1, 65535, "80", "port"},
+    {},
+};
+
+int load(const nfqe_host *host, const nfqe_value *values, size_t n, void **shared)
+{
+    if (host->size < sizeof(*host) || host->abi != NFQE_ABI_VERSION || host->ext(host, "nfqe.none/1") != nullptr) {
+        return host->fail(host, -EINVAL, "the host's table is not the one of ABI %u.%u",
+                          NFQE_ABI_MAJOR(NFQE_ABI_VERSION), NFQE_ABI_MINOR(NFQE_ABI_VERSION));
+    }
+    if (n != 1) {
+        return host->fail(host, -EINVAL, "%lu values", static_cast<unsigned long>(n));
+    }
+    *shared = new settings{static_cast<uint16_t>(values[0].integer), values[0].text};
+    return 0;
+}
+
+int open(const nfqe_host *host, const void *shared, const nfqe_state *old, void **self)
+{
+    const settings *loaded = static_cast<const settings *>(shared);
+
+    if (old != nullptr || std::to_string(loaded->port) != loaded->text) {
+        return host->fail(host, -EINVAL, "state from nowhere, or a broken string: %s", loaded->text.c_str());
+    }
+    *self = new settings(*loaded);
+    return 0;
+}
+
+nfqe_verdict handle(void *self, nfqe_packet *packet)
+{
+    const settings *own = static_cast<const settings *>(self);
+    const struct nfqe_tcp *tcp = nfqe_tcp(packet);
+    uint32_t payload_len = 0;
+
+    if (nfqe_ipv4(packet) == nullptr && nfqe_ipv6(packet) == nullptr) {
+        return NFQE_CONTINUE;
+    }
+    if (nfqe_udp(packet) != nullptr || nfqe_icmp(packet) != nullptr || nfqe_icmpv6(packet) != nullptr) {
+        return NFQE_ACCEPT;
+    }
+    (void)nfqe_payload(packet, &payload_len);
+    return tcp != nullptr && nfqe_be16(tcp->dest) == own->port ? NFQE_DROP : NFQE_CONTINUE;
+}
+
+void handle_batch(void *self, nfqe_packet *const *packets, size_t n, nfqe_verdict *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = handle(self, packets[i]);
+    }
+}
+
+void close(void *self)
+{
+    delete static_cast<settings *>(self);
+}
+
+void unload(void *shared)
+{
+    delete static_cast<settings *>(shared);
+}
+
+constexpr nfqe_plugin build()
+{
+    nfqe_plugin plugin = nfqe_plugin_init(NFQE_TEST_ID, "1.0.0", NFQE_NEED_HEADERS, handle);
+
+    plugin.header_bytes = 128;
+    plugin.options = options;
+    plugin.load = load;
+    plugin.open = open;
+    plugin.handle_batch = handle_batch;
+    plugin.close = close;
+    plugin.unload = unload;
+    return plugin;
+}
+
+} // namespace
+
+NFQE_PLUGIN_CXX(build())

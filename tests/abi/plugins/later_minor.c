@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * later_minor - a plugin compiled against a header of the future, ABI 1.3, that can live with ABI 1.0.
+ *
+ * Its struct and each of its options are longer than ours. What the engine does not know it must leave
+ * alone: the appended function ends the process, and the second option is only found by an engine that
+ * steps through the list by the plugin's option_size.
+ */
+#include <nfqe/plugin.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct later_option {
+    struct nfqe_option now;
+    const char *unit;
+    uint64_t more;
+};
+
+struct later_plugin {
+    struct nfqe_plugin now;
+    void (*later)(void);
+    uint64_t more[16];
+};
+
+static const struct later_option options[] = {
+    {.now = {.name = "first", .type = NFQE_OPTION_INTEGER, .default_value = "1"}, .unit = "s", .more = UINT64_MAX},
+    {.now = {.name = "second", .type = NFQE_OPTION_STRING, .default_value = "two"}, .unit = "ms", .more = UINT64_MAX},
+    {.now = {.name = NULL}},
+};
+
+static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+{
+    (void)shared;
+    if (n != 2 || values[0].integer != 1 || strcmp(values[1].text, "two") != 0) {
+        return host->fail(host, -EINVAL, "its longer options were read with the wrong stride");
+    }
+    return 0;
+}
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    return NFQE_ACCEPT;
+}
+
+extern const struct later_plugin nfqe_plugin_v1 __attribute__((visibility("default")));
+const struct later_plugin nfqe_plugin_v1 __attribute__((section(NFQE_SECTION), used, aligned(8))) = {
+    .now = {.magic = NFQE_MAGIC,
+            .size = sizeof(struct later_plugin),
+            .abi = NFQE_ABI(1, 3),
+            .abi_min = NFQE_ABI(1, 0),
+            .id = "later_minor",
+            .version = "1.0.0",
+            .built_with = "nfqe 9.9.9",
+            .option_size = sizeof(struct later_option),
+            .counter_size = 128,
+            .options = &options[0].now,
+            .load = load,
+            .handle = handle},
+    .later = abort,
+    .more = {UINT64_MAX, UINT64_MAX},
+};

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * See scratch.h. Paths are kept in a list, since the engine keeps pointers to those it is given.
+ */
+#include "scratch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATHS_MAX 4096
+
+static char folder[] = "/tmp/nfqe-abi-XXXXXX";
+static char *paths[PATHS_MAX];
+static unsigned path_count;
+
+static _Noreturn void give_up(const char *what)
+{
+    fprintf(stderr, "the test cannot go on: %s: %s\n", what, strerror(errno));
+    scratch_remove();
+    exit(1);
+}
+
+const char *scratch_path(const char *name)
+{
+    if (path_count == 0 && mkdtemp(folder) == NULL) {
+        give_up(folder);
+    }
+    if (path_count == PATHS_MAX || asprintf(&paths[path_count], "%s/%s", folder, name) < 0) {
+        give_up("too many paths");
+    }
+    return paths[path_count++];
+}
+
+const char *scratch_folder(const char *name, unsigned mode)
+{
+    const char *path = scratch_path(name);
+
+    if (mkdir(path, 0700) < 0 || chmod(path, mode) < 0) {
+        give_up(path);
+    }
+    return path;
+}
+
+const char *scratch_write(const char *name, const void *data, size_t len)
+{
+    const char *path = scratch_path(name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+    if (fd < 0 || fchmod(fd, 0644) < 0 || write(fd, data, len) != (ssize_t)len || close(fd) < 0) {
+        give_up(path);
+    }
+    return path;
+}
+
+char *scratch_read(const char *path, size_t *len)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    char *data;
+
+    if (fd < 0 || fstat(fd, &status) < 0) {
+        give_up(path);
+    }
+    data = malloc((size_t)status.st_size + 1);
+    if (data == NULL || read(fd, data, (size_t)status.st_size) != status.st_size) {
+        give_up(path);
+    }
+    close(fd);
+    *len = (size_t)status.st_size;
+    return data;
+}
+
+const char *scratch_built(const char *plugin)
+{
+    static char path[4096];
+    const char *built = getenv("NFQE_ABI_PLUGINS");
+
+    if (built == NULL) {
+        errno = 0;
+        give_up("NFQE_ABI_PLUGINS is not set; run the tests by ctest");
+    }
+    snprintf(path, sizeof(path), "%s/%s.so", built, plugin);
+    return path;
+}
+
+const char *scratch_copy(const char *name, const char *plugin)
+{
+    size_t len;
+    char *data = scratch_read(scratch_built(plugin), &len);
+    const char *path = scratch_write(name, data, len);
+
+    free(data);
+    return path;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+void scratch_remove(void)
+{
+    if (path_count > 0) {
+        nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+    while (path_count > 0) {
+        free(paths[--path_count]);
+    }
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The layout of the ABI. Most of it is checked by compiling abi_layout.h, in C here and in C++ next door: a
+ * field that moved, or a number that changed, fails to build.
+ *
+ * What is left for run time are the texts, and the promise that the frozen head can be read out of a
+ * plugin's file, at fixed places in its section, without running the plugin.
+ */
+#include "abi_layout.h"
+
+#include "elf_file.h"
+#include "scratch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void texts_of_the_abi_are_unchanged(void **state)
+{
+    (void)state;
+    assert_string_equal(NFQE_MAGIC, "nfqe-so");
+    assert_string_equal(NFQE_SYMBOL, "nfqe_plugin_v1");
+    assert_string_equal(NFQE_SECTION, ".nfqe_plugin");
+}
+
+static uint64_t number_at(const char *data, size_t offset, size_t size)
+{
+    uint64_t number = 0;
+
+    memcpy(&number, data + offset, size);
+    return number;
+}
+
+static void the_frozen_head_can_be_read_from_the_file(void **state)
+{
+    char error[256];
+    size_t offset;
+    size_t section_size;
+    size_t len;
+    char *file = scratch_read(scratch_built("good"), &len);
+    const char *head;
+
+    (void)state;
+    assert_int_equal(elf_file_find_section(file, len, ".nfqe_plugin", &offset, &section_size, error, sizeof(error)), 0);
+    assert_int_equal(section_size, 264);
+    head = file + offset;
+    assert_memory_equal(head, "nfqe-so", 8);
+    assert_int_equal(number_at(head, 8, 4), 264);         /* size */
+    assert_int_equal(number_at(head, 12, 4), 0x00010000); /* abi */
+    assert_int_equal(number_at(head, 16, 4), 0x00010000); /* abi_min */
+    assert_int_equal(number_at(head, 20, 4), 0);          /* header_bytes */
+    assert_int_equal(number_at(head, 24, 8), 1);          /* needs */
+    assert_string_equal(head + 32, "good");
+    assert_string_equal(head + 80, "1.0.0");
+    assert_memory_equal(head + 104, "nfqe ", 5); /* built_with */
+    assert_non_null(memchr(head + 104, '\0', 40));
+    free(file);
+}
+
+/* Bytes behind the last member of a struct. */
+#define PADDING(type, last) (sizeof(struct type) - offsetof(struct type, last) - sizeof(((struct type *)0)->last))
+
+/*
+ * A member that is appended into padding does not make its struct larger. Then `size` is the same before and after, and
+ * a plugin cannot tell whether the engine filled the new member or never heard of it.
+ */
+static void no_struct_with_a_size_ends_in_padding(void **state)
+{
+    (void)state;
+    assert_int_equal(PADDING(nfqe_plugin, ext), 0);
+    assert_int_equal(PADDING(nfqe_host, ext), 0);
+    assert_int_equal(PADDING(nfqe_option, help), 0);
+    assert_int_equal(PADDING(nfqe_value, given), 0);
+    assert_int_equal(PADDING(nfqe_packet, reserved_tail), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_of_the_abi_are_unchanged),
+        cmocka_unit_test(the_frozen_head_can_be_read_from_the_file),
+        cmocka_unit_test(no_struct_with_a_size_ends_in_padding),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A plugin that the engine cannot run: one line that says what happened to which file, exit status 4, in
+ * time, and nothing left behind. Whether the plugin was missing, refused, failed, crashed, hung, or ended the
+ * process makes no difference to that.
+ *
+ * Each case runs the real engine on a queue of its own network namespace.
+ */
+#include "engine_run.h"
+#include "scratch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PROMPT_MS 1000
+#define END_LIMIT_MS 10000
+#define LOAD_TIMEOUT_MS 300
+#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' own start and their look for leaks */
+#define REPETITIONS 10
+
+#if defined(__SANITIZE_ADDRESS__)
+#define EXTRA_MS SANITIZED_EXTRA_MS
+#else
+#define EXTRA_MS 0
+#endif
+
+static struct engine_run run = {.pidfd = -1};
+
+struct refusal {
+    const char *plugin; /* NULL: there is no such file */
+    const char *values;
+    const char *message; /* without prefix and path */
+    unsigned limit_ms;   /* 0: PROMPT_MS */
+};
+
+static const struct refusal refusals[] = {
+    {NULL, NULL, "cannot be opened: No such file or directory", 0},
+    {"no_section", NULL, "no section .nfqe_plugin: not a plugin of nfq-engine; it must use NFQE_PLUGIN(...)", 0},
+    {"unresolved", NULL, "cannot be loaded: undefined symbol: nfqe_test_nobody_has_this", 0},
+    {"fields_no_handle", NULL, "has no handle(), which every plugin must have, also beside handle_batch()", 0},
+    {"good", "rate=5", "unknown option rate; this plugin takes none", 0},
+    {"options", NULL, "option name is missing: what it is called", 0},
+    {"options", "name=x,rate=1001", "option rate=1001: must be -10 to 1000", 0},
+    {"misbehave", "load=fail", "load() failed: the list /etc/list cannot be read", 0},
+    {"misbehave", "load=silent", "load() failed with -5 (Input/output error) and gave no reason", 0},
+    {"misbehave", "load=crash", "load() crashed (SIGSEGV)", 0},
+    {"misbehave", "load=abort", "load() crashed (SIGABRT)", 0},
+    {"misbehave", "load=exit-3", "load() exited with status 3", 0},
+    {"misbehave", "load=exit-0", "load() exited with status 0", 0},
+    {"misbehave", "load=thread", "load() started a thread, which would be missing in every worker; start it in open()",
+     0},
+    {"misbehave", "load=hang", "load() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS},
+    {"constructor_crashes", NULL, "a constructor crashed (SIGSEGV)", 0},
+    {"constructor_thread", NULL,
+     "a constructor started a thread, which would be missing in every worker; start it in open()", 0},
+    {"misbehave", "open=fail", "open() failed: the list /etc/list cannot be read", 0},
+    {"misbehave", "open=silent", "open() failed with -5 (Input/output error) and gave no reason", 0},
+    {"misbehave", "open=crash", "open() crashed (SIGSEGV)", 0},
+    {"misbehave", "open=abort", "open() crashed (SIGABRT)", 0},
+    {"misbehave", "open=exit-3", "open() exited with status 3", 0},
+    {"misbehave", "open=exit-0", "open() exited with status 0", 0},
+    {"misbehave", "open=hang", "open() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS},
+};
+
+/* Whether it ended as promised; says what was different. */
+static bool ended_as_promised(const char *expected, unsigned limit_ms)
+{
+    bool good =
+        run.status == 4 && !run.left_behind && strcmp(run.output, expected) == 0 && run.took_ms <= limit_ms + EXTRA_MS;
+
+    if (!good) {
+        print_error("exit status %d (4), took %u ms (at most %u), processes left behind: %s (none)\n"
+                    "expected: %s     got: %s\n",
+                    run.status, run.took_ms, limit_ms + EXTRA_MS, run.left_behind ? "some" : "none", expected,
+                    run.output);
+    }
+    return good;
+}
+
+/* Runs an engine that must refuse `path` with `message`. */
+static bool is_refused(const char *path, const char *values, const char *queues, const char *message, unsigned limit_ms)
+{
+    char argument[1024];
+    char expected[1024];
+
+    snprintf(argument, sizeof(argument), "%s%s%s", path, values != NULL ? "," : "", values != NULL ? values : "");
+    snprintf(expected, sizeof(expected), "nfq-engine: %s: %s\n", path, message);
+    engine_start(&run, (const char *const[]){"--plugin", argument, "--queue", queues, "--load-timeout", "300ms", NULL});
+    engine_wait_end(&run, END_LIMIT_MS);
+    return ended_as_promised(expected, limit_ms);
+}
+
+static void each_refusal_is_one_line_and_exit_status_4(void **state)
+{
+    unsigned failures = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        const struct refusal *refusal = &refusals[i];
+        const char *path =
+            refusal->plugin != NULL ? scratch_copy("plugin.so", refusal->plugin) : scratch_path("missing.so");
+
+        failures += !is_refused(path, refusal->values, "1", refusal->message,
+                                refusal->limit_ms != 0 ? refusal->limit_ms : PROMPT_MS);
+    }
+    assert_int_equal(failures, 0);
+}
+
+/* The workers of eight queues fail one after the other; the person reads it once. */
+static void a_failure_in_every_worker_is_reported_once(void **state)
+{
+    const char *path = scratch_copy("plugin.so", "misbehave");
+    unsigned failures = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < REPETITIONS; i++) {
+        failures +=
+            !is_refused(path, "open=fail", "0-7", "open() failed: the list /etc/list cannot be read", PROMPT_MS);
+        failures += !is_refused(path, "open=crash", "0-7", "open() crashed (SIGSEGV)", PROMPT_MS);
+    }
+    failures +=
+        !is_refused(path, "open=hang", "0-7", "open() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS);
+    assert_int_equal(failures, 0);
+}
+
+static void a_plugin_id_that_is_twice_in_the_chain_is_refused(void **state)
+{
+    const char *first = scratch_copy("first.so", "good");
+    const char *second = scratch_copy("second.so", "good");
+    char expected[1024];
+
+    (void)state;
+    engine_start(&run, (const char *const[]){"--plugin", first, "--plugin", second, "--queue", "1", NULL});
+    engine_wait_end(&run, END_LIMIT_MS);
+    snprintf(expected, sizeof(expected),
+             "nfq-engine: %s: its id good is also that of %s; a chain can have a plugin once\n", second, first);
+    assert_true(ended_as_promised(expected, PROMPT_MS));
+}
+
+/* The plugins before it were loaded already; the message is about the one that failed. */
+static void the_plugin_that_failed_is_named_in_a_chain(void **state)
+{
+    static const char *const ways[][2] = {
+        {"load=crash", "load() crashed (SIGSEGV)"},
+        {"load=fail", "load() failed: the list /etc/list cannot be read"},
+        {"load=hang", "load() did not return within 300 ms"},
+        {"open=crash", "open() crashed (SIGSEGV)"},
+        {"open=fail", "open() failed: the list /etc/list cannot be read"},
+        {"open=hang", "open() did not return within 300 ms"},
+    };
+    const char *first = scratch_copy("first.so", "good");
+    const char *second = scratch_copy("second.so", "misbehave");
+    const char *third = scratch_copy("third.so", "later_minor");
+    unsigned failures = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        char argument[512];
+        char expected[1024];
+
+        snprintf(argument, sizeof(argument), "%s,%s", second, ways[i][0]);
+        snprintf(expected, sizeof(expected), "nfq-engine: %s: %s\n", second, ways[i][1]);
+        engine_start(&run, (const char *const[]){"--plugin", first, "--plugin", argument, "--plugin", third, "--queue",
+                                                 "1", "--load-timeout", "300ms", NULL});
+        engine_wait_end(&run, END_LIMIT_MS);
+        failures += !ended_as_promised(expected, LOAD_TIMEOUT_MS + PROMPT_MS);
+    }
+    assert_int_equal(failures, 0);
+}
+
+/* A path of 600 bytes is nothing unusual to a build system; it must not push the reason out of the line. */
+static void a_long_path_does_not_hide_the_reason(void **state)
+{
+    static const char *const ways[][2] = {
+        {"load=fail", "load() failed: the list /etc/list cannot be read"},
+        {"load=crash", "load() crashed (SIGSEGV)"},
+        {"open=fail", "open() failed: the list /etc/list cannot be read"},
+        {"open=crash", "open() crashed (SIGSEGV)"},
+    };
+    char name[1024] = "";
+    char folder[251];
+    const char *path;
+    unsigned failures = 0;
+
+    (void)state;
+    memset(folder, 'd', sizeof(folder) - 1);
+    folder[sizeof(folder) - 1] = '\0';
+    for (unsigned i = 0; i < 2; i++) {
+        strcat(name, i > 0 ? "/" : "");
+        strcat(name, folder);
+        scratch_folder(name, 0755);
+    }
+    strcat(name, "/plugin.so");
+    path = scratch_copy(name, "misbehave");
+    for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        failures += !is_refused(path, ways[i][0], "1", ways[i][1], PROMPT_MS);
+    }
+    assert_int_equal(failures, 0);
+}
+
+static int end_engine(void **state)
+{
+    (void)state;
+    engine_kill(&run);
+    return 0;
+}
+
+static int remove_files(void **state)
+{
+    (void)state;
+    scratch_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(each_refusal_is_one_line_and_exit_status_4, end_engine),
+        cmocka_unit_test_teardown(a_failure_in_every_worker_is_reported_once, end_engine),
+        cmocka_unit_test_teardown(a_plugin_id_that_is_twice_in_the_chain_is_refused, end_engine),
+        cmocka_unit_test_teardown(the_plugin_that_failed_is_named_in_a_chain, end_engine),
+        cmocka_unit_test_teardown(a_long_path_does_not_hide_the_reason, end_engine),
+    };
+    int impossible = engine_run_possible();
+
+    return impossible != 0 ? impossible : cmocka_run_group_tests(tests, NULL, remove_files);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Refusals of what only shows when a plugin is linked: missing and unoffered functions, wrong declarations,
+ * and a load() or open() that fails.
+ *
+ * The engine tests see the same refusals from outside, together with what cannot be tried in this process:
+ * crashes, hangs and threads.
+ */
+#include "attempt.h"
+#include "scratch.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define NO_HANDLE "has no handle(), which every plugin must have, also beside handle_batch()"
+#define UNOFFERED(what)                                                                                                \
+    "has " what ", which this engine (" NFQE_VERSION ") does not use yet; remove it or upgrade the engine"
+
+static const struct {
+    const char *plugin;
+    const char *values;
+    enum attempt_stage stage;
+    int code;
+    const char *message;
+} refusals[] = {
+    {"no_symbol", NULL, ATTEMPT_LINK, -ENOEXEC, "does not export nfqe_plugin_v1; it must use NFQE_PLUGIN(...)"},
+    {"other_symbol", NULL, ATTEMPT_LINK, -ENOEXEC,
+     "its symbol nfqe_plugin_v1 is not what its section .nfqe_plugin holds; does it link another plugin?"},
+    {"unresolved", NULL, ATTEMPT_LINK, -ENOEXEC, "cannot be loaded: undefined symbol: nfqe_test_nobody_has_this"},
+    {"fields_no_handle", NULL, ATTEMPT_LINK, -EINVAL, NO_HANDLE},
+    {"fields_batch_only", NULL, ATTEMPT_LINK, -EINVAL, NO_HANDLE},
+    {"fields_no_handle_but_tick", NULL, ATTEMPT_LINK, -EINVAL, NO_HANDLE},
+    {"fields_tick", NULL, ATTEMPT_LINK, -ENOTSUP, UNOFFERED("tick()")},
+    {"fields_save", NULL, ATTEMPT_LINK, -ENOTSUP, UNOFFERED("save()")},
+    {"fields_counters", NULL, ATTEMPT_LINK, -ENOTSUP, UNOFFERED("counters")},
+    {"fields_tick", "rate=1", ATTEMPT_LINK, -ENOTSUP, UNOFFERED("tick()")},
+    {"fields_option_type", NULL, ATTEMPT_LINK, -EBADMSG, "its option rate has type 4, which this engine does not know"},
+    {"fields_option_name", NULL, ATTEMPT_LINK, -EBADMSG,
+     "its option 2 has a name that is not letters, digits, - and _"},
+    {"fields_option_twice", NULL, ATTEMPT_LINK, -EBADMSG, "declares its option rate twice"},
+    {"fields_option_default", NULL, ATTEMPT_LINK, -EINVAL, "option rate=10: must be 1 to 9"},
+    {"misbehave", "load=fail", ATTEMPT_LOAD, -ENOENT, "load() failed: the list /etc/list cannot be read"},
+    {"misbehave", "load=silent", ATTEMPT_LOAD, -EIO, "load() failed with -5 (Input/output error) and gave no reason"},
+    {"misbehave", "open=fail", ATTEMPT_OPEN, -ENOENT, "open() failed: the list /etc/list cannot be read"},
+    {"misbehave", "open=silent", ATTEMPT_OPEN, -EIO, "open() failed with -5 (Input/output error) and gave no reason"},
+};
+
+static void each_flaw_has_its_own_message(void **state)
+{
+    unsigned failures = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        failures += !attempt_is_refused(scratch_copy("flawed.so", refusals[i].plugin), refusals[i].values,
+                                        refusals[i].stage, refusals[i].code, refusals[i].message);
+    }
+    assert_int_equal(failures, 0);
+}
+
+static void the_reason_of_a_plugin_is_cut_at_200_bytes(void **state)
+{
+    const char *path = scratch_copy("misbehave.so", "misbehave");
+    char message[512];
+
+    (void)state;
+    snprintf(message, sizeof(message), "load() failed: %0200d", 0);
+    assert_true(attempt_is_refused(path, "load=fail-at-length", ATTEMPT_LOAD, -EINVAL, message));
+}
+
+/* The plugin's own table, with option_size changed in the file: stepping by it would leave the list. */
+static void an_option_size_that_is_not_one_is_refused(void **state)
+{
+    static const uint32_t sizes[] = {0, 40, 52};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        size_t len;
+        char *data = scratch_read(scratch_built("options"), &len);
+        char *head = memmem(data, len, "nfqe-so", 8);
+        char message[256];
+
+        assert_non_null(head);
+        memcpy(head + 144, &sizes[i], sizeof(sizes[i]));
+        snprintf(message, sizeof(message),
+                 "its option_size is %u, ABI 1.0 has 48; the plugin must use NFQE_PLUGIN(...)", sizes[i]);
+        assert_true(
+            attempt_is_refused(scratch_write("stride.so", data, len), "name=x", ATTEMPT_LINK, -EBADMSG, message));
+        free(data);
+    }
+}
+
+static int remove_files(void **state)
+{
+    (void)state;
+    scratch_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_flaw_has_its_own_message),
+        cmocka_unit_test(the_reason_of_a_plugin_is_cut_at_200_bytes),
+        cmocka_unit_test(an_option_size_that_is_not_one_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, remove_files);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The options of a plugin: what the user writes behind the file name against what the plugin declares, up
+ * to the values that load() gets.
+ *
+ * The plugin `options` logs what it got; the tests compare these lines. A refusal comes before load() is
+ * called, so it leaves no line.
+ */
+#include "attempt.h"
+#include "scratch.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define KNOWN "; known are: name, rate, strict, comment, any-number"
+
+static const struct {
+    const char *values;
+    const char *message;
+} refusals[] = {
+    {NULL, "option name is missing: what it is called"},
+    {"rate=5", "option name is missing: what it is called"},
+    {"name=x,speed=5", "unknown option speed" KNOWN},
+    {"name=x,Rate=5", "unknown option Rate" KNOWN},
+    {"name=x,rat=5", "unknown option rat" KNOWN},
+    {"name=x,rates=5", "unknown option rates" KNOWN},
+    {"name", "option \"name\": must be KEY=VALUE"},
+    {"=x", "option \"=x\": must be KEY=VALUE"},
+    {"name=x,", "option \"\": must be KEY=VALUE"},
+    {"name=x,rate=5,rate=5", "option rate: given twice"},
+    {"name=x,name=y", "option name: given twice"},
+    {"name=x,rate=", "option rate=: must be a number"},
+    {"name=x,rate=many", "option rate=many: must be a number"},
+    {"name=x,rate=5x", "option rate=5x: must be a number"},
+    {"name=x,rate=0x", "option rate=0x: must be a number"},
+    {"name=x,rate=+5", "option rate=+5: must be a number"},
+    {"name=x,rate= 5", "option rate= 5: must be a number"},
+    {"name=x,rate=-", "option rate=-: must be a number"},
+    {"name=x,rate=--5", "option rate=--5: must be a number"},
+    {"name=x,rate=1e2", "option rate=1e2: must be a number"},
+    {"name=x,rate=99999999999999999999", "option rate=99999999999999999999: must be a number"},
+    {"name=x,rate=1001", "option rate=1001: must be -10 to 1000"},
+    {"name=x,rate=-11", "option rate=-11: must be -10 to 1000"},
+    {"name=x,strict=maybe", "option strict=maybe: must be on or off"},
+    {"name=x,strict=", "option strict=: must be on or off"},
+    {"name=x,strict=ON", "option strict=ON: must be on or off"},
+    {"name=", "option name: its text has 0 bytes, must have 1 to 8"},
+    {"name=123456789", "option name: its text has 9 bytes, must have 1 to 8"},
+    /* The user's own mistake is named before what is missing. */
+    {"speed=5", "unknown option speed" KNOWN},
+};
+
+static void each_mistake_has_its_own_message(void **state)
+{
+    unsigned failures = 0;
+    const char *path = scratch_copy("options.so", "options");
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        failures += !attempt_is_refused(path, refusals[i].values, ATTEMPT_LINK, -EINVAL, refusals[i].message);
+    }
+    assert_int_equal(failures, 0);
+}
+
+static void a_plugin_without_options_says_so(void **state)
+{
+    (void)state;
+    assert_true(attempt_is_refused(scratch_copy("good.so", "good"), "rate=5", ATTEMPT_LINK, -EINVAL,
+                                   "unknown option rate; this plugin takes none"));
+}
+
+static void a_refused_option_never_reaches_load(void **state)
+{
+    struct attempt attempt;
+
+    (void)state;
+    attempt_run(&attempt, scratch_path("options.so"), "name=x,speed=5");
+    assert_int_equal(attempt.stage, ATTEMPT_LINK);
+    assert_string_equal(attempt.log, "");
+    attempt_done(&attempt);
+}
+
+static void defaults_reach_load_marked_as_not_given(void **state)
+{
+    (void)state;
+    attempt_expect_success(scratch_path("options.so"), "name=x",
+                           "name type 1 text \"x\" integer 0 given 1\n"
+                           "rate type 2 text \"0x10\" integer 16 given 0\n"
+                           "strict type 3 text \"on\" integer 1 given 0\n"
+                           "comment type 1 text \"(none)\" integer 0 given 0\n"
+                           "any-number type 2 text \"(none)\" integer 0 given 0\n");
+}
+
+static void given_values_reach_load_with_their_types(void **state)
+{
+    (void)state;
+    attempt_expect_success(scratch_path("options.so"),
+                           "any-number=-0x7fffffffffffffff,comment=a=b,strict=off,rate=-10,name=12345678",
+                           "name type 1 text \"12345678\" integer 0 given 1\n"
+                           "rate type 2 text \"-10\" integer -10 given 1\n"
+                           "strict type 3 text \"off\" integer 0 given 1\n"
+                           "comment type 1 text \"a=b\" integer 0 given 1\n"
+                           "any-number type 2 text \"-0x7fffffffffffffff\" integer -9223372036854775807 given 1\n");
+}
+
+static void every_word_for_a_boolean_is_understood(void **state)
+{
+    static const char *const words[] = {"off", "on", "no", "yes", "false", "true", "0", "1"};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        char values[64];
+        char line[128];
+        struct attempt attempt;
+
+        snprintf(values, sizeof(values), "name=x,strict=%s", words[i]);
+        snprintf(line, sizeof(line), "strict type 3 text \"%s\" integer %u given 1\n", words[i], i % 2);
+        attempt_run(&attempt, scratch_path("options.so"), values);
+        assert_string_equal(attempt.error, "");
+        assert_non_null(strstr(attempt.log, line));
+        attempt_done(&attempt);
+    }
+}
+
+/* A number with a leading zero is decimal: nobody means octal. */
+static void a_leading_zero_is_not_octal(void **state)
+{
+    struct attempt attempt;
+
+    (void)state;
+    attempt_run(&attempt, scratch_path("options.so"), "name=x,rate=010");
+    assert_string_equal(attempt.error, "");
+    assert_non_null(strstr(attempt.log, "rate type 2 text \"010\" integer 10 given 1\n"));
+    attempt_done(&attempt);
+}
+
+static const struct {
+    const char *written;
+    const char *meant;
+} commas[] = {
+    {"comment=a,,b,name=x", "a,b"},  {"comment=a,,,,b,name=x", "a,,b"}, {"comment=a,,,name=x", "a,"},
+    {"comment=,,a,name=x", ",a"},    {"comment=,,,name=x", ","},        {"name=x,comment=a,,b", "a,b"},
+    {"name=x,comment=,,a", ",a"},    {"name=x,comment=a,,", "a,"},      {"name=x,comment=,,", ","},
+    {"name=x,comment=a,,,,", "a,,"}, {"comment=,name=x", ""},
+};
+
+static void a_comma_inside_a_value_is_written_twice(void **state)
+{
+    unsigned failures = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(commas) / sizeof(commas[0]); i++) {
+        char line[128];
+        struct attempt attempt;
+
+        snprintf(line, sizeof(line), "comment type 1 text \"%s\" integer 0 given 1\n", commas[i].meant);
+        attempt_run(&attempt, scratch_path("options.so"), commas[i].written);
+        if (attempt.error[0] != '\0' || strstr(attempt.log, line) == NULL) {
+            print_error("%s: meant \"%s\", got %s%s\n", commas[i].written, commas[i].meant, attempt.error, attempt.log);
+            failures++;
+        }
+        attempt_done(&attempt);
+    }
+    assert_int_equal(failures, 0);
+}
+
+static int remove_files(void **state)
+{
+    (void)state;
+    scratch_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_mistake_has_its_own_message),
+        cmocka_unit_test(a_plugin_without_options_says_so),
+        cmocka_unit_test(a_refused_option_never_reaches_load),
+        cmocka_unit_test(defaults_reach_load_marked_as_not_given),
+        cmocka_unit_test(given_values_reach_load_with_their_types),
+        cmocka_unit_test(every_word_for_a_boolean_is_understood),
+        cmocka_unit_test(a_leading_zero_is_not_octal),
+        cmocka_unit_test(a_comma_inside_a_value_is_written_twice),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, remove_files);
+}
