@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What every live test gets: a fresh laboratory, and ways to start things in it that end with the test.
+
+Always: a test that cannot run on this machine does not pass in silence. The first missing requirement ends the run
+with `SKIPPED: <reason>` and exit code 77, which ctest shows as skipped; with CI=true in the environment it is a
+failure. Everything a test started is ended, and its namespaces are removed, also when the test failed.
+
+Environment: NFQE_ENGINE (the program), NFQE_PLUGINS, NFQE_TEST_PLUGINS, NFQE_TOOLS (folders of the build),
+NFQE_QUICK=1 (smaller counts, the same promises).
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+import lab as laboratory
+from engine import ENGINE, Engine, tied_to_test
+from traffic import Pump, WebServer, pump_program
+
+EXIT_SKIPPED = 77
+EXIT_FAILED = 1
+LOG_LINES_SHOWN = 50
+QUICK = os.environ.get("NFQE_QUICK", "") not in ("", "0")
+
+
+def missing_requirement():
+    """Why the live tests cannot run here, or None."""
+    if os.geteuid() != 0:
+        return "needs root: network namespaces, firewall rules and netfilter queues"
+    for program in ("ip", "iptables", "ip6tables", "nft", "curl", "setpriv"):
+        if shutil.which(program) is None:
+            return f"needs the program {program}, which is not installed"
+    try:
+        with laboratory.Lab() as lab:
+            laboratory.Rule(lab.router, "FORWARD", *laboratory.queue_target(1))
+            lab.router.queues()
+    except (AssertionError, OSError) as error:
+        return f"no network namespaces or no NFQUEUE target here: {error}"
+    return None
+
+
+def missing_file():
+    """What the build should have made and has not, or None."""
+    for variable in ("NFQE_ENGINE", "NFQE_PLUGINS", "NFQE_TEST_PLUGINS", "NFQE_TOOLS"):
+        if not os.path.exists(os.environ.get(variable, "")):
+            return f"environment variable {variable} must name something that exists; run these tests with ctest"
+    if not os.access(ENGINE, os.X_OK) or not os.access(pump_program(), os.X_OK):
+        return "the engine or the pump is not an executable file"
+    return None
+
+
+def pytest_sessionstart(session):
+    del session
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM", EXIT_FAILED))  # so that everything is removed
+    reason = missing_file()
+    if reason:
+        pytest.exit(f"FAILED: {reason}", EXIT_FAILED)
+    reason = missing_requirement()
+    if reason:
+        print(f"SKIPPED: {reason}", flush=True)
+        pytest.exit(f"SKIPPED: {reason}", EXIT_FAILED if os.environ.get("CI") == "true" else EXIT_SKIPPED)
+
+
+@pytest.fixture
+def lab():
+    with laboratory.Lab() as fresh:
+        yield fresh
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(lab):
+    """However a test ends its engines: no process and no bound queue is left in the router's namespace."""
+    yield
+    laboratory.wait_for(lambda: not lab.router.process_ids(), "no process is left in the router's namespace", 2)
+    assert lab.router.queues() == {}
+
+
+@pytest.fixture
+def start_engine(lab, nothing_left_behind):
+    """start_engine(arguments...) in the router, waits until it is ready."""
+    del nothing_left_behind
+    engines = []
+
+    def start(*arguments, launcher=(), ready=True):
+        engine = Engine(lab.router, *arguments, launcher=launcher)
+        engines.append(engine)
+        return engine.wait_ready() if ready else engine
+
+    yield start
+    for engine in engines:
+        engine.close()
+        # pytest shows this with a test that failed, and only then.
+        print("arguments:", *engine.arguments, "\nlog of the engine:", *engine.lines[-LOG_LINES_SHOWN:], sep="\n  ")
+
+
+@pytest.fixture
+def start_pump(lab):
+    """start_pump(count, ...) from client to server."""
+    pumps = []
+
+    def start(count, **options):
+        pump = Pump(lab, count, **options)
+        pumps.append(pump)
+        return pump
+
+    yield start
+    for pump in pumps:
+        pump.close()
+
+
+@pytest.fixture
+def start_web_server():
+    servers = []
+
+    def start(namespace, *ports):
+        server = WebServer(namespace, *ports)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def start_busy():
+    """start_busy() keeps every CPU busy, so that the processes under test are interrupted anywhere."""
+    busy = []
+
+    def start():
+        for _ in range(os.cpu_count()):
+            busy.append(subprocess.Popen(["sh", "-c", "while :; do :; done"], preexec_fn=tied_to_test))
+
+    yield start
+    for process in busy:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def quick():
+    return QUICK

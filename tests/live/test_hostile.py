@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: what a plugin does to its own process, or the environment to the engine, costs at most the packet at hand.
+
+A plugin writes into packets and over all memory that it can reach, closes descriptors that are not its own, gives up
+rights, ends its process, starts threads that crash, crashes when it should leave. An environment ignores SIGCHLD, closes
+standard descriptors, runs out of descriptors. Each time the packets that are lost are exactly those that were with
+the plugin, all others get their own verdict, other queues notice nothing, and the engine goes on.
+
+Datagrams are few here, and each carries an order of its own for the plugin. Where it matters that they are in one
+burst, the worker is stopped until the kernel says that all of them wait.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import struct
+import time
+
+import pytest
+
+from engine import PREFIX, plugin, process_status
+from lab import Rule, queue_target, wait_for
+
+EXIT_PLUGIN = 4
+ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
+ORDERS_PORT = 7001
+ORDER_SIZE = 64
+ARRIVAL_SECONDS = 5.0  # far longer than a worker's replacement takes
+CLOSED_AT_MOST = 3     # descriptors below this limit are open: nothing can be opened
+NONE = 0               # no order: the packet is accepted
+MISBEHAVE, DROP, OVERRUN_FAR = 1, 2, 3  # as in tests/plugins/overrun_marked.c
+EXIT, EXIT_AS_IF_DONE, EXIT_AS_THE_ENGINE = 1, 2, 3  # as in tests/plugins/exit_marked.c
+
+
+class Orders:
+    """Numbered datagrams from client to server through one queue, each with an order; see tests/plugins/orders.h."""
+
+    def __init__(self, lab, queue):
+        self.lab, self.queue, self.sent = lab, queue, 0
+        port = ORDERS_PORT + queue
+        self.address = (lab.server_main[4], port)
+        Rule(lab.router, "FORWARD", "-p", "udp", "--dport", str(port), *queue_target(queue))
+        with lab.client.entered():
+            self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with lab.server.entered():
+            self.receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.receiver.bind(self.address)
+        self.receiver.settimeout(ARRIVAL_SECONDS)
+
+    def send(self, *orders):
+        """Sends one datagram for each order. Returns their numbers: 0 is the first ever, with the kernel's id 1."""
+        first = self.sent
+        for order in orders:
+            self.sender.sendto(struct.pack("!4sIQB", b"nfqp", 0, self.sent, order).ljust(ORDER_SIZE, b"."), self.address)
+            self.sent += 1
+        return list(range(first, self.sent))
+
+    def send_as_one_burst(self, engine, *orders):
+        """The same, and the worker receives all of them at once."""
+        worker = engine.workers()[self.queue]
+        assert engine.signal_child(worker, signal.SIGSTOP)
+        wait_for(lambda: process_status(worker)[1] == "T", "the worker stands still")
+        numbers = self.send(*orders)
+        wait_for(lambda: self.lab.router.queues()[self.queue].waiting == len(orders), "the whole burst waits")
+        assert engine.signal_child(worker, signal.SIGCONT)
+        return numbers
+
+    def delivered(self):
+        """The numbers that arrived since the last call, in order. One more datagram is sent behind them: when that
+        one arrives, nothing that was accepted before it is still on its way."""
+        last = self.send(NONE)[0]
+        numbers = []
+        while True:
+            try:
+                number = struct.unpack_from("!4sIQB", self.receiver.recv(2048))[2]
+            except TimeoutError as late:
+                waiting = self.lab.router.queues()
+                raise AssertionError(f"{last} has not arrived behind {numbers}; the kernel's queues: {waiting}") from late
+            if number == last:
+                return numbers
+            numbers.append(number)
+
+    def close(self):
+        self.sender.close()
+        self.receiver.close()
+
+
+@pytest.fixture
+def through(lab):
+    """through(queue): datagrams with orders through that queue."""
+    with contextlib.ExitStack() as stack:
+        yield lambda queue: stack.enter_context(contextlib.closing(Orders(lab, queue)))
+
+
+def stop_in_order(lab, engine, orders):
+    """An orderly stop after which nothing is unaccounted for."""
+    wait_for(lambda: lab.router.waiting() == 0, "no packet waits in a queue")
+    kernel = lab.router.queues()[orders.queue]
+    assert kernel.last_id == orders.sent and kernel.queue_dropped == kernel.user_dropped == 0, kernel
+    assert engine.stop() == 0
+    counters = engine.final()[orders.queue]
+    assert counters["packets"] == orders.sent, counters
+    assert counters["malformed"] == counters["truncated"] == counters["gone"] == counters["verdict_errors"] == 0, counters
+    return counters
+
+
+def assert_serves(engine, orders):
+    """The engine answers packets, replaces a killed worker, and answers packets again."""
+    numbers = orders.send(*[NONE] * 5)
+    assert orders.delivered() == numbers
+    before = engine.workers()[orders.queue]
+    assert engine.signal_child(before, signal.SIGKILL)
+    wait_for(lambda: engine.workers().get(orders.queue) not in (None, before), "the killed worker has been replaced")
+    numbers = orders.send(*[NONE] * 5)
+    assert orders.delivered() == numbers
+
+
+# Memory
+
+
+def test_a_write_into_a_packet_costs_that_packet_and_no_verdict_of_those_behind_it(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("overrun_marked"), "--queue", "1")
+    orders = through(1)
+    blamed = []
+    for length in (10, 6):  # with packets behind the dropped ones, and with none: their own verdict is the last word
+        burst = [NONE, NONE, MISBEHAVE, DROP, DROP, DROP, NONE, NONE, NONE, NONE][:length]
+        numbers = orders.send_as_one_burst(engine, *burst)
+        assert orders.delivered() == [number for number, order in zip(numbers, burst) if order == NONE]
+        blamed.append(numbers[2])
+    numbers = orders.send_as_one_burst(engine, NONE, NONE)
+    assert orders.delivered() == numbers
+    for number in blamed:
+        engine.wait_line(rf"plugin overrun_marked 1\.0\.0 crashed \(SIGSEGV\) on packet {number + 1}; verdict drop")
+    counters = stop_in_order(lab, engine, orders)
+    assert counters["blamed"] == counters["restarts"] == 2, counters
+    assert counters["dropped"] == 2 + 6, counters
+    assert counters["swept"] == 0, counters
+
+
+def test_an_overrun_on_one_queue_does_not_disturb_the_queue_that_lies_behind_it(
+        lab, start_engine, start_pump, through):
+    engine = start_engine("--plugin", plugin("overrun_marked"), "--queue", "1-2")
+    worker = engine.workers()[1]
+    orders = through(2)
+    lab.queue_pump_traffic(1)
+    pump = start_pump(ENDLESS, time_limit=60)
+    for _ in range(5):
+        last_id = lab.router.queues()[1].last_id
+        numbers = orders.send(NONE, OVERRUN_FAR, NONE)
+        assert orders.delivered() == [numbers[0], numbers[2]]
+        wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "queue 1 goes on")
+    report = pump.stop_sending().report()
+    assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
+    assert engine.workers()[1] == worker, "no worker of queue 1 may die"
+    assert stop_in_order(lab, engine, orders)["blamed"] == 5
+    counters = engine.final()[1]
+    assert counters["packets"] == counters["accepted"] == report["sent"], counters
+    assert counters["blamed"] == counters["restarts"] == counters["malformed"] == 0, counters
+
+
+def test_a_plugin_that_destroys_all_it_can_reach_reaches_its_own_queue_alone(lab, start_engine, start_pump, through):
+    engine = start_engine("--plugin", plugin("destroy_arenas"), "--queue", "1-3")
+    workers = engine.workers()
+    orders = through(2)
+    lab.queue_pump_traffic(1)
+    pump = start_pump(ENDLESS, time_limit=60)
+    third = through(3)
+    for _ in range(3):
+        last_id = lab.router.queues()[1].last_id
+        before = engine.workers()[2]
+        orders.send(MISBEHAVE)
+
+        def replaced(before=before):
+            orders.send(NONE)  # until the worker receives again, it cannot notice what has become of its memory
+            return engine.workers().get(2) not in (None, before)
+        wait_for(replaced, "the worker of queue 2 has been replaced")
+        later = orders.send(NONE, NONE)
+        assert orders.delivered()[-len(later):] == later, "queue 2 goes on"
+        wait_for(lambda: lab.router.queues()[2].waiting == 0, "no packet waits in queue 2")
+        assert third.delivered() == []
+        wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "queue 1 goes on")
+    report = pump.stop_sending().report()
+    assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
+    assert {queue: engine.workers()[queue] for queue in (1, 3)} == {queue: workers[queue] for queue in (1, 3)}
+    assert engine.stop() == 0
+    counters = engine.final()[1]  # those of queue 2 have been overwritten, too
+    assert counters["packets"] == counters["accepted"] == report["sent"], counters
+    assert counters["blamed"] == counters["restarts"] == 0, counters
+    assert engine.final()[3]["packets"] == third.sent
+
+
+# The process and its descriptors
+
+
+def test_a_plugin_that_closes_all_descriptors_costs_at_most_its_packet(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("close_descriptors"), "--queue", "1")
+    orders = through(1)
+    for _ in range(3):
+        numbers = orders.send_as_one_burst(engine, NONE, NONE, MISBEHAVE, NONE, NONE)
+        delivered = orders.delivered()
+        assert [number for number in delivered if number != numbers[2]] == numbers[:2] + numbers[3:]
+    assert len(engine.matches(r"queue 1: worker \d+: .*; it is replaced$")) == 3
+    counters = stop_in_order(lab, engine, orders)
+    assert counters["restarts"] == 3, counters
+    assert counters["blamed"] == counters["dropped"] <= 3, counters
+
+
+@pytest.mark.parametrize("name, order, what", [
+    ("exit_marked", EXIT, "exited with status 3"),
+    ("exit_marked", EXIT_AS_IF_DONE, "exited with status 0"),
+    ("exit_marked", EXIT_AS_THE_ENGINE, "exited with status 70"),
+    ("crash_thread", MISBEHAVE, r"crashed \(SIGSEGV\)"),
+])
+def test_a_plugin_that_ends_its_process_costs_the_packet_that_it_had(lab, start_engine, through, name, order, what):
+    engine = start_engine("--plugin", plugin(name), "--queue", "1")
+    orders = through(1)
+    for _ in range(2):
+        numbers = orders.send_as_one_burst(engine, NONE, NONE, order, NONE, NONE)
+        assert orders.delivered() == numbers[:2] + numbers[3:]
+        engine.wait_line(rf"queue 1: plugin {name} 1\.0\.0 {what} on packet {numbers[2] + 1}; verdict drop")
+    counters = stop_in_order(lab, engine, orders)
+    assert counters["blamed"] == counters["dropped"] == counters["restarts"] == 2, counters
+
+
+def test_a_crash_in_close_does_not_delay_the_stop(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("crash_close"), "--queue", "1-4", "--drain-timeout", "30s")
+    orders = through(1)
+    numbers = orders.send(*[NONE] * 20)
+    assert orders.delivered() == numbers
+    start = time.monotonic()
+    counters = stop_in_order(lab, engine, orders)
+    elapsed = time.monotonic() - start
+    assert elapsed < 2.0, f"stopped after {elapsed:.2f} s: {engine.lines}"
+    assert counters["accepted"] == orders.sent, counters
+    assert engine.total("restarts") == 0, "nobody is needed any more"
+    for queue in range(1, 5):
+        engine.wait_line(rf"queue {queue}: \S*/crash_close\.so: close\(\) crashed \(SIGSEGV\)")
+
+
+# Rights
+
+
+def test_a_plugin_that_gives_up_the_right_to_answer_is_refused(lab, start_engine):
+    engine = start_engine("--plugin", plugin("change_user"), "--queue", "1-2", ready=False)
+    assert engine.wait() == EXIT_PLUGIN, engine.lines
+    assert len(engine.lines) == 1, f"a refusal is one line: {engine.lines}"
+    assert engine.lines[0].startswith(f"{PREFIX}{plugin('change_user')}: "), engine.lines
+    assert "CAP_NET_ADMIN" in engine.lines[0], engine.lines
+    assert lab.router.process_ids() == [], "a refusal leaves no process behind"
+
+
+def test_a_worker_that_changed_its_user_serves_and_dies_with_the_supervisor(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("change_user") + ",keep=on", "--queue", "1")
+    assert os.stat(f"/proc/{engine.workers()[1]}").st_uid == 65534, "the test means a worker of another user"
+    assert_serves(engine, through(1))
+    engine.process.kill()
+    engine.process.wait()
+    wait_for(lambda: not lab.router.process_ids(), "no process is left", timeout=1.0)
+    wait_for(lambda: not lab.router.queues(), "no queue is bound", timeout=1.0)
+
+
+# The environment
+
+
+def test_an_engine_that_is_started_with_sigchld_ignored_replaces_workers(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1",
+                          launcher=("sh", "-c", "trap '' CHLD; exec \"$@\"", "sh"))
+    orders = through(1)
+    assert_serves(engine, orders)
+    assert engine.zombies() == []
+    assert stop_in_order(lab, engine, orders)["restarts"] == 1
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
+def test_an_engine_that_is_started_without_standard_descriptors_serves(lab, start_engine, through, closed):
+    """None of the numbers may be given to something else: a log line would go there."""
+    redirections = " ".join(f"{descriptor}>&-" for descriptor in closed)
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1", ready=False,
+                          launcher=("sh", "-c", f"exec \"$@\" {redirections}", "sh"))
+    wait_for(lambda: 1 in lab.router.queues() and 1 in engine.workers(), "the queue is bound", timeout=10.0)
+    for descriptor in closed:
+        assert os.readlink(f"/proc/{engine.process.pid}/fd/{descriptor}") == "/dev/null"
+    orders = through(1)
+    assert_serves(engine, orders)
+    wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
+    assert engine.stop() == 0
+    if 2 not in closed:
+        assert engine.total("packets") == engine.total("accepted") == orders.sent
+
+
+def test_a_template_that_cannot_be_started_for_a_moment_is_started_later(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2")
+    orders = through(1)
+    numbers = orders.send(NONE, NONE)
+    assert orders.delivered() == numbers
+    before, workers = engine.template(), engine.workers()
+    limits = resource.prlimit(engine.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(engine.process.pid, resource.RLIMIT_NOFILE, (CLOSED_AT_MOST, limits[1]))
+    assert engine.signal_child(before, signal.SIGKILL)
+    engine.wait_line("no channel for the template: Too many open files")
+    assert engine.workers() == workers, "workers go on without a template"
+    assert engine.signal_child(workers[2], signal.SIGKILL)
+    wait_for(lambda: 2 not in engine.workers(), "a worker dies while there is no template")
+    numbers = orders.send(NONE, NONE)
+    assert orders.delivered() == numbers, "the other queue is served"
+    resource.prlimit(engine.process.pid, resource.RLIMIT_NOFILE, limits)
+    wait_for(lambda: engine.template() not in (None, before), "there is a new template")
+    wait_for(lambda: engine.workers().get(2) not in (None, workers[2]), "the worker that died meanwhile has been replaced")
+    assert_serves(engine, orders)
+    assert stop_in_order(lab, engine, orders)["blamed"] == 0
+    assert engine.total("restarts") == 2

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: what the engine cannot do it refuses in one line and under a second, with the right exit code.
+
+And it leaves nothing behind: no process and no bound queue, not even when the supervisor is killed with SIGKILL, which it
+cannot handle. The line says what is wrong with which thing: the port id of the socket that owns a queue, the
+missing capability, the unknown option, the missing file.
+"""
+
+import contextlib
+import signal
+import socket
+import struct
+import time
+
+import pytest
+
+from engine import PREFIX, Engine, plugin
+from lab import wait_for
+
+EXIT_USAGE, EXIT_PLUGIN, EXIT_QUEUE = 2, 4, 5
+REFUSAL_SECONDS = 1.0
+
+NETLINK_NETFILTER = 12
+NFNL_SUBSYS_QUEUE, NFQNL_MSG_CONFIG, NFQA_CFG_CMD, NFQNL_CFG_CMD_BIND = 3, 2, 1, 1
+NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 1, 4, 2
+
+
+@contextlib.contextmanager
+def owned_queue(namespace, number):
+    """The test process binds a queue itself. Yields the port id of its socket."""
+    with namespace.entered():
+        owner = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
+    with owner:
+        owner.bind((0, 0))
+        owner.settimeout(5)
+        command = struct.pack("=HHBxH", 8, NFQA_CFG_CMD, NFQNL_CFG_CMD_BIND, 0)
+        body = struct.pack("=BB", socket.AF_UNSPEC, 0) + struct.pack("!H", number) + command
+        owner.send(struct.pack("=IHHII", 16 + len(body), NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_CONFIG,
+                               NLM_F_REQUEST | NLM_F_ACK, 1, 0) + body)
+        answer = owner.recv(4096)
+        assert struct.unpack_from("=H", answer, 4) == (NLMSG_ERROR,)
+        assert struct.unpack_from("=i", answer, 16) == (0,), "the test could not bind the queue"
+        yield owner.getsockname()[0]
+
+
+def refused(lab, *arguments, launcher=()):
+    """Runs an engine that must refuse. Its exit code and its one line."""
+    start = time.monotonic()
+    engine = Engine(lab.router, *arguments, launcher=launcher)
+    try:
+        code = engine.wait()
+        elapsed = time.monotonic() - start
+    finally:
+        engine.close()
+    assert elapsed < REFUSAL_SECONDS, f"refused only after {elapsed:.2f} s: {engine.lines}"
+    assert len(engine.lines) == 1, f"a refusal is one line: {engine.lines}"
+    assert engine.lines[0].startswith(PREFIX), engine.lines
+    assert lab.router.process_ids() == [], "a refusal leaves no process behind"
+    return code, engine.lines[0]
+
+
+def test_a_queue_that_somebody_else_owns(lab):
+    with owned_queue(lab.router, 7) as port_id:
+        code, line = refused(lab, "--plugin", plugin("accept_all"), "--queue", "7")
+        assert code == EXIT_QUEUE, line
+        assert "queue 7" in line and str(port_id) in line, line
+        assert {number: queue.port_id for number, queue in lab.router.queues().items()} == {7: port_id}
+
+
+def test_a_range_of_which_one_queue_is_owned_leaves_no_other_bound(lab):
+    with owned_queue(lab.router, 3) as port_id:
+        code, line = refused(lab, "--plugin", plugin("accept_all"), "--queue", "1-4")
+        assert code == EXIT_QUEUE, line
+        assert "queue 3" in line and str(port_id) in line, line
+        assert list(lab.router.queues()) == [3]
+
+
+def test_a_queue_that_another_engine_owns_goes_on_there(lab, start_engine, start_pump):
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1")
+    lab.queue_pump_traffic()
+    port_id = lab.router.queues()[1].port_id
+    second = start_engine("--plugin", plugin("accept_all"), "--queue", "1", ready=False)
+    assert second.wait() == EXIT_QUEUE
+    assert len(second.lines) == 1 and str(port_id) in second.lines[0], second.lines
+    assert start_pump(1000).report()["lost"] == 0
+    assert engine.stop() == 0
+
+
+def test_no_capability_to_administer_the_network(lab):
+    code, line = refused(lab, "--plugin", plugin("accept_all"), "--queue", "1",
+                         launcher=("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", "--"))
+    assert code == EXIT_QUEUE, line
+    assert "CAP_NET_ADMIN" in line, line
+
+
+def test_an_unknown_option(lab):
+    code, line = refused(lab, "--plugin", plugin("accept_all"), "--queue", "1", "--no-such-option")
+    assert code == EXIT_USAGE, line
+    assert "no-such-option" in line, line
+
+
+def test_an_unknown_option_of_a_plugin(lab):
+    code, line = refused(lab, "--plugin", plugin("accept_all") + ",no_such_option=1", "--queue", "1")
+    assert code == EXIT_PLUGIN, line
+    assert "no_such_option" in line and "accept_all" in line, line
+
+
+def test_a_missing_plugin_file(lab, tmp_path):
+    missing = str(tmp_path / "missing.so")
+    code, line = refused(lab, "--plugin", missing, "--queue", "1")
+    assert code == EXIT_PLUGIN, line
+    assert missing in line, line
+
+
+def test_a_missing_plugin_file_behind_a_good_one(lab, tmp_path):
+    missing = str(tmp_path / "missing.so")
+    code, line = refused(lab, "--plugin", plugin("accept_all"), "--plugin", missing, "--queue", "1")
+    assert code == EXIT_PLUGIN, line
+    assert missing in line, line
+
+
+def test_a_plugin_that_is_not_one(lab, tmp_path):
+    text = tmp_path / "text.so"
+    text.write_text("not an ELF file\n", encoding="ascii")
+    text.chmod(0o644)
+    code, line = refused(lab, "--plugin", str(text), "--queue", "1")
+    assert code == EXIT_PLUGIN, line
+    assert str(text) in line, line
+
+
+@pytest.mark.parametrize("missing", ["--plugin", "--queue"])
+def test_a_required_option_that_is_missing(lab, missing):
+    given = ("--queue", "1") if missing == "--plugin" else ("--plugin", plugin("accept_all"))
+    code, line = refused(lab, *given)
+    assert code == EXIT_USAGE, line
+    assert missing in line, line
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--queue", "65536"), ("--queue", "one"), ("--queue", "5-1"), ("--queue", "1", "--max-len", "-1"),
+    ("--queue", "1", "--on-crash", "explode"), ("--queue", "1", "--gso", "maybe"),
+    ("--queue", "1", "--handle-timeout", "5parsecs"), ("--queue", "1", "--queue")])
+def test_a_value_that_is_not_one(lab, arguments):
+    code, line = refused(lab, "--plugin", plugin("accept_all"), *arguments)
+    assert code == EXIT_USAGE, line
+    assert arguments[-2 if len(arguments) % 2 == 0 else -1] in line, f"the line must name the option: {line}"
+
+
+@pytest.mark.parametrize("state", ["idle", "under load", "in a hanging plugin", "with a stopped worker"])
+def test_a_killed_supervisor_leaves_nothing_behind(lab, start_engine, start_pump, state):
+    name = "hang_marked" if state == "in a hanging plugin" else "accept_all"
+    engine = start_engine("--plugin", plugin(name), "--queue", "1-2", "--handle-timeout", "60s")
+    assert sorted(engine.workers()) == [1, 2] and engine.template() is not None
+    if state == "with a stopped worker":
+        assert engine.signal_child(engine.workers()[1], signal.SIGSTOP)
+    elif state != "idle":
+        lab.queue_pump_traffic(1, 2)
+        start_pump(50_000_000, mark_every=1000, window=500, time_limit=30)
+        wait_for(lambda: sum(queue.last_id for queue in lab.router.queues().values()) > 1000, "there is load")
+    if name == "hang_marked":
+        wait_for(lambda: lab.router.waiting() >= 200, "a worker hangs and its queue fills")
+    engine.process.kill()
+    start = time.monotonic()
+    engine.process.wait()
+    wait_for(lambda: not lab.router.process_ids(), "no process is left", timeout=1.0)
+    wait_for(lambda: not lab.router.queues(), "no queue is bound", timeout=max(0.0, 1.0 - (time.monotonic() - start)))

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: a stop loses no packet that was accepted into the queue, ends in bounded time, and exits with 0.
+
+A stop first lets the kernel queue nothing more: new packets are dropped (--on-stop drop) or accepted unseen (--on-stop
+accept). Then what is queued is answered, for at most --drain-timeout. How many packets were accepted into the queue
+is read from the kernel, while the engine stops: the last packet id of a queue stands still from that moment on. With
+--on-stop accept and a rule with `bypass` there is no moment at all in which a packet is lost.
+"""
+
+import signal
+import time
+
+import pytest
+
+from engine import plugin
+from lab import wait_for
+
+ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
+WINDOW = 900          # so many are queued when the plugin is slower than the pump
+BURST = 64            # packets that a worker takes at once
+STOP_SECONDS = 15.0
+GONE_SECONDS = 0.3    # without the engine and without a rule's bypass nothing more arrives
+
+
+def stop_and_watch(lab, engine, number):
+    """Sends the signal and reads the kernel's queues until the engine has ended.
+    For each queue: the last packet id that was seen, and how often in a row it was the same."""
+    seen = {}
+    end = time.monotonic() + STOP_SECONDS
+    engine.signal(number)
+    while engine.process.poll() is None:
+        assert time.monotonic() < end, f"not stopped within {STOP_SECONDS} s: {engine.lines}"
+        for queue, state in lab.router.queues().items():
+            last_id, times = seen.get(queue, (None, 0))
+            seen[queue] = (state.last_id, times + 1 if state.last_id == last_id else 1)
+        time.sleep(0.001)
+    return seen
+
+
+def start_full_load(lab, start_engine, start_pump, name, queues, *options, bypass=False):
+    """An engine with a deep queue under endless traffic."""
+    engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1", *options)
+    lab.queue_pump_traffic(1, queues, bypass=bypass)
+    pump = start_pump(ENDLESS, window=WINDOW, time_limit=60, settle=GONE_SECONDS)
+    wait_for(lambda: sum(queue.last_id for queue in lab.router.queues().values()) > WINDOW, "there is load")
+    if name == "slow":
+        wait_for(lambda: lab.router.waiting() > WINDOW // 2, "the queues are deep")
+    return engine, pump
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name, queues", [("slow", 1), ("slow", 4), ("accept_all", 1)])
+def test_a_stop_that_drops_loses_nothing_that_was_queued(lab, start_engine, start_pump, name, queues, number):
+    engine, pump = start_full_load(lab, start_engine, start_pump, name, queues, "--on-stop", "drop")
+    seen = stop_and_watch(lab, engine, number)
+    assert engine.wait() == 0
+    report = pump.stop_sending().report()
+    context = f"{seen}, {report}, {engine.final()}"
+    assert report["duplicates"] == 0 and report["out_of_order"] == 0, context
+    assert report["received"] == engine.total("packets") == engine.total("accepted"), context
+    assert lab.server.udp_received() == (report["received"], 0), context
+    queued = sum(last_id for last_id, _ in seen.values())
+    if name == "slow":  # slow enough to be watched: the ids stood still while the queue was drained
+        assert all(times >= 3 for _, times in seen.values()), context
+        assert report["received"] == queued, context
+        assert engine.total("kernel_queue_dropped") > 0, "what came during the stop was dropped and counted"
+    assert report["received"] >= queued, context
+    assert engine.total("kernel_user_dropped") == 0, context
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("name, queues", [("slow", 1), ("slow", 4), ("accept_all", 1)])
+def test_a_stop_that_accepts_loses_nothing_at_all(lab, start_engine, start_pump, name, queues, number):
+    engine, pump = start_full_load(
+        lab, start_engine, start_pump, name, queues, "--on-stop", "accept", bypass=True)
+    seen = stop_and_watch(lab, engine, number)
+    assert engine.wait() == 0
+    passed = lab.server.udp_received()[0]
+    wait_for(lambda: lab.server.udp_received()[0] > passed, "traffic goes on without the engine")
+    report = pump.stop_sending().report()
+    context = f"{seen}, {report}, {engine.final()}"
+    # The order is not asserted: what is accepted unseen overtakes what is still queued.
+    assert report["lost"] == 0 and report["duplicates"] == 0, context
+    assert engine.total("packets") == engine.total("accepted") < report["received"], context
+    if name == "slow":
+        assert all(times >= 3 for _, times in seen.values()), context
+        assert engine.total("packets") == sum(last_id for last_id, _ in seen.values()), context
+
+
+def start_hanging(lab, start_engine, start_pump, *options):
+    """An engine that has one packet before it on which the plugin hangs, and a whole window of others behind."""
+    every, window = 10000, 500
+    engine = start_engine("--plugin", plugin("hang_marked"), "--queue", "1", *options)
+    lab.queue_pump_traffic()
+    pump = start_pump(ENDLESS, window=window, mark_every=every, time_limit=60, settle=GONE_SECONDS)
+    # The marked packet is number every // 2 from 0. So many have been sent that all before it have arrived, except
+    # those of its own burst: they are decided, but their verdicts wait for the end of the burst.
+    wait_for(lambda: lab.router.queues()[1].last_id >= every // 2 + window - BURST, "all before the marked packet have "
+             "passed", timeout=20)
+    return engine, pump
+
+
+def test_a_hanging_plugin_cannot_delay_a_stop_beyond_the_drain_time_out(lab, start_engine, start_pump):
+    engine, pump = start_hanging(lab, start_engine, start_pump, "--handle-timeout", "60s", "--drain-timeout", "500ms")
+    start = time.monotonic()
+    assert engine.stop() == 0
+    elapsed = time.monotonic() - start
+    assert 0.4 < elapsed < 3.0, f"stopped after {elapsed:.2f} s"
+    assert engine.final(), "the final counters are printed also when the queue could not be drained"
+    pump.stop_sending().report()
+
+
+def test_a_hang_during_a_stop_costs_the_guilty_packet_only(lab, start_engine, start_pump):
+    engine, pump = start_hanging(
+        lab, start_engine, start_pump, "--handle-timeout", "300ms", "--drain-timeout", "20s", "--on-stop", "drop")
+    seen = stop_and_watch(lab, engine, signal.SIGTERM)
+    assert engine.wait() == 0
+    report = pump.stop_sending().report()
+    context = f"{seen}, {report}, {engine.final()}"
+    assert engine.total("blamed") >= 1, context
+    assert engine.total("packets") >= sum(last_id for last_id, _ in seen.values()), context
+    assert report["received"] == engine.total("packets") - engine.total("blamed"), context
+    assert report["duplicates"] == 0 and report["out_of_order"] == 0, context
+
+
+def test_workers_killed_during_a_stop_cost_only_what_they_were_deciding(lab, start_engine, start_pump):
+    engine, pump = start_full_load(lab, start_engine, start_pump, "slow", 1, "--on-stop", "drop")
+    last_id = lab.router.queues()[1].last_id
+    engine.signal(signal.SIGTERM)
+    engine.wait_line("SIGTERM")
+    killed = set()
+    end = time.monotonic() + STOP_SECONDS
+    while engine.process.poll() is None:
+        assert time.monotonic() < end, f"not stopped within {STOP_SECONDS} s: {engine.lines}"
+        last_id = max([last_id, *(queue.last_id for queue in lab.router.queues().values())])
+        worker = engine.workers().get(1)
+        if worker is not None and worker not in killed and len(killed) < 10 and engine.signal_child(
+                worker, signal.SIGKILL):
+            killed.add(worker)
+        time.sleep(0.001)
+    assert engine.wait() == 0
+    report = pump.stop_sending().report()
+    context = f"{len(killed)} killed, last id {last_id}, {report}, {engine.final()}"
+    assert len(killed) > 1, context
+    assert engine.total("packets") == last_id, context
+    assert report["received"] == engine.total("accepted") == last_id - engine.total("blamed"), context
+    assert engine.total("blamed") <= len(killed), context
+    assert report["duplicates"] == 0 and report["out_of_order"] == 0, context
+
+
+def test_a_second_signal_ends_the_wait(lab, start_engine, start_pump):
+    engine, pump = start_hanging(lab, start_engine, start_pump, "--handle-timeout", "60s", "--drain-timeout", "60s")
+    engine.signal(signal.SIGTERM)
+    engine.wait_line("SIGTERM")
+    start = time.monotonic()
+    assert engine.stop() == 0
+    assert time.monotonic() - start < 2.0
+    pump.stop_sending().report()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_engine_stops_at_once(lab, start_engine, number):
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-4")
+    start = time.monotonic()
+    engine.signal(number)
+    assert engine.wait() == 0
+    assert time.monotonic() - start < 1.0
+    assert sorted(engine.final()) == [1, 2, 3, 4]
+    assert lab.router.queues() == {}

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: what goes wrong around the engine is counted and survived, and blames no packet that is innocent.
+
+A receive buffer that overruns, a queue that is too short, a firewall that is reloaded under load (the kernel then drops
+all that is queued, and verdicts find nothing), a template that dies, a worker that stops, a machine that pauses. Each
+time the losses are exactly those that the kernel counts, the same worker goes on where it may, and traffic
+afterwards loses nothing.
+"""
+
+import signal
+import time
+
+import pytest
+
+from engine import plugin
+from lab import wait_for
+
+ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
+LOSS_SECONDS = 0.3    # where losses are meant, the pump waits only so long for a window that does not arrive
+
+
+def assert_traffic_passes(start_pump, count=5000, window=8):
+    report = start_pump(count, window=window).report()
+    assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
+
+
+def start_loaded(lab, start_engine, start_pump, name, *options, queues=1, **traffic):
+    """An engine under endless traffic."""
+    engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1", *options)
+    lab.queue_pump_traffic(1, queues)
+    pump = start_pump(ENDLESS, time_limit=60, **traffic)
+    wait_for(lambda: min(queue.last_id for queue in lab.router.queues().values()) > 100, "there is load")
+    return engine, pump
+
+
+@pytest.mark.parametrize("option, value, lost_as", [
+    ("--receive-buffer", "8192", "user_dropped"),
+    ("--max-len", "16", "queue_dropped"),
+])
+def test_an_overrun_is_counted_and_survived(lab, start_engine, start_pump, option, value, lost_as):
+    engine = start_engine("--plugin", plugin("slow"), "--queue", "1", option, value)
+    worker = engine.workers()[1]
+    lab.queue_pump_traffic()
+    report = start_pump(20000, window=900, release=LOSS_SECONDS).report()
+    wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
+    kernel = lab.router.queues()[1]
+    assert getattr(kernel, lost_as) > 0, f"the test has not caused an overrun: {kernel}"
+    assert report["lost"] == kernel.queue_dropped + kernel.user_dropped, f"{report}, {kernel}"
+    assert report["duplicates"] == report["out_of_order"] == 0, report
+    assert_traffic_passes(start_pump)
+    assert engine.workers()[1] == worker, "no worker may die of an overrun"
+    assert engine.stop() == 0
+    assert engine.total("kernel_" + lost_as) == getattr(kernel, lost_as)
+    assert engine.total("packets") == engine.total("accepted") == report["received"] + 5000
+    assert engine.total("blamed") == engine.total("restarts") == 0
+
+
+def test_with_fail_open_an_overflow_passes_unseen(lab, start_engine, start_pump):
+    engine = start_engine("--plugin", plugin("slow"), "--queue", "1", "--max-len", "16", "--fail-open")
+    lab.queue_pump_traffic()
+    report = start_pump(20000, window=900).report()
+    assert report["lost"] == report["duplicates"] == 0, report
+    assert engine.stop() == 0
+    assert engine.total("packets") < report["received"]
+
+
+def test_a_firewall_reload_under_load_is_counted_and_survived(lab, start_engine, start_pump):
+    """The kernel drops all that is queued when any base chain is deleted. Verdicts for it come too late."""
+    engine, pump = start_loaded(lab, start_engine, start_pump, "slow", window=900, release=LOSS_SECONDS)
+    worker = engine.workers()[1]
+    for _ in range(5):
+        wait_for(lambda: lab.router.waiting() > 500, "the queue is deep")
+        lab.router.run("nft", "add table inet nfqe; add chain inet nfqe input "
+                              "{ type filter hook input priority 10; }; ")
+        lab.router.run("nft", "delete table inet nfqe")
+    report = pump.stop_sending().report()
+    assert report["lost"] > 0, "the test has not caused a flush"
+    assert report["duplicates"] == report["out_of_order"] == 0, report
+    wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
+    assert_traffic_passes(start_pump)
+    assert engine.workers()[1] == worker, "no worker may die of a firewall reload"
+    assert engine.stop() == 0
+    assert engine.total("gone") > 0
+    assert engine.total("blamed") == engine.total("restarts") == engine.total("verdict_errors") == 0
+
+
+def test_a_killed_template_costs_nothing_and_is_replaced(lab, start_engine, start_pump):
+    engine, pump = start_loaded(lab, start_engine, start_pump, "accept_all", queues=2)
+    workers, template = engine.workers(), engine.template()
+    assert engine.signal_child(template, signal.SIGKILL)
+    wait_for(lambda: engine.template() not in (None, template), "there is a new template")
+    assert engine.workers() == workers, "workers go on without a template"
+    # The template's death and a worker's death together: the worker comes back from the new template.
+    template = engine.template()
+    assert engine.signal_child(template, signal.SIGKILL)
+    assert engine.signal_child(workers[1], signal.SIGKILL)
+    wait_for(lambda: engine.workers().get(1) not in (None, workers[1]), "the worker has been replaced")
+    report = pump.stop_sending().report()
+    wait_for(lambda: lab.router.waiting() == 0, "no packet waits in a queue")
+    assert_traffic_passes(start_pump)
+    assert engine.workers()[2] == workers[2]
+    assert engine.stop() == 0
+    assert report["lost"] == engine.total("blamed") <= 1, report
+    assert report["duplicates"] == report["out_of_order"] == 0, report
+    assert engine.total("restarts") == 1
+
+
+def test_a_stopped_worker_is_replaced_and_blames_at_most_its_packet(lab, start_engine, start_pump):
+    engine, pump = start_loaded(lab, start_engine, start_pump, "accept_all", "--handle-timeout", "500ms")
+    worker = engine.workers()[1]
+    assert engine.signal_child(worker, signal.SIGSTOP)
+    wait_for(lambda: engine.workers().get(1) not in (None, worker), "the stopped worker has been replaced", 5)
+    last_id = lab.router.queues()[1].last_id
+    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic goes on")
+    report = pump.stop_sending().report()
+    assert engine.stop() == 0
+    assert report["lost"] == engine.total("blamed") <= 1, report
+    assert report["duplicates"] == report["out_of_order"] == 0, report
+    assert engine.total("restarts") == 1
+
+
+def test_a_paused_machine_blames_nobody(lab, start_engine, start_pump):
+    """All processes of the engine stop for longer than --handle-timeout, as in a suspended virtual machine."""
+    engine, pump = start_loaded(lab, start_engine, start_pump, "slow", "--handle-timeout", "300ms")
+    workers = engine.workers()
+    children = engine.children()
+    engine.signal(signal.SIGSTOP)
+    for process_id in children:
+        assert engine.signal_child(process_id, signal.SIGSTOP)
+    time.sleep(1.0)  # the pause itself, three times the time-out
+    engine.signal(signal.SIGCONT)
+    for process_id in children:
+        assert engine.signal_child(process_id, signal.SIGCONT)
+    last_id = lab.router.queues()[1].last_id
+    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic goes on")
+    report = pump.stop_sending().report()
+    assert engine.workers() == workers
+    assert engine.stop() == 0
+    assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
+    assert engine.total("blamed") == engine.total("restarts") == 0
+
+
+def test_a_short_stop_of_a_worker_costs_nothing(lab, start_engine, start_pump):
+    """Slow is not guilty: a worker that goes on before the time-out keeps its packets."""
+    engine, pump = start_loaded(lab, start_engine, start_pump, "slow", "--handle-timeout", "5s")
+    workers = engine.workers()
+    assert engine.signal_child(workers[1], signal.SIGSTOP)
+    time.sleep(0.5)  # a tenth of the time-out
+    assert engine.signal_child(workers[1], signal.SIGCONT)
+    last_id = lab.router.queues()[1].last_id
+    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic goes on")
+    report = pump.stop_sending().report()
+    assert engine.workers() == workers
+    assert engine.stop() == 0
+    assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
+    assert engine.total("blamed") == engine.total("restarts") == 0

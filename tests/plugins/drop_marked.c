@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * drop_marked - drops marked datagrams, has no opinion on anything else.
+ *
+ * The well-behaved counterpart of crash_marked: what is lost behind it was lost on purpose, so a test
+ * can tell an honest drop from the crash verdict. It answers NFQE_CONTINUE for the rest, so that it can
+ * stand in front of another plugin in a chain.
+ */
+#include "marked.h"
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    return is_marked(packet) ? NFQE_DROP : NFQE_CONTINUE;
+}
+
+NFQE_PLUGIN(.id = "drop_marked", .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .handle = handle)
