@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""lint.checks: each check of the sources notices what it is there to notice.
+
+Always: works on copies of the tree in a temporary folder. A check is run on an untouched copy, then on one that is
+broken in one place; of what it says then, there must be a line that it did not say before and that names the place.
+So it does not matter here whether the tree itself is clean.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import tree
+
+CHECK_SECONDS = 60
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def append(path, text):
+    def damage(folder):
+        with open(os.path.join(folder, path), "a", encoding="utf-8") as file:
+            file.write(text)
+    return damage
+
+
+def write(path, text):
+    def damage(folder):
+        with open(os.path.join(folder, path), "w", encoding="utf-8") as file:
+            file.write(text)
+    return damage
+
+
+def replace(path, old, new):
+    def damage(folder):
+        with open(os.path.join(folder, path), "r+", encoding="utf-8") as file:
+            text = file.read()
+            assert old in text, f"{path} has no {old!r} any more"
+            file.seek(0)
+            file.truncate()
+            file.write(text.replace(old, new))
+    return damage
+
+
+GPL = "SPDX-License-Identifier: GPL-2.0-or-later"
+FLOORS = "docs/architecture.md"
+
+# check, what is broken, where the check must point
+DAMAGES = [
+    ("includes", append("engine/log.c", '#include "options.h"\n'), "engine/log.c:"),
+    ("includes", append("engine/chain.c", '#include "verdicts.h"\n'), "engine/chain.c:"),
+    ("includes", append("engine/chain.h", '# include  <worker.h>\n'), "engine/chain.h:"),
+    ("includes", append("engine/chain.c", '#include <libmnl/libmnl.h>\n'), "engine/chain.c:"),
+    ("includes", append("engine/arena.h", '#include <linux/netfilter.h>\n'), "engine/arena.h:"),
+    ("includes", append("engine/options.c", '#include <linux/netlink.h>\n'), "engine/options.c:"),
+    ("includes", append("engine/worker.c", '#include SOME_HEADER\n'), "engine/worker.c:"),
+    ("includes", write("engine/stranger.c", f"/* {GPL} */\n"), "engine/stranger.c:"),
+    ("includes", write("engine/stranger.h", f"/* {GPL} */\n"), "engine/stranger.h:"),
+    ("includes", replace(FLOORS, " main.c ", " main.c nobody.c "), FLOORS),
+    ("includes", replace(FLOORS, " main.c ", " main.c log.c "), FLOORS),
+    ("includes", replace(FLOORS, "files in engine/", "files"), FLOORS),
+    ("includes", append("plugins/drop_tcp80/drop_tcp80.c", '#include "arena.h"\n'), "plugins/drop_tcp80/drop_tcp80.c:"),
+    ("licences", write("engine/stranger.c", "int stranger;\n"), "engine/stranger.c:"),
+    ("licences", write("engine/stranger.c", "/* SPDX-License-Identifier: MIT */\n"), "engine/stranger.c:"),
+    ("licences", write("plugin-api/stranger.h", f"/* {GPL} */\n"), "plugin-api/stranger.h:"),
+    ("licences", write("scripts/stranger", "#!/bin/bash\n"), "scripts/stranger:"),
+    ("licences", write("tests/CMakeLists.txt", "\n"), "tests/CMakeLists.txt:"),
+    ("sizes", write("engine/stranger.c", "int x;\n" * 501), "engine/stranger.c:"),
+    ("sizes", write("tests/stranger.py", "x = 1\n" * 501), "tests/stranger.py:"),
+    ("format", append("engine/log.c", "int  stranger ;\n"), "engine/log.c:"),
+    ("format", append("tests/plugins/slow.c", "int *\nstranger;\n"), "tests/plugins/slow.c:"),
+    ("shell", write("scripts/stranger", "#!/bin/bash\necho $1\n"), "scripts/stranger:"),
+    ("shell", append(".ci/run", "cd $1\n"), ".ci/run:"),
+]
+
+
+def run_check(name, folder):
+    """The lines of a check that found something; None if it cannot run here."""
+    result = subprocess.run([sys.executable, "-B", os.path.join(HERE, f"{name}.py"), folder], text=True, check=False,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=CHECK_SECONDS)
+    if result.returncode == tree.EXIT_SKIPPED:
+        return None
+    assert result.returncode == (1 if result.stdout.strip() else 0), f"{name}: exit code {result.returncode}"
+    return set(result.stdout.splitlines())
+
+
+def check(root):
+    findings = []
+    before = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, (name, damage, place) in enumerate(DAMAGES):
+            folder = os.path.join(scratch, "tree")
+            shutil.copytree(root, folder, ignore=lambda folder, names: [
+                entry for entry in names if os.path.isdir(os.path.join(folder, entry))
+                and not tree.is_source_folder(folder, entry)])
+            if name not in before:
+                before[name] = run_check(name, folder)
+            if before[name] is not None:
+                damage(folder)
+                said = run_check(name, folder) - before[name]
+                if not any(line.startswith(place) for line in said):
+                    findings.append(f"lint.{name} does not notice damage {number}, in {place} it says {sorted(said)}")
+            shutil.rmtree(folder)
+    return findings
+
+
+if __name__ == "__main__":
+    tree.main(check)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the checks of the sources share: which files there are, and how a check ends.
+
+Always: a check reads the tree that its only argument names and changes nothing. It looks at what lies there, whether
+or not it is committed; build folders and hidden folders other than .ci do not count. Exit code 0: nothing to say; 1:
+one line a finding, `file:line: what is wrong`; 77: `SKIPPED: reason`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+EXIT_SKIPPED = 77
+TOOL_SECONDS = 100
+
+
+def is_source_folder(folder, name):
+    if name.startswith(".") and name != ".ci":
+        return False
+    return name not in ("build", "__pycache__") and not os.path.exists(os.path.join(folder, name, "CMakeCache.txt"))
+
+
+def files(root, accept):
+    """The files below root, as sorted relative paths, for which accept(path) is true."""
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if is_source_folder(folder, name)]
+        paths = [os.path.relpath(os.path.join(folder, name), root) for name in names]
+        found += [path for path in paths if os.path.isfile(os.path.join(root, path)) and accept(path)]
+    return sorted(found)
+
+
+def lines(root, path):
+    with open(os.path.join(root, path), encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def is_shell_script(root, path):
+    if path.endswith(".sh"):
+        return True
+    with open(os.path.join(root, path), "rb") as file:
+        first = file.readline(100)
+    return first.startswith(b"#!") and first.split(b"/")[-1].split()[-1] in (b"bash", b"sh")
+
+
+def find_tool(name):
+    """The tool's path; without the tool the check ends as skipped."""
+    path = shutil.which(name)
+    if path is None:
+        print(f"SKIPPED: {name} is not installed; scripts/bootstrap test installs it")
+        sys.exit(EXIT_SKIPPED)
+    return path
+
+
+def run_tool(root, command):
+    """Runs a tool in the tree; what it printed, as lines, if it found something."""
+    result = subprocess.run(command, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, timeout=TOOL_SECONDS, check=False)
+    if result.returncode == 0:
+        return []
+    return result.stdout.splitlines() or [f"{command[0]} ended with exit code {result.returncode}"]
+
+
+def main(check):
+    """Runs check(root), which returns the findings, on the tree that the command line names."""
+    if len(sys.argv) != 2 or not os.path.isdir(sys.argv[1]):
+        sys.exit(f"usage: {sys.argv[0]} FOLDER")
+    findings = check(sys.argv[1])
+    print("\n".join(findings))
+    sys.exit(1 if findings else 0)
