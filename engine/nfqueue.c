@@ -14,6 +14,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
 #include <poll.h>
@@ -91,6 +92,26 @@ static void decode_skb_info(struct nfqe_packet *packet, const void *value, size_
     packet->flags |= (uint16_t)((info & NFQA_SKB_GSO) != 0 ? NFQE_PACKET_GSO : 0);
 }
 
+/* Of all that conntrack says, the mark of the connection. */
+static void decode_conntrack(struct nfqe_packet *packet, const uint8_t *value, size_t len)
+{
+    size_t offset = 0;
+
+    while (len - offset >= NLA_HDRLEN) {
+        const struct nlattr *attribute = (const void *)(value + offset);
+        size_t size = attribute->nla_len;
+
+        if (size < NLA_HDRLEN || size > len - offset) {
+            return;
+        }
+        if ((attribute->nla_type & NLA_TYPE_MASK) == CTA_MARK) {
+            set_present(packet, NFQE_HAS_CONNTRACK_MARK, &packet->conntrack_mark, value + offset + NLA_HDRLEN,
+                        size - NLA_HDRLEN);
+        }
+        offset += NLA_ALIGN(size) < len - offset ? NLA_ALIGN(size) : len - offset;
+    }
+}
+
 /* Decodes one attribute. Returns whether it is the packet header, without which nothing can be answered. */
 static bool decode_attribute(struct nfqe_packet *packet, unsigned type, const uint8_t *value, size_t len)
 {
@@ -135,6 +156,14 @@ static bool decode_attribute(struct nfqe_packet *packet, unsigned type, const ui
         break;
     case NFQA_SKB_INFO:
         decode_skb_info(packet, value, len);
+        break;
+    case NFQA_CT:
+        decode_conntrack(packet, value, len);
+        break;
+    case NFQA_SECCTX:
+        packet->present |= NFQE_HAS_SECCTX;
+        packet->secctx = (const char *)value;
+        packet->secctx_len = (uint32_t)len;
         break;
     case NFQA_UID:
         set_present(packet, NFQE_HAS_UID, &packet->uid, value, len);

@@ -36,9 +36,15 @@ struct nfqueue_settings {
     bool copy_packet;    /* false: metadata only */
     uint32_t copy_range; /* bytes; with copy_packet */
     uint32_t max_len;    /* packets */
-    bool fail_open;
-    bool gso;
+    uint32_t flags;      /* NFQUEUE_... */
 };
+
+/* The flags of a queue, as the kernel numbers them. */
+#define NFQUEUE_FAIL_OPEN UINT32_C(0x01)
+#define NFQUEUE_CONNTRACK UINT32_C(0x02)
+#define NFQUEUE_GSO UINT32_C(0x04)
+#define NFQUEUE_UID_GID UINT32_C(0x08)
+#define NFQUEUE_SECCTX UINT32_C(0x10)
 
 /* One line of /proc/net/netfilter/nfnetlink_queue. */
 struct nfqueue_status {
@@ -52,8 +58,11 @@ struct nfqueue_status {
     uint32_t last_id;
 };
 
-/* Opens a netlink socket, close-on-exec, with its own port id. */
-int nfqueue_open(int *fd, uint32_t *port_id);
+/* Opens a netlink socket, close-on-exec, with its own port id. no_enobufs: see --no-enobufs. */
+int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id);
+
+/* Whether this kernel knows the flag: 0, or -EOPNOTSUPP. The queue must not be bound by this socket. */
+int nfqueue_probe_flag(int fd, uint16_t queue, uint32_t flag);
 
 /*
  * Sets the receive buffer to `bytes` if this process may, else to what it may. *granted gets the effective size
@@ -78,8 +87,8 @@ int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);
 typedef void nfqueue_visit_status(void *context, const struct nfqueue_status *status);
 int nfqueue_each_status(nfqueue_visit_status *visit, void *context);
 
-/* Slot size for one message, for arena_new(). copy_range: 0 for metadata only. */
-uint32_t nfqueue_slot_size(uint32_t copy_range);
+/* Slot size for one message of a queue with these settings, for arena_new(). */
+uint32_t nfqueue_slot_size(const struct nfqueue_settings *settings);
 
 /*
  * Makes the kernel queue nothing more: new packets are accepted unseen, or dropped and counted. The answer, if

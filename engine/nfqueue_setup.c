@@ -23,21 +23,22 @@
 #define REQUEST_SIZE 256
 #define ANSWER_SIZE 1024
 
-/* All attributes beside the payload, generously: conntrack and bridge headers are the long ones. */
+/* All attributes beside the payload, generously: about 250 bytes without these two. */
 #define SLOT_OVERHEAD 1024
+#define SLOT_CONNTRACK 1024 /* tuples, NAT, helper, labels */
+#define SLOT_SECCTX 4096    /* a page is the longest that a security module makes */
 
-int nfqueue_open(int *result, uint32_t *port_id)
+int nfqueue_open(bool no_enobufs, int *result, uint32_t *port_id)
 {
     struct sockaddr_nl address = {.nl_family = AF_NETLINK};
     socklen_t address_len = sizeof(address);
-    const int on = 1;
+    const int quiet = no_enobufs;
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 
     if (fd < 0) {
         return -errno;
     }
-    /* The overrun of a full socket is read from /proc: as a socket error it would only come between receives. */
-    if (setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof(on)) < 0 ||
+    if (setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &quiet, sizeof(quiet)) < 0 ||
         bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
         getsockname(fd, (struct sockaddr *)&address, &address_len) < 0) {
         int error = -errno;
@@ -88,9 +89,16 @@ static int request(int fd, const struct nlmsghdr *message)
     return code;
 }
 
-static uint32_t flag_bits(const struct nfqueue_settings *settings)
+_Static_assert(NFQUEUE_FAIL_OPEN == NFQA_CFG_F_FAIL_OPEN && NFQUEUE_CONNTRACK == NFQA_CFG_F_CONNTRACK &&
+                   NFQUEUE_GSO == NFQA_CFG_F_GSO && NFQUEUE_UID_GID == NFQA_CFG_F_UID_GID &&
+                   NFQUEUE_SECCTX == NFQA_CFG_F_SECCTX,
+               "the kernel's numbers");
+
+/* The kernel ignores flags without a mask. */
+static void put_flags(struct nlmsghdr *message, uint32_t flags, uint32_t mask)
 {
-    return (settings->fail_open ? (uint32_t)NFQA_CFG_F_FAIL_OPEN : 0) | (settings->gso ? (uint32_t)NFQA_CFG_F_GSO : 0);
+    mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flags));
+    mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(mask));
 }
 
 static struct nlmsghdr *put_configuration(char *buffer, uint16_t queue)
@@ -110,9 +118,19 @@ int nfqueue_bind(int fd, uint16_t queue, const struct nfqueue_settings *settings
     nfq_nlmsg_cfg_put_params(message, settings->copy_packet ? NFQNL_COPY_PACKET : NFQNL_COPY_META,
                              (int)settings->copy_range);
     nfq_nlmsg_cfg_put_qmaxlen(message, settings->max_len);
-    mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flag_bits(settings)));
-    mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_GSO));
+    /* Only what is set is in the mask: an old kernel refuses flags that it does not know. */
+    put_flags(message, settings->flags, settings->flags);
     return request(fd, message);
+}
+
+int nfqueue_probe_flag(int fd, uint16_t queue, uint32_t flag)
+{
+    char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+    struct nlmsghdr *message = put_configuration(buffer, queue);
+
+    /* The kernel looks at the flags before it finds that there is no such queue, and does nothing. */
+    put_flags(message, flag, flag);
+    return request(fd, message) == -EOPNOTSUPP ? -EOPNOTSUPP : 0;
 }
 
 int nfqueue_unbind(int fd, uint16_t queue)
@@ -130,8 +148,7 @@ int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept)
     struct nlmsghdr *message = put_configuration(buffer, queue);
 
     nfq_nlmsg_cfg_put_qmaxlen(message, 0);
-    mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(accept ? (uint32_t)NFQA_CFG_F_FAIL_OPEN : 0));
-    mnl_attr_put_u32(message, NFQA_CFG_MASK, htonl(NFQA_CFG_F_FAIL_OPEN));
+    put_flags(message, accept ? NFQUEUE_FAIL_OPEN : 0, NFQUEUE_FAIL_OPEN);
     return nfqueue_send(fd, message, message->nlmsg_len);
 }
 
@@ -183,7 +200,11 @@ int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
     return 0;
 }
 
-uint32_t nfqueue_slot_size(uint32_t copy_range)
+uint32_t nfqueue_slot_size(const struct nfqueue_settings *settings)
 {
-    return (uint32_t)round_up(copy_range + SLOT_OVERHEAD, ARENA_SLOT_ALIGN);
+    uint32_t size = settings->copy_range + SLOT_OVERHEAD;
+
+    size += (settings->flags & NFQUEUE_CONNTRACK) != 0 ? SLOT_CONNTRACK : 0;
+    size += (settings->flags & NFQUEUE_SECCTX) != 0 ? SLOT_SECCTX : 0;
+    return (uint32_t)round_up(size, ARENA_SLOT_ALIGN);
 }

@@ -7,6 +7,7 @@
  */
 #include "options.h"
 
+#include "refuse.h"
 #include "util.h"
 
 #include <nfqe/plugin.h>
@@ -15,7 +16,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +45,7 @@ struct option {
 };
 
 static parse_value parse_plugin, parse_queues, parse_cpus, parse_number, parse_size, parse_time, parse_verdict,
-    parse_gso, parse_flag;
+    parse_gso, parse_switch, parse_flag;
 
 #define TARGET(member) .offset = offsetof(struct options, member)
 
@@ -71,6 +71,14 @@ static const struct option option_table[] = {
      "Accept packets that do not fit a full queue, instead of dropping them."},
     {"gso", "on|off|auto", parse_gso, TARGET(gso), 0, 0,
      "Take segmentation offload packets whole. Default: auto, on unless a plugin\ncannot live with it."},
+    {"conntrack", NULL, parse_flag, TARGET(conntrack), 0, 0,
+     "Ask for conntrack attributes, also if no plugin needs them."},
+    {"uid-gid", NULL, parse_flag, TARGET(uid_gid), 0, 0,
+     "Ask for the owner of local sockets, also if no plugin needs it."},
+    {"secctx", NULL, parse_flag, TARGET(secctx), 0, 0, "Ask for the security context, also if no plugin needs it."},
+    {"no-enobufs", "on|off", parse_switch, TARGET(no_enobufs), 0, 0,
+     "off: count each time that a socket was full as a receive error, too. The\n"
+     "packets lost by it are counted by the kernel in any case. Default: on."},
     {"cpu", "LIST", parse_cpus, TARGET(cpus), 0, OPTIONS_CPUS_MAX - 1,
      "Pin the workers to these CPUs in turn, e.g. 0,2-5."},
     {"drain-timeout", "TIME", parse_time, TARGET(drain_timeout_ms), 1, TIMEOUT_MAX_MS,
@@ -82,19 +90,6 @@ static const struct option option_table[] = {
     {"help", NULL, parse_flag, TARGET(help), 0, 0, "Print this text."},
     {"version", NULL, parse_flag, TARGET(version), 0, 0, "Print the versions of the engine and the plugin ABI."},
 };
-
-static enum exit_code refuse(enum exit_code code, char *error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static enum exit_code refuse(enum exit_code code, char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(error, OPTIONS_ERROR_MAX, format, arguments);
-    va_end(arguments);
-    return code;
-}
 
 /* An unsigned decimal number at the start of `text`; *end is what follows. False: none, or too large. */
 static bool read_number(const char *text, const char **end, uint64_t *number)
@@ -113,8 +108,8 @@ static bool read_number(const char *text, const char **end, uint64_t *number)
 static enum exit_code check_range(const struct option *option, uint64_t number, const char *text, char *error)
 {
     if (number < option->min || number > option->max) {
-        return refuse(EXIT_CODE_USAGE, error, "--%s %s: must be %" PRIu64 " to %" PRIu64, option->name, text,
-                      option->min, option->max);
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s %s: must be %" PRIu64 " to %" PRIu64,
+                      option->name, text, option->min, option->max);
     }
     return EXIT_CODE_OK;
 }
@@ -127,8 +122,9 @@ static enum exit_code parse_number(const struct option *option, struct options *
 
     (void)options;
     if (!read_number(text, &end, &number) || *end != '\0') {
-        return refuse(EXIT_CODE_USAGE, error, "--%s %s: must be a number from %" PRIu64 " to %" PRIu64, option->name,
-                      text, option->min, option->max);
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                      "--%s %s: must be a number from %" PRIu64 " to %" PRIu64, option->name, text, option->min,
+                      option->max);
     }
     *(uint64_t *)target = number;
     return check_range(option, number, text, error);
@@ -153,8 +149,8 @@ static enum exit_code parse_size(const struct option *option, struct options *op
             }
         }
     }
-    return refuse(EXIT_CODE_USAGE, error, "--%s %s: must be a number of bytes, such as 65536, 512K or 64M",
-                  option->name, text);
+    return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                  "--%s %s: must be a number of bytes, such as 65536, 512K or 64M", option->name, text);
 }
 
 static enum exit_code parse_time(const struct option *option, struct options *options, void *target, const char *text,
@@ -181,7 +177,7 @@ static enum exit_code parse_time(const struct option *option, struct options *op
             }
         }
     }
-    return refuse(EXIT_CODE_USAGE, error,
+    return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
                   "--%s %s: must be a time with its unit, such as 500ms or 5s, from %" PRIu64 "ms to %" PRIu64 "m",
                   option->name, text, option->min, option->max / (60 * 1000));
 }
@@ -195,7 +191,7 @@ static enum exit_code parse_verdict(const struct option *option, struct options 
     } else if (strcmp(text, "drop") == 0) {
         *(uint32_t *)target = NFQE_DROP;
     } else {
-        return refuse(EXIT_CODE_USAGE, error, "--%s %s: must be accept or drop", option->name, text);
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s %s: must be accept or drop", option->name, text);
     }
     return EXIT_CODE_OK;
 }
@@ -212,7 +208,18 @@ static enum exit_code parse_gso(const struct option *option, struct options *opt
             return EXIT_CODE_OK;
         }
     }
-    return refuse(EXIT_CODE_USAGE, error, "--%s %s: must be on, off or auto", option->name, text);
+    return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s %s: must be on, off or auto", option->name, text);
+}
+
+static enum exit_code parse_switch(const struct option *option, struct options *options, void *target, const char *text,
+                                   char *error)
+{
+    (void)options;
+    if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0) {
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s %s: must be on or off", option->name, text);
+    }
+    *(bool *)target = strcmp(text, "on") == 0;
+    return EXIT_CODE_OK;
 }
 
 static enum exit_code parse_flag(const struct option *option, struct options *options, void *target, const char *text,
@@ -220,7 +227,7 @@ static enum exit_code parse_flag(const struct option *option, struct options *op
 {
     (void)options;
     if (text != NULL) {
-        return refuse(EXIT_CODE_USAGE, error, "--%s: takes no value", option->name);
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s: takes no value", option->name);
     }
     *(bool *)target = true;
     return EXIT_CODE_OK;
@@ -243,13 +250,13 @@ static enum exit_code add_queue(struct options *options, uint64_t number, char *
 {
     for (unsigned i = 0; i < options->queue_count; i++) {
         if (options->queues[i] == number) {
-            return refuse(EXIT_CODE_CONFIGURATION, error, "--queue %" PRIu64 ": given twice; name each queue once",
-                          number);
+            return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_CONFIGURATION,
+                          "--queue %" PRIu64 ": given twice; name each queue once", number);
         }
     }
     if (options->queue_count == OPTIONS_QUEUES_MAX) {
-        return refuse(EXIT_CODE_CONFIGURATION, error, "--queue: more than %d queues; run a second engine for the rest",
-                      OPTIONS_QUEUES_MAX);
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_CONFIGURATION,
+                      "--queue: more than %d queues; run a second engine for the rest", OPTIONS_QUEUES_MAX);
     }
     options->queues[options->queue_count++] = (uint16_t)number;
     return EXIT_CODE_OK;
@@ -265,8 +272,8 @@ static enum exit_code parse_queues(const struct option *option, struct options *
 
     (void)target;
     if (!read_range(option, text, &end, &first, &last) || *end != '\0') {
-        return refuse(EXIT_CODE_USAGE, error, "--queue %s: must be a number from 0 to %d or a range such as 0-3", text,
-                      QUEUE_NUMBER_MAX);
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                      "--queue %s: must be a number from 0 to %d or a range such as 0-3", text, QUEUE_NUMBER_MAX);
     }
     for (uint64_t number = first; number <= last && code == EXIT_CODE_OK; number++) {
         code = add_queue(options, number, error);
@@ -286,11 +293,13 @@ static enum exit_code parse_cpus(const struct option *option, struct options *op
         uint64_t last;
 
         if (!read_range(option, next, &next, &first, &last) || (*next != ',' && *next != '\0')) {
-            return refuse(EXIT_CODE_USAGE, error, "--cpu %s: must be a list of CPU numbers such as 0,2-5", text);
+            return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                          "--cpu %s: must be a list of CPU numbers such as 0,2-5", text);
         }
         for (uint64_t cpu = first; cpu <= last; cpu++) {
             if (options->cpu_count == OPTIONS_CPUS_MAX) {
-                return refuse(EXIT_CODE_USAGE, error, "--cpu %s: more than %d CPUs", text, OPTIONS_CPUS_MAX);
+                return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--cpu %s: more than %d CPUs", text,
+                              OPTIONS_CPUS_MAX);
             }
             options->cpus[options->cpu_count++] = (uint16_t)cpu;
         }
@@ -312,7 +321,8 @@ static enum exit_code parse_plugin(const struct option *option, struct options *
     (void)option;
     (void)target;
     if (options->plugin_count == OPTIONS_PLUGINS_MAX) {
-        return refuse(EXIT_CODE_CONFIGURATION, error, "--plugin: more than %d plugins in a chain", OPTIONS_PLUGINS_MAX);
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_CONFIGURATION, "--plugin: more than %d plugins in a chain",
+                      OPTIONS_PLUGINS_MAX);
     }
     /* The text area is as long as all arguments together; each copy is at most as long as its argument. */
     for (path = options->text; *path != '\0'; path += strlen(path) + 1) {
@@ -325,7 +335,7 @@ static enum exit_code parse_plugin(const struct option *option, struct options *
     }
     *to++ = '\0';
     if (path[0] == '\0') {
-        return refuse(EXIT_CODE_USAGE, error, "--plugin: the file name is empty");
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--plugin: the file name is empty");
     }
     setting->path = path;
     if (text[0] != '\0') {
@@ -354,19 +364,19 @@ static enum exit_code parse_argument(struct options *options, int argc, char *co
     size_t name_len;
 
     if (strncmp(argument, "--", 2) != 0) {
-        return refuse(EXIT_CODE_USAGE, error, "%s: not an option; see nfq-engine --help", argument);
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "%s: not an option; see nfq-engine --help", argument);
     }
     name_len = strcspn(argument + 2, "=");
     option = find_option(argument + 2, name_len);
     if (option == NULL) {
-        return refuse(EXIT_CODE_USAGE, error, "--%.*s: unknown option; see nfq-engine --help", (int)name_len,
-                      argument + 2);
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%.*s: unknown option; see nfq-engine --help",
+                      (int)name_len, argument + 2);
     }
     value = argument[2 + name_len] == '=' ? argument + 2 + name_len + 1 : NULL;
     if (option->value != NULL && value == NULL) {
         if (*index + 1 >= argc) {
-            return refuse(EXIT_CODE_USAGE, error, "--%s: needs a value: --%s %s", option->name, option->name,
-                          option->value);
+            return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s: needs a value: --%s %s", option->name,
+                          option->name, option->value);
         }
         value = argv[++*index];
     }
@@ -386,13 +396,14 @@ enum exit_code options_parse(struct options *options, int argc, char *const argv
         .default_verdict = NFQE_ACCEPT,
         .on_crash = NFQE_DROP,
         .on_stop = NFQE_DROP,
+        .no_enobufs = true,
     };
     for (int i = 1; i < argc; i++) {
         text_size += strlen(argv[i]) + 2;
     }
     options->text = calloc(1, text_size);
     if (options->text == NULL) {
-        return refuse(EXIT_CODE_RUN_TIME, error, "out of memory");
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_RUN_TIME, "out of memory");
     }
     for (int i = 1; i < argc && code == EXIT_CODE_OK; i++) {
         code = parse_argument(options, argc, argv, &i, error);
@@ -401,10 +412,12 @@ enum exit_code options_parse(struct options *options, int argc, char *const argv
         return code;
     }
     if (options->plugin_count == 0) {
-        return refuse(EXIT_CODE_USAGE, error, "no plugin given: add --plugin FILE; see nfq-engine --help");
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                      "no plugin given: add --plugin FILE; see nfq-engine --help");
     }
     if (options->queue_count == 0) {
-        return refuse(EXIT_CODE_USAGE, error, "no queue given: add --queue N; see nfq-engine --help");
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                      "no queue given: add --queue N; see nfq-engine --help");
     }
     return EXIT_CODE_OK;
 }

@@ -48,6 +48,10 @@ struct options {
     uint64_t handle_timeout_ms;
     enum gso_setting gso;
     bool fail_open;
+    bool conntrack;
+    bool uid_gid;
+    bool secctx;
+    bool no_enobufs;              /* the kernel does not report a full socket as a receive error */
     uint32_t default_verdict;     /* NFQE_ACCEPT or NFQE_DROP, also the next two */
     uint32_t on_crash;
     uint32_t on_stop;

@@ -1,310 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Checking, loading and opening a plugin; see plugin.h.
- *
- * The file is copied first and checked afterwards: between a check of the file and its use, somebody could
- * replace it. The copy is sealed, so even its owner cannot change it any more.
+ * Loading and opening a plugin; see plugin.h. plugin_check.c has checked the sealed copy before.
  */
 #include "plugin.h"
 
-#include "elf_file.h"
+#include "refuse.h"
 #include "util.h"
 
-#include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <libgen.h>
+#include <link.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 
-/* What every plugin of major version 1 has at least, however long our struct has become. */
-#define PLUGIN_SIZE_1_0 (offsetof(struct nfqe_plugin, ext) + sizeof(void (*)(void)))
-#define NEEDS_OFFERED (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD)
-#define HEADER_BYTES_MAX 65531
 #define LOG_TEXT_MAX 513
-
-static const struct {
-    uint64_t need;
-    const char *name;
-} need_names[] = {
-    {NFQE_NEED_MODIFY, "MODIFY"},   {NFQE_NEED_HOLD, "HOLD"},     {NFQE_NEED_FLOW, "FLOW"},
-    {NFQE_NEED_REQUEUE, "REQUEUE"}, {NFQE_NEED_TICK, "TICK"},     {NFQE_NEED_CONNTRACK, "CONNTRACK"},
-    {NFQE_NEED_OWNER, "OWNER"},     {NFQE_NEED_SECCTX, "SECCTX"},
-};
-
-static int refuse(char *error, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-static int refuse(char *error, int code, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(error, PLUGIN_ERROR_MAX, format, arguments);
-    va_end(arguments);
-    return code;
-}
-
-/* ---- the file ------------------------------------------------------------------------------------ */
-
-/* path is changed and freed; NULL: errno says why. */
-static int check_folder(char *path, char *error)
-{
-    struct stat status;
-    const char *folder;
-    int code = 0;
-
-    if (path == NULL) {
-        return refuse(error, -errno, "cannot be found: %s", strerror(errno));
-    }
-    folder = dirname(path);
-    if (stat(folder, &status) < 0) {
-        code = refuse(error, -errno, "its folder %s cannot be read: %s", folder, strerror(errno));
-    } else if ((status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
-        code = refuse(error, -EACCES, "anybody may write to its folder %s; run: chmod o-w %s", folder, folder);
-    }
-    free(path);
-    return code;
-}
-
-static int check_file(struct plugin *plugin, int fd, size_t *size, char *error)
-{
-    struct stat status;
-    int code;
-
-    if (fstat(fd, &status) < 0) {
-        return refuse(error, -errno, "cannot be read: %s", strerror(errno));
-    }
-    if (!S_ISREG(status.st_mode)) {
-        return refuse(error, -EINVAL, "not a regular file; a plugin is a shared object (.so)");
-    }
-    if ((status.st_mode & S_IWOTH) != 0) {
-        return refuse(error, -EACCES, "anybody may write to it; run: chmod o-w %s", plugin->path);
-    }
-    if (status.st_size > PLUGIN_FILE_MAX) {
-        return refuse(error, -EFBIG, "larger than %ld MiB", PLUGIN_FILE_MAX / (1024 * 1024));
-    }
-    plugin->owner = status.st_uid;
-    plugin->foreign_owner = status.st_uid != 0 && status.st_uid != geteuid();
-    *size = (size_t)status.st_size;
-    /* A link can be pointed elsewhere by whoever may write to its own folder. */
-    code = check_folder(strdup(plugin->path), error);
-    return code != 0 ? code : check_folder(realpath(plugin->path, NULL), error);
-}
-
-/* Copies the file into a new memfd and seals it. */
-static int copy_file(int from, size_t size, int *memfd, char *error)
-{
-    size_t copied = 0;
-    int fd = memfd_create("nfqe-plugin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (fd < 0) {
-        return refuse(error, -errno, "no memory file for its copy: %s", strerror(errno));
-    }
-    while (copied < size) {
-        ssize_t part = sendfile(fd, from, NULL, size - copied);
-
-        if (part <= 0) {
-            int code = part < 0 ? -errno : -EIO;
-
-            close(fd);
-            return refuse(error, code, "cannot be read: %s", part < 0 ? strerror(errno) : "it became shorter");
-        }
-        copied += (size_t)part;
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
-        int code = -errno;
-
-        close(fd);
-        return refuse(error, code, "its copy cannot be sealed: %s", strerror(-code));
-    }
-    *memfd = fd;
-    return 0;
-}
-
-/* ---- the head ------------------------------------------------------------------------------------ */
-
-static bool is_id(const char *text)
-{
-    size_t len = strnlen(text, NFQE_ID_SIZE);
-
-    if (len == 0 || len == NFQE_ID_SIZE) {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (!islower((unsigned char)text[i]) && !isdigit((unsigned char)text[i]) && strchr("-_.", text[i]) == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_version(const char *text)
-{
-    size_t len = strnlen(text, NFQE_VERSION_SIZE);
-
-    if (len == 0 || len == NFQE_VERSION_SIZE) {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (!isgraph((unsigned char)text[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static int check_abi(const struct nfqe_plugin *head, char *error)
-{
-    unsigned major = NFQE_ABI_MAJOR(head->abi);
-    unsigned minor = NFQE_ABI_MINOR(head->abi);
-    unsigned min_minor = NFQE_ABI_MINOR(head->abi_min);
-
-    if (memcmp(head->magic, NFQE_MAGIC, sizeof(head->magic)) != 0) {
-        return refuse(error, -ENOEXEC,
-                      "its section " NFQE_SECTION " does not start with \"" NFQE_MAGIC
-                      "\": not a plugin of nfq-engine; it must use NFQE_PLUGIN(...)");
-    }
-    if (major != NFQE_ABI_MAJOR(NFQE_ABI_VERSION)) {
-        return refuse(error, -ENOEXEC,
-                      "built for plugin ABI %u.%u, this engine (" NFQE_VERSION
-                      ") offers %u.%u; rebuild it against the headers of nfqe " NFQE_VERSION,
-                      major, minor, NFQE_ABI_MAJOR(NFQE_ABI_VERSION), NFQE_ABI_MINOR(NFQE_ABI_VERSION));
-    }
-    if (NFQE_ABI_MAJOR(head->abi_min) != major || min_minor > NFQE_ABI_MINOR(NFQE_ABI_VERSION)) {
-        return refuse(error, -ENOEXEC,
-                      "needs plugin ABI %u.%u, this engine (" NFQE_VERSION
-                      ") offers %u.%u; rebuild it against the headers of nfqe " NFQE_VERSION " or upgrade the engine",
-                      NFQE_ABI_MAJOR(head->abi_min), min_minor, NFQE_ABI_MAJOR(NFQE_ABI_VERSION),
-                      NFQE_ABI_MINOR(NFQE_ABI_VERSION));
-    }
-    return 0;
-}
-
-static int check_needs(const struct nfqe_plugin *head, char *error)
-{
-    uint64_t missing = head->needs & ~NEEDS_OFFERED;
-    char names[128] = "";
-    size_t used = 0;
-
-    if (missing == 0) {
-        return 0;
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(need_names) && used < sizeof(names); i++) {
-        if ((missing & need_names[i].need) != 0) {
-            int len = snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "", need_names[i].name);
-
-            used += len > 0 ? (size_t)len : 0;
-            missing &= ~need_names[i].need;
-        }
-    }
-    if (missing != 0 && used < sizeof(names)) {
-        snprintf(names + used, sizeof(names) - used, "%sbits 0x%" PRIx64, used > 0 ? ", " : "", missing);
-    }
-    return refuse(error, -ENOTSUP, "needs %s, which this engine (" NFQE_VERSION ") does not offer; upgrade the engine",
-                  names);
-}
-
-static int check_head(struct plugin *plugin, const struct nfqe_plugin *head, size_t section_size, char *error)
-{
-    int code = check_abi(head, error);
-
-    if (code != 0) {
-        return code;
-    }
-    if (head->size < PLUGIN_SIZE_1_0 || head->size > section_size) {
-        return refuse(error, -ENOEXEC,
-                      "its struct nfqe_plugin has %" PRIu32 " bytes, its section %zu, ABI 1.0 has %zu; it must use "
-                      "NFQE_PLUGIN(...)",
-                      head->size, section_size, PLUGIN_SIZE_1_0);
-    }
-    if (!is_id(head->id)) {
-        return refuse(error, -EINVAL, "its id must be 1 to %d characters a-z 0-9 - _ . and end with NUL",
-                      NFQE_ID_SIZE - 1);
-    }
-    if (!is_version(head->version)) {
-        return refuse(error, -EINVAL,
-                      "its version must be 1 to %d printable characters without spaces and end with NUL",
-                      NFQE_VERSION_SIZE - 1);
-    }
-    if (head->header_bytes > HEADER_BYTES_MAX) {
-        return refuse(error, -EINVAL, "its header_bytes is %" PRIu32 ", at most %d is possible", head->header_bytes,
-                      HEADER_BYTES_MAX);
-    }
-    memcpy(plugin->id, head->id, sizeof(plugin->id));
-    memcpy(plugin->version, head->version, sizeof(plugin->version));
-    plugin->abi = head->abi;
-    plugin->needs = head->needs;
-    plugin->header_bytes = head->header_bytes != 0 ? head->header_bytes : NFQE_HEADER_BYTES_DEFAULT;
-    return check_needs(head, error);
-}
-
-/* Reads the head out of the copy, by its section. No pointer in it is valid: the file is not relocated. */
-static int check_copy(struct plugin *plugin, size_t size, char *error)
-{
-    struct nfqe_plugin head = {0};
-    size_t section_offset;
-    size_t section_size;
-    void *data;
-    int code;
-
-    if (size == 0) {
-        return refuse(error, -ENOEXEC, "the file is empty");
-    }
-    data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, plugin->memfd, 0);
-    if (data == MAP_FAILED) {
-        return refuse(error, -errno, "its copy cannot be mapped: %s", strerror(errno));
-    }
-    code = elf_file_find_section(data, size, NFQE_SECTION, &section_offset, &section_size, error, PLUGIN_ERROR_MAX);
-    if (code == 0 && section_size < NFQE_HEAD_SIZE) {
-        code = refuse(error, -ENOEXEC,
-                      "its section " NFQE_SECTION " has %zu bytes, too short for the head of %d; it must use "
-                      "NFQE_PLUGIN(...)",
-                      section_size, NFQE_HEAD_SIZE);
-    }
-    if (code == 0) {
-        memcpy(&head, (const char *)data + section_offset, NFQE_HEAD_SIZE);
-        memcpy(plugin->head, &head, NFQE_HEAD_SIZE);
-        code = check_head(plugin, &head, section_size, error);
-    }
-    munmap(data, size);
-    return code;
-}
-
-int plugin_check(struct plugin *plugin, char *error)
-{
-    int fd = open(plugin->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    size_t size = 0;
-    int code;
-
-    plugin->memfd = -1;
-    if (fd < 0) {
-        return refuse(error, -errno, "cannot be opened: %s", strerror(errno));
-    }
-    code = check_file(plugin, fd, &size, error);
-    if (code == 0) {
-        code = copy_file(fd, size, &plugin->memfd, error);
-    }
-    close(fd);
-    if (code == 0) {
-        code = check_copy(plugin, size, error);
-    }
-    if (code != 0) {
-        close_fd(&plugin->memfd);
-    }
-    return code;
-}
-
-void plugin_done(struct plugin *plugin)
-{
-    close_fd(&plugin->memfd);
-}
 
 /* ---- what the host offers ---------------------------------------------------------------------- */
 
@@ -353,10 +64,11 @@ static int check_functions(const struct nfqe_plugin *table, char *error)
                                                       : NULL;
 
     if (table->handle == NULL) {
-        return refuse(error, -EINVAL, "has no handle(), which every plugin must have, also beside handle_batch()");
+        return refuse(error, PLUGIN_ERROR_MAX, -EINVAL,
+                      "has no handle(), which every plugin must have, also beside handle_batch()");
     }
     if (unoffered != NULL) {
-        return refuse(error, -ENOTSUP,
+        return refuse(error, PLUGIN_ERROR_MAX, -ENOTSUP,
                       "has %s, which this engine (" NFQE_VERSION ") does not use yet; remove it or upgrade the engine",
                       unoffered);
     }
@@ -375,6 +87,68 @@ static const char *loader_message(const char *name)
     return strncmp(message, name, len) == 0 && strncmp(message + len, ": ", 2) == 0 ? message + len + 2 : message;
 }
 
+/* Looks for an address in the executable segments of one library. */
+struct text_search {
+    uintptr_t base; /* of the library */
+    uintptr_t address;
+    bool found;
+};
+
+static int search_text(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct text_search *search = data;
+
+    (void)size;
+    if (info->dlpi_addr != search->base) {
+        return 0;
+    }
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X) != 0 && search->address >= start &&
+            search->address - start < segment->p_memsz) {
+            search->found = true;
+        }
+    }
+    return 1;
+}
+
+/* A pointer that leads anywhere else would be a crash on the first packet at best. NULL is fine. */
+static bool is_own_code(const struct plugin *plugin, uintptr_t address)
+{
+    struct link_map *map;
+    struct text_search search = {.address = address, .found = address == 0};
+
+    if (!search.found && dlinfo(plugin->library, RTLD_DI_LINKMAP, &map) == 0) {
+        search.base = map->l_addr;
+        dl_iterate_phdr(search_text, &search);
+    }
+    return search.found;
+}
+
+static int check_code(const struct plugin *plugin, char *error)
+{
+    const struct nfqe_plugin *table = &plugin->table;
+    const struct {
+        uintptr_t address;
+        const char *name;
+    } functions[] = {
+        {(uintptr_t)table->load, "load()"},     {(uintptr_t)table->open, "open()"},
+        {(uintptr_t)table->handle, "handle()"}, {(uintptr_t)table->handle_batch, "handle_batch()"},
+        {(uintptr_t)table->close, "close()"},   {(uintptr_t)table->unload, "unload()"},
+        {(uintptr_t)table->ext, "ext()"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+        if (!is_own_code(plugin, functions[i].address)) {
+            return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC,
+                          "its %s does not lie in its own code; put the function into the plugin", functions[i].name);
+        }
+    }
+    return 0;
+}
+
 int plugin_link(struct plugin *plugin, plugin_log *log, char *error)
 {
     const struct nfqe_plugin *exported;
@@ -384,20 +158,24 @@ int plugin_link(struct plugin *plugin, plugin_log *log, char *error)
     snprintf(name, sizeof(name), "/proc/self/fd/%d", plugin->memfd);
     plugin->library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (plugin->library == NULL) {
-        return refuse(error, -ENOEXEC, "cannot be loaded: %s", loader_message(name));
+        return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC, "cannot be loaded: %s", loader_message(name));
     }
     exported = dlsym(plugin->library, NFQE_SYMBOL);
     if (exported == NULL) {
-        return refuse(error, -ENOEXEC, "does not export " NFQE_SYMBOL "; it must use NFQE_PLUGIN(...)");
+        return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC,
+                      "does not export " NFQE_SYMBOL "; it must use NFQE_PLUGIN(...)");
     }
     if (memcmp(exported, plugin->head, NFQE_HEAD_SIZE) != 0) {
-        return refuse(error, -ENOEXEC,
+        return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC,
                       "its symbol " NFQE_SYMBOL " is not what its section " NFQE_SECTION
                       " holds; does it link another plugin?");
     }
     memset(&plugin->table, 0, sizeof(plugin->table));
     memcpy(&plugin->table, exported, (size_t)min_u64(exported->size, sizeof(plugin->table)));
     code = check_functions(&plugin->table, error);
+    if (code == 0) {
+        code = check_code(plugin, error);
+    }
     if (code != 0) {
         return code;
     }
@@ -419,9 +197,10 @@ int plugin_link(struct plugin *plugin, plugin_log *log, char *error)
 static int refuse_failed(const struct plugin *plugin, const char *function, int code, char *error)
 {
     if (plugin->fail_text[0] != '\0') {
-        return refuse(error, code, "%s failed: %s", function, plugin->fail_text);
+        return refuse(error, PLUGIN_ERROR_MAX, code, "%s failed: %s", function, plugin->fail_text);
     }
-    return refuse(error, code, "%s failed with %d (%s) and gave no reason", function, code, strerror(abs(code)));
+    return refuse(error, PLUGIN_ERROR_MAX, code, "%s failed with %d (%s) and gave no reason", function, code,
+                  strerror(abs(code)));
 }
 
 int plugin_load(struct plugin *plugin, char *error)

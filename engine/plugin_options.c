@@ -7,10 +7,11 @@
  */
 #include "plugin_options.h"
 
+#include "refuse.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,19 +28,6 @@ struct parser {
     char *error;
     size_t error_size;
 };
-
-static int refuse(const struct parser *parser, int error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int refuse(const struct parser *parser, int error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(parser->error, parser->error_size, format, arguments);
-    va_end(arguments);
-    return error;
-}
 
 /* A plugin built for a later minor version may have longer elements: the plugin's stride counts, not ours. */
 static const struct nfqe_option *option_at(const struct parser *parser, size_t index)
@@ -65,28 +53,30 @@ static int check_declaration(struct parser *parser)
         return 0;
     }
     if (parser->stride < OPTION_SIZE_1_0 || parser->stride % _Alignof(struct nfqe_option) != 0) {
-        return refuse(parser, -EBADMSG, "its option_size is %zu, ABI 1.0 has %zu; the plugin must use NFQE_PLUGIN(...)",
-                      parser->stride, OPTION_SIZE_1_0);
+        return refuse(parser->error, parser->error_size, -EBADMSG,
+                      "its option_size is %zu, ABI 1.0 has %zu; the plugin must use NFQE_PLUGIN(...)", parser->stride,
+                      OPTION_SIZE_1_0);
     }
     while (option_at(parser, parser->values->count)->name != NULL) {
         const struct nfqe_option *option = option_at(parser, parser->values->count);
 
         if (!is_name(option->name)) {
-            return refuse(parser, -EBADMSG, "its option %zu has a name that is not letters, digits, - and _",
-                          parser->values->count + 1);
+            return refuse(parser->error, parser->error_size, -EBADMSG,
+                          "its option %zu has a name that is not letters, digits, - and _", parser->values->count + 1);
         }
         for (size_t i = 0; i < parser->values->count; i++) {
             if (strcmp(option_at(parser, i)->name, option->name) == 0) {
-                return refuse(parser, -EBADMSG, "declares its option %s twice", option->name);
+                return refuse(parser->error, parser->error_size, -EBADMSG, "declares its option %s twice",
+                              option->name);
             }
         }
         if (option->type < NFQE_OPTION_STRING || option->type > NFQE_OPTION_BOOLEAN) {
-            return refuse(parser, -EBADMSG, "its option %s has type %u, which this engine does not know", option->name,
-                          option->type);
+            return refuse(parser->error, parser->error_size, -EBADMSG,
+                          "its option %s has type %u, which this engine does not know", option->name, option->type);
         }
         if (++parser->values->count > PLUGIN_OPTIONS_MAX) {
-            return refuse(parser, -EBADMSG, "declares more than %d options, or its list has no end",
-                          PLUGIN_OPTIONS_MAX);
+            return refuse(parser->error, parser->error_size, -EBADMSG,
+                          "declares more than %d options, or its list has no end", PLUGIN_OPTIONS_MAX);
         }
     }
     return 0;
@@ -102,11 +92,12 @@ static int set_integer(const struct parser *parser, const struct nfqe_option *op
     errno = 0;
     value->integer = strtoll(value->text, &end, base);
     if (digits[0] < '0' || digits[0] > '9' || *end != '\0' || errno != 0) {
-        return refuse(parser, -EINVAL, "option %s=%.64s: must be a number", option->name, value->text);
+        return refuse(parser->error, parser->error_size, -EINVAL, "option %s=%.64s: must be a number", option->name,
+                      value->text);
     }
     if (bounded && (value->integer < option->min || value->integer > option->max)) {
-        return refuse(parser, -EINVAL, "option %s=%.64s: must be %" PRId64 " to %" PRId64, option->name, value->text,
-                      option->min, option->max);
+        return refuse(parser->error, parser->error_size, -EINVAL, "option %s=%.64s: must be %" PRId64 " to %" PRId64,
+                      option->name, value->text, option->min, option->max);
     }
     return 0;
 }
@@ -121,7 +112,8 @@ static int set_boolean(const struct parser *parser, const struct nfqe_option *op
             return 0;
         }
     }
-    return refuse(parser, -EINVAL, "option %s=%.64s: must be on or off", option->name, value->text);
+    return refuse(parser->error, parser->error_size, -EINVAL, "option %s=%.64s: must be on or off", option->name,
+                  value->text);
 }
 
 static int set_string(const struct parser *parser, const struct nfqe_option *option, struct nfqe_value *value)
@@ -129,8 +121,9 @@ static int set_string(const struct parser *parser, const struct nfqe_option *opt
     size_t len = strlen(value->text);
 
     if (option->max != 0 && ((int64_t)len < option->min || (int64_t)len > option->max)) {
-        return refuse(parser, -EINVAL, "option %s: its text has %zu bytes, must have %" PRId64 " to %" PRId64,
-                      option->name, len, option->min, option->max);
+        return refuse(parser->error, parser->error_size, -EINVAL,
+                      "option %s: its text has %zu bytes, must have %" PRId64 " to %" PRId64, option->name, len,
+                      option->min, option->max);
     }
     return 0;
 }
@@ -162,9 +155,9 @@ static int refuse_unknown(const struct parser *parser, const char *key)
         used += len > 0 ? (size_t)len : 0;
     }
     if (parser->values->count == 0) {
-        return refuse(parser, -EINVAL, "unknown option %.64s; this plugin takes none", key);
+        return refuse(parser->error, parser->error_size, -EINVAL, "unknown option %.64s; this plugin takes none", key);
     }
-    return refuse(parser, -EINVAL, "unknown option %.64s; known are: %s", key, known);
+    return refuse(parser->error, parser->error_size, -EINVAL, "unknown option %.64s; known are: %s", key, known);
 }
 
 static int set_given(const struct parser *parser, const char *key, const char *text)
@@ -172,7 +165,7 @@ static int set_given(const struct parser *parser, const char *key, const char *t
     for (size_t i = 0; i < parser->values->count; i++) {
         if (strcmp(option_at(parser, i)->name, key) == 0) {
             if (parser->values->values[i].given) {
-                return refuse(parser, -EINVAL, "option %s: given twice", key);
+                return refuse(parser->error, parser->error_size, -EINVAL, "option %s: given twice", key);
             }
             return set_value(parser, i, text, true);
         }
@@ -215,7 +208,7 @@ static int set_all_given(const struct parser *parser, char *text)
         int error;
 
         if (equals == NULL || equals == item) {
-            return refuse(parser, -EINVAL, "option \"%.64s\": must be KEY=VALUE", item);
+            return refuse(parser->error, parser->error_size, -EINVAL, "option \"%.64s\": must be KEY=VALUE", item);
         }
         *equals = '\0';
         error = set_given(parser, item, equals + 1);
@@ -239,7 +232,7 @@ static int set_defaults(const struct parser *parser)
             continue;
         }
         if (option->required) {
-            return refuse(parser, -EINVAL, "option %s is missing: %s", option->name,
+            return refuse(parser->error, parser->error_size, -EINVAL, "option %s is missing: %s", option->name,
                           option->help != NULL ? option->help : "it must be given");
         }
         if (option->default_value == NULL) {
@@ -267,7 +260,7 @@ int plugin_options_parse(const struct nfqe_option *declared, size_t stride, cons
     values->values = calloc(values->count + 1, sizeof(*values->values));
     values->text = strdup(text != NULL ? text : "");
     if (values->values == NULL || values->text == NULL) {
-        error = refuse(&parser, -ENOMEM, "out of memory");
+        error = refuse(error_text, error_size, -ENOMEM, "out of memory");
         goto free_values;
     }
     error = text != NULL ? set_all_given(&parser, values->text) : 0;

@@ -5,11 +5,11 @@
 #include "queues.h"
 
 #include "log.h"
+#include "refuse.h"
 #include "util.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -23,19 +23,6 @@
 /* The buffer is a limit, not an allocation; above this it would only hide that nobody keeps up. */
 #define RECEIVE_BUFFER_AUTO_MAX (256 * 1024 * 1024)
 
-static enum exit_code refuse(enum exit_code code, char *error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static enum exit_code refuse(enum exit_code code, char *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(error, QUEUES_ERROR_MAX, format, arguments);
-    va_end(arguments);
-    return code;
-}
-
 /* Bytes of each packet that the plugin asks for; 0: none. */
 static uint32_t needed_bytes(const struct plugin *plugin)
 {
@@ -45,20 +32,56 @@ static uint32_t needed_bytes(const struct plugin *plugin)
     return (plugin->needs & NFQE_NEED_HEADERS) != 0 ? plugin->header_bytes : 0;
 }
 
+/* The flags of a queue: who asks for them, and what a kernel that lacks them lacks. */
+static const struct flag {
+    uint32_t bit;
+    uint64_t need;
+    const char *name;
+    const char *kernel;
+} flags[] = {
+    {NFQUEUE_FAIL_OPEN, 0, "fail-open", "Linux 3.6"},
+    {NFQUEUE_CONNTRACK, NFQE_NEED_CONNTRACK, "conntrack", "CONFIG_NETFILTER_NETLINK_GLUE_CT and nf_conntrack_netlink"},
+    {NFQUEUE_GSO, 0, "gso", "Linux 3.10"},
+    {NFQUEUE_UID_GID, NFQE_NEED_OWNER, "uid-gid", "Linux 3.14"},
+    {NFQUEUE_SECCTX, NFQE_NEED_SECCTX, "secctx", "CONFIG_NETWORK_SECMARK"},
+};
+
+/* The first plugin that needs it; NULL: none. */
+static const struct plugin *who_needs(const struct engine *engine, uint64_t need)
+{
+    for (unsigned i = 0; i < engine->plugin_count; i++) {
+        if ((engine->plugins[i].needs & need) != 0) {
+            return &engine->plugins[i];
+        }
+    }
+    return NULL;
+}
+
+static uint32_t wanted_flags(const struct engine *engine)
+{
+    const struct options *options = engine->options;
+    uint32_t wanted = (options->fail_open ? NFQUEUE_FAIL_OPEN : 0) | (options->conntrack ? NFQUEUE_CONNTRACK : 0) |
+                      (options->gso != GSO_OFF ? NFQUEUE_GSO : 0) | (options->uid_gid ? NFQUEUE_UID_GID : 0) |
+                      (options->secctx ? NFQUEUE_SECCTX : 0);
+
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        if (who_needs(engine, flags[i].need) != NULL) {
+            wanted |= flags[i].bit;
+        }
+    }
+    return wanted;
+}
+
 enum exit_code queues_plan(struct engine *engine, char *error)
 {
     const struct options *options = engine->options;
-    struct nfqueue_settings settings = {
-        .max_len = (uint32_t)options->max_len,
-        .fail_open = options->fail_open,
-        .gso = options->gso != GSO_OFF,
-    };
+    struct nfqueue_settings settings = {.max_len = (uint32_t)options->max_len, .flags = wanted_flags(engine)};
 
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         uint32_t needed = needed_bytes(&engine->plugins[i]);
 
         if (options->copy_range != 0 && options->copy_range < needed) {
-            return refuse(EXIT_CODE_CONFIGURATION, error,
+            return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
                           "--copy-range %" PRIu64 ": plugin %s needs %" PRIu32
                           " bytes; leave the option out or raise it",
                           options->copy_range, engine->plugins[i].id, needed);
@@ -76,7 +99,7 @@ enum exit_code queues_plan(struct engine *engine, char *error)
             .socket = -1,
             .wake = -1,
             .arena_fd = -1,
-            .slot_size = nfqueue_slot_size(settings.copy_range),
+            .slot_size = nfqueue_slot_size(&settings),
             .cpu = options->cpu_count > 0 ? options->cpus[i % options->cpu_count] : ENGINE_NO_CPU,
             .settings = settings,
         };
@@ -98,17 +121,42 @@ static enum exit_code refuse_bind(const struct engine_queue *queue, int code, ch
     struct nfqueue_status owner;
 
     if (code == -EPERM && !engine_may_answer()) {
-        return refuse(EXIT_CODE_QUEUE, error,
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE,
                       "queue %u: cannot be bound without CAP_NET_ADMIN; start nfq-engine as root", queue->number);
     }
     if (code == -EPERM && nfqueue_read_status(queue->number, &owner) == 0) {
-        return refuse(EXIT_CODE_QUEUE, error,
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE,
                       "queue %u: is owned by netlink port id %u, usually a process id (ps -p %u); stop that program or "
                       "choose another queue",
                       queue->number, owner.port_id, owner.port_id);
     }
-    return refuse(EXIT_CODE_QUEUE, error, "queue %u: cannot be bound: %s%s", queue->number, strerror(-code),
-                  code == -EOPNOTSUPP ? "; this kernel lacks the gso or fail-open flag (Linux 3.10 has both)" : "");
+    return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE, "queue %u: cannot be bound: %s", queue->number,
+                  strerror(-code));
+}
+
+/* Asks the kernel for each flag by itself: its answer to a bind would not say which one it lacks. */
+static enum exit_code probe_flags(const struct engine *engine, struct engine_queue *queue, char *error)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        const struct plugin *plugin = who_needs(engine, flags[i].need);
+
+        if ((queue->settings.flags & flags[i].bit) == 0 ||
+            nfqueue_probe_flag(queue->socket, queue->number, flags[i].bit) == 0) {
+            continue;
+        }
+        if (flags[i].bit == NFQUEUE_GSO && engine->options->gso == GSO_AUTO) {
+            queue->settings.flags &= ~NFQUEUE_GSO;
+            continue;
+        }
+        if (plugin != NULL) {
+            return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_PLUGIN,
+                          "%s: needs the queue flag %s, which this kernel lacks; it takes %s", plugin->path,
+                          flags[i].name, flags[i].kernel);
+        }
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
+                      "--%s: this kernel lacks that queue flag; it takes %s", flags[i].name, flags[i].kernel);
+    }
+    return EXIT_CODE_OK;
 }
 
 /* Each queue takes three descriptors, in a limit that is often 1,024. */
@@ -125,28 +173,35 @@ static void raise_descriptor_limit(void)
 static enum exit_code open_queue(const struct engine *engine, struct engine_queue *queue, char *error)
 {
     struct nfqueue_status owner;
-    int code = nfqueue_open(&queue->socket, &queue->port_id);
+    enum exit_code probed;
+    int code = nfqueue_open(engine->options->no_enobufs, &queue->socket, &queue->port_id);
 
     if (code < 0) {
-        return refuse(EXIT_CODE_QUEUE, error,
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE,
                       "queue %u: no netlink socket: %s; is the kernel built with CONFIG_NETFILTER_NETLINK_QUEUE?",
                       queue->number, strerror(-code));
     }
     if (!engine_may_answer() || nfqueue_read_status(queue->number, &owner) == 0) {
         return refuse_bind(queue, -EPERM, error);
     }
+    probed = probe_flags(engine, queue, error);
+    if (probed != EXIT_CODE_OK) {
+        return probed;
+    }
     code = nfqueue_set_receive_buffer(queue->socket, wanted_receive_buffer(engine, queue), &queue->receive_buffer);
     if (code < 0) {
-        return refuse(EXIT_CODE_QUEUE, error, "queue %u: its receive buffer cannot be set: %s", queue->number,
-                      strerror(-code));
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE, "queue %u: its receive buffer cannot be set: %s",
+                      queue->number, strerror(-code));
     }
     code = arena_new(queue->number, queue->slot_size, &queue->arena, &queue->arena_fd);
     if (code < 0) {
-        return refuse(EXIT_CODE_RUN_TIME, error, "queue %u: no shared memory: %s", queue->number, strerror(-code));
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "queue %u: no shared memory: %s", queue->number,
+                      strerror(-code));
     }
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (queue->wake < 0) {
-        return refuse(EXIT_CODE_RUN_TIME, error, "queue %u: no eventfd: %s", queue->number, strerror(errno));
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "queue %u: no eventfd: %s", queue->number,
+                      strerror(errno));
     }
     return EXIT_CODE_OK;
 }
@@ -176,11 +231,20 @@ enum exit_code queues_bind(struct engine *engine, char *error)
     return EXIT_CODE_OK;
 }
 
-static const char *flag_names(const struct nfqueue_settings *settings)
+/* "gso,uid-gid", or "none", into text[size]. */
+static const char *flag_names(const struct nfqueue_settings *settings, char *text, size_t size)
 {
-    static const char *const names[] = {"none", "gso", "fail-open", "fail-open,gso"};
+    size_t used = 0;
 
-    return names[(settings->fail_open ? 2 : 0) + (settings->gso ? 1 : 0)];
+    snprintf(text, size, "none");
+    for (size_t i = 0; i < ARRAY_SIZE(flags) && used < size; i++) {
+        if ((settings->flags & flags[i].bit) != 0) {
+            int len = snprintf(text + used, size - used, "%s%s", used > 0 ? "," : "", flags[i].name);
+
+            used += len > 0 ? (size_t)len : 0;
+        }
+    }
+    return text;
 }
 
 void queues_log_settings(const struct engine *engine)
@@ -190,13 +254,15 @@ void queues_log_settings(const struct engine *engine)
         uint64_t wanted = wanted_receive_buffer(engine, queue);
         struct nfqueue_status status = {0};
         char copy[64] = "metadata only";
+        char names[64];
 
         nfqueue_read_status(queue->number, &status);
         if (status.copy_mode > 1) {
             snprintf(copy, sizeof(copy), "packet %" PRIu32 " bytes", status.copy_range);
         }
         log_line("queue %u: max-len %" PRIu32 ", copy %s, receive buffer %" PRIu64 " bytes, flags %s", queue->number,
-                 queue->settings.max_len, copy, queue->receive_buffer, flag_names(&queue->settings));
+                 queue->settings.max_len, copy, queue->receive_buffer,
+                 flag_names(&queue->settings, names, sizeof(names)));
         if (queue->receive_buffer < wanted / 2 * 2) {
             log_line("queue %u: asked for a receive buffer of %" PRIu64 " bytes; raise net.core.rmem_max",
                      queue->number, wanted);

@@ -274,6 +274,8 @@ static void take_receive_error(struct worker *worker, int error)
         worker->receive_errors = 0;
     } else if (error == -EBADF || error == -ENOTSOCK) {
         fail(worker, "its socket is gone: %s; a plugin must not close what it did not open", strerror(-error));
+    } else if (error == -ENOBUFS) {
+        worker->delta.receive_errors = 1; /* with --no-enobufs off: the socket was full */
     } else if (error == -EFAULT || ++worker->receive_errors >= RECEIVE_ERRORS_MAX) {
         /* EFAULT: a message may be lost. A successor makes the headers anew, and sweeps. */
         fail(worker, "it cannot receive: %s", strerror(-error));

@@ -115,8 +115,9 @@ NFQE_AT(nfqe_packet, flags, 92);
 NFQE_AT(nfqe_packet, network, 94);
 NFQE_AT(nfqe_packet, transport, 96);
 NFQE_AT(nfqe_packet, payload, 98);
-NFQE_AT(nfqe_packet, reserved_tail, 100);
-NFQE_SIZE(struct nfqe_packet, 104);
+NFQE_AT(nfqe_packet, secctx_len, 100);
+NFQE_AT(nfqe_packet, secctx, 104);
+NFQE_SIZE(struct nfqe_packet, 112);
 
 /* ---- what the wire dictates --------------------------------------------------------------------------- */
 
@@ -237,6 +238,7 @@ NFQE_IS(NFQE_HAS_UID, 0x80, 4);
 NFQE_IS(NFQE_HAS_GID, 0x100, 4);
 NFQE_IS(NFQE_HAS_PRIORITY, 0x200, 4);
 NFQE_IS(NFQE_HAS_CONNTRACK_MARK, 0x400, 4);
+NFQE_IS(NFQE_HAS_SECCTX, 0x800, 4);
 NFQE_IS(NFQE_PACKET_TRUNCATED, 0x01, 4);
 NFQE_IS(NFQE_PACKET_GSO, 0x02, 4);
 NFQE_IS(NFQE_PACKET_CHECKSUM_PENDING, 0x04, 4);

@@ -112,15 +112,12 @@ static const struct refusal refusals[] = {
     {"needs FLOW", {AT(NEEDS, 8, U64(0x12))}, -ENOTSUP, MISSING("FLOW")},
     {"needs REQUEUE", {AT(NEEDS, 8, U64(0x20))}, -ENOTSUP, MISSING("REQUEUE")},
     {"needs TICK", {AT(NEEDS, 8, U64(0x40))}, -ENOTSUP, MISSING("TICK")},
-    {"needs CONNTRACK", {AT(NEEDS, 8, U64(0x80))}, -ENOTSUP, MISSING("CONNTRACK")},
-    {"needs OWNER", {AT(NEEDS, 8, U64(0x100))}, -ENOTSUP, MISSING("OWNER")},
-    {"needs SECCTX", {AT(NEEDS, 8, U64(0x200))}, -ENOTSUP, MISSING("SECCTX")},
     {"needs an unknown bit", {AT(NEEDS, 8, U64(0x401))}, -ENOTSUP, MISSING("bits 0x400")},
     {"needs the last bit", {AT(NEEDS, 8, U64(0x8000000000000000))}, -ENOTSUP, MISSING("bits 0x8000000000000000")},
     {"needs everything",
      {AT(NEEDS, 8, U64(0xffffffffffffffff))},
      -ENOTSUP,
-     MISSING("MODIFY, HOLD, FLOW, REQUEUE, TICK, CONNTRACK, OWNER, SECCTX, bits 0xfffffffffffffc00")},
+     MISSING("MODIFY, HOLD, FLOW, REQUEUE, TICK, bits 0xfffffffffffffc00")},
 };
 
 /* Heads that look odd and are fine. */
@@ -131,7 +128,7 @@ static const struct refusal acceptable[] = {
     {.name = "version of 23 characters", .patches = {TEXT_AT(VERSION, 23, A_12 "aaaaaaaaaaa")}},
     {.name = "header bytes 65531", .patches = {AT(HEADER_BYTES, 4, U32(65531))}},
     {.name = "needs nothing", .patches = {AT(NEEDS, 8, U64(0))}},
-    {.name = "needs what is offered", .patches = {AT(NEEDS, 8, U64(0x3))}},
+    {.name = "needs what is offered", .patches = {AT(NEEDS, 8, U64(0x383))}},
 };
 
 static const char *patched(const struct refusal *refusal)

@@ -20,7 +20,7 @@ NAMED = re.compile(r"[\"<]([^\">]+)[\">]")
 NETLINK = re.compile(r"linux/(netfilter|netlink|rtnetlink)|libmnl/|libnetfilter_|libnfnetlink/")
 NETLINK_FREE_FLOORS = 2          # and everything below
 NETLINK_FREE_MODULES = ("chain",)
-SHARED_HEADERS = {"nfqueue_setup": "nfqueue"}  # a module in two sources has one header
+SHARED_HEADERS = {"nfqueue_setup": "nfqueue", "plugin_check": "plugin"}  # a module in two sources has one header
 PUBLIC = "nfqe/"                 # how the headers of plugin-api/ are included
 TEST = "test_"                   # how the tests of a plugin are named
 

@@ -44,7 +44,7 @@ const struct message_attribute message_attributes[] = {
     {NFQA_CGROUP_CLASSID, BYTES("\x91\x92\x93\x94")},
     {NFQA_SECCTX, BYTES("unconfined")},
     {NFQA_CT_INFO, BYTES("\x00\x00\x00\x02")},
-    {NFQA_CT, BYTES("\x08\x00\x01\x00\x01\x02\x03\x04")},
+    {NFQA_CT, BYTES("\x08\x00\x03\x00\x00\x00\x01\x8e\x08\x00\x08\x00\xb1\xb2\xb3\xb4")}, /* status, mark */
     {NFQA_VLAN, BYTES("\x06\x00\x01\x00\x81\x00\x00\x00")},
     {NFQA_L2HDR, BYTES("\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x81\x00")},
     {NFQA_SKB_INFO, BYTES("\x00\x00\x00\x03")},
@@ -116,7 +116,7 @@ void message_expected(struct nfqe_packet *expected, uint16_t without)
         .size = sizeof(*expected),
         .present = NFQE_HAS_MARK | NFQE_HAS_TIMESTAMP | NFQE_HAS_IN_IFINDEX | NFQE_HAS_OUT_IFINDEX |
                    NFQE_HAS_PHYS_IN_IFINDEX | NFQE_HAS_PHYS_OUT_IFINDEX | NFQE_HAS_HW_ADDRESS | NFQE_HAS_UID |
-                   NFQE_HAS_GID | NFQE_HAS_PRIORITY,
+                   NFQE_HAS_GID | NFQE_HAS_PRIORITY | NFQE_HAS_CONNTRACK_MARK | NFQE_HAS_SECCTX,
         .len = sizeof(PAYLOAD) - 1,
         .wire_len = 1500,
         .timestamp_ns = UINT64_C(0x65666768) * 1000000000 + UINT64_C(0x010203) * 1000,
@@ -127,6 +127,9 @@ void message_expected(struct nfqe_packet *expected, uint16_t without)
         .out_ifindex = 0x21222324,
         .phys_in_ifindex = 0x31323334,
         .phys_out_ifindex = 0x41424344,
+        .conntrack_mark = 0xb1b2b3b4,
+        .secctx = "unconfined",
+        .secctx_len = 10,
         .uid = 0x71727374,
         .gid = 0x81828384,
         .priority = 0x61626364,
@@ -175,6 +178,13 @@ void message_expected(struct nfqe_packet *expected, uint16_t without)
     case NFQA_PRIORITY:
         WITHOUT(NFQE_HAS_PRIORITY, priority);
         break;
+    case NFQA_CT:
+        WITHOUT(NFQE_HAS_CONNTRACK_MARK, conntrack_mark);
+        break;
+    case NFQA_SECCTX:
+        WITHOUT(NFQE_HAS_SECCTX, secctx);
+        expected->secctx_len = 0;
+        break;
     case NFQA_SKB_INFO:
         expected->flags = NFQE_PACKET_TRUNCATED;
         break;
@@ -196,7 +206,10 @@ void message_assert_packet(const struct nfqe_packet *packet, const struct nfqe_p
     assert_int_equal(packet->wire_len, expected->wire_len);
     assert_int_equal(packet->timestamp_ns, expected->timestamp_ns);
     assert_int_equal(packet->mark, expected->mark);
-    assert_int_equal(packet->conntrack_mark, 0);
+    assert_int_equal(packet->conntrack_mark, expected->conntrack_mark);
+    assert_int_equal(packet->secctx_len, expected->secctx_len);
+    assert_memory_equal(expected->secctx_len > 0 ? packet->secctx : "",
+                        expected->secctx_len > 0 ? expected->secctx : "", expected->secctx_len);
     assert_int_equal(packet->queue, expected->queue);
     assert_int_equal(packet->id, expected->id);
     assert_int_equal(packet->in_ifindex, expected->in_ifindex);

@@ -38,7 +38,8 @@ extern "C" {
 #define NFQE_HAS_UID (UINT32_C(1) << 7)             /* local sockets only */
 #define NFQE_HAS_GID (UINT32_C(1) << 8)
 #define NFQE_HAS_PRIORITY (UINT32_C(1) << 9)
-#define NFQE_HAS_CONNTRACK_MARK (UINT32_C(1) << 10)
+#define NFQE_HAS_CONNTRACK_MARK (UINT32_C(1) << 10) /* only with NFQE_NEED_CONNTRACK, of tracked packets */
+#define NFQE_HAS_SECCTX (UINT32_C(1) << 11)         /* only with NFQE_NEED_SECCTX, of local sockets */
 
 /* nfqe_packet.flags */
 #define NFQE_PACKET_TRUNCATED UINT16_C(0x01)        /* len < wire_len: the kernel copied less than all */
@@ -85,7 +86,8 @@ struct nfqe_packet {
     uint16_t transport;           /* offset of the transport header; NFQE_NONE for a later fragment too */
     uint16_t payload;             /* offset of the first byte behind the transport header of TCP, UDP, ICMP and
                                      ICMPv6; may equal len (nothing captured); NFQE_NONE if unknown */
-    uint32_t reserved_tail;       /* 0; fills the struct, so that an appended member changes its size */
+    uint32_t secctx_len;          /* bytes behind secctx */
+    const char *secctx; /* security context of the local socket, such as an SELinux label; no NUL at its end */
 };
 
 /* Big-endian numbers as they stand in a packet: no alignment, no arithmetic by mistake. */
@@ -110,11 +112,11 @@ static inline uint32_t nfqe_be32(nfqe_be32_t field)
 }
 
 struct nfqe_ipv4 {
-    uint8_t version_ihl;          /* version in the high 4 bits, header length in 4-byte words in the low 4 */
+    uint8_t version_ihl; /* version in the high 4 bits, header length in 4-byte words in the low 4 */
     uint8_t tos;
     nfqe_be16_t total_len;
     nfqe_be16_t id;
-    nfqe_be16_t fragment;         /* 3 flag bits, then the offset in units of 8 bytes */
+    nfqe_be16_t fragment; /* 3 flag bits, then the offset in units of 8 bytes */
     uint8_t ttl;
     uint8_t protocol;
     nfqe_be16_t checksum;
@@ -125,7 +127,7 @@ struct nfqe_ipv4 {
 struct nfqe_ipv6 {
     nfqe_be32_t version_class_flow;
     nfqe_be16_t payload_len;
-    uint8_t next_header;          /* of the first header behind this one; see nfqe_packet.protocol */
+    uint8_t next_header; /* of the first header behind this one; see nfqe_packet.protocol */
     uint8_t hop_limit;
     uint8_t source[16];
     uint8_t dest[16];
@@ -139,21 +141,21 @@ struct nfqe_ipv6 {
 #define NFQE_TCP_URG UINT8_C(0x20)
 
 struct nfqe_tcp {
-    nfqe_be16_t source;           /* port */
-    nfqe_be16_t dest;             /* port */
+    nfqe_be16_t source; /* port */
+    nfqe_be16_t dest; /* port */
     nfqe_be32_t seq;
     nfqe_be32_t ack_seq;
-    uint8_t data_offset;          /* header length in 4-byte words, in the high 4 bits */
-    uint8_t flags;                /* NFQE_TCP_... */
+    uint8_t data_offset; /* header length in 4-byte words, in the high 4 bits */
+    uint8_t flags; /* NFQE_TCP_... */
     nfqe_be16_t window;
     nfqe_be16_t checksum;
     nfqe_be16_t urgent;
 };
 
 struct nfqe_udp {
-    nfqe_be16_t source;           /* port */
-    nfqe_be16_t dest;             /* port */
-    nfqe_be16_t len;              /* of header and payload */
+    nfqe_be16_t source; /* port */
+    nfqe_be16_t dest; /* port */
+    nfqe_be16_t len; /* of header and payload */
     nfqe_be16_t checksum;
 };
 
@@ -161,14 +163,14 @@ struct nfqe_icmp {
     uint8_t type;
     uint8_t code;
     nfqe_be16_t checksum;
-    nfqe_be32_t rest;             /* meaning depends on type */
+    nfqe_be32_t rest; /* meaning depends on type */
 };
 
 struct nfqe_icmpv6 {
     uint8_t type;
     uint8_t code;
     nfqe_be16_t checksum;
-    nfqe_be32_t rest;             /* meaning depends on type */
+    nfqe_be32_t rest; /* meaning depends on type */
 };
 
 #define NFQE_PROTOCOL_ICMP 1

@@ -77,15 +77,16 @@ typedef uint32_t nfqe_verdict;
  */
 #define NFQE_NEED_HEADERS (UINT64_C(1) << 0)   /* the first header_bytes bytes from the network header on */
 #define NFQE_NEED_PAYLOAD (UINT64_C(1) << 1)   /* the whole packet, up to 65,531 bytes */
+/* A plugin that declares one of these is refused on a kernel that lacks it. */
+#define NFQE_NEED_CONNTRACK (UINT64_C(1) << 7) /* conntrack_mark */
+#define NFQE_NEED_OWNER (UINT64_C(1) << 8)     /* uid and gid of local sockets */
+#define NFQE_NEED_SECCTX (UINT64_C(1) << 9)    /* secctx of local sockets */
 /* Not offered in ABI 1.0; a plugin that declares one of these is refused, with that reason. */
 #define NFQE_NEED_MODIFY (UINT64_C(1) << 2)    /* to change packets */
 #define NFQE_NEED_HOLD (UINT64_C(1) << 3)      /* to give verdicts later */
 #define NFQE_NEED_FLOW (UINT64_C(1) << 4)      /* to give verdicts for whole flows */
 #define NFQE_NEED_REQUEUE (UINT64_C(1) << 5)   /* REPEAT and TO_QUEUE */
 #define NFQE_NEED_TICK (UINT64_C(1) << 6)      /* tick() to be called */
-#define NFQE_NEED_CONNTRACK (UINT64_C(1) << 7) /* conntrack fields */
-#define NFQE_NEED_OWNER (UINT64_C(1) << 8)     /* uid and gid */
-#define NFQE_NEED_SECCTX (UINT64_C(1) << 9)    /* security context */
 
 /* header_bytes of a plugin that leaves it 0: enough for IPv6, a few extension headers and TCP options. */
 #define NFQE_HEADER_BYTES_DEFAULT 128
