@@ -314,26 +314,30 @@ static void advance(struct supervisor *supervisor)
     }
 }
 
+static uint64_t interval_ns(const struct supervisor *supervisor)
+{
+    return NS_PER_MS * (supervisor->stage == STOPPING ? DRAIN_POLL_MS : crew_interval_ms(&supervisor->crew));
+}
+
 static void loop(struct supervisor *supervisor)
 {
     const int own[] = {supervisor->epoll, supervisor->signals, -1};
-    uint64_t tick_ns = 0;
+    uint64_t last_tick_ns = 0;
 
     crew_start_template(&supervisor->crew, own);
     while (supervisor->stage != ENDED) {
         struct epoll_event events[EVENTS_MAX];
         uint64_t now = monotonic_ns();
+        uint64_t due;
         int count;
 
-        if (now >= tick_ns) {
-            unsigned interval_ms;
-
+        if (now - last_tick_ns >= interval_ns(supervisor)) {
             crew_tick(&supervisor->crew, own);
-            interval_ms = supervisor->stage == STOPPING ? DRAIN_POLL_MS : crew_interval_ms(&supervisor->crew);
-            tick_ns = now + interval_ms * NS_PER_MS;
+            last_tick_ns = now;
         }
         follow_channel(supervisor);
-        count = epoll_wait(supervisor->epoll, events, EVENTS_MAX, (int)((tick_ns - now) / NS_PER_MS) + 1);
+        due = last_tick_ns + interval_ns(supervisor); /* an event may have brought it nearer */
+        count = epoll_wait(supervisor->epoll, events, EVENTS_MAX, due > now ? (int)((due - now) / NS_PER_MS) + 1 : 0);
         for (int i = 0; i < count; i++) {
             take_event(supervisor, events[i].data.fd);
         }

@@ -234,6 +234,30 @@ static void finish_burst(struct worker *worker)
 }
 
 /*
+ * Answers the ids that are missing in a recovered burst, before and between its packets. An id that the kernel had not
+ * given out is damaged; one that is not after the last was answered by a predecessor that died between here and the
+ * commit. Returns the last id that is known to be answered.
+ */
+static uint32_t sweep_gaps(struct worker *worker)
+{
+    struct arena *arena = worker->arena;
+    uint32_t last = arena->last_id;
+
+    for (unsigned i = 0; i < worker->packet_count; i++) {
+        uint32_t id = arena->verdicts[i].id;
+
+        if ((int32_t)(id - last) <= 0 || (arena->sweep != 0 && (int32_t)(arena->sweep_to - id) < 0)) {
+            continue;
+        }
+        if (id != last + 1) {
+            sweep_ids(worker, last + 1, id - 1);
+        }
+        last = id;
+    }
+    return last;
+}
+
+/*
  * Takes up what a predecessor left in flight. Some of its messages may be damaged or lost, so nothing is sent that
  * answers more than one id, and ids that did not turn up are swept. What may be missing behind the burst is left
  * to the sweep before the next one.
@@ -242,7 +266,6 @@ static void recover(struct worker *worker)
 {
     struct arena *arena = worker->arena;
     enum arena_phase phase = arena_recover(arena);
-    uint32_t last;
 
     if (phase == ARENA_IDLE) {
         return;
@@ -253,14 +276,7 @@ static void recover(struct worker *worker)
         worker->verdicts.no_batches = true;
         send_burst(worker, phase == ARENA_SENDING);
         worker->verdicts.no_batches = false;
-        last = arena->verdicts[worker->packet_count - 1].id;
-        /* Not after it: the predecessor died between here and the commit, or the id is damaged. */
-        if ((int32_t)(last - arena->last_id) > 0 && (arena->sweep == 0 || (int32_t)(arena->sweep_to - last) >= 0)) {
-            if (last - arena->last_id != worker->packet_count) {
-                sweep_ids(worker, arena->last_id + 1, last);
-            }
-            arena->last_id = last;
-        }
+        arena->last_id = sweep_gaps(worker);
     }
     arena_commit(arena, &worker->delta);
 }

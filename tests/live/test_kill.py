@@ -20,6 +20,7 @@ from lab import wait_for
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
 PAUSE_SECONDS = 0.008  # the longest pause between two kills; also short enough to hit a worker while it starts
 SHORT_SECONDS = 0.001  # so short that one burst sees several workers die
+SETTLE_SECONDS = 6.0   # longer than the engine pauses when workers die again and again before they do anything
 KILLING_LIMIT = 100.0
 
 
@@ -51,7 +52,7 @@ def test_killed_workers_cost_only_what_they_were_deciding(
     engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1",
                           "--handle-timeout", "10s")
     lab.queue_pump_traffic(1, queues)
-    pump = start_pump(ENDLESS, time_limit=KILLING_LIMIT + 20)
+    pump = start_pump(ENDLESS, time_limit=KILLING_LIMIT + 20, settle=SETTLE_SECONDS)
     wait_for(lambda: min(queue.last_id for queue in lab.router.queues().values()) > 100, "all queues are under load")
 
     descriptors = engine.descriptors()

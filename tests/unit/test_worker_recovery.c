@@ -5,10 +5,12 @@
  *
  * Each worker is a real process, forked, and runs as in the engine but without plugins: what it sees is accepted,
  * and the --on-crash verdict is drop, so the two can be told apart. nfqueue_receive() and nfqueue_send() are replaced
- * at link time. In place of the kernel is a model in shared memory: packets have ids from 1 on and are held
- * until the first verdict that covers them; a batch covers all that are held up to its id, also those
- * that nobody has seen. What is received comes from a script; at its end the worker is asked to leave.
+ * at link time. In place of the kernel is a model in shared memory: packets are held until the first verdict that
+ * covers them; a batch covers all that are held up to its id, also those that nobody has seen. The ids of the tests
+ * count from 1; the kernel's are those plus id_base, so that all of it also happens where ids wrap. What is received
+ * comes from a script; at its end the worker is asked to leave.
  */
+/* Longer than 500 lines: a third of it is the model of the kernel, which nothing else needs. */
 #include "unit.h"
 
 #include "arena.h"
@@ -74,6 +76,7 @@ struct fixture {
 };
 
 static struct fixture fixture;
+static uint32_t id_base;
 static struct kernel *kernel; /* shared with the workers */
 
 int __wrap_nfqueue_receive(int fd, struct arena *arena);
@@ -86,7 +89,7 @@ static void put_packet(struct arena *arena, unsigned index, uint32_t id)
     struct message message;
 
     message_begin(&message);
-    message_put_id(&message, id);
+    message_put_id(&message, id_base + id);
     assert_true(message.len <= SLOT_SIZE);
     memcpy(arena_slot(arena, index), message.bytes, message.len);
     arena->messages[index].msg_len = (unsigned)message.len;
@@ -118,10 +121,10 @@ int __wrap_nfqueue_receive(int fd, struct arena *arena)
 
 static void take_verdict(uint32_t id, uint32_t verdict, bool batch)
 {
-    if (id == 0 || id >= IDS) {
-        return; /* nothing was ever given that id: the kernel says ENOENT */
+    if ((int32_t)id <= 0 || (id >= IDS && !batch)) {
+        return; /* nothing is held under that id: the kernel says ENOENT */
     }
-    for (uint32_t i = batch ? 1 : id; i <= id; i++) {
+    for (uint32_t i = batch ? 1 : id; i <= id && i < IDS; i++) {
         if (kernel->fates[i].verdict == 0) {
             kernel->fates[i] = (struct fate){verdict, batch, kernel->messages};
         }
@@ -148,7 +151,8 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
             const struct nfqnl_msg_verdict_hdr *verdict = mnl_attr_get_payload(attribute);
 
             if (mnl_attr_get_type(attribute) == NFQA_VERDICT_HDR) {
-                take_verdict(ntohl(verdict->id), ntohl(verdict->verdict) == NF_ACCEPT ? NFQE_ACCEPT : NFQE_DROP, batch);
+                take_verdict(ntohl(verdict->id) - id_base,
+                             ntohl(verdict->verdict) == NF_ACCEPT ? NFQE_ACCEPT : NFQE_DROP, batch);
             }
         }
     }
@@ -163,7 +167,7 @@ static void die_with_burst(uint32_t first_id, unsigned count, enum arena_phase p
     arena_begin_receive(fixture.arena);
     for (unsigned i = 0; i < count; i++) {
         put_packet(fixture.arena, i, first_id + i);
-        fixture.arena->verdicts[i].id = first_id + i;
+        fixture.arena->verdicts[i].id = id_base + first_id + i;
         fixture.arena->verdicts[i].flags = 0;
     }
     fixture.arena->packets = count;
@@ -181,7 +185,7 @@ static void supervise(uint32_t given)
     struct arena_blame blame;
 
     if (arena_phase(fixture.arena) != ARENA_IDLE) {
-        arena_request_sweep(fixture.arena, given);
+        arena_request_sweep(fixture.arena, id_base + given);
     }
     arena_blame(fixture.arena, 0, NFQE_DROP, &blame);
 }
@@ -253,6 +257,12 @@ static void assert_swept(uint32_t first, uint32_t last)
     }
 }
 
+/* The first id that is not answered yet. */
+static uint32_t next_id(void)
+{
+    return fixture.arena->last_id + 1 - id_base;
+}
+
 static uint64_t swept(void)
 {
     return arena_counters(fixture.arena)->swept;
@@ -279,6 +289,7 @@ static int set_up(void **state)
     assert_int_equal(arena_new(MESSAGES_QUEUE, SLOT_SIZE, &queue->arena, &queue->arena_fd), 0);
     fixture.arena = queue->arena;
     arena_prepare(fixture.arena, MESSAGES_QUEUE, SLOT_SIZE);
+    fixture.arena->last_id = id_base;
     return 0;
 }
 
@@ -318,12 +329,10 @@ static void test_message_lost_behind_the_received_ones_is_answered_when_the_queu
     die_with_burst(1, 5, ARENA_RECEIVING);
     supervise(6);
     will_fail(-EAGAIN);
-    will_receive(7, 1);
     run_worker();
     assert_left_in_order();
     assert_fates(1, 5, NFQE_ACCEPT);
     assert_swept(6, 6);
-    assert_fates(7, 7, NFQE_ACCEPT);
     assert_int_equal(swept(), 1);
 }
 
@@ -357,7 +366,7 @@ static void test_death_between_last_id_and_commit_answers_no_later_packet(void *
 {
     (void)state;
     die_with_burst(1, 5, ARENA_SENDING);
-    fixture.arena->last_id = 5;
+    fixture.arena->last_id = id_base + 5;
     supervise(9);
     will_receive(6, 4);
     run_worker();
@@ -366,12 +375,30 @@ static void test_death_between_last_id_and_commit_answers_no_later_packet(void *
     assert_int_equal(swept(), 0);
 }
 
+static void test_verdicts_that_stand_are_kept(void **state)
+{
+    (void)state;
+    for (unsigned phase = ARENA_HANDLING; phase <= ARENA_SENDING; phase++) {
+        uint32_t first = next_id();
+
+        die_with_burst(first, 5, (enum arena_phase)phase);
+        arena_decide(fixture.arena, 1, NFQE_DROP);
+        supervise(first + 4);
+        run_worker();
+        assert_left_in_order();
+        assert_fates(first, first, NFQE_ACCEPT);
+        assert_fates(first + 1, first + 1, NFQE_DROP);
+        assert_fates(first + 2, first + 4, NFQE_ACCEPT);
+        assert_int_equal(swept(), 0);
+    }
+}
+
 static void test_where_nothing_was_lost_nothing_is_swept(void **state)
 {
     (void)state;
     for (unsigned idle = 0; idle < 2; idle++) {
         for (unsigned phase = ARENA_RECEIVING; phase <= ARENA_SENDING; phase++) {
-            uint32_t first = fixture.arena->last_id + 1;
+            uint32_t first = next_id();
 
             die_with_burst(first, 5, (enum arena_phase)phase);
             supervise(idle != 0 ? first + 4 : first + 8);
@@ -395,7 +422,7 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
     (void)state;
     for (unsigned place = 0; place < 5; place++) {
         for (unsigned idle = 0; idle < 2; idle++) {
-            uint32_t first = fixture.arena->last_id + 1;
+            uint32_t first = next_id();
             uint32_t damaged = first + place;
 
             die_with_burst(first, 5, idle != 0 ? ARENA_RECEIVING : ARENA_HANDLING);
@@ -416,6 +443,7 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
         }
     }
     assert_int_equal(kernel->batches, 10); /* of the bursts that were received in order */
+    assert_int_equal(swept(), 10);         /* ids that were seen are not swept */
 }
 
 /* An id that the kernel has not given out is no reason to answer all before it. */
@@ -425,7 +453,7 @@ static void test_damaged_id_of_a_recovered_burst_answers_no_later_packet(void **
 
     (void)state;
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-        uint32_t first = fixture.arena->last_id + 1;
+        uint32_t first = next_id();
 
         die_with_burst(first, 5, ARENA_RECEIVING);
         put_packet(fixture.arena, 4, ids[i]);
@@ -462,7 +490,7 @@ static void test_worker_that_dies_while_it_sweeps_leaves_the_sweep_to_its_succes
 {
     (void)state;
     for (unsigned sends = 0; sends < 3; sends++) {
-        uint32_t first = fixture.arena->last_id + 1;
+        uint32_t first = next_id();
         uint32_t next = first + SWEPT_IDS;
 
         die_with_burst(first, 0, ARENA_RECEIVING);
@@ -471,6 +499,7 @@ static void test_worker_that_dies_while_it_sweeps_leaves_the_sweep_to_its_succes
         will_receive(next, 1);
         run_worker();
         assert_killed();
+        assert_int_equal(fixture.arena->sweep, 1);
         assert_int_equal(kernel->fates[next].verdict, 0);
         assert_int_equal(kernel->fates[next - 1].verdict, 0);
         supervise(next);
@@ -487,7 +516,7 @@ static void test_worker_that_dies_while_it_sweeps_an_idle_queue_leaves_the_sweep
 {
     (void)state;
     for (unsigned sends = 0; sends < 3; sends++) {
-        uint32_t first = fixture.arena->last_id + 1;
+        uint32_t first = next_id();
         uint32_t last = first + SWEPT_IDS - 1;
 
         die_with_burst(first, 0, ARENA_RECEIVING);
@@ -496,6 +525,7 @@ static void test_worker_that_dies_while_it_sweeps_an_idle_queue_leaves_the_sweep
         will_fail(-EAGAIN);
         run_worker();
         assert_killed();
+        assert_int_equal(fixture.arena->sweep, 1);
         assert_int_equal(kernel->fates[last].verdict, 0);
         supervise(last);
         kernel->sends_until_death = FOR_EVER;
@@ -544,7 +574,7 @@ static void test_passing_receive_errors_are_counted_and_lasting_ones_end_the_wor
 {
     (void)state;
     for (unsigned i = 0; i < 5; i++) {
-        will_fail(-ENOBUFS);
+        will_fail(i % 2 == 0 ? -ENOMEM : -ENOBUFS);
     }
     will_receive(1, 2);
     run_worker();
@@ -586,6 +616,7 @@ int main(void)
         WITH_KERNEL(test_message_lost_before_any_was_received_is_answered),
         WITH_KERNEL(test_ids_that_did_not_turn_up_before_the_burst_are_swept),
         WITH_KERNEL(test_death_between_last_id_and_commit_answers_no_later_packet),
+        WITH_KERNEL(test_verdicts_that_stand_are_kept),
         WITH_KERNEL(test_where_nothing_was_lost_nothing_is_swept),
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
         WITH_KERNEL(test_damaged_id_of_a_recovered_burst_answers_no_later_packet),
@@ -597,6 +628,12 @@ int main(void)
         WITH_KERNEL(test_passing_receive_errors_are_counted_and_lasting_ones_end_the_worker),
         WITH_KERNEL(test_receive_headers_that_miss_a_length_end_the_worker_before_it_answers),
     };
+    static const uint32_t bases[] = {0, UINT32_MAX - 7, UINT32_MAX, INT32_MAX - 7};
+    int failed = 0;
 
-    return cmocka_run_group_tests_name("worker_recovery", tests, NULL, NULL);
+    for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+        id_base = bases[i];
+        failed += cmocka_run_group_tests_name("worker_recovery", tests, NULL, NULL);
+    }
+    return failed;
 }
