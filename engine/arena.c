@@ -83,38 +83,38 @@ int arena_map_view(int fd, uint32_t slot_size, const struct arena **view)
     return 0;
 }
 
-int arena_new(uint32_t queue, uint32_t slot_size, struct arena **result, int *result_fd)
+int arena_new(uint32_t queue, uint32_t slot_size, struct arena **arena, int *fd)
 {
     size_t size = arena_size(slot_size);
-    struct arena *arena;
+    struct arena *mapped;
     int error;
-    int fd;
+    int memfd;
 
     if (slot_size == 0 || slot_size % ARENA_SLOT_ALIGN != 0 || slot_size > ARENA_SLOT_MAX) {
         return -EINVAL;
     }
-    fd = create_memory_file();
-    if (fd < 0) {
+    memfd = create_memory_file();
+    if (memfd < 0) {
         return -errno;
     }
-    if (ftruncate(fd, (off_t)size) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+    if (ftruncate(memfd, (off_t)size) < 0 || fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         error = -errno;
         goto close_memfd;
     }
-    arena = map_guarded(fd, size, PROT_READ | PROT_WRITE);
-    if (arena == NULL) {
+    mapped = map_guarded(memfd, size, PROT_READ | PROT_WRITE);
+    if (mapped == NULL) {
         error = -errno;
         goto close_memfd;
     }
-    set_layout(arena, queue, slot_size);
-    arena->cursor = ARENA_NOBODY;
-    arena->plugin = ARENA_NOBODY;
-    *result = arena;
-    *result_fd = fd;
+    set_layout(mapped, queue, slot_size);
+    mapped->cursor = ARENA_NOBODY;
+    mapped->plugin = ARENA_NOBODY;
+    *arena = mapped;
+    *fd = memfd;
     return 0;
 
 close_memfd:
-    close(fd);
+    close(memfd);
     return error;
 }
 
@@ -139,7 +139,7 @@ static void touch_pages(struct arena *arena)
     volatile unsigned char *byte = (volatile unsigned char *)arena;
 
     for (size_t offset = 0; offset < arena->size; offset += PAGE_ALIGN) {
-        byte[offset] = byte[offset];
+        byte[offset] = byte[offset]; // cppcheck-suppress selfAssignment ; the write is what makes the page
     }
 }
 

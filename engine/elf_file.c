@@ -67,8 +67,8 @@ static const char *check_segments(const void *data, size_t size, const ElfW(Ehdr
     for (unsigned i = 0; i < header->e_phnum; i++) {
         ElfW(Phdr) segment;
 
-        read_at(data, size, header->e_phoff + i * sizeof(segment), &segment, sizeof(segment));
-        if (segment.p_type == PT_LOAD && !inside(segment.p_offset, segment.p_filesz, size)) {
+        if (!read_at(data, size, header->e_phoff + i * sizeof(segment), &segment, sizeof(segment)) ||
+            (segment.p_type == PT_LOAD && !inside(segment.p_offset, segment.p_filesz, size))) {
             return "a truncated or damaged ELF file; copy or build it again";
         }
     }
@@ -110,8 +110,8 @@ int elf_file_find_section(const void *data, size_t size, const char *name, size_
         for (unsigned i = 0; i < header.e_shnum; i++) {
             ElfW(Shdr) section;
 
-            read_at(data, size, header.e_shoff + i * sizeof(section), &section, sizeof(section));
-            if (section.sh_type == SHT_PROGBITS && has_name(data, size, &names, section.sh_name, name) &&
+            if (read_at(data, size, header.e_shoff + i * sizeof(section), &section, sizeof(section)) &&
+                section.sh_type == SHT_PROGBITS && has_name(data, size, &names, section.sh_name, name) &&
                 inside(section.sh_offset, section.sh_size, size)) {
                 *offset = section.sh_offset;
                 *section_size = section.sh_size;

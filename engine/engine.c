@@ -10,6 +10,7 @@
 #include <nfqe/plugin.h>
 
 #include <cap-ng.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -52,6 +53,30 @@ void engine_tie_to_supervisor(const struct engine *engine)
 bool engine_may_answer(void)
 {
     return capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 1;
+}
+
+/* One that is not open in this process by intention is -1. */
+static bool is_open(int fd)
+{
+    return fd < 0 || fcntl(fd, F_GETFD) >= 0;
+}
+
+const char *engine_loss(const struct engine *engine)
+{
+    bool all = is_open(engine->doorbell);
+
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        const struct engine_queue *queue = &engine->queues[i];
+
+        all = all && is_open(queue->socket) && is_open(queue->wake) && is_open(queue->arena_fd);
+    }
+    for (unsigned i = 0; i < engine->plugin_count; i++) {
+        all = all && is_open(engine->plugins[i].memfd);
+    }
+    if (!all) {
+        return "closed descriptors of the engine; a plugin must not close what it did not open";
+    }
+    return engine_may_answer() ? NULL : "gave up CAP_NET_ADMIN, without which the kernel takes no verdict";
 }
 
 void engine_begin_process(const struct engine *engine, const char *name)

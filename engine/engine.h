@@ -28,6 +28,7 @@ struct engine_queue {
     int cpu;               /* or ENGINE_NO_CPU */
     uint64_t receive_buffer;
     bool bound;
+    bool stopped;          /* during a stop: the supervisor has stopped the queueing, since there was no worker */
     bool draining;         /* during a stop: the worker says that nothing more is queued, */
     int64_t waiting;       /* and the kernel, asked after that, how many wait; -1: not known */
     struct nfqueue_settings settings;
@@ -94,6 +95,12 @@ void engine_tie_to_supervisor(const struct engine *engine);
 
 /* Whether this process has CAP_NET_ADMIN, which binding a queue and sending a verdict need. */
 bool engine_may_answer(void);
+
+/*
+ * What a plugin took from this process that every worker needs: the capability, a descriptor of a queue or of a
+ * plugin's copy. NULL: nothing. Text for a message, to stand behind "open() ".
+ */
+const char *engine_loss(const struct engine *engine);
 
 /* Adds one to an eventfd; consumes an eventfd. */
 void engine_ring(int eventfd);

@@ -127,6 +127,9 @@ struct nfqueue_answer {
 enum nfqueue_kind nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue, struct nfqe_packet *packet,
                                  struct nfqueue_answer *answer);
 
+/* The most that one send can take: a burst, or a packet of the largest size, with its messages. */
+#define NFQUEUE_SEND_MAX (128 * 1024)
+
 /* Sends messages at once. Waits while the kernel is short of memory, at most NFQUEUE_SEND_TRIES ms. */
 #define NFQUEUE_SEND_TRIES 1000
 int nfqueue_send(int fd, const void *data, size_t len);

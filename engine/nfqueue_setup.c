@@ -28,25 +28,34 @@
 #define SLOT_CONNTRACK 1024 /* tuples, NAT, helper, labels */
 #define SLOT_SECCTX 4096    /* a page is the longest that a security module makes */
 
-int nfqueue_open(bool no_enobufs, int *result, uint32_t *port_id)
+int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id)
 {
     struct sockaddr_nl address = {.nl_family = AF_NETLINK};
     socklen_t address_len = sizeof(address);
     const int quiet = no_enobufs;
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    const int send_buffer = NFQUEUE_SEND_MAX;
+    int opened = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
 
-    if (fd < 0) {
+    if (opened < 0) {
         return -errno;
     }
-    if (setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, &quiet, sizeof(quiet)) < 0 ||
-        bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &address_len) < 0) {
+    /* A send larger than the buffer is refused with EMSGSIZE, and the machine's default may be small. */
+    if (setsockopt(opened, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof(send_buffer)) < 0 &&
+        setsockopt(opened, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer)) < 0) {
         int error = -errno;
 
-        close_fd(&fd);
+        close_fd(&opened);
         return error;
     }
-    *result = fd;
+    if (setsockopt(opened, SOL_NETLINK, NETLINK_NO_ENOBUFS, &quiet, sizeof(quiet)) < 0 ||
+        bind(opened, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+        getsockname(opened, (struct sockaddr *)&address, &address_len) < 0) {
+        int error = -errno;
+
+        close_fd(&opened);
+        return error;
+    }
+    *fd = opened;
     *port_id = address.nl_pid;
     return 0;
 }
@@ -94,7 +103,7 @@ _Static_assert(NFQUEUE_FAIL_OPEN == NFQA_CFG_F_FAIL_OPEN && NFQUEUE_CONNTRACK ==
                    NFQUEUE_SECCTX == NFQA_CFG_F_SECCTX,
                "the kernel's numbers");
 
-/* The kernel ignores flags without a mask. */
+/* The kernel changes only the flags that are in the mask. */
 static void put_flags(struct nlmsghdr *message, uint32_t flags, uint32_t mask)
 {
     mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flags));

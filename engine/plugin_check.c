@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,25 +39,47 @@ static const struct {
 
 /* ---- the file ------------------------------------------------------------------------------------ */
 
-/* path is changed and freed; NULL: errno says why. */
-static int check_folder(char *path, char *error)
+/* The folder of `path` and every folder above: whoever may write to one can put another file there. */
+static int check_folders(const char *path, char *error)
 {
-    struct stat status;
-    const char *folder;
-    int code = 0;
+    char copy[PATH_MAX];
+    char folder[PATH_MAX];
+    char *end;
 
-    if (path == NULL) {
-        return refuse(error, PLUGIN_ERROR_MAX, -errno, "cannot be found: %s", strerror(errno));
+    snprintf(copy, sizeof(copy), "%s", path);
+    if (realpath(dirname(copy), folder) == NULL) {
+        return refuse(error, PLUGIN_ERROR_MAX, -errno, "its folder cannot be found: %s", strerror(errno));
     }
-    folder = dirname(path);
-    if (stat(folder, &status) < 0) {
-        code = refuse(error, PLUGIN_ERROR_MAX, -errno, "its folder %s cannot be read: %s", folder, strerror(errno));
-    } else if ((status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
-        code = refuse(error, PLUGIN_ERROR_MAX, -EACCES, "anybody may write to its folder %s; run: chmod o-w %s", folder,
-                      folder);
+    do {
+        struct stat status;
+
+        if (stat(folder, &status) < 0) {
+            return refuse(error, PLUGIN_ERROR_MAX, -errno, "its folder %s cannot be read: %s", folder, strerror(errno));
+        }
+        if ((status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
+            return refuse(error, PLUGIN_ERROR_MAX, -EACCES, "anybody may write to its folder %s; run: chmod o-w %s",
+                          folder, folder);
+        }
+        end = strrchr(folder, '/');
+        *end = '\0';
+    } while (end != folder);
+    return 0;
+}
+
+/* The name of what is open, whatever its path leads to by now. */
+static int check_opened_folders(int fd, char *error)
+{
+    char name[32];
+    char path[PATH_MAX];
+    ssize_t len;
+
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+    len = readlink(name, path, sizeof(path) - 1);
+    if (len < 0) {
+        return refuse(error, PLUGIN_ERROR_MAX, -errno, "its folder cannot be found: %s", strerror(errno));
     }
-    free(path);
-    return code;
+    path[len] = '\0';
+    return check_folders(path, error);
 }
 
 static int check_file(struct plugin *plugin, int fd, size_t *size, char *error)
@@ -80,8 +103,8 @@ static int check_file(struct plugin *plugin, int fd, size_t *size, char *error)
     plugin->foreign_owner = status.st_uid != 0 && status.st_uid != geteuid();
     *size = (size_t)status.st_size;
     /* A link can be pointed elsewhere by whoever may write to its own folder. */
-    code = check_folder(strdup(plugin->path), error);
-    return code != 0 ? code : check_folder(realpath(plugin->path, NULL), error);
+    code = check_folders(plugin->path, error);
+    return code != 0 ? code : check_opened_folders(fd, error);
 }
 
 /* Copies the file into a new memfd and seals it. */

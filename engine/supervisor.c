@@ -213,12 +213,7 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
     supervisor->stage = STOPPING;
     supervisor->stop_deadline_ns = monotonic_ns() + engine->options->drain_timeout_ms * NS_PER_MS;
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        struct engine_queue *queue = &engine->queues[i];
-
         crew_order(&supervisor->crew, i, ARENA_STOP);
-        if (supervisor->crew.workers[i].pid == 0) {
-            nfqueue_stop_queueing(queue->socket, queue->number, engine->options->on_stop == NFQE_ACCEPT);
-        }
     }
 }
 
@@ -250,11 +245,19 @@ static void check_drained(struct supervisor *supervisor)
 
     look_at_queues(engine);
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        const struct engine_queue *queue = &engine->queues[i];
+        struct engine_queue *queue = &engine->queues[i];
 
         if (supervisor->crew.workers[i].left) {
             continue;
         }
+        if (supervisor->crew.workers[i].pid == 0) {
+            /* Nobody reads the socket, so the setting is ours to make, and again: the last worker may not have. */
+            nfqueue_stop_queueing(queue->socket, queue->number, engine->options->on_stop == NFQE_ACCEPT);
+            supervisor->crew.workers[i].left = !late && queue->waiting == 0 && queue->stopped;
+            queue->stopped = true;
+            continue;
+        }
+        queue->stopped = false;
         if (late && queue->waiting == 0) {
             log_line(
                 "queue %u: every packet is answered, but close() of a plugin does not return; the worker is killed",

@@ -36,11 +36,10 @@ static void refuse(struct engine *engine, const char *reason)
 }
 
 /* Threads do not survive fork: a plugin that starts one here would find it missing in every worker. */
-static void refuse_threads(struct engine *engine, const char *who)
+static bool has_threads(void)
 {
     DIR *folder = opendir("/proc/self/task");
     unsigned count = 0;
-    char reason[PLUGIN_ERROR_MAX];
 
     while (folder != NULL && readdir(folder) != NULL) {
         count++;
@@ -48,9 +47,18 @@ static void refuse_threads(struct engine *engine, const char *who)
     if (folder != NULL) {
         closedir(folder);
     }
-    if (count > 3) { /* ".", ".." and ourselves */
-        snprintf(reason, sizeof(reason),
-                 "%s started a thread, which would be missing in every worker; start it in open()", who);
+    return count > 3; /* ".", ".." and ourselves */
+}
+
+/* What `who` did to this process would be done to every worker. */
+static void refuse_damage(struct engine *engine, const char *who)
+{
+    const char *damage = has_threads() ? "started a thread, which would be missing in every worker; start it in open()"
+                                       : engine_loss(engine);
+    char reason[PLUGIN_ERROR_MAX];
+
+    if (damage != NULL) {
+        snprintf(reason, sizeof(reason), "%s %s", who, damage);
         refuse(engine, reason);
     }
 }
@@ -67,12 +75,12 @@ static void load_plugins(struct engine *engine)
         if (plugin_link(plugin, engine_log_plugin, error) != 0) {
             refuse(engine, error);
         }
-        refuse_threads(engine, "a constructor");
+        refuse_damage(engine, "a constructor");
         engine->status->stage = TEMPLATE_LOADING;
         if (plugin_load(plugin, error) != 0) {
             refuse(engine, error);
         }
-        refuse_threads(engine, "load()");
+        refuse_damage(engine, "load()");
     }
     engine->status->stage = TEMPLATE_LOADED;
 }

@@ -29,6 +29,8 @@
 #define LOG_BURST 5
 #define LOG_PERIOD_NS (10 * NS_PER_S)
 
+_Static_assert(VERDICTS_BUFFER_SIZE <= NFQUEUE_SEND_MAX, "a full buffer can be sent");
+
 struct worker {
     struct engine *engine;
     struct engine_queue *queue;
@@ -290,10 +292,8 @@ static void take_receive_error(struct worker *worker, int error)
         worker->receive_errors = 0;
     } else if (error == -EBADF || error == -ENOTSOCK) {
         fail(worker, "its socket is gone: %s; a plugin must not close what it did not open", strerror(-error));
-    } else if (error == -ENOBUFS) {
-        worker->delta.receive_errors = 1; /* with --no-enobufs off: the socket was full */
-    } else if (error == -EFAULT || ++worker->receive_errors >= RECEIVE_ERRORS_MAX) {
-        /* EFAULT: a message may be lost. A successor makes the headers anew, and sweeps. */
+    } else if (error == -EFAULT || (error != -ENOBUFS && ++worker->receive_errors >= RECEIVE_ERRORS_MAX)) {
+        /* EFAULT: a message may be lost. A successor makes the headers anew, and sweeps. ENOBUFS may come at any time. */
         fail(worker, "it cannot receive: %s", strerror(-error));
     } else {
         worker->delta.receive_errors = 1;
@@ -380,8 +380,8 @@ static void open_plugins(struct worker *worker)
         chain_add(&worker->chain, &(struct chain_member){.handle = plugin->table.handle,
                                                          .handle_batch = plugin->table.handle_batch,
                                                          .self = plugin->self});
-        if (!engine_may_answer()) {
-            fail(worker, "open() gave up CAP_NET_ADMIN, without which the kernel takes no verdict");
+        if (engine_loss(engine) != NULL) {
+            fail(worker, "open() %s", engine_loss(engine));
         }
     }
     engine_tie_to_supervisor(engine); /* a change of user would have untied it */

@@ -29,12 +29,12 @@ extern "C" {
 
 /* nfqe_packet.present: which optional fields the kernel delivered. A field that is not present is 0. */
 #define NFQE_HAS_MARK (UINT32_C(1) << 0)
-#define NFQE_HAS_TIMESTAMP (UINT32_C(1) << 1)       /* input and forward only */
+#define NFQE_HAS_TIMESTAMP (UINT32_C(1) << 1)       /* input, forward; while a socket asks for timestamps */
 #define NFQE_HAS_IN_IFINDEX (UINT32_C(1) << 2)
 #define NFQE_HAS_OUT_IFINDEX (UINT32_C(1) << 3)
 #define NFQE_HAS_PHYS_IN_IFINDEX (UINT32_C(1) << 4) /* bridge only */
 #define NFQE_HAS_PHYS_OUT_IFINDEX (UINT32_C(1) << 5)
-#define NFQE_HAS_HW_ADDRESS (UINT32_C(1) << 6)      /* never on output */
+#define NFQE_HAS_HW_ADDRESS (UINT32_C(1) << 6)      /* not on output, nor on segments made by the kernel */
 #define NFQE_HAS_UID (UINT32_C(1) << 7)             /* local sockets only */
 #define NFQE_HAS_GID (UINT32_C(1) << 8)
 #define NFQE_HAS_PRIORITY (UINT32_C(1) << 9)

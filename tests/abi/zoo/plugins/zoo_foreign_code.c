@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * zoo_foreign_code - of its functions, the build lets ZOO_FUNCTIONS choose one: code of another library, data, or
+ * no address at all.
+ *
+ * Called, it would end the process at best; that the pointer is wrong can be seen before any call.
+ */
+#include <nfqe/plugin.h>
+
+#include <unistd.h>
+
+typedef nfqe_verdict (*handle_function)(void *self, struct nfqe_packet *packet);
+typedef int (*open_function)(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old,
+                             void **self);
+typedef void (*any_function)(void);
+
+/* A function that another library has, or data that only looks like code: int3. */
+#define ZOO_OTHER_LIBRARY ((any_function)getpid)
+#define ZOO_DATA ((any_function)(uintptr_t)data)
+#define ZOO_NOWHERE ((any_function)(uintptr_t)1)
+
+static __attribute__((unused)) char data[16] = {(char)0xcc};
+
+static __attribute__((unused)) nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    return NFQE_ACCEPT;
+}
+
+NFQE_PLUGIN(.id = "zoo_foreign_code", .version = "1.0.0", ZOO_FUNCTIONS)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * zoo_replacer - its load() replaces the file `target`, another plugin's, by what is in the file `source`.
+ *
+ * At that moment every file of the chain was checked, and the plugins behind this one are not linked yet. With
+ * in-place=on the bytes are written over the old ones, as cp does; otherwise a new file takes the old one's name.
+ */
+#include <nfqe/plugin.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+enum { TARGET, SOURCE, IN_PLACE };
+
+static const struct nfqe_option options[] = {
+    [TARGET] = {.name = "target", .type = NFQE_OPTION_STRING, .required = 1},
+    [SOURCE] = {.name = "source", .type = NFQE_OPTION_STRING, .required = 1},
+    [IN_PLACE] = {.name = "in-place", .type = NFQE_OPTION_BOOLEAN, .default_value = "off"},
+    {.name = NULL},
+};
+
+static int overwrite(const char *target, const char *source)
+{
+    int from = open(source, O_RDONLY | O_CLOEXEC);
+    int to = open(target, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    int code = from < 0 || to < 0 ? -1 : 0;
+    ssize_t part = 1;
+
+    while (code == 0 && part > 0) {
+        part = sendfile(to, from, NULL, 1 << 20);
+        code = part < 0 ? -1 : 0;
+    }
+    close(from);
+    close(to);
+    return code;
+}
+
+static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+{
+    const char *target = values[TARGET].text;
+    const char *source = values[SOURCE].text;
+
+    (void)n;
+    *shared = NULL;
+    if ((values[IN_PLACE].integer ? overwrite(target, source) : rename(source, target)) < 0) {
+        return host->fail(host, -errno, "%s cannot be replaced", target);
+    }
+    return 0;
+}
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    return NFQE_CONTINUE;
+}
+
+NFQE_PLUGIN(.id = "zoo_replacer", .version = "1.0.0", .options = options, .load = load, .handle = handle)

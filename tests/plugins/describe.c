@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * describe - says in the log what the engine tells a plugin about a packet; has no opinion on any.
+ *
+ * Described is a packet that carries a packet mark, or the mark of marked.h in its payload: one line each, and at most
+ * DESCRIBED_MAX of them, so that none falls to the limit of the log. Of all packets together, described or not, close()
+ * writes one line. Where the payload is there, the checksum of TCP and UDP is computed anew.
+ *
+ * CMakeLists.txt builds it once for each need, since a need cannot be chosen at run time: DESCRIBE_ID is the name
+ * of the plugin, DESCRIBE_NEEDS what it declares.
+ */
+#include "marked.h"
+
+#include <inttypes.h>
+
+#define DESCRIBED_MAX 16
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+enum checksum { CHECKSUM_UNKNOWN, CHECKSUM_VALID, CHECKSUM_WRONG };
+
+/* Static: one worker a process. */
+static struct {
+    const struct nfqe_host *host;
+    unsigned described;
+    uint64_t packets;
+    uint64_t gso;
+    uint64_t pending;
+    uint64_t truncated;
+    uint64_t valid;
+    uint64_t wrong;
+    uint32_t shortest;
+    uint32_t longest;
+} state;
+
+static uint64_t sum(const uint8_t *bytes, uint32_t len)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < len; i++) {
+        total += i % 2 == 0 ? (uint64_t)bytes[i] << 8 : bytes[i];
+    }
+    return total;
+}
+
+/* The checksum of the transport header, over it, what follows, and the addresses. */
+static enum checksum check(const struct nfqe_packet *packet)
+{
+    const uint16_t incomplete = NFQE_PACKET_CHECKSUM_PENDING | NFQE_PACKET_TRUNCATED | NFQE_PACKET_FRAGMENT;
+    const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
+    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_udp *udp = nfqe_udp(packet);
+    const uint8_t *segment;
+    uint32_t end;
+    uint64_t total;
+
+    if ((nfqe_tcp(packet) == NULL && udp == NULL) || (packet->flags & incomplete) != 0 ||
+        (udp != NULL && nfqe_be16(udp->checksum) == 0)) {
+        return CHECKSUM_UNKNOWN;
+    }
+    if (ipv4 != NULL) {
+        end = packet->network + (uint32_t)nfqe_be16(ipv4->total_len);
+        total = sum(ipv4->source, sizeof(ipv4->source) + sizeof(ipv4->dest));
+    } else if (ipv6 != NULL) {
+        end = packet->network + (uint32_t)sizeof(*ipv6) + nfqe_be16(ipv6->payload_len);
+        total = sum(ipv6->source, sizeof(ipv6->source) + sizeof(ipv6->dest));
+    } else {
+        return CHECKSUM_UNKNOWN;
+    }
+    segment = end > packet->transport ? nfqe_bytes(packet, packet->transport, end - packet->transport) : NULL;
+    if (segment == NULL) {
+        return CHECKSUM_UNKNOWN;
+    }
+    total += packet->protocol + (end - packet->transport) + sum(segment, end - packet->transport);
+    while (total >> 16 != 0) {
+        total = (total & 0xffff) + (total >> 16);
+    }
+    return total == 0xffff ? CHECKSUM_VALID : CHECKSUM_WRONG;
+}
+
+static void count(const struct nfqe_packet *packet, enum checksum checksum)
+{
+    state.shortest = state.packets == 0 || packet->len < state.shortest ? packet->len : state.shortest;
+    state.longest = packet->len > state.longest ? packet->len : state.longest;
+    state.packets++;
+    state.gso += (packet->flags & NFQE_PACKET_GSO) != 0;
+    state.pending += (packet->flags & NFQE_PACKET_CHECKSUM_PENDING) != 0;
+    state.truncated += (packet->flags & NFQE_PACKET_TRUNCATED) != 0;
+    state.valid += checksum == CHECKSUM_VALID;
+    state.wrong += checksum == CHECKSUM_WRONG;
+}
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    static const char *const checksums[] = {
+        [CHECKSUM_UNKNOWN] = "unknown", [CHECKSUM_VALID] = "valid", [CHECKSUM_WRONG] = "wrong"};
+    enum checksum checksum = check(packet);
+
+    (void)self;
+    count(packet, checksum);
+    if ((packet->mark == 0 && !is_marked(packet)) || state.described == DESCRIBED_MAX) {
+        return NFQE_CONTINUE;
+    }
+    state.described++;
+    state.host->log(state.host, NFQE_LOG_INFO,
+                    "packet: queue=%" PRIu32 " len=%" PRIu32 " wire_len=%" PRIu32 " flags=0x%x uid=%" PRIu32
+                    " gid=%" PRIu32 " present=0x%" PRIx32 " mark=0x%" PRIx32 " hook=%u in=%" PRIu32 " out=%" PRIu32
+                    " hw_protocol=0x%x hw_address_len=%u hw_address=%02x%02x%02x%02x%02x%02x seconds=%" PRIu64
+                    " conntrack_mark=0x%" PRIx32 " secctx_len=%" PRIu32 " checksum=%s",
+                    packet->queue, packet->len, packet->wire_len, packet->flags, packet->uid, packet->gid,
+                    packet->present, packet->mark, packet->hook, packet->in_ifindex, packet->out_ifindex,
+                    packet->hw_protocol, packet->hw_address_len, packet->hw_address[0], packet->hw_address[1],
+                    packet->hw_address[2], packet->hw_address[3], packet->hw_address[4], packet->hw_address[5],
+                    packet->timestamp_ns / NS_PER_SECOND, packet->conntrack_mark, packet->secctx_len,
+                    checksums[checksum]);
+    return NFQE_CONTINUE;
+}
+
+static int open_worker(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+{
+    (void)shared;
+    (void)old;
+    (void)self;
+    state.host = host;
+    return 0;
+}
+
+static void close_worker(void *self)
+{
+    (void)self;
+    state.host->log(state.host, NFQE_LOG_INFO,
+                    "total: packets=%" PRIu64 " shortest=%" PRIu32 " longest=%" PRIu32 " gso=%" PRIu64
+                    " pending=%" PRIu64 " truncated=%" PRIu64 " valid=%" PRIu64 " wrong=%" PRIu64,
+                    state.packets, state.shortest, state.longest, state.gso, state.pending, state.truncated,
+                    state.valid, state.wrong);
+}
+
+NFQE_PLUGIN(.id = DESCRIBE_ID, .version = "1.0.0", .needs = DESCRIBE_NEEDS, .open = open_worker, .handle = handle,
+            .close = close_worker)
