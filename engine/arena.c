@@ -296,6 +296,8 @@ enum arena_phase arena_recover(struct arena *arena)
     for (unsigned i = arena_received(arena); i < ARENA_BURST; i++) {
         arena->messages[i].msg_len = 0;
     }
+    arena->serial &= ARENA_SERIAL_MASK;
+    arena->packets = (uint32_t)min_u64(arena->packets, arena_received(arena));
     if (arena_received(arena) == 0) {
         phase = ARENA_IDLE;
     }

@@ -35,6 +35,7 @@
 #define ARENA_NOBODY UINT32_MAX /* cursor or plugin: none */
 #define ARENA_SLOT_ALIGN 64    /* a cache line: neighbouring slots share none */
 #define ARENA_SLOT_MAX (128 * 1024)
+#define ARENA_SERIAL_MASK UINT32_C(0x3fffffff) /* numbers of bursts; above are bits that say more */
 #define ARENA_ATTEMPTS 3       /* workers that may die over one burst without a packet to blame */
 
 enum arena_phase { ARENA_IDLE, ARENA_RECEIVING, ARENA_HANDLING, ARENA_SENDING };

@@ -39,44 +39,46 @@ static uint32_t packet_end(const struct nfqe_packet *packet, uint32_t ip_len)
     return ip_len != 0 && ip_len < packet->len ? ip_len : packet->len;
 }
 
-/* Sets transport, and payload: where the transport header ends. */
-static void parse_transport(struct nfqe_packet *packet, uint32_t offset, uint32_t end)
+/* The fixed part of a transport header; 0: of a protocol that has no accessor. */
+static uint32_t transport_size(uint8_t protocol)
 {
-    uint32_t size;
+    switch (protocol) {
+    case NFQE_PROTOCOL_TCP:
+        return sizeof(struct nfqe_tcp);
+    case NFQE_PROTOCOL_UDP:
+        return sizeof(struct nfqe_udp);
+    case NFQE_PROTOCOL_ICMP:
+        return sizeof(struct nfqe_icmp);
+    case NFQE_PROTOCOL_ICMPV6:
+        return sizeof(struct nfqe_icmpv6);
+    default:
+        return 0;
+    }
+}
 
-    if (offset >= end || offset >= NFQE_NONE) {
+/*
+ * Sets transport, and payload: where the transport header ends. ip_len: of the IP packet, or 0. A header that reaches
+ * beyond it has no offset: an accessor would read the padding behind the packet as ports.
+ */
+static void parse_transport(struct nfqe_packet *packet, uint32_t offset, uint32_t ip_len)
+{
+    uint32_t end = packet_end(packet, ip_len);
+    uint32_t size = transport_size(packet->protocol);
+    const struct nfqe_tcp *tcp;
+
+    if (offset >= end || offset >= NFQE_NONE || (ip_len != 0 && ip_len - offset < size)) {
         cut(packet);
         return;
     }
     packet->transport = (uint16_t)offset;
-    switch (packet->protocol) {
-    case NFQE_PROTOCOL_TCP: {
-        const struct nfqe_tcp *tcp = nfqe_tcp(packet);
-
-        if (tcp == NULL) {
-            cut(packet);
-            return;
-        }
-        size = (uint32_t)(tcp->data_offset >> 4) * 4;
-        if (size < sizeof(struct nfqe_tcp)) {
-            cut(packet);
-            return;
-        }
-        break;
-    }
-    case NFQE_PROTOCOL_UDP:
-        size = sizeof(struct nfqe_udp);
-        break;
-    case NFQE_PROTOCOL_ICMP:
-        size = sizeof(struct nfqe_icmp);
-        break;
-    case NFQE_PROTOCOL_ICMPV6:
-        size = sizeof(struct nfqe_icmpv6);
-        break;
-    default:
+    if (size == 0) {
         return;
     }
-    if (end - offset < size) {
+    tcp = nfqe_tcp(packet);
+    if (tcp != NULL) {
+        size = (uint32_t)(tcp->data_offset >> 4) * 4;
+    }
+    if (end - offset < size || size < transport_size(packet->protocol)) {
         cut(packet);
         return;
     }
@@ -109,7 +111,7 @@ static void parse_ipv4(struct nfqe_packet *packet)
             return;
         }
     }
-    parse_transport(packet, header_size, packet_end(packet, nfqe_be16(header->total_len)));
+    parse_transport(packet, header_size, nfqe_be16(header->total_len));
 }
 
 static bool is_extension(uint8_t next_header)
@@ -156,7 +158,7 @@ static void parse_ipv6(struct nfqe_packet *packet)
         }
         if (!is_extension(next)) {
             packet->protocol = next;
-            parse_transport(packet, offset, packet_end(packet, ip_len));
+            parse_transport(packet, offset, ip_len);
             return;
         }
         extension = (const uint8_t *)nfqe_bytes(packet, offset, IPV6_EXTENSION_UNIT);

@@ -30,6 +30,7 @@
 #define LOG_PERIOD_NS (10 * NS_PER_S)
 
 _Static_assert(VERDICTS_BUFFER_SIZE <= NFQUEUE_SEND_MAX, "a full buffer can be sent");
+_Static_assert(NFQUEUE_RESENT_SERIAL == ARENA_SERIAL_MASK + 1, "the bits of a serial do not overlap");
 
 struct worker {
     struct engine *engine;
@@ -319,7 +320,7 @@ static bool serve_burst(struct worker *worker)
              count, arena_received(arena));
     }
     worker->receive_errors = 0;
-    arena->serial = (arena->serial + 1) % NFQUEUE_RESENT_SERIAL;
+    arena->serial = (arena->serial + 1) & ARENA_SERIAL_MASK;
     decode_burst(worker, false);
     finish_burst(worker);
     return count == ARENA_BURST;

@@ -114,6 +114,7 @@ static void ipv4_options_are_skipped(void **state)
     memmove(sample.data + IPV4_LEN + 4, sample.data + IPV4_LEN, TCP_LEN);
     memcpy(sample.data + IPV4_LEN, "\x01\x01\x01\x00", 4);
     sample.data[0] = 0x46;
+    sample.data[3] += 4;
     sample.len += 4;
     assert_int_equal(answer_to(&sample, sample.len), NFQE_DROP);
 }

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The two option parsers: the command line, and "key=value,..." against what a plugin declares.
+ *
+ * Input: a byte. Even: the rest, cut at its NULs, is the command line. Odd: a declaration of a plugin, then the user's
+ * text; see read_declaration(). Every string is an allocation of its own, so reading behind one is noticed.
+ */
+#include "input.h"
+#include "options.h"
+#include "plugin_options.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ARGUMENTS_MAX 400
+#define TIMEOUT_MAX_MS (60 * 60 * 1000)
+
+/* The error is one line, if what the user wrote is. */
+static void check_error(const char *error, size_t size, bool one_line)
+{
+    PROMISE(memchr(error, '\0', size) != NULL);
+    PROMISE(error[0] != '\0' || size == 1);
+    PROMISE(!one_line || strchr(error, '\n') == NULL);
+}
+
+/* ---- the command line ------------------------------------------------------------------------------- */
+
+static bool is_verdict(uint32_t verdict)
+{
+    return verdict == NFQE_ACCEPT || verdict == NFQE_DROP;
+}
+
+static bool is_between(uint64_t number, uint64_t min, uint64_t max)
+{
+    return number >= min && number <= max;
+}
+
+static void check_lists(const struct options *options, size_t text_len)
+{
+    size_t used = 0;
+
+    PROMISE(options->plugin_count <= OPTIONS_PLUGINS_MAX && options->queue_count <= OPTIONS_QUEUES_MAX &&
+            options->cpu_count <= OPTIONS_CPUS_MAX);
+    for (unsigned i = 0; i < options->plugin_count; i++) {
+        const struct plugin_setting *plugin = &options->plugins[i];
+
+        PROMISE(plugin->path != NULL && plugin->path[0] != '\0');
+        PROMISE(plugin->values == NULL || plugin->values[0] != '\0');
+        used += strlen(plugin->path) + (plugin->values != NULL ? strlen(plugin->values) : 0);
+    }
+    PROMISE(used <= text_len);
+    for (unsigned i = 0; i < options->queue_count; i++) {
+        for (unsigned k = 0; k < i; k++) {
+            PROMISE(options->queues[i] != options->queues[k]);
+        }
+    }
+    for (unsigned i = 0; i < options->cpu_count; i++) {
+        PROMISE(options->cpus[i] < OPTIONS_CPUS_MAX);
+    }
+}
+
+static void check_understood(const struct options *options)
+{
+    PROMISE(options->help || options->version || (options->plugin_count > 0 && options->queue_count > 0));
+    PROMISE(is_between(options->max_len, 1, 1024 * 1024));
+    PROMISE(options->receive_buffer == 0 || is_between(options->receive_buffer, 4096, 1024 * 1024 * 1024));
+    PROMISE(is_between(options->copy_range, 0, 65531));
+    PROMISE(is_between(options->drain_timeout_ms, 1, TIMEOUT_MAX_MS));
+    PROMISE(is_between(options->load_timeout_ms, 1, TIMEOUT_MAX_MS));
+    PROMISE(is_between(options->handle_timeout_ms, 10, TIMEOUT_MAX_MS));
+    PROMISE(is_verdict(options->default_verdict) && is_verdict(options->on_crash) && is_verdict(options->on_stop));
+    PROMISE(options->gso == GSO_AUTO || options->gso == GSO_ON || options->gso == GSO_OFF);
+}
+
+static void parse_command_line(struct input *input)
+{
+    char program[] = "nfq-engine";
+    size_t text_len = input->len;
+    bool one_line = memchr(input->data, '\n', input->len) == NULL;
+    struct options options;
+    enum exit_code code;
+    char **argv;
+    char *error = malloc(OPTIONS_ERROR_MAX);
+    int argc = 1;
+
+    argv = calloc(ARGUMENTS_MAX + 1, sizeof(*argv));
+    PROMISE(error != NULL && argv != NULL);
+    argv[0] = program;
+    while (input->len > 0 && argc < ARGUMENTS_MAX) {
+        argv[argc++] = input_text(input);
+    }
+    memset(error, 'x', OPTIONS_ERROR_MAX);
+    code = options_parse(&options, argc, argv, error);
+    PROMISE(code == EXIT_CODE_OK || code == EXIT_CODE_USAGE || code == EXIT_CODE_CONFIGURATION);
+    check_lists(&options, text_len);
+    if (code == EXIT_CODE_OK) {
+        check_understood(&options);
+    } else {
+        check_error(error, OPTIONS_ERROR_MAX, one_line);
+    }
+    options_done(&options);
+    options_done(&options); /* twice is fine */
+    for (int i = 1; i < argc; i++) {
+        free(argv[i]);
+    }
+    free(argv);
+    free(error);
+}
+
+/* ---- a plugin's options ------------------------------------------------------------------------------- */
+
+struct declaration {
+    uint8_t *elements;
+    size_t count;
+    size_t stride;
+    size_t said_stride; /* what the plugin says of it */
+    bool endless;       /* no NULL name behind the last one */
+};
+
+#define HAS_DEFAULT 0x04
+#define HAS_HELP 0x08
+#define REQUIRED 0x10
+#define BOUNDED 0x20
+
+static struct nfqe_option *option_at(const struct declaration *declaration, size_t index)
+{
+    return (void *)(declaration->elements + index * declaration->stride);
+}
+
+/*
+ * A byte: how many options, up to as many as are too many. A byte: how much longer than ours an element is, in units of
+ * 8 bytes; from 240 on a wrong size of an element. For each option a byte of type and flags, the limits (two 64-bit
+ * numbers, with BOUNDED) and its strings. Options without a byte of their own are called by their number.
+ */
+static void read_declaration(struct input *input, struct declaration *declaration)
+{
+    static const size_t wrong_strides[] = {0, 1, 8, sizeof(struct nfqe_option) - 8, sizeof(struct nfqe_option) + 4};
+    uint8_t longer;
+
+    declaration->count = input_u8(input) % (PLUGIN_OPTIONS_MAX + 3);
+    declaration->endless = declaration->count > PLUGIN_OPTIONS_MAX;
+    longer = input_u8(input);
+    declaration->stride = sizeof(struct nfqe_option) + (longer < 240 ? 8U * (longer % 4) : 0);
+    declaration->elements = calloc(declaration->count + !declaration->endless, declaration->stride);
+    PROMISE(declaration->elements != NULL);
+    for (size_t i = 0; i < declaration->count; i++) {
+        struct nfqe_option *option = option_at(declaration, i);
+        bool own = input->len > 0 && i < 16;
+        uint8_t flags = own ? input_u8(input) : NFQE_OPTION_INTEGER;
+        char name[16];
+
+        snprintf(name, sizeof(name), "o%zu", i);
+        option->type = flags % 4 != 0 ? flags % 4 : input_u8(input);
+        option->required = flags & REQUIRED;
+        if (own && (flags & BOUNDED) != 0) {
+            option->min = (int64_t)input_u64(input);
+            option->max = (int64_t)input_u64(input);
+        }
+        option->name = own ? input_text(input) : strdup(name);
+        option->default_value = (flags & HAS_DEFAULT) != 0 ? input_text(input) : NULL;
+        option->help = (flags & HAS_HELP) != 0 ? input_text(input) : NULL;
+    }
+    declaration->said_stride = longer < 240 ? declaration->stride : wrong_strides[longer % ARRAY_SIZE(wrong_strides)];
+}
+
+static void free_declaration(struct declaration *declaration)
+{
+    for (size_t i = 0; i < declaration->count; i++) {
+        struct nfqe_option *option = option_at(declaration, i);
+
+        free((void *)(uintptr_t)option->name);
+        free((void *)(uintptr_t)option->default_value);
+        free((void *)(uintptr_t)option->help);
+    }
+    free(declaration->elements);
+}
+
+static void check_value(const struct nfqe_option *option, const struct nfqe_value *value)
+{
+    bool bounded = option->min != 0 || option->max != 0;
+
+    PROMISE(value->name == option->name && value->type == option->type && value->given <= 1);
+    PROMISE(value->given != 0 || option->required == 0);
+    PROMISE(value->given != 0 || value->text == option->default_value);
+    if (value->text == NULL) {
+        PROMISE(option->default_value == NULL && value->integer == 0);
+        return;
+    }
+    switch (option->type) {
+    case NFQE_OPTION_INTEGER: {
+        const char *digits = value->text + (value->text[0] == '-');
+
+        PROMISE(value->integer == strtoll(value->text, NULL, digits[1] == 'x' || digits[1] == 'X' ? 16 : 10));
+        PROMISE(!bounded || (value->integer >= option->min && value->integer <= option->max));
+        break;
+    }
+    case NFQE_OPTION_BOOLEAN:
+        PROMISE(value->integer == 0 || value->integer == 1);
+        break;
+    default:
+        PROMISE(value->integer == 0);
+        PROMISE(option->max == 0 ||
+                ((int64_t)strlen(value->text) >= option->min && (int64_t)strlen(value->text) <= option->max));
+    }
+}
+
+/* The user's text put together again, from the values: every item once, commas doubled. In no particular order. */
+static void check_given(const struct plugin_values *values, const char *text)
+{
+    size_t len = 0;
+    size_t items = 0;
+
+    for (size_t i = 0; i < values->count; i++) {
+        const struct nfqe_value *value = &values->values[i];
+
+        if (value->given == 0) {
+            continue;
+        }
+        len += (items++ > 0) + strlen(value->name) + 1;
+        for (const char *letter = value->text; *letter != '\0'; letter++) {
+            len += *letter == ',' ? 2 : 1;
+        }
+    }
+    PROMISE(text == NULL ? items == 0 : len == strlen(text));
+}
+
+static void parse_plugin_options(struct input *input)
+{
+    size_t error_size = 1 + (size_t)input_u8(input) * 2;
+    uint8_t choice = input_u8(input);
+    bool one_line = memchr(input->data, '\n', input->len) == NULL;
+    struct declaration declaration;
+    struct plugin_values values;
+    char *error = malloc(error_size);
+    char *text;
+    int code;
+
+    PROMISE(error != NULL);
+    read_declaration(input, &declaration);
+    text = choice == 1 ? NULL : input_text(input);
+    memset(error, 'x', error_size);
+    code = plugin_options_parse(choice == 2 ? NULL : (void *)declaration.elements, declaration.said_stride, text,
+                                &values, error, error_size);
+    PROMISE(code == 0 || code == -EINVAL || code == -EBADMSG);
+    if (code == 0) {
+        PROMISE(choice == 2 ? values.count == 0 : values.count == declaration.count && !declaration.endless);
+        for (size_t i = 0; i < values.count; i++) {
+            check_value(option_at(&declaration, i), &values.values[i]);
+        }
+        check_given(&values, text);
+    } else {
+        PROMISE(values.values == NULL && values.count == 0 && values.text == NULL);
+        check_error(error, error_size, one_line);
+    }
+    plugin_options_done(&values);
+    free(text);
+    free(error);
+    free_declaration(&declaration);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct input input = {data, len};
+
+    if (input_u8(&input) % 2 == 0) {
+        parse_command_line(&input);
+    } else {
+        parse_plugin_options(&input);
+    }
+    return 0;
+}

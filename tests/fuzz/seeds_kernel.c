@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Seeds of what comes from the kernel: packets, messages, and arenas with messages in them.
+ */
+#include "seed.h"
+
+#include "arena.h"
+#include "builder.h"
+#include "messages.h"
+#include "nfqueue.h"
+
+#include <nfqe/plugin.h>
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <stdbool.h>
+
+/* ---- packets -------------------------------------------------------------------------------------------- */
+
+/* One of the packets that the parser has a way of its own for. False: there is none of this number. */
+static bool build_packet(unsigned number, struct builder *builder)
+{
+    switch (number) {
+    case 0:
+        builder_ipv4(builder, 0, 0x4000);
+        builder_tcp(builder, 12);
+        builder_bytes(builder, 20);
+        break;
+    case 1:
+        builder_ipv4(builder, 8, 0);
+        builder_udp(builder);
+        builder_bytes(builder, 5);
+        break;
+    case 2:
+        builder_ipv4(builder, 0, 0x2000); /* first fragment */
+        builder_icmp(builder);
+        break;
+    case 3:
+        builder_ipv4(builder, 0, 0x00b9); /* later fragment */
+        builder_protocol(builder, NFQE_PROTOCOL_UDP);
+        builder_bytes(builder, 8);
+        break;
+    case 4:
+        builder_ipv4(builder, 40, 0);
+        builder_protocol(builder, 47);
+        builder_bytes(builder, 8);
+        break;
+    case 5:
+        builder_ipv6(builder);
+        builder_tcp(builder, 0);
+        builder_bytes(builder, 4);
+        break;
+    case 6:
+        builder_ipv6(builder);
+        builder_extension(builder, IPV6_HOP_BY_HOP, 8);
+        builder_extension(builder, IPV6_ROUTING, 24);
+        builder_extension(builder, IPV6_DESTINATION, 16);
+        builder_extension(builder, IPV6_AUTHENTICATION, 24);
+        builder_udp(builder);
+        builder_bytes(builder, 3);
+        break;
+    case 7:
+        builder_ipv6(builder);
+        builder_fragment(builder, 0, true);
+        builder_icmpv6(builder);
+        break;
+    case 8:
+        builder_ipv6(builder);
+        builder_fragment(builder, 20, false);
+        builder_protocol(builder, NFQE_PROTOCOL_TCP);
+        builder_bytes(builder, 16);
+        break;
+    case 9:
+        builder_ipv6(builder);
+        builder_extension(builder, IPV6_MOBILITY, 8);
+        builder_extension(builder, IPV6_HOST_IDENTITY, 8);
+        builder_extension(builder, IPV6_SHIM6, 8);
+        builder_protocol(builder, IPV6_NO_NEXT);
+        break;
+    case 10:
+        builder_ipv6(builder);
+        builder_fragment(builder, 0, false);
+        builder_extension(builder, IPV6_DESTINATION, 8);
+        builder_protocol(builder, IPV6_ENCRYPTED);
+        builder_bytes(builder, 12);
+        break;
+    default:
+        return false;
+    }
+    builder_finish(builder);
+    return true;
+}
+
+static void make_packet(const char *name, unsigned number, const struct builder *builder, uint8_t hw_protocol,
+                        uint8_t place, size_t len)
+{
+    struct seed seed = {.len = 0};
+
+    seed_put_u8(&seed, hw_protocol);
+    seed_put_u8(&seed, 0);
+    seed_put_u8(&seed, place);
+    seed_put(&seed, builder->bytes, len);
+    seed_save_number("packet", name, number, &seed);
+}
+
+void make_packets(void)
+{
+    struct builder builder;
+
+    for (unsigned i = 0; build_packet(i, &builder); i++) {
+        uint8_t hw_protocol = builder.version == 4 ? 0 : 1;
+
+        make_packet("whole", i, &builder, hw_protocol, 0, builder.len);
+        make_packet("shorter", i, &builder, 2, 4 * 9 + 1, builder.len);
+        make_packet("cut", i, &builder, hw_protocol, 4 * 3, builder.headers_end - 1);
+        builder_bytes(&builder, 9);
+        make_packet("padded", i, &builder, hw_protocol, 4 * 4 + 3, builder.len);
+        make_packet("mistaken", i, &builder, !hw_protocol, 0, builder.len);
+        make_packet("other", i, &builder, 3, 0, builder.len);
+        builder.bytes[builder.transport + 12] = 0x40; /* a TCP header shorter than one can be */
+        builder.bytes[0] = builder.version == 4 ? 0x44 : 0x60;
+        make_packet("short", i, &builder, hw_protocol, 0, builder.len);
+    }
+    make_packet("empty", 0, &builder, 0, 0, 0);
+}
+
+/* ---- messages -------------------------------------------------------------------------------------------- */
+
+static void save_message(const char *name, unsigned number, const struct message *message, uint8_t flags, size_t len)
+{
+    struct seed seed = {.len = 0};
+
+    seed_put_u8(&seed, flags);
+    seed_put(&seed, message->bytes, len);
+    seed_save_number("message", name, number, &seed);
+}
+
+void make_messages(void)
+{
+    struct message message;
+    struct builder builder;
+
+    message_all(&message, 0);
+    save_message("all", 0, &message, 0, message.len);
+    save_message("all_cut", 0, &message, 1, message.len - 8);
+    save_message("other_queue", 0, &message, 2, message.len);
+    for (size_t i = 0; i < message_attribute_count; i++) {
+        uint16_t type = message_attributes[i].type;
+
+        message_all(&message, type);
+        save_message("without", type, &message, 0, message.len);
+        message_begin(&message);
+        message_put_id(&message, 1);
+        message_put(&message, type, message_attributes[i].value, message_attributes[i].len);
+        save_message("only", type, &message, 0, message.len);
+        message_begin(&message);
+        message_put(&message, type, message_attributes[i].value, 3); /* too short to count */
+        message_put_id(&message, 1);
+        save_message("short", type, &message, 0, message.len);
+    }
+    for (unsigned i = 0; build_packet(i, &builder); i++) {
+        message_begin(&message);
+        message_put_id(&message, i);
+        message_put(&message, NFQA_PAYLOAD, builder.bytes, builder.len);
+        save_message("packet", i, &message, 0, message.len);
+    }
+    message_begin(&message);
+    message_put_id(&message, 5);
+    message_put(&message, NFQA_PAYLOAD, builder.bytes, 100);
+    ((struct nlattr *)(void *)(message.bytes + message_attribute_offset(&message, NFQA_PAYLOAD)))->nla_len = 2000;
+    save_message("attribute_too_long", 0, &message, 0, message.len);
+    save_message("cut_in_payload", 0, &message, 1, message.len);
+    message_begin(&message);
+    message_put_id(&message, 5);
+    message_put(&message, NFQA_CT, "\x08\x00\x03\x00\x00\x00\x00\x02\x08\x00\x08\x00\x01\x02\x03\x04", 16);
+    save_message("conntrack", 0, &message, 0, message.len);
+    message.bytes[message.len - 8]++; /* now its mark is longer than what is left */
+    save_message("conntrack", 1, &message, 0, message.len);
+    message_answer(&message, -ENOENT, 7);
+    save_message("answer", 0, &message, 0, message.len);
+    message_answer(&message, -EPERM, 7 | NFQUEUE_CONFIGURATION_SERIAL);
+    save_message("answer", 1, &message, 0, message.len);
+    message_answer(&message, -ENOENT, 7 | NFQUEUE_RESENT_SERIAL);
+    save_message("answer", 2, &message, 0, message.len);
+    save_message("answer_cut", 0, &message, 0, message.len - 4);
+}
+
+/* ---- arenas ------------------------------------------------------------------------------------------------- */
+
+/* The numbers at the start of an input of fuzz_arena.c. */
+struct damage {
+    uint32_t phase, cursor, plugin, packets, last_id, sweep, sweep_to, next_id, serial;
+    uint8_t attempts, one_by_one, plugins, choices;
+};
+
+static void put_message(struct seed *seed, uint32_t id, uint8_t flags)
+{
+    struct message message;
+    struct builder builder;
+
+    builder_ipv4(&builder, 0, 0);
+    builder_udp(&builder);
+    builder_bytes(&builder, 4);
+    builder_finish(&builder);
+    message_begin(&message);
+    message_put_id(&message, id);
+    message_put(&message, NFQA_PAYLOAD, builder.bytes, builder.len);
+    seed_put_u8(seed, flags);
+    seed_put_u8(seed, (uint8_t)message.len);
+    if ((flags & 2) != 0) {
+        seed_put_u32(seed, UINT32_MAX);
+    }
+    if ((flags & 4) != 0) {
+        seed_put_u32(seed, id);
+        seed_put_u32(seed, id % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
+        seed_put_u32(seed, 0x1234);
+        seed_put_u32(seed, ARENA_DECIDED | (id % 2) << 1);
+    }
+    seed_put(seed, message.bytes, message.len);
+}
+
+static void make_arena(const char *name, const struct damage *damage, unsigned messages, unsigned decided)
+{
+    struct seed seed = {.len = 0};
+
+    seed_put(&seed, damage, sizeof(*damage));
+    for (unsigned i = 0; i < messages; i++) {
+        put_message(&seed, damage->last_id + 1 + i, i < decided ? 4 : 0);
+    }
+    seed_save("arena", name, &seed);
+}
+
+void make_arenas(void)
+{
+    const struct damage idle = {.cursor = ARENA_NOBODY, .plugin = ARENA_NOBODY, .last_id = 9, .plugins = 3};
+    struct damage damage = idle;
+    struct seed seed = {.len = 0};
+
+    make_arena("idle", &damage, 0, 0);
+    damage.phase = ARENA_RECEIVING;
+    damage.sweep = 1;
+    damage.sweep_to = 15;
+    make_arena("receiving", &damage, 3, 0);
+    make_arena("receiving_none", &damage, 0, 0);
+    damage.choices = 2;
+    damage.next_id = 12;
+    make_arena("next_known", &damage, 2, 2);
+    damage.last_id = UINT32_MAX - 1;
+    damage.next_id = 3;
+    make_arena("wrap", &damage, 4, 0);
+    damage = idle;
+    damage.phase = ARENA_HANDLING;
+    damage.packets = 6;
+    damage.serial = 77;
+    make_arena("between_packets", &damage, 6, 3);
+    damage.cursor = 3;
+    damage.plugin = 1;
+    make_arena("in_handle", &damage, 6, 3);
+    damage.cursor = 2;
+    make_arena("decided_already", &damage, 6, 3);
+    damage.cursor = ARENA_NOBODY;
+    make_arena("in_batch", &damage, 6, 0);
+    damage.choices = 4 | 1;
+    make_arena("given_up", &damage, 6, 1);
+    damage.plugin = 3;
+    damage.cursor = ARENA_BURST;
+    make_arena("wild_plugin", &damage, 6, 1);
+    damage.phase = ARENA_SENDING | 0x100;
+    make_arena("sending", &damage, 6, 6);
+    damage.phase = 77;
+    damage.choices = 8;
+    make_arena("wild_phase", &damage, 6, 6);
+    damage.phase = ARENA_SENDING;
+    seed_put(&seed, &damage, sizeof(damage));
+    for (unsigned i = 0; i < 16; i++) {
+        put_message(&seed, i, (uint8_t)(i == 5 ? 2 : i == 6 ? 1 : 4));
+    }
+    seed_save("arena", "wild_messages", &seed);
+    seed.len = 0;
+    seed_put(&seed, &damage, sizeof(damage));
+    for (unsigned i = 0; i < ARENA_BURST; i++) { /* each too short to be one */
+        seed_put_u8(&seed, (uint8_t)(i % 32));
+        seed_put_u8(&seed, 1 + i % 20);
+    }
+    seed_save("arena", "full", &seed);
+}

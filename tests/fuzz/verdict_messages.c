@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading verdict messages; see verdict_messages.h.
+ *
+ * Follows net/netfilter/nfnetlink_queue.c and nfnetlink.c: what they ignore or refuse breaks a promise here.
+ */
+#include "verdict_messages.h"
+
+#include "promise.h"
+
+#include <arpa/inet.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct reader {
+    struct verdict_message *message;
+    bool has_verdict;
+};
+
+static int read_attribute(const struct nlattr *attribute, void *data)
+{
+    const struct nfqnl_msg_verdict_hdr *verdict = mnl_attr_get_payload(attribute);
+    struct reader *reader = data;
+    struct verdict_message *message = reader->message;
+
+    switch (mnl_attr_get_type(attribute)) {
+    case NFQA_VERDICT_HDR:
+        PROMISE(!reader->has_verdict && mnl_attr_get_payload_len(attribute) == sizeof(*verdict));
+        reader->has_verdict = true;
+        message->id = ntohl(verdict->id);
+        message->verdict = ntohl(verdict->verdict);
+        break;
+    case NFQA_MARK:
+        PROMISE(!message->has_mark && mnl_attr_get_payload_len(attribute) == sizeof(uint32_t));
+        message->has_mark = true;
+        message->mark = ntohl(mnl_attr_get_u32(attribute));
+        break;
+    case NFQA_PAYLOAD:
+        PROMISE(message->payload == NULL && !message->batch); /* in a batch the kernel ignores it */
+        message->payload = mnl_attr_get_payload(attribute);
+        message->payload_len = mnl_attr_get_payload_len(attribute);
+        break;
+    default:
+        PROMISE(!"an attribute that belongs in a verdict");
+    }
+    return MNL_CB_OK;
+}
+
+bool verdict_message_next(const struct verdicts *verdicts, size_t *offset, struct verdict_message *message)
+{
+    const struct nlmsghdr *header = (const void *)(verdicts->buffer + *offset);
+    const struct nfgenmsg *family;
+    struct reader reader = {.message = message};
+    unsigned type;
+
+    PROMISE(verdicts->len <= sizeof(verdicts->buffer) && *offset <= verdicts->len);
+    if (*offset == verdicts->len) {
+        return false;
+    }
+    PROMISE(mnl_nlmsg_ok(header, (int)(verdicts->len - *offset)));
+    PROMISE(header->nlmsg_type >> 8 == NFNL_SUBSYS_QUEUE);
+    PROMISE(header->nlmsg_flags == NLM_F_REQUEST); /* without it the kernel skips the message; ACK would be answered */
+    PROMISE(header->nlmsg_seq == verdicts->serial);
+    PROMISE(mnl_nlmsg_get_payload_len(header) >= sizeof(*family));
+    family = mnl_nlmsg_get_payload(header);
+    PROMISE(family->version == NFNETLINK_V0 && ntohs(family->res_id) == verdicts->queue);
+    type = header->nlmsg_type & 0xff;
+    PROMISE(type == NFQNL_MSG_VERDICT || type == NFQNL_MSG_VERDICT_BATCH);
+    *message = (struct verdict_message){.batch = type == NFQNL_MSG_VERDICT_BATCH};
+    PROMISE(mnl_attr_parse(header, sizeof(*family), read_attribute, &reader) == MNL_CB_OK);
+    PROMISE(reader.has_verdict && (message->verdict == NF_ACCEPT || message->verdict == NF_DROP));
+    *offset += MNL_ALIGN(header->nlmsg_len);
+    return true;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Verdict messages as the kernel reads them, with the checks that it makes of each. For the fuzzer of the arena and for
+ * the property test.
+ */
+#ifndef FUZZ_VERDICT_MESSAGES_H
+#define FUZZ_VERDICT_MESSAGES_H
+
+#include "verdicts.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct verdict_message {
+    bool batch;
+    uint32_t id;
+    uint32_t verdict; /* NF_ACCEPT or NF_DROP */
+    bool has_mark;
+    uint32_t mark;
+    const void *payload; /* inside the buffer; NULL: none */
+    uint32_t payload_len;
+};
+
+/*
+ * Reads the message at *offset of what was encoded, and advances *offset behind it. False: there is none left. Breaks a
+ * promise if it is not a verdict message of this queue, with this serial, that the kernel would take as it is meant.
+ */
+bool verdict_message_next(const struct verdicts *verdicts, size_t *offset, struct verdict_message *message);
+
+#endif
