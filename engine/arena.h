@@ -53,7 +53,7 @@ enum arena_state {
     ARENA_OPENED,   /* waits for `admitted` */
     ARENA_SERVING,
     ARENA_DRAINING, /* the kernel was told to queue nothing more */
-    ARENA_FAILED,   /* exits; `message` says why */
+    ARENA_FAILED,   /* served, and exits; `message` says why, as it does for one that fails while ARENA_STARTING */
 };
 
 #define ARENA_DECIDED UINT32_C(1)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * See crew.h. The supervisor is the parent of template and workers (as their subreaper), and the only one who
- * reaps: a pid is safe to signal until crew_reap() has seen its end.
- *
- * The end of a worker that dies at once is usually seen before the template's message about its birth. So
- * while a birth is outstanding, ends of unknown children are remembered.
+ * reaps: a pid is safe to signal until crew_reap() has seen its end. The end of a worker that dies at once is
+ * usually seen before the template's message about its birth. So while a birth is outstanding, ends of unknown
+ * children are remembered.
  */
 #include "crew.h"
 
@@ -15,7 +14,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,8 +65,8 @@ void crew_start_template(struct crew *crew, const int *close_in_child)
     }
     pid = fork();
     if (pid == 0) {
-        for (; *close_in_child >= 0; close_in_child++) {
-            close(*close_in_child);
+        while (*close_in_child >= 0) {
+            close(*close_in_child++);
         }
         close(channel[0]);
         crew->programs->template_run(crew->engine, channel[1], crew->programs);
@@ -345,14 +343,6 @@ static void judge(struct crew *crew, unsigned queue, uint32_t progress)
     kill(worker->pid, SIGKILL);
 }
 
-/* Unread messages while the worker does nothing: it does not run. */
-static bool has_unread(const struct engine_queue *queue)
-{
-    struct pollfd socket = {.fd = queue->socket, .events = POLLIN};
-
-    return poll(&socket, 1, 0) > 0;
-}
-
 static void watch_worker(struct crew *crew, unsigned queue)
 {
     struct crew_worker *worker = &crew->workers[queue];
@@ -360,11 +350,30 @@ static void watch_worker(struct crew *crew, unsigned queue)
     struct watch_sample sample = {.progress = engine_queue->arena->progress};
     bool suspicious;
 
-    sample.busy = arena_phase(engine_queue->arena) != ARENA_IDLE || has_unread(engine_queue);
+    sample.busy = arena_phase(engine_queue->arena) != ARENA_IDLE || nfqueue_has_unread(engine_queue->socket);
     if (watch_take(&worker->watch, &sample, crew->engine->options->handle_timeout_ms, &suspicious)) {
         judge(crew, queue, sample.progress);
     }
     crew->suspicious |= suspicious;
+}
+
+static void watch_workers(struct crew *crew)
+{
+    crew->suspicious = false;
+    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
+        const struct crew_worker *worker = &crew->workers[i];
+
+        if (crew->obituary.running && worker->pid != 0 && worker->deadline_ns == 0 && !worker->hung) {
+            watch_worker(crew, i);
+        }
+    }
+}
+
+/* Between two samples. */
+static unsigned watching_ms(const struct crew *crew)
+{
+    return crew->obituary.running && !crew->suspicious ? WATCH_RELAXED_MS
+                                                       : watch_interval_ms(crew->engine->options->handle_timeout_ms);
 }
 
 /* Kills whoever takes too long to start. */
@@ -412,16 +421,14 @@ void crew_tick(struct crew *crew, const int *close_in_child)
     if (crew->template_retry_ns != 0 && now >= crew->template_retry_ns) {
         crew_start_template(crew, close_in_child);
     }
-    crew->suspicious = false;
     for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        struct crew_worker *worker = &crew->workers[i];
-
-        if (worker->retry_ns != 0 && now >= worker->retry_ns) {
+        if (crew->workers[i].retry_ns != 0 && now >= crew->workers[i].retry_ns) {
             request_worker(crew, i);
         }
-        if (crew->obituary.running && worker->pid != 0 && worker->deadline_ns == 0 && !worker->hung) {
-            watch_worker(crew, i);
-        }
+    }
+    if (now >= crew->sample_ns) {
+        watch_workers(crew);
+        crew->sample_ns = after_ms(watching_ms(crew));
     }
     obituary_flush(&crew->obituary, false);
 }
@@ -433,13 +440,7 @@ unsigned crew_interval_ms(const struct crew *crew)
     for (unsigned i = 0; i < crew->engine->queue_count; i++) {
         waiting = waiting || crew->workers[i].retry_ns != 0;
     }
-    if (waiting) {
-        return PAUSE_MIN_MS;
-    }
-    if (!crew->obituary.running || crew->suspicious) {
-        return watch_interval_ms(crew->engine->options->handle_timeout_ms);
-    }
-    return WATCH_RELAXED_MS;
+    return waiting ? PAUSE_MIN_MS : watching_ms(crew);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */

@@ -56,6 +56,7 @@ struct crew {
     unsigned early_exit_count;
     bool ending;          /* nobody is admitted or replaced any more */
     bool suspicious;      /* some worker stands still: sample more often */
+    uint64_t sample_ns;   /* when the next sample is due: ticks may come more often */
     struct obituary obituary; /* also says whether crew_run() was called, and what was refused before */
 };
 

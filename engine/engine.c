@@ -11,6 +11,7 @@
 
 #include <cap-ng.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -53,6 +54,26 @@ void engine_tie_to_supervisor(const struct engine *engine)
 bool engine_may_answer(void)
 {
     return capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 1;
+}
+
+int engine_pin(int cpu)
+{
+    size_t size = CPU_ALLOC_SIZE(OPTIONS_CPUS_MAX);
+    cpu_set_t *set;
+    int result;
+
+    if (cpu == ENGINE_NO_CPU) {
+        return 0;
+    }
+    set = CPU_ALLOC(OPTIONS_CPUS_MAX);
+    if (set == NULL) {
+        return -1;
+    }
+    CPU_ZERO_S(size, set);
+    CPU_SET_S((size_t)cpu, size, set);
+    result = sched_setaffinity(0, size, set);
+    CPU_FREE(set);
+    return result;
 }
 
 /* One that is not open in this process by intention is -1. */

@@ -96,6 +96,9 @@ void engine_tie_to_supervisor(const struct engine *engine);
 /* Whether this process has CAP_NET_ADMIN, which binding a queue and sending a verdict need. */
 bool engine_may_answer(void);
 
+/* Lets this process run on one CPU only; ENGINE_NO_CPU: on all. Returns 0, or -1 with errno. */
+int engine_pin(int cpu);
+
 /*
  * What a plugin took from this process that every worker needs: the capability, a descriptor of a queue or of a
  * plugin's copy. NULL: nothing. Text for a message, to stand behind "open() ".

@@ -87,6 +87,9 @@ int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);
 typedef void nfqueue_visit_status(void *context, const struct nfqueue_status *status);
 int nfqueue_each_status(nfqueue_visit_status *visit, void *context);
 
+/* Whether messages wait in the socket; does not read it. With a worker that does nothing: it does not run. */
+bool nfqueue_has_unread(int fd);
+
 /* Slot size for one message of a queue with these settings, for arena_new(). */
 uint32_t nfqueue_slot_size(const struct nfqueue_settings *settings);
 

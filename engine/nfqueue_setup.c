@@ -15,6 +15,7 @@
 #include <libmnl/libmnl.h>
 #include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter/nfnetlink_queue.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -207,6 +208,13 @@ int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
     }
     *status = wanted.status;
     return 0;
+}
+
+bool nfqueue_has_unread(int fd)
+{
+    struct pollfd socket = {.fd = fd, .events = POLLIN};
+
+    return poll(&socket, 1, 0) > 0;
 }
 
 uint32_t nfqueue_slot_size(const struct nfqueue_settings *settings)

@@ -70,16 +70,16 @@ static int check_folders(const char *path, char *error)
 static int check_opened_folders(int fd, char *error)
 {
     char name[32];
-    char path[PATH_MAX];
+    char opened[PATH_MAX];
     ssize_t len;
 
     snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    len = readlink(name, path, sizeof(path) - 1);
+    len = readlink(name, opened, sizeof(opened) - 1);
     if (len < 0) {
         return refuse(error, PLUGIN_ERROR_MAX, -errno, "its folder cannot be found: %s", strerror(errno));
     }
-    path[len] = '\0';
-    return check_folders(path, error);
+    opened[len] = '\0';
+    return check_folders(opened, error);
 }
 
 static int check_file(struct plugin *plugin, int fd, size_t *size, char *error)

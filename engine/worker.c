@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,11 +67,21 @@ static void fail(struct worker *worker, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(worker->arena->message, sizeof(worker->arena->message), format, arguments);
     va_end(arguments);
-    set_state(worker, ARENA_FAILED);
+    if (worker->arena->state >= ARENA_SERVING) { /* before, it has not started: ARENA_STARTING says that */
+        set_state(worker, ARENA_FAILED);
+    }
     _exit(ENGINE_EXIT_FAILED);
 }
 
 /* ---- a burst ------------------------------------------------------------------------------------- */
+
+/* What the limit of a log line held back before it. */
+static void log_missed(const struct worker *worker, unsigned missed)
+{
+    if (missed > 0) {
+        log_line("queue %u: ... %u more lines like the next not shown", worker->queue->number, missed);
+    }
+}
 
 static void count_answer(struct worker *worker, const struct nfqueue_answer *answer)
 {
@@ -91,6 +100,7 @@ static void count_answer(struct worker *worker, const struct nfqueue_answer *ans
     }
     worker->delta.verdict_errors++;
     if (log_limit_pass(&worker->error_log, monotonic_ns(), &missed)) {
+        log_missed(worker, missed);
         log_line("queue %u: the kernel refused a %s: %s", worker->queue->number,
                  answer->verdict ? "verdict" : "configuration request", strerror(-answer->error));
     }
@@ -196,6 +206,7 @@ static void log_invalid(struct worker *worker, const struct chain_report *report
 
     worker->delta.invalid += report->invalid;
     if (log_limit_pass(&worker->invalid_log, monotonic_ns(), &missed)) {
+        log_missed(worker, missed);
         log_line("queue %u: plugin %s %s answered 0x%x on packet %u, which is no verdict of ABI 1.0; verdict %s",
                  worker->queue->number, plugin->id, plugin->version, report->verdict, report->packet_id,
                  engine_verdict_name(worker->chain.on_crash));
@@ -327,27 +338,6 @@ static bool serve_burst(struct worker *worker)
 }
 
 /* ---- the worker's life --------------------------------------------------------------------------- */
-
-static void pin(struct worker *worker)
-{
-    cpu_set_t *set;
-    size_t size;
-
-    if (worker->queue->cpu == ENGINE_NO_CPU) {
-        return;
-    }
-    set = CPU_ALLOC(OPTIONS_CPUS_MAX);
-    size = CPU_ALLOC_SIZE(OPTIONS_CPUS_MAX);
-    if (set == NULL) {
-        fail(worker, "out of memory");
-    }
-    CPU_ZERO_S(size, set);
-    CPU_SET_S((size_t)worker->queue->cpu, size, set);
-    if (sched_setaffinity(0, size, set) < 0) {
-        fail(worker, "it cannot run on CPU %d: %s", worker->queue->cpu, strerror(errno));
-    }
-    CPU_FREE(set);
-}
 
 /* A worker has no business with the other queues, and must not be able to damage them. */
 static void leave_other_queues(const struct worker *worker)
@@ -483,7 +473,9 @@ void worker_run(struct engine *engine, unsigned queue)
     if (arena_map_view(worker->queue->arena_fd, worker->queue->slot_size, &worker->view) < 0) {
         fail(worker, "its arena cannot be mapped: %s", strerror(errno));
     }
-    pin(worker);
+    if (engine_pin(worker->queue->cpu) < 0) {
+        fail(worker, "it cannot run on CPU %d: %s", worker->queue->cpu, strerror(errno));
+    }
     watch_descriptors(worker);
     open_plugins(worker);
     set_state(worker, ARENA_OPENED);

@@ -80,7 +80,7 @@ static _Noreturn void become_engine(const char *const arguments[], int error_out
     char *argv[ENGINE_ARGUMENTS_MAX + 2] = {getenv("NFQE_ENGINE")};
     int nothing = open("/dev/null", O_RDWR);
 
-    for (unsigned i = 0; arguments[i] != NULL && i < ENGINE_ARGUMENTS_MAX; i++) {
+    for (unsigned i = 0; i < ENGINE_ARGUMENTS_MAX && arguments[i] != NULL; i++) {
         argv[i + 1] = strdup(arguments[i]);
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -10,6 +10,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -216,6 +217,23 @@ static int remove_files(void **state)
     return 0;
 }
 
+/* What was checked is what runs: nobody can change the copy, not even whoever made it. */
+static void the_copy_that_was_checked_cannot_be_changed(void **state)
+{
+    struct plugin plugin = {.path = scratch_copy("plugin.so", "good")};
+    char error[PLUGIN_ERROR_MAX];
+    int seals;
+
+    (void)state;
+    assert_int_equal(plugin_check(&plugin, error), 0);
+    seals = fcntl(plugin.memfd, F_GET_SEALS);
+    assert_int_equal(seals & (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE),
+                     F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+    assert_int_equal(pwrite(plugin.memfd, "x", 1, 0), -1);
+    assert_int_equal(ftruncate(plugin.memfd, 0), -1);
+    plugin_done(&plugin);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +253,7 @@ int main(void)
         cmocka_unit_test(an_object_file_is_refused),
         cmocka_unit_test(a_truncated_file_is_refused_at_every_length),
         cmocka_unit_test(a_shared_object_that_is_no_plugin_is_refused),
+        cmocka_unit_test(the_copy_that_was_checked_cannot_be_changed),
     };
 
     return cmocka_run_group_tests(tests, NULL, remove_files);

@@ -50,7 +50,8 @@ struct patch {
     }
 #define TEXT_AT(place, count, text)                                                                                    \
     {                                                                                                                  \
-        .offset = (place), .len = (count), .bytes = text                                                               \
+        .offset = (place), .len = (count), /* NOLINTNEXTLINE(bugprone-macro-parentheses): an initialiser */            \
+            .bytes = text                                                                                              \
     }
 
 struct refusal {

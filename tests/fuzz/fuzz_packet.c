@@ -49,6 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct nfqe_packet shorter;
 
     PROMISE(memory != NULL && shorter_memory != NULL);
+    memset(memory, 0, shift); /* what stands in front of the packet is nobody's */
+    memset(shorter_memory, 0, shift);
     if (packet_len > 0) {
         memcpy(memory + shift, input.data, packet_len);
         memcpy(shorter_memory + shift, input.data, shorter_len);

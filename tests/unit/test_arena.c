@@ -239,7 +239,7 @@ static void test_decide_stores_the_verdict_of_one_packet(void **state)
 static struct arena_counters counters_from(uint64_t first)
 {
     struct arena_counters counters;
-    uint64_t values[COUNTERS];
+    uint64_t values[COUNTERS] = {0};
 
     for (size_t i = 0; i < COUNTERS; i++) {
         values[i] = first + i;
@@ -320,7 +320,7 @@ static void test_worker_killed_at_any_moment_leaves_whole_bursts_counted(void **
         assert_true(child >= 0);
         if (child == 0) {
             struct arena_counters one;
-            uint64_t ones[COUNTERS];
+            uint64_t ones[COUNTERS] = {0};
 
             for (size_t i = 0; i < COUNTERS; i++) {
                 ones[i] = 1;

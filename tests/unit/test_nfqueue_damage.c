@@ -147,12 +147,12 @@ static void test_attribute_length_below_its_header_keeps_the_id_in_front(void **
 {
     (void)state;
     for (size_t i = 0; i < message_attribute_count; i++) {
-        for (uint16_t len = 0; len < NLA_HDRLEN; len++) {
+        for (unsigned len = 0; len < NLA_HDRLEN; len++) {
             struct nfqueue_answer answer;
             struct nfqe_packet packet;
 
             message_all(&message, 0);
-            attribute(message_attributes[i].type)->nla_len = len;
+            attribute(message_attributes[i].type)->nla_len = (uint16_t)len;
             if (message_attributes[i].type == NFQA_PACKET_HDR) {
                 assert_int_equal(decode(message.len, false, &packet, &answer), NFQUEUE_MALFORMED);
             } else {

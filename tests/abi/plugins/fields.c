@@ -14,6 +14,7 @@ static __attribute__((unused)) nfqe_verdict handle(void *self, struct nfqe_packe
 }
 
 static __attribute__((unused)) void handle_batch(void *self, struct nfqe_packet *const *packets, size_t n,
+                                                 /* NOLINTNEXTLINE(readability-non-const-parameter): the ABI's */
                                                  nfqe_verdict *out)
 {
     (void)self;

@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: the rare turns of an engine's life cost no packet that they need not, and are told in the log.
+
+A plugin answers what is no verdict. A plugin takes long, but never too long: in the middle of service, during a stop,
+while another queue's worker cannot start. The template hangs. A queue is taken by somebody else while the plugins load.
+There is no worker at the moment of a stop. Nobody reads the log. SIGHUP means nothing yet.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from engine import PREFIX, plugin, process_status
+from lab import wait_for
+from test_hostile import NONE, Orders, assert_serves, stop_in_order
+from test_refusals import EXIT_QUEUE, owned_queue
+
+NUMBER, HELD, FLAG = 1, 2, 3  # as in tests/plugins/invalid_marked.c
+INVALID = {NUMBER: "0x7", HELD: "0x4", FLAG: "0x101"}
+LINES_MAX = 5        # of one kind in ten seconds
+CRASH = 1
+SIGHUP_LINE = r"^nfq-engine: SIGHUP: nothing to do, this engine cannot reload yet; SIGTERM stops it$"
+PIPE_BYTES = 1 << 20  # more than a pipe takes
+FILLING = re.compile(rb"\.{100,}")
+
+
+@pytest.fixture
+def through(lab):
+    """through(queue): datagrams with orders through that queue."""
+    with contextlib.ExitStack() as stack:
+        yield lambda queue: stack.enter_context(contextlib.closing(Orders(lab, queue)))
+
+
+def kill_worker(engine, queue):
+    worker = engine.workers()[queue]
+    assert engine.signal_child(worker, signal.SIGKILL)
+    return worker
+
+
+def is_pending(process_id, number):
+    """Whether a signal has been sent to the process that it has not taken yet."""
+    with open(f"/proc/{process_id}/status", encoding="ascii", errors="replace") as file:
+        pending = next(int(line.split()[1], 16) for line in file if line.startswith("ShdPnd:"))
+    return bool(pending >> (number - 1) & 1)
+
+
+def signal_and_wait(engine, number):
+    """The supervisor has taken the signal."""
+    engine.signal(number)
+    wait_for(lambda: not is_pending(engine.process.pid, number), "the signal was taken")
+
+
+# Answers that are no verdict
+
+
+@pytest.mark.parametrize("on_crash", ["drop", "accept"])
+def test_an_answer_that_is_no_verdict_becomes_the_crash_verdict(lab, start_engine, through, on_crash):
+    engine = start_engine("--plugin", plugin("invalid_marked"), "--queue", "1", "--on-crash", on_crash)
+    worker = engine.workers()[1]
+    orders = through(1)
+    for order, value in INVALID.items():
+        numbers = orders.send_as_one_burst(engine, NONE, order, NONE)
+        assert orders.delivered() == (numbers if on_crash == "accept" else [numbers[0], numbers[2]])
+        engine.wait_line(rf"^{PREFIX}queue 1: plugin invalid_marked 4\.5\.6 answered {value} on packet {numbers[1] + 1}, "
+                         rf"which is no verdict of ABI 1\.0; verdict {on_crash}$")
+    for _ in range(10):
+        numbers = orders.send_as_one_burst(engine, NUMBER, NONE, HELD)
+        assert orders.delivered() == (numbers if on_crash == "accept" else [numbers[1]])
+    assert engine.workers()[1] == worker, "no worker dies of it"
+    counters = stop_in_order(lab, engine, orders)
+    assert counters["invalid"] == 3 + 10 * 2, counters
+    assert counters["dropped"] == (counters["invalid"] if on_crash == "drop" else 0), counters
+    assert counters["blamed"] == counters["restarts"] == 0, counters
+    assert len(engine.matches("is no verdict")) == LINES_MAX, "the log is rate-limited"
+
+
+# Plugins that take long, but not too long
+
+
+def assert_nobody_blamed(engine, counters):
+    assert counters["blamed"] == counters["restarts"] == counters["dropped"] == 0, (counters, engine.lines)
+    assert not engine.matches("made no progress"), engine.lines
+
+
+def test_a_plugin_that_takes_nearly_the_time_out_is_not_blamed(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("drowsy_marked"), "--queue", "1", "--handle-timeout", "400ms")
+    orders = through(1)
+    numbers = orders.send(*[36] * 8)
+    wait_for(lambda: lab.router.waiting() == 0, "every packet is answered", 15)
+    assert orders.delivered() == numbers
+    assert_nobody_blamed(engine, stop_in_order(lab, engine, orders))
+
+
+def test_a_plugin_has_its_whole_time_out_during_a_stop_too(lab, start_engine, through):
+    """The supervisor looks at its workers more often then, which must not make the time-out shorter."""
+    engine = start_engine("--plugin", plugin("drowsy_marked"), "--queue", "1", "--handle-timeout", "1s",
+                          "--drain-timeout", "20s", "--on-stop", "drop")
+    orders = through(1)
+    numbers = orders.send_as_one_burst(engine, *[60] * 4)
+    assert engine.stop() == 0
+    counters = engine.final()[1]
+    assert counters["packets"] == counters["accepted"] == len(numbers), (counters, engine.lines)
+    assert_nobody_blamed(engine, counters)
+
+
+def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, start_engine, through):
+    """The supervisor ticks faster while it waits for the next try."""
+    engine = start_engine("--plugin", plugin("drowsy_marked"), "--plugin", plugin("open_few") + ",opens=2",
+                          "--queue", "1-2", "--handle-timeout", "1s", "--drain-timeout", "1s")
+    orders = through(1)
+    kill_worker(engine, 2)
+    engine.wait_line("there is none left")
+    numbers = orders.send(*[80] * 4)
+    wait_for(lambda: lab.router.queues()[1].waiting == 0, "every packet is answered", 15)
+    assert orders.delivered() == numbers
+    assert engine.stop() == 0
+    assert_nobody_blamed(engine, engine.final()[1])
+
+
+# The template
+
+
+def test_a_template_that_hangs_is_replaced_and_then_the_worker(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2", "--load-timeout", "300ms")
+    orders = through(1)
+    template, other = engine.template(), engine.workers()[2]
+    assert engine.signal_child(template, signal.SIGSTOP)
+    wait_for(lambda: process_status(template)[1] == "T", "the template stands still")
+    before = kill_worker(engine, 1)
+    numbers = orders.send(*[NONE] * 20)
+    killed = time.monotonic()
+    engine.wait_line(rf"^{PREFIX}the template did not answer in time and was killed$")
+    assert time.monotonic() - killed < 1.5, "the load time-out is 300 ms"
+    engine.wait_line(rf"^{PREFIX}the template is started again in \d+ ms; the workers go on$")
+    wait_for(lambda: engine.workers().get(1) not in (None, before), "the worker has been replaced")
+    assert orders.delivered() == numbers, "what waited meanwhile is answered"
+    assert engine.template() not in (None, template)
+    assert engine.workers()[2] == other, "the other worker has noticed nothing"
+    assert_serves(engine, orders)
+    assert stop_in_order(lab, engine, orders)["blamed"] == 0
+    assert engine.zombies() == []
+
+
+# Signals
+
+
+def test_sighup_is_answered_with_a_line_and_nothing_else(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2")
+    orders = through(1)
+    before = engine.children(), engine.descriptors(), sorted(lab.router.queues())
+    lines = len(engine.lines)
+    for count in (1, 2):
+        signal_and_wait(engine, signal.SIGHUP)
+        wait_for(lambda expected=count: len(engine.matches(SIGHUP_LINE)) == expected, "the line is there")
+    for child in engine.children():
+        assert engine.signal_child(child, signal.SIGHUP), "as a terminal does, to all of the group"
+    numbers = orders.send(*[NONE] * 5)
+    assert orders.delivered() == numbers
+    assert (engine.children(), engine.descriptors(), sorted(lab.router.queues())) == before
+    assert len(engine.lines) == lines + 2, engine.lines
+    assert stop_in_order(lab, engine, orders)["restarts"] == 0
+
+
+# A queue that is taken while the plugins load
+
+
+@pytest.mark.parametrize("taken", [1, 3], ids=["the first", "the last"])
+def test_a_queue_that_was_taken_during_load_is_refused(lab, start_engine, tmp_path, taken):
+    """Also where other queues were bound already: they are given back."""
+    until = tmp_path / "until"
+    engine = start_engine("--plugin", f"{plugin('load_waits')},until={until}", "--queue", "1-3", ready=False)
+    wait_for(lambda: engine.template() is not None, "the template runs: the first look at the queues is over")
+    with owned_queue(lab.router, taken) as port_id:
+        until.touch()
+        assert engine.wait() == EXIT_QUEUE, engine.lines
+        assert engine.lines == [
+            f"{PREFIX}queue {taken}: is owned by netlink port id {port_id}, usually a process id (ps -p {port_id}); stop "
+            "that program or choose another queue"]
+        assert list(lab.router.queues()) == [taken], "the queues of the engine are given back, the other is not touched"
+        assert lab.router.process_ids() == []
+
+
+# Workers that cannot be made any more
+
+
+def test_the_plugin_whose_open_fails_in_a_new_worker_is_named(lab, start_engine):
+    engine = start_engine("--plugin", plugin("accept_all"), "--plugin", plugin("open_few") + ",opens=1", "--queue", "1")
+    kill_worker(engine, 1)
+    assert "open_few" in engine.wait_line(r"^.*there is none left.*$").group(0)
+
+
+def test_an_open_that_fails_costs_no_packet_that_was_received_before(lab, start_engine, through):
+    """The worker is killed while it has a burst; the next ones cannot open, and then one can."""
+    engine = start_engine("--plugin", plugin("drowsy_marked"), "--plugin", plugin("open_few") + ",opens=1,fails=6",
+                          "--queue", "1", "--handle-timeout", "10s")
+    orders = through(1)
+    numbers = orders.send_as_one_burst(engine, NONE, NONE, 100, *[NONE] * 7)
+    worker = engine.workers()[1]
+    wait_for(lambda: process_status(worker)[1] == "S" and lab.router.queues()[1].waiting == len(numbers),
+             "the worker is with the third packet")
+    kill_worker(engine, 1)
+    assert orders.delivered() == [number for number in numbers if number != numbers[2]]
+    counters = stop_in_order(lab, engine, orders)
+    assert counters["blamed"] == counters["dropped"] == 1, (counters, engine.lines)
+
+
+
+def start_without_worker(lab, start_engine, *options):
+    """An engine that serves, and then cannot make a worker any more."""
+    engine = start_engine("--plugin", plugin("open_few") + ",opens=1", "--queue", "1", *options)
+    kill_worker(engine, 1)
+    engine.wait_line("there is none left")
+    assert list(lab.router.queues()) == [1], "the queue stays bound"
+    return engine
+
+
+def test_a_stop_without_a_worker_and_without_packets_is_quick(lab, start_engine):
+    engine = start_without_worker(lab, start_engine, "--drain-timeout", "20s")
+    start = time.monotonic()
+    assert engine.stop() == 0
+    assert time.monotonic() - start < 3.0
+    assert engine.final()[1]["packets"] == 0
+
+
+def test_a_stop_without_a_worker_waits_for_the_drain_time_out_and_says_what_was_dropped(lab, start_engine, through):
+    engine = start_without_worker(lab, start_engine, "--drain-timeout", "700ms")
+    through(1).send(*[NONE] * 7)
+    wait_for(lambda: lab.router.waiting() == 7, "they wait")
+    start = time.monotonic()
+    assert engine.stop() == 0
+    assert 0.6 < time.monotonic() - start < 3.0
+    assert engine.matches(rf"^{PREFIX}queue 1: 7 packets were not answered in time and are dropped"), engine.lines
+    assert engine.final()[1]["packets"] == 0
+
+
+# The log
+
+
+class UnreadLog:
+    """A pipe for the engine's standard error that is read only when a test asks for it."""
+
+    def __init__(self):
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
+        # The engine opens it by itself: a descriptor that it inherited would share O_NONBLOCK with this process.
+        self.launcher = ("sh", "-c", f'exec "$@" 2>/proc/{os.getpid()}/fd/{self._writer}', "sh")
+        self._text = b""
+
+    def fill(self):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(self._writer, b"." * PIPE_BYTES)
+
+    def read(self):
+        """All whole lines so far, without what fill() wrote."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._text += os.read(self._reader, PIPE_BYTES)
+        return [line.decode("ascii") for line in FILLING.sub(b"", self._text).split(b"\n")[:-1]]
+
+    def close(self):
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+@pytest.fixture
+def unread_log():
+    with contextlib.closing(UnreadLog()) as log:
+        yield log
+
+
+def test_an_engine_whose_log_nobody_reads_goes_on_and_later_says_how_much_was_lost(
+        lab, start_engine, through, unread_log):
+    engine = start_engine("--plugin", plugin("crash_marked"), "--queue", "1", launcher=unread_log.launcher, ready=False)
+    wait_for(lambda: PREFIX + "ready" in unread_log.read(), "the engine is ready", 10)
+    before = len(unread_log.read())
+    unread_log.fill()
+    orders = through(1)
+    for _ in range(3):
+        signal_and_wait(engine, signal.SIGHUP)
+    worker = engine.workers()[1]
+    numbers = orders.send(NONE, CRASH, NONE)
+    assert orders.delivered() == [numbers[0], numbers[2]]
+    assert engine.workers()[1] != worker
+    assert_serves(engine, orders)
+    assert unread_log.read()[before:] == [], "nothing has come through"
+    signal_and_wait(engine, signal.SIGHUP)
+    lines = wait_for(lambda: unread_log.read()[before:], "the log goes on")
+    # Three for the signals, one for the crash, one for the worker that was killed between two packets.
+    assert lines[0] == f"{PREFIX}5 log lines lost: standard error was full", lines
+    assert lines[1].startswith(f"{PREFIX}SIGHUP: "), lines
+    assert engine.stop() == 0
+    assert any(f"final: packets={orders.sent} " in line for line in unread_log.read()), unread_log.read()
+
+
+def test_an_engine_whose_log_is_never_read_starts_and_stops(lab, start_engine, through, unread_log):
+    unread_log.fill()
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1", launcher=unread_log.launcher, ready=False)
+    wait_for(lambda: 1 in lab.router.queues(), "the queue is bound", 10)
+    orders = through(1)
+    numbers = orders.send(*[NONE] * 20)
+    assert orders.delivered() == numbers
+    assert engine.stop() == 0
+    assert unread_log.read() == []
