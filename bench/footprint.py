@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the engine takes when nothing happens, how fast it is there, and what its own code costs a packet."""
+
+import json
+import socket
+import time
+
+from laboratory import CLIENT, LOAD_CPU, SERVER, CannotMeasure, pss_bytes, status_field
+
+PORT = 7002
+MATCH = ["-p", "udp", "--dport", str(PORT)]
+IDLE_SECONDS = 5
+SETTLE_SECONDS = 1.0
+PROBES_PER_SECOND = 10000
+PROBE_SECONDS = 10
+BURST = 64
+START = "start to first verdict"
+
+
+def role_of(process, pid):
+    """supervisor, template or worker, by the place in the tree and the name that the engine gives it."""
+    if pid == process.pid:
+        return "supervisor"
+    return "worker" if status_field(pid, "Name").startswith("nfqe-q") else "template"
+
+
+def measure_idle(bench, subject):
+    """Voluntary context switches of each process while no packet comes."""
+    with subject.serve(bench.lab, MATCH) as served:
+        process = served.processes[0]
+        time.sleep(SETTLE_SECONDS)
+        before = {pid: int(status_field(pid, "voluntary_ctxt_switches")) for pid in served.tree()}
+        time.sleep(IDLE_SECONDS)
+        switches = {}
+        for pid, count in before.items():
+            role = role_of(process, pid)
+            switches[role] = switches.get(role, 0) + int(status_field(pid, "voluntary_ctxt_switches")) - count
+    for role, count in switches.items():
+        bench.figures.add(f"idle wake-ups, {role}", "1/s", subject.name, count / IDLE_SECONDS)
+
+
+def measure_memory(bench, subject, queues):
+    """After some traffic, so that all that a burst touches is there."""
+    lab = bench.lab
+    with subject.serve(lab, MATCH, queues=queues) as served:
+        for address in [SERVER, *lab.server_addresses]:
+            load = lab.client.start(bench.subjects.tool("load_udp"), address, str(PORT), "36", "0.02", "0")
+            load.finish(5)
+        time.sleep(SETTLE_SECONDS)
+        total = sum(pss_bytes(pid) for pid in served.tree())
+    bench.figures.add(f"memory, {queues} queue{'s' if queues > 1 else ''}", "MiB", subject.name, total / 2**20)
+
+
+def measure_start(bench, subject):
+    """From starting the program to the first packet that it accepted; probes come all the time, and are dropped as
+    long as nobody owns the queue."""
+    lab = bench.lab
+    process = None
+    with lab.server.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((SERVER, PORT))
+        receiver.settimeout(PROBE_SECONDS)
+        lab.queue_traffic(MATCH, 1)
+        probes = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(PORT), "36", str(PROBE_SECONDS),
+                                  str(PROBES_PER_SECOND), cpu=LOAD_CPU)
+        try:
+            time.sleep(0.1)
+            start = time.monotonic()
+            process = lab.server.start(*subject.arguments(1))
+            receiver.recv(64)
+            elapsed = time.monotonic() - start
+        except socket.timeout:
+            raise CannotMeasure("no packet was accepted") from None
+        finally:
+            probes.stop()
+            lab.clear_rules()
+            if process is not None:
+                process.stop()
+    bench.figures.add(START, "ms", subject.name, elapsed * 1000)
+
+
+def send_burst(lab):
+    """As many datagrams as connection requests, alternating."""
+    with lab.client.entered():
+        sockets = []
+        for number in range(BURST):
+            tcp = number % 2 == 1
+            sender = socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
+            sender.setblocking(False)
+            sender.bind((CLIENT, 0))
+            if tcp:
+                sender.connect_ex((SERVER, PORT))
+            else:
+                sender.sendto(bytes(36), (SERVER, PORT))
+            sockets.append(sender)
+        for sender in sockets:
+            sender.close()
+
+
+def measure_chain(bench, subject):
+    """The burst is recorded from a queue of the laboratory, so it is what this kernel writes."""
+    lab, path = bench.lab, f"{bench.folder}/burst"
+    recorder = lab.server.start(bench.subjects.tool("record_burst"), "1", path)
+    try:
+        deadline = time.monotonic() + 5
+        while not lab.server.queues() and recorder.running() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        lab.queue_traffic(["-p", "udp", "--dport", str(PORT)], 1)
+        lab.queue_traffic(["-p", "tcp", "--dport", str(PORT)], 1)
+        send_burst(lab)
+        recorder.finish(10)
+    finally:
+        recorder.stop()
+        lab.clear_rules()
+    plugins = [bench.subjects.drop_tcp80, *bench.subjects.port_plugins][:16]
+    tool = lab.client.start(bench.subjects.tool("chain_cost"), path, *plugins)
+    for length, values in json.loads(tool.finish(60)).items():
+        for value in values:
+            bench.figures.add(f"decode, chain of {length}, encode", "ns/packet", subject.name, value)
+
+
+def once_steps(bench):
+    """(measure, subject, function), once a run: what does not vary with the machine's load."""
+    engine = bench.subjects.engine
+    yield "idle wake-ups", engine, lambda: measure_idle(bench, engine)
+    yield "chain cost", engine, lambda: measure_chain(bench, engine)
+
+
+def steps(bench):
+    """(measure, subject, function) of one round."""
+    engine = bench.subjects.engine
+    for queues in (1, 2):
+        yield "memory", engine, lambda q=queues: measure_memory(bench, engine, q)
+    yield "start", engine, lambda: measure_start(bench, engine)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pictures of the figures, drawn by gnuplot. What has no figures is left out."""
+
+import statistics
+import subprocess
+
+GNUPLOT_SECONDS = 30
+CHAIN_LENGTHS = (1, 4, 16)
+
+HEAD = """set terminal svg size 800,450 font "sans-serif,13" background rgb "white"
+set output "{path}"
+set title "{title}"
+set ylabel "{unit}"
+set yrange [0:*]
+set grid ytics linecolor rgb "#dddddd"
+set border 3
+set xtics nomirror
+set ytics nomirror
+"""
+
+BARS = """set style data histogram
+set style histogram errorbars gap 1 linewidth 1
+set style fill solid 0.8 border -1
+set key outside below
+plot {plots}
+"""
+
+
+def bars(figures, groups, subjects):
+    """A group of bars for each measure, with the lowest and highest of the rounds. groups: measure -> caption."""
+    blocks, plots = [], []
+    for subject in subjects:
+        if not any(figures.rounds(measure, subject) for measure in groups):
+            continue
+        name = f"$data{len(blocks)}"
+        rows = []
+        for measure, caption in groups.items():
+            values = figures.rounds(measure, subject)
+            row = f"{statistics.median(values)} {min(values)} {max(values)}" if values else "NaN NaN NaN"
+            rows.append(f'"{caption}" {row}')
+        blocks.append("\n".join([f"{name} << END", *rows, "END"]))
+        plots.append(f'{name} using 2:3:4:xtic(1) title "{subject}" noenhanced')
+    return "\n".join(blocks) + "\n" + BARS.format(plots=", ".join(plots)) if plots else None
+
+
+def chain_growth(figures, subject):
+    rows = []
+    for length in CHAIN_LENGTHS:
+        values = figures.rounds(f"decode, chain of {length}, encode", subject)
+        if values:
+            rows.append(f"{length} {statistics.median(values)} {min(values)} {max(values)}")
+    if not rows:
+        return None
+    return "\n".join(["$data << END", *rows, "END", 'set xlabel "plugins in the chain"', "set key left top",
+                      f"set xrange [0:{max(CHAIN_LENGTHS) + 1}]",
+                      'plot $data using 1:2:3:4 with yerrorbars linewidth 2 title "lowest to highest", '
+                      '$data using 1:2 with linespoints linewidth 2 pointtype 7 title "median", '
+                      '60 with lines dashtype 2 linecolor rgb "#888888" title "target for one plugin"']) + "\n"
+
+
+def draw(base, figures):
+    """Returns the paths of the pictures."""
+    everyone = ["no queue", "reference_classic", "reference_tuned", "engine drop_tcp80", "engine accept_all"]
+    queued = everyone[1:]
+    pages = [
+        ("saturated", "One saturated queue, packets of 64 bytes", "packets/s",
+         bars(figures, {f"saturated queue, {p}": p for p in ("accept", "drop", "alternate")}, queued)),
+        ("cpu", "CPU time of one packet", "ns",
+         bars(figures, {f"CPU time, {p}": p for p in ("accept", "drop", "alternate")}, queued)),
+        ("bulk", "Bulk TCP, one connection", "Gbit/s", bars(figures, {"bulk TCP": ""}, everyone)),
+        ("latency", "One request and its answer, idle machine", "us",
+         bars(figures, {"latency p50": "p50", "latency p99": "p99"}, everyone)),
+        ("requests", "Requests to a web server, 16 client addresses", "requests/s",
+         bars(figures, {"requests, 1 queue": "1 queue", "requests, 2 queues": "2 queues",
+                        "requests, 4 queues": "4 queues"}, everyone)),
+        ("chain", "Decode, chain and encode, no system calls", "ns/packet",
+         chain_growth(figures, "engine drop_tcp80")),
+    ]
+    paths = []
+    for name, title, unit, body in pages:
+        if body is not None:
+            path = f"{base}-{name}.svg"
+            script = HEAD.format(path=path, title=title, unit=unit) + body
+            subprocess.run(["gnuplot"], input=script, text=True, check=True, timeout=GNUPLOT_SECONDS)
+            paths.append(path)
+    return paths

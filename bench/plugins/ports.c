@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ports_N - drops TCP and UDP to or from port N, has no opinion on anything else.
+ *
+ * Looks at the ports and at nothing else: what one more plugin of the usual kind costs. PORTS_ID and PORTS_BLOCKED
+ * are given by the build, so that a chain can have many of them. Always: the blocked port is one that no load uses.
+ */
+#include <nfqe/plugin.h>
+
+static nfqe_verdict judge(nfqe_be16_t source, nfqe_be16_t dest)
+{
+    return nfqe_be16(source) == PORTS_BLOCKED || nfqe_be16(dest) == PORTS_BLOCKED ? NFQE_DROP : NFQE_CONTINUE;
+}
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    const struct nfqe_tcp *tcp = nfqe_tcp(packet);
+    const struct nfqe_udp *udp;
+
+    (void)self;
+    if (tcp != NULL) {
+        return judge(tcp->source, tcp->dest);
+    }
+    udp = nfqe_udp(packet);
+    return udp != NULL ? judge(udp->source, udp->dest) : NFQE_CONTINUE;
+}
+
+NFQE_PLUGIN(.id = PORTS_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .handle = handle,
+            .summary = "drops one port")

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * record_burst QUEUE FILE - takes a burst from a queue and writes its messages to a file, for chain_cost.
+ *
+ * Bounded in time. Answers nothing: the kernel drops the packets when this ends.
+ */
+#include "burst_file.h"
+
+#include "nfqueue.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_LEN 1024
+#define WAIT_MS 5000
+
+static int write_message(FILE *file, const void *data, uint32_t len)
+{
+    return fwrite(&len, sizeof(len), 1, file) == 1 && fwrite(data, len, 1, file) == 1 ? 0 : -EIO;
+}
+
+/* Receives until ARENA_BURST messages are in the file. */
+static int record(int fd, struct arena *arena, FILE *file)
+{
+    struct pollfd socket = {.fd = fd, .events = POLLIN};
+    unsigned written = 0;
+    int error = 0;
+
+    while (error == 0 && written < ARENA_BURST) {
+        int count = poll(&socket, 1, WAIT_MS) > 0 ? nfqueue_receive(fd, arena) : -ETIMEDOUT;
+
+        if (count < 0) {
+            return count;
+        }
+        for (unsigned i = 0; i < (unsigned)count && written < ARENA_BURST && error == 0; i++, written++) {
+            error = write_message(file, arena_slot(arena, i), (uint32_t)arena_message_len(arena, i));
+        }
+    }
+    return error;
+}
+
+int main(int argc, char *argv[])
+{
+    const struct nfqueue_settings settings = {
+        .copy_packet = true, .copy_range = BURST_FILE_COPY_RANGE, .max_len = MAX_LEN, .flags = NFQUEUE_GSO};
+    struct arena *arena;
+    FILE *file;
+    uint32_t port_id;
+    uint16_t queue;
+    int arena_fd;
+    int error;
+    int fd;
+
+    if (argc != 3) {
+        fprintf(stderr, "usage: %s QUEUE FILE\n", argv[0]);
+        return 2;
+    }
+    queue = (uint16_t)strtoul(argv[1], NULL, 10);
+    file = fopen(argv[2], "wb");
+    if (file == NULL) {
+        perror(argv[2]);
+        return 1;
+    }
+    error = arena_new(queue, BURST_FILE_SLOT, &arena, &arena_fd);
+    if (error == 0) {
+        arena_prepare(arena, queue, BURST_FILE_SLOT);
+        error = nfqueue_open(true, &fd, &port_id);
+    }
+    if (error == 0) {
+        error = nfqueue_bind(fd, queue, &settings);
+    }
+    if (error == 0) {
+        error = record(fd, arena, file);
+    }
+    if (fclose(file) != 0 && error == 0) {
+        error = -errno;
+    }
+    if (error != 0) {
+        fprintf(stderr, "record_burst: queue %u: %s\n", queue, strerror(-error));
+        return 1;
+    }
+    return 0;
+}

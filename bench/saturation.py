@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One queue with more packets than it can take, and what a packet costs.
+
+The load has one CPU, which also does the kernel's work of receiving and queueing; what reads the queue has another. The
+load sends many datagrams in one large packet, and the queue is told not to take such packets whole (--gso off), so the
+kernel cuts them up where it queues them: anywhere before, the load would be slower than a good reader.
+Verdicts are counted by the kernel: ids given out, less what did not get into the reader's socket, less what still
+waits. What was accepted goes to a UDP socket that is full, where the kernel counts it as well; a subject that lets
+through another share than its pattern asks for was not measured but is broken.
+"""
+
+import contextlib
+import socket
+import time
+
+from laboratory import LOAD_CPU, SERVE_CPU, SERVER, CannotMeasure, cpu_seconds
+from subjects import ACCEPT, ALTERNATE, DROP
+
+PORT = 7000
+PAYLOAD = 36  # an IPv4 packet of 64 bytes
+MATCH = ["-p", "udp", "--dport", str(PORT)]
+WARM_UP_SECONDS = 0.4
+PACED_RATE = 100000
+READER_SHARE = "CPU share of what reads a saturated queue"
+SHARES = {ACCEPT: 1.0, DROP: 0.0, ALTERNATE: 0.5}
+SHARE_TOLERANCE = 0.02
+
+
+class Snapshot:
+    """What the kernel has counted by now."""
+
+    def __init__(self, lab, served):
+        self.time = time.monotonic()
+        self.queue = lab.server.queues().get(1)
+        self.delivered = lab.server.udp_overruns()
+        self.cpu = cpu_seconds(served.tree())
+
+    def verdicts_since(self, before):
+        """None without a queue."""
+        if self.queue is None:
+            return None
+
+        def answered(queue):
+            return queue.last_id - queue.user_dropped - queue.waiting
+
+        return answered(self.queue) - answered(before.queue)
+
+    def overflow_since(self, before):
+        """Packets that found the queue or its socket full."""
+        return (self.queue.queue_dropped + self.queue.user_dropped
+                - before.queue.queue_dropped - before.queue.user_dropped)
+
+
+@contextlib.contextmanager
+def full_socket(lab):
+    """A socket of the server that nobody reads."""
+    with lab.server.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        sink.bind((SERVER, PORT))
+        yield
+
+
+def observe(bench, subject, pattern, rate):
+    """Two snapshots, `seconds` apart, of a subject under load."""
+    lab, seconds = bench.lab, bench.seconds
+    with full_socket(lab), subject.serve(lab, MATCH, pattern=pattern, cpu=SERVE_CPU, whole=False) as served:
+        load = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(PORT), str(PAYLOAD),
+                                str(seconds + 10), str(rate), cpu=LOAD_CPU)
+        try:
+            time.sleep(WARM_UP_SECONDS)
+            before = Snapshot(lab, served)
+            time.sleep(seconds)
+            after = Snapshot(lab, served)
+            if not load.running():
+                raise CannotMeasure(f"load_udp ended: {load.output().strip()}")
+        finally:
+            load.stop()
+    return before, after
+
+
+def check_share(pattern, delivered, verdicts):
+    share = delivered / verdicts
+    if abs(share - SHARES[pattern]) > SHARE_TOLERANCE:
+        raise CannotMeasure(f"{share:.1%} of the packets passed, {SHARES[pattern]:.0%} should have")
+
+
+def measure_saturated(bench, subject, pattern):
+    measure = f"saturated queue, {pattern}"
+    before, after = observe(bench, subject, pattern, 0)
+    seconds = after.time - before.time
+    delivered = after.delivered - before.delivered
+    verdicts = after.verdicts_since(before)
+    if verdicts is None:
+        bench.figures.add(measure, "packets/s", subject.name, delivered / seconds)
+        return
+    if verdicts <= 0:
+        raise CannotMeasure("no packet was answered")
+    if after.overflow_since(before) == 0:
+        raise CannotMeasure("the load did not fill the queue")
+    check_share(pattern, delivered, verdicts)
+    bench.figures.add(measure, "packets/s", subject.name, verdicts / seconds)
+    bench.figures.add(f"CPU time, {pattern}", "ns/packet", subject.name, (after.cpu - before.cpu) / verdicts * 1e9)
+    bench.figures.add(READER_SHARE, "%", subject.name, (after.cpu - before.cpu) / seconds * 100)
+
+
+def measure_paced(bench, subject):
+    before, after = observe(bench, subject, ACCEPT, PACED_RATE)
+    verdicts = after.verdicts_since(before)
+    if verdicts <= 0:
+        raise CannotMeasure("no packet was answered")
+    bench.figures.add(f"CPU time at {PACED_RATE} packets/s", "ns/packet", subject.name,
+                      (after.cpu - before.cpu) / verdicts * 1e9)
+
+
+def steps(bench):
+    """(measure, subject, function) of one round."""
+    subjects = bench.subjects
+    compared = [subjects.classic, subjects.tuned, subjects.engine]
+    for subject in [subjects.none, subjects.accept_all, *compared]:
+        yield "saturated queue, accept", subject, lambda s=subject: measure_saturated(bench, s, ACCEPT)
+    for pattern in (DROP, ALTERNATE):
+        for subject in compared:
+            yield f"saturated queue, {pattern}", subject, lambda s=subject, p=pattern: measure_saturated(bench, s, p)
+    for subject in compared:
+        yield "CPU time at a fixed rate", subject, lambda s=subject: measure_paced(bench, s)

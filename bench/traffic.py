@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Traffic that somebody would notice: bulk TCP, the time of one request, and requests to a web server.
+
+Nothing is pinned to a CPU but the two ends of the latency measurement: the scheduler is part of what is measured.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import time
+
+from laboratory import LOAD_CPU, SERVE_CPU, SERVER, CannotMeasure, wait_for
+
+BULK_PORT = 5201
+PING_PORT = 7001
+WEB_PORT = 8080
+WARM_UP_SECONDS = 0.5
+QUEUE_COUNTS = (1, 2, 4)
+CONNECTIONS = 64
+PAGE_BYTES = 612
+
+NGINX = """daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+user root;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    keepalive_requests 100000000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{ listen {port} backlog=1024; root {folder}; }}
+}}
+"""
+
+# Each thread of wrk speaks to another address of the server, which the route reaches from another one of the client.
+WRK_SCRIPT = """local count = 0
+function setup(thread)
+    count = count + 1
+    thread.addr = wrk.lookup("10.78.1." .. count, "{port}")[1]
+end
+"""
+
+
+def listening(namespace, port):
+    return namespace.run("ss", "--no-header", "--listening", "--tcp", "--numeric", f"sport = :{port}").strip()
+
+
+def tcp(port):
+    return ["-p", "tcp", "--dport", str(port)]
+
+
+def measure_bulk(bench, subject):
+    lab, seconds = bench.lab, bench.seconds
+    with subject.serve(lab, tcp(BULK_PORT)):
+        server = lab.server.start("iperf3", "--server", "--one-off", "--port", str(BULK_PORT))
+        client = None
+        try:
+            wait_for(lambda: listening(lab.server, BULK_PORT), "iperf3 listens")
+            client = lab.client.start("iperf3", "--client", SERVER, "--port", str(BULK_PORT),
+                                      "--time", str(int(seconds + 2)))
+            time.sleep(WARM_UP_SECONDS)
+            start, (_, bytes_before) = time.monotonic(), lab.server.count_behind_queue()
+            time.sleep(seconds)
+            end, (_, bytes_after) = time.monotonic(), lab.server.count_behind_queue()
+            client.finish(seconds + 15)
+        finally:
+            if client is not None:
+                client.stop()
+            server.stop()
+    bench.figures.add("bulk TCP", "Gbit/s", subject.name, (bytes_after - bytes_before) * 8 / (end - start) / 1e9)
+
+
+def measure_latency(bench, subject):
+    lab, seconds = bench.lab, bench.seconds
+    tool = bench.subjects.tool("ping_pong")
+    with subject.serve(lab, ["-p", "udp", "--dport", str(PING_PORT)], cpu=SERVE_CPU):
+        server = lab.server.start(tool, "server", SERVER, str(PING_PORT), str(seconds + 5), cpu=LOAD_CPU)
+        time.sleep(0.1)
+        client = lab.client.start(tool, "client", SERVER, str(PING_PORT), str(seconds), cpu=LOAD_CPU)
+        try:
+            result = json.loads(client.finish(seconds + 10))
+        finally:
+            client.stop()
+            server.stop()
+    if result["lost"] > 0:
+        raise CannotMeasure(f"{result['lost']} answers did not come")
+    bench.figures.add("latency p50", "us", subject.name, result["p50"] / 1000)
+    bench.figures.add("latency p99", "us", subject.name, result["p99"] / 1000)
+
+
+def find_nginx(bench):
+    unpacked = f"{bench.build}/nginx/usr/sbin/nginx"
+    program = shutil.which("nginx") or (unpacked if os.path.exists(unpacked) else None)
+    if program is None:
+        raise CannotMeasure("there is no nginx")
+    return program
+
+
+@contextlib.contextmanager
+def web_server(bench):
+    folder = bench.folder
+    with open(f"{folder}/nginx.conf", "w", encoding="ascii") as file:
+        file.write(NGINX.format(folder=folder, port=WEB_PORT))
+    with open(f"{folder}/index.html", "w", encoding="ascii") as file:
+        file.write("x" * PAGE_BYTES)
+    with open(f"{folder}/wrk.lua", "w", encoding="ascii") as file:
+        file.write(WRK_SCRIPT.format(port=WEB_PORT))
+    server = bench.lab.server.start(find_nginx(bench), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf")
+    try:
+        def is_ready():
+            if not server.running():
+                raise CannotMeasure(f"nginx ended: {server.output().strip()[-400:]}")
+            return listening(bench.lab.server, WEB_PORT)
+
+        wait_for(is_ready, "nginx listens")
+        yield
+    finally:
+        server.stop()
+
+
+def measure_web(bench, subject, queues):
+    lab, seconds = bench.lab, max(1, int(bench.seconds))
+    addresses = lab.server_addresses
+    with web_server(bench), subject.serve(lab, tcp(WEB_PORT), queues=queues):
+        client = lab.client.start("wrk", "--threads", str(len(addresses)), "--connections", str(CONNECTIONS),
+                                  "--duration", f"{seconds}s", "--script", f"{bench.folder}/wrk.lua",
+                                  f"http://{addresses[0]}:{WEB_PORT}/")
+        try:
+            output = client.finish(seconds + 20)
+            packets = [queue.last_id for _, queue in sorted(lab.server.queues().items())]
+        finally:
+            client.stop()
+    rate = re.search(r"Requests/sec:\s*([0-9.]+)", output)
+    errors = re.search(r"Socket errors: .*|Non-2xx.*", output)
+    if rate is None or errors is not None:
+        raise CannotMeasure(f"wrk: {errors.group(0) if errors else output.strip()[-400:]}")
+    bench.figures.add(f"requests, {queues} queue{'s' if queues > 1 else ''}", "requests/s", subject.name,
+                      float(rate.group(1)))
+    if packets:
+        bench.packets_per_queue.setdefault(queues, {})[subject.name] = packets
+
+
+def steps(bench):
+    """(measure, subject, function) of one round."""
+    subjects = bench.subjects
+    everyone = [subjects.none, subjects.classic, subjects.tuned, subjects.engine]
+    for subject in everyone:
+        yield "bulk TCP", subject, lambda s=subject: measure_bulk(bench, s)
+    for subject in everyone:
+        yield "latency", subject, lambda s=subject: measure_latency(bench, s)
+    yield "requests", subjects.none, lambda: measure_web(bench, subjects.none, 1)
+    for queues in QUEUE_COUNTS:
+        for subject in (subjects.classic, subjects.engine):
+            yield f"requests, {queues} queues", subject, lambda s=subject, q=queues: measure_web(bench, s, q)
