@@ -9,6 +9,7 @@
 #include "nfqueue.h"
 
 #include "packet.h"
+#include "util.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -22,7 +23,6 @@
 #include <sys/socket.h>
 
 #define NS_PER_US 1000
-#define NS_PER_SECOND UINT64_C(1000000000)
 
 int nfqueue_receive(int fd, struct arena *arena)
 {
@@ -81,7 +81,7 @@ static void decode_timestamp(struct nfqe_packet *packet, const uint8_t *value, s
         return;
     }
     packet->present |= NFQE_HAS_TIMESTAMP;
-    packet->timestamp_ns = read_be64(value) * NS_PER_SECOND + read_be64(value + 8) * NS_PER_US;
+    packet->timestamp_ns = read_be64(value) * NS_PER_S + read_be64(value + 8) * NS_PER_US;
 }
 
 static void decode_skb_info(struct nfqe_packet *packet, const void *value, size_t len)

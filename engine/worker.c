@@ -358,6 +358,7 @@ static void open_plugins(struct worker *worker)
 {
     struct engine *engine = worker->engine;
     char error[PLUGIN_ERROR_MAX];
+    const char *loss;
 
     worker->chain.default_verdict = engine->options->default_verdict;
     worker->chain.on_crash = engine->options->on_crash;
@@ -371,8 +372,9 @@ static void open_plugins(struct worker *worker)
         chain_add(&worker->chain, &(struct chain_member){.handle = plugin->table.handle,
                                                          .handle_batch = plugin->table.handle_batch,
                                                          .self = plugin->self});
-        if (engine_loss(engine) != NULL) {
-            fail(worker, "open() %s", engine_loss(engine));
+        loss = engine_loss(engine);
+        if (loss != NULL) {
+            fail(worker, "open() %s", loss);
         }
     }
     engine_tie_to_supervisor(engine); /* a change of user would have untied it */
