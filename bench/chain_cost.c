@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * chain_cost BURST PLUGIN... - what the engine itself costs: decoding a recorded burst, the chain, and encoding the
- * verdicts, with every step of a worker between its two system calls and none of the system calls.
+ * chain_cost BURST NAME=PLUGIN,PLUGIN... NAME=... - what the engine itself costs: decoding a recorded burst, the chain,
+ * and encoding the verdicts, with every step of a worker between its two system calls and none of the system calls.
  *
- * Measures a chain of the first plugin, then of the first two, and so on for the lengths asked for; prints one JSON
- * object: nanoseconds per packet by length of the chain, a list of one value a round. Rounds of the lengths are
- * interleaved. The messages are the same in every round, so everything is in the cache, as it is for a worker whose
- * kernel has just copied the burst there.
+ * Measures each chain that is named; prints one JSON object: nanoseconds per packet by the chain's name, a list of one
+ * value a round. Rounds of the chains are interleaved. A chain with a plugin that decides for flows has a flow table of
+ * the usual size, in an arena as a worker's is, and every flow of the burst is in it before the first round. The
+ * messages are the same in every round, so everything is in the cache, as it is for a worker whose kernel has just
+ * copied the burst there.
  */
 #include "burst_file.h"
 
 #include "arena.h"
 #include "chain.h"
+#include "flow.h"
 #include "nfqueue.h"
+#include "util.h"
 #include "verdicts.h"
 
 #include <dlfcn.h>
@@ -22,16 +25,22 @@
 #include <time.h>
 
 #define QUEUE 1
+#define CHAINS_MAX 16
 #define ROUNDS 9
 #define BURSTS_PER_ROUND 5000
-#define NS_PER_S 1e9
+#define FLOW_IDLE_MS 300000
 
-static const unsigned lengths[] = {1, 4, 16};
-#define LENGTHS (sizeof(lengths) / sizeof(lengths[0]))
+struct named_chain {
+    const char *name;
+    struct chain chain;
+    struct flows flows;
+    double cost[ROUNDS];
+};
 
 struct bench {
     struct arena *arena;
-    struct chain chains[LENGTHS];
+    struct named_chain chains[CHAINS_MAX];
+    unsigned chain_count;
     struct nfqe_packet packets[ARENA_BURST];
     struct verdicts verdicts;
     uint32_t message_len[ARENA_BURST];
@@ -77,8 +86,66 @@ static const struct nfqe_plugin *load_plugin(const char *path)
     return plugin;
 }
 
+/* The table of a chain that decides for flows, in shared memory as a worker's is. */
+static void add_flows(struct named_chain *named)
+{
+    const struct arena_shape shape = {.slot_size = BURST_FILE_SLOT,
+                                      .flows_size = flow_index_size(OPTIONS_FLOWS_DEFAULT)};
+    struct flow_seed seed;
+    struct arena *arena;
+    int arena_fd;
+
+    if (arena_new(QUEUE, shape, &arena, &arena_fd) != 0 || flow_seed_make(&seed) != 0) {
+        die("flow table", "no memory");
+    }
+    flows_attach(&named->flows, arena_flows(arena, shape), OPTIONS_FLOWS_DEFAULT, FLOW_IDLE_MS, &seed);
+    named->chain.flows = &named->flows;
+}
+
+/* text: NAME=PLUGIN,PLUGIN... */
+static void add_chain(char *text)
+{
+    struct named_chain *named = &bench.chains[bench.chain_count++];
+    char *rest = strchr(text, '=');
+    char *path;
+
+    if (rest == NULL) {
+        die(text, "is no NAME=PLUGIN,PLUGIN...");
+    }
+    *rest++ = '\0';
+    named->name = text;
+    named->chain = (struct chain){.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
+    while ((path = strsep(&rest, ",")) != NULL) {
+        const struct nfqe_plugin *plugin = load_plugin(path);
+        const struct chain_member member = {.handle = plugin->handle,
+                                            .handle_batch = plugin->handle_batch,
+                                            .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0};
+
+        if (named->chain.count == OPTIONS_PLUGINS_MAX) {
+            die(named->name, "has too many plugins");
+        }
+        chain_add(&named->chain, &member);
+        if (member.gives_flows && named->chain.flows == NULL) {
+            add_flows(named);
+        }
+    }
+}
+
+static void count_verdict(struct arena_counters *delta, const struct arena_verdict *verdict)
+{
+    uint32_t flags = atomic_load_explicit(&verdict->flags, memory_order_relaxed);
+
+    if (verdict->verdict == NFQE_ACCEPT) {
+        delta->accepted++;
+    } else {
+        delta->dropped++;
+    }
+    delta->flow_packets += (flags & ARENA_BY_FLOW) != 0;
+    delta->flowless += (flags & ARENA_FLOWLESS) != 0;
+}
+
 /* What a worker does with a burst, between receiving it and sending the verdicts. */
-static void run_burst(const struct chain *chain)
+static void run_burst(struct named_chain *named)
 {
     struct arena *arena = bench.arena;
     struct arena_counters delta = {.bursts = 1};
@@ -104,13 +171,12 @@ static void run_burst(const struct chain *chain)
     }
     arena->packets = count;
     arena_enter(arena, ARENA_HANDLING);
-    chain_run(chain, arena, bench.packets, count, &report);
+    if (named->chain.flows != NULL) {
+        flows_begin_burst(&named->flows, bench.packets, count, monotonic_coarse_ns());
+    }
+    chain_run(&named->chain, arena, bench.packets, count, &report);
     for (unsigned i = 0; i < count; i++) {
-        if (arena->verdicts[i].verdict == NFQE_ACCEPT) {
-            delta.accepted++;
-        } else {
-            delta.dropped++;
-        }
+        count_verdict(&delta, &arena->verdicts[i]);
     }
     arena_enter(arena, ARENA_SENDING);
     for (unsigned next = 0; next < count;) {
@@ -119,65 +185,72 @@ static void run_burst(const struct chain *chain)
     arena_commit(arena, &delta);
 }
 
-static double measure(const struct chain *chain)
+static double measure(struct named_chain *named)
 {
     struct timespec start;
     struct timespec end;
 
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (unsigned i = 0; i < BURSTS_PER_ROUND; i++) {
-        run_burst(chain);
+        run_burst(named);
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
-    return ((double)(end.tv_sec - start.tv_sec) * NS_PER_S + (double)(end.tv_nsec - start.tv_nsec)) / BURSTS_PER_ROUND /
-           ARENA_BURST;
+    return ((double)(end.tv_sec - start.tv_sec) * (double)NS_PER_S + (double)(end.tv_nsec - start.tv_nsec)) /
+           BURSTS_PER_ROUND / ARENA_BURST;
 }
 
-int main(int argc, char *argv[])
+/* That the rounds measure what they should: all packets, and no flow that the table does not know. */
+static void warm_up(struct named_chain *named)
 {
-    double cost[LENGTHS][ROUNDS];
-    int arena_fd;
-
-    if (argc - 2 < (int)lengths[LENGTHS - 1]) {
-        fprintf(stderr, "usage: %s BURST PLUGIN... (%u plugins)\n", argv[0], lengths[LENGTHS - 1]);
-        return 2;
-    }
-    if (arena_new(QUEUE, BURST_FILE_SLOT, &bench.arena, &arena_fd) != 0) {
-        die("arena", "no memory");
-    }
-    arena_prepare(bench.arena, QUEUE, BURST_FILE_SLOT);
-    read_burst(argv[1]);
-    bench.verdicts.queue = QUEUE;
-    for (unsigned i = 0; i < LENGTHS; i++) {
-        bench.chains[i] = (struct chain){.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
-    }
-    for (unsigned number = 0; number < lengths[LENGTHS - 1]; number++) {
-        const struct nfqe_plugin *plugin = load_plugin(argv[2 + number]);
-        const struct chain_member member = {.handle = plugin->handle, .handle_batch = plugin->handle_batch};
-
-        for (unsigned i = 0; i < LENGTHS; i++) {
-            if (number < lengths[i]) {
-                chain_add(&bench.chains[i], &member);
-            }
-        }
-    }
-    measure(&bench.chains[0]); /* warms up */
+    measure(named);
     if (bench.arena->packets != ARENA_BURST) {
-        die(argv[1], "not all of its messages are packets");
+        die("burst", "not all of its messages are packets");
     }
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        for (unsigned i = 0; i < LENGTHS; i++) {
-            cost[i][round] = measure(&bench.chains[i]);
+    for (unsigned i = 0; named->chain.flows != NULL && i < ARENA_BURST; i++) {
+        if ((bench.arena->verdicts[i].flags & ARENA_BY_FLOW) == 0) {
+            die(named->name, "not all of the burst's packets get the verdict of their flow");
         }
     }
+}
+
+static void print_results(void)
+{
     printf("{");
-    for (unsigned i = 0; i < LENGTHS; i++) {
-        printf("%s\"%u\": [", i > 0 ? ", " : "", lengths[i]);
+    for (unsigned i = 0; i < bench.chain_count; i++) {
+        printf("%s\"%s\": [", i > 0 ? ", " : "", bench.chains[i].name);
         for (unsigned round = 0; round < ROUNDS; round++) {
-            printf("%s%.2f", round > 0 ? ", " : "", cost[i][round]);
+            printf("%s%.2f", round > 0 ? ", " : "", bench.chains[i].cost[round]);
         }
         printf("]");
     }
     printf("}\n");
+}
+
+int main(int argc, char *argv[])
+{
+    int arena_fd;
+
+    if (argc < 3 || argc - 2 > CHAINS_MAX) {
+        fprintf(stderr, "usage: %s BURST NAME=PLUGIN,PLUGIN... (at most %d chains)\n", argv[0], CHAINS_MAX);
+        return 2;
+    }
+    if (arena_new(QUEUE, BURST_FILE_SHAPE, &bench.arena, &arena_fd) != 0) {
+        die("arena", "no memory");
+    }
+    arena_prepare(bench.arena, QUEUE, BURST_FILE_SHAPE);
+    read_burst(argv[1]);
+    bench.verdicts.queue = QUEUE;
+    for (int i = 2; i < argc; i++) {
+        add_chain(argv[i]);
+    }
+    for (unsigned i = 0; i < bench.chain_count; i++) {
+        warm_up(&bench.chains[i]);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < bench.chain_count; i++) {
+            bench.chains[i].cost[round] = measure(&bench.chains[i]);
+        }
+    }
+    print_results();
     return 0;
 }

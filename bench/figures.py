@@ -2,29 +2,36 @@
 """The figures of one run: for each measure and each subject, one value a round.
 
 A comparison is made round by round, since what was measured one after the other had the same machine; its result is the
-median of the rounds' ratios.
+median of the rounds' ratios. A round in which one of the two is missing is left out of it.
 """
 
 import statistics
 
 
 class Figures:
-    """values[measure][subject] is the list of the rounds."""
+    """values[measure][subject] is the list of the rounds; round: the one at hand, 0 for what is taken once."""
 
     def __init__(self):
+        self.round = 0
         self.values = {}
+        self._places = {}
         self.units = {}
         self.failures = []
 
     def add(self, measure, unit, subject, value):
         self.units[measure] = unit
         self.values.setdefault(measure, {}).setdefault(subject, []).append(value)
+        places = self._places.setdefault((measure, subject), [])
+        places.append((self.round, sum(place[0] == self.round for place in places)))
 
     def fail(self, measure, subject, reason):
         self.failures.append(f"{measure}, {subject}: {reason}")
 
     def rounds(self, measure, subject):
         return self.values.get(measure, {}).get(subject, [])
+
+    def _by_place(self, measure, subject):
+        return dict(zip(self._places.get((measure, subject), []), self.rounds(measure, subject)))
 
     def median(self, measure, subject):
         """None if there is no value."""
@@ -33,5 +40,7 @@ class Figures:
 
     def ratio(self, measure, subject, to):
         """The median over the rounds of subject divided by to; None if there is none."""
-        ratios = [left / right for left, right in zip(self.rounds(measure, subject), self.rounds(measure, to)) if right]
+        values = self._by_place(measure, subject)
+        others = self._by_place(measure, to)
+        ratios = [value / others[place] for place, value in values.items() if others.get(place)]
         return statistics.median(ratios) if ratios else None

@@ -14,6 +14,7 @@ SETTLE_SECONDS = 1.0
 PROBES_PER_SECOND = 10000
 PROBE_SECONDS = 10
 BURST = 64
+CHAIN_LENGTHS = (1, 4, 16)
 START = "start to first verdict"
 
 
@@ -78,8 +79,8 @@ def measure_start(bench, subject):
     bench.figures.add(START, "ms", subject.name, elapsed * 1000)
 
 
-def send_burst(lab):
-    """As many datagrams as connection requests, alternating."""
+def send_connections(lab):
+    """As many datagrams as connection requests, alternating, each of a socket of its own."""
     with lab.client.entered():
         sockets = []
         for number in range(BURST):
@@ -96,8 +97,8 @@ def send_burst(lab):
             sender.close()
 
 
-def measure_chain(bench, subject):
-    """The burst is recorded from a queue of the laboratory, so it is what this kernel writes."""
+def record_burst(bench, send):
+    """Returns the file. The burst comes from a queue of the laboratory, so it is what this kernel writes."""
     lab, path = bench.lab, f"{bench.folder}/burst"
     recorder = lab.server.start(bench.subjects.tool("record_burst"), "1", path)
     try:
@@ -106,14 +107,26 @@ def measure_chain(bench, subject):
             time.sleep(0.01)
         lab.queue_traffic(["-p", "udp", "--dport", str(PORT)], 1)
         lab.queue_traffic(["-p", "tcp", "--dport", str(PORT)], 1)
-        send_burst(lab)
+        send(lab)
         recorder.finish(10)
     finally:
         recorder.stop()
         lab.clear_rules()
-    plugins = [bench.subjects.drop_tcp80, *bench.subjects.port_plugins][:16]
-    tool = lab.client.start(bench.subjects.tool("chain_cost"), path, *plugins)
-    for length, values in json.loads(tool.finish(60)).items():
+    return path
+
+
+def run_chains(bench, send, chains):
+    """chains: name -> plugins. Returns for each name its nanoseconds a packet, one value a round."""
+    path = record_burst(bench, send)
+    tool = bench.lab.client.start(bench.subjects.tool("chain_cost"), path,
+                                  *[f"{name}={','.join(plugins)}" for name, plugins in chains.items()])
+    return json.loads(tool.finish(60))
+
+
+def measure_chain(bench, subject):
+    plugins = [bench.subjects.drop_tcp80, *bench.subjects.port_plugins]
+    costs = run_chains(bench, send_connections, {str(length): plugins[:length] for length in CHAIN_LENGTHS})
+    for length, values in costs.items():
         for value in values:
             bench.figures.add(f"decode, chain of {length}, encode", "ns/packet", subject.name, value)
 

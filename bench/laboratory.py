@@ -148,11 +148,13 @@ def pss_bytes(pid):
 
 
 class Namespace:
-    """One network namespace, made by name."""
+    """One network namespace, by its name."""
 
-    def __init__(self, role):
-        self.name = f"nfqe-bench-{os.getpid()}-{role}"
+    def __init__(self, name):
+        self.name = name
         self.path = f"{NETNS_FOLDER}/{self.name}"
+
+    def make(self):
         run("ip", "netns", "add", self.name)
 
     @contextlib.contextmanager
@@ -228,9 +230,7 @@ def remove_stale():
     for name in os.listdir(NETNS_FOLDER):
         match = NAME_PATTERN.match(name)
         if match and not os.path.exists(f"/proc/{match.group(1)}"):
-            stale = Namespace.__new__(Namespace)
-            stale.name, stale.path = name, f"{NETNS_FOLDER}/{name}"
-            stale.remove()
+            Namespace(name).remove()
 
 
 class Laboratory:
@@ -238,10 +238,10 @@ class Laboratory:
 
     def __init__(self):
         remove_stale()
-        self.client = self.server = None
+        self.client, self.server = [Namespace(f"nfqe-bench-{os.getpid()}-{role}") for role in ("client", "server")]
         try:
-            self.client = Namespace("client")
-            self.server = Namespace("server")
+            self.client.make()
+            self.server.make()
             self._configure()
         except BaseException:
             self.close()
@@ -249,8 +249,7 @@ class Laboratory:
 
     def close(self):
         for namespace in (self.client, self.server):
-            if namespace is not None:
-                namespace.remove()
+            namespace.remove()
 
     server_addresses = [f"10.78.1.{n}" for n in range(1, PAIRS + 1)]
 
@@ -282,4 +281,5 @@ class Laboratory:
 
     def clear_rules(self):
         for table in ("mangle", "filter"):
-            self.server.run("iptables", "-w", "-t", table, "-F", "INPUT")
+            self.server.run("iptables", "-w", "-t", table, "-F")
+            self.server.run("iptables", "-w", "-t", table, "-X")

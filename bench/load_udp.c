@@ -4,7 +4,9 @@
  *
  * The stack makes one large packet of each send, which is cut into datagrams by whoever must: a queue that does not take
  * such packets whole, or the socket at the end. One core then sends more than one queue takes.
- * With a rate it sends that many datagrams a second, in small groups. Prints how many it sent.
+ * With a rate it sends that many datagrams a second, in small groups. With FLOWS it has that many sockets and sends
+ * from them by turns; with SEGMENTS it sends that many datagrams a system call: 1 makes each a packet of its own on all
+ * its way. Prints how many it sent.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,6 +24,7 @@
 #endif
 #define SEGMENTS_MAX 64 /* what every kernel with UDP_SEGMENT takes */
 #define PAYLOAD_MAX 1400
+#define FLOWS_MAX 256
 #define SENDS_PER_LOOK 16 /* at the clock, when it sends as fast as it can */
 #define GROUPS_PER_SECOND 5000
 #define NS_PER_S INT64_C(1000000000)
@@ -72,36 +75,52 @@ static int open_socket(const char *address, int port, int payload)
     return fd;
 }
 
+/* A datagram or many from one socket. Returns how many were sent; what does not fit is for the next try. */
+static size_t send_datagrams(int fd, size_t segments, size_t payload)
+{
+    static const char data[SEGMENTS_MAX * PAYLOAD_MAX];
+
+    if (send(fd, data, segments * payload, 0) >= 0) {
+        return segments;
+    }
+    if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR && errno != ECONNREFUSED) {
+        perror("load_udp: send");
+        exit(1);
+    }
+    return 0;
+}
+
 int main(int argc, char *argv[])
 {
-    static char data[SEGMENTS_MAX * PAYLOAD_MAX];
+    int sockets[FLOWS_MAX];
+    unsigned next = 0;
     uint64_t sent = 0;
+    unsigned flows;
     int64_t start;
     int64_t end;
     double rate;
     size_t payload;
     size_t segments;
-    int fd;
 
-    if (argc != 6) {
-        fprintf(stderr, "usage: %s ADDRESS PORT PAYLOAD_BYTES SECONDS PACKETS_PER_SECOND|0\n", argv[0]);
+    if (argc < 6 || argc > 8) {
+        fprintf(stderr, "usage: %s ADDRESS PORT PAYLOAD_BYTES SECONDS PACKETS_PER_SECOND|0 [FLOWS [SEGMENTS]]\n",
+                argv[0]);
         return 2;
     }
     payload = (size_t)argument(argv, 3, 1, PAYLOAD_MAX);
-    fd = open_socket(argv[1], (int)argument(argv, 2, 1, UINT16_MAX), (int)payload);
+    flows = argc > 6 ? (unsigned)argument(argv, 6, 1, FLOWS_MAX) : 1;
+    for (unsigned i = 0; i < flows; i++) {
+        sockets[i] = open_socket(argv[1], (int)argument(argv, 2, 1, UINT16_MAX), (int)payload);
+    }
     start = now_ns();
     end = start + (int64_t)(argument(argv, 4, 0, 3600) * (double)NS_PER_S);
     rate = argument(argv, 5, 0, 1e9);
     segments = rate > 0 ? (size_t)(rate / GROUPS_PER_SECOND) : SEGMENTS_MAX;
     segments = segments < 1 ? 1 : segments > SEGMENTS_MAX ? SEGMENTS_MAX : segments;
+    segments = argc > 7 ? (size_t)argument(argv, 7, 1, SEGMENTS_MAX) : segments;
     for (int64_t now = start; now < end; now = now_ns()) {
-        for (int i = 0; i < (rate > 0 ? 1 : SENDS_PER_LOOK); i++) {
-            if (send(fd, data, segments * payload, 0) >= 0) {
-                sent += segments;
-            } else if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR && errno != ECONNREFUSED) {
-                perror("load_udp: send");
-                return 1;
-            }
+        for (int i = 0; i < (rate > 0 ? 1 : SENDS_PER_LOOK); i++, next++) {
+            sent += send_datagrams(sockets[next % flows], segments, payload);
         }
         if (rate > 0) {
             sleep_until(start + (int64_t)((double)sent / rate * (double)NS_PER_S));

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import datetime
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 
+import flows
 import footprint
 import profiles
 import report
@@ -27,6 +29,8 @@ from subjects import Subjects
 
 ROUNDS, SECONDS = 5, 3.0
 QUICK_ROUNDS, QUICK_SECONDS = 2, 1.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FOLDER_PREFIX = "nfqe-bench-"
 RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
 
 
@@ -47,19 +51,22 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, help="default: 5, with --quick 2")
     parser.add_argument("--seconds", type=float, help="of each figure; default: 3, with --quick 1")
     parser.add_argument("--only", action="append", metavar="NAME",
-                        help="measures whose name contains this: saturated, CPU, bulk, latency, requests, memory, ...")
+                        help="measures whose name contains this: saturated, CPU, bulk, latency, requests, flow, ...")
     parser.add_argument("--profile", action="store_true", help="also write where the time goes (package linux-perf)")
     return parser.parse_args()
 
 
 def take(bench, measure, subject, function):
-    """One figure. What went wrong is kept, with its reason."""
+    """One figure. What went wrong is kept, with its reason; whatever it was, the rest goes on."""
     print(f"  {measure}: {subject.name} ...", flush=True)
     try:
         function()
-    except (CannotMeasure, OSError, ValueError, subprocess.SubprocessError) as error:
-        print(f"    cannot be measured: {error}", flush=True)
-        bench.figures.fail(measure, subject.name, str(error))
+    except Exception as error:  # pylint: disable=broad-except
+        known = isinstance(error, (CannotMeasure, OSError, ValueError, subprocess.SubprocessError))
+        reason = str(error) if known else f"the benchmark itself failed: {error!r}"
+        print(f"    cannot be measured: {reason}", flush=True)
+        bench.figures.fail(f"{measure}, round {bench.figures.round}" if bench.figures.round else measure, subject.name,
+                           reason)
 
 
 def wanted(only, steps):
@@ -68,15 +75,31 @@ def wanted(only, steps):
 
 def measure_all(bench, rounds, only):
     print("once:", flush=True)
-    for step in wanted(only, footprint.once_steps(bench)):
+    for step in wanted(only, [*footprint.once_steps(bench), *flows.once_steps(bench)]):
         take(bench, *step)
-    groups = [saturation.steps, traffic.steps, footprint.steps]
+    groups = [saturation.steps, traffic.steps, flows.steps, footprint.steps]
     for number in range(rounds):
+        bench.figures.round = number + 1
         print(f"round {number + 1} of {rounds}:", flush=True)
         for group in groups:
             steps = wanted(only, group(bench))
             for step in steps if number % 2 == 0 else reversed(steps):
                 take(bench, *step)
+
+
+def stop(number, _):
+    """Ends the run in order, once: another signal must not end the tidying up."""
+    for each in STOP_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def remove_stale_folders():
+    """Removes what runs that were killed have left behind."""
+    for name in os.listdir(tempfile.gettempdir()):
+        match = re.fullmatch(FOLDER_PREFIX + r"(\d+)-\w+", name)
+        if match and not os.path.exists(f"/proc/{match.group(1)}"):
+            shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
 
 
 def give_back(paths):
@@ -90,12 +113,14 @@ def main():
     arguments = parse_arguments()
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
     started = time.monotonic()
     os.makedirs(RESULTS, exist_ok=True)
     date = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    with tempfile.TemporaryDirectory(prefix="nfqe-bench-") as folder, contextlib.closing(Laboratory()) as lab:
+    remove_stale_folders()
+    prefix = f"{FOLDER_PREFIX}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, contextlib.closing(Laboratory()) as lab:
         bench = Bench(arguments.build, lab, folder, seconds)
         measure_all(bench, rounds, arguments.only)
         profile_paths = profiles.write(bench, os.path.join(RESULTS, date)) if arguments.profile else []
@@ -115,5 +140,3 @@ if __name__ == "__main__":
         sys.exit(main())
     except CannotMeasure as error:
         sys.exit(f"bench: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)

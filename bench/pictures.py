@@ -4,8 +4,11 @@
 import statistics
 import subprocess
 
+import flows
+from footprint import CHAIN_LENGTHS
+
 GNUPLOT_SECONDS = 30
-CHAIN_LENGTHS = (1, 4, 16)
+TABLE_EDGES = (flows.TABLE_SIZES[0] / 2, flows.TABLE_SIZES[-1] * 2)
 
 HEAD = """set terminal svg size 800,450 font "sans-serif,13" background rgb "white"
 set output "{path}"
@@ -58,6 +61,28 @@ def chain_growth(figures, subject):
                       '60 with lines dashtype 2 linecolor rgb "#888888" title "target for one plugin"']) + "\n"
 
 
+def look_up_growth(figures):
+    blocks, plots = [], []
+    for clock, title in (("moving", "500,000 packets a second"), ("standing", "the look-up alone")):
+        rows = []
+        for size in flows.TABLE_SIZES:
+            values = figures.rounds(flows.look_up(size, clock), flows.FLOW)
+            if values:
+                rows.append(f"{size} {statistics.median(values)} {min(values)} {max(values)}")
+        if rows:
+            blocks += [f"${clock} << END", *rows, "END"]
+            plots.append(f'${clock} using 1:2:3:4 with yerrorlines linewidth 2 pointtype 7 title "{title}"')
+    if not plots:
+        return None
+    least = figures.median(flows.look_up(flows.TABLE_SIZES[0]), flows.FLOW)
+    if least is not None:
+        plots.append(f'{2 * least} with lines dashtype 2 linecolor rgb "#888888" '
+                     'title "target: twice that of 1 k flows"')
+    return "\n".join([*blocks, 'set xlabel "flows in the table"', "set logscale x", 'set format x "%.0f"',
+                      f"set xrange [{TABLE_EDGES[0]}:{TABLE_EDGES[1]}]", "set key left top",
+                      "plot " + ", ".join(plots)]) + "\n"
+
+
 def draw(base, figures):
     """Returns the paths of the pictures."""
     everyone = ["no queue", "reference_classic", "reference_tuned", "engine drop_tcp80", "engine accept_all"]
@@ -75,12 +100,16 @@ def draw(base, figures):
                         "requests, 4 queues": "4 queues"}, everyone)),
         ("chain", "Decode, chain and encode, no system calls", "ns/packet",
          chain_growth(figures, "engine drop_tcp80")),
+        ("flows", "Look-up of a flow, 64 packets of random flows", "ns/packet", look_up_growth(figures)),
     ]
     paths = []
     for name, title, unit, body in pages:
         if body is not None:
             path = f"{base}-{name}.svg"
             script = HEAD.format(path=path, title=title, unit=unit) + body
-            subprocess.run(["gnuplot"], input=script, text=True, check=True, timeout=GNUPLOT_SECONDS)
-            paths.append(path)
+            try:
+                subprocess.run(["gnuplot"], input=script, text=True, check=True, timeout=GNUPLOT_SECONDS)
+                paths.append(path)
+            except (OSError, subprocess.SubprocessError) as error:
+                figures.fail("picture", name, str(error))
     return paths

@@ -5,6 +5,7 @@ By perf's clock and not its cycle counter, which a virtual machine may not have.
 """
 
 import shutil
+import subprocess
 import time
 
 import saturation
@@ -46,7 +47,7 @@ def write(bench, base):
             print(f"  profile, {pattern}: {subject.name} ...", flush=True)
             try:
                 found = profile(bench, subject, pattern)
-            except CannotMeasure as error:
+            except (CannotMeasure, OSError, ValueError, subprocess.SubprocessError) as error:
                 found = [f"cannot be measured: {error}"]
                 bench.figures.fail(f"profile, {pattern}", subject.name, str(error))
             lines += [f"{subject.name}, saturated queue, {pattern}", *found, ""]

@@ -64,9 +64,9 @@ int main(int argc, char *argv[])
         perror(argv[2]);
         return 1;
     }
-    error = arena_new(queue, BURST_FILE_SLOT, &arena, &arena_fd);
+    error = arena_new(queue, BURST_FILE_SHAPE, &arena, &arena_fd);
     if (error == 0) {
-        arena_prepare(arena, queue, BURST_FILE_SLOT);
+        arena_prepare(arena, queue, BURST_FILE_SHAPE);
         error = nfqueue_open(true, &fd, &port_id);
     }
     if (error == 0) {

@@ -7,11 +7,13 @@ import platform
 import re
 import statistics
 import subprocess
+import textwrap
 
 import pictures
 import saturation
 import targets
 
+TEXT_WIDTH = 110
 BUSY_PERCENT = 95  # below this share of its CPU, something else was running there
 
 
@@ -53,12 +55,26 @@ def table(rows):
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows]
 
 
+def notes_of(verdicts):
+    """The notes of the targets, each once."""
+    return list(dict.fromkeys(target.note for target, _, _ in verdicts if target.note is not None))
+
+
 def target_rows(verdicts):
+    notes = notes_of(verdicts)
     rows = [["measure", "target", "measured", "met"]]
     for target, value, met in verdicts:
+        measure = target.measure if target.note is None else f"{target.measure} [{notes.index(target.note) + 1}]"
         limit = f"{target.compare} {target.limit:g} {target.unit}"
-        rows.append([target.measure, limit, "-" if value is None else number(value, target.unit), met])
+        rows.append([measure, limit, "-" if value is None else number(value, target.unit), met])
     return rows
+
+
+def note_lines(verdicts):
+    lines = []
+    for index, note in enumerate(notes_of(verdicts)):
+        lines += textwrap.wrap(note, TEXT_WIDTH, initial_indent=f"[{index + 1}] ", subsequent_indent="    ")
+    return lines
 
 
 def figure_rows(figures):
@@ -97,7 +113,7 @@ def text(about, verdicts, figures, packets_per_queue):
              f"engine   {about['engine']}",
              f"run      {about['rounds']} rounds, {about['seconds_a_figure']:g} s a figure, {about['minutes']} minutes",
              "", "Targets. A ratio is the median of the rounds' ratios.", "", *table(target_rows(verdicts)),
-             "", "Figures", "", *table(figure_rows(figures))]
+             "", *note_lines(verdicts), "", "Figures", "", *table(figure_rows(figures))]
     lines += busy_lines(figures)
     if packets_per_queue:
         lines += ["", "How queue-balance spread the requests of 16 client addresses", "",
@@ -111,6 +127,7 @@ def write(folder, date, about, figures, packets_per_queue):
     """Returns the paths written, the table first."""
     verdicts = targets.judge(figures)
     base = os.path.join(folder, date)
+    picture_paths = pictures.draw(base, figures)
     with open(base + ".txt", "w", encoding="utf-8") as file:
         file.write(text(about, verdicts, figures, packets_per_queue))
     content = {
@@ -125,4 +142,4 @@ def write(folder, date, about, figures, packets_per_queue):
     with open(base + ".json", "w", encoding="utf-8") as file:
         json.dump(content, file, indent=1)
         file.write("\n")
-    return [base + ".txt", base + ".json", *pictures.draw(base, figures)]
+    return [base + ".txt", base + ".json", *picture_paths]

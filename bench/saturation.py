@@ -4,6 +4,9 @@
 The load has one CPU, which also does the kernel's work of receiving and queueing; what reads the queue has another. The
 load sends many datagrams in one large packet, and the queue is told not to take such packets whole (--gso off), so the
 kernel cuts them up where it queues them: anywhere before, the load would be slower than a good reader.
+Verdicts that drop cost the reader so little that its CPU takes more than the load's CPU brings, whoever reads. There,
+every reader shares its CPU with a process that spins, both of equal weight: each has half a CPU, and the queue fills. A
+reader that did not get its half was not measured.
 Verdicts are counted by the kernel: ids given out, less what did not get into the reader's socket, less what still
 waits. What was accepted goes to a UDP socket that is full, where the kernel counts it as well; a subject that lets
 through another share than its pattern asks for was not measured but is broken.
@@ -22,8 +25,10 @@ MATCH = ["-p", "udp", "--dport", str(PORT)]
 WARM_UP_SECONDS = 0.4
 PACED_RATE = 100000
 READER_SHARE = "CPU share of what reads a saturated queue"
+LOAD_FLOWS = 64  # of the load, where flows matter
 SHARES = {ACCEPT: 1.0, DROP: 0.0, ALTERNATE: 0.5}
 SHARE_TOLERANCE = 0.02
+HALF_CPU, HALF_CPU_TOLERANCE = 0.5, 0.03
 
 
 class Snapshot:
@@ -37,7 +42,7 @@ class Snapshot:
 
     def verdicts_since(self, before):
         """None without a queue."""
-        if self.queue is None:
+        if self.queue is None or before.queue is None:
             return None
 
         def answered(queue):
@@ -60,12 +65,25 @@ def full_socket(lab):
         yield
 
 
-def observe(bench, subject, pattern, rate):
-    """Two snapshots, `seconds` apart, of a subject under load."""
+@contextlib.contextmanager
+def spinning_neighbour(lab):
+    """A process that wants all of SERVE_CPU, with the weight that every process has."""
+    neighbour = lab.server.start("sh", "-c", "while :; do :; done", cpu=SERVE_CPU)
+    try:
+        yield
+        if not neighbour.running():
+            raise CannotMeasure("the neighbour on the reader's CPU ended")
+    finally:
+        neighbour.stop()
+
+
+def observe(bench, subject, pattern, rate, load_options=()):
+    """Two snapshots, `seconds` apart, of a subject under load. load_options: further arguments of load_udp."""
     lab, seconds = bench.lab, bench.seconds
-    with full_socket(lab), subject.serve(lab, MATCH, pattern=pattern, cpu=SERVE_CPU, whole=False) as served:
+    with full_socket(lab), subject.serve(lab, MATCH, pattern=pattern, cpu=SERVE_CPU, whole=False) as served, \
+            spinning_neighbour(lab) if pattern == DROP else contextlib.nullcontext():
         load = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(PORT), str(PAYLOAD),
-                                str(seconds + 10), str(rate), cpu=LOAD_CPU)
+                                str(seconds + 10), str(rate), *load_options, cpu=LOAD_CPU)
         try:
             time.sleep(WARM_UP_SECONDS)
             before = Snapshot(lab, served)
@@ -84,29 +102,39 @@ def check_share(pattern, delivered, verdicts):
         raise CannotMeasure(f"{share:.1%} of the packets passed, {SHARES[pattern]:.0%} should have")
 
 
-def measure_saturated(bench, subject, pattern):
-    measure = f"saturated queue, {pattern}"
-    before, after = observe(bench, subject, pattern, 0)
+def check_half(share):
+    if abs(share - HALF_CPU) > HALF_CPU_TOLERANCE:
+        raise CannotMeasure(f"the reader got {share:.0%} of the CPU that it shares, {HALF_CPU:.0%} are its part")
+
+
+def measure_saturated(bench, subject, pattern, what=None, load_options=()):
+    """what: in the names of the figures; the pattern, if it is not given."""
+    what = what or pattern
+    measure = f"saturated queue, {what}"
+    before, after = observe(bench, subject, pattern, 0, load_options)
     seconds = after.time - before.time
     delivered = after.delivered - before.delivered
     verdicts = after.verdicts_since(before)
-    if verdicts is None:
+    if not subject.uses_queue:
         bench.figures.add(measure, "packets/s", subject.name, delivered / seconds)
         return
-    if verdicts <= 0:
+    if not verdicts or verdicts <= 0:
         raise CannotMeasure("no packet was answered")
     if after.overflow_since(before) == 0:
         raise CannotMeasure("the load did not fill the queue")
     check_share(pattern, delivered, verdicts)
+    if pattern == DROP:
+        check_half((after.cpu - before.cpu) / seconds)
     bench.figures.add(measure, "packets/s", subject.name, verdicts / seconds)
-    bench.figures.add(f"CPU time, {pattern}", "ns/packet", subject.name, (after.cpu - before.cpu) / verdicts * 1e9)
-    bench.figures.add(READER_SHARE, "%", subject.name, (after.cpu - before.cpu) / seconds * 100)
+    bench.figures.add(f"CPU time, {what}", "ns/packet", subject.name, (after.cpu - before.cpu) / verdicts * 1e9)
+    if pattern != DROP:
+        bench.figures.add(READER_SHARE, "%", subject.name, (after.cpu - before.cpu) / seconds * 100)
 
 
 def measure_paced(bench, subject):
     before, after = observe(bench, subject, ACCEPT, PACED_RATE)
     verdicts = after.verdicts_since(before)
-    if verdicts <= 0:
+    if not verdicts or verdicts <= 0:
         raise CannotMeasure("no packet was answered")
     bench.figures.add(f"CPU time at {PACED_RATE} packets/s", "ns/packet", subject.name,
                       (after.cpu - before.cpu) / verdicts * 1e9)

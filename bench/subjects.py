@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is compared: no queue, the two reference loops, and the engine with a chain of plugins.
+"""What is compared: no queue, the two reference loops, and the engine with a chain of plugins; and the rules of a
+bypass mark, with the engine and without the queue.
 
 A subject knows how it is started for some queues and for a pattern of verdicts, and when it serves them. serve() is
 the one way to run it: rules and processes are there inside of the `with`, and gone behind it.
@@ -8,9 +9,11 @@ the one way to run it: rules and processes are there inside of the `with`, and g
 import contextlib
 import os
 
-from laboratory import CannotMeasure, wait_for
+from laboratory import CannotMeasure, run, wait_for
 
 ACCEPT, DROP, ALTERNATE = "accept", "drop", "alternate"
+BYPASS_MARK = "0x1/0x1"
+QUEUED_SHARE_MAX = 0.05  # of packets, with a bypass mark: the first ones of each flow, until its mark is there
 
 
 class Served:
@@ -58,9 +61,10 @@ class Subject:
 
             wait_for(is_ready, f"{self.name} serves {number} queues")
             lab.count_traffic(match)
-            lab.queue_traffic(match, number)
+            self.lay_rules(lab, match, number)
             yield served
             served.check()
+            self.check_work(lab)
         finally:
             lab.clear_rules()
             for process in processes:
@@ -68,6 +72,12 @@ class Subject:
 
     def is_ready(self, lab, served):
         return len(lab.server.queues()) == served.queues
+
+    def lay_rules(self, lab, match, queues):
+        lab.queue_traffic(match, queues)
+
+    def check_work(self, lab):
+        """Raises CannotMeasure if it did not do what it should have done."""
 
 
 class NoQueue(Subject):
@@ -91,13 +101,13 @@ class Loop(Subject):
 class Engine(Subject):
     """nfq-engine with these plugins. The pattern is laid on by its default verdict, or by one more plugin."""
 
-    def __init__(self, name, program, plugins, alternate):
+    def __init__(self, name, program, plugins, alternate=None, options=()):
         super().__init__(name)
-        self.program, self.plugins, self.alternate = program, plugins, alternate
+        self.program, self.plugins, self.alternate, self.options = program, plugins, alternate, list(options)
 
     def arguments(self, queues, pattern=ACCEPT, cpu=None, whole=True):
         plugins = self.plugins + ([self.alternate] if pattern == ALTERNATE else [])
-        arguments = [self.program, "--queue", f"1-{queues}"]
+        arguments = [self.program, "--queue", f"1-{queues}", *self.options]
         arguments += [word for plugin in plugins for word in ("--plugin", plugin)]
         arguments += ["--default-verdict", "drop"] if pattern == DROP else []
         arguments += [] if whole else ["--gso", "off"]
@@ -108,6 +118,42 @@ class Engine(Subject):
 
     def is_ready(self, lab, served):
         return super().is_ready(lab, served) and "nfq-engine: ready" in served.processes[0].output()
+
+
+def lay_bypass_rules(lab, program, queues, queue_packets):
+    """The rules that the engine prints for its bypass mark, as it prints them; or without the one that queues. They are
+    for all packets of the server, which has no other traffic than what is measured."""
+    text = run(program, "--print-rules=iptables", "--queue", f"1-{queues}", "--bypass-mark", BYPASS_MARK)
+    lines = text.splitlines()
+    rules = [line for line in lines if "-j NFQUEUE" not in line]
+    if len(lines) - len(rules) != 1:
+        raise CannotMeasure(f"{len(lines) - len(rules)} of the rules that the engine prints queue packets, 1 should")
+    lab.server.run("iptables-restore", "--wait", "--noflush", input="\n".join(lines if queue_packets else rules) + "\n")
+
+
+class Bypass(Engine):
+    """The engine with flow verdicts and a bypass mark, and the rules for it."""
+
+    def lay_rules(self, lab, match, queues):
+        lay_bypass_rules(lab, self.program, queues, True)
+
+    def check_work(self, lab):
+        queued, passed = lab.server.queues()[1].last_id, lab.server.count_behind_queue()[0]
+        if not 0 < queued <= passed * QUEUED_SHARE_MAX:
+            raise CannotMeasure(f"{queued} packets were queued, {passed} passed: the mark is not what let them pass")
+
+
+class BypassRules(Subject):
+    """The same rules without the one that queues, and no engine."""
+
+    uses_queue = False
+
+    def __init__(self, name, program):
+        super().__init__(name)
+        self.program = program
+
+    def lay_rules(self, lab, match, queues):
+        lay_bypass_rules(lab, self.program, 1, False)
 
 
 class Subjects:
@@ -131,7 +177,16 @@ class Subjects:
         self.classic = Loop("reference_classic", f"{tools}/reference_classic")
         self.tuned = Loop("reference_tuned", f"{tools}/reference_tuned")
         self.engine = Engine("engine drop_tcp80", self.engine_program, [self.drop_tcp80], alternate)
+        self.bypass_rules = BypassRules("bypass rules, no queue", self.engine_program)
+        self.flow_accept = plugin("flow_accept", f"{tools}/plugins")
+        self.plain_accept = plugin("plain_accept", f"{tools}/plugins")
+        self.bypass = Bypass("engine, bypass mark", self.engine_program, [self.flow_accept],
+                             options=["--bypass-mark", BYPASS_MARK])
         self.accept_all = Engine("engine accept_all", self.engine_program, [plugin("accept_all")], alternate)
+
+    def chain(self, length, last):
+        """A chain of `length` plugins: drop_tcp80, port plugins, and `last`, which decides."""
+        return [self.drop_tcp80, *self.port_plugins][:length - 1] + [last]
 
     def tool(self, name):
         return f"{self.tools}/{name}"

@@ -56,7 +56,7 @@ def tcp(port):
     return ["-p", "tcp", "--dport", str(port)]
 
 
-def measure_bulk(bench, subject):
+def measure_bulk(bench, subject, measure="bulk TCP"):
     lab, seconds = bench.lab, bench.seconds
     with subject.serve(lab, tcp(BULK_PORT)):
         server = lab.server.start("iperf3", "--server", "--one-off", "--port", str(BULK_PORT))
@@ -74,7 +74,7 @@ def measure_bulk(bench, subject):
             if client is not None:
                 client.stop()
             server.stop()
-    bench.figures.add("bulk TCP", "Gbit/s", subject.name, (bytes_after - bytes_before) * 8 / (end - start) / 1e9)
+    bench.figures.add(measure, "Gbit/s", subject.name, (bytes_after - bytes_before) * 8 / (end - start) / 1e9)
 
 
 def measure_latency(bench, subject):

@@ -29,18 +29,23 @@ static size_t slots_offset(void)
     return round_up(sizeof(struct arena), PAGE_ALIGN);
 }
 
-static size_t arena_size(uint32_t slot_size)
+static size_t flows_offset(struct arena_shape shape)
 {
-    return round_up(slots_offset() + ARENA_BURST * (size_t)slot_size, PAGE_ALIGN);
+    return round_up(slots_offset() + ARENA_BURST * (size_t)shape.slot_size, PAGE_ALIGN);
 }
 
-static void set_layout(struct arena *arena, uint32_t queue, uint32_t slot_size)
+static size_t arena_size(struct arena_shape shape)
+{
+    return round_up(flows_offset(shape) + shape.flows_size, PAGE_ALIGN);
+}
+
+static void set_layout(struct arena *arena, uint32_t queue, struct arena_shape shape)
 {
     arena->magic = ARENA_MAGIC;
     arena->layout = ARENA_LAYOUT;
     arena->queue = queue;
-    arena->slot_size = slot_size;
-    arena->size = arena_size(slot_size);
+    arena->slot_size = shape.slot_size;
+    arena->size = arena_size(shape);
 }
 
 /* Maps the memfd between two guards. NULL: errno says why. */
@@ -72,9 +77,9 @@ static int create_memory_file(void)
     return fd >= 0 || errno != EINVAL ? fd : memfd_create("nfqe-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 }
 
-int arena_map_view(int fd, uint32_t slot_size, const struct arena **view)
+int arena_map_view(int fd, struct arena_shape shape, const struct arena **view)
 {
-    const struct arena *mapped = map_guarded(fd, arena_size(slot_size), PROT_READ);
+    const struct arena *mapped = map_guarded(fd, flows_offset(shape), PROT_READ);
 
     if (mapped == NULL) {
         return -errno;
@@ -83,14 +88,15 @@ int arena_map_view(int fd, uint32_t slot_size, const struct arena **view)
     return 0;
 }
 
-int arena_new(uint32_t queue, uint32_t slot_size, struct arena **arena, int *fd)
+int arena_new(uint32_t queue, struct arena_shape shape, struct arena **arena, int *fd)
 {
-    size_t size = arena_size(slot_size);
+    size_t size = arena_size(shape);
     struct arena *mapped;
     int error;
     int memfd;
 
-    if (slot_size == 0 || slot_size % ARENA_SLOT_ALIGN != 0 || slot_size > ARENA_SLOT_MAX) {
+    if (shape.slot_size == 0 || shape.slot_size % ARENA_SLOT_ALIGN != 0 || shape.slot_size > ARENA_SLOT_MAX ||
+        shape.flows_size % ARENA_SLOT_ALIGN != 0) {
         return -EINVAL;
     }
     memfd = create_memory_file();
@@ -101,12 +107,17 @@ int arena_new(uint32_t queue, uint32_t slot_size, struct arena **arena, int *fd)
         error = -errno;
         goto close_memfd;
     }
+    /* Now rather than page by page: a page that cannot be had later is a SIGBUS in a worker. */
+    if (shape.flows_size > 0 && fallocate(memfd, 0, (off_t)flows_offset(shape), (off_t)shape.flows_size) < 0) {
+        error = -errno;
+        goto close_memfd;
+    }
     mapped = map_guarded(memfd, size, PROT_READ | PROT_WRITE);
     if (mapped == NULL) {
         error = -errno;
         goto close_memfd;
     }
-    set_layout(mapped, queue, slot_size);
+    set_layout(mapped, queue, shape);
     mapped->cursor = ARENA_NOBODY;
     mapped->plugin = ARENA_NOBODY;
     *arena = mapped;
@@ -118,12 +129,17 @@ close_memfd:
     return error;
 }
 
-void arena_free(struct arena *arena, uint32_t slot_size, int *fd)
+void arena_free(struct arena *arena, struct arena_shape shape, int *fd)
 {
     if (arena != NULL) {
-        munmap((char *)arena - GUARD_SIZE, arena_size(slot_size) + 2 * (size_t)GUARD_SIZE);
+        munmap((char *)arena - GUARD_SIZE, arena_size(shape) + 2 * (size_t)GUARD_SIZE);
     }
     close_fd(fd);
+}
+
+void *arena_flows(struct arena *arena, struct arena_shape shape)
+{
+    return (char *)arena + flows_offset(shape);
 }
 
 void *arena_slot(const struct arena *arena, unsigned index)
@@ -134,29 +150,29 @@ void *arena_slot(const struct arena *arena, unsigned index)
 }
 
 /* For kernels before 5.14, which do not know MADV_POPULATE_WRITE: writes one byte of each page. */
-static void touch_pages(struct arena *arena)
+static void touch_pages(struct arena *arena, size_t size)
 {
     volatile unsigned char *byte = (volatile unsigned char *)arena;
 
-    for (size_t offset = 0; offset < arena->size; offset += PAGE_ALIGN) {
+    for (size_t offset = 0; offset < size; offset += PAGE_ALIGN) {
         byte[offset] = byte[offset]; // cppcheck-suppress selfAssignment ; the write is what makes the page
     }
 }
 
-void arena_prepare(struct arena *arena, uint32_t queue, uint32_t slot_size)
+void arena_prepare(struct arena *arena, uint32_t queue, struct arena_shape shape)
 {
-    set_layout(arena, queue, slot_size);
-    madvise(arena, arena->size, MADV_DONTDUMP); /* it holds packets; and a core must not take long */
+    set_layout(arena, queue, shape);
+    madvise(arena, arena_size(shape), MADV_DONTDUMP); /* it holds packets; and a core must not take long */
 #ifdef MADV_POPULATE_WRITE
-    if (madvise(arena, arena->size, MADV_POPULATE_WRITE) < 0)
+    if (madvise(arena, flows_offset(shape), MADV_POPULATE_WRITE) < 0)
 #endif
     {
-        touch_pages(arena);
+        touch_pages(arena, flows_offset(shape));
     }
     for (unsigned i = 0; i < ARENA_BURST; i++) {
         struct msghdr *header = &arena->messages[i].msg_hdr;
 
-        arena->iovecs[i] = (struct iovec){.iov_base = arena_slot(arena, i), .iov_len = arena->slot_size};
+        arena->iovecs[i] = (struct iovec){.iov_base = arena_slot(arena, i), .iov_len = shape.slot_size};
         *header = (struct msghdr){.msg_iov = &arena->iovecs[i], .msg_iovlen = 1, .msg_flags = header->msg_flags};
     }
 }

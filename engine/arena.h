@@ -29,7 +29,7 @@
 #include <sys/uio.h>
 
 #define ARENA_MAGIC UINT32_C(0x6e667161)
-#define ARENA_LAYOUT 1
+#define ARENA_LAYOUT 2
 #define ARENA_BURST 64         /* messages a receive: beyond this, larger bursts gained nothing */
 #define ARENA_MESSAGE_SIZE 512 /* text from a worker that cannot start */
 #define ARENA_NOBODY UINT32_MAX /* cursor or plugin: none */
@@ -57,13 +57,16 @@ enum arena_state {
 };
 
 #define ARENA_DECIDED UINT32_C(1)
+#define ARENA_SETS_MARK UINT32_C(2) /* the packet gets `mark` */
+#define ARENA_BY_FLOW UINT32_C(4)   /* it is the verdict of the packet's flow; no plugin was called */
+#define ARENA_FLOWLESS UINT32_C(8)  /* it was given for a flow, but the packet has none */
 
 /* The verdict of one packet of the burst, by its position among the burst's packets. */
 struct arena_verdict {
     uint32_t id;
     uint32_t verdict; /* NFQE_ACCEPT or NFQE_DROP, once decided */
-    uint32_t mark;    /* the packet mark to set, with VERDICT_SETS_MARK of verdicts.h */
-    _Atomic uint32_t flags;
+    uint32_t mark;    /* of the packet; with ARENA_SETS_MARK, what it becomes */
+    _Atomic uint32_t flags; /* ARENA_... */
 };
 
 /* Counted by workers; committed once a burst. */
@@ -79,6 +82,8 @@ struct arena_counters {
     uint64_t truncated;      /* messages larger than their slot; their packets got the --on-crash verdict */
     uint64_t malformed;      /* messages that are no nfqueue message */
     uint64_t swept;          /* ids that no message was seen of after a crash, answered with --on-crash */
+    uint64_t flow_packets;   /* packets that got the verdict of their flow, without the chain */
+    uint64_t flowless;       /* verdicts for a flow on packets that have none; they got it alone */
     uint64_t bursts;
 };
 
@@ -119,29 +124,37 @@ struct arena {
     struct iovec iovecs[ARENA_BURST];
 };
 
+/* What an arena is made for. Its owner keeps this: what the arena says of itself is not to be trusted. */
+struct arena_shape {
+    uint32_t slot_size;  /* bytes of each receive slot: a multiple of ARENA_SLOT_ALIGN, at most ARENA_SLOT_MAX */
+    uint64_t flows_size; /* bytes of the flow table: a multiple of ARENA_SLOT_ALIGN; 0: none */
+};
+
 /*
- * Makes the arena of `queue` with receive slots of `slot_size` bytes: a multiple of ARENA_SLOT_ALIGN, at most
- * ARENA_SLOT_MAX. The memfd's size is sealed: nobody can cut it short under a reader. Returns 0 or a
- * negative errno. The caller keeps slot_size: what the arena says of itself is not to be trusted. [supervisor]
+ * Makes the arena of `queue`. The memfd's size is sealed: nobody can cut it short under a reader; and the memory
+ * of its flow table is taken at once. Returns 0 or a negative errno. [supervisor]
  */
-int arena_new(uint32_t queue, uint32_t slot_size, struct arena **arena, int *fd);
+int arena_new(uint32_t queue, struct arena_shape shape, struct arena **arena, int *fd);
 
 /* Maps the arena of another process again, read-only: for the packets that plugins see. [worker] */
-int arena_map_view(int fd, uint32_t slot_size, const struct arena **view);
+int arena_map_view(int fd, struct arena_shape shape, const struct arena **view);
 
 /* Unmaps and closes. NULL is fine. [supervisor], and a worker for the queues of others */
-void arena_free(struct arena *arena, uint32_t slot_size, int *fd);
+void arena_free(struct arena *arena, struct arena_shape shape, int *fd);
+
+/* The flow table's memory; zero when the arena is new. */
+void *arena_flows(struct arena *arena, struct arena_shape shape);
 
 /* Receive slot `index` (below ARENA_BURST). Of a view: read-only. */
 void *arena_slot(const struct arena *arena, unsigned index);
 
 /*
- * Makes the page table entries of the whole arena in this process. A worker killed while the kernel copies
+ * Makes the page table entries of all that a receive writes to, in this process. A worker killed while the kernel copies
  * into a page that is not there yet loses that message: the fault fails, the message is already consumed.
  * Also restores the layout fields and points the receive headers at the slots, whatever stood there; msg_len
  * and msg_flags are kept. [worker]
  */
-void arena_prepare(struct arena *arena, uint32_t queue, uint32_t slot_size);
+void arena_prepare(struct arena *arena, uint32_t queue, struct arena_shape shape);
 
 /* Clears the msg_len of the burst before and enters RECEIVING. [worker] */
 void arena_begin_receive(struct arena *arena);
@@ -166,6 +179,15 @@ static inline void arena_decide(struct arena *arena, unsigned index, uint32_t ve
 {
     arena->verdicts[index].verdict = verdict;
     atomic_store_explicit(&arena->verdicts[index].flags, ARENA_DECIDED, memory_order_release);
+}
+
+/* The same, with the packet's mark and what else there is to say in flags, beside ARENA_DECIDED. */
+static inline void arena_decide_more(struct arena *arena, unsigned index, uint32_t verdict, uint32_t mark,
+                                     uint32_t flags)
+{
+    arena->verdicts[index].verdict = verdict;
+    arena->verdicts[index].mark = mark;
+    atomic_store_explicit(&arena->verdicts[index].flags, ARENA_DECIDED | flags, memory_order_release);
 }
 
 static inline bool arena_decided(const struct arena *arena, unsigned index)

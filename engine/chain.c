@@ -23,10 +23,52 @@ static void call_ended(struct arena *arena)
     atomic_store_explicit(&arena->progress, progress + 1, memory_order_release);
 }
 
-/* Turns a plugin's answer into the packet's verdict. */
+/* Stores the verdict of the packet's flow; an accepted one carries the mark by which the kernel will know the flow. */
+static void decide_flow(const struct chain *chain, struct arena *arena, unsigned packet, nfqe_verdict verdict,
+                        uint32_t flags)
+{
+    uint32_t mark = arena->verdicts[packet].mark;
+
+    if (verdict == NFQE_ACCEPT && chain->bypass_mask != 0) {
+        mark = (mark & ~chain->bypass_mask) | chain->bypass_mark;
+        flags |= ARENA_SETS_MARK;
+    }
+    arena_decide_more(arena, packet, verdict, mark, flags);
+}
+
+/* Decides the packet if its flow is decided. */
+static bool flow_decides(const struct chain *chain, struct arena *arena, unsigned packet)
+{
+    nfqe_verdict verdict = chain->flows != NULL ? flows_find(chain->flows, packet) : NFQE_CONTINUE;
+
+    if (verdict == NFQE_CONTINUE) {
+        return false;
+    }
+    decide_flow(chain, arena, packet, verdict, ARENA_BY_FLOW);
+    return true;
+}
+
+/* Whether it is the verdict of a flow, and the plugin one that may give it. */
+static bool is_for_flow(const struct chain *chain, unsigned plugin, nfqe_verdict answer)
+{
+    return (answer == (NFQE_ACCEPT | NFQE_FLOW) || answer == (NFQE_DROP | NFQE_FLOW)) && plugin < chain->count &&
+           chain->members[plugin].gives_flows;
+}
+
+/* Turns a plugin's answer into the packet's verdict. plugin: who answered; chain->count: nobody. */
 static void decide(const struct chain *chain, struct arena *arena, unsigned packet, unsigned plugin,
                    nfqe_verdict answer, struct chain_report *report)
 {
+    if (is_for_flow(chain, plugin, answer)) {
+        answer &= ~NFQE_FLOW;
+        if (flows_add(chain->flows, packet, answer)) {
+            decide_flow(chain, arena, packet, answer, 0);
+        } else {
+            /* Unmarked: to the kernel, an ICMP error belongs to the connection that it is about. */
+            arena_decide_more(arena, packet, answer, arena->verdicts[packet].mark, ARENA_FLOWLESS);
+        }
+        return;
+    }
     if (answer == NFQE_CONTINUE) {
         answer = chain->default_verdict;
     } else if (answer != NFQE_ACCEPT && answer != NFQE_DROP) {
@@ -37,6 +79,9 @@ static void decide(const struct chain *chain, struct arena *arena, unsigned pack
         }
         answer = chain->on_crash;
     }
+    if (answer == NFQE_ACCEPT && chain->flows != NULL) {
+        flows_accepted(chain->flows, packet);
+    }
     arena_decide(arena, packet, answer);
 }
 
@@ -46,6 +91,9 @@ static void run_packet(const struct chain *chain, struct arena *arena, struct nf
     nfqe_verdict answer = NFQE_CONTINUE;
     unsigned plugin = 0;
 
+    if (flow_decides(chain, arena, packet)) {
+        return;
+    }
     for (; plugin < chain->count; plugin++) {
         const struct chain_member *member = &chain->members[plugin];
 
@@ -86,15 +134,45 @@ static void ask_each(struct arena *arena, const struct chain_member *member, uns
     }
 }
 
-/* Decides what has an answer and keeps the rest, in order. */
+/*
+ * Gives what comes after `first` in the burst, and belongs to the same flow, the verdict of the flow; up to where an
+ * accepted flow begins anew.
+ */
+static void decide_followers(const struct chain *chain, struct arena *arena, unsigned first,
+                             const struct pending *pending, nfqe_verdict verdict)
+{
+    for (unsigned i = first + 1; i < pending->count; i++) {
+        unsigned packet = pending->index[i];
+
+        if (flows_same(chain->flows, pending->index[first], packet)) {
+            if (verdict == NFQE_ACCEPT && flows_begins(chain->flows, packet)) {
+                return;
+            }
+            decide_flow(chain, arena, packet, verdict, ARENA_BY_FLOW);
+        }
+    }
+}
+
+/*
+ * Decides what has an answer and keeps the rest, in order. Once an answer has decided a flow, later packets of it get
+ * the same whatever their own answers are, as they would have one by one.
+ */
 static void settle(const struct chain *chain, struct arena *arena, unsigned plugin, struct pending *pending,
                    struct chain_report *report)
 {
     unsigned kept = 0;
 
     for (unsigned i = 0; i < pending->count; i++) {
-        if (pending->answers[i] != NFQE_CONTINUE) {
-            decide(chain, arena, pending->index[i], plugin, pending->answers[i], report);
+        nfqe_verdict answer = pending->answers[i];
+
+        if (arena_decided(arena, pending->index[i])) {
+            continue;
+        }
+        if (answer != NFQE_CONTINUE) {
+            decide(chain, arena, pending->index[i], plugin, answer, report);
+            if (is_for_flow(chain, plugin, answer)) {
+                decide_followers(chain, arena, i, pending, answer & ~NFQE_FLOW);
+            }
             continue;
         }
         pending->packets[kept] = pending->packets[i];
@@ -111,7 +189,7 @@ static void run_burst(const struct chain *chain, struct arena *arena, struct nfq
 
     pending.count = 0;
     for (unsigned i = 0; i < n; i++) {
-        if (!arena_decided(arena, i)) {
+        if (!arena_decided(arena, i) && !flow_decides(chain, arena, i)) {
             pending.packets[pending.count] = &packets[i];
             pending.index[pending.count] = i;
             pending.count++;
@@ -128,7 +206,7 @@ static void run_burst(const struct chain *chain, struct arena *arena, struct nfq
         settle(chain, arena, plugin, &pending, report);
     }
     for (unsigned i = 0; i < pending.count; i++) {
-        decide(chain, arena, pending.index[i], 0, NFQE_CONTINUE, report);
+        decide(chain, arena, pending.index[i], chain->count, NFQE_CONTINUE, report);
     }
 }
 

@@ -13,6 +13,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -115,6 +117,25 @@ void engine_begin_process(const struct engine *engine, const char *name)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setrlimit(RLIMIT_CORE, &no_core); /* the replacement starts after the dump: a second for 256 MiB */
+}
+
+void engine_set_state(const struct engine *engine, const struct engine_queue *queue, enum arena_state state)
+{
+    queue->arena->state = state;
+    engine_ring(engine->doorbell);
+}
+
+void engine_fail(const struct engine *engine, const struct engine_queue *queue, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(queue->arena->message, sizeof(queue->arena->message), format, arguments);
+    va_end(arguments);
+    if (queue->arena->state >= ARENA_SERVING) { /* before, it has not started: ARENA_STARTING says that */
+        engine_set_state(engine, queue, ARENA_FAILED);
+    }
+    _exit(ENGINE_EXIT_FAILED);
 }
 
 void engine_ring(int eventfd)

@@ -8,6 +8,7 @@
 #define ENGINE_ENGINE_H
 
 #include "arena.h"
+#include "flow.h"
 #include "nfqueue.h"
 #include "options.h"
 #include "plugin.h"
@@ -24,7 +25,9 @@ struct engine_queue {
     int wake;              /* eventfd: something in the arena changed for the worker */
     int arena_fd;
     struct arena *arena;
-    uint32_t slot_size;
+    struct arena_shape shape;
+    uint32_t flows;        /* that its flow table remembers; 0: it has none */
+    uint64_t flow_timeout_ms;
     int cpu;               /* or ENGINE_NO_CPU */
     uint64_t receive_buffer;
     bool bound;
@@ -66,6 +69,7 @@ struct engine {
     unsigned plugin_count;
     struct engine_queue queues[OPTIONS_QUEUES_MAX];
     unsigned queue_count;
+    struct flow_seed flow_seed;
     pid_t supervisor;
     int doorbell; /* eventfd: an arena's state changed for the supervisor */
     struct template_status *status;
@@ -104,6 +108,13 @@ int engine_pin(int cpu);
  * plugin's copy. NULL: nothing. Text for a message, to stand behind "open() ".
  */
 const char *engine_loss(const struct engine *engine);
+
+/* Says how far the worker of `queue` has come. [worker] */
+void engine_set_state(const struct engine *engine, const struct engine_queue *queue, enum arena_state state);
+
+/* Leaves the reason where the supervisor finds it, and exits. [worker] */
+void engine_fail(const struct engine *engine, const struct engine_queue *queue, const char *format, ...)
+    __attribute__((format(printf, 3, 4), noreturn));
 
 /* Adds one to an eventfd; consumes an eventfd. */
 void engine_ring(int eventfd);

@@ -4,14 +4,17 @@
  */
 #include "log.h"
 #include "options.h"
+#include "rules.h"
 #include "supervisor.h"
 #include "template.h"
 #include "worker.h"
 
 #include <nfqe/plugin.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Standard descriptors that are closed would be the numbers of the next ones we open. */
@@ -25,6 +28,16 @@ static void open_standard_descriptors(void)
     if (fd >= 0) {
         close(fd);
     }
+}
+
+/* What was asked for is on standard output, or nobody may think so. */
+static enum exit_code flush_output(enum exit_code code)
+{
+    if (code == EXIT_CODE_OK && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
+        log_line("standard output cannot be written: %s", strerror(errno));
+        return EXIT_CODE_RUN_TIME;
+    }
+    return code;
 }
 
 int main(int argc, char *argv[])
@@ -43,9 +56,15 @@ int main(int argc, char *argv[])
     } else if (options.version) {
         printf("nfq-engine %s, plugin ABI %u.%u\n", NFQE_VERSION, NFQE_ABI_MAJOR(NFQE_ABI_VERSION),
                NFQE_ABI_MINOR(NFQE_ABI_VERSION));
+    } else if (options.print_rules != RULES_NONE) {
+        code = rules_print(&options, error);
+        if (code != EXIT_CODE_OK) {
+            log_line("%s", error);
+        }
     } else {
         code = supervisor_run(&options, &programs);
     }
+    code = flush_output(code);
     options_done(&options);
     return (int)code;
 }

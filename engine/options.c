@@ -9,17 +9,15 @@
 
 #include "refuse.h"
 #include "util.h"
+#include "values.h"
 
 #include <nfqe/plugin.h>
 #include <nfqe/version.h>
 
-#include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define QUEUE_NUMBER_MAX 65535
 #define COPY_RANGE_MAX 65531
@@ -27,6 +25,9 @@
 #define RECEIVE_BUFFER_MIN 4096
 #define RECEIVE_BUFFER_MAX (1024 * 1024 * 1024)
 #define TIMEOUT_MAX_MS (60 * 60 * 1000)
+#define FLOW_TABLE_MAX (16 * 1024 * 1024) /* 1.1 GiB a queue */
+#define FLOW_TIMEOUT_MIN_MS 1000
+#define FLOW_TIMEOUT_MAX_MS (24 * 60 * 60 * 1000)
 
 struct option;
 
@@ -36,7 +37,7 @@ typedef enum exit_code parse_value(const struct option *option, struct options *
 
 struct option {
     const char *name;
-    const char *value; /* how the help writes the value; NULL: takes none */
+    const char *value; /* how the help writes the value; NULL: takes none; with '[' first, it may be left out */
     parse_value *parse;
     size_t offset;     /* of the target in struct options */
     uint64_t min;
@@ -45,7 +46,7 @@ struct option {
 };
 
 static parse_value parse_plugin, parse_queues, parse_cpus, parse_number, parse_size, parse_time, parse_verdict,
-    parse_gso, parse_switch, parse_flag;
+    parse_gso, parse_switch, parse_flag, parse_mark, parse_rules;
 
 #define TARGET(member) .offset = offsetof(struct options, member)
 
@@ -76,6 +77,16 @@ static const struct option option_table[] = {
     {"uid-gid", NULL, parse_flag, TARGET(uid_gid), 0, 0,
      "Ask for the owner of local sockets, also if no plugin needs it."},
     {"secctx", NULL, parse_flag, TARGET(secctx), 0, 0, "Ask for the security context, also if no plugin needs it."},
+    {"flow-table", "N", parse_number, TARGET(flow_table), 1, FLOW_TABLE_MAX,
+     "Decided flows that each queue remembers, for plugins that decide for flows; 72\n"
+     "to 80 bytes each. When full, the longest idle one makes room. Default: 65536."},
+    {"flow-timeout", "TIME", parse_time, TARGET(flow_timeout_ms), FLOW_TIMEOUT_MIN_MS, FLOW_TIMEOUT_MAX_MS,
+     "How long a decided flow may be idle until it is forgotten. Default: 5m."},
+    {"bypass-mark", "BITS/MASK", parse_mark, TARGET(bypass_mark), 0, 0,
+     "Set these bits in the mark of packets of accepted flows. With the rules that\n"
+     "--print-rules prints, the kernel then lets the rest of the flow pass by itself."},
+    {"print-rules", "[=nft|iptables]", parse_rules, TARGET(print_rules), 0, 0,
+     "Print firewall rules for the given queues and mark, and exit."},
     {"no-enobufs", "on|off", parse_switch, TARGET(no_enobufs), 0, 0,
      "off: count each time that a socket was full as a receive error, too. The\n"
      "packets lost by it are counted by the kernel in any case. Default: on."},
@@ -91,20 +102,6 @@ static const struct option option_table[] = {
     {"version", NULL, parse_flag, TARGET(version), 0, 0, "Print the versions of the engine and the plugin ABI."},
 };
 
-/* An unsigned decimal number at the start of `text`; *end is what follows. False: none, or too large. */
-static bool read_number(const char *text, const char **end, uint64_t *number)
-{
-    char *after;
-
-    if (!isdigit((unsigned char)text[0])) {
-        return false;
-    }
-    errno = 0;
-    *number = strtoull(text, &after, 10);
-    *end = after;
-    return errno == 0;
-}
-
 static enum exit_code check_range(const struct option *option, uint64_t number, const char *text, char *error)
 {
     if (number < option->min || number > option->max) {
@@ -118,10 +115,9 @@ static enum exit_code parse_number(const struct option *option, struct options *
                                    char *error)
 {
     uint64_t number;
-    const char *end;
 
     (void)options;
-    if (!read_number(text, &end, &number) || *end != '\0') {
+    if (!value_read_number(text, &number)) {
         return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
                       "--%s %s: must be a number from %" PRIu64 " to %" PRIu64, option->name, text, option->min,
                       option->max);
@@ -133,53 +129,44 @@ static enum exit_code parse_number(const struct option *option, struct options *
 static enum exit_code parse_size(const struct option *option, struct options *options, void *target, const char *text,
                                  char *error)
 {
-    static const struct {
-        const char *suffix;
-        unsigned shift;
-    } units[] = {{"", 0}, {"K", 10}, {"M", 20}, {"G", 30}};
-    uint64_t number;
-    const char *end;
-
     (void)options;
-    if (read_number(text, &end, &number)) {
-        for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-            if (strcasecmp(end, units[i].suffix) == 0 && number <= UINT64_MAX >> units[i].shift) {
-                *(uint64_t *)target = number << units[i].shift;
-                return check_range(option, number << units[i].shift, text, error);
-            }
-        }
+    if (!value_read_size(text, target)) {
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                      "--%s %s: must be a number of bytes, such as 65536, 512K or 64M", option->name, text);
     }
-    return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                  "--%s %s: must be a number of bytes, such as 65536, 512K or 64M", option->name, text);
+    return check_range(option, *(const uint64_t *)target, text, error);
 }
 
 static enum exit_code parse_time(const struct option *option, struct options *options, void *target, const char *text,
                                  char *error)
 {
-    static const struct {
-        const char *suffix;
-        uint64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}};
-    uint64_t number;
-    const char *end;
+    uint64_t ms;
 
     (void)options;
-    if (read_number(text, &end, &number)) {
-        for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
-            if (strcmp(end, units[i].suffix) == 0 && number <= TIMEOUT_MAX_MS) {
-                uint64_t ms = number * units[i].ms;
-
-                if (ms < option->min || ms > option->max) {
-                    break;
-                }
-                *(uint64_t *)target = ms;
-                return EXIT_CODE_OK;
-            }
-        }
+    if (!value_read_time(text, &ms) || ms < option->min || ms > option->max) {
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                      "--%s %s: must be a time with its unit, such as 500ms or 5s, from %" PRIu64 "ms to %" PRIu64 "m",
+                      option->name, text, option->min, option->max / (60 * 1000));
     }
-    return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                  "--%s %s: must be a time with its unit, such as 500ms or 5s, from %" PRIu64 "ms to %" PRIu64 "m",
-                  option->name, text, option->min, option->max / (60 * 1000));
+    *(uint64_t *)target = ms;
+    return EXIT_CODE_OK;
+}
+
+static enum exit_code parse_mark(const struct option *option, struct options *options, void *target, const char *text,
+                                 char *error)
+{
+    struct mark_setting *mark = target;
+
+    (void)options;
+    if (!value_read_mark(text, &mark->bits, &mark->mask)) {
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                      "--%s %s: must be bits and their mask in 32 bits, such as 0x1/0x1", option->name, text);
+    }
+    if (mark->bits == 0 || (mark->bits & ~mark->mask) != 0) {
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                      "--%s %s: must set at least one bit, and none outside of its mask", option->name, text);
+    }
+    return EXIT_CODE_OK;
 }
 
 static enum exit_code parse_verdict(const struct option *option, struct options *options, void *target,
@@ -211,6 +198,20 @@ static enum exit_code parse_gso(const struct option *option, struct options *opt
     return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s %s: must be on, off or auto", option->name, text);
 }
 
+static enum exit_code parse_rules(const struct option *option, struct options *options, void *target, const char *text,
+                                  char *error)
+{
+    enum rules_form *form = target;
+
+    (void)options;
+    if (text != NULL && strcmp(text, "nft") != 0 && strcmp(text, "iptables") != 0) {
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
+                      "--%s=%s: must be nft or iptables, or nothing for both", option->name, text);
+    }
+    *form = text == NULL ? RULES_BOTH : strcmp(text, "nft") == 0 ? RULES_NFT : RULES_IPTABLES;
+    return EXIT_CODE_OK;
+}
+
 static enum exit_code parse_switch(const struct option *option, struct options *options, void *target, const char *text,
                                    char *error)
 {
@@ -236,11 +237,11 @@ static enum exit_code parse_flag(const struct option *option, struct options *op
 /* `N` or `A-B` at the start of `text`, within the option's limits. */
 static bool read_range(const struct option *option, const char *text, const char **end, uint64_t *first, uint64_t *last)
 {
-    if (!read_number(text, end, first)) {
+    if (!value_read_digits(text, end, first)) {
         return false;
     }
     *last = *first;
-    if (**end == '-' && !read_number(*end + 1, end, last)) {
+    if (**end == '-' && !value_read_digits(*end + 1, end, last)) {
         return false;
     }
     return *first <= *last && *last <= option->max;
@@ -373,7 +374,7 @@ static enum exit_code parse_argument(struct options *options, int argc, char *co
                       (int)name_len, argument + 2);
     }
     value = argument[2 + name_len] == '=' ? argument + 2 + name_len + 1 : NULL;
-    if (option->value != NULL && value == NULL) {
+    if (option->value != NULL && option->value[0] != '[' && value == NULL) {
         if (*index + 1 >= argc) {
             return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s: needs a value: --%s %s", option->name,
                           option->name, option->value);
@@ -411,7 +412,7 @@ enum exit_code options_parse(struct options *options, int argc, char *const argv
     if (code != EXIT_CODE_OK || options->help || options->version) {
         return code;
     }
-    if (options->plugin_count == 0) {
+    if (options->plugin_count == 0 && options->print_rules == RULES_NONE) {
         return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
                       "no plugin given: add --plugin FILE; see nfq-engine --help");
     }
@@ -437,7 +438,7 @@ void options_print_help(void)
     for (size_t i = 0; i < ARRAY_SIZE(option_table); i++) {
         const struct option *option = &option_table[i];
 
-        printf("  --%s%s%s\n", option->name, option->value != NULL ? " " : "",
+        printf("  --%s%s%s\n", option->name, option->value != NULL && option->value[0] != '[' ? " " : "",
                option->value != NULL ? option->value : "");
         for (const char *line = option->help; line != NULL;) {
             const char *end = strchr(line, '\n');

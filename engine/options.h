@@ -25,8 +25,17 @@ enum exit_code {
 #define OPTIONS_QUEUES_MAX 256 /* each takes three descriptors and one process */
 #define OPTIONS_CPUS_MAX 1024
 #define OPTIONS_ERROR_MAX 512
+#define OPTIONS_FLOWS_DEFAULT 65536
+#define OPTIONS_FLOW_TIMEOUT_DEFAULT_MS (5 * 60 * 1000)
 
 enum gso_setting { GSO_AUTO, GSO_ON, GSO_OFF };
+enum rules_form { RULES_NONE, RULES_BOTH, RULES_NFT, RULES_IPTABLES };
+
+/* Bits of a 32-bit mark, and the bits that are theirs. */
+struct mark_setting {
+    uint32_t bits;
+    uint32_t mask; /* 0: none */
+};
 
 struct plugin_setting {
     const char *path;
@@ -46,6 +55,10 @@ struct options {
     uint64_t drain_timeout_ms;
     uint64_t load_timeout_ms;
     uint64_t handle_timeout_ms;
+    uint64_t flow_table;          /* flows of each queue; 0: OPTIONS_FLOWS_DEFAULT if a plugin needs them */
+    uint64_t flow_timeout_ms;     /* 0: OPTIONS_FLOW_TIMEOUT_DEFAULT_MS */
+    struct mark_setting bypass_mark;
+    enum rules_form print_rules;
     enum gso_setting gso;
     bool fail_open;
     bool conntrack;

@@ -26,15 +26,19 @@
 
 /* What every plugin of major version 1 has at least, however long our struct has become. */
 #define PLUGIN_SIZE_1_0 (offsetof(struct nfqe_plugin, ext) + sizeof(void (*)(void)))
-#define NEEDS_OFFERED (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER | NFQE_NEED_SECCTX)
+#define NEEDS_OFFERED                                                                                                  \
+    (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_FLOW | NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER |                  \
+     NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS)
 #define HEADER_BYTES_MAX 65531
 
 static const struct {
     uint64_t need;
     const char *name;
 } need_names[] = {
-    {NFQE_NEED_MODIFY, "MODIFY"},   {NFQE_NEED_HOLD, "HOLD"}, {NFQE_NEED_FLOW, "FLOW"},
-    {NFQE_NEED_REQUEUE, "REQUEUE"}, {NFQE_NEED_TICK, "TICK"},
+    {NFQE_NEED_MODIFY, "MODIFY"},
+    {NFQE_NEED_HOLD, "HOLD"},
+    {NFQE_NEED_REQUEUE, "REQUEUE"},
+    {NFQE_NEED_TICK, "TICK"},
 };
 
 /* ---- the file ------------------------------------------------------------------------------------ */

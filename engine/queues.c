@@ -22,14 +22,20 @@
 #define MESSAGE_COST 2048
 /* The buffer is a limit, not an allocation; above this it would only hide that nobody keeps up. */
 #define RECEIVE_BUFFER_AUTO_MAX (256 * 1024 * 1024)
+#define MIB (1024 * 1024)
 
-/* Bytes of each packet that the plugin asks for; 0: none. */
+/* Bytes of each packet that the plugin asks for; 0: none. To know flows, the engine itself must see headers. */
 static uint32_t needed_bytes(const struct plugin *plugin)
 {
+    uint32_t headers = (plugin->needs & NFQE_NEED_HEADERS) != 0 ? plugin->header_bytes : 0;
+
     if ((plugin->needs & NFQE_NEED_PAYLOAD) != 0) {
         return NFQUEUE_COPY_RANGE_MAX;
     }
-    return (plugin->needs & NFQE_NEED_HEADERS) != 0 ? plugin->header_bytes : 0;
+    if ((plugin->needs & NFQE_NEED_FLOW) != 0 && headers < NFQE_HEADER_BYTES_DEFAULT) {
+        return NFQE_HEADER_BYTES_DEFAULT;
+    }
+    return headers;
 }
 
 /* The flags of a queue: who asks for them, and what a kernel that lacks them lacks. */
@@ -60,8 +66,9 @@ static const struct plugin *who_needs(const struct engine *engine, uint64_t need
 static uint32_t wanted_flags(const struct engine *engine)
 {
     const struct options *options = engine->options;
+    bool gso = options->gso != GSO_OFF && who_needs(engine, NFQE_NEED_SEGMENTS) == NULL;
     uint32_t wanted = (options->fail_open ? NFQUEUE_FAIL_OPEN : 0) | (options->conntrack ? NFQUEUE_CONNTRACK : 0) |
-                      (options->gso != GSO_OFF ? NFQUEUE_GSO : 0) | (options->uid_gid ? NFQUEUE_UID_GID : 0) |
+                      (gso ? NFQUEUE_GSO : 0) | (options->uid_gid ? NFQUEUE_UID_GID : 0) |
                       (options->secctx ? NFQUEUE_SECCTX : 0);
 
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
@@ -72,10 +79,12 @@ static uint32_t wanted_flags(const struct engine *engine)
     return wanted;
 }
 
-enum exit_code queues_plan(struct engine *engine, char *error)
+/* What the options must not take away from a plugin, and what they give that no plugin asks for. */
+static enum exit_code check_needs(const struct engine *engine, char *error)
 {
     const struct options *options = engine->options;
-    struct nfqueue_settings settings = {.max_len = (uint32_t)options->max_len, .flags = wanted_flags(engine)};
+    const struct plugin *segments = who_needs(engine, NFQE_NEED_SEGMENTS);
+    const char *flow_option;
 
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         uint32_t needed = needed_bytes(&engine->plugins[i]);
@@ -86,12 +95,102 @@ enum exit_code queues_plan(struct engine *engine, char *error)
                           " bytes; leave the option out or raise it",
                           options->copy_range, engine->plugins[i].id, needed);
         }
+    }
+    if (options->gso == GSO_ON && segments != NULL) {
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
+                      "--gso on: plugin %s needs packets one by one, as they are on the wire; leave the option out",
+                      segments->id);
+    }
+    flow_option = options->flow_table != 0         ? "flow-table"
+                  : options->flow_timeout_ms != 0  ? "flow-timeout"
+                  : options->bypass_mark.mask != 0 ? "bypass-mark"
+                                                   : NULL;
+    if (flow_option != NULL && who_needs(engine, NFQE_NEED_FLOW) == NULL) {
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
+                      "--%s: no plugin of the chain decides for flows (NFQE_NEED_FLOW); leave the option out",
+                      flow_option);
+    }
+    return EXIT_CODE_OK;
+}
+
+/* Flows that each queue remembers; 0: no plugin decides for flows. */
+static uint32_t wanted_flows(const struct engine *engine)
+{
+    if (who_needs(engine, NFQE_NEED_FLOW) == NULL) {
+        return 0;
+    }
+    return engine->options->flow_table != 0 ? (uint32_t)engine->options->flow_table : OPTIONS_FLOWS_DEFAULT;
+}
+
+/* Memory that can be had without swapping, in bytes; UINT64_MAX: unknown. */
+static uint64_t available_memory(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
+    uint64_t kib = UINT64_MAX / 1024;
+    char line[128];
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL &&
+           sscanf(line, "MemAvailable: %" SCNu64, &kib) != 1) {
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return kib * 1024;
+}
+
+/* The tables are taken at start, and the kernel would rather kill somebody than refuse. */
+static enum exit_code check_memory(const struct options *options, uint32_t flows, char *error)
+{
+    uint64_t wanted = flows > 0 ? options->queue_count * (uint64_t)flow_index_size(flows) : 0;
+    uint64_t available = available_memory();
+
+    if (wanted <= available) {
+        return EXIT_CODE_OK;
+    }
+    return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
+                  "--flow-table %" PRIu32 ": the tables of %u queues take %" PRIu64 " MiB, this machine has %" PRIu64
+                  " MiB available; lower it",
+                  flows, options->queue_count, wanted / MIB, available / MIB);
+}
+
+static enum exit_code make_seed(struct engine *engine, char *error)
+{
+    int code = flow_seed_make(&engine->flow_seed);
+
+    return code == 0 ? EXIT_CODE_OK
+                     : refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "no random numbers for the flow tables: %s",
+                              strerror(-code));
+}
+
+enum exit_code queues_plan(struct engine *engine, char *error)
+{
+    const struct options *options = engine->options;
+    struct nfqueue_settings settings = {.max_len = (uint32_t)options->max_len, .flags = wanted_flags(engine)};
+    uint32_t flows = wanted_flows(engine);
+    enum exit_code code = check_needs(engine, error);
+    struct arena_shape shape;
+
+    if (code == EXIT_CODE_OK) {
+        code = check_memory(options, flows, error);
+    }
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    for (unsigned i = 0; i < engine->plugin_count; i++) {
+        uint32_t needed = needed_bytes(&engine->plugins[i]);
+
         settings.copy_range = needed > settings.copy_range ? needed : settings.copy_range;
     }
     if (options->copy_range != 0) {
         settings.copy_range = (uint32_t)options->copy_range;
     }
     settings.copy_packet = settings.copy_range > 0;
+    shape = (struct arena_shape){.slot_size = nfqueue_slot_size(&settings),
+                                 .flows_size = flows > 0 ? flow_index_size(flows) : 0};
+    code = flows > 0 ? make_seed(engine, error) : EXIT_CODE_OK;
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
     engine->queue_count = options->queue_count;
     for (unsigned i = 0; i < engine->queue_count; i++) {
         engine->queues[i] = (struct engine_queue){
@@ -99,7 +198,10 @@ enum exit_code queues_plan(struct engine *engine, char *error)
             .socket = -1,
             .wake = -1,
             .arena_fd = -1,
-            .slot_size = nfqueue_slot_size(&settings),
+            .shape = shape,
+            .flows = flows,
+            .flow_timeout_ms =
+                options->flow_timeout_ms != 0 ? options->flow_timeout_ms : OPTIONS_FLOW_TIMEOUT_DEFAULT_MS,
             .cpu = options->cpu_count > 0 ? options->cpus[i % options->cpu_count] : ENGINE_NO_CPU,
             .settings = settings,
         };
@@ -193,10 +295,10 @@ static enum exit_code open_queue(const struct engine *engine, struct engine_queu
         return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE, "queue %u: its receive buffer cannot be set: %s",
                       queue->number, strerror(-code));
     }
-    code = arena_new(queue->number, queue->slot_size, &queue->arena, &queue->arena_fd);
+    code = arena_new(queue->number, queue->shape, &queue->arena, &queue->arena_fd);
     if (code < 0) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "queue %u: no shared memory: %s", queue->number,
-                      strerror(-code));
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "queue %u: no shared memory%s: %s", queue->number,
+                      queue->flows > 0 ? " for its flow table; lower --flow-table" : "", strerror(-code));
     }
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (queue->wake < 0) {
@@ -247,8 +349,22 @@ static const char *flag_names(const struct nfqueue_settings *settings, char *tex
     return text;
 }
 
+/* A flow verdict holds for the whole chain: whoever stands in front of the plugin that gave it should know. */
+static void log_passed_over(const struct engine *engine)
+{
+    for (unsigned i = 1; i < engine->plugin_count; i++) {
+        if ((engine->plugins[i].needs & NFQE_NEED_FLOW) != 0 && (engine->plugins[i - 1].needs & NFQE_NEED_FLOW) == 0) {
+            log_line(
+                "plugin %s decides for flows: plugins in front of it, such as %s, do not see the rest of a decided "
+                "flow",
+                engine->plugins[i].id, engine->plugins[i - 1].id);
+        }
+    }
+}
+
 void queues_log_settings(const struct engine *engine)
 {
+    log_passed_over(engine);
     for (unsigned i = 0; i < engine->queue_count; i++) {
         const struct engine_queue *queue = &engine->queues[i];
         uint64_t wanted = wanted_receive_buffer(engine, queue);
@@ -263,6 +379,10 @@ void queues_log_settings(const struct engine *engine)
         log_line("queue %u: max-len %" PRIu32 ", copy %s, receive buffer %" PRIu64 " bytes, flags %s", queue->number,
                  queue->settings.max_len, copy, queue->receive_buffer,
                  flag_names(&queue->settings, names, sizeof(names)));
+        if (queue->flows > 0) {
+            log_line("queue %u: flow table for %" PRIu32 " flows, %" PRIu64 " MiB, idle time-out %" PRIu64 " ms",
+                     queue->number, queue->flows, (queue->shape.flows_size + MIB - 1) / MIB, queue->flow_timeout_ms);
+        }
         if (queue->receive_buffer < wanted / 2 * 2) {
             log_line("queue %u: asked for a receive buffer of %" PRIu64 " bytes; raise net.core.rmem_max",
                      queue->number, wanted);
@@ -275,7 +395,12 @@ void queues_log_counters(const struct engine *engine)
     for (unsigned i = 0; i < engine->queue_count; i++) {
         const struct engine_queue *queue = &engine->queues[i];
         const struct arena_counters *counters = arena_counters(queue->arena);
+        struct flow_totals flows = {0};
         struct nfqueue_status status = {0};
+
+        if (queue->flows > 0) {
+            flows = ((const struct flow_table *)arena_flows(queue->arena, queue->shape))->totals;
+        }
 
         nfqueue_read_status(queue->number, &status);
         if (status.waiting > 0) {
@@ -286,12 +411,14 @@ void queues_log_counters(const struct engine *engine)
         log_line("queue %u: final: packets=%" PRIu64 " accepted=%" PRIu64 " dropped=%" PRIu64 " blamed=%" PRIu64
                  " invalid=%" PRIu64 " resent=%" PRIu64 " gone=%" PRIu64 " verdict_errors=%" PRIu64
                  " receive_errors=%" PRIu64 " truncated=%" PRIu64 " malformed=%" PRIu64 " swept=%" PRIu64
-                 " bursts=%" PRIu64 " restarts=%" PRIu64 " kernel_queue_dropped=%" PRIu32
+                 " flow_packets=%" PRIu64 " flows_added=%" PRIu64 " flows_replaced=%" PRIu64 " flows_expired=%" PRIu64
+                 " flowless=%" PRIu64 " bursts=%" PRIu64 " restarts=%" PRIu64 " kernel_queue_dropped=%" PRIu32
                  " kernel_user_dropped=%" PRIu32,
                  queue->number, counters->packets, counters->accepted, counters->dropped, queue->arena->blamed,
                  counters->invalid, counters->resent, counters->gone, counters->verdict_errors,
-                 counters->receive_errors, counters->truncated, counters->malformed, counters->swept, counters->bursts,
-                 queue->arena->restarts, status.queue_dropped, status.user_dropped);
+                 counters->receive_errors, counters->truncated, counters->malformed, counters->swept,
+                 counters->flow_packets, flows.added, flows.replaced, flows.expired, counters->flowless,
+                 counters->bursts, queue->arena->restarts, status.queue_dropped, status.user_dropped);
     }
 }
 
@@ -306,7 +433,7 @@ void queues_close(struct engine *engine)
         }
         close_fd(&queue->socket);
         close_fd(&queue->wake);
-        arena_free(queue->arena, queue->slot_size, &queue->arena_fd);
+        arena_free(queue->arena, queue->shape, &queue->arena_fd);
         queue->arena = NULL;
     }
 }

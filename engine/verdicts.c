@@ -30,7 +30,7 @@ static bool has_payload(const struct verdict_payload *payloads, unsigned index)
 
 static bool sets_mark(const struct arena_verdict *entry)
 {
-    return (atomic_load_explicit(&entry->flags, memory_order_relaxed) & VERDICT_SETS_MARK) != 0;
+    return (atomic_load_explicit(&entry->flags, memory_order_relaxed) & ARENA_SETS_MARK) != 0;
 }
 
 /* Where the run that starts at `from` ends: the first entry that needs a message of its own. */

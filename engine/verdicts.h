@@ -17,9 +17,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* arena_verdict.flags, beside ARENA_DECIDED: `mark` is to be set */
-#define VERDICT_SETS_MARK UINT32_C(2)
-
 /* One payload of 65,531 bytes with its message fits; so does a burst of messages without payload. */
 #define VERDICTS_BUFFER_SIZE (96 * 1024)
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WATCH_RELAXED_MS 200 /* between samples, while everything moves */
+#define WATCH_RELAXED_MS 250 /* between samples, while everything moves */
 #define WATCH_CLOSE_MS 25    /* once something did not */
 
 struct watch {

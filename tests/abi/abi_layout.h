@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * abi_layout.h - the layout and the numbers of plugin ABI 1.0, written down a second time.
+ * abi_layout.h - the layout and the numbers of plugin ABI 1.1, written down a second time.
  *
- * What stands here is what plugins in the field were compiled with. A line of this file is never changed:
- * a later minor version adds lines for what it appended, and changes the sizes in NFQE_SIZE. If a change to
+ * What stands here is what plugins in the field were compiled with. A line of this file is never changed: a later
+ * minor version adds lines for what it appended, and changes NFQE_ABI_VERSION and the sizes in NFQE_SIZE. If a change to
  * the public headers makes this file fail to compile, the change breaks every plugin that exists.
  *
  * Included by a C and by a C++ file, since both languages must see the same. For LP64 machines (x86-64,
@@ -175,7 +175,7 @@ NFQE_SIZE(struct nfqe_icmpv6, 8);
 
 /* ---- versions and texts ------------------------------------------------------------------------------- */
 
-NFQE_IS(NFQE_ABI_VERSION, 0x00010000, 4);
+NFQE_IS(NFQE_ABI_VERSION, 0x00010001, 4);
 NFQE_IS(NFQE_ABI_MIN, 0x00010000, 4);
 NFQE_IS(NFQE_ABI(3, 7), 0x00030007, 4);
 NFQE_IS(NFQE_ABI_MAJOR(0x00030007u), 3, 4);
@@ -212,6 +212,7 @@ NFQE_IS(NFQE_NEED_TICK, 0x40, 8);
 NFQE_IS(NFQE_NEED_CONNTRACK, 0x80, 8);
 NFQE_IS(NFQE_NEED_OWNER, 0x100, 8);
 NFQE_IS(NFQE_NEED_SECCTX, 0x200, 8);
+NFQE_IS(NFQE_NEED_SEGMENTS, 0x400, 8);
 NFQE_IS(NFQE_HEADER_BYTES_DEFAULT, 128, 4);
 
 /* ---- log levels and option types ---------------------------------------------------------------------- */

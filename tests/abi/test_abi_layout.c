@@ -49,7 +49,7 @@ static void the_frozen_head_can_be_read_from_the_file(void **state)
     head = file + offset;
     assert_memory_equal(head, "nfqe-so", 8);
     assert_int_equal(number_at(head, 8, 4), 264);         /* size */
-    assert_int_equal(number_at(head, 12, 4), 0x00010000); /* abi */
+    assert_int_equal(number_at(head, 12, 4), 0x00010001); /* abi */
     assert_int_equal(number_at(head, 16, 4), 0x00010000); /* abi_min */
     assert_int_equal(number_at(head, 20, 4), 0);          /* header_bytes */
     assert_int_equal(number_at(head, 24, 8), 1);          /* needs */

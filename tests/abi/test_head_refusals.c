@@ -23,9 +23,9 @@
 #define USE_MACRO "; it must use NFQE_PLUGIN(...)"
 #define WRONG_MAGIC "its section .nfqe_plugin does not start with \"nfqe-so\": not a plugin of nfq-engine" USE_MACRO
 #define OTHER_MAJOR(version)                                                                                           \
-    "built for plugin ABI " version ", " ENGINE " offers 1.0; rebuild it against the headers of nfqe " NFQE_VERSION
+    "built for plugin ABI " version ", " ENGINE " offers 1.1; rebuild it against the headers of nfqe " NFQE_VERSION
 #define TOO_NEW(version)                                                                                               \
-    "needs plugin ABI " version ", " ENGINE " offers 1.0; rebuild it against the headers of nfqe " NFQE_VERSION        \
+    "needs plugin ABI " version ", " ENGINE " offers 1.1; rebuild it against the headers of nfqe " NFQE_VERSION        \
     " or upgrade the engine"
 #define SIZES(size) "its struct nfqe_plugin has " size " bytes, its section 264, ABI 1.0 has 264" USE_MACRO
 #define BAD_ID "its id must be 1 to 47 characters a-z 0-9 - _ . and end with NUL"
@@ -75,7 +75,7 @@ static const struct refusal refusals[] = {
     {"major before minor", {AT(ABI, 4, U32(0x20007)), AT(ABI_MIN, 4, U32(0x20007))}, -ENOEXEC, OTHER_MAJOR("2.7")},
 
     {"minor 7", {AT(ABI, 4, U32(0x10007)), AT(ABI_MIN, 4, U32(0x10007))}, -ENOEXEC, TOO_NEW("1.7")},
-    {"minimum minor 1", {AT(ABI, 4, U32(0x10009)), AT(ABI_MIN, 4, U32(0x10001))}, -ENOEXEC, TOO_NEW("1.1")},
+    {"minimum minor 2", {AT(ABI, 4, U32(0x10009)), AT(ABI_MIN, 4, U32(0x10002))}, -ENOEXEC, TOO_NEW("1.2")},
     {"minor 65535", {AT(ABI, 4, U32(0x1ffff)), AT(ABI_MIN, 4, U32(0x1ffff))}, -ENOEXEC, TOO_NEW("1.65535")},
     {"minor before size", {AT(ABI_MIN, 4, U32(0x10007)), AT(SIZE, 4, U32(0))}, -ENOEXEC, TOO_NEW("1.7")},
 
@@ -110,26 +110,29 @@ static const struct refusal refusals[] = {
 
     {"needs MODIFY", {AT(NEEDS, 8, U64(0x4))}, -ENOTSUP, MISSING("MODIFY")},
     {"needs HOLD", {AT(NEEDS, 8, U64(0x9))}, -ENOTSUP, MISSING("HOLD")},
-    {"needs FLOW", {AT(NEEDS, 8, U64(0x12))}, -ENOTSUP, MISSING("FLOW")},
     {"needs REQUEUE", {AT(NEEDS, 8, U64(0x20))}, -ENOTSUP, MISSING("REQUEUE")},
     {"needs TICK", {AT(NEEDS, 8, U64(0x40))}, -ENOTSUP, MISSING("TICK")},
-    {"needs an unknown bit", {AT(NEEDS, 8, U64(0x401))}, -ENOTSUP, MISSING("bits 0x400")},
+    {"needs an unknown bit", {AT(NEEDS, 8, U64(0x801))}, -ENOTSUP, MISSING("bits 0x800")},
     {"needs the last bit", {AT(NEEDS, 8, U64(0x8000000000000000))}, -ENOTSUP, MISSING("bits 0x8000000000000000")},
     {"needs everything",
      {AT(NEEDS, 8, U64(0xffffffffffffffff))},
      -ENOTSUP,
-     MISSING("MODIFY, HOLD, FLOW, REQUEUE, TICK, bits 0xfffffffffffffc00")},
+     MISSING("MODIFY, HOLD, REQUEUE, TICK, bits 0xfffffffffffff800")},
 };
 
 /* Heads that look odd and are fine. */
 static const struct refusal acceptable[] = {
+    {.name = "minor 0", .patches = {AT(ABI, 4, U32(0x10000))}},
     {.name = "later minor that lives with 1.0", .patches = {AT(ABI, 4, U32(0x10009))}},
+    {.name = "later minor that lives with 1.1", .patches = {AT(ABI, 4, U32(0x10009)), AT(ABI_MIN, 4, U32(0x10001))}},
     {.name = "id of 47 characters", .patches = {TEXT_AT(ID, 47, A_12 A_12 A_12 "aaaaaaaaaaa")}},
     {.name = "id of all kinds of characters", .patches = {TEXT_AT(ID, 8, "a-z_0.9")}},
     {.name = "version of 23 characters", .patches = {TEXT_AT(VERSION, 23, A_12 "aaaaaaaaaaa")}},
     {.name = "header bytes 65531", .patches = {AT(HEADER_BYTES, 4, U32(65531))}},
     {.name = "needs nothing", .patches = {AT(NEEDS, 8, U64(0))}},
-    {.name = "needs what is offered", .patches = {AT(NEEDS, 8, U64(0x383))}},
+    {.name = "needs FLOW alone", .patches = {AT(NEEDS, 8, U64(0x10))}},
+    {.name = "needs SEGMENTS alone", .patches = {AT(NEEDS, 8, U64(0x400))}},
+    {.name = "needs what is offered", .patches = {AT(NEEDS, 8, U64(0x793))}},
 };
 
 static const char *patched(const struct refusal *refusal)

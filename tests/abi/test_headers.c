@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The public headers work in every language and with every way of building that they promise: C99, C11 and
- * C++17, hidden visibility, link-time optimisation with --gc-sections, and a plugin of a later minor version.
+ * C++17, hidden visibility, link-time optimisation with --gc-sections. And plugins of other minor versions load.
  *
  * That they compile without a warning the build has shown (-Werror); here each result goes the whole way
  * through the engine's loader and decides packets, by handle() and by handle_batch().
@@ -71,7 +71,7 @@ static void loads_and_decides_packets(void **state)
     assert_int_equal(attempt.stage, ATTEMPT_ACCEPTED);
     assert_string_equal(attempt.plugin.id, name);
     assert_string_equal(attempt.plugin.version, "1.0.0");
-    assert_int_equal(attempt.plugin.abi, NFQE_ABI(1, 0));
+    assert_int_equal(attempt.plugin.abi, NFQE_ABI(1, 1));
     assert_int_equal(attempt.plugin.needs, NFQE_NEED_HEADERS);
     assert_int_equal(attempt.plugin.header_bytes, 128);
     decides_packets(&attempt.plugin, 80);
@@ -95,6 +95,28 @@ static void a_plugin_of_a_later_minor_version_loads(void **state)
     assert_int_equal(attempt.plugin.abi, NFQE_ABI(1, 3));
     make_sample(&sample, NFQE_PROTOCOL_TCP, 80);
     assert_int_equal(attempt.plugin.table.handle(attempt.plugin.self, &sample.packet), NFQE_ACCEPT);
+    attempt_done(&attempt);
+}
+
+/* It was compiled before any later version existed. That does not change, so there is nothing of ours in it. */
+static void a_plugin_of_the_first_minor_version_loads_and_decides_packets(void **state)
+{
+    struct attempt attempt;
+    struct sample sample;
+
+    (void)state;
+    attempt_run(&attempt, scratch_copy("first_minor.so", "first_minor"), "port=443");
+    assert_string_equal(attempt.error, "");
+    assert_int_equal(attempt.stage, ATTEMPT_ACCEPTED);
+    assert_string_equal(attempt.plugin.id, "first_minor");
+    assert_int_equal(attempt.plugin.abi, 0x10000);
+    assert_int_equal(attempt.plugin.needs, 1);
+    make_sample(&sample, NFQE_PROTOCOL_TCP, 443);
+    assert_int_equal(attempt.plugin.table.handle(attempt.plugin.self, &sample.packet), 2);
+    make_sample(&sample, NFQE_PROTOCOL_TCP, 80);
+    assert_int_equal(attempt.plugin.table.handle(attempt.plugin.self, &sample.packet), 0);
+    make_sample(&sample, NFQE_PROTOCOL_UDP, 443);
+    assert_int_equal(attempt.plugin.table.handle(attempt.plugin.self, &sample.packet), 1);
     attempt_done(&attempt);
 }
 
@@ -134,6 +156,7 @@ int main(void)
         VARIANT("header_cxx17"),
         VARIANT("header_cxx17_lto"),
         cmocka_unit_test(a_plugin_of_a_later_minor_version_loads),
+        cmocka_unit_test(a_plugin_of_the_first_minor_version_loads_and_decides_packets),
         cmocka_unit_test(header_bytes_default_to_128),
     };
 

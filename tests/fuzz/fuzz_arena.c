@@ -20,6 +20,7 @@
 
 #define QUEUE 4711 /* MESSAGES_QUEUE of the seeds */
 #define SLOT_SIZE 256
+#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
 #define MESSAGE_CUT 1      /* the kernel said MSG_TRUNC */
 #define MESSAGE_WILD 2     /* its length is a number of 32 bits, not the number of its bytes */
 #define MESSAGE_VERDICT 4  /* its verdict is given; otherwise it has none */
@@ -53,8 +54,8 @@ static void make_arena(void)
     static int fd = -1;
 
     if (arena == NULL) {
-        PROMISE(arena_new(QUEUE, SLOT_SIZE, &arena, &fd) == 0);
-        PROMISE(arena_map_view(fd, SLOT_SIZE, &view) == 0);
+        PROMISE(arena_new(QUEUE, SHAPE, &arena, &fd) == 0);
+        PROMISE(arena_map_view(fd, SHAPE, &view) == 0);
     }
 }
 
@@ -89,7 +90,7 @@ static void read_arena(struct input *input, struct damage *damage)
 {
     input_bytes(input, damage, sizeof(*damage));
     memset(arena, 0, sizeof(*arena));
-    arena_prepare(arena, QUEUE, SLOT_SIZE);
+    arena_prepare(arena, QUEUE, SHAPE);
     arena->phase = damage->phase;
     arena->cursor = damage->cursor;
     arena->plugin = damage->plugin;
@@ -183,7 +184,7 @@ static void blame(uint32_t plugins, uint32_t verdict)
 static void prepare(void)
 {
     before = *arena;
-    arena_prepare(arena, QUEUE, SLOT_SIZE);
+    arena_prepare(arena, QUEUE, SHAPE);
     PROMISE(arena->magic == ARENA_MAGIC && arena->layout == ARENA_LAYOUT && arena->queue == QUEUE);
     PROMISE(arena->slot_size == SLOT_SIZE && arena->size >= sizeof(*arena) + (size_t)ARENA_BURST * SLOT_SIZE);
     for (unsigned i = 0; i < ARENA_BURST; i++) {
@@ -270,7 +271,7 @@ static unsigned decide(bool keep, uint32_t rest)
 
 static bool is_marked(const struct arena_verdict *verdict)
 {
-    return (verdict->flags & VERDICT_SETS_MARK) != 0;
+    return (verdict->flags & ARENA_SETS_MARK) != 0;
 }
 
 static void check_answer(const struct verdict_message *message, const struct arena_verdict *verdict)

@@ -64,13 +64,20 @@ static void check_lists(const struct options *options, size_t text_len)
 
 static void check_understood(const struct options *options)
 {
-    PROMISE(options->help || options->version || (options->plugin_count > 0 && options->queue_count > 0));
+    if (!options->help && !options->version) {
+        PROMISE(options->queue_count > 0 && (options->plugin_count > 0 || options->print_rules != RULES_NONE));
+    }
+    PROMISE(is_between(options->print_rules, RULES_NONE, RULES_IPTABLES));
     PROMISE(is_between(options->max_len, 1, 1024 * 1024));
     PROMISE(options->receive_buffer == 0 || is_between(options->receive_buffer, 4096, 1024 * 1024 * 1024));
     PROMISE(is_between(options->copy_range, 0, 65531));
     PROMISE(is_between(options->drain_timeout_ms, 1, TIMEOUT_MAX_MS));
     PROMISE(is_between(options->load_timeout_ms, 1, TIMEOUT_MAX_MS));
     PROMISE(is_between(options->handle_timeout_ms, 10, TIMEOUT_MAX_MS));
+    PROMISE(is_between(options->flow_table, 0, 16 * 1024 * 1024));
+    PROMISE(is_between(options->flow_timeout_ms, 1000, 24 * TIMEOUT_MAX_MS));
+    PROMISE((options->bypass_mark.bits & ~options->bypass_mark.mask) == 0);
+    PROMISE((options->bypass_mark.bits == 0) == (options->bypass_mark.mask == 0));
     PROMISE(is_verdict(options->default_verdict) && is_verdict(options->on_crash) && is_verdict(options->on_stop));
     PROMISE(options->gso == GSO_AUTO || options->gso == GSO_ON || options->gso == GSO_OFF);
 }

@@ -101,7 +101,7 @@ static void answer(unsigned index, const struct verdict_message *message, enum s
 {
     struct packet *packet = &packets[index];
     const struct arena_verdict *wanted = &packet->answer;
-    bool marked = (wanted->flags & VERDICT_SETS_MARK) != 0;
+    bool marked = (wanted->flags & ARENA_SETS_MARK) != 0;
 
     PROMISE(packet->state == DECIDED || (packet->state == LOST && kind == SEND_SWEEP));
     if (packet->state == DECIDED) {
@@ -196,7 +196,7 @@ static void draw_answer(const struct habits *habits, const struct packet *before
     } else {
         packet->answer.verdict = one_in(2) ? NFQE_ACCEPT : NFQE_DROP;
         packet->answer.mark = below(3);
-        packet->answer.flags = ARENA_DECIDED | (one_in(3) ? VERDICT_SETS_MARK : 0);
+        packet->answer.flags = ARENA_DECIDED | (one_in(3) ? ARENA_SETS_MARK : 0);
     }
     packet->answer.id = id;
     if (habits->changes && one_in(6)) {

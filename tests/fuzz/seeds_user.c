@@ -96,7 +96,7 @@ void make_elf_files(void)
     CHANGED("short_section", sections[1].sh_size, NFQE_HEAD_SIZE - 1);
     CHANGED("unaligned_section", sections[1].sh_offset, offsetof(struct tiny, plugin) + 1);
     CHANGED("abi_0", plugin.abi, NFQE_ABI(0, 9));
-    CHANGED("abi_min", plugin.abi_min, NFQE_ABI(1, 1));
+    CHANGED("abi_min", plugin.abi_min, NFQE_ABI_VERSION + 1);
     CHANGED("size_short", plugin.size, 150);
     CHANGED("size_long", plugin.size, sizeof(struct nfqe_plugin) + 8);
     CHANGED("id_empty", plugin.id[0], '\0');
@@ -145,6 +145,19 @@ static const char *const command_lines[][ARGUMENTS_MAX] = {
     {"--unknown=1"},
     {"plugin.so"},
     {"--max-len"},
+    {"--plugin=a", "--queue=0", "--flow-table", "16777216", "--flow-timeout=1440m", "--bypass-mark", "0x1/0xff"},
+    {"--plugin=a", "--queue=0", "--flow-table=1", "--flow-timeout", "1s", "--bypass-mark=4294967295"},
+    {"--print-rules", "--queue", "1-3"},
+    {"--print-rules=nft", "--queue", "1", "--bypass-mark=1"},
+    {"--print-rules=iptables", "--queue=1"},
+    {"--print-rules=", "--queue=1"},
+    {"--print-rules"},
+    {"--flow-table", "0"},
+    {"--flow-timeout", "999ms"},
+    {"--bypass-mark", "0"},
+    {"--bypass-mark", "0x3/0x1"},
+    {"--bypass-mark", "1/"},
+    {"--bypass-mark", "0x100000000"},
 };
 
 static void make_command_lines(void)

@@ -10,13 +10,13 @@
 
 void burst_init(struct burst *burst)
 {
-    assert_int_equal(arena_new(BURST_QUEUE, BURST_SLOT_SIZE, &burst->arena, &burst->arena_fd), 0);
-    arena_prepare(burst->arena, BURST_QUEUE, BURST_SLOT_SIZE);
+    assert_int_equal(arena_new(BURST_QUEUE, BURST_SHAPE, &burst->arena, &burst->arena_fd), 0);
+    arena_prepare(burst->arena, BURST_QUEUE, BURST_SHAPE);
 }
 
 void burst_done(struct burst *burst)
 {
-    arena_free(burst->arena, BURST_SLOT_SIZE, &burst->arena_fd);
+    arena_free(burst->arena, BURST_SHAPE, &burst->arena_fd);
     burst->arena = NULL;
 }
 

@@ -13,6 +13,7 @@
 #include <nfqe/packet.h>
 
 #define BURST_SLOT_SIZE 256
+#define BURST_SHAPE ((struct arena_shape){.slot_size = BURST_SLOT_SIZE})
 #define BURST_QUEUE 7
 #define BURST_LEN 60 /* bytes of each message */
 

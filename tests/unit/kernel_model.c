@@ -27,6 +27,7 @@
 struct fixture fixture;
 uint32_t model_id_base;
 struct kernel *kernel;
+void (*model_describe)(struct message *message, uint32_t id);
 
 int __wrap_nfqueue_receive(int fd, struct arena *arena);
 int __wrap_nfqueue_send(int fd, const void *data, size_t len);
@@ -52,6 +53,8 @@ void model_put_packet(unsigned index, uint32_t id, bool cut)
     message_put_id(&message, model_id_base + id);
     if (cut) {
         message_put(&message, NFQA_PAYLOAD, payload, sizeof(payload));
+    } else if (model_describe != NULL) {
+        model_describe(&message, id);
     }
     put(index, &message);
 }
@@ -95,7 +98,8 @@ int __wrap_nfqueue_receive(int fd, struct arena *arena)
     return (int)step->count;
 }
 
-static void take_verdict(uint32_t id, uint32_t verdict, bool batch)
+/* mark: NULL: the packet's own stays. */
+static void take_verdict(uint32_t id, uint32_t verdict, const uint32_t *mark, bool batch)
 {
     if ((int32_t)id <= 0 || (id >= IDS && !batch)) {
         return; /* nothing is held under that id: the kernel says ENOENT */
@@ -105,6 +109,8 @@ static void take_verdict(uint32_t id, uint32_t verdict, bool batch)
             kernel->fates[i].verdict = verdict;
             kernel->fates[i].by_batch = batch;
             kernel->fates[i].order = kernel->messages;
+            kernel->fates[i].marked = mark != NULL;
+            kernel->fates[i].mark = mark != NULL ? *mark : 0;
         }
     }
 }
@@ -120,18 +126,25 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
     }
     for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
         bool batch = (message->nlmsg_type & 0xff) == NFQNL_MSG_VERDICT_BATCH;
+        const struct nfqnl_msg_verdict_hdr *verdict = NULL;
         struct nlattr *attribute; /* mnl_attr_for_each() casts const away */
+        bool marked = false;
+        uint32_t mark = 0;
 
         kernel->messages++;
         kernel->batches += batch;
         mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
         {
-            const struct nfqnl_msg_verdict_hdr *verdict = mnl_attr_get_payload(attribute);
-
             if (mnl_attr_get_type(attribute) == NFQA_VERDICT_HDR) {
-                take_verdict(ntohl(verdict->id) - model_id_base,
-                             ntohl(verdict->verdict) == NF_ACCEPT ? NFQE_ACCEPT : NFQE_DROP, batch);
+                verdict = mnl_attr_get_payload(attribute);
+            } else if (mnl_attr_get_type(attribute) == NFQA_MARK) {
+                mark = ntohl(mnl_attr_get_u32(attribute));
+                marked = true;
             }
+        }
+        if (verdict != NULL) {
+            take_verdict(ntohl(verdict->id) - model_id_base,
+                         ntohl(verdict->verdict) == NF_ACCEPT ? NFQE_ACCEPT : NFQE_DROP, marked ? &mark : NULL, batch);
         }
     }
     return 0;
@@ -225,12 +238,12 @@ int model_set_up(void **state)
     fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
     fixture.engine.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    *queue = (struct engine_queue){.number = MESSAGES_QUEUE, .slot_size = SLOT_SIZE, .cpu = ENGINE_NO_CPU};
+    *queue = (struct engine_queue){.number = MESSAGES_QUEUE, .shape = SHAPE, .cpu = ENGINE_NO_CPU};
     queue->socket = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* always readable: the worker asks again at once */
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    assert_int_equal(arena_new(MESSAGES_QUEUE, SLOT_SIZE, &queue->arena, &queue->arena_fd), 0);
+    assert_int_equal(arena_new(MESSAGES_QUEUE, SHAPE, &queue->arena, &queue->arena_fd), 0);
     fixture.arena = queue->arena;
-    arena_prepare(fixture.arena, MESSAGES_QUEUE, SLOT_SIZE);
+    arena_prepare(fixture.arena, MESSAGES_QUEUE, SHAPE);
     fixture.arena->last_id = model_id_base;
     return 0;
 }
@@ -240,7 +253,8 @@ int model_tear_down(void **state)
     struct engine_queue *queue = &fixture.engine.queues[0];
 
     (void)state;
-    arena_free(queue->arena, SLOT_SIZE, &queue->arena_fd);
+    arena_free(queue->arena, queue->shape, &queue->arena_fd);
+    model_describe = NULL;
     close(queue->socket);
     close(queue->wake);
     close(fixture.engine.doorbell);

@@ -19,6 +19,7 @@
 #include "messages.h"
 
 #define SLOT_SIZE 256
+#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
 #define IDS 30000         /* the model knows the ids 1 to IDS - 1 */
 #define SCRIPT_MAX 32     /* receives of one worker */
 #define FOR_EVER UINT32_MAX
@@ -28,6 +29,8 @@ struct fate {
     uint32_t verdict; /* NFQE_ACCEPT or NFQE_DROP; 0: the kernel holds it */
     bool by_batch;
     uint32_t order;   /* of its message among all messages */
+    bool marked;      /* the verdict sets the packet's mark, */
+    uint32_t mark;    /* to this */
     uint32_t shown;   /* how often a plugin saw it; a test's plugin counts that */
 };
 
@@ -65,6 +68,9 @@ struct fixture {
 extern struct fixture fixture;
 extern uint32_t model_id_base;
 extern struct kernel *kernel; /* shared with the workers */
+
+/* Appends to the message of packet `id` what else the kernel would say of it. NULL: nothing. */
+extern void (*model_describe)(struct message *message, uint32_t id);
 
 /* A message into a receive slot, as recvmmsg() would; cut: it has a payload that goes on behind the slot. */
 void model_put_packet(unsigned index, uint32_t id, bool cut);

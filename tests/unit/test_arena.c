@@ -37,10 +37,11 @@ static void test_slot_size_outside_its_limits_is_refused_and_leaves_nothing(void
 
     (void)state;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct arena_shape shape = {.slot_size = sizes[i]};
         struct arena *arena = NULL;
         int fd = -77;
 
-        assert_int_equal(arena_new(1, sizes[i], &arena, &fd), -EINVAL);
+        assert_int_equal(arena_new(1, shape, &arena, &fd), -EINVAL);
         assert_null(arena);
         assert_int_equal(fd, -77);
     }
@@ -52,12 +53,13 @@ static void test_new_arena_is_idle_and_holds_its_slots(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct arena_shape shape = {.slot_size = sizes[i]};
         struct arena *arena;
         struct stat status;
         uintptr_t end;
         int fd;
 
-        assert_int_equal(arena_new(65535, sizes[i], &arena, &fd), 0);
+        assert_int_equal(arena_new(65535, shape, &arena, &fd), 0);
         assert_int_equal(fstat(fd, &status), 0);
         assert_int_equal(status.st_size, arena->size);
         end = (uintptr_t)arena + arena->size;
@@ -76,7 +78,7 @@ static void test_new_arena_is_idle_and_holds_its_slots(void **state)
             memset(arena_slot(arena, slot), 0xff, sizes[i]);
         }
         assert_int_equal(arena_received(arena), 0); /* writing slots touched no field */
-        arena_free(arena, sizes[i], &fd);
+        arena_free(arena, shape, &fd);
         assert_int_equal(fd, -1);
     }
 }
@@ -132,7 +134,7 @@ static void test_view_shows_the_arena_and_cannot_be_written(void **state)
     uint8_t *byte;
     int no_fd = -1;
 
-    assert_int_equal(arena_map_view(burst->arena_fd, BURST_SLOT_SIZE, &view), 0);
+    assert_int_equal(arena_map_view(burst->arena_fd, BURST_SHAPE, &view), 0);
     assert_ptr_not_equal(view, burst->arena);
     *(uint8_t *)arena_slot(burst->arena, ARENA_BURST - 1) = 0xab;
     byte = arena_slot(view, ARENA_BURST - 1);
@@ -141,8 +143,84 @@ static void test_view_shows_the_arena_and_cannot_be_written(void **state)
     assert_false(faults(byte, false));
     munmap((void *)(uintptr_t)view, view->size);
     view = NULL;
-    assert_int_equal(arena_map_view(no_fd, BURST_SLOT_SIZE, &view), -EBADF);
+    assert_int_equal(arena_map_view(no_fd, BURST_SHAPE, &view), -EBADF);
     assert_null(view);
+}
+
+/* ---- the flow table's memory ---------------------------------------------------------------------- */
+
+static void test_flow_table_is_zero_there_and_behind_all_slots(void **state)
+{
+    static const uint64_t sizes[] = {64, 4096, 4160, 1024 * 1024};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct arena_shape shape = {.slot_size = 1152, .flows_size = sizes[i]};
+        const struct arena *view;
+        struct arena *arena;
+        struct stat status;
+        uint8_t *flows;
+        int fd;
+
+        assert_int_equal(arena_new(1, shape, &arena, &fd), 0);
+        flows = arena_flows(arena, shape);
+        assert_int_equal((uintptr_t)flows % ARENA_SLOT_ALIGN, 0);
+        assert_true(flows >= (uint8_t *)arena_slot(arena, ARENA_BURST - 1) + shape.slot_size);
+        assert_true(flows + shape.flows_size <= (uint8_t *)arena + arena->size);
+        assert_int_equal(fstat(fd, &status), 0);
+        assert_int_equal(status.st_size, arena->size);
+        assert_true((uint64_t)status.st_blocks * 512 >= shape.flows_size); /* nothing was written, and it is there */
+        for (uint64_t byte = 0; byte < shape.flows_size; byte++) {
+            assert_int_equal(flows[byte], 0);
+        }
+        assert_true(faults((uint8_t *)arena + arena->size, true));
+        assert_int_equal(arena_map_view(fd, shape, &view), 0);
+        memset(flows, 0x77, shape.flows_size);
+        arena_prepare(arena, 1, shape);
+        assert_int_equal(flows[0], 0x77); /* it outlives the worker */
+        assert_int_equal(flows[shape.flows_size - 1], 0x77);
+        assert_false(faults((uint8_t *)arena_slot(view, ARENA_BURST - 1) + shape.slot_size - 1, false));
+        assert_true(
+            faults((uint8_t *)arena_flows((struct arena *)(uintptr_t)view, shape), false)); /* plugins see packets */
+        munmap((void *)(uintptr_t)view, (size_t)((uint8_t *)arena_flows(arena, shape) - (uint8_t *)arena));
+        arena_free(arena, shape, &fd);
+        assert_int_equal(fd, -1);
+    }
+}
+
+static void test_flow_table_that_is_not_aligned_is_refused(void **state)
+{
+    static const uint64_t sizes[] = {1, 63, 65, UINT64_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct arena_shape shape = {.slot_size = 1152, .flows_size = sizes[i]};
+        struct arena *arena = NULL;
+        int fd = -77;
+
+        assert_int_equal(arena_new(1, shape, &arena, &fd), -EINVAL);
+        assert_null(arena);
+        assert_int_equal(fd, -77);
+    }
+}
+
+static void test_freeing_arenas_returns_all_of_their_addresses(void **state)
+{
+    struct arena_shape shape = {.slot_size = 1152, .flows_size = 1024 * 1024};
+    uintptr_t lowest = UINTPTR_MAX;
+    uintptr_t highest = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        struct arena *arena;
+        int fd;
+
+        assert_int_equal(arena_new(1, shape, &arena, &fd), 0);
+        lowest = (uintptr_t)arena < lowest ? (uintptr_t)arena : lowest;
+        highest = (uintptr_t)arena > highest ? (uintptr_t)arena : highest;
+        arena_free(arena, shape, &fd);
+    }
+    assert_true(highest - lowest < 16 * shape.flows_size);
 }
 
 static void test_freeing_no_arena_is_fine(void **state)
@@ -150,7 +228,7 @@ static void test_freeing_no_arena_is_fine(void **state)
     int fd = -1;
 
     (void)state;
-    arena_free(NULL, BURST_SLOT_SIZE, &fd);
+    arena_free(NULL, BURST_SHAPE, &fd);
     assert_int_equal(fd, -1);
 }
 
@@ -168,7 +246,7 @@ static void test_prepare_points_every_header_at_its_slot_whatever_stood_there(vo
     }
     arena->magic = arena->layout = arena->queue = arena->slot_size = UINT32_MAX;
     arena->size = UINT64_MAX;
-    arena_prepare(arena, BURST_QUEUE, BURST_SLOT_SIZE);
+    arena_prepare(arena, BURST_QUEUE, BURST_SHAPE);
     assert_int_equal(arena->magic, ARENA_MAGIC);
     assert_int_equal(arena->layout, ARENA_LAYOUT);
     assert_int_equal(arena->queue, BURST_QUEUE);
@@ -217,6 +295,22 @@ static void test_received_counts_every_message_of_the_burst(void **state)
         burst_fill(burst, count, 1, ARENA_RECEIVING);
         assert_int_equal(arena_received(burst->arena), count);
     }
+}
+
+static void test_decide_more_stores_the_mark_and_what_else_there_is_to_say(void **state)
+{
+    struct burst *burst = *state;
+
+    burst_fill(burst, ARENA_BURST, 1, ARENA_HANDLING);
+    arena_decide_more(burst->arena, 9, NFQE_ACCEPT, 0x12345678, ARENA_SETS_MARK | ARENA_BY_FLOW);
+    for (unsigned i = 0; i < ARENA_BURST; i++) {
+        assert_int_equal(arena_decided(burst->arena, i), i == 9);
+    }
+    assert_int_equal(burst->arena->verdicts[9].verdict, NFQE_ACCEPT);
+    assert_int_equal(burst->arena->verdicts[9].mark, 0x12345678);
+    assert_int_equal(burst->arena->verdicts[9].flags, ARENA_DECIDED | ARENA_SETS_MARK | ARENA_BY_FLOW);
+    arena_decide(burst->arena, 9, NFQE_DROP); /* the packet at the cursor of a crash keeps nothing */
+    assert_int_equal(burst->arena->verdicts[9].flags, ARENA_DECIDED);
 }
 
 static void test_decide_stores_the_verdict_of_one_packet(void **state)
@@ -351,11 +445,15 @@ int main(void)
         WITH_BURST(test_nobody_can_change_the_size_of_an_arena),
         WITH_BURST(test_overrun_at_either_end_faults),
         WITH_BURST(test_view_shows_the_arena_and_cannot_be_written),
+        cmocka_unit_test(test_flow_table_is_zero_there_and_behind_all_slots),
+        cmocka_unit_test(test_flow_table_that_is_not_aligned_is_refused),
+        cmocka_unit_test(test_freeing_arenas_returns_all_of_their_addresses),
         cmocka_unit_test(test_freeing_no_arena_is_fine),
         WITH_BURST(test_prepare_points_every_header_at_its_slot_whatever_stood_there),
         WITH_BURST(test_begin_receive_forgets_the_burst_before),
         WITH_BURST(test_received_counts_every_message_of_the_burst),
         WITH_BURST(test_decide_stores_the_verdict_of_one_packet),
+        WITH_BURST(test_decide_more_stores_the_mark_and_what_else_there_is_to_say),
         WITH_BURST(test_commit_adds_every_counter_and_ends_the_burst),
         WITH_BURST(test_phases_keep_the_counters),
         WITH_BURST(test_commit_that_did_not_end_counts_nothing),

@@ -123,7 +123,7 @@ static void test_message_length_beyond_its_slot_is_the_slot(void **state)
         burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
         arena->messages[3].msg_len = lengths[i];
         arena->slot_size = UINT32_MAX; /* what the arena says of itself is not to be trusted either */
-        arena_prepare(arena, BURST_QUEUE, BURST_SLOT_SIZE);
+        arena_prepare(arena, BURST_QUEUE, BURST_SHAPE);
         arena_recover(arena);
         assert_int_equal(arena_received(arena), COUNT);
         assert_int_equal(arena_message_len(arena, 2), BURST_LEN);
@@ -199,7 +199,7 @@ static void test_arena_full_of_random_bytes_is_brought_into_its_bounds(void **st
         }
         arena_blame(arena, PLUGINS, NFQE_DROP, &blame);
         assert_true(blame.plugin < PLUGINS || blame.plugin == ARENA_NOBODY);
-        arena_prepare(arena, BURST_QUEUE, BURST_SLOT_SIZE);
+        arena_prepare(arena, BURST_QUEUE, BURST_SHAPE);
         assert_in_range(arena_recover(arena), ARENA_IDLE, ARENA_SENDING);
         assert_in_range(arena_phase(arena), ARENA_IDLE, ARENA_SENDING);
         assert_in_range(arena_received(arena), 0, ARENA_BURST);

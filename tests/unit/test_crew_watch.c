@@ -21,6 +21,7 @@
 
 #define QUEUE 7
 #define SLOT_SIZE 256
+#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
 #define TIMEOUT_MS 40
 #define TICKS_MAX 1000
 
@@ -79,9 +80,9 @@ static int set_up(void **state)
     fixture.engine.options = &fixture.options;
     fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
-    *queue = (struct engine_queue){.number = QUEUE, .slot_size = SLOT_SIZE, .cpu = ENGINE_NO_CPU, .wake = -1};
+    *queue = (struct engine_queue){.number = QUEUE, .shape = SHAPE, .cpu = ENGINE_NO_CPU, .wake = -1};
     queue->socket = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    assert_int_equal(arena_new(QUEUE, SLOT_SIZE, &queue->arena, &queue->arena_fd), 0);
+    assert_int_equal(arena_new(QUEUE, SHAPE, &queue->arena, &queue->arena_fd), 0);
     fixture.arena = queue->arena;
     fixture.arena->state = ARENA_SERVING;
     fixture.arena->progress = 4711;
@@ -102,7 +103,7 @@ static int tear_down(void **state)
     __real_kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     close(queue->socket);
-    arena_free(queue->arena, SLOT_SIZE, &queue->arena_fd);
+    arena_free(queue->arena, SHAPE, &queue->arena_fd);
     return 0;
 }
 

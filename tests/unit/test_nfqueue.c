@@ -314,6 +314,7 @@ static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
 /* ---- receiving ----------------------------------------------------------------------------------- */
 
 #define SLOT_SIZE 128
+#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
 
 struct receiver {
     struct arena *arena;
@@ -325,9 +326,9 @@ static int set_up_receiver(void **state)
 {
     static struct receiver receiver;
 
-    assert_int_equal(arena_new(MESSAGES_QUEUE, SLOT_SIZE, &receiver.arena, &receiver.arena_fd), 0);
+    assert_int_equal(arena_new(MESSAGES_QUEUE, SHAPE, &receiver.arena, &receiver.arena_fd), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, receiver.ends), 0);
-    arena_prepare(receiver.arena, MESSAGES_QUEUE, SLOT_SIZE);
+    arena_prepare(receiver.arena, MESSAGES_QUEUE, SHAPE);
     *state = &receiver;
     return 0;
 }
@@ -336,7 +337,7 @@ static int tear_down_receiver(void **state)
 {
     struct receiver *receiver = *state;
 
-    arena_free(receiver->arena, SLOT_SIZE, &receiver->arena_fd);
+    arena_free(receiver->arena, SHAPE, &receiver->arena_fd);
     close(receiver->ends[0]);
     close(receiver->ends[1]);
     return 0;

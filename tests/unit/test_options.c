@@ -96,6 +96,20 @@ static const struct good_value good_values[] = {
     {"load-timeout", "1500ms", MEMBER(load_timeout_ms), 1500},
     {"handle-timeout", "10ms", MEMBER(handle_timeout_ms), 10},
     {"handle-timeout", "2m", MEMBER(handle_timeout_ms), 120000},
+    {"flow-table", "1", MEMBER(flow_table), 1},
+    {"flow-table", "65536", MEMBER(flow_table), 65536},
+    {"flow-table", "16777216", MEMBER(flow_table), 16777216},
+    {"flow-timeout", "1000ms", MEMBER(flow_timeout_ms), 1000},
+    {"flow-timeout", "1s", MEMBER(flow_timeout_ms), 1000},
+    {"flow-timeout", "1440m", MEMBER(flow_timeout_ms), 86400000},
+    {"bypass-mark", "0x1/0xff", MEMBER(bypass_mark.bits), 0x1},
+    {"bypass-mark", "0x1/0xff", MEMBER(bypass_mark.mask), 0xff},
+    {"bypass-mark", "0x30", MEMBER(bypass_mark.bits), 0x30},
+    {"bypass-mark", "0x30", MEMBER(bypass_mark.mask), 0x30},
+    {"bypass-mark", "3/15", MEMBER(bypass_mark.bits), 3},
+    {"bypass-mark", "3/15", MEMBER(bypass_mark.mask), 15},
+    {"bypass-mark", "0xffffffff/0xffffffff", MEMBER(bypass_mark.bits), 0xffffffff},
+    {"bypass-mark", "0x80000000", MEMBER(bypass_mark.mask), 0x80000000},
 };
 
 static uint64_t member_value(size_t offset, size_t size)
@@ -148,6 +162,11 @@ static void test_values_outside_the_limits_are_refused(void **state)
         {"drain-timeout", {"", "0ms", "5", "5 s", "5S", "61m", "3601s", "3600001ms", "-1s", "s", "1h", "1.5s"}},
         {"load-timeout", {"", "0s", "1", "99999999999999999999s", "18446744073709551615m"}},
         {"handle-timeout", {"", "9ms", "0ms", "61m"}},
+        {"flow-table", {"", "0", "16777217", "-1", "1K", "64k", "0x10", "1 ", "18446744073709551617"}},
+        {"flow-timeout", {"", "999ms", "0s", "1441m", "86401s", "86400001ms", "5", "1h", "-5m", "1.5s"}},
+        {"bypass-mark",
+         {"", "0", "0x0", "0/1", "0x0/0xff", "0x2/0x1", "0x101/0xff", "0x1/0x0", "0x1/", "/0x1", "mark",
+          "0x100000000/0x1", "0x1/0x100000000", "0x1/0x1/0x1", "-1"}},
         {"queue", {"", "-1", "65536", "0-65536", "3-1", "1-", "-", "a", "1,2", "1 ", "0x1", "1-2-3"}},
         {"plugin", {"", ",", ",a=1"}},
     };
@@ -211,9 +230,10 @@ static void test_what_is_no_option_is_refused_by_its_name(void **state)
 static void test_option_without_its_value_is_refused_by_its_name(void **state)
 {
     static const char *const names[] = {
-        "--plugin",        "--queue",          "--default-verdict", "--on-crash", "--on-stop",
-        "--max-len",       "--receive-buffer", "--copy-range",      "--gso",      "--cpu",
-        "--drain-timeout", "--load-timeout",   "--handle-timeout",
+        "--plugin",        "--queue",          "--default-verdict", "--on-crash",   "--on-stop",
+        "--max-len",       "--receive-buffer", "--copy-range",      "--gso",        "--cpu",
+        "--drain-timeout", "--load-timeout",   "--handle-timeout",  "--flow-table", "--flow-timeout",
+        "--bypass-mark",
     };
 
     (void)state;
@@ -245,6 +265,12 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(options.drain_timeout_ms, 5000);
     assert_int_equal(options.load_timeout_ms, 10000);
     assert_int_equal(options.handle_timeout_ms, 1000);
+    assert_int_equal(options.flow_table, 0); /* 65536 for a chain that decides for flows, none for others */
+    assert_int_equal(OPTIONS_FLOWS_DEFAULT, 65536);
+    assert_int_equal(options.flow_timeout_ms, 0); /* 5 minutes, if a plugin decides for flows */
+    assert_int_equal(options.bypass_mark.bits, 0);
+    assert_int_equal(options.bypass_mark.mask, 0);
+    assert_int_equal(options.print_rules, RULES_NONE);
     options_done(&options);
 }
 
@@ -256,6 +282,11 @@ static void test_of_a_value_given_twice_the_last_one_counts(void **state)
     assert_int_equal(options.cpu_count, 1);
     assert_int_equal(options.cpus[0], 7);
     assert_int_equal(options.gso, GSO_OFF);
+    options_done(&options);
+    assert_accepted(PARSE(ENOUGH, "--bypass-mark=0x7/0xff", "--bypass-mark=0x10", "--flow-table=9", "--flow-table=8"));
+    assert_int_equal(options.bypass_mark.bits, 0x10);
+    assert_int_equal(options.bypass_mark.mask, 0x10);
+    assert_int_equal(options.flow_table, 8);
     options_done(&options);
 }
 
@@ -401,6 +432,8 @@ static void test_help_names_every_option_and_exit_status(void **state)
     assert_non_null(strstr(text, "--queue "));
     assert_non_null(strstr(text, "--cpu "));
     assert_non_null(strstr(text, "--fail-open\n"));
+    assert_non_null(strstr(text, "--bypass-mark BITS/MASK\n"));
+    assert_non_null(strstr(text, "--print-rules[=nft|iptables]\n"));
     assert_non_null(strstr(text, "--help\n"));
     assert_non_null(strstr(text, "--version\n"));
     assert_non_null(strstr(text, "5 queue cannot be bound"));

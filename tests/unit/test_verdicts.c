@@ -97,8 +97,7 @@ static struct arena_verdict entry(uint32_t id, uint32_t verdict)
 
 static struct arena_verdict marked(uint32_t id, uint32_t verdict, uint32_t mark)
 {
-    return (struct arena_verdict){
-        .id = id, .verdict = verdict, .mark = mark, .flags = ARENA_DECIDED | VERDICT_SETS_MARK};
+    return (struct arena_verdict){.id = id, .verdict = verdict, .mark = mark, .flags = ARENA_DECIDED | ARENA_SETS_MARK};
 }
 
 static void assert_message(unsigned index, bool batch, uint32_t id, uint32_t verdict)

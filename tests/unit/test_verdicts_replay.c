@@ -125,7 +125,7 @@ static void draw(struct burst *burst, uint64_t *random)
 
         if (unit_random_below(random, changes) == 0) {
             verdict = unit_random_below(random, 2) == 0 ? NFQE_ACCEPT : NFQE_DROP;
-            sets_mark = unit_random_below(random, 3) == 0 ? VERDICT_SETS_MARK : 0;
+            sets_mark = unit_random_below(random, 3) == 0 ? ARENA_SETS_MARK : 0;
             mark = unit_random_below(random, 3);
         }
         burst->entries[i] = (struct arena_verdict){
@@ -146,7 +146,7 @@ static void assert_answered(const struct burst *burst, unsigned from, unsigned t
 
         assert_int_equal(queue[i].answers, 1);
         assert_int_equal(queue[i].verdict, entry->verdict == NFQE_ACCEPT ? NF_ACCEPT : NF_DROP);
-        assert_int_equal(queue[i].has_mark, (entry->flags & VERDICT_SETS_MARK) != 0);
+        assert_int_equal(queue[i].has_mark, (entry->flags & ARENA_SETS_MARK) != 0);
         assert_int_equal(queue[i].mark, queue[i].has_mark ? entry->mark : 0);
         assert_int_equal(queue[i].payload != NULL, changed);
         assert_int_equal(queue[i].payload_len, changed ? burst->payloads[i].len : 0);

@@ -298,15 +298,17 @@ static void test_answer_that_is_no_verdict_becomes_the_crash_verdict(void **stat
         fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
         fixture.options.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
         for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-            char text[128];
+            char text[192];
             int before;
             int log = begin_log(&before);
 
             fifth_answer = answers[i];
             model_will_receive(first, 10);
             model_run_worker();
-            snprintf(text, sizeof(text), "queue 4711: plugin odd 3.2.1 answered 0x%x on packet %u, which is no verdict",
-                     answers[i], model_id_base + first + 4);
+            snprintf(text, sizeof(text),
+                     "queue 4711: plugin odd 3.2.1 answered 0x%x on packet %u, which is no verdict that it may give; "
+                     "verdict %s\n",
+                     answers[i], model_id_base + first + 4, batch != 0 ? "accept" : "drop");
             assert_int_equal(end_log(log, before, text), 1);
             model_assert_left_in_order();
             for (uint32_t id = first; id < first + 10; id++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nfqe/plugin.h - the plugin ABI of nfq-engine, version 1.0.
+ * nfqe/plugin.h - the plugin ABI of nfq-engine, version 1.1.
  *
  * A plugin is a shared object that exports one const struct, written with NFQE_PLUGIN(...), and uses
  * no symbol of the engine. What it may call comes to it in `struct nfqe_host`.
@@ -39,7 +39,7 @@ extern "C" {
 #define NFQE_ABI(major, minor) (((uint32_t)(major) << 16) | (uint32_t)(minor))
 #define NFQE_ABI_MAJOR(abi) ((unsigned)((abi) >> 16))
 #define NFQE_ABI_MINOR(abi) ((unsigned)((abi)&0xffffu))
-#define NFQE_ABI_VERSION NFQE_ABI(1, 0)
+#define NFQE_ABI_VERSION NFQE_ABI(1, 1)
 
 /*
  * The oldest ABI that the plugin can live with. Define it before including this header only if the
@@ -59,7 +59,18 @@ typedef uint32_t nfqe_verdict;
 #define NFQE_DROP UINT32_C(2)     /* decided: the packet is dropped; later plugins do not see it */
 
 /*
- * Reserved numbers. ABI 1.0 does not offer these: a plugin must declare the need named beside the
+ * Since 1.1, or'ed to ACCEPT or DROP by a plugin that declares NFQE_NEED_FLOW: the rest of the packet's flow,
+ * in both directions, gets the same without any plugin of the chain being called. A flow is the protocol and the
+ * two pairs of address and port (of ICMP echo: who asks whom, and the identifier); a packet that has none (a
+ * fragment, IPv6 with extension headers, another protocol, headers cut off) gets the verdict alone. A flow is
+ * forgotten when it was idle for --flow-timeout, or as the longest idle one when --flow-table is full; and a
+ * packet that begins a connection (TCP SYN) goes through the chain although its flow is accepted. So a plugin may
+ * be asked in the middle of a connection, and asked again. Without the need it is no verdict.
+ */
+#define NFQE_FLOW UINT32_C(0x100)
+
+/*
+ * Reserved numbers. ABI 1.1 does not offer these: a plugin must declare the need named beside the
  * verdict, and the engine refuses to load a plugin whose needs it does not offer. Answered without
  * the need, or any other value that is none of the above: the packet gets the --on-crash verdict, and
  * the log names the plugin and the value.
@@ -67,7 +78,6 @@ typedef uint32_t nfqe_verdict;
 #define NFQE_REPEAT UINT32_C(3)                                         /* NFQE_NEED_REQUEUE */
 #define NFQE_HELD UINT32_C(4)                                           /* NFQE_NEED_HOLD */
 #define NFQE_TO_QUEUE(number) (UINT32_C(5) | ((uint32_t)(number) << 16)) /* NFQE_NEED_REQUEUE */
-#define NFQE_FLOW UINT32_C(0x100)                                       /* NFQE_NEED_FLOW; or'ed to ACCEPT, DROP */
 
 /* ---- needs ------------------------------------------------------------------------------------- */
 
@@ -77,14 +87,15 @@ typedef uint32_t nfqe_verdict;
  */
 #define NFQE_NEED_HEADERS (UINT64_C(1) << 0)   /* the first header_bytes bytes from the network header on */
 #define NFQE_NEED_PAYLOAD (UINT64_C(1) << 1)   /* the whole packet, up to 65,531 bytes */
+#define NFQE_NEED_FLOW (UINT64_C(1) << 4)      /* since 1.1: to give verdicts for whole flows; copies headers */
+#define NFQE_NEED_SEGMENTS (UINT64_C(1) << 10) /* since 1.1: packets as on the wire, never with NFQE_PACKET_GSO */
 /* A plugin that declares one of these is refused on a kernel that lacks it. */
 #define NFQE_NEED_CONNTRACK (UINT64_C(1) << 7) /* conntrack_mark */
 #define NFQE_NEED_OWNER (UINT64_C(1) << 8)     /* uid and gid of local sockets */
 #define NFQE_NEED_SECCTX (UINT64_C(1) << 9)    /* secctx of local sockets */
-/* Not offered in ABI 1.0; a plugin that declares one of these is refused, with that reason. */
+/* Not offered in ABI 1.1; a plugin that declares one of these is refused, with that reason. */
 #define NFQE_NEED_MODIFY (UINT64_C(1) << 2)    /* to change packets */
 #define NFQE_NEED_HOLD (UINT64_C(1) << 3)      /* to give verdicts later */
-#define NFQE_NEED_FLOW (UINT64_C(1) << 4)      /* to give verdicts for whole flows */
 #define NFQE_NEED_REQUEUE (UINT64_C(1) << 5)   /* REPEAT and TO_QUEUE */
 #define NFQE_NEED_TICK (UINT64_C(1) << 6)      /* tick() to be called */
 
@@ -121,7 +132,7 @@ struct nfqe_host {
      */
     int (*fail)(const struct nfqe_host *host, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-    /* [template] [worker] A named extension, such as "nfqe.timer/1"; NULL: not offered. 1.0 has none. */
+    /* [template] [worker] A named extension, such as "nfqe.timer/1"; NULL: not offered. 1.1 has none. */
     const void *(*ext)(const struct nfqe_host *host, const char *name);
 };
 
@@ -182,12 +193,12 @@ struct nfqe_plugin {
 
     /* append-only from here */
     uint32_t option_size;         /* sizeof(struct nfqe_option), filled by NFQE_PLUGIN */
-    uint32_t counter_size;        /* 0 in ABI 1.0 */
+    uint32_t counter_size;        /* 0 in ABI 1.1 */
     const char *summary;          /* one line, for listings; may be NULL, like the next two */
     const char *vendor;
     const char *license;          /* SPDX expression */
     const struct nfqe_option *options;   /* ends with a NULL name; NULL: takes no options */
-    const struct nfqe_counter *counters; /* must be NULL in ABI 1.0 */
+    const struct nfqe_counter *counters; /* must be NULL in ABI 1.1 */
 
     /*
      * [template] Once, before any worker exists. Parses the configuration and builds data, which all
@@ -199,7 +210,7 @@ struct nfqe_plugin {
 
     /*
      * [worker] Once in each new worker, before its first packet: the worker's own data in *self, which
-     * is NULL if there is no open(). shared: what load() gave; old: NULL in ABI 1.0.
+     * is NULL if there is no open(). shared: what load() gave; old: NULL in ABI 1.1.
      * Returns 0, or a negative errno value after host->fail(). Optional.
      */
     int (*open)(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self);
@@ -209,13 +220,13 @@ struct nfqe_plugin {
 
     /*
      * [worker] A burst: n packets (1 to 64) in the order of arrival, without those that an earlier plugin
-     * of the chain decided. out[i] is the verdict of packets[i] and starts as NFQE_CONTINUE. If a
+     * of the chain decided, or their flow. out[i] is the verdict of packets[i] and starts as NFQE_CONTINUE. If a
      * worker dies in it, the same packets are given to handle() one by one. Optional.
      */
     void (*handle_batch)(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out);
 
-    void (*tick)(void *self, uint64_t now_ns);             /* must be NULL in ABI 1.0 */
-    int (*save)(void *self, struct nfqe_state *out);       /* must be NULL in ABI 1.0 */
+    void (*tick)(void *self, uint64_t now_ns);             /* must be NULL in ABI 1.1 */
+    int (*save)(void *self, struct nfqe_state *out);       /* must be NULL in ABI 1.1 */
 
     /* [worker] When a worker ends in order, not when it crashes or is killed. Optional. */
     void (*close)(void *self);

@@ -38,7 +38,7 @@ const struct animal zoo_heads[] = {
     {CHANGED("major-0", NUMBER_AT(ABI, 0x00009), NUMBER_AT(ABI_MIN, 0))},
     {CHANGED("major-2", NUMBER_AT(ABI, 0x20000), NUMBER_AT(ABI_MIN, 0x20000))},
     {CHANGED("minimum-major-2", NUMBER_AT(ABI_MIN, 0x20000))},
-    {CHANGED("minimum-minor-1", NUMBER_AT(ABI, 0x10003), NUMBER_AT(ABI_MIN, 0x10001))},
+    {CHANGED("minimum-minor-2", NUMBER_AT(ABI, 0x10003), NUMBER_AT(ABI_MIN, 0x10002))},
     {CHANGED("minimum-minor-65535", NUMBER_AT(ABI, 0x1ffff), NUMBER_AT(ABI_MIN, 0x1ffff))},
 
     {CHANGED("size-0", NUMBER_AT(SIZE, 0))},
@@ -60,12 +60,16 @@ const struct animal zoo_heads[] = {
 
     {CHANGED("needs-modify", NUMBER_AT(NEEDS, 0x4))},
     {CHANGED("needs-hold", NUMBER_AT(NEEDS, 0x8))},
+    {CHANGED("needs-requeue", NUMBER_AT(NEEDS, 0x20))},
     {CHANGED("needs-tick", NUMBER_AT(NEEDS, 0x40))},
     {CHANGED("needs-unknown", NUMBER_AT(NEEDS, 0x80000000))},
     {CHANGED("needs-everything", NUMBER_AT(NEEDS, 0xffffffff), NUMBER_AT(NEEDS + 4, 0xffffffff))},
 
     /* These must load. */
     {.name = "size-larger-than-ours", .plugin = "zoo_larger", .shows = "plugin zoo_larger"},
+    {.name = "first-minor", .plugin = "first_minor", .shows = "plugin first_minor"},
+    {CHANGED("minimum-minor-1", NUMBER_AT(ABI, 0x10003), NUMBER_AT(ABI_MIN, 0x10001)), .shows = "plugin good"},
+    {CHANGED("needs-flow-and-segments", NUMBER_AT(NEEDS, 0x410)), .shows = "plugin good"},
     {.name = "later-minor", .plugin = "later_minor", .shows = "plugin later_minor"},
     {CHANGED("later-minor-of-our-size", NUMBER_AT(ABI, 0x10009)), .shows = "plugin good"},
     {CHANGED("id-of-47-characters", TEXT_AT(ID, 47, A_12 A_12 A_12 "aaaaaaaaaaa")), .shows = "plugin aaaaaaaaaaaa"},

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * flow_cost - what it costs to look up the flows of a burst, in tables that hold more and more flows.
+ *
+ * Each table is full, and in an arena as a worker's is. A burst is 64 packets of random flows of the table, UDP over
+ * IPv4 and a quarter of them over IPv6. They are made anew for each burst, outside of what is measured, so that the
+ * flows are not those that the cache still holds, and the packets are, as those that a worker has just decoded.
+ * Measured is flows_begin_burst() and a flows_find() for each packet. Two ways: with a clock that goes on as it does
+ * at 500,000 packets a second, so that flows change their place in the order of use as they do in a worker; and with a
+ * clock that stands still, which is the look-up alone.
+ *
+ * Prints one JSON object: for each clock, nanoseconds per packet by the number of flows, a list of one value a round.
+ * Rounds of the tables are interleaved.
+ */
+#include "arena.h"
+#include "flow.h"
+
+#include <nfqe/plugin.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define QUEUE 1
+#define SLOT_SIZE 1024
+#define BURST ARENA_BURST
+#define ROUNDS 9
+#define BURSTS_PER_ROUND                                                                                               \
+    80000 /* 10 s of the clock that goes on: the order of a large table is brought up to date once */
+#define WARM_UP_BURSTS 100000 /* 13 s of the clock that goes on: flows are of all ages then */
+#define IDLE_MS 300000 /* what the engine takes by itself */
+#define PACKET_NS 2000 /* between two packets of the clock that goes on */
+#define IPV6_EVERY 4
+#define UDP_PORT 4000
+#define START_NS UINT64_C(3600000000000)
+#define NS_PER_S UINT64_C(1000000000)
+
+static const uint32_t sizes[] = {1000, 10000, 100000, 1000000};
+#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+static const char *const clocks[] = {"moving", "standing"};
+#define CLOCKS (sizeof(clocks) / sizeof(clocks[0]))
+
+/* The network header; the transport header begins right behind it. */
+union headers {
+    struct nfqe_ipv4 ipv4;
+    struct nfqe_ipv6 ipv6;
+    uint8_t bytes[sizeof(struct nfqe_ipv6) + sizeof(struct nfqe_udp)];
+};
+
+struct table {
+    uint32_t size;
+    struct flows flows;
+    uint64_t now_ns;
+    double cost[CLOCKS][ROUNDS];
+};
+
+static struct table tables[SIZES];
+static union headers headers[BURST];
+static struct nfqe_packet packets[BURST];
+static uint64_t random_state = 88172645463325252;
+
+static void die(const char *what)
+{
+    fprintf(stderr, "flow_cost: %s\n", what);
+    exit(1);
+}
+
+/* xorshift64* */
+static uint32_t random_below(uint32_t limit)
+{
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return (uint32_t)(((random_state * UINT64_C(2685821657736338717)) >> 32) * limit >> 32);
+}
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* Packet `index` of the burst becomes one of flow `flow`: its number is in the client's address and port. */
+static void make_packet(unsigned index, uint32_t flow)
+{
+    union headers *header = &headers[index];
+    const uint8_t address[] = {10, (uint8_t)(flow >> 16), (uint8_t)(flow >> 8), (uint8_t)flow};
+    uint8_t *transport;
+
+    memset(header, 0, sizeof(*header));
+    packets[index] = (struct nfqe_packet){.size = sizeof(packets[index]), .protocol = NFQE_PROTOCOL_UDP};
+    packets[index].data = header->bytes;
+    if (flow % IPV6_EVERY == 0) {
+        header->ipv6.version_class_flow.bytes[0] = 0x60;
+        header->ipv6.next_header = NFQE_PROTOCOL_UDP;
+        memcpy(header->ipv6.source + 12, address, sizeof(address));
+        header->ipv6.source[0] = 0xfd;
+        header->ipv6.dest[0] = 0xfd;
+        packets[index].family = AF_INET6;
+        packets[index].transport = sizeof(struct nfqe_ipv6);
+    } else {
+        header->ipv4.version_ihl = 0x45;
+        header->ipv4.protocol = NFQE_PROTOCOL_UDP;
+        memcpy(header->ipv4.source, address, sizeof(address));
+        memcpy(header->ipv4.dest, "\x0a\xff\xff\xff", sizeof(header->ipv4.dest));
+        packets[index].family = AF_INET;
+        packets[index].transport = sizeof(struct nfqe_ipv4);
+    }
+    packets[index].len = packets[index].transport + sizeof(struct nfqe_udp);
+    packets[index].wire_len = packets[index].len;
+    packets[index].payload = (uint16_t)packets[index].len;
+    transport = header->bytes + packets[index].transport;
+    transport[0] = (uint8_t)(flow >> 8);
+    transport[1] = (uint8_t)flow;
+    transport[2] = UDP_PORT >> 8;
+    transport[3] = UDP_PORT & 0xff;
+}
+
+static void fill_table(struct table *table, uint32_t size)
+{
+    const struct arena_shape shape = {.slot_size = SLOT_SIZE, .flows_size = flow_index_size(size)};
+    struct flow_totals totals;
+    struct flow_seed seed;
+    struct arena *arena;
+    int arena_fd;
+
+    if (arena_new(QUEUE, shape, &arena, &arena_fd) != 0 || flow_seed_make(&seed) != 0) {
+        die("no memory");
+    }
+    table->size = size;
+    table->now_ns = START_NS;
+    flows_attach(&table->flows, arena_flows(arena, shape), size, IDLE_MS, &seed);
+    for (uint32_t first = 0, count; first < size; first += count) {
+        for (count = 0; count < BURST && first + count < size; count++) {
+            make_packet(count, first + count);
+        }
+        flows_begin_burst(&table->flows, packets, count, table->now_ns);
+        for (unsigned i = 0; i < count; i++) {
+            flows_add(&table->flows, i, NFQE_ACCEPT);
+        }
+        table->now_ns += (uint64_t)PACKET_NS * count;
+    }
+    totals = table->flows.index.table->totals;
+    if (totals.added != size || totals.replaced != 0) {
+        die("the table does not hold what it was made for");
+    }
+}
+
+static double measure(struct table *table, bool clock_moves, unsigned bursts)
+{
+    uint64_t elapsed = 0;
+    uint64_t found = 0;
+
+    for (unsigned burst = 0; burst < bursts; burst++) {
+        uint64_t start;
+
+        for (unsigned i = 0; i < BURST; i++) {
+            make_packet(i, random_below(table->size));
+        }
+        table->now_ns += clock_moves ? (uint64_t)PACKET_NS * BURST : 0;
+        start = clock_ns();
+        flows_begin_burst(&table->flows, packets, BURST, table->now_ns);
+        for (unsigned i = 0; i < BURST; i++) {
+            found += flows_find(&table->flows, i) == NFQE_ACCEPT;
+        }
+        elapsed += clock_ns() - start;
+    }
+    if (found != (uint64_t)bursts * BURST) {
+        die("a flow was not found");
+    }
+    return (double)elapsed / bursts / BURST;
+}
+
+static void print_results(void)
+{
+    printf("{");
+    for (unsigned clock = 0; clock < CLOCKS; clock++) {
+        printf("%s\"%s\": {", clock > 0 ? ", " : "", clocks[clock]);
+        for (unsigned i = 0; i < SIZES; i++) {
+            printf("%s\"%u\": [", i > 0 ? ", " : "", sizes[i]);
+            for (unsigned round = 0; round < ROUNDS; round++) {
+                printf("%s%.2f", round > 0 ? ", " : "", tables[i].cost[clock][round]);
+            }
+            printf("]");
+        }
+        printf("}");
+    }
+    printf("}\n");
+}
+
+int main(void)
+{
+    for (unsigned i = 0; i < SIZES; i++) {
+        fill_table(&tables[i], sizes[i]);
+    }
+    for (unsigned clock = 0; clock < CLOCKS; clock++) {
+        for (unsigned i = 0; i < SIZES; i++) {
+            measure(&tables[i], clock == 0, WARM_UP_BURSTS);
+        }
+        for (unsigned round = 0; round < ROUNDS; round++) {
+            for (unsigned i = 0; i < SIZES; i++) {
+                tables[i].cost[clock][round] = measure(&tables[i], clock == 0, BURSTS_PER_ROUND);
+            }
+        }
+    }
+    print_results();
+    return 0;
+}

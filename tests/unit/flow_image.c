@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A flow table as it lies in shared memory; see flow_image.h.
+ */
+#include "flow_image.h"
+
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define IN_FRONT 0xa5 /* every byte before the table */
+#define IN_FRONT_SIZE 4096
+#define ADDRESS_HIGH 10 /* the flow's own end is 10.x.y.z, x.y.z its number; the other one is the same for all */
+
+/* ---- packets ------------------------------------------------------------------------------------------- */
+
+void flow_packet_make(struct flow_packet *packet, uint32_t number, bool reply, uint8_t tcp_flags)
+{
+    const uint8_t own[] = {ADDRESS_HIGH, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number};
+    const uint8_t other[] = {192, 0, 2, 1};
+    uint8_t *bytes = packet->bytes;
+
+    memset(bytes, 0, sizeof(packet->bytes));
+    bytes[0] = 0x45;
+    bytes[3] = sizeof(packet->bytes);
+    bytes[9] = NFQE_PROTOCOL_TCP;
+    memcpy(bytes + (reply ? 16 : 12), own, sizeof(own));
+    memcpy(bytes + (reply ? 12 : 16), other, sizeof(other));
+    bytes[reply ? 23 : 21] = 80; /* its own port; the other end's is 0 */
+    bytes[32] = 0x50;
+    bytes[33] = tcp_flags;
+    packet->packet = (struct nfqe_packet){
+        .size = sizeof(packet->packet),
+        .data = bytes,
+        .len = sizeof(packet->bytes),
+        .protocol = NFQE_PROTOCOL_TCP,
+        .transport = 20,
+        .payload = sizeof(packet->bytes),
+    };
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------- */
+
+void flow_image_attach(struct flow_image *image, uint64_t idle_ms)
+{
+    flows_attach(&image->flows, image->table, image->capacity, idle_ms, &image->seed);
+}
+
+void flow_image_init(struct flow_image *image, uint32_t capacity, const struct flow_seed *seed)
+{
+    uint8_t *table;
+
+    memset(image, 0, sizeof(*image));
+    image->capacity = capacity;
+    image->size = flow_index_size(capacity);
+    guarded_init(&image->guarded, image->size + IN_FRONT_SIZE);
+    table = guarded_put(&image->guarded, NULL, image->size, 64);
+    memset(image->guarded.region, IN_FRONT, (size_t)(table - image->guarded.region));
+    if (seed != NULL) {
+        image->seed = *seed;
+    } else {
+        assert_int_equal(flow_seed_make(&image->seed), 0);
+    }
+    image->table = (struct flow_table *)(void *)table;
+    image->bucket_count = (uint32_t)((image->size - sizeof(*image->table) - capacity * sizeof(*image->entries)) / 4);
+    image->buckets = (uint32_t *)(void *)(table + sizeof(*image->table));
+    image->entries = (struct flow_entry *)(void *)(image->buckets + image->bucket_count);
+    flow_image_attach(image, FLOW_IMAGE_IDLE_MS);
+}
+
+void flow_image_done(struct flow_image *image)
+{
+    for (const uint8_t *byte = image->guarded.region; byte < (const uint8_t *)image->table; byte++) {
+        assert_int_equal(*byte, IN_FRONT);
+    }
+    guarded_done(&image->guarded);
+}
+
+/* ---- what a worker does ------------------------------------------------------------------------------------ */
+
+static void begin(struct flow_image *image, uint32_t number, uint64_t tick, uint8_t tcp_flags)
+{
+    struct flow_packet packet = {.packet.size = 0};
+
+    flow_packet_make(&packet, number, false, tcp_flags);
+    flows_begin_burst(&image->flows, &packet.packet, 1, tick * FLOW_TICK_NS);
+}
+
+static nfqe_verdict find(struct flow_image *image, uint32_t number, uint64_t tick, uint8_t tcp_flags)
+{
+    begin(image, number, tick, tcp_flags);
+    return flows_find(&image->flows, 0);
+}
+
+nfqe_verdict flow_image_find(struct flow_image *image, uint32_t number, uint64_t tick)
+{
+    return find(image, number, tick, NFQE_TCP_ACK);
+}
+
+nfqe_verdict flow_image_syn(struct flow_image *image, uint32_t number, uint64_t tick)
+{
+    return find(image, number, tick, NFQE_TCP_SYN);
+}
+
+bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict)
+{
+    begin(image, number, tick, NFQE_TCP_ACK);
+    return flows_add(&image->flows, 0, verdict);
+}
+
+uint32_t flow_image_repair(struct flow_image *image, uint64_t tick)
+{
+    _Atomic uint32_t progress = 0;
+
+    flow_image_attach(image, FLOW_IMAGE_IDLE_MS);
+    return flows_repair(&image->flows, tick * FLOW_TICK_NS, &progress);
+}
+
+/* ---- what is in the table ------------------------------------------------------------------------------------ */
+
+uint32_t flow_image_number(const struct flow_entry *entry)
+{
+    const uint8_t *address = entry->key.address[0][0] == ADDRESS_HIGH ? entry->key.address[0] : entry->key.address[1];
+
+    if (entry->verdict == NFQE_CONTINUE || address[0] != ADDRESS_HIGH) {
+        return FLOW_IMAGE_NONE;
+    }
+    return (uint32_t)address[1] << 16 | (uint32_t)address[2] << 8 | address[3];
+}
+
+const struct flow_entry *flow_image_entry(const struct flow_image *image, uint32_t number)
+{
+    for (uint32_t i = 0; i < image->capacity; i++) {
+        if (flow_image_number(&image->entries[i]) == number) {
+            return &image->entries[i];
+        }
+    }
+    return NULL;
+}
+
+/* Each entry that holds a flow is in the chain of its hash, once, and no other entry is in any. */
+static const char *chains_fault(const struct flow_image *image, uint8_t *chained)
+{
+    for (uint32_t bucket = 0; bucket < image->bucket_count; bucket++) {
+        for (uint32_t link = image->buckets[bucket]; link != 0; link = image->entries[link - 1].next) {
+            const struct flow_entry *entry = &image->entries[link - 1];
+
+            if (link > image->capacity) {
+                return "a chain leads out of the table";
+            }
+            if (chained[link - 1]++ != 0) {
+                return "an entry is in two chains, or twice in one";
+            }
+            if ((entry->hash & (image->bucket_count - 1)) != bucket) {
+                return "an entry is in a chain that is not its own";
+            }
+        }
+    }
+    for (uint32_t i = 0; i < image->capacity; i++) {
+        if (chained[i] != (image->entries[i].verdict != NFQE_CONTINUE)) {
+            return chained[i] != 0 ? "a free entry is in a chain" : "a flow is in no chain";
+        }
+    }
+    return "";
+}
+
+/* In ticks; 0 for one that was seen by a clock that is ahead. */
+static uint32_t age_of(const struct flow_image *image, const struct flow_entry *entry)
+{
+    uint32_t age = image->flows.now - entry->seen;
+
+    return age > INT32_MAX ? 0 : age;
+}
+
+/*
+ * All entries that were ever used are in the order, and no other; from the newest to the oldest, then the free ones.
+ * Large tables may be a little wrong about who is older.
+ */
+static const char *order_fault(const struct flow_image *image)
+{
+    uint32_t newer = 0;
+    uint32_t age = 0; /* of the entry before */
+    uint32_t count = 0;
+    bool free_seen = false;
+
+    for (uint32_t link = image->table->newest; link != 0; link = image->entries[link - 1].older) {
+        const struct flow_entry *entry = &image->entries[link - 1];
+
+        if (link > image->table->used || image->table->used > image->capacity) {
+            return "the order leads to an entry that was never used";
+        }
+        if (entry->newer != newer || ++count > image->table->used) {
+            return "the order is not the same in both directions";
+        }
+        if (entry->verdict != NFQE_CONTINUE &&
+            (free_seen || image->flows.now - entry->seen + image->flows.order_ticks < age)) {
+            return "an entry is behind an older or a free one";
+        }
+        age = entry->verdict != NFQE_CONTINUE ? age_of(image, entry) : age;
+        free_seen = free_seen || entry->verdict == NFQE_CONTINUE;
+        newer = link;
+    }
+    return newer != image->table->oldest || count != image->table->used ? "the order does not hold all entries" : "";
+}
+
+const char *flow_image_fault(const struct flow_image *image)
+{
+    uint8_t *chained = calloc(image->capacity, 1);
+    const char *fault;
+
+    if (chained == NULL) {
+        return "no memory";
+    }
+    fault = chains_fault(image, chained);
+    free(chained);
+    if (fault[0] == '\0') {
+        fault = order_fault(image);
+    }
+    return fault[0] == '\0' && image->table->changing != 0 ? "it says that it is being changed" : fault;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The flow table as a worker uses it: how many flows fit, which one makes room, and how a verdict changes.
+ *
+ * When a flow ends is in test_flow_end.c, which packets belong to one flow in test_flow_key.c, what a death or a scribble
+ * leaves in test_flow_repair.c and test_flow_damage.c.
+ */
+#include "unit.h"
+
+#include "flow_image.h"
+
+#include <nfqe/plugin.h>
+
+#include <string.h>
+
+#define MIB (1024 * 1024)
+#define NOW 1000 /* a tick */
+
+static const uint32_t capacities[] = {1, 2, 3, 17, 1000};
+
+static struct flow_image image;
+
+static int tear_down(void **state)
+{
+    (void)state;
+    flow_image_done(&image);
+    return 0;
+}
+
+/* Flows 0 to count - 1, one a tick from `tick` on. */
+static void add_flows(uint32_t count, uint64_t tick)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        flow_image_add(&image, i, tick + i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
+    }
+}
+
+static void assert_in_order(void)
+{
+    assert_false(flows_damaged(&image.flows));
+    assert_false(flows_need_repair(&image.flows));
+    assert_string_equal(flow_image_fault(&image), "");
+}
+
+/* Looks without touching. */
+static bool is_known(uint32_t number)
+{
+    return flow_image_entry(&image, number) != NULL;
+}
+
+/* ---- room ------------------------------------------------------------------------------------------------ */
+
+static void test_zero_memory_is_an_empty_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++) {
+        flow_image_init(&image, capacities[i], NULL);
+        assert_false(flows_need_repair(&image.flows));
+        for (uint32_t number = 0; number < 100; number++) {
+            assert_int_equal(flow_image_find(&image, number, NOW), NFQE_CONTINUE);
+            assert_int_equal(flow_image_syn(&image, number, NOW), NFQE_CONTINUE);
+        }
+        assert_in_order();
+        for (size_t byte = 0; byte < image.size; byte++) {
+            assert_int_equal(((const uint8_t *)image.table)[byte], 0);
+        }
+        flow_image_done(&image);
+    }
+}
+
+static void test_exactly_as_many_flows_fit_as_the_table_was_made_for(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++) {
+        uint32_t capacity = capacities[i];
+
+        flow_image_init(&image, capacity, NULL);
+        for (uint32_t number = 0; number < capacity; number++) {
+            flow_image_add(&image, number, NOW, number % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
+        }
+        assert_int_equal(image.table->totals.added, capacity);
+        assert_int_equal(image.table->totals.replaced, 0);
+        assert_in_order();
+        for (uint32_t number = 0; number < capacity; number++) {
+            assert_int_equal(flow_image_find(&image, number, NOW + 1), number % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
+        }
+        flow_image_add(&image, capacity, NOW + 1, NFQE_ACCEPT);
+        assert_int_equal(image.table->totals.added, capacity + 1);
+        assert_int_equal(image.table->totals.replaced, 1);
+        assert_in_order();
+        flow_image_done(&image);
+    }
+}
+
+/* Chains stay short with a random key, also for flows in a row. */
+static void test_table_of_many_flows_answers_each_of_them(void **state)
+{
+    const uint32_t capacity = 65536;
+
+    (void)state;
+    flow_image_init(&image, capacity, NULL);
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < capacity; i++) {
+            flow_image_add(&image, i + round * capacity, NOW + round, i % 5 == 0 ? NFQE_DROP : NFQE_ACCEPT);
+        }
+        assert_in_order();
+        for (uint32_t i = 0; i < capacity; i++) {
+            nfqe_verdict verdict = flow_image_find(&image, i + round * capacity, NOW + round);
+
+            assert_int_equal(verdict, i % 5 == 0 ? NFQE_DROP : NFQE_ACCEPT);
+        }
+        assert_int_equal(image.table->totals.replaced, round * capacity);
+    }
+    for (uint32_t i = 0; i < capacity; i++) {
+        assert_int_equal(flow_image_find(&image, i, NOW + 2), NFQE_CONTINUE);
+    }
+    assert_in_order();
+}
+
+static void test_longest_idle_flow_makes_room(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++) {
+        uint32_t capacity = capacities[i] < 1000 ? capacities[i] : 50;
+
+        flow_image_init(&image, capacity, NULL);
+        flow_image_attach(&image, 60 * 60 * 1000);
+        add_flows(3 * capacity, NOW); /* flow `number` makes room for flow number + capacity */
+        assert_int_equal(image.table->totals.added, 3 * capacity);
+        assert_int_equal(image.table->totals.replaced, 2 * capacity);
+        assert_int_equal(image.table->totals.expired, 0);
+        for (uint32_t number = 0; number < 3 * capacity; number++) {
+            assert_int_equal(is_known(number), number >= 2 * capacity);
+        }
+        assert_in_order();
+        flow_image_done(&image);
+    }
+}
+
+/* Whoever is touched, one tick later than the others or many, it is the next oldest that makes room. */
+static void test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room(void **state)
+{
+    const uint32_t capacity = 5;
+
+    (void)state;
+    for (unsigned how = 0; how < 4; how++) {
+        for (uint32_t touched = 0; touched < capacity; touched++) {
+            flow_image_init(&image, capacity, NULL);
+            add_flows(capacity, NOW); /* the last one at NOW + 4 */
+            if (how == 0) {
+                assert_int_not_equal(flow_image_find(&image, touched, NOW + 5), NFQE_CONTINUE);
+            } else if (how == 1) {
+                flow_image_add(&image, touched, NOW + 5, NFQE_ACCEPT);
+            } else if (how == 2) {
+                flow_image_add(&image, touched, NOW + 5, NFQE_DROP);
+                assert_int_equal(flow_image_syn(&image, touched, NOW + 6), NFQE_DROP);
+            } else {
+                assert_int_equal(flow_image_find(&image, 77, NOW + 5), NFQE_CONTINUE); /* touches nobody */
+            }
+            for (uint32_t more = 0; more + 1 < capacity; more++) {
+                flow_image_add(&image, 100 + more, NOW + 7, NFQE_ACCEPT);
+                for (uint32_t number = 0; number < capacity; number++) {
+                    uint32_t behind = number - (how < 3 && number > touched);
+
+                    assert_int_equal(is_known(number), (how < 3 && number == touched) || behind > more);
+                }
+            }
+            flow_image_add(&image, 200, NOW + 7, NFQE_ACCEPT);
+            assert_false(is_known(touched));
+            assert_int_equal(image.table->totals.replaced, capacity);
+            assert_in_order();
+            flow_image_done(&image);
+        }
+    }
+}
+
+/* In a large table the order of use is as exact as `order_ticks`. */
+static void test_large_table_keeps_a_flow_that_was_used_some_seconds_after_the_others(void **state)
+{
+    const uint32_t capacity = FLOW_EXACT_MAX + 1;
+    uint64_t late;
+
+    (void)state;
+    flow_image_init(&image, capacity, NULL);
+    flow_image_attach(&image, 300 * 1000);
+    assert_in_range(image.flows.order_ticks, 1, 300 * 8 / 16); /* a small part of the idle time-out */
+    for (uint32_t i = 0; i < capacity; i++) {
+        flow_image_add(&image, i, NOW, NFQE_ACCEPT);
+    }
+    late = NOW + image.flows.order_ticks;
+    for (uint32_t i = 0; i < 10; i++) {
+        assert_int_equal(flow_image_find(&image, i, late), NFQE_ACCEPT);
+    }
+    for (uint32_t i = 0; i < capacity - 10; i++) {
+        flow_image_add(&image, capacity + i, late, NFQE_ACCEPT);
+    }
+    for (uint32_t i = 0; i < 20; i++) {
+        assert_int_equal(flow_image_find(&image, i, late), i < 10 ? NFQE_ACCEPT : NFQE_CONTINUE);
+    }
+    assert_in_order();
+    flow_image_attach(&image, 1000);
+    assert_int_equal(image.flows.order_ticks, 0);
+    image.capacity = FLOW_EXACT_MAX; /* it takes less memory than there is */
+    flow_image_attach(&image, 300 * 1000);
+    assert_int_equal(image.flows.order_ticks, 0);
+}
+
+static void test_adding_a_known_flow_takes_no_room(void **state)
+{
+    (void)state;
+    flow_image_init(&image, 3, NULL);
+    add_flows(3, NOW);
+    for (unsigned i = 0; i < 10; i++) {
+        flow_image_add(&image, i % 3, NOW + 10 + i, NFQE_ACCEPT);
+    }
+    assert_int_equal(image.table->totals.added, 3);
+    assert_int_equal(image.table->totals.replaced, 0);
+    assert_int_equal(image.table->used, 3);
+    assert_in_order();
+}
+
+/* ---- verdicts ---------------------------------------------------------------------------------------------- */
+
+static void test_second_verdict_replaces_the_first_one(void **state)
+{
+    (void)state;
+    flow_image_init(&image, 3, NULL);
+    add_flows(3, NOW);
+    for (uint64_t tick = NOW + 2; tick < NOW + 5; tick++) { /* the first one in the tick of the flow's own */
+        flow_image_add(&image, 2, tick, NFQE_DROP);
+        assert_int_equal(flow_image_find(&image, 2, tick), NFQE_DROP);
+        flow_image_add(&image, 2, tick, NFQE_ACCEPT);
+        assert_int_equal(flow_image_find(&image, 2, tick), NFQE_ACCEPT);
+        assert_int_equal(flow_image_find(&image, 1, tick), NFQE_ACCEPT);
+        assert_int_equal(flow_image_find(&image, 0, tick), NFQE_DROP);
+    }
+    assert_in_order();
+}
+
+static void test_packets_of_a_burst_have_each_their_own_flow(void **state)
+{
+    struct flow_packet packets[FLOW_BURST_MAX];
+    struct nfqe_packet burst[FLOW_BURST_MAX];
+
+    (void)state;
+    flow_image_init(&image, FLOW_BURST_MAX, NULL);
+    for (unsigned i = 0; i < FLOW_BURST_MAX; i++) {
+        flow_packet_make(&packets[i], i / 2, i % 2 != 0, NFQE_TCP_ACK);
+        burst[i] = packets[i].packet;
+    }
+    flows_begin_burst(&image.flows, burst, FLOW_BURST_MAX, 0);
+    for (unsigned i = 0; i < FLOW_BURST_MAX; i += 2) {
+        assert_int_equal(flows_find(&image.flows, i), NFQE_CONTINUE);
+        assert_true(flows_add(&image.flows, i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT));
+        assert_int_equal(flows_find(&image.flows, i + 1), i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
+    }
+    assert_int_equal(image.table->totals.added, FLOW_BURST_MAX / 2);
+    for (unsigned i = 0; i < FLOW_BURST_MAX; i++) {
+        for (unsigned j = 0; j < FLOW_BURST_MAX; j++) {
+            assert_int_equal(flows_same(&image.flows, i, j), i / 2 == j / 2);
+        }
+    }
+    assert_in_order();
+}
+
+/* ---- sizes and the key of the hash ------------------------------------------------------------------------------ */
+
+static void test_table_takes_little_memory_and_two_buckets_a_flow(void **state)
+{
+    (void)state;
+    assert_true(flow_index_size(1000000) <= 128 * MIB);
+    assert_true(flow_index_size(1048576) <= 128 * MIB);
+    assert_true(flow_index_size(65536) <= 8 * MIB);
+    for (uint32_t flows = 1; flows < 70000; flows++) {
+        size_t entries = 64 + flows * sizeof(struct flow_entry);
+        size_t size = flow_index_size(flows);
+
+        assert_int_equal(size % 64, 0);
+        assert_in_range(size, entries + flows * 2 * sizeof(uint32_t), entries + 16 * 4 + flows * 4 * sizeof(uint32_t));
+    }
+}
+
+static void test_seeds_differ_in_every_word_and_decide_the_hash(void **state)
+{
+    static struct flow_image other;
+    uint32_t words[FLOW_KEY_WORDS + 1] = {[FLOW_KEY_WORDS] = 1};
+
+    (void)state;
+    flow_image_init(&image, 2, NULL);
+    flow_image_init(&other, 2, NULL);
+    for (unsigned i = 0; i <= FLOW_KEY_WORDS; i++) {
+        assert_true(image.seed.words[i] != other.seed.words[i]);
+    }
+    flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
+    memcpy(words, &image.entries[0].key, sizeof(image.entries[0].key));
+    for (unsigned i = 0; i <= FLOW_KEY_WORDS; i++) {
+        bool used = words[i] != 0; /* the last one is not multiplied with a word of the key */
+
+        flow_image_done(&other);
+        flow_image_init(&other, 2, &image.seed);
+        other.flows.seed.words[i] ^= UINT64_C(0x0123456700000000);
+        flow_image_add(&other, 1, NOW, NFQE_ACCEPT);
+        assert_int_equal(other.entries[0].hash != image.entries[0].hash, used);
+    }
+    flow_image_done(&other);
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_teardown(test, tear_down)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_zero_memory_is_an_empty_table),
+        cmocka_unit_test(test_exactly_as_many_flows_fit_as_the_table_was_made_for),
+        TEST(test_table_of_many_flows_answers_each_of_them),
+        cmocka_unit_test(test_longest_idle_flow_makes_room),
+        cmocka_unit_test(test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room),
+        TEST(test_large_table_keeps_a_flow_that_was_used_some_seconds_after_the_others),
+        TEST(test_adding_a_known_flow_takes_no_room),
+        TEST(test_second_verdict_replaces_the_first_one),
+        TEST(test_packets_of_a_burst_have_each_their_own_flow),
+        cmocka_unit_test(test_table_takes_little_memory_and_two_buckets_a_flow),
+        TEST(test_seeds_differ_in_every_word_and_decide_the_hash),
+    };
+
+    return cmocka_run_group_tests_name("flow", tests, NULL, NULL);
+}

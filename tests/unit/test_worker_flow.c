@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * worker_run() with a plugin that decides for flows: what outlives a worker, what is sent again, what is counted, and
+ * how a worker and its successor deal with a flow table that is half changed or damaged.
+ *
+ * The workers run on the model of the kernel, with a plugin that is a part of this program. The flow of a packet is its
+ * id modulo FLOWS; what the plugin does with a packet is the test's choice, by the packet's id.
+ */
+#include "kernel_model.h"
+
+#include "flow_image.h"
+
+#include <nfqe/plugin.h>
+
+#include <arpa/inet.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define FLOWS 10
+#define CAPACITY 16
+#define MARK UINT32_C(0xaabb0000) /* of every packet */
+#define BYPASS_BITS UINT32_C(0x0400)
+#define BYPASS_MASK UINT32_C(0x0f00)
+#define BYPASSED (MARK | BYPASS_BITS)
+#define DIE UINT32_MAX /* in place of an answer: the plugin crashes, in handle() */
+#define DAMAGE (UINT32_MAX - 1) /* the plugin writes to the flow table, and accepts for the flow */
+
+static uint32_t answers[64]; /* by id */
+static struct arena_shape shape;
+
+const char *__wrap_engine_loss(const struct engine *engine);
+
+const char *__wrap_engine_loss(const struct engine *engine)
+{
+    (void)engine;
+    return NULL;
+}
+
+/* ---- the plugin and its queue -------------------------------------------------------------------------------- */
+
+static struct flow_table *table(void)
+{
+    return arena_flows(fixture.arena, shape);
+}
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    uint32_t id = packet->id - model_id_base;
+
+    (void)self;
+    kernel->fates[id].shown++;
+    if (answers[id] == DIE) {
+        raise(SIGKILL);
+    }
+    if (answers[id] == DAMAGE) {
+        memset((uint8_t *)table() + sizeof(struct flow_table), 0xff, shape.flows_size - sizeof(struct flow_table));
+        return NFQE_ACCEPT | NFQE_FLOW;
+    }
+    return answers[id];
+}
+
+static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = handle(self, packets[i]);
+    }
+}
+
+static void describe(struct message *message, uint32_t id)
+{
+    const uint32_t mark = htonl(MARK);
+    struct flow_packet packet;
+
+    flow_packet_make(&packet, id % FLOWS, id / FLOWS % 2 != 0, NFQE_TCP_ACK);
+    if (id % FLOWS == 0) {
+        packet.bytes[9] = 47; /* no flow: GRE */
+    }
+    message_put(message, NFQA_MARK, &mark, sizeof(mark));
+    message_put(message, NFQA_PAYLOAD, packet.bytes, sizeof(packet.bytes));
+}
+
+/* With a flow table, and with a mark for packets of accepted flows. */
+static int set_up(void **state)
+{
+    struct engine_queue *queue = &fixture.engine.queues[0];
+    int code = model_set_up(state);
+
+    memset(answers, 0, sizeof(answers));
+    arena_free(queue->arena, queue->shape, &queue->arena_fd);
+    shape = (struct arena_shape){.slot_size = SLOT_SIZE, .flows_size = flow_index_size(CAPACITY)};
+    queue->shape = shape;
+    queue->flows = CAPACITY;
+    assert_int_equal(arena_new(MESSAGES_QUEUE, shape, &queue->arena, &queue->arena_fd), 0);
+    fixture.arena = queue->arena;
+    arena_prepare(fixture.arena, MESSAGES_QUEUE, shape);
+    fixture.arena->last_id = model_id_base;
+    assert_int_equal(flow_seed_make(&fixture.engine.flow_seed), 0);
+    queue->flow_timeout_ms = 60 * 1000;
+    fixture.options.bypass_mark = (struct mark_setting){BYPASS_BITS, BYPASS_MASK};
+    fixture.engine.plugins[0] =
+        (struct plugin){.id = "last-word", .version = "1.0.0", .needs = NFQE_NEED_FLOW, .table.handle = handle};
+    fixture.engine.plugin_count = 1;
+    model_describe = describe;
+    return code;
+}
+
+static const struct arena_counters *counters(void)
+{
+    return arena_counters(fixture.arena);
+}
+
+/* marked: it has the mark of an accepted flow; otherwise its own stays. */
+static void assert_fate(uint32_t id, uint32_t verdict, bool marked, uint32_t shown)
+{
+    assert_int_equal(kernel->fates[id].verdict, verdict);
+    assert_int_equal(kernel->fates[id].marked, marked);
+    assert_int_equal(kernel->fates[id].mark, marked ? BYPASSED : 0);
+    assert_int_equal(kernel->fates[id].shown, shown);
+}
+
+static void assert_killed(void)
+{
+    assert_true(WIFSIGNALED(fixture.worker_status));
+    assert_int_equal(WTERMSIG(fixture.worker_status), SIGKILL);
+}
+
+/* What the supervisor does after a death: the packet at the cursor is dropped. */
+static void supervise(uint32_t given)
+{
+    struct arena_blame blame;
+
+    if (arena_phase(fixture.arena) != ARENA_IDLE) {
+        arena_request_sweep(fixture.arena, model_id_base + given);
+    }
+    arena_blame(fixture.arena, 1, NFQE_DROP, &blame);
+}
+
+/* ---- flows ------------------------------------------------------------------------------------------------------ */
+
+static void test_flows_are_decided_once_and_counted(void **state)
+{
+    (void)state;
+    for (unsigned batch = 0; batch < 2; batch++) {
+        uint32_t first = 1 + 30 * batch;
+        bool other = batch != 0;
+
+        memset(table(), 0, shape.flows_size);
+        fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
+        for (uint32_t id = first; id < first + 9; id++) {
+            answers[id] = id % 3 == 0 ? NFQE_DROP | NFQE_FLOW : NFQE_ACCEPT | NFQE_FLOW;
+        }
+        answers[first + 9] = NFQE_ACCEPT | NFQE_FLOW; /* it has no flow */
+        model_will_receive(first, 10);
+        model_will_receive(first + 10, 10);
+        model_run_worker();
+        model_assert_left_in_order();
+        for (uint32_t id = first; id < first + 9; id++) {
+            assert_fate(id, id % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT, id % 3 != 0, 1);
+            assert_fate(id + 10, id % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT, id % 3 != 0, 0);
+        }
+        assert_fate(first + 9, NFQE_ACCEPT, false, 1);
+        assert_fate(first + 19, NFQE_ACCEPT, false, 1);
+        assert_int_equal(counters()->flow_packets, other ? 18 : 9);
+        assert_int_equal(counters()->flowless, other ? 2 : 1);
+        assert_int_equal(counters()->packets, other ? 40 : 20);
+        assert_int_equal(counters()->accepted, other ? 28 : 14);
+        assert_int_equal(counters()->invalid, 0);
+        assert_int_equal(table()->totals.added, 9);
+    }
+}
+
+static void test_without_bypass_nothing_is_marked(void **state)
+{
+    (void)state;
+    fixture.options.bypass_mark = (struct mark_setting){0, 0};
+    answers[1] = NFQE_ACCEPT | NFQE_FLOW;
+    model_will_receive(1, 20);
+    model_run_worker();
+    model_assert_left_in_order();
+    for (uint32_t id = 1; id <= 20; id++) {
+        assert_fate(id, NFQE_ACCEPT, false, id == 11 ? 0 : 1);
+    }
+}
+
+static void test_queue_without_a_flow_table_takes_no_flow_verdict(void **state)
+{
+    (void)state;
+    fixture.engine.queues[0].flows = 0;
+    fixture.engine.plugins[0].needs = 0;
+    answers[1] = answers[2] = NFQE_ACCEPT | NFQE_FLOW;
+    model_will_receive(1, 20);
+    model_run_worker();
+    model_assert_left_in_order();
+    for (uint32_t id = 1; id <= 20; id++) {
+        assert_fate(id, id <= 2 ? NFQE_DROP : NFQE_ACCEPT, false, 1);
+    }
+    assert_int_equal(counters()->invalid, 2);
+    assert_int_equal(counters()->flow_packets + counters()->flowless, 0);
+    assert_int_equal(table()->totals.added, 0);
+}
+
+static void test_idle_time_out_is_that_of_the_queue(void **state)
+{
+    struct flow_entry *entries;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t first = 1 + 20 * i;
+
+        memset(table(), 0, shape.flows_size);
+        answers[first] = NFQE_ACCEPT | NFQE_FLOW;
+        model_will_receive(first, 1);
+        model_run_worker();
+        entries = (struct flow_entry *)(void *)((uint8_t *)table() + shape.flows_size) - CAPACITY;
+        assert_int_equal(entries[0].verdict, NFQE_ACCEPT);
+        entries[0].seen -= i == 0 ? 60 * 8 - 80 : 60 * 8 + 1; /* with 10 s to spare for a slow machine */
+        model_will_receive(first + 10, 1);
+        model_run_worker();
+        assert_fate(first + 10, NFQE_ACCEPT, i == 0, i);
+        assert_int_equal(table()->totals.expired, i);
+    }
+}
+
+/* ---- deaths ------------------------------------------------------------------------------------------------------ */
+
+static void test_flows_outlive_the_worker_that_decided_them(void **state)
+{
+    (void)state;
+    answers[1] = NFQE_ACCEPT | NFQE_FLOW;
+    answers[2] = NFQE_DROP | NFQE_FLOW;
+    answers[5] = DIE;
+    model_will_receive(1, 9);
+    model_run_worker();
+    assert_killed();
+    supervise(9);
+    model_will_receive(10, 10);
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_fate(1, NFQE_ACCEPT, true, 1);
+    assert_fate(2, NFQE_DROP, false, 1);
+    assert_fate(5, NFQE_DROP, false, 1);
+    assert_fate(11, NFQE_ACCEPT, true, 0);
+    assert_fate(12, NFQE_DROP, false, 0);
+    assert_fate(15, NFQE_ACCEPT, false, 1);
+    assert_int_equal(counters()->flow_packets, 2);
+    assert_int_equal(table()->totals.added, 2);
+}
+
+/* The worker dies with the burst of 1 to 13 decided, or all of it but the last packet; another one finishes it. */
+static void die_and_finish(bool sending)
+{
+    answers[1] = NFQE_ACCEPT | NFQE_FLOW;
+    answers[2] = NFQE_DROP | NFQE_FLOW;
+    answers[10] = NFQE_ACCEPT | NFQE_FLOW; /* it has no flow */
+    answers[13] = sending ? NFQE_ACCEPT : DIE;
+    kernel->sends_until_death = sending ? kernel->sends : FOR_EVER;
+    model_will_receive(1, 13);
+    model_run_worker();
+    assert_killed();
+    assert_int_equal(arena_phase(fixture.arena), sending ? ARENA_SENDING : ARENA_HANDLING);
+    assert_int_equal(kernel->messages, 0);
+    kernel->sends_until_death = FOR_EVER;
+    supervise(13);
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_fate(1, NFQE_ACCEPT, true, 1);
+    assert_fate(2, NFQE_DROP, false, 1);
+    assert_fate(3, NFQE_ACCEPT, false, 1);
+    assert_fate(10, NFQE_ACCEPT, false, 1);
+    assert_fate(11, NFQE_ACCEPT, true, 0);
+    assert_fate(12, NFQE_DROP, false, 0);
+    assert_fate(13, sending ? NFQE_ACCEPT : NFQE_DROP, false, 1);
+    assert_int_equal(counters()->flow_packets, 2);
+    assert_int_equal(counters()->flowless, 1);
+    assert_int_equal(counters()->packets, 13);
+    assert_int_equal(counters()->accepted, sending ? 11 : 10);
+    assert_int_equal(table()->totals.added, 2);
+    assert_int_equal(table()->totals.replaced + table()->totals.expired, 0);
+}
+
+static void test_verdicts_decided_before_a_crash_are_sent_with_their_marks_and_counted_once(void **state)
+{
+    (void)state;
+    die_and_finish(false);
+}
+
+static void test_verdicts_of_a_burst_that_was_being_sent_are_sent_again_with_their_marks_and_counted_once(void **state)
+{
+    (void)state;
+    die_and_finish(true);
+}
+
+/* It died between two stores: in a chain that is not whole, and with entries that no list holds. */
+static void test_table_that_is_half_changed_is_repaired_before_the_first_answer(void **state)
+{
+    uint8_t *buckets = (uint8_t *)(table() + 1);
+    size_t buckets_size = shape.flows_size - sizeof(struct flow_table) - CAPACITY * sizeof(struct flow_entry);
+
+    (void)state;
+    for (uint32_t id = 1; id < 10; id++) {
+        answers[id] = id % 2 == 0 ? NFQE_DROP | NFQE_FLOW : NFQE_ACCEPT | NFQE_FLOW;
+    }
+    model_will_receive(1, 9);
+    model_run_worker();
+    model_assert_left_in_order();
+    memset(buckets, 0, buckets_size);
+    table()->newest = table()->oldest = 77;
+    table()->changing = 1;
+    model_die_with_burst(10, 10, ARENA_RECEIVING); /* a burst that the dead one left is answered by flows too */
+    supervise(19);
+    model_will_receive(20, 10);
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_int_equal(table()->changing, 0);
+    for (uint32_t id = 11; id < 30; id++) {
+        if (id % FLOWS != 0) {
+            bool dropped = id % FLOWS % 2 == 0;
+
+            assert_fate(id, dropped ? NFQE_DROP : NFQE_ACCEPT, !dropped, 0);
+        }
+    }
+    assert_int_equal(counters()->flow_packets, 18);
+}
+
+static void test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_successor_goes_on(void **state)
+{
+    (void)state;
+    answers[1] = NFQE_DROP | NFQE_FLOW;
+    answers[5] = DAMAGE;
+    answers[6] = NFQE_ACCEPT | NFQE_FLOW;
+    answers[21] = answers[22] = NFQE_DROP | NFQE_FLOW;
+    model_will_receive(1, 13);
+    model_will_receive(14, 6);
+    model_run_worker();
+    assert_true(WIFEXITED(fixture.worker_status));
+    assert_int_equal(WEXITSTATUS(fixture.worker_status), ENGINE_EXIT_FAILED);
+    assert_int_equal(fixture.arena->state, ARENA_FAILED);
+    assert_string_equal(fixture.arena->message, "its flow table is damaged; a plugin wrote where it must not");
+    assert_int_equal(arena_phase(fixture.arena), ARENA_IDLE);
+    assert_int_equal(kernel->step, 1);
+    assert_int_equal(counters()->packets, 13);
+    assert_fate(1, NFQE_DROP, false, 1);
+    assert_fate(4, NFQE_ACCEPT, false, 1);
+    assert_fate(6, NFQE_ACCEPT, false, 1); /* there is no flow any more that the mark would stand for */
+    assert_fate(7, NFQE_ACCEPT, false, 1);
+    assert_fate(13, NFQE_ACCEPT, false, 1);
+    supervise(13);
+    model_will_receive(20, 20);
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_int_equal(table()->changing, 0);
+    assert_fate(14, NFQE_ACCEPT, false, 1);
+    assert_fate(22, NFQE_DROP, false, 1);
+    assert_fate(32, NFQE_DROP, false, 0);
+    assert_int_equal(counters()->packets, 39);
+}
+
+int main(void)
+{
+#define WITH_PLUGIN(test) cmocka_unit_test_setup_teardown(test, set_up, model_tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_PLUGIN(test_flows_are_decided_once_and_counted),
+        WITH_PLUGIN(test_without_bypass_nothing_is_marked),
+        WITH_PLUGIN(test_queue_without_a_flow_table_takes_no_flow_verdict),
+        WITH_PLUGIN(test_idle_time_out_is_that_of_the_queue),
+        WITH_PLUGIN(test_flows_outlive_the_worker_that_decided_them),
+        WITH_PLUGIN(test_verdicts_decided_before_a_crash_are_sent_with_their_marks_and_counted_once),
+        WITH_PLUGIN(test_verdicts_of_a_burst_that_was_being_sent_are_sent_again_with_their_marks_and_counted_once),
+        WITH_PLUGIN(test_table_that_is_half_changed_is_repaired_before_the_first_answer),
+        WITH_PLUGIN(test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_successor_goes_on),
+    };
+
+    return model_run_tests("worker_flow", tests, sizeof(tests) / sizeof(tests[0]));
+}
