@@ -195,6 +195,7 @@ void arena_begin_receive(struct arena *arena)
         arena->messages[i].msg_len = 0; /* behind the first zero all are: arena_recover() sees to it */
     }
     arena->attempts = 0;
+    atomic_store_explicit(&arena->sent, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->one_by_one, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->cursor, ARENA_NOBODY, memory_order_relaxed);
     atomic_store_explicit(&arena->plugin, ARENA_NOBODY, memory_order_relaxed);
@@ -300,6 +301,9 @@ enum arena_phase arena_recover(struct arena *arena)
 
     arena->cursor = ARENA_NOBODY;
     arena->plugin = ARENA_NOBODY;
+    if (phase == ARENA_SENDING) {
+        arena->sent = 1; /* whatever happens to this burst from here on */
+    }
     if (phase != ARENA_IDLE && phase != ARENA_HANDLING && phase != ARENA_SENDING) {
         forget_verdicts(arena);
         phase = ARENA_RECEIVING;

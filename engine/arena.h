@@ -112,6 +112,7 @@ struct arena {
     _Atomic uint32_t cursor;   /* packet of the burst that is with a plugin, or ARENA_NOBODY */
     _Atomic uint32_t plugin;   /* position in the chain, or ARENA_NOBODY */
     _Atomic uint32_t one_by_one; /* not 0: this burst goes through handle(), since handle_batch() crashed */
+    _Atomic uint32_t sent;     /* not 0: verdicts of this burst may have been sent already */
     _Atomic uint32_t progress; /* changes whenever a plugin returned; for the supervisor's watch */
     uint32_t packets;          /* packets decoded from the messages; worker, then HANDLING */
     uint32_t serial;           /* number of the burst, in nlmsg_seq of its verdict messages */

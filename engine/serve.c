@@ -136,11 +136,11 @@ static void sweep(struct server *server, bool has_next, uint32_t next_id)
     arena_end_sweep(server->arena);
 }
 
-static void send_burst(struct server *server, bool again)
+static void send_burst(struct server *server)
 {
     struct arena *arena = server->arena;
 
-    server->verdicts.serial = arena->serial | (again ? NFQUEUE_RESENT_SERIAL : 0);
+    server->verdicts.serial = arena->serial | (arena->sent != 0 ? NFQUEUE_RESENT_SERIAL : 0);
     for (unsigned next = 0; next < server->packet_count;) {
         next = verdicts_encode(&server->verdicts, arena->verdicts, NULL, server->packet_count, next);
         send_verdicts(server);
@@ -215,7 +215,7 @@ static void finish_burst(struct server *server)
     if (server->packet_count > 0) {
         decide_burst(server);
         sweep(server, true, arena->verdicts[0].id);
-        send_burst(server, false);
+        send_burst(server);
         arena->last_id = arena->verdicts[server->packet_count - 1].id;
     }
     arena_commit(arena, &server->delta);
@@ -282,7 +282,7 @@ void serve_recover(struct server *server)
     if (server->packet_count > 0) {
         decide_burst(server);
         server->verdicts.no_batches = true;
-        send_burst(server, phase == ARENA_SENDING);
+        send_burst(server);
         server->verdicts.no_batches = false;
         arena->last_id = sweep_gaps(server);
     }

@@ -133,6 +133,7 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
 
         kernel->messages++;
         kernel->batches += batch;
+        kernel->fresh += (message->nlmsg_seq & NFQUEUE_RESENT_SERIAL) == 0;
         mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
         {
             if (mnl_attr_get_type(attribute) == NFQA_VERDICT_HDR) {

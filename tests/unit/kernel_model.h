@@ -53,6 +53,7 @@ struct kernel {
     struct fate fates[IDS];
     uint32_t messages;
     uint32_t batches;
+    uint32_t fresh;             /* messages that do not say they may have been sent before */
     uint32_t sends;
     uint32_t sends_until_death; /* the worker is killed in this send; FOR_EVER: never */
 };

@@ -3,7 +3,7 @@
  * worker_run() after a death: what a successor answers when messages were lost or damaged with the worker
  * before, and what makes a worker give up so that a successor may do better.
  *
- * The workers run without plugins, on the model of the kernel: what they see is accepted.
+ * But for one test, the workers run without plugins, on the model of the kernel: what they see is accepted.
  */
 #include "kernel_model.h"
 
@@ -143,6 +143,43 @@ static void test_verdicts_that_stand_are_kept(void **state)
         model_assert_fates(first + 2, first + 4, NFQE_ACCEPT);
         assert_int_equal(swept(), 0);
     }
+}
+
+/* A plugin that is killed, whatever it is asked. */
+static nfqe_verdict die(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    raise(SIGKILL);
+    return NFQE_CONTINUE;
+}
+
+/* Or the kernel's answers, that it has them already, would be taken for packets that it lost. */
+static void test_verdicts_sent_again_say_so_also_after_a_second_death(void **state)
+{
+    (void)state;
+    model_die_with_burst(1, 5, ARENA_SENDING);
+    for (unsigned i = 0; i < 5; i++) {
+        if (i != 2) { /* so the first successor has to ask */
+            arena_decide(fixture.arena, i, NFQE_ACCEPT);
+        }
+    }
+    model_supervise(5);
+    fixture.engine.plugins[0] = (struct plugin){.id = "die", .version = "1.0.0", .table.handle = die};
+    fixture.engine.plugin_count = 1;
+    model_run_worker();
+    assert_true(WIFSIGNALED(fixture.worker_status));
+    assert_int_equal(kernel->messages, 0);
+    fixture.engine.plugin_count = 0;
+    model_supervise(5);
+    model_will_receive(6, 3);
+    model_run_worker();
+    model_assert_left_in_order();
+    model_assert_fates(1, 2, NFQE_ACCEPT);
+    model_assert_fates(3, 3, NFQE_DROP); /* blamed */
+    model_assert_fates(4, 8, NFQE_ACCEPT);
+    assert_int_equal(kernel->messages, 6);
+    assert_int_equal(kernel->fresh, 1); /* the new burst */
 }
 
 static void test_where_nothing_was_lost_nothing_is_swept(void **state)
@@ -368,6 +405,7 @@ int main(void)
         WITH_KERNEL(test_ids_that_did_not_turn_up_before_the_burst_are_swept),
         WITH_KERNEL(test_death_between_last_id_and_commit_answers_no_later_packet),
         WITH_KERNEL(test_verdicts_that_stand_are_kept),
+        WITH_KERNEL(test_verdicts_sent_again_say_so_also_after_a_second_death),
         WITH_KERNEL(test_where_nothing_was_lost_nothing_is_swept),
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
         WITH_KERNEL(test_damaged_id_of_a_recovered_burst_answers_no_later_packet),
