@@ -9,15 +9,18 @@ Environment: NFQE_ENGINE (the program), NFQE_PLUGINS, NFQE_TEST_PLUGINS, NFQE_TO
 NFQE_QUICK=1 (smaller counts, the same promises).
 """
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
 
 import lab as laboratory
 from engine import ENGINE, Engine, tied_to_test
+from orders import FAMILIES, TCP_PORT, Talk
 from traffic import Pump, WebServer, pump_program
 
 EXIT_SKIPPED = 77
@@ -123,6 +126,24 @@ def start_web_server():
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def talk(lab):
+    """talk(number, ...): a new UDP flow between client and server."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(contextlib.closing(Talk(lab, *arguments, **options)))
+
+
+@pytest.fixture
+def listen():
+    """listen(namespace, address): a TCP socket for a Connection to connect to."""
+    with contextlib.ExitStack() as stack:
+        def start(namespace, address):
+            with namespace.entered():
+                family = FAMILIES[6 if ":" in address else 4]
+                return stack.enter_context(socket.create_server((address, TCP_PORT), family=family))
+        yield start
 
 
 @pytest.fixture

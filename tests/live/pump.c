@@ -57,10 +57,13 @@ bool pump_arrived(const struct pump *pump, uint64_t index)
     return (pump->arrived[index / 8] >> (index % 8)) & 1;
 }
 
-bool pump_is_marked(const struct pump *pump, uint64_t index)
+uint8_t pump_mark(const struct pump *pump, uint64_t index)
 {
     uint64_t every = pump->options.mark_every;
 
+    if (pump->marks != NULL) {
+        return pump->marks[index];
+    }
     return every != 0 && index % every == every / 2;
 }
 
@@ -73,7 +76,7 @@ static void fill_slot(struct pump *pump, struct burst *burst, size_t slot, uint6
     memcpy(head->magic, "nfqp", sizeof(head->magic));
     head->flow = (uint32_t)(index % pump->options.flows);
     head->sequence = index / pump->options.flows;
-    head->mark = pump_is_marked(pump, index);
+    head->mark = pump_mark(pump, index);
     burst->iov[slot] = (struct iovec){burst->payload[slot], pump->options.payload};
     burst->message[slot].msg_hdr = (struct msghdr){
         .msg_name = &flow->destination,
@@ -111,7 +114,7 @@ static unsigned send_some(struct pump *pump, struct burst *burst, uint64_t most)
     }
     for (int i = 0; i < sent; i++) {
         pump->flows[pump->sent % pump->options.flows].sent++;
-        pump->sent_marked += pump_is_marked(pump, pump->sent);
+        pump->sent_marked += pump_mark(pump, pump->sent) != 0;
         pump->sent++;
     }
     return (unsigned)sent;
@@ -134,7 +137,7 @@ static void account(struct pump *pump, const struct payload_head *head, unsigned
         return;
     }
     pump->received++;
-    pump->received_marked += pump_is_marked(pump, index);
+    pump->received_marked += pump_mark(pump, index) != 0;
     if (head->sequence < flow->next) {
         pump->out_of_order++;
         return;

@@ -40,6 +40,8 @@ struct pump_options {
     uint32_t flows;
     uint64_t window;
     uint64_t mark_every; /* 0: no marks */
+    const char *marks;   /* a file: byte number `index` is the mark of that datagram */
+    const char *arrivals; /* a file to write: bit number `index` says whether that datagram arrived */
     uint32_t payload;    /* bytes of UDP payload */
     int cpu;             /* -1: any */
     int64_t release_ms;
@@ -69,6 +71,7 @@ struct pump {
     struct pump_options options;
     struct flow *flows;
     uint8_t *arrived; /* one bit for each index */
+    const uint8_t *marks; /* NULL: see mark_every */
     int receiver;
     uint64_t sent, sent_marked, settled;
     uint64_t received, received_marked, duplicates, out_of_order, foreign;
@@ -80,7 +83,7 @@ struct pump {
 
 int64_t pump_now_ns(void);
 bool pump_arrived(const struct pump *pump, uint64_t index);
-bool pump_is_marked(const struct pump *pump, uint64_t index);
+uint8_t pump_mark(const struct pump *pump, uint64_t index);
 
 /* These three end the process with a message on stderr when something is wrong. */
 void pump_parse_options(struct pump *pump, int argc, char **argv);

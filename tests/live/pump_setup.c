@@ -21,6 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SOCKET_BUFFER_BYTES (64 << 20) /* a whole window of any size must fit */
@@ -62,6 +64,8 @@ enum pump_option {
     OPTION_FLOWS,
     OPTION_WINDOW,
     OPTION_MARK_EVERY,
+    OPTION_MARKS,
+    OPTION_ARRIVALS,
     OPTION_PAYLOAD,
     OPTION_CPU,
     OPTION_RELEASE_MS,
@@ -80,6 +84,8 @@ static const struct option option_table[] = {
     {"flows", required_argument, NULL, OPTION_FLOWS},
     {"window", required_argument, NULL, OPTION_WINDOW},
     {"mark-every", required_argument, NULL, OPTION_MARK_EVERY},
+    {"marks", required_argument, NULL, OPTION_MARKS},
+    {"arrivals", required_argument, NULL, OPTION_ARRIVALS},
     {"payload", required_argument, NULL, OPTION_PAYLOAD},
     {"cpu", required_argument, NULL, OPTION_CPU},
     {"release-ms", required_argument, NULL, OPTION_RELEASE_MS},
@@ -127,6 +133,12 @@ static void apply_option(struct pump_options *options, int option, const char *n
     case OPTION_MARK_EVERY:
         options->mark_every = number(name, optarg, 0, COUNT_MAX);
         break;
+    case OPTION_MARKS:
+        options->marks = optarg;
+        break;
+    case OPTION_ARRIVALS:
+        options->arrivals = optarg;
+        break;
     case OPTION_PAYLOAD:
         options->payload = (uint32_t)number(name, optarg, sizeof(struct payload_head), PAYLOAD_MAX);
         break;
@@ -147,6 +159,34 @@ static void apply_option(struct pump_options *options, int option, const char *n
         break;
     default:
         pump_die("unknown or incomplete option; see the table in pump_setup.c");
+    }
+}
+
+/* The mark of each datagram. */
+static void map_marks(struct pump *pump)
+{
+    int fd = open(pump->options.marks, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    void *memory;
+
+    if (fd < 0 || fstat(fd, &status) != 0 || (uint64_t)status.st_size < pump->options.count) {
+        pump_die("--marks %s: must be a file with a byte for each datagram", pump->options.marks);
+    }
+    memory = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (memory == MAP_FAILED) {
+        pump_die("--marks %s: %s", pump->options.marks, strerror(errno));
+    }
+    pump->marks = memory;
+}
+
+static void write_arrivals(const struct pump *pump)
+{
+    FILE *file = fopen(pump->options.arrivals, "we");
+    size_t size = (size_t)(pump->options.count + 7) / 8;
+
+    if (file == NULL || fwrite(pump->arrived, 1, size, file) != size || fclose(file) != 0) {
+        pump_die("--arrivals %s: %s", pump->options.arrivals, strerror(errno));
     }
 }
 
@@ -179,6 +219,9 @@ void pump_parse_options(struct pump *pump, int argc, char **argv)
     pump->arrived = calloc((options->count + options->flows) / 8 + 1, 1);
     if (pump->flows == NULL || pump->arrived == NULL) {
         pump_die("no memory");
+    }
+    if (options->marks != NULL) {
+        map_marks(pump);
     }
 }
 
@@ -282,13 +325,16 @@ void pump_print_report(const struct pump *pump)
     uint64_t lost = 0;
     const char *separator = "";
 
+    if (pump->options.arrivals != NULL) {
+        write_arrivals(pump);
+    }
     printf("{\"lost_list\": [");
     for (uint64_t index = 0; index < pump->sent; index++) {
         if (pump_arrived(pump, index)) {
             continue;
         }
         lost++;
-        lost_marked += pump_is_marked(pump, index);
+        lost_marked += pump_mark(pump, index) != 0;
         if (lost <= LISTED_MAX) {
             printf("%s%" PRIu64, separator, index);
             separator = ", ";

@@ -27,6 +27,7 @@ RELEASE_SECONDS = 3.0  # a window without any arrival for so long counts as lost
 SETTLE_SECONDS = 2.0   # without an arrival the end has come: longer than the engine needs to replace a worker
 BULK_PATH = "/bulk"
 BULK = bytes(range(256)) * 4096 * 32  # 32 MiB
+BITS = [bytes(byte >> bit & 1 for bit in range(8)) for byte in range(256)]  # of each byte, the lowest first
 SPARE_SECONDS = 20  # beyond the pump's own limit: only a pump that is stuck gets there
 
 
@@ -41,10 +42,13 @@ def backlog_dropped():
 
 
 class Pump:
-    """One run of the traffic generator from client to server. Sources: every further address of the client."""
+    """One run of the traffic generator from client to server. Sources: every further address of the client.
+
+    marks: the mark of every datagram, one byte each; then `arrived` has a byte for each after the report, 1: it came.
+    """
 
     def __init__(self, lab, count, window=512, flows=64, mark_every=0, time_limit=60.0, settle=SETTLE_SECONDS,
-                 release=RELEASE_SECONDS):
+                 release=RELEASE_SECONDS, marks=None):
         assert window <= WINDOW_MAX, "a larger window can lose packets without any fault of the engine"
         self.count = count
         self._backlog_dropped = backlog_dropped()
@@ -58,8 +62,20 @@ class Pump:
             for address in lab.client_addresses[family]:
                 arguments += ["--source", address]
         self._limit = time_limit + SPARE_SECONDS
+        self._arrivals = self.arrived = None
+        files = []
+        if marks is not None:
+            assert len(marks) == count
+            files = [open(os.memfd_create(name), "w+b") for name in ("marks", "arrivals")]
+            self._arrivals = files[1]
+            files[0].write(marks)
+            files[0].flush()
+            arguments += ["--marks", f"/dev/fd/{files[0].fileno()}", "--arrivals", f"/dev/fd/{files[1].fileno()}"]
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, preexec_fn=tied_to_test)
+                                        stderr=subprocess.PIPE, text=True, preexec_fn=tied_to_test,
+                                        pass_fds=[file.fileno() for file in files])
+        if marks is not None:
+            files[0].close()
 
     def running(self):
         return self.process.poll() is None
@@ -80,6 +96,9 @@ class Pump:
         report = json.loads(output)
         # Of the whole machine, so not asserted; but whoever reads about a loss should see this first.
         report["backlog_dropped"] = backlog_dropped() - self._backlog_dropped
+        if self._arrivals is not None:
+            bits = self._arrivals.read()
+            self.arrived = b"".join(BITS[byte] for byte in bits)[:self.count]
         assert report["send_errors"] == 0, f"the pump could not send: {report}"
         assert report["foreign"] == 0, f"the pump received what it did not send: {report}"
         return report
@@ -89,6 +108,8 @@ class Pump:
             self.process.kill()
         with contextlib.suppress(ValueError):  # its pipes are closed already
             self.process.communicate()
+        if self._arrivals is not None:
+            self._arrivals.close()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

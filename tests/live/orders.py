@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Packets that say themselves which verdict they want, and what the plugin `obey` (tests/plugins/obey.c) tells of them.
+
+Always: an order is the mark byte of the head that tests/plugins/marked.h describes, so the plugin has no memory: a
+packet that got another verdict than it asked for was decided without it. A Talk numbers what it sends in each direction
+and keeps what arrives, with its number. A Trace is a file that the workers write as shared memory, so it says how
+often the plugin was asked, also by workers that were killed.
+"""
+
+import contextlib
+import os
+import socket
+import struct
+
+from engine import plugin
+from lab import wait_for
+
+ACCEPT, DROP, ACCEPT_FLOW, DROP_FLOW, CRASH = 1, 2, 3, 4, 5  # as in obey.c
+TALK_PORT, TCP_PORT, CLIENT_PORT = 7200, 7600, 7700
+BULK = os.urandom(1 << 18)
+SILENCE_SECONDS = 0.3  # several retransmissions of a lost segment on these links
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def head(order, sequence=0, flow=0):
+    return struct.pack("=4sIQB", b"nfqp", flow, sequence, order)
+
+
+class Trace:
+    """The trace of one plugin: `asked` packets in all, and how often each numbered datagram."""
+
+    def __init__(self, folder, name, datagrams=0):
+        self.path = os.path.join(folder, f"{name}.trace")
+        with open(self.path, "wb") as file:
+            file.truncate(8 + datagrams)
+
+    def asked(self):
+        with open(self.path, "rb") as file:
+            return struct.unpack("=Q", file.read(8))[0]
+
+    def datagrams(self):
+        with open(self.path, "rb") as file:
+            return file.read()[8:]
+
+
+def traced(name, trace, flows=1, **options):
+    """The plugin of this name as an argument of the engine."""
+    options = {"trace": trace.path, "flows": flows, **options}
+    return ",".join([plugin(name), *(f"{key}={value}" for key, value in options.items())])
+
+
+class Talk:
+    """One UDP flow: a socket in the client's namespace and one in the server's, which send numbered orders."""
+
+    def __init__(self, lab, number=0, family=4, port=TALK_PORT, server=None, addresses=None):
+        addresses = addresses or (lab.client_addresses[family][number % 32], lab.server_main[family])
+        self.sent, self._came = [0, 0], [[], []]
+        self._sockets = []
+        for namespace, address in ((lab.client, (addresses[0], port + number)), (server or lab.server,
+                                                                                 (addresses[1], port + number))):
+            with namespace.entered():
+                opened = socket.socket(FAMILIES[family], socket.SOCK_DGRAM)
+            self._sockets.append(opened)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            opened.bind(address)
+            opened.setblocking(False)
+        self._sockets[0].connect(self._sockets[1].getsockname())
+        self._sockets[1].connect(self._sockets[0].getsockname())
+
+    def send(self, order, count=1, back=False, size=0):
+        """Datagrams from the client to the server, or back."""
+        for _ in range(count):
+            self._sockets[back].send(head(order, self.sent[back]).ljust(size, b"."))
+            self.sent[back] += 1
+
+    def came(self, back=False):
+        """The numbers of the datagrams that have arrived so far, in the order of their arrival."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data = self._sockets[not back].recv(65536)
+                assert data[:4] == b"nfqp", data
+                self._came[back].append(struct.unpack_from("=Q", data, 8)[0])
+        return self._came[back]
+
+    def close(self):
+        for opened in self._sockets:
+            opened.close()
+
+
+class Connection:
+    """A TCP connection from a port of the client's that stays the same, to a server that sends back what it gets."""
+
+    def __init__(self, lab, listener, port=CLIENT_PORT, timeout=5.0):
+        family = 4 if listener.family == socket.AF_INET else 6
+        with lab.client.entered():
+            self._client = socket.socket(listener.family, socket.SOCK_STREAM)
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a close is a reset
+        self._client.bind((lab.client_addresses[family][0], port))
+        self._client.settimeout(timeout)
+        self._server = None
+        try:
+            self._client.connect(listener.getsockname()[:2])
+            listener.settimeout(5)
+            self._server = listener.accept()[0]
+        except TimeoutError:
+            self.close()
+            raise
+
+    def exchange(self, order, size=0, timeout=5.0):
+        """Sends an order and back again; False: nothing came in time. Both ends are this thread."""
+        data = head(order) + BULK[:size]
+        for sender, receiver in ((self._client, self._server), (self._server, self._client)):
+            receiver.settimeout(timeout)
+            for start in range(0, len(data), 1 << 16):  # as much as fits into the socket buffers
+                chunk = data[start:start + (1 << 16)]
+                sender.sendall(chunk)
+                got = b""
+                try:
+                    while len(got) < len(chunk):
+                        got += receiver.recv(1 << 16)
+                except TimeoutError:
+                    return False
+                assert got == chunk
+        return True
+
+    def close(self):
+        """Resets it and waits until the server knows, so that nothing of it is on its way when the next one begins."""
+        self._client.close()
+        if self._server:
+            self._server.settimeout(SILENCE_SECONDS)
+            with contextlib.suppress(ConnectionResetError, TimeoutError):  # no reset arrives if the flow is dropped
+                while self._server.recv(1 << 16):
+                    pass
+            self._server.close()
+
+
+def wait_decided(namespace, count):
+    """Waits until the queues of the namespace have had so many packets and none waits; nothing was lost in them."""
+    def condition():
+        queues = namespace.queues().values()
+        assert all(queue.queue_dropped == queue.user_dropped == 0 for queue in queues), queues
+        return sum(queue.last_id for queue in queues) >= count and namespace.waiting() == 0
+    wait_for(condition, f"{count} packets are decided; the queues are {namespace.queues()}")
+    assert sum(queue.last_id for queue in namespace.queues().values()) == count, "no packet was queued that nobody sent"

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: with the rules that --print-rules prints, the kernel lets the rest of an accepted flow pass by itself.
+
+The printed text goes into iptables-restore or nft as it is. After the one packet on which a plugin decided, no further
+packet of that connection is given to the queue, in either direction, whatever it asks for (orders.py): the queue's
+last id stays. The connection's mark has the bits of --bypass-mark and keeps all others. Dropped flows, other
+connections, and what passes while nobody owns the queue are not affected.
+
+A kernel without `queue` for nft refuses the nft form at that statement, and only there. Then all of the text but that
+statement is loaded, and a rule of iptables at the same hooks and priority queues what the text would have queued.
+"""
+
+import contextlib
+import re
+import subprocess
+
+import pytest
+
+from engine import ENGINE
+from lab import Rule, queue_target, wait_for
+from orders import ACCEPT, ACCEPT_FLOW, BULK, DROP, DROP_FLOW, Connection, Talk, Trace, traced, wait_decided
+
+BITS, MASK = 0x10, 0x30
+MARK = f"{BITS:#x}/{MASK:#x}"
+OTHER_BITS = 0x128  # set before the packet is queued: 0x20 is of the mask, the rest must be kept
+QUEUE_STATEMENT = re.compile(r" queue num [0-9-]+ bypass$", re.MULTILINE)
+HOOKS = ("INPUT", "FORWARD", "OUTPUT")
+
+
+def printed(lab, *arguments):
+    return lab.router.run(ENGINE, *arguments)
+
+
+def nft(namespace, text, *options):
+    """What nft complains about; nothing: it has taken the text."""
+    with namespace.entered():
+        result = subprocess.run(["nft", *options, "-f", "-"], input=text, stderr=subprocess.PIPE, text=True, timeout=20,
+                                check=False)
+    assert (result.returncode == 0) == (result.stderr == ""), result
+    return result.stderr
+
+
+def has_nft_queue(namespace):
+    return nft(namespace, "table inet probe { chain probe { queue num 1 bypass\n } }", "-c") == ""
+
+
+def load_nft(namespace, text, first=1, count=1):
+    """The text as it is; or, where the kernel has no `queue` for nft, with the help of iptables."""
+    if has_nft_queue(namespace):
+        assert nft(namespace, text) == ""
+        return
+    complaint = nft(namespace, text, "-c").splitlines()
+    assert len(complaint) == 3 and "No such file or directory" in complaint[0], complaint
+    assert complaint[1][complaint[2].index("^"):].startswith("queue num"), complaint
+    cut, statements = QUEUE_STATEMENT.subn("", text)
+    assert statements == 1
+    assert nft(namespace, cut) == ""
+    for hook in HOOKS:
+        Rule(namespace, hook, "-m", "connmark", "!", "--mark", MARK, *queue_target(first, count, bypass=True),
+             table="mangle")
+
+
+def load_iptables(namespace, text):
+    for program in ("iptables-restore", "ip6tables-restore"):
+        namespace.run(program, "--noflush", input=text)
+
+
+def nft_counters(namespace):
+    """Packets that nft's rules let pass by the connection's mark, and those that came as far as the queue's rule."""
+    listing = namespace.run("nft", "list", "chain", "inet", "nfq-engine", "to-queue")
+    return tuple(int(number) for number in re.findall(r"counter packets (\d+)", listing))
+
+
+@pytest.fixture(autouse=True)
+def no_multicast(lab):
+    """The rules queue all that the router itself sends, so what it says about multicast groups would be counted."""
+    for chain in ("PREROUTING", "OUTPUT"):
+        Rule(lab.router, chain, "-p", "icmpv6", "-j", "DROP", table="raw")
+
+
+@pytest.fixture(params=["iptables", "nft"])
+def bypass(request, lab, start_engine, tmp_path):
+    """bypass(queues): an engine with obey and the printed rules of this form in the router. Engine and trace."""
+    def start(queues=1):
+        numbers = f"1-{queues}" if queues > 1 else "1"
+        text = printed(lab, f"--print-rules={request.param}", "--queue", numbers, "--bypass-mark", MARK)
+        trace = Trace(tmp_path, "obey")
+        engine = start_engine("--plugin", traced("obey", trace), "--queue", numbers, "--bypass-mark", MARK)
+        if request.param == "iptables":
+            load_iptables(lab.router, text)
+        else:
+            load_nft(lab.router, text, 1, queues)
+        return engine, trace
+    start.form = request.param
+    return start
+
+
+def queued(lab):
+    """How many packets the kernel has given to all queues together."""
+    return sum(queue.last_id for queue in lab.router.queues().values())
+
+
+@pytest.mark.parametrize("family, server, queues", [
+    (4, "server", 1), (6, "server", 2), (4, "router", 2), (6, "router", 1)])
+def test_a_decided_connection_is_queued_no_more(lab, bypass, listen, family, server, queues):
+    """Through the router, and to it. The next connection goes to the queue again, also from the same port."""
+    engine, trace = bypass(queues)
+    namespace, addresses = {"server": (lab.server, lab.server_main), "router": (lab.router, lab.router_main)}[server]
+    listener = listen(namespace, addresses[family])
+    decided = 0
+    for port in (7701, 7702, 7701):
+        with contextlib.closing(Connection(lab, listener, port)) as connection:
+            assert queued(lab) == decided + 3, "SYN, SYN with ACK, ACK"
+            assert connection.exchange(ACCEPT_FLOW)
+            assert queued(lab) == decided + 4, "the packet that was decided on was the last"
+            for _ in range(3):
+                assert connection.exchange(DROP, len(BULK))
+        assert queued(lab) == decided + 4
+        decided += 4
+    if bypass.form == "nft":
+        passed, came = nft_counters(lab.router)
+        assert passed > 3 * 3 * 2 and came == decided, "nft's rules see the same packets"
+    assert trace.asked() == decided
+    assert engine.stop() == 0
+    assert engine.total("packets") == engine.total("accepted") == decided
+    assert engine.total("flows_added") == 3 and engine.total("flow_packets") == 0
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_mark_is_set_under_its_mask_and_no_other_bit_is_touched(lab, bypass, talk, family):
+    """Packets and connections carry other marks before the queue. The deciding packet leaves with its own, and the
+    bits; so does the connection. Later packets leave with their own mark."""
+    match = ("-p", "udp", "-m", "connmark", "--mark", "0")
+    marked_before = Rule(lab.router, "PREROUTING", *match, "-j", "CONNMARK", "--set-mark", hex(OTHER_BITS << 4 | 0x20),
+                         table="mangle")
+    Rule(lab.router, "PREROUTING", "-p", "udp", "-j", "MARK", "--set-mark", hex(OTHER_BITS), table="mangle")
+    engine, trace = bypass()
+    connection_mark = hex((OTHER_BITS << 4 | 0x20) & ~MASK | BITS)
+    deciding, later, others = (
+        Rule(lab.router, "POSTROUTING", "-p", "udp", "-m", "mark", "--mark", hex(mark), *negation, table="mangle")
+        for mark, negation in ((OTHER_BITS & ~MASK | BITS, ("-m", "connmark", "--mark", connection_mark)),
+                               (OTHER_BITS, ("-m", "connmark", "--mark", connection_mark)),
+                               (OTHER_BITS, ("-m", "connmark", "!", "--mark", connection_mark))))
+    one, other = talk(0, family), talk(1, family)
+    other.send(ACCEPT)
+    wait_decided(lab.router, 1)
+    one.send(ACCEPT_FLOW)
+    wait_decided(lab.router, 2)
+    one.send(DROP, 20)
+    one.send(DROP, 20, back=True)
+    other.send(ACCEPT)
+    wait_for(lambda: (len(one.came()), len(one.came(back=True)), len(other.came())) == (21, 20, 2), "all arrive")
+    wait_decided(lab.router, 3)
+    assert (deciding.packets(), later.packets(), others.packets()) == (1, 40, 2)
+    assert marked_before.packets() == 2, "the first packet of each connection"
+    assert trace.asked() == 3
+    assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_dropped_flow_and_what_is_not_decided_stay_with_the_engine(lab, bypass, talk, family):
+    engine, trace = bypass()
+    dropped, undecided = talk(0, family), talk(1, family)
+    dropped.send(DROP_FLOW)
+    wait_decided(lab.router, 1)
+    dropped.send(ACCEPT, 10)
+    dropped.send(ACCEPT, 10, back=True)
+    undecided.send(ACCEPT, 10)
+    undecided.send(DROP, 10, back=True)
+    wait_decided(lab.router, 41)
+    wait_for(lambda: len(undecided.came()) == 10, "what is accepted arrives")
+    assert undecided.came(back=True) == dropped.came() == dropped.came(back=True) == []
+    assert trace.asked() == 21
+    assert engine.stop() == 0
+    assert engine.total("flow_packets") == 20 and engine.total("dropped") == 31
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_everything_passes_while_nobody_owns_the_queue(lab, bypass, talk, listen, start_engine, family):
+    """And what was decided before does so, too. An engine that comes later decides about the rest."""
+    engine, _ = bypass()
+    decided, dropped = talk(0, family), talk(1, family)
+    decided.send(ACCEPT_FLOW)
+    dropped.send(DROP_FLOW)
+    wait_decided(lab.router, 2)
+    assert engine.stop() == 0
+    decided.send(DROP, 5)
+    dropped.send(DROP, 5)
+    wait_for(lambda: (len(decided.came()), len(dropped.came())) == (6, 5), "all arrive")
+    with contextlib.closing(Connection(lab, listen(lab.server, lab.server_main[family]))) as connection:
+        assert connection.exchange(DROP, len(BULK))
+    again = start_engine(*engine.arguments)
+    decided.send(DROP, 5)
+    dropped.send(DROP, 5)
+    wait_decided(lab.router, 5)
+    wait_for(lambda: len(decided.came()) == 11, "the kernel still lets the decided connection pass")
+    assert len(dropped.came()) == 5
+    assert again.stop() == 0
+
+
+# The text itself
+
+
+def test_the_rules_are_printed_without_a_plugin_and_both_forms_are_one_text_for_nft(lab):
+    arguments = ("--queue", "3-5", "--bypass-mark", MARK)
+    both = printed(lab, "--print-rules", *arguments)
+    only_nft = printed(lab, "--print-rules=nft", *arguments)
+    only_iptables = printed(lab, "--print-rules=iptables", *arguments)
+    load_nft(lab.router, both, 3, 3)
+    listing = lab.router.run("nft", "list", "table", "inet", "nfq-engine")
+    lab.router.run("nft", "delete", "table", "inet", "nfq-engine")
+    load_nft(lab.router, only_nft, 3, 3)
+    assert lab.router.run("nft", "list", "table", "inet", "nfq-engine") == listing
+    commented = [line[2:] for line in both.splitlines() if line.startswith("# ")]
+    rules = [line for line in only_iptables.splitlines() if not line.startswith("#")]
+    assert commented[-len(rules):] == rules
+    load_iptables(lab.router, only_iptables)
+
+
+@pytest.mark.parametrize("queues", ["7", "7-9"])
+def test_without_a_mark_the_rules_only_queue(lab, start_engine, tmp_path, queues):
+    """All is given to the queues, all the time: the flow verdict is then the engine's."""
+    trace = Trace(tmp_path, "obey")
+    engine = start_engine("--plugin", traced("obey", trace), "--queue", queues)
+    load_iptables(lab.router, printed(lab, "--print-rules=iptables", "--queue", queues))
+    text = printed(lab, "--print-rules=nft", "--queue", queues)
+    assert "mark" not in text and nft(lab.router, QUEUE_STATEMENT.sub("", text)) == ""
+    with contextlib.closing(Talk(lab)) as one:
+        one.send(ACCEPT_FLOW)
+        wait_decided(lab.router, 1)
+        one.send(DROP, 10)
+        wait_decided(lab.router, 11)
+        wait_for(lambda: len(one.came()) == 11, "all arrive")
+    assert trace.asked() == 1
+    assert engine.stop() == 0

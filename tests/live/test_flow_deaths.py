@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: a decided flow is not forgotten when a worker dies, wherever it dies.
+
+SIGKILL hits workers at random moments under load, while flows are looked up, decided and put into order; or a plugin
+crashes on packets of some flows while the others go on. A flow that was decided once gets that verdict for every later
+packet, each of which asks for the opposite, so a single packet of 200,000 that a plugin was asked about would
+show: it would be missing at the receiver, or arrive there. So would one that lost the mark of accepted flows. What a
+death may cost is the one packet that was being decided.
+The random numbers come from a seed that a failure prints.
+
+Hardly any of those kills hits the few instructions that change the table's index. So one test leaves an index behind
+as such a kill would, and worse: it writes to the arena itself, whose memory root can open in /proc.
+"""
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from lab import Rule, queue_target, wait_for
+from orders import ACCEPT, ACCEPT_FLOW, CRASH, DROP, DROP_FLOW, Trace, traced, wait_decided
+
+FLOWS = 1024
+DROPPED_EVERY = 8     # every so manieth flow is dropped: few, since the pump cannot see that their packets are through
+DECIDING = 3          # packets in a row ask for the flow's verdict, as the first may be the one that a death costs
+PAUSE_SECONDS = 0.02  # the longest pause between two kills
+RELEASE_SECONDS = 0.05
+SETTLE_SECONDS = 1.5  # longer than the engine pauses when workers die again and again before they do anything
+
+PAGE = 4096
+TABLE_FLOWS = 65536   # the default; with it, buckets and entries fill pages, and the head is less than one
+BUCKETS_SIZE, ENTRIES_SIZE = TABLE_FLOWS * 2 * 4, TABLE_FLOWS * 64
+
+
+def is_dropped(flow):
+    return flow % DROPPED_EVERY == DROPPED_EVERY // 2
+
+
+def plan(count, generator):
+    """The order of each datagram, and of each flow the sequence number of its first deciding one: somewhere in the
+    first two thirds, so that flows are decided nearly all the time."""
+    marks = bytearray(count)
+    decisions = []
+    for flow in range(FLOWS):
+        length = len(range(flow, count, FLOWS))
+        decision = generator.randrange(1, length * 2 // 3)
+        before, during, after = (DROP, DROP_FLOW, ACCEPT) if is_dropped(flow) else (ACCEPT, ACCEPT_FLOW, DROP)
+        marks[flow::FLOWS] = bytes([before] * decision + [during] * DECIDING + [after] * (length - decision - DECIDING))
+        decisions.append(decision)
+    return bytes(marks), decisions
+
+
+@pytest.mark.parametrize("name, queues, busy", [("obey", 1, False), ("obey", 2, True), ("obey_batch", 1, False)])
+def test_no_decided_flow_is_forgotten_when_workers_are_killed(
+        lab, start_engine, start_pump, start_busy, tmp_path, quick, name, queues, busy):
+    count, kills_min = (50000, 24) if quick else (200000, 48)
+    seed = random.randrange(1 << 32)
+    generator = random.Random(seed)
+    marks, decisions = plan(count, generator)
+    trace = Trace(tmp_path, name, count)
+    engine = start_engine("--plugin", traced(name, trace, FLOWS), "--queue", f"1-{queues}" if queues > 1 else "1",
+                          "--max-len", "65536", "--handle-timeout", "10s", "--bypass-mark", "0x10/0x30")
+    lab.queue_pump_traffic(1, queues)
+    marked = Rule(lab.router, "POSTROUTING", "-m", "mark", "--mark", "0x10", table="mangle")
+    pump = start_pump(count, marks=marks, flows=FLOWS, window=900, release=RELEASE_SECONDS, settle=SETTLE_SECONDS)
+    if busy:
+        start_busy()
+    killed = set()
+    while sum(queue.last_id for queue in lab.router.queues().values()) < count:
+        assert pump.running() and engine.process.poll() is None, f"seed {seed}: {engine.lines[-5:]}"
+        time.sleep(generator.uniform(0, PAUSE_SECONDS))  # the random moment, not a wait for something
+        workers = sorted(set(engine.workers().values()) - killed)
+        if workers:
+            worker = generator.choice(workers)
+            if engine.signal_child(worker, signal.SIGKILL):
+                killed.add(worker)
+    report = pump.report()
+    wait_for(lambda: len(engine.workers()) == queues, "the last worker that was killed has been replaced")
+    assert engine.stop() == 0
+
+    context = f"seed {seed}, {len(killed)} kills, {report}, {engine.final()}"
+    asked = trace.datagrams()
+    wrong = Counter()
+    lost = of_flows = 0
+    for index in range(count):
+        sequence, flow = divmod(index, FLOWS)
+        decided = sequence >= decisions[flow] + DECIDING
+        if pump.arrived[index] == is_dropped(flow):  # lost, or passed although nobody accepted it
+            wrong["passed" if pump.arrived[index] else "forgotten" if decided else "deciding"] += 1
+        wrong["asked about a decided flow"] += decided and asked[index] > 0
+        lost += not pump.arrived[index]
+        of_flows += pump.arrived[index] and sequence >= decisions[flow]
+    assert len(killed) >= kills_min, f"too few kills: {context}"
+    assert wrong["forgotten"] == wrong["passed"] == wrong["asked about a decided flow"] == 0, f"{wrong}, {context}"
+    assert wrong["deciding"] <= engine.total("blamed"), f"a death costs what was being decided: {wrong}, {context}"
+    assert marked.packets() == of_flows, f"the packets of accepted flows, and no others, are marked: {context}"
+    assert report["duplicates"] == report["out_of_order"] == 0, context
+    assert engine.total("packets") == report["sent"] == count, context
+    assert engine.total("dropped") == lost == report["lost"], context
+    assert engine.total("kernel_queue_dropped") == engine.total("kernel_user_dropped") == 0, context
+    assert engine.total("restarts") == len(killed), context
+    for counter in ("flows_replaced", "flows_expired", "flowless", "gone", "invalid"):
+        assert engine.total(counter) == 0, f"{counter}: {context}"
+    assert FLOWS - len(killed) <= engine.total("flows_added") <= FLOWS, context
+    if name == "obey":  # each packet was asked about once, or got the verdict of its flow, or a death came in between
+        assert 0 <= count - sum(asked) - engine.total("flow_packets") <= engine.total("blamed"), context
+
+
+@pytest.mark.parametrize("name", ["obey", "obey_batch"])
+def test_no_decided_flow_is_forgotten_when_a_plugin_crashes_on_others(
+        lab, start_engine, start_pump, tmp_path, quick, name):
+    """Exactly the packets it crashed on are lost."""
+    count, flows, crashes = (30000, 64, 60) if quick else (60000, 64, 200)
+    generator = random.Random(1)
+    marks = bytearray([ACCEPT_FLOW] * flows + [DROP] * (count - flows))
+    crashing = list(range(1, count, 2 * flows))  # all of flow 1: every second one asks to pass, or for a crash
+    marks[1::flows] = bytes([ACCEPT]) * len(marks[1::flows])
+    for index in generator.sample(crashing, crashes):
+        marks[index] = CRASH
+    trace = Trace(tmp_path, name, count)
+    engine = start_engine("--plugin", traced(name, trace, flows), "--queue", "1")
+    lab.queue_pump_traffic()
+    pump = start_pump(count, marks=bytes(marks), flows=flows)
+    report = pump.report()
+    assert engine.stop() == 0
+    context = f"{report}, {engine.final()}"
+    assert pump.arrived == bytes(order != CRASH for order in marks), context
+    assert report["duplicates"] == report["out_of_order"] == 0, context
+    assert engine.total("packets") == count and engine.total("gone") == 0, context
+    assert engine.total("blamed") == engine.total("dropped") == crashes, context
+    if name == "obey":
+        assert engine.total("restarts") == crashes, context
+        asked = len(marks[1::flows]) + flows - 1
+        assert sum(trace.datagrams()) == asked, "asked once about what is not decided"
+        assert engine.total("flow_packets") == count - asked and engine.total("flows_added") == flows - 1, context
+
+
+def spoil_index(engine):
+    """The table says that it is being changed, nothing in its head is right, and the chains lead anywhere."""
+    folder = f"/proc/{engine.process.pid}/fd"
+    arena, = (f"{folder}/{number}" for number in os.listdir(folder)
+              if "nfqe-arena" in os.readlink(f"{folder}/{number}"))
+    with open(arena, "r+b", buffering=0) as file:
+        size = os.stat(arena).st_size
+        table = size - BUCKETS_SIZE - ENTRIES_SIZE - PAGE
+        file.seek(table)
+        assert file.read(4) == bytes(4), "nobody is changing it"
+        file.seek(table)
+        file.write(b"\1\0\0\0" + random.randbytes(12))  # changing; how many were used, the newest, the oldest
+        file.seek(table + PAGE)
+        file.write(random.randbytes(BUCKETS_SIZE - PAGE))
+
+
+def test_a_worker_that_dies_while_it_changes_the_table_leaves_every_flow(lab, start_engine, talk, tmp_path):
+    flows = 50
+    trace = Trace(tmp_path, "obey")
+    engine = start_engine("--plugin", traced("obey", trace), "--queue", "1", "--handle-timeout", "60s")
+    Rule(lab.router, "FORWARD", *queue_target(1))
+    talks = [talk(number, family) for family in (4, 6) for number in range(flows)]
+    for number, one in enumerate(talks):
+        one.send(DROP_FLOW if is_dropped(number) else ACCEPT_FLOW)
+    wait_decided(lab.router, 2 * flows)
+    worker = engine.workers()[1]
+    spoil_index(engine)  # the worker waits for packets, so nobody uses it
+    assert engine.signal_child(worker, signal.SIGKILL)
+    engine.wait_line(rf"queue 1: a worker died while it changed the flow table; its {2 * flows} flows are kept")
+    for number, one in enumerate(talks):
+        one.send(ACCEPT if is_dropped(number) else DROP, 2)
+    wait_decided(lab.router, 6 * flows)
+    for number, one in enumerate(talks):
+        expected = [] if is_dropped(number) else [0, 1, 2]
+        wait_for(lambda one=one, count=len(expected): len(one.came()) >= count, "what was decided arrives")
+        assert one.came() == expected
+    assert trace.asked() == 2 * flows
+    assert engine.stop() == 0
+    assert engine.total("flow_packets") == 4 * flows and engine.total("flows_added") == 2 * flows
+    assert engine.total("restarts") == 1 and engine.total("blamed") == 0
