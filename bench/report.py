@@ -35,6 +35,7 @@ def describe_machine(engine):
         "memory_gib": round(int(memory) / 2**20, 1) if memory else None,
         "hypervisor": "yes" if first_match("/proc/cpuinfo", r"^flags.*\b(hypervisor)\b") else "no",
         "kernel": f"{platform.system()} {platform.release()}",
+        "tcp_congestion_control": first_match("/proc/sys/net/ipv4/tcp_congestion_control", r"^(\w+)"),
         "engine": " ".join(version.split()),
         "load_before": os.getloadavg()[0],
     }
@@ -109,7 +110,7 @@ def text(about, verdicts, figures, packets_per_queue):
     lines = [f"nfq-engine benchmark, {about['date']}", "",
              f"machine  {about['cpus']} CPUs, {about['processor']}, {about['memory_gib']} GiB"
              f"{', virtual' if about['hypervisor'] == 'yes' else ''}",
-             f"kernel   {about['kernel']}",
+             f"kernel   {about['kernel']}, TCP congestion control {about['tcp_congestion_control']}",
              f"engine   {about['engine']}",
              f"run      {about['rounds']} rounds, {about['seconds_a_figure']:g} s a figure, {about['minutes']} minutes",
              "", "Targets. A ratio is the median of the rounds' ratios.", "", *table(target_rows(verdicts)),

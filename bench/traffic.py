@@ -14,6 +14,7 @@ import time
 from laboratory import LOAD_CPU, SERVE_CPU, SERVER, CannotMeasure, wait_for
 
 BULK_PORT = 5201
+BULK_UNPACED = "bulk TCP, cubic"  # the machine's own choice may pace, and then the CPUs are not the limit
 PING_PORT = 7001
 WEB_PORT = 8080
 WARM_UP_SECONDS = 0.5
@@ -56,24 +57,31 @@ def tcp(port):
     return ["-p", "tcp", "--dport", str(port)]
 
 
-def measure_bulk(bench, subject, measure="bulk TCP"):
-    lab, seconds = bench.lab, bench.seconds
+@contextlib.contextmanager
+def bulk_load(bench, subject, seconds, *options):
+    """One connection of iperf3 at full speed through `subject`, for `seconds` and a little more. options: its client's."""
+    lab = bench.lab
     with subject.serve(lab, tcp(BULK_PORT)):
         server = lab.server.start("iperf3", "--server", "--one-off", "--port", str(BULK_PORT))
         client = None
         try:
             wait_for(lambda: listening(lab.server, BULK_PORT), "iperf3 listens")
             client = lab.client.start("iperf3", "--client", SERVER, "--port", str(BULK_PORT),
-                                      "--time", str(int(seconds + 2)))
+                                      "--time", str(int(seconds + 2)), *options)
             time.sleep(WARM_UP_SECONDS)
-            start, (_, bytes_before) = time.monotonic(), lab.server.count_behind_queue()
-            time.sleep(seconds)
-            end, (_, bytes_after) = time.monotonic(), lab.server.count_behind_queue()
+            yield
             client.finish(seconds + 15)
         finally:
             if client is not None:
                 client.stop()
             server.stop()
+
+
+def measure_bulk(bench, subject, measure="bulk TCP", *options):
+    with bulk_load(bench, subject, bench.seconds, *options):
+        start, (_, bytes_before) = time.monotonic(), bench.lab.server.count_behind_queue()
+        time.sleep(bench.seconds)
+        end, (_, bytes_after) = time.monotonic(), bench.lab.server.count_behind_queue()
     bench.figures.add(measure, "Gbit/s", subject.name, (bytes_after - bytes_before) * 8 / (end - start) / 1e9)
 
 
@@ -153,6 +161,8 @@ def steps(bench):
     everyone = [subjects.none, subjects.classic, subjects.tuned, subjects.engine]
     for subject in everyone:
         yield "bulk TCP", subject, lambda s=subject: measure_bulk(bench, s)
+    for subject in everyone:
+        yield BULK_UNPACED, subject, lambda s=subject: measure_bulk(bench, s, BULK_UNPACED, "--congestion", "cubic")
     for subject in everyone:
         yield "latency", subject, lambda s=subject: measure_latency(bench, s)
     yield "requests", subjects.none, lambda: measure_web(bench, subjects.none, 1)
