@@ -59,7 +59,8 @@ enum arena_state {
 #define ARENA_DECIDED UINT32_C(1)
 #define ARENA_SETS_MARK UINT32_C(2) /* the packet gets `mark` */
 #define ARENA_BY_FLOW UINT32_C(4)   /* it is the verdict of the packet's flow; no plugin was called */
-#define ARENA_FLOWLESS UINT32_C(8)  /* it was given for a flow, but the packet has none */
+#define ARENA_FOR_FLOW UINT32_C(8)  /* a plugin gave it for the packet's flow */
+#define ARENA_FLOWLESS UINT32_C(16) /* a plugin gave it for a flow, but the packet has none, or there is no room */
 
 /* The verdict of one packet of the burst, by its position among the burst's packets. */
 struct arena_verdict {
@@ -83,7 +84,7 @@ struct arena_counters {
     uint64_t malformed;      /* messages that are no nfqueue message */
     uint64_t swept;          /* ids that no message was seen of after a crash, answered with --on-crash */
     uint64_t flow_packets;   /* packets that got the verdict of their flow, without the chain */
-    uint64_t flowless;       /* verdicts for a flow on packets that have none; they got it alone */
+    uint64_t flowless;       /* verdicts for a flow that only the packet got: it has none, or there is no room */
     uint64_t bursts;
 };
 

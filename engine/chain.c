@@ -3,9 +3,9 @@
  * Running the chain over a burst; see chain.h.
  *
  * There are two orders. Without handle_batch in the chain, each packet goes through all plugins before the
- * next one starts. With it, each plugin takes what is undecided of the whole burst before the next plugin
- * does. After a crash the rest of the burst always goes packet by packet, so that the next
- * crash has exactly one packet to blame.
+ * next one starts. With it, each plugin takes what is unanswered of the whole burst before the next plugin
+ * does, and the answers become verdicts afterwards, in the order of the packets. After a crash the rest of the
+ * burst always goes packet by packet, so that the next crash has exactly one packet to blame.
  */
 #include "chain.h"
 
@@ -55,21 +55,36 @@ static bool is_for_flow(const struct chain *chain, unsigned plugin, nfqe_verdict
            chain->members[plugin].gives_flows;
 }
 
+/* The packet alone is accepted. It must not leave with a mark that says that its flow is. */
+static void accept_alone(const struct chain *chain, struct arena *arena, unsigned packet, uint32_t flags)
+{
+    uint32_t mark = arena->verdicts[packet].mark;
+
+    if ((mark & chain->bypass_mask) != 0) {
+        mark &= ~chain->bypass_mask;
+        flags |= ARENA_SETS_MARK;
+    }
+    if (chain->flows != NULL) {
+        flows_accepted(chain->flows, packet);
+    }
+    arena_decide_more(arena, packet, NFQE_ACCEPT, mark, flags);
+}
+
 /* Turns a plugin's answer into the packet's verdict. plugin: who answered; chain->count: nobody. */
 static void decide(const struct chain *chain, struct arena *arena, unsigned packet, unsigned plugin,
                    nfqe_verdict answer, struct chain_report *report)
 {
+    uint32_t flags = 0;
+
     if (is_for_flow(chain, plugin, answer)) {
         answer &= ~NFQE_FLOW;
         if (flows_add(chain->flows, packet, answer)) {
-            decide_flow(chain, arena, packet, answer, 0);
-        } else {
-            /* Unmarked: to the kernel, an ICMP error belongs to the connection that it is about. */
-            arena_decide_more(arena, packet, answer, arena->verdicts[packet].mark, ARENA_FLOWLESS);
+            decide_flow(chain, arena, packet, answer, ARENA_FOR_FLOW);
+            return;
         }
-        return;
-    }
-    if (answer == NFQE_CONTINUE) {
+        /* Unmarked: to the kernel, an ICMP error belongs to the connection that it is about. */
+        flags = ARENA_FLOWLESS;
+    } else if (answer == NFQE_CONTINUE) {
         answer = chain->default_verdict;
     } else if (answer != NFQE_ACCEPT && answer != NFQE_DROP) {
         if (report->invalid++ == 0) {
@@ -79,10 +94,11 @@ static void decide(const struct chain *chain, struct arena *arena, unsigned pack
         }
         answer = chain->on_crash;
     }
-    if (answer == NFQE_ACCEPT && chain->flows != NULL) {
-        flows_accepted(chain->flows, packet);
+    if (answer == NFQE_ACCEPT) {
+        accept_alone(chain, arena, packet, flags);
+    } else {
+        arena_decide_more(arena, packet, answer, arena->verdicts[packet].mark, flags);
     }
-    arena_decide(arena, packet, answer);
 }
 
 static void run_packet(const struct chain *chain, struct arena *arena, struct nfqe_packet *packets, unsigned packet,
@@ -134,66 +150,86 @@ static void ask_each(struct arena *arena, const struct chain_member *member, uns
     }
 }
 
-/*
- * Gives what comes after `first` in the burst, and belongs to the same flow, the verdict of the flow; up to where an
- * accepted flow begins anew.
- */
-static void decide_followers(const struct chain *chain, struct arena *arena, unsigned first,
-                             const struct pending *pending, nfqe_verdict verdict)
-{
-    for (unsigned i = first + 1; i < pending->count; i++) {
-        unsigned packet = pending->index[i];
+/* What the plugins answered, by position in the burst; plugin: chain->count: nobody. */
+struct answers {
+    nfqe_verdict answers[ARENA_BURST];
+    unsigned plugins[ARENA_BURST];
+    bool for_flows; /* one of them is for a flow: until then, looking for flows again finds nothing new */
+};
 
-        if (flows_same(chain->flows, pending->index[first], packet)) {
-            if (verdict == NFQE_ACCEPT && flows_begins(chain->flows, packet)) {
-                return;
-            }
-            decide_flow(chain, arena, packet, verdict, ARENA_BY_FLOW);
-        }
-    }
-}
-
-/*
- * Decides what has an answer and keeps the rest, in order. Once an answer has decided a flow, later packets of it get
- * the same whatever their own answers are, as they would have one by one.
- */
-static void settle(const struct chain *chain, struct arena *arena, unsigned plugin, struct pending *pending,
-                   struct chain_report *report)
+/* Keeps, in order, what is still unanswered. */
+static void collect(const struct chain *chain, unsigned plugin, struct pending *pending, struct answers *answers)
 {
     unsigned kept = 0;
 
     for (unsigned i = 0; i < pending->count; i++) {
-        nfqe_verdict answer = pending->answers[i];
+        unsigned packet = pending->index[i];
 
-        if (arena_decided(arena, pending->index[i])) {
-            continue;
-        }
-        if (answer != NFQE_CONTINUE) {
-            decide(chain, arena, pending->index[i], plugin, answer, report);
-            if (is_for_flow(chain, plugin, answer)) {
-                decide_followers(chain, arena, i, pending, answer & ~NFQE_FLOW);
-            }
+        if (pending->answers[i] != NFQE_CONTINUE) {
+            answers->answers[packet] = pending->answers[i];
+            answers->plugins[packet] = plugin;
+            answers->for_flows = answers->for_flows || is_for_flow(chain, plugin, pending->answers[i]);
             continue;
         }
         pending->packets[kept] = pending->packets[i];
-        pending->index[kept] = pending->index[i];
+        pending->index[kept] = packet;
         kept++;
     }
     pending->count = kept;
 }
 
+/* What stands already, from a predecessor or its death, bears on flow and mark as if it were decided now. */
+static void take_up(const struct chain *chain, struct arena *arena, unsigned packet)
+{
+    const struct arena_verdict *verdict = &arena->verdicts[packet];
+    uint32_t flags = atomic_load_explicit(&verdict->flags, memory_order_relaxed);
+
+    if ((flags & ARENA_BY_FLOW) != 0) {
+        return;
+    }
+    if (chain->flows != NULL && (flags & ARENA_FOR_FLOW) != 0) {
+        flows_add(chain->flows, packet, verdict->verdict);
+        return;
+    }
+    if (chain->flows != NULL) {
+        flows_find(chain->flows, packet); /* it may begin a connection */
+    }
+    if (verdict->verdict == NFQE_ACCEPT) {
+        accept_alone(chain, arena, packet, flags);
+    }
+}
+
+/* What flows decide needs no plugin. */
+static void find_pending(const struct chain *chain, struct arena *arena, struct nfqe_packet *packets, unsigned n,
+                         struct pending *pending)
+{
+    pending->count = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (arena_decided(arena, i)) {
+            take_up(chain, arena, i);
+        } else if (!flow_decides(chain, arena, i)) {
+            pending->packets[pending->count] = &packets[i];
+            pending->index[pending->count] = i;
+            pending->count++;
+        }
+    }
+}
+
+/*
+ * The answers count in the order of the packets, whichever plugin gave them: so a verdict for a flow decides its later
+ * packets, whatever was answered there, and a SYN ends what was decided before it, as they would have one by one.
+ */
 static void run_burst(const struct chain *chain, struct arena *arena, struct nfqe_packet *packets, unsigned n,
                       struct chain_report *report)
 {
     struct pending pending;
+    struct answers answers;
 
-    pending.count = 0;
+    find_pending(chain, arena, packets, n, &pending);
+    answers.for_flows = false;
     for (unsigned i = 0; i < n; i++) {
-        if (!arena_decided(arena, i) && !flow_decides(chain, arena, i)) {
-            pending.packets[pending.count] = &packets[i];
-            pending.index[pending.count] = i;
-            pending.count++;
-        }
+        answers.answers[i] = NFQE_CONTINUE;
+        answers.plugins[i] = chain->count;
     }
     for (unsigned plugin = 0; plugin < chain->count && pending.count > 0; plugin++) {
         const struct chain_member *member = &chain->members[plugin];
@@ -203,10 +239,18 @@ static void run_burst(const struct chain *chain, struct arena *arena, struct nfq
         } else {
             ask_each(arena, member, plugin, &pending);
         }
-        settle(chain, arena, plugin, &pending, report);
+        collect(chain, plugin, &pending, &answers);
     }
-    for (unsigned i = 0; i < pending.count; i++) {
-        decide(chain, arena, pending.index[i], chain->count, NFQE_CONTINUE, report);
+    call_begins(arena, ARENA_NOBODY, ARENA_NOBODY);
+    if (chain->flows != NULL) {
+        flows_begin_again(chain->flows);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (arena_decided(arena, i)) {
+            take_up(chain, arena, i);
+        } else if (!answers.for_flows || !flow_decides(chain, arena, i)) {
+            decide(chain, arena, i, answers.plugins[i], answers.answers[i], report);
+        }
     }
 }
 
@@ -224,7 +268,9 @@ void chain_run(const struct chain *chain, struct arena *arena, struct nfqe_packe
         run_burst(chain, arena, packets, n, report);
     } else {
         for (unsigned i = 0; i < n; i++) {
-            if (!arena_decided(arena, i)) {
+            if (arena_decided(arena, i)) {
+                take_up(chain, arena, i);
+            } else {
                 run_packet(chain, arena, packets, i, report);
             }
         }

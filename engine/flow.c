@@ -144,12 +144,10 @@ void flows_begin_burst(struct flows *flows, const struct nfqe_packet *packets, u
 {
     flows->now = (uint32_t)(now_ns / FLOW_TICK_NS);
     flows->begun_count = 0;
-    flows->count = n;
     for (unsigned i = 0; i < n; i++) {
         struct flow_probe *probe = &flows->probes[i];
 
         probe->hash = 0;
-        probe->decides = false;
         probe->has_flow = flow_key_find(&packets[i], &probe->key, &probe->begins);
         if (probe->has_flow) {
             probe->hash = flow_key_hash(&flows->seed, &probe->key);
@@ -236,7 +234,6 @@ bool flows_add(struct flows *flows, unsigned index, nfqe_verdict verdict)
         return false;
     }
     end_begun(flows, index);
-    flows->probes[index].decides = true;
     entry = flow_index_find(&flows->index, &probe->key, probe->hash, &room);
     if (entry != NULL) {
         atomic_store_explicit(&entry->verdict, verdict, memory_order_release);
@@ -255,11 +252,6 @@ void flows_accepted(struct flows *flows, unsigned index)
 
     if (!probe->has_flow || !probe->begins || flows->index.damaged) {
         return;
-    }
-    for (unsigned i = index + 1; i < flows->count; i++) {
-        if (flows->probes[i].decides && flows_same(flows, index, i)) {
-            return; /* in a batch, later packets may be decided first */
-        }
     }
     entry = flow_index_find(&flows->index, &probe->key, probe->hash, &room);
     if (entry != NULL && atomic_load_explicit(&entry->verdict, memory_order_relaxed) == NFQE_ACCEPT) {

@@ -54,9 +54,7 @@ struct flows {
         uint32_t hash;
         bool has_flow;
         bool begins;  /* a connection */
-        bool decides; /* the verdict of its flow was given at this packet */
     } probes[FLOW_BURST_MAX];
-    unsigned count;
     uint8_t begun[FLOW_BURST_MAX]; /* packets that begin a connection although their flow is accepted */
     unsigned begun_count;
 };
@@ -80,7 +78,7 @@ void flows_begin_burst(struct flows *flows, const struct nfqe_packet *packets, u
 
 /*
  * The verdict of the flow of packet `index`, NFQE_ACCEPT or NFQE_DROP; NFQE_CONTINUE: the chain has to decide. Once
- * for each packet, in their order. [worker]
+ * for each packet, in their order; once more after flows_begin_again(). [worker]
  */
 nfqe_verdict flows_find(struct flows *flows, unsigned index);
 
@@ -96,19 +94,19 @@ bool flows_add(struct flows *flows, unsigned index, nfqe_verdict verdict);
  */
 void flows_accepted(struct flows *flows, unsigned index);
 
-/* Whether somebody else wrote to the table. Then nothing is found in it until it is repaired. */
-static inline bool flows_damaged(const struct flows *flows)
+/* From here on, the packets of the burst are gone through once more, from the first on. [worker] */
+static inline void flows_begin_again(struct flows *flows)
 {
-    return flows->index.damaged;
+    flows->begun_count = 0;
 }
 
 /* Whether both packets belong to one flow. [worker] */
 bool flows_same(const struct flows *flows, unsigned a, unsigned b);
 
-/* Whether the packet begins a connection. [worker] */
-static inline bool flows_begins(const struct flows *flows, unsigned index)
+/* Whether somebody else wrote to the table. Then nothing is found in it until it is repaired. */
+static inline bool flows_damaged(const struct flows *flows)
 {
-    return flows->probes[index].begins;
+    return flows->index.damaged;
 }
 
 #endif

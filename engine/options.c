@@ -82,7 +82,7 @@ static const struct option option_table[] = {
      "to 80 bytes each. When full, the longest idle one makes room. Default: 65536."},
     {"flow-timeout", "TIME", parse_time, TARGET(flow_timeout_ms), FLOW_TIMEOUT_MIN_MS, FLOW_TIMEOUT_MAX_MS,
      "How long a decided flow may be idle until it is forgotten. Default: 5m."},
-    {"bypass-mark", "BITS/MASK", parse_mark, TARGET(bypass_mark), 0, 0,
+    {"bypass-mark", "BITS[/MASK]", parse_mark, TARGET(bypass_mark), 0, 0,
      "Set these bits in the mark of packets of accepted flows. With the rules that\n"
      "--print-rules prints, the kernel then lets the rest of the flow pass by itself."},
     {"print-rules", "[=nft|iptables]", parse_rules, TARGET(print_rules), 0, 0,

@@ -297,8 +297,8 @@ static enum exit_code open_queue(const struct engine *engine, struct engine_queu
     }
     code = arena_new(queue->number, queue->shape, &queue->arena, &queue->arena_fd);
     if (code < 0) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "queue %u: no shared memory%s: %s", queue->number,
-                      queue->flows > 0 ? " for its flow table; lower --flow-table" : "", strerror(-code));
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "queue %u: no shared memory: %s%s", queue->number,
+                      strerror(-code), queue->flows > 0 ? "; its flow table takes the most, see --flow-table" : "");
     }
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (queue->wake < 0) {

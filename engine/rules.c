@@ -2,15 +2,20 @@
 /*
  * See rules.h.
  *
- * Packets are queued on the input, forward and output hooks at the priority of the mangle table: behind
- * connection tracking and destination NAT, so both directions of a flow have the same addresses there.
- * The mark is saved in chains that come later: a verdict ends the chain that queued, not the hook.
+ * Packets are queued on the input, forward and output hooks at the priority of the mangle table, behind connection
+ * tracking. The mark is saved in chains that come later: a verdict ends the chain that queued, not the hook.
+ *
+ * Who may carry the bits: only packets whose flow the engine has accepted, from its verdict to the rule that saves
+ * them. A packet that brings them along (the kernel keeps marks when it puts packets into tunnels and takes them out)
+ * loses them in front of the queue; a connection that inherited them (the kernel gives an expected connection, such as
+ * FTP data, the mark of the one that announced it) with its first packets.
  */
 #include "rules.h"
 
 #include "refuse.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -43,11 +48,17 @@ static void print_nft(const struct options *options, const struct queue_range *r
     uint32_t bits = options->bypass_mark.bits;
     uint32_t mask = options->bypass_mark.mask;
 
-    printf("# For nft -f -. To remove: nft delete table inet nfq-engine\n"
+    printf("# For nft -f -. Loading it again replaces the rules.\n"
+           "# To remove, once the engine has stopped: nft delete table inet nfq-engine\n"
+           "table inet nfq-engine\n"
+           "flush table inet nfq-engine\n"
            "table inet nfq-engine {\n"
            "\tchain to-queue {\n");
     if (mask != 0) {
-        printf("\t\tct mark and 0x%" PRIx32 " == 0x%" PRIx32 " counter accept\n", mask, bits);
+        printf("\t\tmeta mark set meta mark and 0x%" PRIx32 "\n"
+               "\t\tct state related ct status expected ct mark set ct mark and 0x%" PRIx32 "\n"
+               "\t\tct mark and 0x%" PRIx32 " == 0x%" PRIx32 " counter accept\n",
+               ~mask, ~mask, mask, bits);
     }
     printf("\t\tcounter queue num %u", range->first);
     printf(range->last > range->first ? "-%u bypass\n\t}\n" : " bypass\n\t}\n", range->last);
@@ -77,6 +88,11 @@ static void print_iptables(const struct options *options, const struct queue_ran
 
     printf("%s*mangle\n%s:nfqe-queue - [0:0]\n", prefix, prefix);
     if (mask != 0) {
+        printf("%s-A nfqe-queue -j MARK --set-xmark 0x0/0x%" PRIx32 "\n", prefix, mask);
+        printf(
+            "%s-A nfqe-queue -m conntrack --ctstate RELATED --ctstatus EXPECTED -j CONNMARK --set-xmark 0x0/0x%" PRIx32
+            "\n",
+            prefix, mask);
         printf("%s-A nfqe-queue -m connmark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix, bits, mask);
     }
     if (range->last > range->first) {
@@ -100,10 +116,25 @@ static void print_iptables(const struct options *options, const struct queue_ran
     printf("%sCOMMIT\n", prefix);
 }
 
-static void print_iptables_remarks(void)
+static void print_iptables_remarks(bool with_mark)
 {
-    printf("# For iptables-restore --noflush, and the same for ip6tables-restore --noflush. To remove, for each of\n"
-           "# the hooks: iptables -t mangle -D HOOK -j nfqe-queue; iptables -D HOOK -j nfqe-save\n");
+    printf("# For iptables-restore --noflush, and the same for ip6tables-restore --noflush. To remove, with each of\n"
+           "# iptables and ip6tables (and before it is loaded again, or the jumps would be there twice):\n"
+           "#   for hook in INPUT FORWARD OUTPUT; do iptables -t mangle -D $hook -j nfqe-queue; done\n"
+           "#   iptables -t mangle -F nfqe-queue; iptables -t mangle -X nfqe-queue\n");
+    if (with_mark) {
+        printf("#   for hook in INPUT FORWARD OUTPUT; do iptables -D $hook -j nfqe-save; done\n"
+               "#   iptables -F nfqe-save; iptables -X nfqe-save\n");
+    }
+}
+
+static void print_remarks(bool nft)
+{
+    printf("# Every packet to, from and through this machine goes to the queues, and passes while nobody owns them.\n"
+           "# To queue only some connections, in both directions, put a match in front of the queue, such as\n"
+           "#   %s\n"
+           "# On the output hook, packets still have their addresses from before destination NAT.\n",
+           nft ? "meta l4proto tcp ct original proto-dst 443" : "-p tcp -m conntrack --ctorigdstport 443");
 }
 
 enum exit_code rules_print(const struct options *options, char *error)
@@ -114,9 +145,7 @@ enum exit_code rules_print(const struct options *options, char *error)
     if (code != EXIT_CODE_OK) {
         return code;
     }
-    printf("# Every packet to, from and through this machine goes to the queues, and passes while nobody owns them.\n"
-           "# To queue only some of them, put a match such as `%s` in front of the queue.\n",
-           options->print_rules == RULES_IPTABLES ? "-p tcp --dport 443" : "tcp dport 443");
+    print_remarks(options->print_rules != RULES_IPTABLES);
     if (options->print_rules != RULES_IPTABLES) {
         print_nft(options, &range);
     }
@@ -124,7 +153,7 @@ enum exit_code rules_print(const struct options *options, char *error)
         printf("\n# The same with iptables; print only this with --print-rules=iptables.\n");
     }
     if (options->print_rules != RULES_NFT) {
-        print_iptables_remarks();
+        print_iptables_remarks(options->bypass_mark.mask != 0);
         print_iptables(options, &range, options->print_rules == RULES_BOTH ? "# " : "");
     }
     return EXIT_CODE_OK;

@@ -262,7 +262,8 @@ static void take_up_flows(struct server *server)
         return;
     }
     kept = flows_repair(&server->flows, monotonic_coarse_ns(), &queue->arena->progress);
-    log_line("queue %u: a worker died while it changed the flow table; its %u flows are kept", queue->number, kept);
+    log_line("queue %u: the flow table was left half changed or damaged; %u flows in it are whole and kept",
+             queue->number, kept);
 }
 
 /*

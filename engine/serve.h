@@ -33,10 +33,10 @@ struct server {
     struct log_limit error_log;
 };
 
-/* Prepares for `queue`: maps its arena for plugins, takes up its flow table. The chain has no members yet. */
+/* Prepares for `queue`: maps its arena for plugins. The chain has no members yet. */
 void serve_init(struct server *server, struct engine *engine, struct engine_queue *queue);
 
-/* Takes up what a predecessor left in flight. Once, after the queue was given to this worker. */
+/* Takes up the flow table, and what a predecessor left in flight. Once, after the queue was given to this worker. */
 void serve_recover(struct server *server);
 
 /* One receive and what follows from it. Returns whether the socket may hold more. */

@@ -178,8 +178,9 @@ static void a_flow_table_that_does_not_fit_the_memory_is_refused(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     start(&flows);
-    assert_true(ended_with(1, "nfq-engine: queue 1: no shared memory for its flow table; lower --flow-table: File too "
-                              "large\n"));
+    assert_true(ended_with(1,
+                           "nfq-engine: queue 1: no shared memory: File too large; its flow table takes the most, see "
+                           "--flow-table\n"));
     start(&few_flows); /* or the line above would be about something else */
     engine_wait_for(&run, "nfq-engine: ready\n", run.output);
     engine_signal(&run, SIGTERM);

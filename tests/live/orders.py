@@ -107,22 +107,26 @@ class Connection:
             self.close()
             raise
 
-    def exchange(self, order, size=0, timeout=5.0):
-        """Sends an order and back again; False: nothing came in time. Both ends are this thread."""
-        data = head(order) + BULK[:size]
-        for sender, receiver in ((self._client, self._server), (self._server, self._client)):
-            receiver.settimeout(timeout)
-            for start in range(0, len(data), 1 << 16):  # as much as fits into the socket buffers
-                chunk = data[start:start + (1 << 16)]
-                sender.sendall(chunk)
-                got = b""
-                try:
-                    while len(got) < len(chunk):
-                        got += receiver.recv(1 << 16)
-                except TimeoutError:
-                    return False
-                assert got == chunk
+    def say(self, data, back=False, timeout=5.0):
+        """Sends from the client to the server, or back; False: it did not arrive in time. Both ends are this thread."""
+        sender, receiver = (self._server, self._client) if back else (self._client, self._server)
+        receiver.settimeout(timeout)
+        for start in range(0, len(data), 1 << 16):  # as much as fits into the socket buffers
+            chunk = data[start:start + (1 << 16)]
+            sender.sendall(chunk)
+            got = b""
+            try:
+                while len(got) < len(chunk):
+                    got += receiver.recv(1 << 16)
+            except TimeoutError:
+                return False
+            assert got == chunk
         return True
+
+    def exchange(self, order, size=0, timeout=5.0):
+        """Sends an order and back again; False: nothing came in time."""
+        data = head(order) + BULK[:size]
+        return self.say(data, timeout=timeout) and self.say(data, True, timeout)
 
     def close(self):
         """Resets it and waits until the server knows, so that nothing of it is on its way when the next one begins."""

@@ -6,63 +6,20 @@ packet of that connection is given to the queue, in either direction, whatever i
 last id stays. The connection's mark has the bits of --bypass-mark and keeps all others. Dropped flows, other
 connections, and what passes while nobody owns the queue are not affected.
 
-A kernel without `queue` for nft refuses the nft form at that statement, and only there. Then all of the text but that
-statement is loaded, and a rule of iptables at the same hooks and priority queues what the text would have queued.
+What must not pass with it is in test_bypass_leaks.py.
 """
 
 import contextlib
 import re
-import subprocess
 
 import pytest
 
-from engine import ENGINE
-from lab import Rule, queue_target, wait_for
+from lab import Rule, wait_for
 from orders import ACCEPT, ACCEPT_FLOW, BULK, DROP, DROP_FLOW, Connection, Talk, Trace, traced, wait_decided
+from rules import (BITS, MARK, MASK, QUEUE_STATEMENT, Bypass, drop_multicast, load_iptables, load_nft, load_nft_text,
+                   nft, printed, queued)
 
-BITS, MASK = 0x10, 0x30
-MARK = f"{BITS:#x}/{MASK:#x}"
-OTHER_BITS = 0x128  # set before the packet is queued: 0x20 is of the mask, the rest must be kept
-QUEUE_STATEMENT = re.compile(r" queue num [0-9-]+ bypass$", re.MULTILINE)
-HOOKS = ("INPUT", "FORWARD", "OUTPUT")
-
-
-def printed(lab, *arguments):
-    return lab.router.run(ENGINE, *arguments)
-
-
-def nft(namespace, text, *options):
-    """What nft complains about; nothing: it has taken the text."""
-    with namespace.entered():
-        result = subprocess.run(["nft", *options, "-f", "-"], input=text, stderr=subprocess.PIPE, text=True, timeout=20,
-                                check=False)
-    assert (result.returncode == 0) == (result.stderr == ""), result
-    return result.stderr
-
-
-def has_nft_queue(namespace):
-    return nft(namespace, "table inet probe { chain probe { queue num 1 bypass\n } }", "-c") == ""
-
-
-def load_nft(namespace, text, first=1, count=1):
-    """The text as it is; or, where the kernel has no `queue` for nft, with the help of iptables."""
-    if has_nft_queue(namespace):
-        assert nft(namespace, text) == ""
-        return
-    complaint = nft(namespace, text, "-c").splitlines()
-    assert len(complaint) == 3 and "No such file or directory" in complaint[0], complaint
-    assert complaint[1][complaint[2].index("^"):].startswith("queue num"), complaint
-    cut, statements = QUEUE_STATEMENT.subn("", text)
-    assert statements == 1
-    assert nft(namespace, cut) == ""
-    for hook in HOOKS:
-        Rule(namespace, hook, "-m", "connmark", "!", "--mark", MARK, *queue_target(first, count, bypass=True),
-             table="mangle")
-
-
-def load_iptables(namespace, text):
-    for program in ("iptables-restore", "ip6tables-restore"):
-        namespace.run(program, "--noflush", input=text)
+OTHER_BITS = 0x128  # set before the packet is queued: 0x20 is of the mask and lost, the rest must be kept
 
 
 def nft_counters(namespace):
@@ -71,33 +28,24 @@ def nft_counters(namespace):
     return tuple(int(number) for number in re.findall(r"counter packets (\d+)", listing))
 
 
+def rules_of(listing):
+    """The rules of an nft listing, each with the name of its chain; without chains that have none."""
+    chain = None
+    for line in listing.splitlines():
+        if line.startswith("\tchain "):
+            chain = line.split()[1]
+        elif line.startswith("\t\t") and not line.startswith("\t\ttype "):
+            yield chain, line.strip()
+
+
 @pytest.fixture(autouse=True)
 def no_multicast(lab):
-    """The rules queue all that the router itself sends, so what it says about multicast groups would be counted."""
-    for chain in ("PREROUTING", "OUTPUT"):
-        Rule(lab.router, chain, "-p", "icmpv6", "-j", "DROP", table="raw")
+    drop_multicast(lab)
 
 
 @pytest.fixture(params=["iptables", "nft"])
 def bypass(request, lab, start_engine, tmp_path):
-    """bypass(queues): an engine with obey and the printed rules of this form in the router. Engine and trace."""
-    def start(queues=1):
-        numbers = f"1-{queues}" if queues > 1 else "1"
-        text = printed(lab, f"--print-rules={request.param}", "--queue", numbers, "--bypass-mark", MARK)
-        trace = Trace(tmp_path, "obey")
-        engine = start_engine("--plugin", traced("obey", trace), "--queue", numbers, "--bypass-mark", MARK)
-        if request.param == "iptables":
-            load_iptables(lab.router, text)
-        else:
-            load_nft(lab.router, text, 1, queues)
-        return engine, trace
-    start.form = request.param
-    return start
-
-
-def queued(lab):
-    """How many packets the kernel has given to all queues together."""
-    return sum(queue.last_id for queue in lab.router.queues().values())
+    return Bypass(request.param, lab, start_engine, tmp_path)
 
 
 @pytest.mark.parametrize("family, server, queues", [
@@ -129,7 +77,7 @@ def test_a_decided_connection_is_queued_no_more(lab, bypass, listen, family, ser
 @pytest.mark.parametrize("family", [4, 6])
 def test_the_mark_is_set_under_its_mask_and_no_other_bit_is_touched(lab, bypass, talk, family):
     """Packets and connections carry other marks before the queue. The deciding packet leaves with its own, and the
-    bits; so does the connection. Later packets leave with their own mark."""
+    bits; so does the connection. Later packets leave with their own mark, but for the mask's bits."""
     match = ("-p", "udp", "-m", "connmark", "--mark", "0")
     marked_before = Rule(lab.router, "PREROUTING", *match, "-j", "CONNMARK", "--set-mark", hex(OTHER_BITS << 4 | 0x20),
                          table="mangle")
@@ -139,8 +87,8 @@ def test_the_mark_is_set_under_its_mask_and_no_other_bit_is_touched(lab, bypass,
     deciding, later, others = (
         Rule(lab.router, "POSTROUTING", "-p", "udp", "-m", "mark", "--mark", hex(mark), *negation, table="mangle")
         for mark, negation in ((OTHER_BITS & ~MASK | BITS, ("-m", "connmark", "--mark", connection_mark)),
-                               (OTHER_BITS, ("-m", "connmark", "--mark", connection_mark)),
-                               (OTHER_BITS, ("-m", "connmark", "!", "--mark", connection_mark))))
+                               (OTHER_BITS & ~MASK, ("-m", "connmark", "--mark", connection_mark)),
+                               (OTHER_BITS & ~MASK, ("-m", "connmark", "!", "--mark", connection_mark))))
     one, other = talk(0, family), talk(1, family)
     other.send(ACCEPT)
     wait_decided(lab.router, 1)
@@ -233,3 +181,36 @@ def test_without_a_mark_the_rules_only_queue(lab, start_engine, tmp_path, queues
         wait_for(lambda: len(one.came()) == 11, "all arrive")
     assert trace.asked() == 1
     assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("queues, mark", [("4", "0x2/0x3"), ("4-6", None)])
+def test_loading_the_nft_text_again_replaces_the_rules(lab, queues, mark):
+    """Only the second settings are in force, as if the first had never been: also those without a mark."""
+    table = ("list", "table", "inet", "nfq-engine")
+    second = printed(lab, "--print-rules=nft", "--queue", queues, *(("--bypass-mark", mark) if mark else ()))
+    load_nft_text(lab.router, second)
+    alone = lab.router.run("nft", *table)
+    lab.router.run("nft", "delete", "table", "inet", "nfq-engine")
+    for _ in range(2):
+        load_nft_text(lab.router, printed(lab, "--print-rules=nft", "--queue", "3", "--bypass-mark", MARK))
+        first = lab.router.run("nft", *table)
+        assert f"{BITS:#010x}" in first
+        load_nft_text(lab.router, second)
+        listing = lab.router.run("nft", *table)
+        assert f"{BITS:#010x}" not in listing
+        assert sorted(rules_of(listing)) == sorted(rules_of(alone))
+
+
+@pytest.mark.parametrize("arguments", [("--bypass-mark", MARK), ()])
+def test_the_printed_commands_remove_all_rules_of_iptables(lab, arguments):
+    """As the comment above the rules has them, once for each of iptables and ip6tables."""
+    text = printed(lab, "--print-rules=iptables", "--queue", "1-2", *arguments)
+    commands = re.findall(r"^#   (.*iptables .*)$", text, re.MULTILINE)
+    assert commands
+    load_iptables(lab.router, text)
+    for program in ("iptables", "ip6tables"):
+        before = lab.router.run(f"{program}-save")
+        assert before.count("-j nfqe-") == (6 if arguments else 3)
+        for command in commands:
+            lab.router.run("sh", "-e", "-c", command.replace("iptables", program))
+        assert "nfqe" not in re.sub("--comment nfqe-[0-9]+", "", lab.router.run(f"{program}-save"))

@@ -156,7 +156,7 @@ def test_each_packet_keeps_its_mark_beside_the_bits_of_its_flow(
              hex(PAINTED[dscp]), table="mangle")
     flowing, ordinary = {}, {}
     for dscp, before in PAINTED.items():
-        for counters, mark in ((flowing, before & ~MARK_MASK | MARK_BITS), (ordinary, before)):
+        for counters, mark in ((flowing, before & ~MARK_MASK | MARK_BITS), (ordinary, before & ~MARK_MASK)):
             counters[dscp] = Rule(lab.router, "POSTROUTING", "-m", "dscp", "--dscp", str(dscp),
                                   "-m", "mark", "--mark", hex(mark), table="mangle")
     marks, middles = flow_plan(count, random.Random(seed))

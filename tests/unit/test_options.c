@@ -432,7 +432,7 @@ static void test_help_names_every_option_and_exit_status(void **state)
     assert_non_null(strstr(text, "--queue "));
     assert_non_null(strstr(text, "--cpu "));
     assert_non_null(strstr(text, "--fail-open\n"));
-    assert_non_null(strstr(text, "--bypass-mark BITS/MASK\n"));
+    assert_non_null(strstr(text, "--bypass-mark BITS[/MASK]\n"));
     assert_non_null(strstr(text, "--print-rules[=nft|iptables]\n"));
     assert_non_null(strstr(text, "--help\n"));
     assert_non_null(strstr(text, "--version\n"));

@@ -76,7 +76,7 @@ static void test_refusals_of_flow_options_say_what_is_expected(void **state)
         {"--bypass-mark=0", "--bypass-mark 0" MARK_BITS},
         {"--bypass-mark=0x0/0xff", "--bypass-mark 0x0/0xff" MARK_BITS},
         {"--bypass-mark=0x3/0x1", "--bypass-mark 0x3/0x1" MARK_BITS},
-        {"--bypass-mark", "--bypass-mark: needs a value: --bypass-mark BITS/MASK"},
+        {"--bypass-mark", "--bypass-mark: needs a value: --bypass-mark BITS[/MASK]"},
         {"--print-rules=ipfw", "--print-rules=ipfw" RULES},
         {"--print-rules=", "--print-rules=" RULES},
         {"--print-rules=NFT", "--print-rules=NFT" RULES},

@@ -57,13 +57,23 @@ static void assert_rules(const struct options *options, const char *expected)
 
 #define INTRODUCTION(match)                                                                                            \
     "# Every packet to, from and through this machine goes to the queues, and passes while nobody owns them.\n"        \
-    "# To queue only some of them, put a match such as `" match "` in front of the queue.\n"
+    "# To queue only some connections, in both directions, put a match in front of the queue, such as\n"               \
+    "#   " match "\n"                                                                                                  \
+    "# On the output hook, packets still have their addresses from before destination NAT.\n"
 
 /* ---- nft ----------------------------------------------------------------------------------------------- */
 
 #define NFT_INTRODUCTION                                                                                               \
-    INTRODUCTION("tcp dport 443")                                                                                      \
-    "# For nft -f -. To remove: nft delete table inet nfq-engine\n"
+    INTRODUCTION("meta l4proto tcp ct original proto-dst 443")                                                         \
+    "# For nft -f -. Loading it again replaces the rules.\n"                                                           \
+    "# To remove, once the engine has stopped: nft delete table inet nfq-engine\n"
+
+/* The first line makes the table, so that the second one finds it. */
+#define NFT_TABLE                                                                                                      \
+    "table inet nfq-engine\n"                                                                                          \
+    "flush table inet nfq-engine\n"                                                                                    \
+    "table inet nfq-engine {\n"                                                                                        \
+    "\tchain to-queue {\n"
 
 #define NFT_HOOKS                                                                                                      \
     "\tchain input {\n"                                                                                                \
@@ -86,18 +96,17 @@ static void assert_rules(const struct options *options, const char *expected)
     "\t}\n"
 
 #define NFT_WITH_MARK(queues, mask, bits, others)                                                                      \
-    NFT_INTRODUCTION "table inet nfq-engine {\n"                                                                       \
-                     "\tchain to-queue {\n"                                                                            \
-                     "\t\tct mark and " mask " == " bits " counter accept\n"                                           \
-                     "\t\tcounter queue num " queues " bypass\n"                                                       \
-                     "\t}\n" NFT_HOOKS NFT_SAVE("input", mask, bits, others) NFT_SAVE("forward", mask, bits, others)   \
-                         NFT_SAVE("output", mask, bits, others) "}\n"
+    NFT_INTRODUCTION NFT_TABLE "\t\tmeta mark set meta mark and " others "\n"                                          \
+                               "\t\tct state related ct status expected ct mark set ct mark and " others "\n"          \
+                               "\t\tct mark and " mask " == " bits " counter accept\n"                                 \
+                               "\t\tcounter queue num " queues " bypass\n"                                             \
+                               "\t}\n" NFT_HOOKS NFT_SAVE("input", mask, bits, others)                                 \
+                                   NFT_SAVE("forward", mask, bits, others)                                             \
+                                       NFT_SAVE("output", mask, bits, others) "}\n"
 
 #define NFT_WITHOUT_MARK(queues)                                                                                       \
-    NFT_INTRODUCTION "table inet nfq-engine {\n"                                                                       \
-                     "\tchain to-queue {\n"                                                                            \
-                     "\t\tcounter queue num " queues " bypass\n"                                                       \
-                     "\t}\n" NFT_HOOKS "}\n"
+    NFT_INTRODUCTION NFT_TABLE "\t\tcounter queue num " queues " bypass\n"                                             \
+                               "\t}\n" NFT_HOOKS "}\n"
 
 static void test_nft_rules_queue_everything_with_bypass(void **state)
 {
@@ -109,8 +118,8 @@ static void test_nft_rules_queue_everything_with_bypass(void **state)
                  NFT_WITHOUT_MARK("65535"));
 }
 
-/* What the mark has beside the engine's bits stays as it is. */
-static void test_nft_rules_let_marked_flows_pass_and_save_the_mark(void **state)
+/* What the mark has beside the engine's bits stays as it is; the bits themselves are taken from whoever brings them. */
+static void test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark(void **state)
 {
     (void)state;
     assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {7}, .queue_count = 1, WITH_MARK},
@@ -127,9 +136,17 @@ static void test_nft_rules_let_marked_flows_pass_and_save_the_mark(void **state)
 /* ---- iptables ------------------------------------------------------------------------------------------ */
 
 #define IPTABLES_INTRODUCTION                                                                                          \
-    INTRODUCTION("-p tcp --dport 443")                                                                                 \
-    "# For iptables-restore --noflush, and the same for ip6tables-restore --noflush. To remove, for each of\n"         \
-    "# the hooks: iptables -t mangle -D HOOK -j nfqe-queue; iptables -D HOOK -j nfqe-save\n"
+    INTRODUCTION("-p tcp -m conntrack --ctorigdstport 443")                                                            \
+    "# For iptables-restore --noflush, and the same for ip6tables-restore --noflush. To remove, with each of\n"        \
+    "# iptables and ip6tables (and before it is loaded again, or the jumps would be there twice):\n"                   \
+    "#   for hook in INPUT FORWARD OUTPUT; do iptables -t mangle -D $hook -j nfqe-queue; done\n"                       \
+    "#   iptables -t mangle -F nfqe-queue; iptables -t mangle -X nfqe-queue\n"
+
+/* Without a mark, there is no chain that saves it. */
+#define IPTABLES_MARK_INTRODUCTION                                                                                     \
+    IPTABLES_INTRODUCTION                                                                                              \
+    "#   for hook in INPUT FORWARD OUTPUT; do iptables -D $hook -j nfqe-save; done\n"                                  \
+    "#   iptables -F nfqe-save; iptables -X nfqe-save\n"
 
 #define IPTABLES_HOOKS                                                                                                 \
     "-A INPUT -j nfqe-queue\n"                                                                                         \
@@ -138,13 +155,17 @@ static void test_nft_rules_let_marked_flows_pass_and_save_the_mark(void **state)
     "COMMIT\n"
 
 #define IPTABLES_WITHOUT_MARK(queues)                                                                                  \
+    IPTABLES_INTRODUCTION                                                                                              \
     "*mangle\n"                                                                                                        \
     ":nfqe-queue - [0:0]\n"                                                                                            \
     "-A nfqe-queue -j NFQUEUE " queues " --queue-bypass\n" IPTABLES_HOOKS
 
 #define IPTABLES_WITH_MARK(queues, mask, bits)                                                                         \
+    IPTABLES_MARK_INTRODUCTION                                                                                         \
     "*mangle\n"                                                                                                        \
     ":nfqe-queue - [0:0]\n"                                                                                            \
+    "-A nfqe-queue -j MARK --set-xmark 0x0/" mask "\n"                                                                 \
+    "-A nfqe-queue -m conntrack --ctstate RELATED --ctstatus EXPECTED -j CONNMARK --set-xmark 0x0/" mask "\n"          \
     "-A nfqe-queue -m connmark --mark " bits "/" mask " -j ACCEPT\n"                                                   \
     "-A nfqe-queue -j NFQUEUE " queues " --queue-bypass\n" IPTABLES_HOOKS "*filter\n"                                  \
     ":nfqe-save - [0:0]\n"                                                                                             \
@@ -158,18 +179,18 @@ static void test_iptables_rules_queue_everything_with_bypass(void **state)
 {
     (void)state;
     assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {7}, .queue_count = 1},
-                 IPTABLES_INTRODUCTION IPTABLES_WITHOUT_MARK("--queue-num 7"));
+                 IPTABLES_WITHOUT_MARK("--queue-num 7"));
     assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {0, 1, 2}, .queue_count = 3},
-                 IPTABLES_INTRODUCTION IPTABLES_WITHOUT_MARK("--queue-balance 0:2"));
+                 IPTABLES_WITHOUT_MARK("--queue-balance 0:2"));
 }
 
-static void test_iptables_rules_let_marked_flows_pass_and_save_the_mark(void **state)
+static void test_iptables_rules_let_marked_flows_and_no_others_pass_and_save_the_mark(void **state)
 {
     (void)state;
     assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {7}, .queue_count = 1, WITH_MARK},
-                 IPTABLES_INTRODUCTION IPTABLES_WITH_MARK("--queue-num 7", "0xf0", "0x10"));
+                 IPTABLES_WITH_MARK("--queue-num 7", "0xf0", "0x10"));
     assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {4, 5}, .queue_count = 2, WITH_MARK},
-                 IPTABLES_INTRODUCTION IPTABLES_WITH_MARK("--queue-balance 4:5", "0xf0", "0x10"));
+                 IPTABLES_WITH_MARK("--queue-balance 4:5", "0xf0", "0x10"));
 }
 
 /* ---- both ------------------------------------------------------------------------------------------------ */
@@ -254,7 +275,7 @@ static void test_queues_given_in_any_order_are_one_range(void **state)
     assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {3, 1, 2}, .queue_count = 3},
                  NFT_WITHOUT_MARK("1-3"));
     assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {3, 1, 2}, .queue_count = 3},
-                 IPTABLES_INTRODUCTION IPTABLES_WITHOUT_MARK("--queue-balance 1:3"));
+                 IPTABLES_WITHOUT_MARK("--queue-balance 1:3"));
     assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {65535, 65534}, .queue_count = 2},
                  NFT_WITHOUT_MARK("65534-65535"));
 }
@@ -293,9 +314,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nft_rules_queue_everything_with_bypass),
-        cmocka_unit_test(test_nft_rules_let_marked_flows_pass_and_save_the_mark),
+        cmocka_unit_test(test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark),
         cmocka_unit_test(test_iptables_rules_queue_everything_with_bypass),
-        cmocka_unit_test(test_iptables_rules_let_marked_flows_pass_and_save_the_mark),
+        cmocka_unit_test(test_iptables_rules_let_marked_flows_and_no_others_pass_and_save_the_mark),
         cmocka_unit_test(test_of_both_forms_all_that_is_not_nft_is_a_comment),
         cmocka_unit_test(test_queues_given_in_any_order_are_one_range),
         cmocka_unit_test(test_queues_with_a_hole_are_refused_and_nothing_is_printed),

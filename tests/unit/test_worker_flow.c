@@ -20,7 +20,7 @@
 
 #define FLOWS 10
 #define CAPACITY 16
-#define MARK UINT32_C(0xaabb0000) /* of every packet */
+#define MARK UINT32_C(0xaabb0000) /* what of a packet's mark is not the engine's */
 #define BYPASS_BITS UINT32_C(0x0400)
 #define BYPASS_MASK UINT32_C(0x0f00)
 #define BYPASSED (MARK | BYPASS_BITS)
@@ -28,6 +28,7 @@
 #define DAMAGE (UINT32_MAX - 1) /* the plugin writes to the flow table, and accepts for the flow */
 
 static uint32_t answers[64]; /* by id */
+static uint32_t mark_before; /* of every packet */
 static struct arena_shape shape;
 
 const char *__wrap_engine_loss(const struct engine *engine);
@@ -70,7 +71,7 @@ static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t 
 
 static void describe(struct message *message, uint32_t id)
 {
-    const uint32_t mark = htonl(MARK);
+    const uint32_t mark = htonl(mark_before);
     struct flow_packet packet;
 
     flow_packet_make(&packet, id % FLOWS, id / FLOWS % 2 != 0, NFQE_TCP_ACK);
@@ -88,6 +89,7 @@ static int set_up(void **state)
     int code = model_set_up(state);
 
     memset(answers, 0, sizeof(answers));
+    mark_before = MARK;
     arena_free(queue->arena, queue->shape, &queue->arena_fd);
     shape = (struct arena_shape){.slot_size = SLOT_SIZE, .flows_size = flow_index_size(CAPACITY)};
     queue->shape = shape;
@@ -126,15 +128,20 @@ static void assert_killed(void)
     assert_int_equal(WTERMSIG(fixture.worker_status), SIGKILL);
 }
 
-/* What the supervisor does after a death: the packet at the cursor is dropped. */
-static void supervise(uint32_t given)
+/* What the supervisor does after a death: the packet at the cursor gets the crash verdict. */
+static void supervise_with(uint32_t given, uint32_t on_crash)
 {
     struct arena_blame blame;
 
     if (arena_phase(fixture.arena) != ARENA_IDLE) {
         arena_request_sweep(fixture.arena, model_id_base + given);
     }
-    arena_blame(fixture.arena, 1, NFQE_DROP, &blame);
+    arena_blame(fixture.arena, 1, on_crash, &blame);
+}
+
+static void supervise(uint32_t given)
+{
+    supervise_with(given, NFQE_DROP);
 }
 
 /* ---- flows ------------------------------------------------------------------------------------------------------ */
@@ -168,6 +175,37 @@ static void test_flows_are_decided_once_and_counted(void **state)
         assert_int_equal(counters()->accepted, other ? 28 : 14);
         assert_int_equal(counters()->invalid, 0);
         assert_int_equal(table()->totals.added, 9);
+    }
+}
+
+/* Even the one that a plugin died of. */
+static void test_packets_that_bring_the_mark_and_are_accepted_alone_lose_it(void **state)
+{
+    static const struct {
+        uint32_t answer, verdict, mark; /* mark 0: it keeps its own */
+    } packets[] = {{NFQE_ACCEPT | NFQE_FLOW, NFQE_ACCEPT, BYPASSED},
+                   {NFQE_ACCEPT, NFQE_ACCEPT, MARK},
+                   {NFQE_DROP, NFQE_DROP, 0},
+                   {DIE, NFQE_ACCEPT, MARK},
+                   {NFQE_CONTINUE, NFQE_ACCEPT, MARK},
+                   {NFQE_DROP | NFQE_FLOW, NFQE_DROP, 0}};
+    const uint32_t count = sizeof(packets) / sizeof(packets[0]);
+
+    (void)state;
+    mark_before = BYPASSED;
+    for (uint32_t i = 0; i < count; i++) {
+        answers[1 + i] = packets[i].answer;
+    }
+    model_will_receive(1, count);
+    model_run_worker();
+    assert_killed();
+    supervise_with(count, NFQE_ACCEPT);
+    model_run_worker();
+    model_assert_left_in_order();
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(kernel->fates[1 + i].verdict, packets[i].verdict);
+        assert_int_equal(kernel->fates[1 + i].marked, packets[i].mark != 0);
+        assert_int_equal(kernel->fates[1 + i].mark, packets[i].mark);
     }
 }
 
@@ -362,6 +400,7 @@ int main(void)
 #define WITH_PLUGIN(test) cmocka_unit_test_setup_teardown(test, set_up, model_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_PLUGIN(test_flows_are_decided_once_and_counted),
+        WITH_PLUGIN(test_packets_that_bring_the_mark_and_are_accepted_alone_lose_it),
         WITH_PLUGIN(test_without_bypass_nothing_is_marked),
         WITH_PLUGIN(test_queue_without_a_flow_table_takes_no_flow_verdict),
         WITH_PLUGIN(test_idle_time_out_is_that_of_the_queue),

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The chain with plugins that decide for flows: what comes of a burst does not depend on how it goes through the chain,
+ * nor on whether a worker died in its middle.
+ *
+ * Bursts are drawn at random: packets of two flows and of none, and what each plugin answers to each. The reference is
+ * the burst that goes packet by packet.
+ */
+#include "flow_chain.h"
+
+#include "unit.h"
+
+#include <string.h>
+
+#define ROUNDS 40000
+#define PACKETS 6
+#define BURSTS 2
+#define BYPASS_MARK UINT32_C(0x11)
+#define BYPASS_MASK UINT32_C(0xff)
+
+static struct flow_chain_member *const members = flow_chain.members;
+
+/* Bursts, one after the other, on one table. */
+struct play {
+    unsigned members;
+    nfqe_verdict default_verdict;
+    nfqe_verdict on_crash;
+    unsigned stands[BURSTS]; /* 1 and more: this packet, counted from 1, has the crash verdict before the chain runs */
+    struct what what[BURSTS][PACKETS];
+    nfqe_verdict given[BURSTS][FLOW_CHAIN_MEMBERS_MAX][PACKETS];
+};
+
+struct outcome {
+    uint32_t verdicts[PACKETS];
+    uint32_t marks[PACKETS];
+    uint32_t flags[PACKETS];
+    nfqe_verdict flows[2];
+};
+
+/* Most packets get their first answer from a late plugin as often as from an early one. */
+static nfqe_verdict draw_answer(uint64_t *random, bool last)
+{
+    static const nfqe_verdict answers[] = {
+        NFQE_ACCEPT, NFQE_DROP, ACCEPT_FLOW, ACCEPT_FLOW, DROP_FLOW, NFQE_HELD, NFQE_CONTINUE,
+    };
+
+    if (!last && unit_random_below(random, 2) == 0) {
+        return NFQE_CONTINUE;
+    }
+    return answers[unit_random_below(random, sizeof(answers) / sizeof(answers[0]))];
+}
+
+static void draw(uint64_t *random, struct play *play)
+{
+    play->default_verdict = unit_random_below(random, 2) == 0 ? NFQE_ACCEPT : NFQE_DROP;
+    play->on_crash = unit_random_below(random, 2) == 0 ? NFQE_ACCEPT : NFQE_DROP;
+    for (unsigned i = 0; i < BURSTS; i++) {
+        for (unsigned packet = 0; packet < PACKETS; packet++) {
+            play->what[i][packet].flow = unit_random_below(random, 10) == 0 ? FLOWLESS : unit_random_below(random, 2);
+            play->what[i][packet].kind = "dddas"[unit_random_below(random, 5)];
+            for (unsigned member = 0; member < play->members; member++) {
+                play->given[i][member][packet] = draw_answer(random, member + 1 == play->members);
+            }
+        }
+    }
+}
+
+static void build(enum way way, const struct play *play)
+{
+    flow_chain_build(way, play->members);
+    flow_chain.chain.default_verdict = play->default_verdict;
+    flow_chain.chain.on_crash = play->on_crash;
+    flow_chain.chain.bypass_mark = BYPASS_MARK;
+    flow_chain.chain.bypass_mask = BYPASS_MASK;
+    for (unsigned member = 0; member < play->members; member++) {
+        flow_chain.chain.members[member].gives_flows = true;
+    }
+}
+
+static void give(const struct play *play, unsigned i)
+{
+    for (unsigned member = 0; member < play->members; member++) {
+        memcpy(members[member].answers, play->given[i][member], sizeof(play->given[i][member]));
+    }
+}
+
+static void read_outcome(struct outcome *outcome)
+{
+    memset(outcome, 0, sizeof(*outcome));
+    for (unsigned packet = 0; packet < PACKETS; packet++) {
+        outcome->verdicts[packet] = flow_chain.burst->arena->verdicts[packet].verdict;
+        outcome->marks[packet] = flow_chain.burst->arena->verdicts[packet].mark;
+        outcome->flags[packet] = flow_chain.burst->arena->verdicts[packet].flags;
+    }
+    for (uint32_t flow = 0; flow < 2; flow++) {
+        const struct flow_entry *entry = flow_image_entry(&flow_chain.image, flow);
+
+        outcome->flows[flow] = entry != NULL ? entry->verdict : NFQE_CONTINUE;
+    }
+}
+
+/* ---- ways through the chain --------------------------------------------------------------------------------------- */
+
+static void play_bursts(enum way way, const struct play *play, struct outcome outcomes[BURSTS])
+{
+    build(way, play);
+    for (unsigned i = 0; i < BURSTS; i++) {
+        give(play, i);
+        flow_chain_begin(way, play->what[i], PACKETS);
+        if (play->stands[i] > 0) {
+            arena_decide(flow_chain.burst->arena, play->stands[i] - 1, play->on_crash);
+        }
+        flow_chain_finish(PACKETS);
+        read_outcome(&outcomes[i]);
+    }
+}
+
+static void assert_all_ways_are_alike(unsigned count)
+{
+    uint64_t random = 314159265358979;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct outcome outcomes[WAYS][BURSTS];
+        struct play play = {.members = count};
+
+        draw(&random, &play);
+        for (unsigned i = 0; i < BURSTS; i++) {
+            play.stands[i] = unit_random_below(&random, 3) == 0 ? 1 + unit_random_below(&random, PACKETS) : 0;
+        }
+        for (enum way way = 0; way < WAYS; way++) {
+            play_bursts(way, &play, outcomes[way]);
+            assert_memory_equal(outcomes[way], outcomes[WITHOUT_BATCH], sizeof(outcomes[way]));
+        }
+    }
+}
+
+static void test_one_plugin_decides_alike_in_all_ways(void **state)
+{
+    (void)state;
+    assert_all_ways_are_alike(1);
+}
+
+static void test_two_plugins_decide_alike_in_all_ways(void **state)
+{
+    (void)state;
+    assert_all_ways_are_alike(2);
+}
+
+static void test_three_plugins_decide_alike_in_all_ways(void **state)
+{
+    (void)state;
+    assert_all_ways_are_alike(3);
+}
+
+/* ---- deaths ------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Runs the last burst up to `dead`, where the worker dies: between two packets, or (blamed) in a plugin. Another one
+ * finishes it.
+ */
+static void die_and_finish(const struct play *play, const struct what *what, unsigned dead, bool blamed)
+{
+    struct arena_verdict before[PACKETS];
+    struct arena_verdict *verdicts = flow_chain.burst->arena->verdicts;
+
+    flow_chain_run(ONE_BY_ONE, what, dead);
+    memcpy(before, verdicts, sizeof(before));
+    flow_image_attach(&flow_chain.image, FLOW_IMAGE_IDLE_MS);
+    flow_chain_begin(ONE_BY_ONE, what, PACKETS);
+    memcpy(verdicts, before, dead * sizeof(before[0]));
+    if (blamed) {
+        arena_decide(flow_chain.burst->arena, dead, play->on_crash);
+    }
+    flow_chain_finish(PACKETS);
+}
+
+static void test_burst_is_decided_alike_when_a_worker_dies_between_two_packets(void **state)
+{
+    uint64_t random = 271828182845904;
+
+    (void)state;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct outcome outcomes[BURSTS];
+        struct outcome outcome;
+        struct play play = {.members = 1 + round % 3};
+        unsigned dead = unit_random_below(&random, PACKETS + 1);
+
+        draw(&random, &play);
+        play_bursts(ONE_BY_ONE, &play, outcomes);
+        build(ONE_BY_ONE, &play);
+        give(&play, 0);
+        flow_chain_run(ONE_BY_ONE, play.what[0], PACKETS);
+        give(&play, 1);
+        die_and_finish(&play, play.what[1], dead, false);
+        read_outcome(&outcome);
+        assert_memory_equal(&outcome, &outcomes[1], sizeof(outcome));
+    }
+}
+
+/* The guilty packet bears on its flow as one with an answer that the ABI does not know: both get the crash verdict. */
+static void test_burst_is_decided_alike_when_a_plugin_dies_of_a_packet(void **state)
+{
+    uint64_t random = 161803398874989;
+    unsigned deaths = 0;
+
+    (void)state;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct outcome outcomes[BURSTS];
+        struct outcome outcome;
+        struct play play = {.members = 1 + round % 3};
+        unsigned dead = unit_random_below(&random, PACKETS);
+
+        draw(&random, &play);
+        play.given[1][0][dead] = NFQE_HELD;
+        play_bursts(ONE_BY_ONE, &play, outcomes);
+        if (members[0].asked[dead] == 0) {
+            continue;
+        }
+        deaths++;
+        build(ONE_BY_ONE, &play);
+        give(&play, 0);
+        flow_chain_run(ONE_BY_ONE, play.what[0], PACKETS);
+        give(&play, 1);
+        die_and_finish(&play, play.what[1], dead, true);
+        read_outcome(&outcome);
+        assert_memory_equal(&outcome, &outcomes[1], sizeof(outcome));
+    }
+    assert_in_range(deaths, ROUNDS / 4, ROUNDS);
+}
+
+static void test_syn_that_is_accepted_since_a_plugin_died_of_it_ends_the_flow(void **state)
+{
+    static const struct what flow[] = {{1, 'd'}};
+    static const struct what what[] = {{1, 's'}, {1, 'd'}};
+
+    (void)state;
+    for (enum way way = 0; way < WAYS; way++) {
+        flow_chain_build(way, 1);
+        members[0].answers[0] = ACCEPT_FLOW;
+        flow_chain_run(way, flow, 1);
+        flow_chain_begin(way, what, 2);
+        arena_decide(flow_chain.burst->arena, 0, NFQE_ACCEPT);
+        members[0].answers[1] = NFQE_DROP;
+        flow_chain_finish(2);
+        flow_chain_assert(0, NFQE_ACCEPT, 0);
+        flow_chain_assert(1, NFQE_DROP, 0);
+        assert_int_equal(members[0].asked[1], 1);
+        assert_null(flow_image_entry(&flow_chain.image, 1));
+    }
+}
+
+/* Who finishes the burst sees the SYN, and the flow that was decided behind it. */
+static void test_syn_that_a_predecessor_accepted_does_not_end_what_later_data_has_decided(void **state)
+{
+    static const struct what what[] = {{1, 's'}, {1, 'd'}, {1, 'a'}};
+
+    (void)state;
+    for (enum way way = 0; way < WAYS; way++) {
+        flow_chain_build(way, 1);
+        members[0].answers[0] = NFQE_ACCEPT;
+        members[0].answers[1] = ACCEPT_FLOW;
+        flow_chain_run(way, what, 3);
+        flow_chain.burst->arena->verdicts[2].flags = 0; /* it died before this one */
+        members[0].answers[2] = NFQE_DROP;
+        flow_chain_finish(3);
+        flow_chain_assert(0, NFQE_ACCEPT, 0);
+        flow_chain_assert(1, NFQE_ACCEPT, ARENA_FOR_FLOW);
+        flow_chain_assert(2, NFQE_ACCEPT, ARENA_BY_FLOW);
+        assert_int_equal(members[0].asked[0] + members[0].asked[1] + members[0].asked[2], 0);
+        assert_int_equal(flow_image_entry(&flow_chain.image, 1)->verdict, NFQE_ACCEPT);
+    }
+}
+
+/* The SYN got the verdict of its flow, or one for its flow: it ends nothing. */
+static void test_syn_that_belongs_to_its_flow_ends_nothing_when_it_is_taken_up(void **state)
+{
+    static const struct what what[] = {{1, 's'}, {1, 'a'}};
+
+    (void)state;
+    for (enum way way = 0; way < WAYS; way++) {
+        flow_chain_build(way, 1);
+        members[0].answers[0] = ACCEPT_FLOW;
+        flow_chain_run(way, what, 2);
+        flow_chain.burst->arena->verdicts[1].flags = 0;
+        flow_chain_finish(2);
+        flow_chain_assert(0, NFQE_ACCEPT, ARENA_FOR_FLOW);
+        flow_chain_assert(1, NFQE_ACCEPT, ARENA_BY_FLOW);
+    }
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, flow_chain_set_up, flow_chain_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_one_plugin_decides_alike_in_all_ways),
+        TEST(test_two_plugins_decide_alike_in_all_ways),
+        TEST(test_three_plugins_decide_alike_in_all_ways),
+        TEST(test_burst_is_decided_alike_when_a_worker_dies_between_two_packets),
+        TEST(test_burst_is_decided_alike_when_a_plugin_dies_of_a_packet),
+        TEST(test_syn_that_is_accepted_since_a_plugin_died_of_it_ends_the_flow),
+        TEST(test_syn_that_a_predecessor_accepted_does_not_end_what_later_data_has_decided),
+        TEST(test_syn_that_belongs_to_its_flow_ends_nothing_when_it_is_taken_up),
+    };
+
+    return cmocka_run_group_tests_name("chain_flow_order", tests, NULL, NULL);
+}
