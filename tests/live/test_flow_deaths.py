@@ -166,7 +166,8 @@ def test_a_worker_that_dies_while_it_changes_the_table_leaves_every_flow(lab, st
     worker = engine.workers()[1]
     spoil_index(engine)  # the worker waits for packets, so nobody uses it
     assert engine.signal_child(worker, signal.SIGKILL)
-    engine.wait_line(rf"queue 1: the flow table was left half changed or damaged; {2 * flows} flows in it are whole and kept")
+    engine.wait_line(rf"queue 1: the flow table was left half changed or damaged; {2 * flows} flows in it are whole and "
+                     "kept")
     for number, one in enumerate(talks):
         one.send(ACCEPT if is_dropped(number) else DROP, 2)
     wait_decided(lab.router, 6 * flows)
