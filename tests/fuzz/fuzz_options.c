@@ -75,7 +75,7 @@ static void check_understood(const struct options *options)
     PROMISE(is_between(options->load_timeout_ms, 1, TIMEOUT_MAX_MS));
     PROMISE(is_between(options->handle_timeout_ms, 10, TIMEOUT_MAX_MS));
     PROMISE(is_between(options->flow_table, 0, 16 * 1024 * 1024));
-    PROMISE(is_between(options->flow_timeout_ms, 1000, 24 * TIMEOUT_MAX_MS));
+    PROMISE(options->flow_timeout_ms == 0 || is_between(options->flow_timeout_ms, 1000, 24 * TIMEOUT_MAX_MS));
     PROMISE((options->bypass_mark.bits & ~options->bypass_mark.mask) == 0);
     PROMISE((options->bypass_mark.bits == 0) == (options->bypass_mark.mask == 0));
     PROMISE(is_verdict(options->default_verdict) && is_verdict(options->on_crash) && is_verdict(options->on_stop));
