@@ -23,7 +23,7 @@ void flows_attach(struct flows *flows, void *memory, uint32_t capacity, uint64_t
 /* Notes that the flow was seen, in the order too if that must be so exact. */
 static void touch(struct flows *flows, struct flow_entry *entry)
 {
-    if (flows->index.table->newest == (uint32_t)(entry - flows->index.entries) + 1 ||
+    if (flows->index.table->newest == flow_index_link(&flows->index, entry) ||
         (flows->order_ticks > 0 && entry->seen / flows->order_ticks == flows->now / flows->order_ticks)) {
         entry->seen = flows->now;
         return;
@@ -35,9 +35,10 @@ static void touch(struct flows *flows, struct flow_entry *entry)
     flow_index_end_change(&flows->index);
 }
 
-static bool is_free(const struct flow_entry *entry)
+/* NFQE_CONTINUE: the entry is free. */
+static nfqe_verdict verdict_of(const struct flow_entry *entry)
 {
-    return atomic_load_explicit(&entry->verdict, memory_order_relaxed) == NFQE_CONTINUE;
+    return atomic_load_explicit(&entry->verdict, memory_order_relaxed);
 }
 
 /* In ticks. What another process saw in the next tick already has age 0. */
@@ -68,7 +69,7 @@ static struct flow_entry *take_entry(struct flows *flows)
     struct flow_entry *oldest = flow_index_entry(&flows->index, flows->index.table->oldest);
     uint32_t used = flows->index.table->used;
 
-    if (oldest != NULL && is_free(oldest)) {
+    if (oldest != NULL && verdict_of(oldest) == NFQE_CONTINUE) {
         flow_index_leave_order(&flows->index, oldest);
         return oldest;
     }
@@ -208,7 +209,7 @@ nfqe_verdict flows_find(struct flows *flows, unsigned index)
         forget(flows, entry);
         return NFQE_CONTINUE;
     }
-    verdict = atomic_load_explicit(&entry->verdict, memory_order_relaxed);
+    verdict = verdict_of(entry);
     if (verdict == NFQE_ACCEPT && probe->begins && flows->begun_count < FLOW_BURST_MAX) {
         flows->begun[flows->begun_count++] = (uint8_t)index;
         return NFQE_CONTINUE;
@@ -254,7 +255,7 @@ void flows_accepted(struct flows *flows, unsigned index)
         return;
     }
     entry = flow_index_find(&flows->index, &probe->key, probe->hash, &room);
-    if (entry != NULL && atomic_load_explicit(&entry->verdict, memory_order_relaxed) == NFQE_ACCEPT) {
+    if (entry != NULL && verdict_of(entry) == NFQE_ACCEPT) {
         forget(flows, entry);
     }
 }

@@ -68,11 +68,6 @@ struct flow_entry *flow_index_entry(struct flow_index *index, uint32_t link)
     return NULL;
 }
 
-static uint32_t link_of(const struct flow_index *index, const struct flow_entry *entry)
-{
-    return (uint32_t)(entry - index->entries) + 1;
-}
-
 struct flow_entry *flow_index_find(struct flow_index *index, const struct flow_key *key, uint32_t hash, bool *room)
 {
     uint32_t link = *flow_index_chain(index, hash);
@@ -95,7 +90,7 @@ void flow_index_enter_chain(const struct flow_index *index, struct flow_entry *e
     uint32_t *chain = flow_index_chain(index, entry->hash);
 
     entry->next = *chain;
-    *chain = link_of(index, entry);
+    *chain = flow_index_link(index, entry);
 }
 
 void flow_index_leave_chain(struct flow_index *index, const struct flow_entry *entry)
@@ -133,8 +128,8 @@ static void join_order(struct flow_index *index, struct flow_entry *entry, uint3
 
     entry->newer = newer_link;
     entry->older = older_link;
-    *(newer != NULL ? &newer->older : &index->table->newest) = link_of(index, entry);
-    *(older != NULL ? &older->newer : &index->table->oldest) = link_of(index, entry);
+    *(newer != NULL ? &newer->older : &index->table->newest) = flow_index_link(index, entry);
+    *(older != NULL ? &older->newer : &index->table->oldest) = flow_index_link(index, entry);
 }
 
 void flow_index_become_newest(struct flow_index *index, struct flow_entry *entry)

@@ -75,6 +75,12 @@ void flow_index_found_damage(struct flow_index *index);
 /* The entry behind a link. NULL: nobody, or nothing that can be an entry. */
 struct flow_entry *flow_index_entry(struct flow_index *index, uint32_t link);
 
+/* The link that leads to an entry. */
+static inline uint32_t flow_index_link(const struct flow_index *index, const struct flow_entry *entry)
+{
+    return (uint32_t)(entry - index->entries) + 1;
+}
+
 /* The bucket in which the chain of this hash begins. */
 static inline uint32_t *flow_index_chain(const struct flow_index *index, uint32_t hash)
 {

@@ -112,6 +112,7 @@ bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, bool 
     const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
     const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
     uint16_t ports[2];
+    uint32_t len; /* as the IP header has it; 0: made by segmentation offload, and larger than the field */
 
     *begins = false;
     if ((packet->flags & NFQE_PACKET_FRAGMENT) != 0) {
@@ -120,27 +121,24 @@ bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, bool 
     memset(key, 0, sizeof(*key));
     key->protocol = packet->protocol;
     if (ipv4 != NULL) {
-        uint32_t len = nfqe_be16(ipv4->total_len);
-
-        /* 0: made by segmentation offload, and larger than the field */
-        if (!find_ports(packet, len == 0 ? UINT32_MAX : len, ports, begins)) {
-            return false;
-        }
         key->version = 4;
-        set_ends(key, ipv4->source, ipv4->dest, sizeof(ipv4->source), ports);
-        return true;
-    }
-    if (ipv6 != NULL && packet->transport == packet->network + sizeof(*ipv6)) {
-        uint32_t len = nfqe_be16(ipv6->payload_len);
-
-        if (!find_ports(packet, len == 0 ? UINT32_MAX : len + (uint32_t)sizeof(*ipv6), ports, begins)) {
-            return false;
-        }
+        len = nfqe_be16(ipv4->total_len);
+    } else if (ipv6 != NULL && packet->transport == packet->network + sizeof(*ipv6)) {
         key->version = 6;
-        set_ends(key, ipv6->source, ipv6->dest, sizeof(ipv6->source), ports);
-        return true;
+        len = nfqe_be16(ipv6->payload_len);
+        len += len != 0 ? (uint32_t)sizeof(*ipv6) : 0;
+    } else {
+        return false;
     }
-    return false;
+    if (!find_ports(packet, len != 0 ? len : UINT32_MAX, ports, begins)) {
+        return false;
+    }
+    if (ipv4 != NULL) {
+        set_ends(key, ipv4->source, ipv4->dest, sizeof(ipv4->source), ports);
+    } else {
+        set_ends(key, ipv6->source, ipv6->dest, sizeof(ipv6->source), ports);
+    }
+    return true;
 }
 
 /*

@@ -79,23 +79,13 @@ static uint32_t wanted_flags(const struct engine *engine)
     return wanted;
 }
 
-/* What the options must not take away from a plugin, and what they give that no plugin asks for. */
+/* Options that contradict what the plugins need, or that no plugin makes use of. */
 static enum exit_code check_needs(const struct engine *engine, char *error)
 {
     const struct options *options = engine->options;
     const struct plugin *segments = who_needs(engine, NFQE_NEED_SEGMENTS);
     const char *flow_option;
 
-    for (unsigned i = 0; i < engine->plugin_count; i++) {
-        uint32_t needed = needed_bytes(&engine->plugins[i]);
-
-        if (options->copy_range != 0 && options->copy_range < needed) {
-            return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                          "--copy-range %" PRIu64 ": plugin %s needs %" PRIu32
-                          " bytes; leave the option out or raise it",
-                          options->copy_range, engine->plugins[i].id, needed);
-        }
-    }
     if (options->gso == GSO_ON && segments != NULL) {
         return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
                       "--gso on: plugin %s needs packets one by one, as they are on the wire; leave the option out",
@@ -113,13 +103,27 @@ static enum exit_code check_needs(const struct engine *engine, char *error)
     return EXIT_CODE_OK;
 }
 
-/* Flows that each queue remembers; 0: no plugin decides for flows. */
-static uint32_t wanted_flows(const struct engine *engine)
+/* How much of each packet the kernel copies: the largest need, or what the user says if that is enough. */
+static enum exit_code plan_copy_range(const struct engine *engine, struct nfqueue_settings *settings, char *error)
 {
-    if (who_needs(engine, NFQE_NEED_FLOW) == NULL) {
-        return 0;
+    uint64_t given = engine->options->copy_range;
+
+    for (unsigned i = 0; i < engine->plugin_count; i++) {
+        uint32_t needed = needed_bytes(&engine->plugins[i]);
+
+        if (given != 0 && given < needed) {
+            return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
+                          "--copy-range %" PRIu64 ": plugin %s needs %" PRIu32
+                          " bytes; leave the option out or raise it",
+                          given, engine->plugins[i].id, needed);
+        }
+        settings->copy_range = needed > settings->copy_range ? needed : settings->copy_range;
     }
-    return engine->options->flow_table != 0 ? (uint32_t)engine->options->flow_table : OPTIONS_FLOWS_DEFAULT;
+    if (given != 0) {
+        settings->copy_range = (uint32_t)given;
+    }
+    settings->copy_packet = settings->copy_range > 0;
+    return EXIT_CODE_OK;
 }
 
 /* Memory that can be had without swapping, in bytes; UINT64_MAX: unknown. */
@@ -138,59 +142,56 @@ static uint64_t available_memory(void)
     return kib * 1024;
 }
 
-/* The tables are taken at start, and the kernel would rather kill somebody than refuse. */
-static enum exit_code check_memory(const struct options *options, uint32_t flows, char *error)
+/*
+ * The flow tables: how many flows, 0 if no plugin decides for flows, in how many bytes. They are taken at start, and
+ * the kernel would rather kill somebody than refuse.
+ */
+static enum exit_code plan_flows(struct engine *engine, uint32_t *flows, uint64_t *size, char *error)
 {
-    uint64_t wanted = flows > 0 ? options->queue_count * (uint64_t)flow_index_size(flows) : 0;
-    uint64_t available = available_memory();
+    const struct options *options = engine->options;
+    uint64_t available;
+    int code;
 
-    if (wanted <= available) {
+    *flows = 0;
+    *size = 0;
+    if (who_needs(engine, NFQE_NEED_FLOW) == NULL) {
         return EXIT_CODE_OK;
     }
-    return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                  "--flow-table %" PRIu32 ": the tables of %u queues take %" PRIu64 " MiB, this machine has %" PRIu64
-                  " MiB available; lower it",
-                  flows, options->queue_count, wanted / MIB, available / MIB);
-}
-
-static enum exit_code make_seed(struct engine *engine, char *error)
-{
-    int code = flow_seed_make(&engine->flow_seed);
-
-    return code == 0 ? EXIT_CODE_OK
-                     : refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "no random numbers for the flow tables: %s",
-                              strerror(-code));
+    *flows = options->flow_table != 0 ? (uint32_t)options->flow_table : OPTIONS_FLOWS_DEFAULT;
+    *size = flow_index_size(*flows);
+    available = available_memory();
+    if (*size * options->queue_count > available) {
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
+                      "--flow-table %" PRIu32 ": the tables of %u queues take %" PRIu64
+                      " MiB, this machine has %" PRIu64 " MiB available; lower it",
+                      *flows, options->queue_count, *size * options->queue_count / MIB, available / MIB);
+    }
+    code = flow_seed_make(&engine->flow_seed);
+    if (code < 0) {
+        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "no random numbers for the flow tables: %s",
+                      strerror(-code));
+    }
+    return EXIT_CODE_OK;
 }
 
 enum exit_code queues_plan(struct engine *engine, char *error)
 {
     const struct options *options = engine->options;
     struct nfqueue_settings settings = {.max_len = (uint32_t)options->max_len, .flags = wanted_flags(engine)};
-    uint32_t flows = wanted_flows(engine);
-    enum exit_code code = check_needs(engine, error);
-    struct arena_shape shape;
+    enum exit_code code = plan_copy_range(engine, &settings, error);
+    struct arena_shape shape = {0};
+    uint32_t flows = 0;
 
     if (code == EXIT_CODE_OK) {
-        code = check_memory(options, flows, error);
+        code = check_needs(engine, error);
+    }
+    if (code == EXIT_CODE_OK) {
+        code = plan_flows(engine, &flows, &shape.flows_size, error);
     }
     if (code != EXIT_CODE_OK) {
         return code;
     }
-    for (unsigned i = 0; i < engine->plugin_count; i++) {
-        uint32_t needed = needed_bytes(&engine->plugins[i]);
-
-        settings.copy_range = needed > settings.copy_range ? needed : settings.copy_range;
-    }
-    if (options->copy_range != 0) {
-        settings.copy_range = (uint32_t)options->copy_range;
-    }
-    settings.copy_packet = settings.copy_range > 0;
-    shape = (struct arena_shape){.slot_size = nfqueue_slot_size(&settings),
-                                 .flows_size = flows > 0 ? flow_index_size(flows) : 0};
-    code = flows > 0 ? make_seed(engine, error) : EXIT_CODE_OK;
-    if (code != EXIT_CODE_OK) {
-        return code;
-    }
+    shape.slot_size = nfqueue_slot_size(&settings);
     engine->queue_count = options->queue_count;
     for (unsigned i = 0; i < engine->queue_count; i++) {
         engine->queues[i] = (struct engine_queue){

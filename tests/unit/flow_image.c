@@ -219,3 +219,27 @@ const char *flow_image_fault(const struct flow_image *image)
     }
     return fault[0] == '\0' && image->table->changing != 0 ? "it says that it is being changed" : fault;
 }
+
+nfqe_verdict flow_image_verdict(uint32_t number)
+{
+    return number % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT;
+}
+
+void flow_image_add_many(struct flow_image *image, uint32_t count, uint64_t tick)
+{
+    for (uint32_t number = 0; number < count; number++) {
+        flow_image_add(image, number, tick + number, flow_image_verdict(number));
+    }
+}
+
+bool flow_image_knows(const struct flow_image *image, uint32_t number)
+{
+    return flow_image_entry(image, number) != NULL;
+}
+
+void flow_image_assert_in_order(const struct flow_image *image)
+{
+    assert_false(flows_damaged(&image->flows));
+    assert_false(flows_need_repair(&image->flows));
+    assert_string_equal(flow_image_fault(image), "");
+}

@@ -49,6 +49,10 @@ nfqe_verdict flow_image_syn(struct flow_image *image, uint32_t number, uint64_t 
 /* Returns what flows_add() does. */
 bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict);
 
+/* Flows 0 to count - 1, one a tick from `tick` on; every third is dropped, from the first on. */
+nfqe_verdict flow_image_verdict(uint32_t number);
+void flow_image_add_many(struct flow_image *image, uint32_t count, uint64_t tick);
+
 /* Another worker takes the table up and repairs it, at this tick. Returns how many flows there are. */
 uint32_t flow_image_repair(struct flow_image *image, uint64_t tick);
 
@@ -56,7 +60,13 @@ uint32_t flow_image_repair(struct flow_image *image, uint64_t tick);
 uint32_t flow_image_number(const struct flow_entry *entry);
 const struct flow_entry *flow_image_entry(const struct flow_image *image, uint32_t number);
 
+/* Whether the table has the flow. Does not touch it. */
+bool flow_image_knows(const struct flow_image *image, uint32_t number);
+
 /* What is wrong with the index; "": it is in order. */
 const char *flow_image_fault(const struct flow_image *image);
+
+/* No damage, nothing to repair, no fault. */
+void flow_image_assert_in_order(const struct flow_image *image);
 
 #endif

@@ -27,27 +27,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Flows 0 to count - 1, one a tick from `tick` on. */
-static void add_flows(uint32_t count, uint64_t tick)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        flow_image_add(&image, i, tick + i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
-    }
-}
-
-static void assert_in_order(void)
-{
-    assert_false(flows_damaged(&image.flows));
-    assert_false(flows_need_repair(&image.flows));
-    assert_string_equal(flow_image_fault(&image), "");
-}
-
-/* Looks without touching. */
-static bool is_known(uint32_t number)
-{
-    return flow_image_entry(&image, number) != NULL;
-}
-
 /* ---- room ------------------------------------------------------------------------------------------------ */
 
 static void test_zero_memory_is_an_empty_table(void **state)
@@ -60,7 +39,7 @@ static void test_zero_memory_is_an_empty_table(void **state)
             assert_int_equal(flow_image_find(&image, number, NOW), NFQE_CONTINUE);
             assert_int_equal(flow_image_syn(&image, number, NOW), NFQE_CONTINUE);
         }
-        assert_in_order();
+        flow_image_assert_in_order(&image);
         for (size_t byte = 0; byte < image.size; byte++) {
             assert_int_equal(((const uint8_t *)image.table)[byte], 0);
         }
@@ -80,14 +59,14 @@ static void test_exactly_as_many_flows_fit_as_the_table_was_made_for(void **stat
         }
         assert_int_equal(image.table->totals.added, capacity);
         assert_int_equal(image.table->totals.replaced, 0);
-        assert_in_order();
+        flow_image_assert_in_order(&image);
         for (uint32_t number = 0; number < capacity; number++) {
             assert_int_equal(flow_image_find(&image, number, NOW + 1), number % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
         }
         flow_image_add(&image, capacity, NOW + 1, NFQE_ACCEPT);
         assert_int_equal(image.table->totals.added, capacity + 1);
         assert_int_equal(image.table->totals.replaced, 1);
-        assert_in_order();
+        flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
 }
@@ -103,7 +82,7 @@ static void test_table_of_many_flows_answers_each_of_them(void **state)
         for (uint32_t i = 0; i < capacity; i++) {
             flow_image_add(&image, i + round * capacity, NOW + round, i % 5 == 0 ? NFQE_DROP : NFQE_ACCEPT);
         }
-        assert_in_order();
+        flow_image_assert_in_order(&image);
         for (uint32_t i = 0; i < capacity; i++) {
             nfqe_verdict verdict = flow_image_find(&image, i + round * capacity, NOW + round);
 
@@ -114,7 +93,7 @@ static void test_table_of_many_flows_answers_each_of_them(void **state)
     for (uint32_t i = 0; i < capacity; i++) {
         assert_int_equal(flow_image_find(&image, i, NOW + 2), NFQE_CONTINUE);
     }
-    assert_in_order();
+    flow_image_assert_in_order(&image);
 }
 
 static void test_longest_idle_flow_makes_room(void **state)
@@ -125,14 +104,14 @@ static void test_longest_idle_flow_makes_room(void **state)
 
         flow_image_init(&image, capacity, NULL);
         flow_image_attach(&image, 60 * 60 * 1000);
-        add_flows(3 * capacity, NOW); /* flow `number` makes room for flow number + capacity */
+        flow_image_add_many(&image, 3 * capacity, NOW); /* flow `number` makes room for flow number + capacity */
         assert_int_equal(image.table->totals.added, 3 * capacity);
         assert_int_equal(image.table->totals.replaced, 2 * capacity);
         assert_int_equal(image.table->totals.expired, 0);
         for (uint32_t number = 0; number < 3 * capacity; number++) {
-            assert_int_equal(is_known(number), number >= 2 * capacity);
+            assert_int_equal(flow_image_knows(&image, number), number >= 2 * capacity);
         }
-        assert_in_order();
+        flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
 }
@@ -146,7 +125,7 @@ static void test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room(v
     for (unsigned how = 0; how < 4; how++) {
         for (uint32_t touched = 0; touched < capacity; touched++) {
             flow_image_init(&image, capacity, NULL);
-            add_flows(capacity, NOW); /* the last one at NOW + 4 */
+            flow_image_add_many(&image, capacity, NOW); /* the last one at NOW + 4 */
             if (how == 0) {
                 assert_int_not_equal(flow_image_find(&image, touched, NOW + 5), NFQE_CONTINUE);
             } else if (how == 1) {
@@ -162,13 +141,13 @@ static void test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room(v
                 for (uint32_t number = 0; number < capacity; number++) {
                     uint32_t behind = number - (how < 3 && number > touched);
 
-                    assert_int_equal(is_known(number), (how < 3 && number == touched) || behind > more);
+                    assert_int_equal(flow_image_knows(&image, number), (how < 3 && number == touched) || behind > more);
                 }
             }
             flow_image_add(&image, 200, NOW + 7, NFQE_ACCEPT);
-            assert_false(is_known(touched));
+            assert_false(flow_image_knows(&image, touched));
             assert_int_equal(image.table->totals.replaced, capacity);
-            assert_in_order();
+            flow_image_assert_in_order(&image);
             flow_image_done(&image);
         }
     }
@@ -197,7 +176,7 @@ static void test_large_table_keeps_a_flow_that_was_used_some_seconds_after_the_o
     for (uint32_t i = 0; i < 20; i++) {
         assert_int_equal(flow_image_find(&image, i, late), i < 10 ? NFQE_ACCEPT : NFQE_CONTINUE);
     }
-    assert_in_order();
+    flow_image_assert_in_order(&image);
     flow_image_attach(&image, 1000);
     assert_int_equal(image.flows.order_ticks, 0);
     image.capacity = FLOW_EXACT_MAX; /* it takes less memory than there is */
@@ -209,14 +188,14 @@ static void test_adding_a_known_flow_takes_no_room(void **state)
 {
     (void)state;
     flow_image_init(&image, 3, NULL);
-    add_flows(3, NOW);
+    flow_image_add_many(&image, 3, NOW);
     for (unsigned i = 0; i < 10; i++) {
         flow_image_add(&image, i % 3, NOW + 10 + i, NFQE_ACCEPT);
     }
     assert_int_equal(image.table->totals.added, 3);
     assert_int_equal(image.table->totals.replaced, 0);
     assert_int_equal(image.table->used, 3);
-    assert_in_order();
+    flow_image_assert_in_order(&image);
 }
 
 /* ---- verdicts ---------------------------------------------------------------------------------------------- */
@@ -225,7 +204,7 @@ static void test_second_verdict_replaces_the_first_one(void **state)
 {
     (void)state;
     flow_image_init(&image, 3, NULL);
-    add_flows(3, NOW);
+    flow_image_add_many(&image, 3, NOW);
     for (uint64_t tick = NOW + 2; tick < NOW + 5; tick++) { /* the first one in the tick of the flow's own */
         flow_image_add(&image, 2, tick, NFQE_DROP);
         assert_int_equal(flow_image_find(&image, 2, tick), NFQE_DROP);
@@ -234,7 +213,7 @@ static void test_second_verdict_replaces_the_first_one(void **state)
         assert_int_equal(flow_image_find(&image, 1, tick), NFQE_ACCEPT);
         assert_int_equal(flow_image_find(&image, 0, tick), NFQE_DROP);
     }
-    assert_in_order();
+    flow_image_assert_in_order(&image);
 }
 
 static void test_packets_of_a_burst_have_each_their_own_flow(void **state)
@@ -260,7 +239,7 @@ static void test_packets_of_a_burst_have_each_their_own_flow(void **state)
             assert_int_equal(flows_same(&image.flows, i, j), i / 2 == j / 2);
         }
     }
-    assert_in_order();
+    flow_image_assert_in_order(&image);
 }
 
 /* ---- sizes and the key of the hash ------------------------------------------------------------------------------ */

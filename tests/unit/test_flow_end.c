@@ -21,27 +21,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Flows 0 to count - 1, one a tick from `tick` on. */
-static void add_flows(uint32_t count, uint64_t tick)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        flow_image_add(&image, i, tick + i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
-    }
-}
-
-static void assert_in_order(void)
-{
-    assert_false(flows_damaged(&image.flows));
-    assert_false(flows_need_repair(&image.flows));
-    assert_string_equal(flow_image_fault(&image), "");
-}
-
-/* Looks without touching. */
-static bool is_known(uint32_t number)
-{
-    return flow_image_entry(&image, number) != NULL;
-}
-
 /* ---- idle time ---------------------------------------------------------------------------------------------- */
 
 static void test_flow_is_forgotten_when_it_was_idle_for_longer_than_the_time_out(void **state)
@@ -66,7 +45,7 @@ static void test_flow_is_forgotten_when_it_was_idle_for_longer_than_the_time_out
         assert_int_equal(image.table->totals.expired, 2);
         assert_int_equal(flow_image_find(&image, 0, begin + 2 * FLOW_IMAGE_IDLE_TICKS + 1), NFQE_CONTINUE);
         assert_int_equal(image.table->totals.expired, 3);
-        assert_in_order();
+        flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
 }
@@ -95,7 +74,7 @@ static void test_expired_flow_that_makes_room_is_counted_as_expired(void **state
         flow_image_add(&image, 2, NOW + FLOW_IMAGE_IDLE_TICKS + late, NFQE_ACCEPT);
         assert_int_equal(image.table->totals.replaced, !late);
         assert_int_equal(image.table->totals.expired, late);
-        assert_in_order();
+        flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
 }
@@ -105,7 +84,7 @@ static void end_flow(uint32_t number, uint64_t tick)
 {
     assert_int_equal(flow_image_syn(&image, number, tick), NFQE_CONTINUE);
     flows_accepted(&image.flows, 0);
-    assert_false(is_known(number));
+    assert_false(flow_image_knows(&image, number));
 }
 
 /* Entries that were freed are used before any flow has to make room, and before entries that were never used. */
@@ -113,7 +92,7 @@ static void test_forgotten_flow_leaves_its_room_to_the_next_one(void **state)
 {
     (void)state;
     flow_image_init(&image, 4, NULL);
-    add_flows(4, NOW);
+    flow_image_add_many(&image, 4, NOW);
     for (uint32_t i = 0; i < 4; i++) {
         uint32_t number = (i + 2) % 4;
 
@@ -121,16 +100,16 @@ static void test_forgotten_flow_leaves_its_room_to_the_next_one(void **state)
         end_flow(number, NOW + 4);
         assert_int_equal(image.table->used, 4);
         flow_image_add(&image, 100 + i, NOW + 5, NFQE_ACCEPT);
-        assert_in_order();
+        flow_image_assert_in_order(&image);
     }
     assert_int_equal(image.table->totals.replaced, 0);
     flow_image_done(&image);
     flow_image_init(&image, 4, NULL);
-    add_flows(3, NOW);
+    flow_image_add_many(&image, 3, NOW);
     end_flow(1, NOW + 3);
     flow_image_add(&image, 100, NOW + 3, NFQE_ACCEPT);
     assert_int_equal(image.table->used, 3);
-    assert_in_order();
+    flow_image_assert_in_order(&image);
 }
 
 static void test_idle_time_is_rounded_up_and_at_most_a_day(void **state)
@@ -190,7 +169,7 @@ static void test_packet_that_begins_a_connection_asks_the_chain_unless_its_flow_
         assert_int_equal(flow_image_find(&image, 1, NOW), verdict); /* nobody has decided for the SYN */
         begin_burst("r");
         assert_int_equal(flows_find(&image.flows, 0), verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
-        assert_in_order();
+        flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
 }
@@ -209,7 +188,7 @@ static void test_accepted_syn_ends_an_accepted_flow_and_no_dropped_one(void **st
         assert_int_equal(flows_find(&image.flows, 2), verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
         assert_int_equal(flow_image_find(&image, 0, NOW), NFQE_ACCEPT);
         assert_int_equal(image.table->totals.expired + image.table->totals.replaced, 0);
-        assert_in_order();
+        flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
 }
@@ -229,7 +208,7 @@ static void test_packets_behind_a_syn_in_its_burst_ask_the_chain_too(void **stat
     assert_int_equal(flows_find(&image.flows, 5), NFQE_ACCEPT);
     assert_int_equal(flow_image_find(&image, 1, NOW), NFQE_ACCEPT); /* the next burst knows nothing of it */
     assert_int_equal(image.table->totals.added, 1);
-    assert_in_order();
+    flow_image_assert_in_order(&image);
 }
 
 static void test_burst_of_nothing_but_new_connections_asks_the_chain_for_each(void **state)
@@ -244,7 +223,7 @@ static void test_burst_of_nothing_but_new_connections_asks_the_chain_for_each(vo
     for (unsigned i = 0; i < FLOW_BURST_MAX; i++) {
         assert_int_equal(flows_find(&image.flows, i), NFQE_CONTINUE);
     }
-    assert_in_order();
+    flow_image_assert_in_order(&image);
 }
 
 int main(void)

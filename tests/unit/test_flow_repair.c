@@ -30,18 +30,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-static nfqe_verdict verdict_of(uint32_t number)
-{
-    return number % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT;
-}
-
 /* Flows 0 to count - 1, one a tick from NOW on. */
 static void begin(uint32_t capacity, uint32_t count)
 {
     flow_image_init(&image, capacity, NULL);
-    for (uint32_t number = 0; number < count; number++) {
-        flow_image_add(&image, number, NOW + number, verdict_of(number));
-    }
+    flow_image_add_many(&image, count, NOW);
 }
 
 /* All of the index becomes nonsense; what the entries say of themselves stays. */
@@ -86,7 +79,7 @@ static void test_whole_flows_are_kept_with_verdict_age_and_order(void **state)
             const struct flow_entry *entry = flow_image_entry(&image, number);
 
             assert_non_null(entry);
-            assert_int_equal(entry->verdict, verdict_of(number));
+            assert_int_equal(entry->verdict, flow_image_verdict(number));
             assert_int_equal(entry->seen, NOW + number);
         }
         for (uint32_t number = 0; number < CAPACITY - count; number++) { /* free entries are free */
@@ -131,9 +124,9 @@ static void test_entries_that_are_not_whole_are_freed(void **state)
         ruin_index(7);
         assert_int_equal(flow_image_repair(&image, NOW + 3), 2);
         assert_in_order();
-        assert_int_equal(flow_image_find(&image, 0, NOW + 3), verdict_of(0));
+        assert_int_equal(flow_image_find(&image, 0, NOW + 3), flow_image_verdict(0));
         assert_int_equal(flow_image_find(&image, 1, NOW + 3), NFQE_CONTINUE);
-        assert_int_equal(flow_image_find(&image, 2, NOW + 3), verdict_of(2));
+        assert_int_equal(flow_image_find(&image, 2, NOW + 3), flow_image_verdict(2));
         flow_image_add(&image, 3, NOW + 3, NFQE_ACCEPT);
         assert_int_equal(image.table->totals.replaced, 0);
         flow_image_done(&image);
@@ -186,7 +179,7 @@ static void test_repair_of_what_is_in_order_changes_nothing(void **state)
         assert_int_equal(flow_image_repair(&image, NOW + 20), CAPACITY - 2);
         assert_in_order();
         for (uint32_t number = 0; number < CAPACITY - 2; number++) {
-            assert_int_equal(flow_image_entry(&image, number)->verdict, verdict_of(number));
+            assert_int_equal(flow_image_entry(&image, number)->verdict, flow_image_verdict(number));
         }
     }
     assert_int_equal(image.table->totals.added, CAPACITY - 2);
@@ -201,7 +194,7 @@ static void test_large_table_is_repaired_and_shows_signs_of_life(void **state)
     (void)state;
     flow_image_init(&image, capacity, NULL);
     for (uint32_t number = 0; number < capacity; number++) {
-        flow_image_add(&image, number, NOW + number / 1000, verdict_of(number));
+        flow_image_add(&image, number, NOW + number / 1000, flow_image_verdict(number));
     }
     ruin_index(11);
     flow_image_attach(&image, 60 * 1000);
@@ -210,7 +203,7 @@ static void test_large_table_is_repaired_and_shows_signs_of_life(void **state)
     /* the chains, the entries, and the entries again: one in 4096 */
     assert_in_range(progress + 3, (131072 + 2 * 65536) / 4096, UINT32_MAX);
     for (uint32_t number = 0; number < capacity; number++) {
-        assert_int_equal(flow_image_find(&image, number, NOW + 66), verdict_of(number));
+        assert_int_equal(flow_image_find(&image, number, NOW + 66), flow_image_verdict(number));
     }
 }
 
