@@ -11,12 +11,12 @@
  */
 #include "burst_file.h"
 
-#include "arena.h"
-#include "chain.h"
-#include "flow.h"
-#include "nfqueue.h"
-#include "util.h"
-#include "verdicts.h"
+#include "base/util.h"
+#include "burst/arena.h"
+#include "burst/chain.h"
+#include "flow/flow_table.h"
+#include "queue/nfqueue.h"
+#include "queue/nfqueue_encode.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

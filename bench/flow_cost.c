@@ -12,8 +12,8 @@
  * Prints one JSON object: for each clock, nanoseconds per packet by the number of flows, a list of one value a round.
  * Rounds of the tables are interleaved.
  */
-#include "arena.h"
-#include "flow.h"
+#include "burst/arena.h"
+#include "flow/flow_table.h"
 
 #include <nfqe/plugin.h>
 

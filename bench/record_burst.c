@@ -6,7 +6,7 @@
  */
 #include "burst_file.h"
 
-#include "nfqueue.h"
+#include "queue/nfqueue.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -2,12 +2,12 @@
 /*
  * nfq-engine: wiring only.
  */
-#include "log.h"
-#include "options.h"
-#include "rules.h"
-#include "supervisor.h"
-#include "template.h"
-#include "worker.h"
+#include "base/log.h"
+#include "config/firewall_rules.h"
+#include "config/options.h"
+#include "process/forkserver.h"
+#include "process/supervisor.h"
+#include "process/worker.h"
 
 #include <nfqe/plugin.h>
 

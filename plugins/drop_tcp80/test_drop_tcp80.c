@@ -6,7 +6,7 @@
  * went through the engine's own parser: where a header is cut or missing, the plugin sees what it would see
  * in production. Nobody else's traffic may be dropped because of bytes that only happen to read 80.
  */
-#include "packet.h"
+#include "packet/parse.h"
 
 #include <nfqe/plugin.h>
 

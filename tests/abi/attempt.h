@@ -11,7 +11,7 @@
 #ifndef TESTS_ABI_ATTEMPT_H
 #define TESTS_ABI_ATTEMPT_H
 
-#include "plugin.h"
+#include "plugin/plugin.h"
 
 #define ATTEMPT_LOG_MAX 4096
 

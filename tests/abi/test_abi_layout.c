@@ -8,7 +8,7 @@
  */
 #include "abi_layout.h"
 
-#include "elf_file.h"
+#include "plugin/elf_file.h"
 #include "scratch.h"
 
 #include <setjmp.h>

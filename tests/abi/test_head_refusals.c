@@ -7,7 +7,7 @@
  * there. Cases with two flaws say which one is named first.
  */
 #include "attempt.h"
-#include "elf_file.h"
+#include "plugin/elf_file.h"
 #include "scratch.h"
 
 #include <errno.h>

@@ -7,7 +7,7 @@
  * through the engine's loader and decides packets, by handle() and by handle_batch().
  */
 #include "attempt.h"
-#include "packet.h"
+#include "packet/parse.h"
 #include "scratch.h"
 
 #include <setjmp.h>

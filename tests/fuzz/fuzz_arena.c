@@ -7,9 +7,9 @@
  * read_burst(). The steps are those of crew.c and worker.c, in their order. Each is held against what arena.h
  * promises, from a copy of the arena as it was before.
  */
-#include "arena.h"
+#include "burst/arena.h"
 #include "input.h"
-#include "nfqueue.h"
+#include "queue/nfqueue.h"
 #include "verdict_messages.h"
 
 #include <nfqe/plugin.h>

@@ -6,9 +6,9 @@
  * in a new folder below TMPDIR; it is written anew for each input and removed at the end. The file is looked at
  * first at the end of an allocation: a read behind it is noticed there.
  */
-#include "elf_file.h"
 #include "input.h"
-#include "plugin.h"
+#include "plugin/elf_file.h"
+#include "plugin/plugin.h"
 
 #include <elf.h>
 #include <errno.h>

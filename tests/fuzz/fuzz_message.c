@@ -6,8 +6,8 @@
  * an allocation. libmnl walks the attributes a second time: both must find the same id, marks and payload.
  */
 #include "input.h"
-#include "nfqueue.h"
 #include "packet_promises.h"
+#include "queue/nfqueue.h"
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>

@@ -5,10 +5,10 @@
  * Input: a byte. Even: the rest, cut at its NULs, is the command line. Odd: a declaration of a plugin, then the user's
  * text; see read_declaration(). Every string is an allocation of its own, so reading behind one is noticed.
  */
+#include "base/util.h"
+#include "config/options.h"
 #include "input.h"
-#include "options.h"
-#include "plugin_options.h"
-#include "util.h"
+#include "plugin/plugin_options.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -6,7 +6,7 @@
  * is (0 to 3) and how much shorter its second capture, then the packet. The packet ends where its allocation does.
  */
 #include "input.h"
-#include "packet.h"
+#include "packet/parse.h"
 #include "packet_promises.h"
 
 #include <stdlib.h>

@@ -4,10 +4,10 @@
  */
 #include "seed.h"
 
-#include "arena.h"
 #include "builder.h"
-#include "messages.h"
-#include "nfqueue.h"
+#include "burst/arena.h"
+#include "kernel_messages.h"
+#include "queue/nfqueue.h"
 
 #include <nfqe/plugin.h>
 

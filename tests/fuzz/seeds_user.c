@@ -4,7 +4,7 @@
  */
 #include "seed.h"
 
-#include "util.h"
+#include "base/util.h"
 
 #include <nfqe/plugin.h>
 

@@ -6,7 +6,7 @@
 #ifndef FUZZ_VERDICT_MESSAGES_H
 #define FUZZ_VERDICT_MESSAGES_H
 
-#include "verdicts.h"
+#include "queue/nfqueue_encode.h"
 
 #include <stdbool.h>
 #include <stddef.h>

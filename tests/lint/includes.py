@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""lint.includes: the modules of the engine include only what lies below them.
+"""lint.includes: each layer of the engine includes only what it may, and each process reaches only what it may.
 
-The order is the table of floors in docs/architecture.md, whose header row is `| floor | files in engine/ | idea |`. A
-module is a source and its header; the header stands in the table only if it has no source. Always: each file in
-engine/ is on exactly one floor; it includes, of the engine, its own header and headers of lower floors alone; on the
-lower floors and in the chain nothing includes a netlink header; plugin-api/ and plugins/ include nothing of the engine,
-their tests excepted.
+Both lists are tables in docs/architecture.md. `| layer | may include | idea |` has a row for each directory of engine/
+and for main.c. `| process | begins in | may reach |` has a row for each kind of process: from the file in which it
+begins, all `#include` lines are followed, and a header that is included brings the source of the same name with it.
+
+Always: the engine's headers are included by their path below engine/. A file may include the headers of its own
+directory. The layers that the pipeline is made of include no netlink header. plugin-api/ and plugins/ include nothing
+of the engine, except in their tests.
 """
 
 import os
@@ -14,43 +16,33 @@ import re
 import tree
 
 TABLE = "docs/architecture.md"
-HEADER_ROW = ["floor", "files in engine/", "idea"]
+LAYER_ROW = ["layer", "may include", "idea"]
+PROCESS_ROW = ["process", "begins in", "may reach"]
 INCLUDE = re.compile(r"^\s*#\s*include\b\s*(.*)$")
 NAMED = re.compile(r"[\"<]([^\">]+)[\">]")
 NETLINK = re.compile(r"linux/(netfilter|netlink|rtnetlink)|libmnl/|libnetfilter_|libnfnetlink/")
-NETLINK_FREE_FLOORS = 2          # and everything below
-NETLINK_FREE_MODULES = ("chain",)
-SHARED_HEADERS = {"nfqueue_setup": "nfqueue", "plugin_check": "plugin"}  # a module in two sources has one header
+NETLINK_LAYERS = ("main.c", "process/", "queue/")
 PUBLIC = "nfqe/"                 # how the headers of plugin-api/ are included
 TEST = "test_"                   # how the tests of a plugin are named
 
 
-def module_of(name):
-    stem = os.path.splitext(name)[0]
-    return SHARED_HEADERS.get(stem, stem)
-
-
-def read_floors(root, findings):
-    """File name -> floor, for each file that the table names."""
-    floors, inside = {}, False
+def read_table(root, header, findings):
+    """First cell -> second cell, in words, of the table with this header row."""
+    rows, inside = {}, False
     for number, line in enumerate(tree.lines(root, TABLE), 1):
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
-        if cells == HEADER_ROW:
+        if cells == header:
             inside = True
         elif not cells:
             inside = False
-        elif inside and cells[0].isdigit() and len(cells) == len(HEADER_ROW):
-            for name in cells[1].replace("`", "").split():
-                if name in floors:
-                    findings.append(f"{TABLE}:{number}: {name} stands in the table twice")
-                if not os.path.isfile(os.path.join(root, "engine", name)):
-                    findings.append(f"{TABLE}:{number}: there is no engine/{name}")
-                floors[name] = int(cells[0])
+        elif inside and len(cells) != len(header):
+            findings.append(f"{TABLE}:{number}: this row of the table has {len(cells)} cells, not {len(header)}")
         elif inside and not set(cells[0]) <= set(":-"):
-            findings.append(f"{TABLE}:{number}: not a row of the table of floors: {line}")
-    if not floors:
-        findings.append(f"{TABLE}:1: no table with the header row | {' | '.join(HEADER_ROW)} |")
-    return floors
+            words = [cell.replace("`", "").split() for cell in cells[1:]]
+            rows[cells[0].replace("`", "")] = (number, words)
+    if not rows:
+        findings.append(f"{TABLE}:1: no table with the header row | {' | '.join(header)} |")
+    return rows
 
 
 def includes(root, path):
@@ -62,42 +54,88 @@ def includes(root, path):
             yield number, named.group(1) if named else None
 
 
-def is_engine_header(root, name):
-    return not name.startswith(PUBLIC) and os.path.isfile(os.path.join(root, "engine", os.path.basename(name)))
+def layer_of(name):
+    """The layer of a file, by its path below engine/: its directory, or its own name."""
+    return name.split("/")[0] + "/" if "/" in name else name
 
 
-def check_file(root, path, floor, floor_of_module):
-    own = module_of(os.path.basename(path))
-    netlink_free = floor <= NETLINK_FREE_FLOORS or own in NETLINK_FREE_MODULES
-    for number, name in includes(root, path):
-        where = f"{path}:{number}"
-        if name is None:
+class Engine:
+    """The sources of the engine, by their paths below engine/."""
+
+    def __init__(self, root):
+        self.root = root
+        self.names = {path[len("engine/"):] for path in tree.files(root, lambda path: path.startswith("engine/")
+                                                                   and path.endswith((".c", ".h")))}
+
+    def included(self, name):
+        """The headers of the engine that a file includes."""
+        return [header for _, header in includes(self.root, f"engine/{name}") if header in self.names]
+
+    def reached(self, start):
+        """Every file that is reached from `start`, with the file that includes it."""
+        found, waiting = {start: None}, [start]
+        while waiting:
+            name = waiting.pop()
+            for header in self.included(name):
+                for reached in (header, header[:-2] + ".c"):
+                    if reached in self.names and reached not in found:
+                        found[reached] = name
+                        waiting.append(reached)
+        return found
+
+
+def check_file(engine, name, layers):
+    layer = layer_of(name)
+    allowed = layers[layer][1][0]
+    headers = {os.path.basename(header) for header in engine.names if header.endswith(".h")}
+    for number, header in includes(engine.root, f"engine/{name}"):
+        where = f"engine/{name}:{number}"
+        if header is None:
             yield f"{where}: the name of an included file must be written out"
-            continue
-        module = os.path.splitext(os.path.basename(name))[0]
-        if is_engine_header(root, name) and module != own and floor_of_module.get(module, floor) >= floor:
-            yield f"{where}: floor {floor} includes {name} of floor {floor_of_module.get(module, '?')}"
-        if netlink_free and NETLINK.match(name):
-            yield f"{where}: this file must know nothing of netlink, but includes {name}"
+        elif header in engine.names:
+            if layer_of(header) != layer and layer_of(header) not in allowed:
+                yield f"{where}: {layer} includes {header}; it may include {' '.join(allowed) or 'no other layer'}"
+        elif os.path.basename(header) in headers and not header.startswith(PUBLIC):
+            yield f"{where}: include {header} by its path below engine/"
+        elif NETLINK.match(header) and layer not in NETLINK_LAYERS:
+            yield f"{where}: this layer must know nothing of netlink, but includes {header}"
+
+
+def check_process(engine, process, row):
+    number, (starts, allowed) = row
+    if len(starts) != 1 or starts[0] not in engine.names:
+        yield f"{TABLE}:{number}: {process} begins in {' '.join(starts)}, which is no file of engine/"
+        return
+    for name in allowed:
+        if not name.endswith("/") and f"{name}.c" not in engine.names and f"{name}.h" not in engine.names:
+            yield f"{TABLE}:{number}: {process} may reach {name}, which is no file of engine/"
+    for name, by in sorted(engine.reached(starts[0]).items()):
+        if by is not None and layer_of(name) not in allowed and os.path.splitext(name)[0] not in allowed:
+            yield f"engine/{by}:1: with this file the {process} reaches {name}, which {TABLE} does not allow it"
 
 
 def check(root):
     findings = []
-    floors = read_floors(root, findings)
-    floor_of_module = {os.path.splitext(name)[0]: floor for name, floor in floors.items()}
-    for path in tree.files(root, lambda path: path.endswith((".c", ".h"))):
-        name = os.path.basename(path)
-        if path.startswith("engine/"):
-            stem = os.path.splitext(name)[0]
-            floor = floors.get(name, floor_of_module.get(stem) if name.endswith(".h") else None)
-            if floor is None:
-                findings.append(f"{path}:1: stands in no row of the table of floors in {TABLE}")
-            else:
-                findings += check_file(root, path, floor, floor_of_module)
-        elif path.startswith(("plugin-api/", "plugins/")) and not name.startswith(TEST):
-            for number, included in includes(root, path):
-                if included and is_engine_header(root, included):
-                    findings.append(f"{path}:{number}: includes {included}, which belongs to the engine")
+    engine = Engine(root)
+    layers = read_table(root, LAYER_ROW, findings)
+    processes = read_table(root, PROCESS_ROW, findings)
+    for layer, (number, _) in layers.items():
+        if not any(layer_of(name) == layer for name in engine.names):
+            findings.append(f"{TABLE}:{number}: there is no engine/{layer}")
+    for name in sorted(engine.names):
+        if layer_of(name) in layers:
+            findings += check_file(engine, name, layers)
+        else:
+            findings.append(f"engine/{name}:1: its layer has no row in the table of layers in {TABLE}")
+    for process, row in processes.items():
+        findings += check_process(engine, process, row)
+    for path in tree.files(root, lambda path: path.startswith(("plugin-api/", "plugins/"))
+                           and path.endswith((".c", ".h"))):
+        if os.path.basename(path).startswith(TEST):
+            continue
+        for number, included in includes(root, path):
+            if included and included in engine.names:
+                findings.append(f"{path}:{number}: includes {included}, which belongs to the engine")
     return findings
 
 

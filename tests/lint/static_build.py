@@ -21,7 +21,7 @@ NICE = 10
 FOLDERS = ("engine/", "plugins/", "plugin-api/", "tests/")
 ENDINGS = (".c", ".cpp")
 FUZZ = "tests/fuzz/"
-INCLUDED = ("engine", "plugin-api/include", "tests/unit")
+INCLUDED = ("engine", "plugin-api/include", "tests/unit/support")
 # The tools also print the source and the way to a finding. A compiler that has no line to name has failed otherwise.
 FINDING = re.compile(r"\S+:\d+:(?:\d+:)? (?!note:|style:)")
 NO_FINDING = re.compile(r"^\S+: (?:fatal )?error: |^\S+ ended with exit code \d+$")

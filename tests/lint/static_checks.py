@@ -52,9 +52,9 @@ int stranger(const char *text)
     return strcmp(text, "a") == 2;
 }
 """
-ENGINE = "engine/log.c"
+ENGINE = "engine/base/log.c"
 PLUGIN = "plugins/accept_all/accept_all.c"
-TEST = "tests/unit/burst.c"
+TEST = "tests/unit/support/burst_fixture.c"
 HEADER = "plugin-api/include/nfqe/version.h"
 
 # check, what is broken, the file
@@ -66,7 +66,7 @@ DAMAGES = [
                                "char *stranger(const char *t) { return (char *)t; }\n"), TEST),
     ("warnings", checks.append(HEADER, "static inline int a(int n) { int b[n]; return (int)sizeof(b); }\n"), HEADER),
     ("warnings", checks.append(HEADER, "static inline int a(void) { return __extension__ 0b1 + ({ 1; }); }\n"), HEADER),
-    ("warnings", checks.append("engine/util.h", "static inline void a(FILE *file) { (void)file; }\n"), "engine/util.h"),
+    ("warnings", checks.append("engine/base/util.h", "static inline void a(FILE *file) { (void)file; }\n"), "engine/base/util.h"),
     ("warnings", checks.write("tests/unit/stranger.c", "static int stranger;\n"), "tests/unit/stranger.c"),
     ("tidy", checks.append(ENGINE, SUSPICIOUS), ENGINE),
     ("tidy", checks.append(PLUGIN, FREED_TWICE), PLUGIN),

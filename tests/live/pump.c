@@ -68,7 +68,7 @@ uint8_t pump_mark(const struct pump *pump, uint64_t index)
 }
 
 /* Datagram number `index` into slot `slot` of the burst; its flow says which address it comes from. */
-static void fill_slot(struct pump *pump, struct burst *burst, size_t slot, uint64_t index)
+static void fill_slot(struct pump *pump, struct burst_fixture *burst, size_t slot, uint64_t index)
 {
     struct flow *flow = &pump->flows[index % pump->options.flows];
     struct payload_head *head = (struct payload_head *)burst->payload[slot];
@@ -89,7 +89,7 @@ static void fill_slot(struct pump *pump, struct burst *burst, size_t slot, uint6
 }
 
 /* Up to one burst of consecutive datagrams that leave through the same socket. Returns how many left. */
-static unsigned send_some(struct pump *pump, struct burst *burst, uint64_t most)
+static unsigned send_some(struct pump *pump, struct burst_fixture *burst, uint64_t most)
 {
     int socket = pump->flows[pump->sent % pump->options.flows].socket;
     unsigned count = 0;
@@ -149,7 +149,7 @@ static void account(struct pump *pump, const struct payload_head *head, unsigned
     }
 }
 
-static unsigned receive_some(struct pump *pump, struct burst *burst)
+static unsigned receive_some(struct pump *pump, struct burst_fixture *burst)
 {
     int count;
 
@@ -188,7 +188,7 @@ static bool all_flows_ended(const struct pump *pump)
 static void run(struct pump *pump)
 {
     const struct pump_options *options = &pump->options;
-    static struct burst burst;
+    static struct burst_fixture burst;
     int64_t start_ns = pump_now_ns();
     int64_t arrival_ns = start_ns;
 

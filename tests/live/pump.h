@@ -61,7 +61,7 @@ struct flow {
     uint64_t settled; /* below this: arrived, or taken as lost */
 };
 
-struct burst {
+struct burst_fixture {
     struct mmsghdr message[BURST_MAX];
     struct iovec iov[BURST_MAX];
     _Alignas(16) uint8_t payload[BURST_MAX][PAYLOAD_MAX + 8];

@@ -2,7 +2,7 @@
 /*
  * Making an animal: a copy of a built plugin with some bytes of its head changed. See zoo.h.
  */
-#include "elf_file.h"
+#include "plugin/elf_file.h"
 #include "scratch.h"
 #include "zoo.h"
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Writing log lines; see log.h for what always holds.
+ *
+ * poll(2) says whether standard error takes a line without blocking: a pipe is writable while it has room
+ * for PIPE_BUF bytes, and a line is never longer than that. Setting O_NONBLOCK instead would change
+ * the descriptor for every other process that shares the terminal.
+ */
+#include "base/log.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static unsigned lines_lost;
+
+static bool stderr_takes_a_line(void)
+{
+    struct pollfd descriptor = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    return poll(&descriptor, 1, 0) == 1 && (descriptor.revents & POLLOUT) != 0;
+}
+
+/* Writes prefix, text and newline at once, so that lines of several processes do not mix. */
+static bool write_line(const char *text)
+{
+    char line[LOG_LINE_MAX];
+    int len = snprintf(line, sizeof(line), "nfq-engine: %s", text);
+
+    if (len < 0) {
+        return false;
+    }
+    if ((size_t)len > sizeof(line) - 1) {
+        len = (int)sizeof(line) - 1;
+    }
+    for (int i = 0; i < len; i++) {
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f) {
+            line[i] = '?';
+        }
+    }
+    line[len] = '\n';
+    return write(STDERR_FILENO, line, (size_t)len + 1) >= 0;
+}
+
+void log_line(const char *format, ...)
+{
+    char text[LOG_LINE_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    if (!stderr_takes_a_line()) {
+        lines_lost++;
+        return;
+    }
+    if (lines_lost > 0) {
+        char lost[64];
+
+        snprintf(lost, sizeof(lost), "%u log lines lost: standard error was full", lines_lost);
+        if (write_line(lost)) {
+            lines_lost = 0;
+        }
+    }
+    if (!write_line(text)) {
+        lines_lost++;
+    }
+}
+
+bool log_limit_pass(struct log_limit *limit, uint64_t now_ns, unsigned *missed)
+{
+    *missed = 0;
+    if (limit->period_start_ns == 0 || now_ns - limit->period_start_ns >= limit->period_ns) {
+        *missed = limit->suppressed;
+        limit->period_start_ns = now_ns;
+        limit->written = 0;
+        limit->suppressed = 0;
+    }
+    if (limit->written >= limit->burst) {
+        limit->suppressed++;
+        return false;
+    }
+    limit->written++;
+    return true;
+}

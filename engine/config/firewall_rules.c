@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * See rules.h.
+ *
+ * Packets are queued on the input, forward and output hooks at the priority of the mangle table, behind connection
+ * tracking. The mark is saved in chains that come later: a verdict ends the chain that queued, not the hook.
+ *
+ * Who may carry the bits: only packets whose flow the engine has accepted, from its verdict to the rule that saves
+ * them. A packet that brings them along (the kernel keeps marks when it puts packets into tunnels and takes them out)
+ * loses them in front of the queue; a connection that inherited them (the kernel gives an expected connection, such as
+ * FTP data, the mark of the one that announced it) with its first packets.
+ */
+#include "config/firewall_rules.h"
+
+#include "base/refuse.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+static const char *const hooks[][2] = {{"input", "INPUT"}, {"forward", "FORWARD"}, {"output", "OUTPUT"}};
+#define HOOKS (sizeof(hooks) / sizeof(hooks[0]))
+
+struct queue_range {
+    unsigned first;
+    unsigned last;
+};
+
+static enum exit_code find_range(const struct options *options, struct queue_range *range, char *error)
+{
+    *range = (struct queue_range){options->queues[0], options->queues[0]};
+    for (unsigned i = 1; i < options->queue_count; i++) {
+        range->first = options->queues[i] < range->first ? options->queues[i] : range->first;
+        range->last = options->queues[i] > range->last ? options->queues[i] : range->last;
+    }
+    if (range->last - range->first + 1 != options->queue_count) {
+        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_CONFIGURATION,
+                      "--print-rules: the queues between %u and %u are not all given; one rule takes a range such as "
+                      "--queue %u-%u",
+                      range->first, range->last, range->first, range->last);
+    }
+    return EXIT_CODE_OK;
+}
+
+static void print_nft(const struct options *options, const struct queue_range *range)
+{
+    uint32_t bits = options->bypass_mark.bits;
+    uint32_t mask = options->bypass_mark.mask;
+
+    printf("# For nft -f -. Loading it again replaces the rules.\n"
+           "# To remove, once the engine has stopped: nft delete table inet nfq-engine\n"
+           "table inet nfq-engine\n"
+           "flush table inet nfq-engine\n"
+           "table inet nfq-engine {\n"
+           "\tchain to-queue {\n");
+    if (mask != 0) {
+        printf("\t\tmeta mark set meta mark and 0x%" PRIx32 "\n"
+               "\t\tct state related ct status expected ct mark set ct mark and 0x%" PRIx32 "\n"
+               "\t\tct mark and 0x%" PRIx32 " == 0x%" PRIx32 " counter accept\n",
+               ~mask, ~mask, mask, bits);
+    }
+    printf("\t\tcounter queue num %u", range->first);
+    printf(range->last > range->first ? "-%u bypass\n\t}\n" : " bypass\n\t}\n", range->last);
+    for (unsigned i = 0; i < HOOKS; i++) {
+        printf("\tchain %s {\n"
+               "\t\ttype filter hook %s priority mangle; policy accept;\n"
+               "\t\tjump to-queue\n"
+               "\t}\n",
+               hooks[i][0], hooks[i][0]);
+    }
+    for (unsigned i = 0; i < HOOKS && mask != 0; i++) {
+        printf("\tchain %s-save {\n"
+               "\t\ttype filter hook %s priority mangle + 1; policy accept;\n"
+               "\t\tmeta mark and 0x%" PRIx32 " == 0x%" PRIx32 " ct mark set ct mark and 0x%" PRIx32 " or 0x%" PRIx32
+               "\n"
+               "\t}\n",
+               hooks[i][0], hooks[i][0], mask, bits, ~mask, bits);
+    }
+    printf("}\n");
+}
+
+/* prefix: in front of each line. */
+static void print_iptables(const struct options *options, const struct queue_range *range, const char *prefix)
+{
+    uint32_t bits = options->bypass_mark.bits;
+    uint32_t mask = options->bypass_mark.mask;
+
+    printf("%s*mangle\n%s:nfqe-queue - [0:0]\n", prefix, prefix);
+    if (mask != 0) {
+        printf("%s-A nfqe-queue -j MARK --set-xmark 0x0/0x%" PRIx32 "\n", prefix, mask);
+        printf(
+            "%s-A nfqe-queue -m conntrack --ctstate RELATED --ctstatus EXPECTED -j CONNMARK --set-xmark 0x0/0x%" PRIx32
+            "\n",
+            prefix, mask);
+        printf("%s-A nfqe-queue -m connmark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix, bits, mask);
+    }
+    if (range->last > range->first) {
+        printf("%s-A nfqe-queue -j NFQUEUE --queue-balance %u:%u --queue-bypass\n", prefix, range->first, range->last);
+    } else {
+        printf("%s-A nfqe-queue -j NFQUEUE --queue-num %u --queue-bypass\n", prefix, range->first);
+    }
+    for (unsigned i = 0; i < HOOKS; i++) {
+        printf("%s-A %s -j nfqe-queue\n", prefix, hooks[i][1]);
+    }
+    printf("%sCOMMIT\n", prefix);
+    if (mask == 0) {
+        return;
+    }
+    printf("%s*filter\n%s:nfqe-save - [0:0]\n", prefix, prefix);
+    printf("%s-A nfqe-save -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j CONNMARK --save-mark --mask 0x%" PRIx32 "\n",
+           prefix, bits, mask, mask);
+    for (unsigned i = 0; i < HOOKS; i++) {
+        printf("%s-I %s 1 -j nfqe-save\n", prefix, hooks[i][1]);
+    }
+    printf("%sCOMMIT\n", prefix);
+}
+
+static void print_iptables_remarks(bool with_mark)
+{
+    printf("# For iptables-restore --noflush, and the same for ip6tables-restore --noflush. To remove, with each of\n"
+           "# iptables and ip6tables (and before it is loaded again, or the jumps would be there twice):\n"
+           "#   for hook in INPUT FORWARD OUTPUT; do iptables -t mangle -D $hook -j nfqe-queue; done\n"
+           "#   iptables -t mangle -F nfqe-queue; iptables -t mangle -X nfqe-queue\n");
+    if (with_mark) {
+        printf("#   for hook in INPUT FORWARD OUTPUT; do iptables -D $hook -j nfqe-save; done\n"
+               "#   iptables -F nfqe-save; iptables -X nfqe-save\n");
+    }
+}
+
+static void print_remarks(bool nft)
+{
+    printf("# Every packet to, from and through this machine goes to the queues, and passes while nobody owns them.\n"
+           "# To queue only some connections, in both directions, put a match in front of the queue, such as\n"
+           "#   %s\n"
+           "# On the output hook, packets still have their addresses from before destination NAT.\n",
+           nft ? "meta l4proto tcp ct original proto-dst 443" : "-p tcp -m conntrack --ctorigdstport 443");
+}
+
+enum exit_code rules_print(const struct options *options, char *error)
+{
+    struct queue_range range;
+    enum exit_code code = find_range(options, &range, error);
+
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    print_remarks(options->print_rules != RULES_IPTABLES);
+    if (options->print_rules != RULES_IPTABLES) {
+        print_nft(options, &range);
+    }
+    if (options->print_rules == RULES_BOTH) {
+        printf("\n# The same with iptables; print only this with --print-rules=iptables.\n");
+    }
+    if (options->print_rules != RULES_NFT) {
+        print_iptables_remarks(options->bypass_mark.mask != 0);
+        print_iptables(options, &range, options->print_rules == RULES_BOTH ? "# " : "");
+    }
+    return EXIT_CODE_OK;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the user asked for. One table in options.c describes every option: its name, value, limits and
+ * help; the command line parser and --help read the same table.
+ *
+ * Nothing here looks at the machine: whether a queue can be bound or a plugin loaded shows later.
+ */
+#ifndef ENGINE_CONFIG_OPTIONS_H
+#define ENGINE_CONFIG_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How the engine ends; also the exit status of the process. */
+enum exit_code {
+    EXIT_CODE_OK = 0,
+    EXIT_CODE_RUN_TIME = 1,
+    EXIT_CODE_USAGE = 2,         /* the command line cannot be understood */
+    EXIT_CODE_CONFIGURATION = 3, /* understood, but it contradicts itself or this machine */
+    EXIT_CODE_PLUGIN = 4,        /* a plugin was refused */
+    EXIT_CODE_QUEUE = 5,         /* a queue cannot be bound */
+};
+
+#define OPTIONS_PLUGINS_MAX 64
+#define OPTIONS_QUEUES_MAX 256 /* each takes three descriptors and one process */
+#define OPTIONS_CPUS_MAX 1024
+#define OPTIONS_ERROR_MAX 512
+#define OPTIONS_FLOWS_DEFAULT 65536
+#define OPTIONS_FLOW_TIMEOUT_DEFAULT_MS (5 * 60 * 1000)
+
+enum gso_setting { GSO_AUTO, GSO_ON, GSO_OFF };
+enum rules_form { RULES_NONE, RULES_BOTH, RULES_NFT, RULES_IPTABLES };
+
+/* Bits of a 32-bit mark, and the bits that are theirs. */
+struct mark_setting {
+    uint32_t bits;
+    uint32_t mask; /* 0: none */
+};
+
+struct plugin_setting {
+    const char *path;
+    const char *values; /* "key=value,key=value"; NULL: none */
+};
+
+struct options {
+    struct plugin_setting plugins[OPTIONS_PLUGINS_MAX];
+    unsigned plugin_count;
+    uint16_t queues[OPTIONS_QUEUES_MAX];
+    unsigned queue_count;
+    uint16_t cpus[OPTIONS_CPUS_MAX];
+    unsigned cpu_count;           /* 0: workers run where the scheduler puts them */
+    uint64_t max_len;             /* packets */
+    uint64_t receive_buffer;      /* bytes; 0: sized from max_len and the copy range */
+    uint64_t copy_range;          /* bytes; 0: what the plugins need */
+    uint64_t drain_timeout_ms;
+    uint64_t load_timeout_ms;
+    uint64_t handle_timeout_ms;
+    uint64_t flow_table;          /* flows of each queue; 0: OPTIONS_FLOWS_DEFAULT if a plugin needs them */
+    uint64_t flow_timeout_ms;     /* 0: OPTIONS_FLOW_TIMEOUT_DEFAULT_MS */
+    struct mark_setting bypass_mark;
+    enum rules_form print_rules;
+    enum gso_setting gso;
+    bool fail_open;
+    bool conntrack;
+    bool uid_gid;
+    bool secctx;
+    bool no_enobufs;              /* the kernel does not report a full socket as a receive error */
+    uint32_t default_verdict;     /* NFQE_ACCEPT or NFQE_DROP, also the next two */
+    uint32_t on_crash;
+    uint32_t on_stop;
+    bool help;
+    bool version;
+    char *text;                   /* owns the strings that plugins[] points into */
+};
+
+/*
+ * Reads the command line. On failure returns EXIT_CODE_USAGE or EXIT_CODE_CONFIGURATION, with one line that
+ * names the argument and says what is expected in error[OPTIONS_ERROR_MAX]. options_done() in any case.
+ */
+enum exit_code options_parse(struct options *options, int argc, char *const argv[], char *error);
+
+void options_done(struct options *options);
+
+/* Writes the help text to standard output. */
+void options_print_help(void);
+
+#endif

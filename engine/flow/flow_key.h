@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which flow a packet belongs to, and the keyed hash of a flow; flow.h says what a flow is.
+ *
+ * Pure functions of the captured headers. Never reads beyond packet->len.
+ */
+#ifndef ENGINE_FLOW_FLOW_KEY_H
+#define ENGINE_FLOW_FLOW_KEY_H
+
+#include <nfqe/packet.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FLOW_KEY_WORDS 10 /* 32-bit words of struct flow_key */
+
+/* The two ends of a flow in an order that does not depend on who sent the packet. */
+struct flow_key {
+    uint8_t address[2][16]; /* IPv4: the first 4 bytes, the rest 0 */
+    uint16_t port[2];       /* as in the packet, big-endian; 0 for protocols without */
+    uint8_t protocol;
+    uint8_t version;        /* 4 or 6 */
+    uint16_t zero;
+};
+
+/* The key of the hash. Made once, at start; workers inherit it. */
+struct flow_seed {
+    uint64_t words[FLOW_KEY_WORDS + 1];
+};
+
+/* Fills the seed with random bytes. Returns 0 or a negative errno. [supervisor] */
+int flow_seed_make(struct flow_seed *seed);
+
+/*
+ * The flow of the packet. False: it has none, and *key is not to be used. *begins: it begins a connection: TCP SYN
+ * without ACK, SCTP INIT, DCCP Request.
+ */
+bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, bool *begins);
+
+uint32_t flow_key_hash(const struct flow_seed *seed, const struct flow_key *key);
+
+#endif

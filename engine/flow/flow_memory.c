@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * See flow_index.h.
+ */
+#include "flow/flow_memory.h"
+
+#include <string.h>
+
+#define BUCKETS_MIN 16 /* a cache line of them, so that the entries are aligned */
+#define CHAIN_MAX 64 /* entries; with half a flow a bucket, about 10 is the most that is ever seen */
+#define PROGRESS_STEPS 4096
+
+_Static_assert(sizeof(struct flow_entry) == 64, "an entry is a cache line");
+_Static_assert(sizeof(struct flow_table) == 64, "and so is the head");
+
+/* Two a flow or more: chains are short. */
+static uint32_t bucket_count(uint32_t capacity)
+{
+    uint32_t count = BUCKETS_MIN;
+
+    while (count < capacity * 2) {
+        count *= 2;
+    }
+    return count;
+}
+
+size_t flow_index_size(uint32_t capacity)
+{
+    return sizeof(struct flow_table) + bucket_count(capacity) * sizeof(uint32_t) + capacity * sizeof(struct flow_entry);
+}
+
+void flow_index_attach(struct flow_index *index, void *memory, uint32_t capacity)
+{
+    uint32_t buckets = bucket_count(capacity);
+
+    *index = (struct flow_index){.table = memory, .capacity = capacity, .bucket_mask = buckets - 1};
+    index->buckets = (uint32_t *)(index->table + 1);
+    index->entries = (struct flow_entry *)(index->buckets + buckets);
+}
+
+void flow_index_found_damage(struct flow_index *index)
+{
+    index->damaged = true;
+    atomic_store_explicit(&index->table->changing, 1, memory_order_relaxed);
+}
+
+void flow_index_begin_change(const struct flow_index *index)
+{
+    atomic_store_explicit(&index->table->changing, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+void flow_index_end_change(const struct flow_index *index)
+{
+    if (!index->damaged) {
+        atomic_store_explicit(&index->table->changing, 0, memory_order_release);
+    }
+}
+
+struct flow_entry *flow_index_entry(struct flow_index *index, uint32_t link)
+{
+    if (link - 1 < index->capacity) {
+        return &index->entries[link - 1];
+    }
+    if (link != FLOW_NOBODY) {
+        flow_index_found_damage(index);
+    }
+    return NULL;
+}
+
+struct flow_entry *flow_index_find(struct flow_index *index, const struct flow_key *key, uint32_t hash, bool *room)
+{
+    uint32_t link = *flow_index_chain(index, hash);
+
+    for (unsigned steps = 0; steps < CHAIN_MAX; steps++) {
+        struct flow_entry *entry = flow_index_entry(index, link);
+
+        if (entry == NULL || (entry->hash == hash && memcmp(&entry->key, key, sizeof(*key)) == 0)) {
+            *room = true;
+            return entry;
+        }
+        link = entry->next;
+    }
+    *room = false;
+    return NULL;
+}
+
+void flow_index_enter_chain(const struct flow_index *index, struct flow_entry *entry)
+{
+    uint32_t *chain = flow_index_chain(index, entry->hash);
+
+    entry->next = *chain;
+    *chain = flow_index_link(index, entry);
+}
+
+void flow_index_leave_chain(struct flow_index *index, const struct flow_entry *entry)
+{
+    uint32_t *link = flow_index_chain(index, entry->hash);
+
+    for (unsigned steps = 0; steps < CHAIN_MAX; steps++) {
+        struct flow_entry *other = flow_index_entry(index, *link);
+
+        if (other == NULL) {
+            break;
+        }
+        if (other == entry) {
+            *link = entry->next;
+            return;
+        }
+        link = &other->next;
+    }
+    flow_index_found_damage(index);
+}
+
+void flow_index_leave_order(struct flow_index *index, const struct flow_entry *entry)
+{
+    struct flow_entry *newer = flow_index_entry(index, entry->newer);
+    struct flow_entry *older = flow_index_entry(index, entry->older);
+
+    *(newer != NULL ? &newer->older : &index->table->newest) = entry->older;
+    *(older != NULL ? &older->newer : &index->table->oldest) = entry->newer;
+}
+
+static void join_order(struct flow_index *index, struct flow_entry *entry, uint32_t newer_link, uint32_t older_link)
+{
+    struct flow_entry *newer = flow_index_entry(index, newer_link);
+    struct flow_entry *older = flow_index_entry(index, older_link);
+
+    entry->newer = newer_link;
+    entry->older = older_link;
+    *(newer != NULL ? &newer->older : &index->table->newest) = flow_index_link(index, entry);
+    *(older != NULL ? &older->newer : &index->table->oldest) = flow_index_link(index, entry);
+}
+
+void flow_index_become_newest(struct flow_index *index, struct flow_entry *entry)
+{
+    join_order(index, entry, FLOW_NOBODY, index->table->newest);
+}
+
+void flow_index_become_oldest(struct flow_index *index, struct flow_entry *entry)
+{
+    join_order(index, entry, index->table->oldest, FLOW_NOBODY);
+}
+
+void flow_index_make_progress(_Atomic uint32_t *progress, uint32_t step)
+{
+    *progress += step % PROGRESS_STEPS == 0;
+}
+
+void flow_index_clear(struct flow_index *index, _Atomic uint32_t *progress)
+{
+    index->damaged = false;
+    for (uint32_t i = 0; i <= index->bucket_mask; i++) {
+        index->buckets[i] = FLOW_NOBODY;
+        flow_index_make_progress(progress, i);
+    }
+    index->table->used = index->capacity; /* the free ones will be in the order, at its old end */
+    index->table->newest = FLOW_NOBODY;
+    index->table->oldest = FLOW_NOBODY;
+}

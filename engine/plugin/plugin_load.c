@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Loading and opening a plugin; see plugin.h. plugin_check.c has checked the sealed copy before.
+ */
+#include "plugin/plugin.h"
+
+#include "base/refuse.h"
+#include "base/util.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_TEXT_MAX 513
+
+/* ---- what the host offers ---------------------------------------------------------------------- */
+
+static void host_log(const struct nfqe_host *host, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int host_fail(const struct nfqe_host *host, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void host_log(const struct nfqe_host *host, int level, const char *format, ...)
+{
+    const struct plugin *plugin = host->context;
+    char text[LOG_TEXT_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    plugin->log(level, plugin->id, text);
+}
+
+static int host_fail(const struct nfqe_host *host, int error, const char *format, ...)
+{
+    struct plugin *plugin = host->context;
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(plugin->fail_text, sizeof(plugin->fail_text), format, arguments);
+    va_end(arguments);
+    return error != 0 ? error : -EINVAL;
+}
+
+static const void *host_ext(const struct nfqe_host *host, const char *name)
+{
+    (void)host;
+    (void)name;
+    return NULL;
+}
+
+/* ---- loading ----------------------------------------------------------------------------------- */
+
+static int check_functions(const struct nfqe_plugin *table, char *error)
+{
+    const char *unoffered = table->tick != NULL       ? "tick()"
+                            : table->save != NULL     ? "save()"
+                            : table->counters != NULL ? "counters"
+                                                      : NULL;
+
+    if (table->handle == NULL) {
+        return refuse(error, PLUGIN_ERROR_MAX, -EINVAL,
+                      "has no handle(), which every plugin must have, also beside handle_batch()");
+    }
+    if (unoffered != NULL) {
+        return refuse(error, PLUGIN_ERROR_MAX, -ENOTSUP,
+                      "has %s, which this engine (" NFQE_VERSION ") does not use yet; remove it or upgrade the engine",
+                      unoffered);
+    }
+    return 0;
+}
+
+/* The loader's message without the name of our copy, which tells the user nothing. */
+static const char *loader_message(const char *name)
+{
+    const char *message = dlerror();
+    size_t len = strlen(name);
+
+    if (message == NULL) {
+        return "the dynamic loader gave no reason";
+    }
+    return strncmp(message, name, len) == 0 && strncmp(message + len, ": ", 2) == 0 ? message + len + 2 : message;
+}
+
+/* Looks for an address in the executable segments of one library. */
+struct text_search {
+    uintptr_t base; /* of the library */
+    uintptr_t address;
+    bool found;
+};
+
+static int search_text(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct text_search *search = data;
+
+    (void)size;
+    if (info->dlpi_addr != search->base) {
+        return 0;
+    }
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_X) != 0 && search->address >= start &&
+            search->address - start < segment->p_memsz) {
+            search->found = true;
+        }
+    }
+    return 1;
+}
+
+/* A pointer that leads anywhere else would be a crash on the first packet at best. NULL is fine. */
+static bool is_own_code(const struct plugin *plugin, uintptr_t address)
+{
+    struct link_map *map;
+    struct text_search search = {.address = address, .found = address == 0};
+
+    if (!search.found && dlinfo(plugin->library, RTLD_DI_LINKMAP, &map) == 0) {
+        search.base = map->l_addr;
+        dl_iterate_phdr(search_text, &search);
+    }
+    return search.found;
+}
+
+static int check_code(const struct plugin *plugin, char *error)
+{
+    const struct nfqe_plugin *table = &plugin->table;
+    const struct {
+        uintptr_t address;
+        const char *name;
+    } functions[] = {
+        {(uintptr_t)table->load, "load()"},     {(uintptr_t)table->open, "open()"},
+        {(uintptr_t)table->handle, "handle()"}, {(uintptr_t)table->handle_batch, "handle_batch()"},
+        {(uintptr_t)table->close, "close()"},   {(uintptr_t)table->unload, "unload()"},
+        {(uintptr_t)table->ext, "ext()"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+        if (!is_own_code(plugin, functions[i].address)) {
+            return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC,
+                          "its %s does not lie in its own code; put the function into the plugin", functions[i].name);
+        }
+    }
+    return 0;
+}
+
+int plugin_link(struct plugin *plugin, plugin_log *log, char *error)
+{
+    const struct nfqe_plugin *exported;
+    char name[32];
+    int code;
+
+    snprintf(name, sizeof(name), "/proc/self/fd/%d", plugin->memfd);
+    plugin->library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (plugin->library == NULL) {
+        return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC, "cannot be loaded: %s", loader_message(name));
+    }
+    exported = dlsym(plugin->library, NFQE_SYMBOL);
+    if (exported == NULL) {
+        return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC,
+                      "does not export " NFQE_SYMBOL "; it must use NFQE_PLUGIN(...)");
+    }
+    if (memcmp(exported, plugin->head, NFQE_HEAD_SIZE) != 0) {
+        return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC,
+                      "its symbol " NFQE_SYMBOL " is not what its section " NFQE_SECTION
+                      " holds; does it link another plugin?");
+    }
+    memset(&plugin->table, 0, sizeof(plugin->table));
+    memcpy(&plugin->table, exported, (size_t)min_u64(exported->size, sizeof(plugin->table)));
+    code = check_functions(&plugin->table, error);
+    if (code == 0) {
+        code = check_code(plugin, error);
+    }
+    if (code != 0) {
+        return code;
+    }
+    plugin->log = log;
+    plugin->host = (struct nfqe_host){
+        .size = sizeof(plugin->host),
+        .abi = NFQE_ABI_VERSION,
+        .engine_version = NFQE_VERSION,
+        .context = plugin,
+        .log = host_log,
+        .fail = host_fail,
+        .ext = host_ext,
+    };
+    return plugin_options_parse(plugin->table.options, plugin->table.option_size, plugin->values_text, &plugin->values,
+                                error, PLUGIN_ERROR_MAX);
+}
+
+/* What a failed load() or open() said, or what its number means. */
+static int refuse_failed(const struct plugin *plugin, const char *function, int code, char *error)
+{
+    if (plugin->fail_text[0] != '\0') {
+        return refuse(error, PLUGIN_ERROR_MAX, code, "%s failed: %s", function, plugin->fail_text);
+    }
+    return refuse(error, PLUGIN_ERROR_MAX, code, "%s failed with %d (%s) and gave no reason", function, code,
+                  strerror(abs(code)));
+}
+
+int plugin_load(struct plugin *plugin, char *error)
+{
+    int code = 0;
+
+    plugin->fail_text[0] = '\0';
+    if (plugin->table.load != NULL) {
+        code = plugin->table.load(&plugin->host, plugin->values.values, plugin->values.count, &plugin->shared);
+    }
+    plugin_options_done(&plugin->values);
+    return code != 0 ? refuse_failed(plugin, "load()", code, error) : 0;
+}
+
+void plugin_unload(struct plugin *plugin)
+{
+    if (plugin->table.unload != NULL) {
+        plugin->table.unload(plugin->shared);
+    }
+}
+
+int plugin_open(struct plugin *plugin, char *error)
+{
+    int code = 0;
+
+    plugin->fail_text[0] = '\0';
+    if (plugin->table.open != NULL) {
+        code = plugin->table.open(&plugin->host, plugin->shared, NULL, &plugin->self);
+    }
+    return code != 0 ? refuse_failed(plugin, "open()", code, error) : 0;
+}
+
+void plugin_close(struct plugin *plugin)
+{
+    if (plugin->table.close != NULL) {
+        plugin->table.close(plugin->self);
+    }
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Parsing a plugin's options; see plugin_options.h.
+ *
+ * The user's text is split in place, in a copy. Each key is looked up in the declaration; then every
+ * declared option that was not given takes its default through the same checks.
+ */
+#include "plugin/plugin_options.h"
+
+#include "base/refuse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* What every plugin of major version 1 has at least, however long our struct has become. */
+#define OPTION_SIZE_1_0 (offsetof(struct nfqe_option, help) + sizeof(const char *))
+
+struct parser {
+    const struct nfqe_option *declared;
+    size_t stride;
+    struct plugin_values *values;
+    char *error;
+    size_t error_size;
+};
+
+/* A plugin built for a later minor version may have longer elements: the plugin's stride counts, not ours. */
+static const struct nfqe_option *option_at(const struct parser *parser, size_t index)
+{
+    uintptr_t address = (uintptr_t)parser->declared + index * parser->stride;
+
+    return (const struct nfqe_option *)address;
+}
+
+static bool is_name(const char *name)
+{
+    const char *letter = name;
+
+    while (isalnum((unsigned char)*letter) || *letter == '-' || *letter == '_') {
+        letter++;
+    }
+    return letter != name && *letter == '\0';
+}
+
+static int check_declaration(struct parser *parser)
+{
+    if (parser->declared == NULL) {
+        return 0;
+    }
+    if (parser->stride < OPTION_SIZE_1_0 || parser->stride % _Alignof(struct nfqe_option) != 0) {
+        return refuse(parser->error, parser->error_size, -EBADMSG,
+                      "its option_size is %zu, ABI 1.0 has %zu; the plugin must use NFQE_PLUGIN(...)", parser->stride,
+                      OPTION_SIZE_1_0);
+    }
+    while (option_at(parser, parser->values->count)->name != NULL) {
+        const struct nfqe_option *option = option_at(parser, parser->values->count);
+
+        if (!is_name(option->name)) {
+            return refuse(parser->error, parser->error_size, -EBADMSG,
+                          "its option %zu has a name that is not letters, digits, - and _", parser->values->count + 1);
+        }
+        for (size_t i = 0; i < parser->values->count; i++) {
+            if (strcmp(option_at(parser, i)->name, option->name) == 0) {
+                return refuse(parser->error, parser->error_size, -EBADMSG, "declares its option %s twice",
+                              option->name);
+            }
+        }
+        if (option->type < NFQE_OPTION_STRING || option->type > NFQE_OPTION_BOOLEAN) {
+            return refuse(parser->error, parser->error_size, -EBADMSG,
+                          "its option %s has type %u, which this engine does not know", option->name, option->type);
+        }
+        if (++parser->values->count > PLUGIN_OPTIONS_MAX) {
+            return refuse(parser->error, parser->error_size, -EBADMSG,
+                          "declares more than %d options, or its list has no end", PLUGIN_OPTIONS_MAX);
+        }
+    }
+    return 0;
+}
+
+static int set_integer(const struct parser *parser, const struct nfqe_option *option, struct nfqe_value *value)
+{
+    bool bounded = option->min != 0 || option->max != 0;
+    const char *digits = value->text[0] == '-' ? value->text + 1 : value->text;
+    int base = strncasecmp(digits, "0x", 2) == 0 ? 16 : 10;
+    char *end = NULL;
+
+    errno = 0;
+    value->integer = strtoll(value->text, &end, base);
+    if (digits[0] < '0' || digits[0] > '9' || *end != '\0' || errno != 0) {
+        return refuse(parser->error, parser->error_size, -EINVAL, "option %s=%.64s: must be a number", option->name,
+                      value->text);
+    }
+    if (bounded && (value->integer < option->min || value->integer > option->max)) {
+        return refuse(parser->error, parser->error_size, -EINVAL, "option %s=%.64s: must be %" PRId64 " to %" PRId64,
+                      option->name, value->text, option->min, option->max);
+    }
+    return 0;
+}
+
+static int set_boolean(const struct parser *parser, const struct nfqe_option *option, struct nfqe_value *value)
+{
+    static const char *const words[] = {"off", "on", "no", "yes", "false", "true", "0", "1"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(value->text, words[i]) == 0) {
+            value->integer = (int64_t)(i % 2);
+            return 0;
+        }
+    }
+    return refuse(parser->error, parser->error_size, -EINVAL, "option %s=%.64s: must be on or off", option->name,
+                  value->text);
+}
+
+static int set_string(const struct parser *parser, const struct nfqe_option *option, struct nfqe_value *value)
+{
+    size_t len = strlen(value->text);
+
+    if (option->max != 0 && ((int64_t)len < option->min || (int64_t)len > option->max)) {
+        return refuse(parser->error, parser->error_size, -EINVAL,
+                      "option %s: its text has %zu bytes, must have %" PRId64 " to %" PRId64, option->name, len,
+                      option->min, option->max);
+    }
+    return 0;
+}
+
+static int set_value(const struct parser *parser, size_t index, const char *text, bool given)
+{
+    const struct nfqe_option *option = option_at(parser, index);
+    struct nfqe_value *value = &parser->values->values[index];
+
+    value->text = text;
+    value->given = given;
+    switch (option->type) {
+    case NFQE_OPTION_INTEGER:
+        return set_integer(parser, option, value);
+    case NFQE_OPTION_BOOLEAN:
+        return set_boolean(parser, option, value);
+    default:
+        return set_string(parser, option, value);
+    }
+}
+
+static int refuse_unknown(const struct parser *parser, const char *key)
+{
+    char known[256] = "";
+
+    for (size_t i = 0, used = 0; i < parser->values->count && used < sizeof(known); i++) {
+        int len = snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "", option_at(parser, i)->name);
+
+        used += len > 0 ? (size_t)len : 0;
+    }
+    if (parser->values->count == 0) {
+        return refuse(parser->error, parser->error_size, -EINVAL, "unknown option %.64s; this plugin takes none", key);
+    }
+    return refuse(parser->error, parser->error_size, -EINVAL, "unknown option %.64s; known are: %s", key, known);
+}
+
+static int set_given(const struct parser *parser, const char *key, const char *text)
+{
+    for (size_t i = 0; i < parser->values->count; i++) {
+        if (strcmp(option_at(parser, i)->name, key) == 0) {
+            if (parser->values->values[i].given) {
+                return refuse(parser->error, parser->error_size, -EINVAL, "option %s: given twice", key);
+            }
+            return set_value(parser, i, text, true);
+        }
+    }
+    return refuse_unknown(parser, key);
+}
+
+/* Cuts one "key=value" off *text, in place. Double commas become one. NULL: nothing is left. */
+static char *next_item(char **text)
+{
+    char *item = *text;
+    char *to = item;
+    bool separated = false;
+
+    if (item == NULL) {
+        return NULL;
+    }
+    for (char *from = item; *from != '\0' && !separated; from++) {
+        if (*from == ',' && from[1] != ',') {
+            separated = true;
+            *text = from + 1;
+        } else {
+            from += *from == ',';
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+    if (!separated) {
+        *text = NULL;
+    }
+    return item;
+}
+
+static int set_all_given(const struct parser *parser, char *text)
+{
+    char *item;
+
+    while ((item = next_item(&text)) != NULL) {
+        char *equals = strchr(item, '=');
+        int error;
+
+        if (equals == NULL || equals == item) {
+            return refuse(parser->error, parser->error_size, -EINVAL, "option \"%.64s\": must be KEY=VALUE", item);
+        }
+        *equals = '\0';
+        error = set_given(parser, item, equals + 1);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+static int set_defaults(const struct parser *parser)
+{
+    for (size_t i = 0; i < parser->values->count; i++) {
+        const struct nfqe_option *option = option_at(parser, i);
+        struct nfqe_value *value = &parser->values->values[i];
+        int error;
+
+        value->name = option->name;
+        value->type = option->type;
+        if (value->given) {
+            continue;
+        }
+        if (option->required) {
+            return refuse(parser->error, parser->error_size, -EINVAL, "option %s is missing: %s", option->name,
+                          option->help != NULL ? option->help : "it must be given");
+        }
+        if (option->default_value == NULL) {
+            continue;
+        }
+        error = set_value(parser, i, option->default_value, false);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+int plugin_options_parse(const struct nfqe_option *declared, size_t stride, const char *text,
+                         struct plugin_values *values, char *error_text, size_t error_size)
+{
+    struct parser parser = {declared, stride, values, error_text, error_size};
+    int error;
+
+    *values = (struct plugin_values){0};
+    error = check_declaration(&parser);
+    if (error != 0) {
+        goto free_values;
+    }
+    values->values = calloc(values->count + 1, sizeof(*values->values));
+    values->text = strdup(text != NULL ? text : "");
+    if (values->values == NULL || values->text == NULL) {
+        error = refuse(error_text, error_size, -ENOMEM, "out of memory");
+        goto free_values;
+    }
+    error = text != NULL ? set_all_given(&parser, values->text) : 0;
+    if (error != 0) {
+        goto free_values;
+    }
+    error = set_defaults(&parser);
+    if (error != 0) {
+        goto free_values;
+    }
+    return 0;
+
+free_values:
+    plugin_options_done(values);
+    return error;
+}
+
+void plugin_options_done(struct plugin_values *values)
+{
+    free(values->values);
+    free(values->text);
+    *values = (struct plugin_values){0};
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The template's life: link, load, fork on request; see template.h.
+ *
+ * A worker must be the supervisor's child, so that the supervisor sees its end. fork() twice does that: the
+ * process in between exits, and the kernel gives its child to the nearest subreaper. The C library's
+ * own fork() is used for both, since a plugin's libraries may depend on their pthread_atfork handlers.
+ *
+ * A new worker does nothing until the template has told the supervisor about it. If the template dies before
+ * that, the worker reads end-of-file from its birth pipe and exits: no worker lives that the
+ * supervisor does not know.
+ */
+#include "process/forkserver.h"
+
+#include "base/log.h"
+#include "base/util.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The plugin that status->plugin names. */
+static void refuse(struct engine *engine, const char *reason) __attribute__((noreturn));
+
+static void refuse(struct engine *engine, const char *reason)
+{
+    snprintf(engine->status->error, sizeof(engine->status->error), "%s", reason);
+    _exit(ENGINE_EXIT_FAILED);
+}
+
+/* Threads do not survive fork: a plugin that starts one here would find it missing in every worker. */
+static bool has_threads(void)
+{
+    DIR *folder = opendir("/proc/self/task");
+    unsigned count = 0;
+
+    while (folder != NULL && readdir(folder) != NULL) {
+        count++;
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return count > 3; /* ".", ".." and ourselves */
+}
+
+/* What `who` did to this process would be done to every worker. */
+static void refuse_damage(struct engine *engine, const char *who)
+{
+    const char *damage = has_threads() ? "started a thread, which would be missing in every worker; start it in open()"
+                                       : engine_loss(engine);
+    char reason[PLUGIN_ERROR_MAX];
+
+    if (damage != NULL) {
+        snprintf(reason, sizeof(reason), "%s %s", who, damage);
+        refuse(engine, reason);
+    }
+}
+
+static void load_plugins(struct engine *engine)
+{
+    char error[PLUGIN_ERROR_MAX];
+
+    for (unsigned i = 0; i < engine->plugin_count; i++) {
+        struct plugin *plugin = &engine->plugins[i];
+
+        engine->status->plugin = i;
+        engine->status->stage = TEMPLATE_LINKING;
+        if (plugin_link(plugin, engine_log_plugin, error) != 0) {
+            refuse(engine, error);
+        }
+        refuse_damage(engine, "a constructor");
+        engine->status->stage = TEMPLATE_LOADING;
+        if (plugin_load(plugin, error) != 0) {
+            refuse(engine, error);
+        }
+        refuse_damage(engine, "load()");
+    }
+    engine->status->stage = TEMPLATE_LOADED;
+}
+
+static void tell(int channel, enum template_message_kind kind, uint32_t queue, int32_t pid)
+{
+    const struct template_message message = {kind, queue, pid};
+
+    if (send(channel, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
+        _exit(ENGINE_EXIT_FAILED); /* the supervisor is gone, and we are about to be */
+    }
+}
+
+/* In the new worker: continue once the supervisor knows us. */
+static void be_born(const int birth[2])
+{
+    char byte;
+
+    close(birth[1]);
+    if (read(birth[0], &byte, 1) != 1) {
+        _exit(ENGINE_EXIT_FAILED);
+    }
+    close(birth[0]);
+}
+
+/* In the process between: forks the worker, writes its pid or the error, exits. */
+static void stand_between(struct engine *engine, unsigned queue, int channel, const int birth[2], int report,
+                          const struct engine_programs *programs) __attribute__((noreturn));
+
+static void stand_between(struct engine *engine, unsigned queue, int channel, const int birth[2], int report,
+                          const struct engine_programs *programs)
+{
+    int32_t pid;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a fork handler that hangs must not outlive the template */
+    pid = fork();
+    if (pid == 0) {
+        close(channel);
+        close(report);
+        be_born(birth);
+        programs->worker_run(engine, queue);
+    }
+    if (pid < 0) {
+        pid = -errno;
+    }
+    _exit(write(report, &pid, sizeof(pid)) == (ssize_t)sizeof(pid) ? 0 : ENGINE_EXIT_FAILED);
+}
+
+/* Makes a worker. Returns its pid, or a negative errno. */
+static int32_t fork_worker(struct engine *engine, unsigned queue, int channel, const int birth[2],
+                           const struct engine_programs *programs)
+{
+    int report[2];
+    int32_t pid = -ECHILD;
+    pid_t between;
+
+    if (pipe2(report, O_CLOEXEC) < 0) {
+        return -errno;
+    }
+    between = fork();
+    if (between < 0) {
+        pid = -errno;
+        goto close_report;
+    }
+    if (between == 0) {
+        close(report[0]);
+        stand_between(engine, queue, channel, birth, report[1], programs);
+    }
+    close_fd(&report[1]);
+    /* Once it is reaped, the worker has the supervisor for its parent. */
+    while (waitpid(between, NULL, 0) < 0 && errno == EINTR) {
+    }
+    if (read(report[0], &pid, sizeof(pid)) != (ssize_t)sizeof(pid)) {
+        pid = -ECHILD;
+    }
+
+close_report:
+    close_fd(&report[0]);
+    close_fd(&report[1]);
+    return pid;
+}
+
+static void make_worker(struct engine *engine, unsigned queue, int channel, const struct engine_programs *programs)
+{
+    int birth[2];
+    int32_t pid;
+
+    if (queue >= engine->queue_count) {
+        return;
+    }
+    if (pipe2(birth, O_CLOEXEC) < 0) {
+        tell(channel, TEMPLATE_FORKED, queue, -errno);
+        return;
+    }
+    pid = fork_worker(engine, queue, channel, birth, programs);
+    tell(channel, TEMPLATE_FORKED, queue, pid);
+    if (pid > 0 && write(birth[1], "", 1) < 0) {
+        log_line("queue %u: worker %d ended before it was born", engine->queues[queue].number, pid);
+    }
+    close(birth[0]);
+    close(birth[1]);
+}
+
+void template_run(struct engine *engine, int channel, const struct engine_programs *programs)
+{
+    struct template_message message;
+
+    engine_begin_process(engine, "nfqe-template");
+    load_plugins(engine);
+    tell(channel, TEMPLATE_READY, 0, 0);
+    for (;;) {
+        ssize_t len = recv(channel, &message, sizeof(message), 0);
+
+        if (len < 0 && errno == EINTR) {
+            continue;
+        }
+        if (len != (ssize_t)sizeof(message)) {
+            _exit(ENGINE_EXIT_FAILED);
+        }
+        if (message.kind == TEMPLATE_FORK) {
+            make_worker(engine, message.queue, channel, programs);
+        } else if (message.kind == TEMPLATE_LEAVE) {
+            break;
+        }
+    }
+    engine->status->stage = TEMPLATE_UNLOADING;
+    for (unsigned i = 0; i < engine->plugin_count; i++) {
+        engine->status->plugin = i;
+        plugin_unload(&engine->plugins[i]);
+    }
+    _exit(0);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The template: loads the plugins once, then makes workers by fork. It runs load() and unload(), nothing else
+ * of a plugin.
+ */
+#ifndef ENGINE_PROCESS_FORKSERVER_H
+#define ENGINE_PROCESS_FORKSERVER_H
+
+#include "process/engine.h"
+
+/*
+ * Loads the plugins and serves the supervisor's requests on `channel`. Never returns. If a plugin is refused
+ * the reason stands in engine->status->error and the exit status is ENGINE_EXIT_FAILED.
+ */
+void template_run(struct engine *engine, int channel, const struct engine_programs *programs) __attribute__((noreturn));
+
+#endif

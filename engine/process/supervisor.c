@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The supervisor's life: check, open, load, bind, run, drain, close; see supervisor.h.
+ *
+ * Everything that can be refused is refused before a queue is bound: until then the firewall's `bypass` still
+ * applies, and a mistake in the command line disturbs nobody's traffic.
+ */
+#include "process/supervisor.h"
+
+#include "base/log.h"
+#include "base/util.h"
+#include "process/children.h"
+#include "process/queues.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define DRAIN_POLL_MS 5
+#define EVENTS_MAX 8
+
+enum stage { STARTING, SERVING, STOPPING, ENDED };
+
+struct supervisor {
+    struct engine engine;
+    struct crew crew;
+    enum stage stage;
+    enum exit_code exit_code;
+    int epoll;
+    int signals;
+    unsigned watched_template; /* number of the template whose channel epoll has */
+    uint64_t stop_deadline_ns;
+};
+
+/* Static: too large for the stack. */
+static struct supervisor supervisor_state;
+
+static void end(struct supervisor *supervisor, enum exit_code code, const char *error)
+{
+    if (error != NULL) {
+        log_line("%s", error);
+    }
+    supervisor->exit_code = code;
+    supervisor->stage = ENDED;
+}
+
+/* ---- before anything runs -------------------------------------------------------------------------- */
+
+static enum exit_code check_plugins(struct engine *engine, char *text)
+{
+    const struct options *options = engine->options;
+    char error[PLUGIN_ERROR_MAX];
+
+    for (unsigned i = 0; i < options->plugin_count; i++) {
+        struct plugin *plugin = &engine->plugins[i];
+
+        plugin->path = options->plugins[i].path;
+        plugin->values_text = options->plugins[i].values;
+        if (plugin_check(plugin, error) != 0) {
+            snprintf(text, OBITUARY_ERROR_MAX, "%s: %s", plugin->path, error);
+            return EXIT_CODE_PLUGIN;
+        }
+        engine->plugin_count++;
+        for (unsigned j = 0; j < i; j++) {
+            if (strcmp(engine->plugins[j].id, plugin->id) == 0) {
+                snprintf(text, OBITUARY_ERROR_MAX, "%s: its id %s is also that of %s; a chain can have a plugin once",
+                         plugin->path, plugin->id, engine->plugins[j].path);
+                return EXIT_CODE_PLUGIN;
+            }
+        }
+        if (plugin->foreign_owner) {
+            log_line("%s: warning: belongs to user %u, who can change what the next start runs", plugin->path,
+                     plugin->owner);
+        }
+    }
+    return EXIT_CODE_OK;
+}
+
+static enum exit_code check_cpus(const struct options *options, char *text)
+{
+    size_t size = CPU_ALLOC_SIZE(OPTIONS_CPUS_MAX);
+    cpu_set_t *set = CPU_ALLOC(OPTIONS_CPUS_MAX);
+    enum exit_code code = EXIT_CODE_OK;
+
+    if (set == NULL || sched_getaffinity(0, size, set) < 0) {
+        CPU_FREE(set);
+        return EXIT_CODE_OK; /* the worker will say so */
+    }
+    for (unsigned i = 0; i < options->cpu_count && code == EXIT_CODE_OK; i++) {
+        if (!CPU_ISSET_S((size_t)options->cpus[i], size, set)) {
+            snprintf(text, OBITUARY_ERROR_MAX, "--cpu: CPU %u is not available to this process; see taskset -p $$",
+                     options->cpus[i]);
+            code = EXIT_CODE_CONFIGURATION;
+        }
+    }
+    CPU_FREE(set);
+    return code;
+}
+
+static enum exit_code open_events(struct supervisor *supervisor, char *text)
+{
+    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+    struct engine *engine = &supervisor->engine;
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_SIZE(handled); i++) {
+        sigaddset(&set, handled[i]);
+    }
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored by whoever started us, it would have the kernel reap our children */
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    engine->supervisor = getpid();
+    supervisor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    engine->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    supervisor->epoll = epoll_create1(EPOLL_CLOEXEC);
+    engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (supervisor->signals < 0 || engine->doorbell < 0 || supervisor->epoll < 0 || engine->status == MAP_FAILED) {
+        snprintf(text, OBITUARY_ERROR_MAX, "the supervisor cannot open its descriptors: %s", strerror(errno));
+        return EXIT_CODE_RUN_TIME;
+    }
+    return EXIT_CODE_OK;
+}
+
+static void watch_descriptor(const struct supervisor *supervisor, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+    if (fd >= 0 && epoll_ctl(supervisor->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+        log_line("descriptor %d cannot be watched: %s", fd, strerror(errno));
+    }
+}
+
+static enum exit_code prepare(struct supervisor *supervisor, const struct options *options,
+                              const struct engine_programs *programs, char *text)
+{
+    struct engine *engine = &supervisor->engine;
+    enum exit_code code;
+
+    engine->options = options;
+    code = check_plugins(engine, text);
+    if (code == EXIT_CODE_OK) {
+        code = check_cpus(options, text);
+    }
+    if (code == EXIT_CODE_OK) {
+        code = queues_plan(engine, text);
+    }
+    if (code == EXIT_CODE_OK) {
+        code = open_events(supervisor, text);
+    }
+    if (code == EXIT_CODE_OK) {
+        code = queues_open(engine, text);
+    }
+    if (code == EXIT_CODE_OK) {
+        watch_descriptor(supervisor, supervisor->signals);
+        watch_descriptor(supervisor, engine->doorbell);
+        crew_init(&supervisor->crew, engine, programs);
+    }
+    return code;
+}
+
+/* ---- stages ---------------------------------------------------------------------------------------- */
+
+/* Every plugin is loaded and opened everywhere: now the queues may be taken. */
+static void begin_serving(struct supervisor *supervisor)
+{
+    struct engine *engine = &supervisor->engine;
+    char error[QUEUES_ERROR_MAX];
+    enum exit_code code = queues_bind(engine, error);
+
+    if (code != EXIT_CODE_OK) {
+        end(supervisor, code, error);
+        return;
+    }
+    crew_run(&supervisor->crew);
+    supervisor->stage = SERVING;
+    for (unsigned i = 0; i < engine->plugin_count; i++) {
+        const struct plugin *plugin = &engine->plugins[i];
+
+        log_line("plugin %s %s (%s), ABI %u.%u", plugin->id, plugin->version, plugin->path, NFQE_ABI_MAJOR(plugin->abi),
+                 NFQE_ABI_MINOR(plugin->abi));
+    }
+    queues_log_settings(engine);
+    log_line("ready");
+}
+
+/* Nothing new is queued from here on; what is queued is answered. A second signal ends the wait. */
+static void begin_stop(struct supervisor *supervisor, const char *signal_name)
+{
+    struct engine *engine = &supervisor->engine;
+
+    if (supervisor->stage == STARTING) {
+        log_line("SIG%s before the start was complete; no queue was bound", signal_name);
+        end(supervisor, EXIT_CODE_OK, NULL);
+        return;
+    }
+    if (supervisor->stage == STOPPING) {
+        supervisor->stop_deadline_ns = monotonic_ns();
+        return;
+    }
+    log_line("SIG%s: new packets get verdict %s, queued ones are answered for at most %llu ms", signal_name,
+             engine_verdict_name(engine->options->on_stop), (unsigned long long)engine->options->drain_timeout_ms);
+    supervisor->stage = STOPPING;
+    supervisor->stop_deadline_ns = monotonic_ns() + engine->options->drain_timeout_ms * NS_PER_MS;
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        crew_order(&supervisor->crew, i, ARENA_STOP);
+    }
+}
+
+static void note_waiting(void *context, const struct nfqueue_status *status)
+{
+    struct engine *engine = context;
+
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        if (engine->queues[i].number == status->queue) {
+            engine->queues[i].waiting = status->waiting;
+        }
+    }
+}
+
+/* In this order: a figure from before the worker stopped the queueing would miss what was queued in between. */
+static void look_at_queues(struct engine *engine)
+{
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        engine->queues[i].draining = engine->queues[i].arena->state == ARENA_DRAINING;
+        engine->queues[i].waiting = -1;
+    }
+    nfqueue_each_status(note_waiting, engine);
+}
+
+static void check_drained(struct supervisor *supervisor)
+{
+    struct engine *engine = &supervisor->engine;
+    bool late = monotonic_ns() >= supervisor->stop_deadline_ns;
+
+    look_at_queues(engine);
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        struct engine_queue *queue = &engine->queues[i];
+
+        if (supervisor->crew.workers[i].left) {
+            continue;
+        }
+        if (supervisor->crew.workers[i].pid == 0) {
+            /* Nobody reads the socket, so the setting is ours to make, and again: the last worker may not have. */
+            nfqueue_stop_queueing(queue->socket, queue->number, engine->options->on_stop == NFQE_ACCEPT);
+            supervisor->crew.workers[i].left = !late && queue->waiting == 0 && queue->stopped;
+            queue->stopped = true;
+            continue;
+        }
+        queue->stopped = false;
+        if (late && queue->waiting == 0) {
+            log_line(
+                "queue %u: every packet is answered, but close() of a plugin does not return; the worker is killed",
+                queue->number);
+        } else if (!late && queue->draining && queue->waiting == 0) {
+            crew_order(&supervisor->crew, i, ARENA_EXIT);
+        }
+    }
+    if (late || crew_all_left(&supervisor->crew)) {
+        end(supervisor, EXIT_CODE_OK, NULL);
+    }
+}
+
+static void take_signals(struct supervisor *supervisor)
+{
+    struct signalfd_siginfo info;
+
+    while (read(supervisor->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD) {
+            crew_reap(&supervisor->crew);
+        } else if (info.ssi_signo == SIGHUP) {
+            log_line("SIGHUP: nothing to do, this engine cannot reload yet; SIGTERM stops it");
+        } else if (supervisor->stage != ENDED) {
+            begin_stop(supervisor, sigabbrev_np((int)info.ssi_signo));
+        }
+    }
+}
+
+static void take_event(struct supervisor *supervisor, int fd)
+{
+    if (fd == supervisor->signals) {
+        take_signals(supervisor);
+    } else if (fd == supervisor->engine.doorbell) {
+        engine_answer_ring(fd);
+    } else if (fd == supervisor->crew.channel) {
+        crew_read_channel(&supervisor->crew);
+    }
+}
+
+/* A new template has a new channel; often with the number of the old one, so that is no way to tell. */
+static void follow_channel(struct supervisor *supervisor)
+{
+    if (supervisor->watched_template != supervisor->crew.template_number) {
+        supervisor->watched_template = supervisor->crew.template_number;
+        watch_descriptor(supervisor, supervisor->crew.channel);
+    }
+}
+
+static void advance(struct supervisor *supervisor)
+{
+    if (supervisor->stage == STARTING && supervisor->crew.obituary.failure != EXIT_CODE_OK) {
+        end(supervisor, supervisor->crew.obituary.failure, supervisor->crew.obituary.error);
+    } else if (supervisor->stage == STARTING && crew_all_opened(&supervisor->crew)) {
+        begin_serving(supervisor);
+    } else if (supervisor->stage == STOPPING) {
+        check_drained(supervisor);
+    }
+}
+
+static uint64_t interval_ns(const struct supervisor *supervisor)
+{
+    return NS_PER_MS * (supervisor->stage == STOPPING ? DRAIN_POLL_MS : crew_interval_ms(&supervisor->crew));
+}
+
+static void loop(struct supervisor *supervisor)
+{
+    const int own[] = {supervisor->epoll, supervisor->signals, -1};
+    uint64_t last_tick_ns = 0;
+
+    crew_start_template(&supervisor->crew, own);
+    while (supervisor->stage != ENDED) {
+        struct epoll_event events[EVENTS_MAX];
+        uint64_t now = monotonic_ns();
+        uint64_t due;
+        int count;
+
+        if (now - last_tick_ns >= interval_ns(supervisor)) {
+            crew_tick(&supervisor->crew, own);
+            last_tick_ns = now;
+        }
+        follow_channel(supervisor);
+        due = last_tick_ns + interval_ns(supervisor); /* an event may have brought it nearer */
+        count = epoll_wait(supervisor->epoll, events, EVENTS_MAX, due > now ? (int)((due - now) / NS_PER_MS) + 1 : 0);
+        for (int i = 0; i < count; i++) {
+            take_event(supervisor, events[i].data.fd);
+        }
+        advance(supervisor);
+    }
+}
+
+enum exit_code supervisor_run(const struct options *options, const struct engine_programs *programs)
+{
+    struct supervisor *supervisor = &supervisor_state;
+    char error[OBITUARY_ERROR_MAX];
+    enum exit_code code;
+
+    code = prepare(supervisor, options, programs, error);
+    if (code != EXIT_CODE_OK) {
+        end(supervisor, code, error);
+    } else {
+        loop(supervisor);
+        crew_end(&supervisor->crew);
+    }
+    if (supervisor->crew.obituary.running) {
+        queues_log_counters(&supervisor->engine);
+    }
+    queues_close(&supervisor->engine);
+    for (unsigned i = 0; i < supervisor->engine.plugin_count; i++) {
+        plugin_done(&supervisor->engine.plugins[i]);
+    }
+    return supervisor->exit_code;
+}

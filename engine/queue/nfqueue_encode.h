@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Encodes verdicts as netlink messages, as few as possible.
+ *
+ * A run of packets with the same verdict and the same mark, and no new payload, becomes one batch message;
+ * everything else is a message of its own; strictly in the order of the packets. A batch message applies
+ * to every packet still queued whose id is not after its own. That is right because whatever came
+ * before a run was answered by an earlier message of the same send, or earlier.
+ *
+ * Only builds bytes: no system call, no allocation. Process: [worker].
+ */
+#ifndef ENGINE_QUEUE_NFQUEUE_ENCODE_H
+#define ENGINE_QUEUE_NFQUEUE_ENCODE_H
+
+#include "burst/arena.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* One payload of 65,531 bytes with its message fits; so does a burst of messages without payload. */
+#define VERDICTS_BUFFER_SIZE (96 * 1024)
+
+/* The new bytes of a changed packet. */
+struct verdict_payload {
+    const void *data; /* NULL: unchanged */
+    uint32_t len;
+};
+
+struct verdicts {
+    uint16_t queue;
+    uint32_t serial; /* nlmsg_seq of every message: the kernel's error answers carry it */
+    bool no_batches; /* one message each: after a crash, a batch might answer a packet that nobody has seen */
+    size_t len;      /* bytes of messages in buffer */
+    _Alignas(8) char buffer[VERDICTS_BUFFER_SIZE];
+};
+
+/*
+ * Encodes entries[from] to entries[count - 1] into the buffer, from its start, until it is full. payloads: one
+ * for each entry, or NULL when no packet was changed. Returns the index of the first entry that did not
+ * fit: send, then go on from there. At least one entry is encoded if the payloads are at most 65,531 bytes.
+ */
+unsigned verdicts_encode(struct verdicts *verdicts, const struct arena_verdict *entries,
+                         const struct verdict_payload *payloads, unsigned count, unsigned from);
+
+/*
+ * Encodes the same verdict for each id from *first to last, one message each, until the buffer is full; *first
+ * becomes the first id that did not fit, or last + 1. Ids wrap.
+ */
+void verdicts_encode_ids(struct verdicts *verdicts, uint32_t *first, uint32_t last, uint32_t verdict);
+
+#endif

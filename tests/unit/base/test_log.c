@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Log lines: one line is one write, nothing in it can forge a line, and a full pipe neither blocks the writer
+ * nor goes unreported. And the limit on how many there are.
+ *
+ * Standard error is a pipe while the lines are written, and put back before anything is asserted: cmocka
+ * reports there. A writer that blocks is ended by the alarm that each such test sets.
+ */
+#include "unit.h"
+
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PREFIX "nfq-engine: "
+#define BLOCKED_S 20
+
+static int saved_stderr;
+static int ends[2];
+
+/* Standard error becomes a pipe. */
+static void begin_capture(int flags)
+{
+    assert_int_equal(pipe2(ends, flags), 0);
+    fflush(stderr);
+    saved_stderr = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    alarm(BLOCKED_S);
+}
+
+static void end_capture(void)
+{
+    alarm(0);
+    dup2(saved_stderr, STDERR_FILENO);
+    close(saved_stderr);
+}
+
+/* Everything that was written, as a string. Closes the pipe. */
+static size_t read_captured(char *text, size_t size)
+{
+    size_t len = 0;
+    ssize_t part;
+
+    while ((part = read(ends[0], text + len, size - 1 - len)) > 0) {
+        len += (size_t)part;
+    }
+    close(ends[0]);
+    text[len] = '\0';
+    return len;
+}
+
+static void assert_line(const char *expected, const char *text)
+{
+    static char written[8192];
+
+    begin_capture(0);
+    log_line("%s", text);
+    end_capture();
+    read_captured(written, sizeof(written));
+    assert_string_equal(written, expected);
+}
+
+static void test_line_has_the_program_in_front_and_one_newline_behind(void **state)
+{
+    static char written[8192];
+
+    (void)state;
+    assert_line(PREFIX "hello\n", "hello");
+    assert_line(PREFIX "\n", "");
+    begin_capture(0);
+    log_line("queue %u: %s", 7, "bound");
+    log_line("100%%");
+    end_capture();
+    read_captured(written, sizeof(written));
+    assert_string_equal(written, PREFIX "queue 7: bound\n" PREFIX "100%\n");
+}
+
+static void test_every_control_character_is_replaced(void **state)
+{
+    (void)state;
+    for (int character = 1; character < 0x100; character++) {
+        char text[] = {'a', (char)character, 'b', '\0'};
+        char expected[32];
+
+        snprintf(expected, sizeof(expected), PREFIX "a%cb\n", character < 0x20 || character == 0x7f ? '?' : character);
+        assert_line(expected, text);
+    }
+    assert_line(PREFIX "plugin says?nfq-engine: forged\n", "plugin says\nnfq-engine: forged");
+    assert_line(PREFIX "trailing?\n", "trailing\n");
+}
+
+static void test_long_line_is_cut_and_stays_one_line(void **state)
+{
+    static char text[3 * LOG_LINE_MAX];
+    static char written[8192];
+
+    (void)state;
+    for (size_t len = LOG_LINE_MAX - 20; len < sizeof(text); len += len < LOG_LINE_MAX + 5 ? 1 : 500) {
+        size_t written_len;
+
+        memset(text, 'x', len);
+        text[len] = '\0';
+        begin_capture(0);
+        log_line("%s", text);
+        end_capture();
+        written_len = read_captured(written, sizeof(written));
+        assert_true(written_len <= LOG_LINE_MAX);
+        assert_true(written_len == strlen(PREFIX) + len + 1 || written_len >= LOG_LINE_MAX - 1);
+        assert_ptr_equal(strchr(written, '\n'), written + written_len - 1);
+    }
+}
+
+/* Fills standard error's pipe, logs `lines`, makes room, logs once more. Returns what arrived behind the filling. */
+static void log_into_a_full_pipe(int flags, unsigned lines, char *text, size_t size)
+{
+    static char filling[1 << 20];
+    int pipe_size;
+    ssize_t left;
+
+    begin_capture(flags);
+    pipe_size = fcntl(STDERR_FILENO, F_GETPIPE_SZ);
+    memset(filling, '.', sizeof(filling));
+    fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) | O_NONBLOCK);
+    for (left = pipe_size; left > 0;) {
+        ssize_t part = write(STDERR_FILENO, filling, (size_t)left);
+
+        if (part < 0) {
+            break;
+        }
+        left -= part;
+    }
+    fcntl(STDERR_FILENO, F_SETFL, (fcntl(STDERR_FILENO, F_GETFL) & ~O_NONBLOCK) | (flags & O_NONBLOCK));
+    for (unsigned i = 0; i < lines; i++) {
+        log_line("lost line %u", i);
+    }
+    for (ssize_t drained = 0; drained < pipe_size;) {
+        ssize_t part = read(ends[0], filling, (size_t)(pipe_size - drained));
+
+        if (part <= 0) {
+            break;
+        }
+        drained += part;
+    }
+    log_line("next line");
+    log_line("last line");
+    end_capture();
+    fcntl(ends[0], F_SETFL, 0);
+    read_captured(text, size);
+}
+
+static void test_full_pipe_does_not_block_and_the_loss_is_reported_later(void **state)
+{
+    static const int kinds[] = {O_NONBLOCK, 0};
+    char text[4096];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const char *report;
+        unsigned lost = 0;
+
+        log_into_a_full_pipe(kinds[i], 3 + (unsigned)i, text, sizeof(text));
+        assert_null(strstr(text, "lost line "));
+        report = strstr(text, PREFIX);
+        assert_non_null(report);
+        assert_int_equal(sscanf(report, PREFIX "%u log lines lost", &lost), 1);
+        assert_int_equal(lost, 3 + i);
+        report = strchr(report, '\n') + 1;
+        assert_string_equal(report, PREFIX "next line\n" PREFIX "last line\n"); /* reported once */
+    }
+}
+
+static void test_closed_standard_error_does_no_harm(void **state)
+{
+    static char written[4096];
+    int closed;
+
+    (void)state;
+    begin_capture(0);
+    closed = dup(STDERR_FILENO);
+    close(STDERR_FILENO);
+    log_line("nobody reads this");
+    dup2(closed, STDERR_FILENO);
+    close(closed);
+    log_line("again");
+    end_capture();
+    read_captured(written, sizeof(written));
+    assert_null(strstr(written, "nobody"));
+    assert_non_null(strstr(written, PREFIX "again\n"));
+}
+
+/* Several processes share standard error: their lines come whole. */
+static void test_lines_of_several_processes_do_not_mix(void **state)
+{
+    enum { WRITERS = 4, LINES = 60 };
+    static char text[WRITERS * LINES * 256];
+    unsigned count = 0;
+    pid_t children[WRITERS];
+    size_t longest = 0;
+
+    (void)state;
+    begin_capture(0);
+    fcntl(STDERR_FILENO, F_SETPIPE_SZ, (int)sizeof(text));
+    for (unsigned writer = 0; writer < WRITERS; writer++) {
+        children[writer] = fork();
+        if (children[writer] == 0) {
+            char line[200];
+
+            memset(line, 'a' + (int)writer, sizeof(line));
+            line[sizeof(line) - 1] = '\0';
+            for (unsigned i = 0; i < LINES; i++) {
+                log_line("%s", line);
+            }
+            _exit(0);
+        }
+    }
+    for (unsigned writer = 0; writer < WRITERS; writer++) {
+        waitpid(children[writer], NULL, 0);
+    }
+    end_capture();
+    read_captured(text, sizeof(text));
+    for (char *line = text; *line != '\0'; count++) {
+        size_t len = strcspn(line, "\n");
+
+        assert_memory_equal(line, PREFIX, strlen(PREFIX));
+        assert_int_equal(strspn(line + strlen(PREFIX), (const char[]){line[strlen(PREFIX)], '\0'}), 199);
+        longest = len > longest ? len : longest;
+        line += len + 1;
+    }
+    assert_int_equal(count, WRITERS * LINES);
+    assert_int_equal(longest, strlen(PREFIX) + 199);
+}
+
+/* ---- the limit ----------------------------------------------------------------------------------- */
+
+static void test_limit_passes_a_burst_in_each_period(void **state)
+{
+    struct log_limit limit = {.burst = 3, .period_ns = 1000};
+
+    (void)state;
+    for (uint64_t period = 1; period < 50; period++) {
+        unsigned missed = 77;
+
+        for (unsigned i = 0; i < 10; i++) {
+            assert_int_equal(log_limit_pass(&limit, period * 1000 + i, &missed), i < 3);
+            assert_int_equal(missed, i == 0 && period > 1 ? 7 : 0);
+        }
+    }
+}
+
+static void test_limit_reports_each_suppressed_line_once(void **state)
+{
+    struct log_limit limit = {.burst = 2, .period_ns = 100};
+    uint64_t random = 7;
+    uint64_t now = 1;
+    unsigned passed = 0;
+    unsigned reported = 0;
+    unsigned missed;
+
+    (void)state;
+    for (unsigned i = 0; i < 10000; i++) {
+        passed += log_limit_pass(&limit, now, &missed);
+        reported += missed;
+        now += unit_random_below(&random, 60);
+    }
+    now += 1000;
+    assert_true(log_limit_pass(&limit, now, &missed));
+    assert_int_equal(passed + reported + missed, 10000);
+    assert_true(passed > 100 && reported > 100);
+}
+
+static void test_limit_says_nothing_missed_after_a_quiet_period(void **state)
+{
+    struct log_limit limit = {.burst = 2, .period_ns = 100};
+    unsigned missed;
+
+    (void)state;
+    assert_true(log_limit_pass(&limit, 500, &missed));
+    assert_true(log_limit_pass(&limit, 5000, &missed));
+    assert_int_equal(missed, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_line_has_the_program_in_front_and_one_newline_behind),
+        cmocka_unit_test(test_every_control_character_is_replaced),
+        cmocka_unit_test(test_long_line_is_cut_and_stays_one_line),
+        cmocka_unit_test(test_full_pipe_does_not_block_and_the_loss_is_reported_later),
+        cmocka_unit_test(test_closed_standard_error_does_no_harm),
+        cmocka_unit_test(test_lines_of_several_processes_do_not_mix),
+        cmocka_unit_test(test_limit_passes_a_burst_in_each_period),
+        cmocka_unit_test(test_limit_reports_each_suppressed_line_once),
+        cmocka_unit_test(test_limit_says_nothing_missed_after_a_quiet_period),
+    };
+
+    return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}

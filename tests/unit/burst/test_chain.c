@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * chain_run(): who is asked, in which order, about which packet, and what becomes of each answer.
+ *
+ * The plugins of these tests are one pair of functions: each member has a script (struct member) that says what
+ * it answers, and writes down each call together with what the arena said at that moment. Crashes are in
+ * test_chain_crash.c.
+ */
+#include "unit.h"
+
+#include "burst/arena.h"
+#include "burst/chain.h"
+#include "burst_fixture.h"
+
+#include <string.h>
+
+#define COUNT 6
+#define FIRST_ID 1000
+#define CALLS_MAX 1024
+#define MEMBERS_MAX 4
+
+struct call {
+    unsigned member;
+    bool batch;
+    uint32_t packet_id;
+    uint32_t cursor; /* the arena's words as seen from inside the call */
+    uint32_t plugin;
+    uint32_t progress;
+};
+
+struct member {
+    unsigned number;
+    nfqe_verdict answers[ARENA_BURST]; /* by the packet's place in the burst */
+};
+
+static struct call calls[CALLS_MAX];
+static unsigned call_count;
+static struct member members[MEMBERS_MAX];
+static struct arena *arena;
+static struct chain chain;
+static struct chain_report report;
+
+static void write_down(const struct member *member, bool batch, const struct nfqe_packet *packet)
+{
+    assert_true(call_count < CALLS_MAX);
+    calls[call_count++] = (struct call){.member = member->number,
+                                        .batch = batch,
+                                        .packet_id = packet->id,
+                                        .cursor = arena->cursor,
+                                        .plugin = arena->plugin,
+                                        .progress = arena->progress};
+}
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    const struct member *member = self;
+
+    write_down(member, false, packet);
+    return member->answers[packet->id - FIRST_ID];
+}
+
+static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out)
+{
+    const struct member *member = self;
+
+    for (size_t i = 0; i < n; i++) {
+        write_down(member, true, packets[i]);
+        assert_int_equal(out[i], NFQE_CONTINUE); /* what it starts as */
+        out[i] = member->answers[packets[i]->id - FIRST_ID];
+    }
+}
+
+/* batches: bit i: member i has handle_batch. All members answer CONTINUE until the test says otherwise. */
+static void build_chain(unsigned count, unsigned batches)
+{
+    chain = (struct chain){.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
+    memset(members, 0, sizeof(members));
+    call_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        members[i].number = i;
+        chain_add(&chain, &(struct chain_member){.handle = handle,
+                                                 .handle_batch = (batches & 1u << i) != 0 ? handle_batch : NULL,
+                                                 .self = &members[i]});
+    }
+}
+
+static void run(struct burst_fixture *burst)
+{
+    burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
+    chain_run(&chain, burst->arena, burst->packets, COUNT, &report);
+}
+
+static void assert_verdict(unsigned packet, uint32_t verdict)
+{
+    assert_true(arena_decided(arena, packet));
+    assert_int_equal(arena->verdicts[packet].verdict, verdict);
+    assert_int_equal(arena->verdicts[packet].id, FIRST_ID + packet);
+}
+
+static void assert_call(unsigned index, unsigned member, bool batch, unsigned packet)
+{
+    assert_true(index < call_count);
+    assert_int_equal(calls[index].member, member);
+    assert_int_equal(calls[index].batch, batch);
+    assert_int_equal(calls[index].packet_id, FIRST_ID + packet);
+}
+
+static void test_packets_without_an_opinion_get_the_default_verdict(void **state)
+{
+    (void)state;
+    for (unsigned batches = 0; batches < 4; batches++) {
+        build_chain(2, batches);
+        run(*state);
+        for (unsigned i = 0; i < COUNT; i++) {
+            assert_verdict(i, NFQE_ACCEPT);
+        }
+        chain.default_verdict = NFQE_DROP;
+        run(*state);
+        for (unsigned i = 0; i < COUNT; i++) {
+            assert_verdict(i, NFQE_DROP);
+        }
+        assert_int_equal(report.invalid, 0);
+        assert_int_equal(call_count, 2 * 2 * COUNT);
+    }
+}
+
+static void test_chain_without_a_plugin_gives_the_default_verdict(void **state)
+{
+    build_chain(0, 0);
+    run(*state);
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_verdict(i, NFQE_ACCEPT);
+    }
+}
+
+static void test_without_batches_each_packet_passes_all_plugins_before_the_next(void **state)
+{
+    build_chain(3, 0);
+    run(*state);
+    assert_int_equal(call_count, 3 * COUNT);
+    for (unsigned i = 0; i < call_count; i++) {
+        assert_call(i, i % 3, false, i / 3);
+    }
+}
+
+static void test_with_a_batch_each_plugin_takes_the_whole_burst_before_the_next(void **state)
+{
+    for (unsigned batches = 1; batches < 8; batches++) {
+        build_chain(3, batches);
+        run(*state);
+        assert_int_equal(call_count, 3 * COUNT);
+        for (unsigned i = 0; i < call_count; i++) {
+            assert_call(i, i / COUNT, (batches >> i / COUNT & 1) != 0, i % COUNT);
+        }
+    }
+}
+
+static void test_first_verdict_decides_and_later_plugins_do_not_see_the_packet(void **state)
+{
+    for (unsigned batches = 0; batches < 8; batches++) {
+        build_chain(3, batches);
+        members[0].answers[1] = NFQE_DROP;
+        members[0].answers[4] = NFQE_ACCEPT;
+        members[1].answers[1] = NFQE_ACCEPT; /* too late */
+        members[1].answers[2] = NFQE_ACCEPT;
+        members[2].answers[2] = NFQE_DROP; /* too late */
+        members[2].answers[4] = NFQE_DROP; /* too late */
+        members[2].answers[5] = NFQE_DROP;
+        chain.default_verdict = NFQE_DROP;
+        run(*state);
+        assert_verdict(0, NFQE_DROP);
+        assert_verdict(1, NFQE_DROP);
+        assert_verdict(2, NFQE_ACCEPT);
+        assert_verdict(3, NFQE_DROP);
+        assert_verdict(4, NFQE_ACCEPT);
+        assert_verdict(5, NFQE_DROP);
+        assert_int_equal(call_count, COUNT + (COUNT - 2) + (COUNT - 3));
+        for (unsigned i = 0; i < call_count; i++) {
+            unsigned packet = calls[i].packet_id - FIRST_ID;
+
+            assert_false(calls[i].member > 0 && (packet == 1 || packet == 4));
+            assert_false(calls[i].member > 1 && packet == 2);
+        }
+    }
+}
+
+static void test_plugin_is_not_called_when_nothing_is_left_for_it(void **state)
+{
+    for (unsigned batches = 0; batches < 4; batches++) {
+        build_chain(2, batches);
+        for (unsigned i = 0; i < COUNT; i++) {
+            members[0].answers[i] = i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP;
+        }
+        run(*state);
+        assert_int_equal(call_count, COUNT);
+        for (unsigned i = 0; i < COUNT; i++) {
+            assert_verdict(i, i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
+        }
+    }
+}
+
+static void test_answer_that_the_abi_does_not_offer_gets_on_crash_and_is_reported(void **state)
+{
+    static const nfqe_verdict invalid[] = {
+        NFQE_REPEAT,
+        NFQE_HELD,
+        NFQE_TO_QUEUE(0),
+        NFQE_TO_QUEUE(7),
+        NFQE_ACCEPT | NFQE_FLOW,
+        NFQE_DROP | NFQE_FLOW,
+        NFQE_CONTINUE | NFQE_FLOW,
+        NFQE_ACCEPT | UINT32_C(0x10000),
+        6,
+        0xff,
+        0x80000000,
+        UINT32_MAX,
+    };
+
+    for (size_t i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++) {
+        for (unsigned batches = 0; batches < 4; batches++) {
+            for (uint32_t on_crash = NFQE_ACCEPT; on_crash <= NFQE_DROP; on_crash++) {
+                build_chain(2, batches);
+                chain.on_crash = on_crash;
+                chain.default_verdict = on_crash == NFQE_ACCEPT ? NFQE_DROP : NFQE_ACCEPT;
+                members[1].answers[3] = invalid[i];
+                run(*state);
+                for (unsigned packet = 0; packet < COUNT; packet++) {
+                    assert_verdict(packet, packet == 3 ? on_crash : chain.default_verdict);
+                }
+                assert_int_equal(report.invalid, 1);
+                assert_int_equal(report.plugin, 1);
+                assert_true(report.verdict == invalid[i]);
+                assert_int_equal(report.packet_id, FIRST_ID + 3);
+            }
+        }
+    }
+}
+
+static void test_report_counts_all_invalid_answers_and_names_the_first(void **state)
+{
+    for (unsigned batches = 0; batches < 4; batches++) {
+        build_chain(2, batches);
+        members[0].answers[1] = 77;
+        members[0].answers[2] = 88;
+        members[1].answers[1] = 66; /* never asked: an invalid answer decides too */
+        run(*state);
+        assert_int_equal(report.invalid, 2);
+        assert_int_equal(report.plugin, 0);
+        assert_int_equal(report.verdict, 77);
+        assert_int_equal(report.packet_id, FIRST_ID + 1);
+        build_chain(1, batches);
+        run(*state);
+        assert_int_equal(report.invalid, 0); /* a report is of one run */
+    }
+}
+
+static void test_packet_decided_already_is_skipped_and_keeps_its_verdict(void **state)
+{
+    struct burst_fixture *burst = *state;
+
+    for (unsigned batches = 0; batches < 4; batches++) {
+        for (unsigned one_by_one = 0; one_by_one < 2; one_by_one++) {
+            build_chain(2, batches);
+            chain.default_verdict = NFQE_DROP;
+            burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
+            arena->one_by_one = one_by_one;
+            arena_decide(arena, 0, NFQE_ACCEPT);
+            arena_decide(arena, 3, NFQE_ACCEPT);
+            chain_run(&chain, arena, burst->packets, COUNT, &report);
+            assert_int_equal(call_count, 2 * (COUNT - 2));
+            for (unsigned i = 0; i < COUNT; i++) {
+                assert_verdict(i, i == 0 || i == 3 ? NFQE_ACCEPT : NFQE_DROP);
+            }
+            for (unsigned i = 0; i < call_count; i++) {
+                assert_true(calls[i].packet_id != FIRST_ID && calls[i].packet_id != FIRST_ID + 3);
+            }
+        }
+    }
+}
+
+static void test_burst_decided_already_calls_nobody(void **state)
+{
+    struct burst_fixture *burst = *state;
+
+    for (unsigned batches = 0; batches < 2; batches++) {
+        build_chain(1, batches);
+        burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
+        for (unsigned i = 0; i < COUNT; i++) {
+            arena_decide(arena, i, NFQE_DROP);
+        }
+        chain_run(&chain, arena, burst->packets, COUNT, &report);
+        assert_int_equal(call_count, 0);
+    }
+}
+
+static void test_one_by_one_calls_no_batch(void **state)
+{
+    struct burst_fixture *burst = *state;
+
+    build_chain(2, 3);
+    burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
+    arena->one_by_one = 1;
+    chain_run(&chain, arena, burst->packets, COUNT, &report);
+    assert_int_equal(call_count, 2 * COUNT);
+    for (unsigned i = 0; i < call_count; i++) {
+        assert_call(i, i % 2, false, i / 2);
+    }
+}
+
+static void test_arena_says_which_packet_is_with_which_plugin(void **state)
+{
+    for (unsigned batches = 0; batches < 4; batches++) {
+        build_chain(2, batches);
+        members[0].answers[2] = NFQE_DROP; /* so that places in the burst and among the rest differ */
+        run(*state);
+        for (unsigned i = 0; i < call_count; i++) {
+            assert_int_equal(calls[i].plugin, calls[i].member);
+            if (calls[i].batch) {
+                assert_int_equal(calls[i].cursor, ARENA_NOBODY);
+            } else {
+                assert_int_equal(calls[i].cursor, calls[i].packet_id - FIRST_ID);
+            }
+        }
+        assert_int_equal(arena->cursor, ARENA_NOBODY);
+        assert_int_equal(arena->plugin, ARENA_NOBODY);
+    }
+}
+
+static void test_progress_changes_after_every_call(void **state)
+{
+    for (unsigned batches = 0; batches < 4; batches++) {
+        build_chain(2, batches);
+        arena->progress = UINT32_MAX - 2; /* it wraps */
+        run(*state);
+        for (unsigned i = 1; i < call_count; i++) {
+            bool same_batch = calls[i].batch && calls[i - 1].batch && calls[i].member == calls[i - 1].member;
+
+            assert_int_equal(calls[i].progress != calls[i - 1].progress, !same_batch);
+        }
+        assert_int_not_equal(arena->progress, calls[call_count - 1].progress);
+    }
+}
+
+static void test_largest_burst_is_decided_completely(void **state)
+{
+    struct burst_fixture *burst = *state;
+
+    for (unsigned batches = 0; batches < 4; batches++) {
+        build_chain(2, batches);
+        for (unsigned i = 0; i < ARENA_BURST; i++) {
+            members[i % 2].answers[i] = i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT;
+        }
+        burst_fill(burst, ARENA_BURST, FIRST_ID, ARENA_HANDLING);
+        chain_run(&chain, arena, burst->packets, ARENA_BURST, &report);
+        for (unsigned i = 0; i < ARENA_BURST; i++) {
+            assert_verdict(i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
+        }
+    }
+}
+
+static void test_longest_chain_asks_every_plugin(void **state)
+{
+    static struct member many[OPTIONS_PLUGINS_MAX];
+    struct burst_fixture *burst = *state;
+
+    for (unsigned batch = 0; batch < 2; batch++) {
+        build_chain(0, 0);
+        for (unsigned i = 0; i < OPTIONS_PLUGINS_MAX; i++) {
+            many[i] = (struct member){.number = i};
+            chain_add(&chain, &(struct chain_member){.handle = handle,
+                                                     .handle_batch = batch != 0 ? handle_batch : NULL,
+                                                     .self = &many[i]});
+        }
+        many[OPTIONS_PLUGINS_MAX - 1].answers[0] = NFQE_DROP;
+        burst_fill(burst, 2, FIRST_ID, ARENA_HANDLING);
+        chain_run(&chain, arena, burst->packets, 2, &report);
+        assert_int_equal(call_count, 2 * OPTIONS_PLUGINS_MAX);
+        assert_verdict(0, NFQE_DROP);
+        assert_verdict(1, NFQE_ACCEPT);
+    }
+}
+
+static int set_up(void **state)
+{
+    burst_set_up(state);
+    arena = ((struct burst_fixture *)*state)->arena;
+    return 0;
+}
+
+int main(void)
+{
+#define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, set_up, burst_tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_BURST(test_packets_without_an_opinion_get_the_default_verdict),
+        WITH_BURST(test_chain_without_a_plugin_gives_the_default_verdict),
+        WITH_BURST(test_without_batches_each_packet_passes_all_plugins_before_the_next),
+        WITH_BURST(test_with_a_batch_each_plugin_takes_the_whole_burst_before_the_next),
+        WITH_BURST(test_first_verdict_decides_and_later_plugins_do_not_see_the_packet),
+        WITH_BURST(test_plugin_is_not_called_when_nothing_is_left_for_it),
+        WITH_BURST(test_answer_that_the_abi_does_not_offer_gets_on_crash_and_is_reported),
+        WITH_BURST(test_report_counts_all_invalid_answers_and_names_the_first),
+        WITH_BURST(test_packet_decided_already_is_skipped_and_keeps_its_verdict),
+        WITH_BURST(test_burst_decided_already_calls_nobody),
+        WITH_BURST(test_one_by_one_calls_no_batch),
+        WITH_BURST(test_arena_says_which_packet_is_with_which_plugin),
+        WITH_BURST(test_progress_changes_after_every_call),
+        WITH_BURST(test_largest_burst_is_decided_completely),
+        WITH_BURST(test_longest_chain_asks_every_plugin),
+    };
+
+    return cmocka_run_group_tests_name("chain", tests, NULL, NULL);
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A worker dies in a plugin: real processes run the chain in a shared arena and crash in handle() or
+ * handle_batch() at packet k, for every k; this process does what the supervisor does, and further
+ * processes finish the burst.
+ *
+ * Always: exactly packet k has the on-crash verdict, every other one what the plugins say, and each has one.
+ */
+#include "unit.h"
+
+#include "burst/arena.h"
+#include "burst/chain.h"
+#include "burst_fixture.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FIRST_ID 5000
+#define NOBODY_CRASHES UINT32_MAX
+#define LIVES_MAX (ARENA_ATTEMPTS + ARENA_BURST)
+#define EXIT_FINISHED 42
+
+/* What the members do; set before the fork. */
+static uint32_t crashing_id;
+static uint32_t second_crashing_id;
+static unsigned crashing_member;
+
+/* What the plugins say about a packet, if none dies: by its id, so that neighbours differ. */
+static nfqe_verdict answer_of(unsigned member, uint32_t id)
+{
+    if (member == 0) {
+        return id % 3 == 0 ? NFQE_DROP : NFQE_CONTINUE;
+    }
+    return id % 2 == 0 ? NFQE_ACCEPT : NFQE_CONTINUE;
+}
+
+static uint32_t verdict_of(uint32_t id)
+{
+    return id % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT; /* the default verdict is accept */
+}
+
+/* Dies of the signal itself: a sanitizer's handler would make an orderly exit of it. */
+static void crash(void)
+{
+    signal(SIGSEGV, SIG_DFL);
+    raise(SIGSEGV);
+}
+
+static bool crashes_on(unsigned member, uint32_t id)
+{
+    return member == crashing_member && (id == crashing_id || id == second_crashing_id);
+}
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    unsigned member = *(const unsigned *)self;
+
+    if (crashes_on(member, packet->id)) {
+        crash();
+    }
+    return answer_of(member, packet->id);
+}
+
+/* Answers as far as it comes: those answers do not count, the whole burst is asked about again. */
+static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = handle(self, packets[i]);
+    }
+}
+
+static void build_chain(struct chain *chain, unsigned batches)
+{
+    static unsigned numbers[] = {0, 1};
+
+    *chain = (struct chain){.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
+    for (unsigned i = 0; i < 2; i++) {
+        chain_add(chain, &(struct chain_member){.handle = handle,
+                                                .handle_batch = (batches & 1u << i) != 0 ? handle_batch : NULL,
+                                                .self = &numbers[i]});
+    }
+}
+
+/* One worker's life over the burst. Returns whether it came to the end. */
+static bool live(const struct chain *chain, struct burst_fixture *burst, unsigned count)
+{
+    int status;
+    pid_t worker = fork();
+
+    assert_true(worker >= 0);
+    if (worker == 0) {
+        const struct rlimit no_core = {0, 0};
+        struct chain_report report;
+
+        setrlimit(RLIMIT_CORE, &no_core);
+        if (arena_recover(burst->arena) == ARENA_HANDLING) {
+            chain_run(chain, burst->arena, burst->packets, count, &report);
+            arena_enter(burst->arena, ARENA_SENDING);
+            _exit(EXIT_FINISHED);
+        }
+        _exit(1);
+    }
+    assert_int_equal(waitpid(worker, &status, 0), worker);
+    if (WIFEXITED(status)) {
+        assert_int_equal(WEXITSTATUS(status), EXIT_FINISHED);
+        return true;
+    }
+    assert_int_equal(WTERMSIG(status), SIGSEGV);
+    return false;
+}
+
+/* Lets workers live until one finishes. Returns how many died; the ids they were blamed for are in blamed[]. */
+static unsigned finish(const struct chain *chain, struct burst_fixture *burst, unsigned count, uint32_t on_crash,
+                       uint32_t *blamed, unsigned *blamed_count)
+{
+    unsigned deaths = 0;
+
+    *blamed_count = 0;
+    while (!live(chain, burst, count)) {
+        struct arena_blame blame;
+
+        assert_true(++deaths <= LIVES_MAX);
+        arena_blame(burst->arena, chain->count, on_crash, &blame);
+        assert_true(blame.handling);
+        assert_int_equal(blame.abandoned, 0);
+        assert_int_equal(blame.plugin, crashing_member);
+        if (blame.packet_known) {
+            blamed[(*blamed_count)++] = blame.packet_id;
+        }
+    }
+    return deaths;
+}
+
+static void assert_verdicts(const struct arena *arena, unsigned count, uint32_t on_crash)
+{
+    assert_int_equal(arena_phase(arena), ARENA_SENDING);
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t id = FIRST_ID + i;
+        bool guilty = id == crashing_id || id == second_crashing_id;
+
+        assert_true(arena_decided(arena, i));
+        assert_int_equal(arena->verdicts[i].id, id);
+        assert_int_equal(arena->verdicts[i].verdict, guilty ? on_crash : verdict_of(id));
+    }
+}
+
+/* A crash in `member` at every packet that it is asked about, one after the other. */
+static void crash_at_each_packet(struct burst_fixture *burst, unsigned count, unsigned batches, unsigned member,
+                                 uint32_t on_crash)
+{
+    /* With the crashing plugin's batch the first death tells the plugin only, the second one the packet. */
+    unsigned expected_deaths = (batches & 1u << member) != 0 ? 2 : 1;
+    struct chain chain;
+
+    build_chain(&chain, batches);
+    crashing_member = member;
+    second_crashing_id = NOBODY_CRASHES;
+    for (unsigned k = 0; k < count; k++) {
+        uint32_t blamed[LIVES_MAX];
+        unsigned blamed_count;
+
+        crashing_id = FIRST_ID + k;
+        if (member == 1 && answer_of(0, crashing_id) != NFQE_CONTINUE) {
+            continue; /* decided by the first plugin: the second never sees it */
+        }
+        burst->arena->blamed = 0;
+        burst_fill(burst, count, FIRST_ID, ARENA_HANDLING);
+        assert_int_equal(finish(&chain, burst, count, on_crash, blamed, &blamed_count), expected_deaths);
+        assert_int_equal(blamed_count, 1);
+        assert_int_equal(blamed[0], crashing_id);
+        assert_int_equal(burst->arena->blamed, 1);
+        assert_verdicts(burst->arena, count, on_crash);
+    }
+}
+
+static void test_crash_in_handle_costs_exactly_the_packet_it_was_handling(void **state)
+{
+    crash_at_each_packet(*state, ARENA_BURST, 0, 0, NFQE_DROP);
+    crash_at_each_packet(*state, 16, 0, 1, NFQE_DROP);
+    crash_at_each_packet(*state, 16, 0, 1, NFQE_ACCEPT);
+}
+
+static void test_crash_in_handle_beside_a_batch_costs_exactly_the_packet_it_was_handling(void **state)
+{
+    crash_at_each_packet(*state, 16, 2, 0, NFQE_DROP);
+    crash_at_each_packet(*state, 16, 1, 1, NFQE_DROP);
+}
+
+static void test_crash_in_handle_batch_costs_exactly_the_guilty_packet(void **state)
+{
+    crash_at_each_packet(*state, ARENA_BURST, 1, 0, NFQE_DROP);
+    crash_at_each_packet(*state, 16, 3, 1, NFQE_DROP);
+    crash_at_each_packet(*state, 16, 2, 1, NFQE_ACCEPT);
+}
+
+static void test_two_guilty_packets_of_a_burst_both_pay_and_no_other(void **state)
+{
+    struct burst_fixture *burst = *state;
+
+    for (unsigned batches = 0; batches < 2; batches++) {
+        for (unsigned k = 0; k + 1 < 12; k++) {
+            uint32_t blamed[LIVES_MAX];
+            unsigned blamed_count;
+            struct chain chain;
+
+            build_chain(&chain, batches);
+            crashing_member = 0;
+            crashing_id = FIRST_ID + k;
+            second_crashing_id = FIRST_ID + 11;
+            burst_fill(burst, 12, FIRST_ID, ARENA_HANDLING);
+            assert_int_equal(finish(&chain, burst, 12, NFQE_DROP, blamed, &blamed_count), 2 + batches);
+            assert_int_equal(blamed_count, 2);
+            assert_int_equal(blamed[0], crashing_id);
+            assert_int_equal(blamed[1], second_crashing_id);
+            assert_verdicts(burst->arena, 12, NFQE_DROP);
+        }
+    }
+}
+
+static nfqe_verdict handle_crashes(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    crash();
+    return NFQE_ACCEPT;
+}
+
+static void test_plugin_that_crashes_on_everything_costs_every_packet_once(void **state)
+{
+    const struct chain_member member = {.handle = handle_crashes};
+    struct chain chain = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
+    struct burst_fixture *burst = *state;
+    uint32_t blamed[LIVES_MAX];
+    unsigned blamed_count;
+
+    chain_add(&chain, &member);
+    crashing_member = 0;
+    burst_fill(burst, ARENA_BURST, FIRST_ID, ARENA_HANDLING);
+    assert_int_equal(finish(&chain, burst, ARENA_BURST, NFQE_DROP, blamed, &blamed_count), ARENA_BURST);
+    assert_int_equal(blamed_count, ARENA_BURST);
+    assert_int_equal(burst->arena->blamed, ARENA_BURST);
+    for (unsigned i = 0; i < ARENA_BURST; i++) {
+        assert_int_equal(blamed[i], FIRST_ID + i);
+        assert_int_equal(burst->arena->verdicts[i].verdict, NFQE_DROP);
+    }
+}
+
+int main(void)
+{
+#define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_BURST(test_crash_in_handle_costs_exactly_the_packet_it_was_handling),
+        WITH_BURST(test_crash_in_handle_beside_a_batch_costs_exactly_the_packet_it_was_handling),
+        WITH_BURST(test_crash_in_handle_batch_costs_exactly_the_guilty_packet),
+        WITH_BURST(test_two_guilty_packets_of_a_burst_both_pay_and_no_other),
+        WITH_BURST(test_plugin_that_crashes_on_everything_costs_every_packet_once),
+    };
+
+    return cmocka_run_group_tests_name("chain_crash", tests, NULL, NULL);
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * rules_print(): the rules for one queue and for several, with a mark and without, in each form.
+ *
+ * Whole texts are compared, since a firewall takes them by the letter. A text with both forms is for nft, so all that
+ * it has of the other form must be a comment.
+ */
+#include "unit.h"
+
+#include "config/firewall_rules.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define TEXT_MAX 16384
+
+/* What rules_print() writes to standard output, as a string. */
+static enum exit_code print(const struct options *options, char text[TEXT_MAX], char *error)
+{
+    int saved = dup(STDOUT_FILENO);
+    int file = memfd_create("rules", 0);
+    enum exit_code code;
+    ssize_t len;
+
+    fflush(stdout);
+    dup2(file, STDOUT_FILENO);
+    code = rules_print(options, error);
+    fflush(stdout);
+    dup2(saved, STDOUT_FILENO);
+    len = pread(file, text, TEXT_MAX - 1, 0);
+    close(file);
+    close(saved);
+    assert_in_range(len, 0, TEXT_MAX - 2);
+    text[len] = '\0';
+    return code;
+}
+
+static void print_rules(const struct options *options, char text[TEXT_MAX])
+{
+    char error[OPTIONS_ERROR_MAX] = "";
+
+    assert_int_equal(print(options, text, error), EXIT_CODE_OK);
+    assert_string_equal(error, "");
+}
+
+static void assert_rules(const struct options *options, const char *expected)
+{
+    char text[TEXT_MAX];
+
+    print_rules(options, text);
+    assert_string_equal(text, expected);
+}
+
+#define WITH_MARK .bypass_mark = {.bits = 0x10, .mask = 0xf0}
+
+#define INTRODUCTION(match)                                                                                            \
+    "# Every packet to, from and through this machine goes to the queues, and passes while nobody owns them.\n"        \
+    "# To queue only some connections, in both directions, put a match in front of the queue, such as\n"               \
+    "#   " match "\n"                                                                                                  \
+    "# On the output hook, packets still have their addresses from before destination NAT.\n"
+
+/* ---- nft ----------------------------------------------------------------------------------------------- */
+
+#define NFT_INTRODUCTION                                                                                               \
+    INTRODUCTION("meta l4proto tcp ct original proto-dst 443")                                                         \
+    "# For nft -f -. Loading it again replaces the rules.\n"                                                           \
+    "# To remove, once the engine has stopped: nft delete table inet nfq-engine\n"
+
+/* The first line makes the table, so that the second one finds it. */
+#define NFT_TABLE                                                                                                      \
+    "table inet nfq-engine\n"                                                                                          \
+    "flush table inet nfq-engine\n"                                                                                    \
+    "table inet nfq-engine {\n"                                                                                        \
+    "\tchain to-queue {\n"
+
+#define NFT_HOOKS                                                                                                      \
+    "\tchain input {\n"                                                                                                \
+    "\t\ttype filter hook input priority mangle; policy accept;\n"                                                     \
+    "\t\tjump to-queue\n"                                                                                              \
+    "\t}\n"                                                                                                            \
+    "\tchain forward {\n"                                                                                              \
+    "\t\ttype filter hook forward priority mangle; policy accept;\n"                                                   \
+    "\t\tjump to-queue\n"                                                                                              \
+    "\t}\n"                                                                                                            \
+    "\tchain output {\n"                                                                                               \
+    "\t\ttype filter hook output priority mangle; policy accept;\n"                                                    \
+    "\t\tjump to-queue\n"                                                                                              \
+    "\t}\n"
+
+#define NFT_SAVE(hook, mask, bits, others)                                                                             \
+    "\tchain " hook "-save {\n"                                                                                        \
+    "\t\ttype filter hook " hook " priority mangle + 1; policy accept;\n"                                              \
+    "\t\tmeta mark and " mask " == " bits " ct mark set ct mark and " others " or " bits "\n"                          \
+    "\t}\n"
+
+#define NFT_WITH_MARK(queues, mask, bits, others)                                                                      \
+    NFT_INTRODUCTION NFT_TABLE "\t\tmeta mark set meta mark and " others "\n"                                          \
+                               "\t\tct state related ct status expected ct mark set ct mark and " others "\n"          \
+                               "\t\tct mark and " mask " == " bits " counter accept\n"                                 \
+                               "\t\tcounter queue num " queues " bypass\n"                                             \
+                               "\t}\n" NFT_HOOKS NFT_SAVE("input", mask, bits, others)                                 \
+                                   NFT_SAVE("forward", mask, bits, others)                                             \
+                                       NFT_SAVE("output", mask, bits, others) "}\n"
+
+#define NFT_WITHOUT_MARK(queues)                                                                                       \
+    NFT_INTRODUCTION NFT_TABLE "\t\tcounter queue num " queues " bypass\n"                                             \
+                               "\t}\n" NFT_HOOKS "}\n"
+
+static void test_nft_rules_queue_everything_with_bypass(void **state)
+{
+    (void)state;
+    assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {7}, .queue_count = 1}, NFT_WITHOUT_MARK("7"));
+    assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {0, 1, 2}, .queue_count = 3},
+                 NFT_WITHOUT_MARK("0-2"));
+    assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {65535}, .queue_count = 1},
+                 NFT_WITHOUT_MARK("65535"));
+}
+
+/* What the mark has beside the engine's bits stays as it is; the bits themselves are taken from whoever brings them. */
+static void test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark(void **state)
+{
+    (void)state;
+    assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {7}, .queue_count = 1, WITH_MARK},
+                 NFT_WITH_MARK("7", "0xf0", "0x10", "0xffffff0f"));
+    assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {4, 5}, .queue_count = 2, WITH_MARK},
+                 NFT_WITH_MARK("4-5", "0xf0", "0x10", "0xffffff0f"));
+    assert_rules(&(struct options){.print_rules = RULES_NFT,
+                                   .queues = {7},
+                                   .queue_count = 1,
+                                   .bypass_mark = {.bits = 0x80000001, .mask = 0xffffffff}},
+                 NFT_WITH_MARK("7", "0xffffffff", "0x80000001", "0x0"));
+}
+
+/* ---- iptables ------------------------------------------------------------------------------------------ */
+
+#define IPTABLES_INTRODUCTION                                                                                          \
+    INTRODUCTION("-p tcp -m conntrack --ctorigdstport 443")                                                            \
+    "# For iptables-restore --noflush, and the same for ip6tables-restore --noflush. To remove, with each of\n"        \
+    "# iptables and ip6tables (and before it is loaded again, or the jumps would be there twice):\n"                   \
+    "#   for hook in INPUT FORWARD OUTPUT; do iptables -t mangle -D $hook -j nfqe-queue; done\n"                       \
+    "#   iptables -t mangle -F nfqe-queue; iptables -t mangle -X nfqe-queue\n"
+
+/* Without a mark, there is no chain that saves it. */
+#define IPTABLES_MARK_INTRODUCTION                                                                                     \
+    IPTABLES_INTRODUCTION                                                                                              \
+    "#   for hook in INPUT FORWARD OUTPUT; do iptables -D $hook -j nfqe-save; done\n"                                  \
+    "#   iptables -F nfqe-save; iptables -X nfqe-save\n"
+
+#define IPTABLES_HOOKS                                                                                                 \
+    "-A INPUT -j nfqe-queue\n"                                                                                         \
+    "-A FORWARD -j nfqe-queue\n"                                                                                       \
+    "-A OUTPUT -j nfqe-queue\n"                                                                                        \
+    "COMMIT\n"
+
+#define IPTABLES_WITHOUT_MARK(queues)                                                                                  \
+    IPTABLES_INTRODUCTION                                                                                              \
+    "*mangle\n"                                                                                                        \
+    ":nfqe-queue - [0:0]\n"                                                                                            \
+    "-A nfqe-queue -j NFQUEUE " queues " --queue-bypass\n" IPTABLES_HOOKS
+
+#define IPTABLES_WITH_MARK(queues, mask, bits)                                                                         \
+    IPTABLES_MARK_INTRODUCTION                                                                                         \
+    "*mangle\n"                                                                                                        \
+    ":nfqe-queue - [0:0]\n"                                                                                            \
+    "-A nfqe-queue -j MARK --set-xmark 0x0/" mask "\n"                                                                 \
+    "-A nfqe-queue -m conntrack --ctstate RELATED --ctstatus EXPECTED -j CONNMARK --set-xmark 0x0/" mask "\n"          \
+    "-A nfqe-queue -m connmark --mark " bits "/" mask " -j ACCEPT\n"                                                   \
+    "-A nfqe-queue -j NFQUEUE " queues " --queue-bypass\n" IPTABLES_HOOKS "*filter\n"                                  \
+    ":nfqe-save - [0:0]\n"                                                                                             \
+    "-A nfqe-save -m mark --mark " bits "/" mask " -j CONNMARK --save-mark --mask " mask "\n"                          \
+    "-I INPUT 1 -j nfqe-save\n"                                                                                        \
+    "-I FORWARD 1 -j nfqe-save\n"                                                                                      \
+    "-I OUTPUT 1 -j nfqe-save\n"                                                                                       \
+    "COMMIT\n"
+
+static void test_iptables_rules_queue_everything_with_bypass(void **state)
+{
+    (void)state;
+    assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {7}, .queue_count = 1},
+                 IPTABLES_WITHOUT_MARK("--queue-num 7"));
+    assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {0, 1, 2}, .queue_count = 3},
+                 IPTABLES_WITHOUT_MARK("--queue-balance 0:2"));
+}
+
+static void test_iptables_rules_let_marked_flows_and_no_others_pass_and_save_the_mark(void **state)
+{
+    (void)state;
+    assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {7}, .queue_count = 1, WITH_MARK},
+                 IPTABLES_WITH_MARK("--queue-num 7", "0xf0", "0x10"));
+    assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {4, 5}, .queue_count = 2, WITH_MARK},
+                 IPTABLES_WITH_MARK("--queue-balance 4:5", "0xf0", "0x10"));
+}
+
+/* ---- both ------------------------------------------------------------------------------------------------ */
+
+/* Copies the lines that are no comments; a blank line says nothing in either form. */
+static void copy_rules(const char *from, char to[TEXT_MAX])
+{
+    size_t len = 0;
+
+    for (const char *line = from; *line != '\0';) {
+        const char *end = strchr(line, '\n');
+
+        assert_non_null(end); /* a line that does not end is half a rule */
+        if (line[0] != '#' && end > line) {
+            memcpy(to + len, line, (size_t)(end + 1 - line));
+            len += (size_t)(end + 1 - line);
+        }
+        line = end + 1;
+    }
+    to[len] = '\0';
+}
+
+/* Takes "# " from the lines that have it, and leaves out those that do not. */
+static void copy_comments(const char *from, char to[TEXT_MAX])
+{
+    size_t len = 0;
+
+    for (const char *line = from; *line != '\0';) {
+        const char *end = strchr(line, '\n');
+
+        assert_non_null(end);
+        if (line[0] == '#') {
+            assert_int_equal(line[1], ' ');
+            memcpy(to + len, line + 2, (size_t)(end - line - 1));
+            len += (size_t)(end - line - 1);
+        }
+        line = end + 1;
+    }
+    to[len] = '\0';
+}
+
+static void test_of_both_forms_all_that_is_not_nft_is_a_comment(void **state)
+{
+    struct options options[] = {
+        {.queues = {7}, .queue_count = 1},
+        {.queues = {7}, .queue_count = 1, WITH_MARK},
+        {.queues = {4, 5, 6}, .queue_count = 3},
+        {.queues = {4, 5, 6}, .queue_count = 3, WITH_MARK},
+    };
+    char both[TEXT_MAX];
+    char alone[TEXT_MAX];
+    char rules[TEXT_MAX];
+    char rules_alone[TEXT_MAX];
+    char comments[TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        options[i].print_rules = RULES_BOTH;
+        print_rules(&options[i], both);
+        options[i].print_rules = RULES_NFT;
+        print_rules(&options[i], alone);
+        copy_rules(both, rules);
+        copy_rules(alone, rules_alone);
+        assert_string_equal(rules, rules_alone);
+        assert_int_equal(strncmp(both, alone, strlen(alone)), 0);
+
+        options[i].print_rules = RULES_IPTABLES;
+        print_rules(&options[i], alone);
+        copy_rules(alone, rules_alone);
+        copy_comments(both, comments);
+        assert_true(strlen(comments) > strlen(rules_alone));
+        assert_string_equal(comments + strlen(comments) - strlen(rules_alone), rules_alone);
+        assert_non_null(strstr(both, "print only this with --print-rules=iptables"));
+    }
+}
+
+/* ---- which queues ---------------------------------------------------------------------------------------- */
+
+static void test_queues_given_in_any_order_are_one_range(void **state)
+{
+    (void)state;
+    assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {3, 1, 2}, .queue_count = 3},
+                 NFT_WITHOUT_MARK("1-3"));
+    assert_rules(&(struct options){.print_rules = RULES_IPTABLES, .queues = {3, 1, 2}, .queue_count = 3},
+                 IPTABLES_WITHOUT_MARK("--queue-balance 1:3"));
+    assert_rules(&(struct options){.print_rules = RULES_NFT, .queues = {65535, 65534}, .queue_count = 2},
+                 NFT_WITHOUT_MARK("65534-65535"));
+}
+
+static void test_queues_with_a_hole_are_refused_and_nothing_is_printed(void **state)
+{
+    static const struct {
+        struct options options;
+        const char *error;
+    } cases[] = {
+        {{.queues = {1, 3}, .queue_count = 2},
+         "--print-rules: the queues between 1 and 3 are not all given; one rule takes a range such as --queue 1-3"},
+        {{.queues = {9, 4, 5, 7, 8}, .queue_count = 5},
+         "--print-rules: the queues between 4 and 9 are not all given; one rule takes a range such as --queue 4-9"},
+        {{.queues = {65535, 0}, .queue_count = 2},
+         "--print-rules: the queues between 0 and 65535 are not all given; one rule takes a range such as --queue "
+         "0-65535"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (enum rules_form form = RULES_BOTH; form <= RULES_IPTABLES; form++) {
+            struct options options = cases[i].options;
+            char error[OPTIONS_ERROR_MAX] = "";
+            char text[TEXT_MAX];
+
+            options.print_rules = form;
+            assert_int_equal(print(&options, text, error), EXIT_CODE_CONFIGURATION);
+            assert_string_equal(error, cases[i].error);
+            assert_string_equal(text, "");
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nft_rules_queue_everything_with_bypass),
+        cmocka_unit_test(test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark),
+        cmocka_unit_test(test_iptables_rules_queue_everything_with_bypass),
+        cmocka_unit_test(test_iptables_rules_let_marked_flows_and_no_others_pass_and_save_the_mark),
+        cmocka_unit_test(test_of_both_forms_all_that_is_not_nft_is_a_comment),
+        cmocka_unit_test(test_queues_given_in_any_order_are_one_range),
+        cmocka_unit_test(test_queues_with_a_hole_are_refused_and_nothing_is_printed),
+    };
+
+    return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
+}

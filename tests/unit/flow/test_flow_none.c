@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which packets belong to no flow, and which ones begin a connection.
+ */
+#include "unit.h"
+
+#include "flow_ends.h"
+#include "flow_image.h"
+#include "packet/parse.h"
+
+#include <nfqe/plugin.h>
+
+#include <string.h>
+
+#define GRE 47
+#define ESP 50
+#define MORE_FRAGMENTS 0x2000
+#define PADDING 64
+
+static struct flow_image image;
+
+/* Whether the packet has a flow: `len` bytes of it are captured, and no byte behind them may be read. */
+static bool has_flow(const struct builder *builder, size_t len)
+{
+    struct guarded bytes;
+    struct nfqe_packet packets[2];
+    bool added;
+
+    guarded_init(&bytes, BUILDER_SIZE);
+    packets[0] = builder_packet(builder, guarded_put(&bytes, builder->bytes, len, 1), len);
+    packet_parse(&packets[0]);
+    packets[1] = packets[0];
+    flow_image_init(&image, 3, NULL);
+    flows_begin_burst(&image.flows, packets, 2, 0);
+    assert_int_equal(flows_find(&image.flows, 0), NFQE_CONTINUE);
+    added = flows_add(&image.flows, 0, NFQE_DROP);
+    flows_accepted(&image.flows, 0); /* ends nothing: the flow is dropped, or there is none */
+    assert_int_equal(flows_find(&image.flows, 0), added ? NFQE_DROP : NFQE_CONTINUE);
+    assert_int_equal(flows_find(&image.flows, 1), added ? NFQE_DROP : NFQE_CONTINUE);
+    assert_true(added || !flows_same(&image.flows, 0, 1));
+    assert_int_equal(image.table->totals.added, added);
+    for (size_t i = 0; !added && i < image.size; i++) {
+        assert_int_equal(((const uint8_t *)image.table)[i], 0);
+    }
+    flow_image_done(&image);
+    guarded_done(&bytes);
+    return added;
+}
+
+/* ---- no flow ------------------------------------------------------------------------------------------------- */
+
+static void test_fragments_have_no_flow(void **state)
+{
+    static const uint16_t fragments[] = {MORE_FRAGMENTS, MORE_FRAGMENTS | 185, 370};
+    struct builder builder;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(flow_port_protocols); i++) {
+        struct flow_ends ends = flow_ends_of(4, flow_port_protocols[i]);
+
+        for (size_t j = 0; j < sizeof(fragments) / sizeof(fragments[0]); j++) {
+            flow_build_network(&builder, &ends, fragments[j]);
+            flow_build_transport(&builder, &ends);
+            builder_finish(&builder);
+            assert_false(has_flow(&builder, builder.len));
+        }
+        ends = flow_ends_of(6, flow_port_protocols[i]);
+        for (unsigned part = 0; part < 3; part++) {
+            flow_build_network(&builder, &ends, 0);
+            builder_fragment(&builder, part == 0 ? 0 : 100, part < 2);
+            flow_build_transport(&builder, &ends);
+            builder_finish(&builder);
+            assert_false(has_flow(&builder, builder.len));
+        }
+    }
+}
+
+static void test_icmp_that_is_no_echo_has_no_flow(void **state)
+{
+    (void)state;
+    for (unsigned version = 4; version <= 6; version += 2) {
+        struct flow_ends ends = flow_ends_of(version, version == 4 ? NFQE_PROTOCOL_ICMP : NFQE_PROTOCOL_ICMPV6);
+
+        for (unsigned type = 0; type < 256; type++) {
+            struct builder builder;
+
+            ends.icmp_type = (uint8_t)type;
+            flow_build(&builder, &ends);
+            assert_int_equal(has_flow(&builder, builder.len), version == 4
+                                                                  ? type == FLOW_ECHO || type == FLOW_ECHO_REPLY
+                                                                  : type == FLOW_ECHO_V6 || type == FLOW_ECHO_REPLY_V6);
+        }
+    }
+}
+
+static void test_protocols_without_ports_have_no_flow(void **state)
+{
+    (void)state;
+    for (unsigned version = 4; version <= 6; version += 2) {
+        for (unsigned protocol = 0; protocol < 256; protocol++) {
+            bool known = memchr(flow_port_protocols, (int)protocol, sizeof(flow_port_protocols)) != NULL;
+            struct flow_ends ends = flow_ends_of(version, (uint8_t)protocol);
+            struct builder builder;
+
+            flow_build(&builder, &ends);
+            if (protocol == NFQE_PROTOCOL_ICMP || protocol == NFQE_PROTOCOL_ICMPV6) {
+                continue;
+            }
+            assert_int_equal(has_flow(&builder, builder.len), known);
+        }
+    }
+}
+
+static const struct {
+    uint8_t protocol;
+    size_t needed; /* bytes of the transport header, up to where it says whether it begins a connection */
+} headers[] = {
+    {NFQE_PROTOCOL_TCP, 20}, {NFQE_PROTOCOL_UDP, 8},  {FLOW_UDP_LITE, 8},
+    {FLOW_SCTP, 13},         {NFQE_PROTOCOL_ICMP, 8}, {NFQE_PROTOCOL_ICMPV6, 8},
+    {FLOW_DCCP, 9},          {GRE, SIZE_MAX / 2},     {ESP, SIZE_MAX / 2},
+};
+
+static void test_headers_that_are_cut_have_no_flow(void **state)
+{
+    (void)state;
+    for (unsigned version = 4; version <= 6; version += 2) {
+        for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+            struct flow_ends ends = flow_ends_of(version, headers[i].protocol);
+            struct builder builder;
+
+            ends.icmp_type = headers[i].protocol == NFQE_PROTOCOL_ICMP ? FLOW_ECHO : FLOW_ECHO_V6;
+            flow_build(&builder, &ends);
+            for (size_t len = 0; len <= builder.len; len++) {
+                assert_int_equal(has_flow(&builder, len), len >= builder.transport + headers[i].needed);
+            }
+        }
+    }
+}
+
+/* Padding of the link layer, behind the end that the IP header says. Without an end there, all is the packet. */
+static void test_bytes_behind_the_ip_packet_are_no_header(void **state)
+{
+    (void)state;
+    for (unsigned version = 4; version <= 6; version += 2) {
+        for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+            struct flow_ends ends = flow_ends_of(version, headers[i].protocol);
+            struct builder builder;
+
+            ends.icmp_type = headers[i].protocol == NFQE_PROTOCOL_ICMP ? FLOW_ECHO : FLOW_ECHO_V6;
+            flow_build(&builder, &ends);
+            builder_bytes(&builder, PADDING);
+            for (size_t size = 0; size <= 20; size++) {
+                size_t ip_len = builder.transport + size;
+                uint8_t *field = builder.bytes + (version == 4 ? 2 : 4);
+                size_t value = version == 4 ? ip_len : ip_len - 40;
+                bool whole = size >= headers[i].needed || (value == 0 && headers[i].needed < PADDING);
+
+                field[0] = (uint8_t)(value >> 8);
+                field[1] = (uint8_t)value;
+                assert_int_equal(has_flow(&builder, builder.len), whole);
+            }
+        }
+    }
+}
+
+/* Of what is behind them the kernel's rules know nothing either; and some change where the packet goes. */
+static void test_ipv6_packets_with_extension_headers_have_no_flow(void **state)
+{
+    static const uint8_t kinds[] = {IPV6_HOP_BY_HOP, IPV6_ROUTING, IPV6_DESTINATION, IPV6_AUTHENTICATION};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds); i++) {
+        for (size_t j = 0; j < sizeof(flow_port_protocols); j++) {
+            struct flow_ends ends = flow_ends_of(6, flow_port_protocols[j]);
+            struct builder builder;
+
+            flow_build_network(&builder, &ends, 0);
+            builder_extension(&builder, kinds[i], 24);
+            flow_build_transport(&builder, &ends);
+            builder_finish(&builder);
+            assert_false(has_flow(&builder, builder.len));
+        }
+    }
+}
+
+/* A TCP header that says it ends before it does; an echo with a code. */
+static void test_headers_that_contradict_themselves_have_no_flow(void **state)
+{
+    struct flow_ends ends = flow_ends_of(4, NFQE_PROTOCOL_TCP);
+    struct builder builder;
+
+    (void)state;
+    flow_build(&builder, &ends);
+    for (unsigned words = 0; words < 16; words++) {
+        builder.bytes[builder.transport + 12] = (uint8_t)(words << 4);
+        assert_int_equal(has_flow(&builder, builder.len), words >= 5);
+    }
+    for (unsigned version = 4; version <= 6; version += 2) {
+        ends = flow_ends_of(version, version == 4 ? NFQE_PROTOCOL_ICMP : NFQE_PROTOCOL_ICMPV6);
+        flow_build(&builder, &ends);
+        assert_true(has_flow(&builder, builder.len));
+        builder.bytes[builder.transport + 1] = 1;
+        assert_false(has_flow(&builder, builder.len));
+    }
+}
+
+/* ---- new connections ------------------------------------------------------------------------------------------- */
+
+/* Whether the packet, of a flow that is accepted, asks the chain again. */
+static bool begins(struct builder *builder)
+{
+    struct nfqe_packet packet = builder_packet(builder, builder->bytes, builder->len);
+    nfqe_verdict verdict;
+
+    packet_parse(&packet);
+    flow_image_init(&image, 3, NULL);
+    flows_begin_burst(&image.flows, &packet, 1, 0);
+    assert_true(flows_add(&image.flows, 0, NFQE_ACCEPT));
+    verdict = flows_find(&image.flows, 0);
+    flow_image_done(&image);
+    assert_true(verdict == NFQE_ACCEPT || verdict == NFQE_CONTINUE);
+    return verdict == NFQE_CONTINUE;
+}
+
+static void test_tcp_syn_sctp_init_and_dccp_request_begin_a_connection_and_nothing_else_does(void **state)
+{
+    (void)state;
+    for (unsigned version = 4; version <= 6; version += 2) {
+        for (size_t i = 0; i < sizeof(flow_port_protocols); i++) {
+            uint8_t protocol = flow_port_protocols[i];
+            struct flow_ends ends = flow_ends_of(version, protocol);
+            struct builder builder;
+
+            flow_build(&builder, &ends);
+            for (unsigned byte = 4; byte < 20 && protocol != NFQE_PROTOCOL_TCP; byte++) {
+                for (unsigned value = 0; value < 256; value++) {
+                    uint8_t *at = builder.bytes + builder.transport + byte;
+                    uint8_t before = *at;
+                    bool first = (protocol == FLOW_SCTP && byte == 12 && value == 1) ||
+                                 (protocol == FLOW_DCCP && byte == 8 && (value >> 1 & 0xf) == 0);
+
+                    *at = (uint8_t)value;
+                    assert_int_equal(begins(&builder), first);
+                    *at = before;
+                }
+            }
+            for (unsigned flags = 0; flags < 256 && protocol == NFQE_PROTOCOL_TCP; flags++) {
+                builder.bytes[builder.transport + 13] = (uint8_t)flags;
+                assert_int_equal(begins(&builder), (flags & NFQE_TCP_SYN) != 0 && (flags & NFQE_TCP_ACK) == 0);
+            }
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fragments_have_no_flow),
+        cmocka_unit_test(test_icmp_that_is_no_echo_has_no_flow),
+        cmocka_unit_test(test_protocols_without_ports_have_no_flow),
+        cmocka_unit_test(test_headers_that_are_cut_have_no_flow),
+        cmocka_unit_test(test_headers_that_contradict_themselves_have_no_flow),
+        cmocka_unit_test(test_bytes_behind_the_ip_packet_are_no_header),
+        cmocka_unit_test(test_ipv6_packets_with_extension_headers_have_no_flow),
+        cmocka_unit_test(test_tcp_syn_sctp_init_and_dccp_request_begin_a_connection_and_nothing_else_does),
+    };
+
+    return cmocka_run_group_tests_name("flow_none", tests, NULL, NULL);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * crew_tick() over a worker that seems to hang: it is stopped and looked at again, and only then judged. One that moved on
+ * at the last moment goes on, and has a whole time-out again; one that did not, or that does not even stop, is killed.
+ *
+ * The worker is a real process, which only waits; what a worker would say in its arena the test says. kill() is replaced
+ * at link time, so that the worker can move on between the supervisor's first look and its signal, which is a matter of
+ * microseconds otherwise. Time is counted in ticks.
+ */
+#include "unit.h"
+
+#include "process/children.h"
+#include "process/watchdog.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define QUEUE 7
+#define SLOT_SIZE 256
+#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
+#define TIMEOUT_MS 40
+#define TICKS_MAX 1000
+
+static struct {
+    struct engine engine;
+    struct options options;
+    struct template_status status;
+    struct crew crew;
+    struct arena *arena;
+    bool moves_on;     /* between the supervisor's look and SIGSTOP */
+    bool cannot_stop;  /* SIGSTOP takes no effect, as in a system call that cannot be interrupted */
+    unsigned stops;
+    unsigned continues;
+    unsigned kills;
+} fixture;
+
+int __real_kill(pid_t pid, int number);
+int __wrap_kill(pid_t pid, int number);
+
+int __wrap_kill(pid_t pid, int number)
+{
+    assert_int_equal(pid, fixture.crew.workers[0].pid);
+    fixture.stops += number == SIGSTOP;
+    fixture.continues += number == SIGCONT;
+    fixture.kills += number == SIGKILL;
+    if (number == SIGSTOP && fixture.moves_on) {
+        fixture.arena->progress++;
+    }
+    return number == SIGSTOP && fixture.cannot_stop ? 0 : __real_kill(pid, number);
+}
+
+static pid_t start_worker(void)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (getppid() == parent) {
+            pause();
+        }
+        _exit(0);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+static int set_up(void **state)
+{
+    struct engine_queue *queue = &fixture.engine.queues[0];
+
+    (void)state;
+    memset(&fixture, 0, sizeof(fixture));
+    fixture.options.handle_timeout_ms = TIMEOUT_MS;
+    fixture.options.load_timeout_ms = TIMEOUT_MS;
+    fixture.engine.options = &fixture.options;
+    fixture.engine.status = &fixture.status;
+    fixture.engine.queue_count = 1;
+    *queue = (struct engine_queue){.number = QUEUE, .shape = SHAPE, .cpu = ENGINE_NO_CPU, .wake = -1};
+    queue->socket = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_int_equal(arena_new(QUEUE, SHAPE, &queue->arena, &queue->arena_fd), 0);
+    fixture.arena = queue->arena;
+    fixture.arena->state = ARENA_SERVING;
+    fixture.arena->progress = 4711;
+    arena_enter(fixture.arena, ARENA_HANDLING);
+    crew_init(&fixture.crew, &fixture.engine, NULL);
+    fixture.crew.obituary.running = true;
+    fixture.crew.workers[0].pid = start_worker();
+    fixture.crew.workers[0].admitted = true;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct engine_queue *queue = &fixture.engine.queues[0];
+    pid_t pid = fixture.crew.workers[0].pid;
+
+    (void)state;
+    __real_kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(queue->socket);
+    arena_free(queue->arena, SHAPE, &queue->arena_fd);
+    return 0;
+}
+
+/* Ticks until the worker was stopped once more; how many that took. */
+static unsigned ticks_until_stopped(void)
+{
+    const int none = -1;
+    unsigned stops = fixture.stops;
+
+    for (unsigned ticks = 1; ticks < TICKS_MAX; ticks++) {
+        fixture.crew.sample_ns = 0; /* the next sample is due */
+        crew_tick(&fixture.crew, &none);
+        if (fixture.stops != stops) {
+            return ticks;
+        }
+    }
+    fail_msg("the worker was not looked at");
+    return 0;
+}
+
+/* The process runs: what became of its signals is waited for. */
+static void assert_runs(pid_t pid)
+{
+    siginfo_t info = {0};
+
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WCONTINUED), 0);
+    assert_int_equal(info.si_code, CLD_CONTINUED);
+    info.si_pid = 0;
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WSTOPPED | WNOHANG), 0);
+    assert_int_equal(info.si_pid, 0);
+}
+
+static void assert_killed(pid_t pid)
+{
+    siginfo_t info = {0};
+
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(info.si_code, CLD_KILLED);
+    assert_int_equal(info.si_status, SIGKILL);
+    assert_true(fixture.crew.workers[0].hung);
+    assert_int_equal(fixture.kills, 1);
+    assert_int_equal(fixture.continues, 0);
+}
+
+static void test_worker_that_moved_on_at_the_last_moment_goes_on_and_has_a_whole_time_out_again(void **state)
+{
+    const struct crew_worker *worker = &fixture.crew.workers[0];
+    unsigned first;
+
+    (void)state;
+    fixture.moves_on = true;
+    first = ticks_until_stopped();
+    assert_true(first > TIMEOUT_MS / watch_interval_ms(TIMEOUT_MS));
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_int_equal(fixture.continues, i);
+        assert_runs(worker->pid);
+        assert_int_equal(ticks_until_stopped(), first);
+    }
+    assert_int_equal(fixture.kills, 0);
+    assert_false(worker->hung);
+}
+
+static void test_worker_that_did_not_move_is_killed(void **state)
+{
+    (void)state;
+    ticks_until_stopped();
+    assert_killed(fixture.crew.workers[0].pid);
+}
+
+/* Nothing can be said about one that cannot be stopped: it might be looked at while it moves. */
+static void test_worker_that_does_not_stop_is_killed(void **state)
+{
+    (void)state;
+    fixture.moves_on = fixture.cannot_stop = true;
+    ticks_until_stopped();
+    assert_killed(fixture.crew.workers[0].pid);
+}
+
+static void test_worker_that_was_judged_is_not_judged_again(void **state)
+{
+    const int none = -1;
+
+    (void)state;
+    ticks_until_stopped();
+    for (unsigned i = 0; i < TICKS_MAX; i++) {
+        fixture.crew.sample_ns = 0; /* the next sample is due */
+        crew_tick(&fixture.crew, &none);
+    }
+    assert_int_equal(fixture.stops, 1);
+    assert_killed(fixture.crew.workers[0].pid);
+}
+
+int main(void)
+{
+#define WITH_WORKER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_WORKER(test_worker_that_moved_on_at_the_last_moment_goes_on_and_has_a_whole_time_out_again),
+        WITH_WORKER(test_worker_that_did_not_move_is_killed),
+        WITH_WORKER(test_worker_that_does_not_stop_is_killed),
+        WITH_WORKER(test_worker_that_was_judged_is_not_judged_again),
+    };
+
+    return cmocka_run_group_tests_name("crew_watch", tests, NULL, NULL);
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * worker_run() over a burst in which not everything is as it should be: messages that their slot cuts, messages that are
+ * no packet, answers of a plugin that are no verdict. Each costs what it must, is counted as what it is, and changes
+ * nothing for the packets beside it, which get their own verdict, in order.
+ *
+ * The workers run on the model of the kernel, with a plugin that is a part of this program: it drops each third packet,
+ * and gives each fifth one the answer that a test chooses.
+ */
+#include "kernel_model.h"
+
+#include "queue/nfqueue.h"
+
+#include <nfqe/plugin.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define COUNT 9        /* messages of a burst */
+#define LOG_SIZE 8192  /* more than a worker may write in these tests */
+#define LINES_MAX 5    /* of one kind in ten seconds */
+
+static uint32_t fifth_answer;
+
+const char *__wrap_engine_loss(const struct engine *engine);
+
+const char *__wrap_engine_loss(const struct engine *engine)
+{
+    (void)engine;
+    return NULL;
+}
+
+/* ---- the plugin ------------------------------------------------------------------------------------------- */
+
+static uint32_t answer_for(uint32_t id)
+{
+    if (fifth_answer != 0 && id % 5 == 0) {
+        return fifth_answer;
+    }
+    return id % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT;
+}
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    uint32_t id = packet->id - model_id_base;
+
+    (void)self;
+    kernel->fates[id].shown++;
+    return answer_for(id);
+}
+
+static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = handle(self, packets[i]);
+    }
+}
+
+static int set_up(void **state)
+{
+    struct plugin *plugin = &fixture.engine.plugins[0];
+    int code = model_set_up(state);
+
+    fifth_answer = 0;
+    *plugin = (struct plugin){.id = "odd", .version = "3.2.1", .table.handle = handle};
+    fixture.engine.plugin_count = 1;
+    return code;
+}
+
+/* What the workers of the test write to standard error from here on; the descriptor to give back is in *before. */
+static int begin_log(int *before)
+{
+    int log = memfd_create("log", MFD_CLOEXEC);
+
+    assert_true(log >= 0);
+    *before = dup(STDERR_FILENO);
+    assert_true(*before >= 0 && dup2(log, STDERR_FILENO) >= 0);
+    return log;
+}
+
+/* How many of the lines contain `text`. */
+static unsigned end_log(int log, int before, const char *text)
+{
+    char lines[LOG_SIZE];
+    ssize_t len;
+    unsigned count = 0;
+
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    len = pread(log, lines, sizeof(lines) - 1, 0);
+    close(log);
+    assert_true(len >= 0 && len < (ssize_t)sizeof(lines) - 1);
+    lines[len] = '\0';
+    for (const char *at = lines; (at = strstr(at, text)) != NULL; at += strlen(text)) {
+        count++;
+    }
+    return count;
+}
+
+static const struct arena_counters *counters(void)
+{
+    return arena_counters(fixture.arena);
+}
+
+/* ---- messages that their slot cuts ------------------------------------------------------------------------ */
+
+static void assert_fate(uint32_t id, uint32_t verdict, uint32_t shown)
+{
+    assert_int_equal(kernel->fates[id].verdict, verdict);
+    assert_int_equal(kernel->fates[id].shown, shown);
+}
+
+/* bit i of `cut`: packet first + i was cut. Verdicts went out in the order of the packets. */
+static void assert_burst(uint32_t first, unsigned count, uint64_t cut)
+{
+    for (unsigned i = 0; i < count; i++) {
+        bool whole = (cut >> i & 1) == 0;
+
+        assert_fate(first + i, whole ? answer_for(first + i) : fixture.options.on_crash, whole);
+        if (i > 0) {
+            assert_true(kernel->fates[first + i - 1].order <= kernel->fates[first + i].order);
+        }
+    }
+}
+
+/* In every place, side by side, all of a burst, and a full burst. */
+static void test_cut_message_gets_the_crash_verdict_and_its_neighbours_their_own(void **state)
+{
+    static const uint64_t several[] = {0x3, 0x18, 0x55, 0xaa, 0x180, 0x1ff};
+    uint32_t first = 1;
+    uint64_t cuts = 0;
+
+    (void)state;
+    for (unsigned batch = 0; batch < 2; batch++) {
+        fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
+        fixture.options.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
+        for (unsigned i = 0; i < COUNT + sizeof(several) / sizeof(several[0]); i++) {
+            uint64_t cut = i < COUNT ? UINT64_C(1) << i : several[i - COUNT];
+
+            model_will(&(struct step){.first = first, .count = COUNT, .cut = cut});
+            model_run_worker();
+            model_assert_left_in_order();
+            assert_burst(first, COUNT, cut);
+            first += COUNT;
+            cuts += (unsigned)__builtin_popcountll(cut);
+            assert_int_equal(counters()->truncated, cuts);
+        }
+        kernel->steps = kernel->step = 0;
+    }
+    assert_int_equal(counters()->packets, first - 1);
+    assert_int_equal(counters()->accepted + counters()->dropped, first - 1);
+    assert_int_equal(counters()->malformed, 0);
+}
+
+static void test_full_bursts_with_cut_messages_lose_nothing(void **state)
+{
+    uint64_t random = 2463534242;
+    uint64_t cut[SCRIPT_MAX];
+
+    (void)state;
+    for (unsigned i = 0; i < SCRIPT_MAX; i++) {
+        cut[i] = unit_random(&random);
+        cut[i] &= unit_random(&random); /* a quarter of them */
+        model_will(&(struct step){.first = 1 + i * ARENA_BURST, .count = ARENA_BURST, .cut = cut[i]});
+    }
+    model_run_worker();
+    model_assert_left_in_order();
+    for (unsigned i = 0; i < SCRIPT_MAX; i++) {
+        assert_burst(1 + i * ARENA_BURST, ARENA_BURST, cut[i]);
+    }
+    assert_int_equal(counters()->packets, SCRIPT_MAX * ARENA_BURST);
+}
+
+/* Whatever was decided before the death: what stands is kept, the rest of the cut ones gets the crash verdict. */
+static void test_cut_message_of_a_recovered_burst_gets_the_crash_verdict(void **state)
+{
+    uint32_t first = 1;
+
+    (void)state;
+    for (unsigned phase = ARENA_RECEIVING; phase <= ARENA_HANDLING; phase++) {
+        for (unsigned place = 0; place < COUNT; place++) {
+            model_die_with_burst(first, COUNT, (enum arena_phase)phase);
+            model_put_packet(place, first + place, true);
+            model_supervise(first + COUNT - 1);
+            model_run_worker();
+            model_assert_left_in_order();
+            assert_burst(first, COUNT, UINT64_C(1) << place);
+            first += COUNT;
+        }
+    }
+    assert_int_equal(counters()->truncated, 2 * COUNT);
+    assert_int_equal(counters()->packets, first - 1);
+}
+
+static void test_verdict_of_a_cut_message_that_stands_is_kept(void **state)
+{
+    (void)state;
+    model_die_with_burst(1, COUNT, ARENA_HANDLING);
+    model_put_packet(3, 4, true);
+    arena_decide(fixture.arena, 3, NFQE_ACCEPT);
+    model_supervise(COUNT);
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_fate(3, NFQE_DROP, 1);
+    assert_fate(4, NFQE_ACCEPT, 0);
+    assert_fate(5, NFQE_ACCEPT, 1);
+}
+
+/* ---- messages that are no packet -------------------------------------------------------------------------- */
+
+static void test_message_that_is_no_packet_is_counted_and_the_packets_around_it_are_answered(void **state)
+{
+    (void)state;
+    for (unsigned place = 0; place < COUNT; place++) {
+        uint32_t first = 1 + place * COUNT;
+
+        model_will(&(struct step){.first = first, .count = COUNT, .other = UINT64_C(1) << place});
+        model_run_worker();
+        model_assert_left_in_order();
+        for (unsigned i = 0; i < COUNT; i++) {
+            if (i != place) {
+                assert_fate(first + i, answer_for(first + i), 1);
+            }
+        }
+        assert_int_equal(counters()->malformed, place + 1);
+    }
+    assert_int_equal(counters()->packets, COUNT * (COUNT - 1));
+    assert_int_equal(counters()->truncated, 0);
+}
+
+static void test_burst_without_a_packet_is_answered_with_nothing(void **state)
+{
+    (void)state;
+    model_will(&(struct step){.first = 1, .count = COUNT, .other = 0x1ff});
+    model_will_receive(1, 2);
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_int_equal(kernel->messages, 1); /* the batch for 1 and 2 */
+    assert_int_equal(counters()->bursts, 2);
+    assert_int_equal(counters()->malformed, COUNT);
+}
+
+static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state)
+{
+    static const struct step answers[] = {
+        {.first = 1, .count = 3, .other = 2, .answer = -ENOENT, .serial = 1},
+        {.first = 4, .count = 3, .other = 2, .answer = -ENOENT, .serial = 1 | NFQUEUE_RESENT_SERIAL},
+        {.first = 7, .count = 3, .other = 2, .answer = -EPERM, .serial = 1},
+        {.first = 10, .count = 3, .other = 2, .answer = -ENOENT, .serial = 1 | NFQUEUE_CONFIGURATION_SERIAL},
+    };
+    int before;
+    int log;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        model_will(&answers[i]);
+    }
+    log = begin_log(&before);
+    model_run_worker();
+    assert_int_equal(end_log(log, before, "the kernel refused a "), 2);
+    model_assert_left_in_order();
+    assert_int_equal(counters()->gone, 1);
+    assert_int_equal(counters()->resent, 1);
+    assert_int_equal(counters()->verdict_errors, 2);
+    assert_int_equal(counters()->packets, 8);
+}
+
+static void test_refused_verdicts_do_not_fill_the_log(void **state)
+{
+    int before;
+    int log;
+
+    (void)state;
+    for (unsigned i = 0; i < SCRIPT_MAX; i++) {
+        model_will(&(struct step){.first = 1, .count = 4, .other = 0xf, .answer = -EPERM, .serial = 1});
+    }
+    log = begin_log(&before);
+    model_run_worker();
+    assert_int_equal(end_log(log, before, "queue 4711: the kernel refused a verdict: Operation not permitted\n"),
+                     LINES_MAX);
+    model_assert_left_in_order();
+    assert_int_equal(counters()->verdict_errors, 4 * SCRIPT_MAX);
+}
+
+/* ---- answers of a plugin that are no verdict -------------------------------------------------------------- */
+
+static void test_answer_that_is_no_verdict_becomes_the_crash_verdict(void **state)
+{
+    static const uint32_t answers[] = {0x7, NFQE_HELD, NFQE_ACCEPT | NFQE_FLOW, NFQE_DROP | NFQE_FLOW, UINT32_MAX};
+    uint32_t first = 1;
+    unsigned invalid = 0;
+
+    (void)state;
+    for (unsigned batch = 0; batch < 2; batch++) {
+        fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
+        fixture.options.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
+        for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+            char text[192];
+            int before;
+            int log = begin_log(&before);
+
+            fifth_answer = answers[i];
+            model_will_receive(first, 10);
+            model_run_worker();
+            snprintf(text, sizeof(text),
+                     "queue 4711: plugin odd 3.2.1 answered 0x%x on packet %u, which is no verdict that it may give; "
+                     "verdict %s\n",
+                     answers[i], model_id_base + first + 4, batch != 0 ? "accept" : "drop");
+            assert_int_equal(end_log(log, before, text), 1);
+            model_assert_left_in_order();
+            for (uint32_t id = first; id < first + 10; id++) {
+                assert_fate(id, id % 5 == 0 ? fixture.options.on_crash : answer_for(id), 1);
+            }
+            first += 10;
+            invalid += 2;
+            assert_int_equal(counters()->invalid, invalid);
+        }
+    }
+    assert_int_equal(counters()->packets, first - 1);
+}
+
+static void test_answers_that_are_no_verdict_do_not_fill_the_log(void **state)
+{
+    int before;
+    int log;
+
+    (void)state;
+    fifth_answer = 0x7;
+    for (unsigned i = 0; i < SCRIPT_MAX; i++) {
+        model_will_receive(1 + i * 10, 10);
+    }
+    log = begin_log(&before);
+    model_run_worker();
+    assert_int_equal(end_log(log, before, "which is no verdict"), LINES_MAX);
+    model_assert_left_in_order();
+    assert_int_equal(counters()->invalid, 2 * SCRIPT_MAX);
+}
+
+int main(void)
+{
+#define WITH_PLUGIN(test) cmocka_unit_test_setup_teardown(test, set_up, model_tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_PLUGIN(test_cut_message_gets_the_crash_verdict_and_its_neighbours_their_own),
+        WITH_PLUGIN(test_full_bursts_with_cut_messages_lose_nothing),
+        WITH_PLUGIN(test_cut_message_of_a_recovered_burst_gets_the_crash_verdict),
+        WITH_PLUGIN(test_verdict_of_a_cut_message_that_stands_is_kept),
+        WITH_PLUGIN(test_message_that_is_no_packet_is_counted_and_the_packets_around_it_are_answered),
+        WITH_PLUGIN(test_burst_without_a_packet_is_answered_with_nothing),
+        WITH_PLUGIN(test_answers_of_the_kernel_are_counted_as_what_they_are),
+        WITH_PLUGIN(test_refused_verdicts_do_not_fill_the_log),
+        WITH_PLUGIN(test_answer_that_is_no_verdict_becomes_the_crash_verdict),
+        WITH_PLUGIN(test_answers_that_are_no_verdict_do_not_fill_the_log),
+    };
+
+    return model_run_tests("worker_burst", tests, sizeof(tests) / sizeof(tests[0]));
+}

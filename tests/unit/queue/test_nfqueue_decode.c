@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * nfqueue_decode() on what the kernel sends, and nfqueue_receive() into an arena: each attribute present,
+ * absent, too short or unknown; answers to verdicts and to configuration; the wrong queue and type.
+ *
+ * Messages that lie about lengths or are cut are in test_nfqueue_damage.c. Packets are received from a local
+ * socket: what recvmmsg() leaves in the arena does not depend on the kind of socket.
+ */
+#include "unit.h"
+
+#include "kernel_messages.h"
+#include "queue/nfqueue.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static struct message message;
+
+static enum nfqueue_kind decode(struct nfqe_packet *packet)
+{
+    struct nfqueue_answer answer;
+
+    memset(packet, 0xee, sizeof(*packet)); /* what an earlier message left */
+    return nfqueue_decode(message.bytes, message.len, false, MESSAGES_QUEUE, packet, &answer);
+}
+
+static void test_message_with_every_attribute_is_decoded_completely(void **state)
+{
+    struct nfqe_packet expected;
+    struct nfqe_packet packet;
+    size_t payload;
+
+    (void)state;
+    message_all(&message, 0);
+    message_expected(&expected, 0);
+    assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+    message_assert_packet(&packet, &expected);
+    payload = message_attribute_offset(&message, NFQA_PAYLOAD) + NLA_HDRLEN;
+    assert_ptr_equal(packet.data, message.bytes + payload);
+}
+
+static void test_absent_attribute_leaves_its_field_zero_and_the_others_alone(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < message_attribute_count; i++) {
+        uint16_t type = message_attributes[i].type;
+        struct nfqe_packet expected;
+        struct nfqe_packet packet;
+
+        if (type == NFQA_PACKET_HDR || type == NFQA_PAYLOAD) {
+            continue; /* tests of their own */
+        }
+        message_all(&message, type);
+        message_expected(&expected, type);
+        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+        message_assert_packet(&packet, &expected);
+    }
+}
+
+static void test_too_short_attribute_counts_as_absent(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < message_attribute_count; i++) {
+        const struct message_attribute *attribute = &message_attributes[i];
+
+        if (attribute->type == NFQA_PACKET_HDR || attribute->type == NFQA_PAYLOAD || attribute->type == NFQA_SECCTX) {
+            continue; /* the last two may have any length */
+        }
+        for (size_t len = 0; len < attribute->len; len++) {
+            struct nfqe_packet expected;
+            struct nfqe_packet packet;
+
+            message_all(&message, attribute->type);
+            message_put(&message, attribute->type, attribute->value, len);
+            message_expected(&expected, attribute->type);
+            assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+            message_assert_packet(&packet, &expected);
+        }
+    }
+}
+
+static void test_message_without_an_id_is_malformed(void **state)
+{
+    struct nfqe_packet packet;
+
+    (void)state;
+    message_begin(&message);
+    assert_int_equal(decode(&packet), NFQUEUE_MALFORMED);
+    message_all(&message, NFQA_PACKET_HDR);
+    assert_int_equal(decode(&packet), NFQUEUE_MALFORMED);
+    for (size_t len = 0; len < sizeof(struct nfqnl_msg_packet_hdr); len++) {
+        message_all(&message, NFQA_PACKET_HDR);
+        message_put(&message, NFQA_PACKET_HDR, message_attributes[0].value, len);
+        assert_int_equal(decode(&packet), NFQUEUE_MALFORMED);
+    }
+}
+
+static void test_message_of_metadata_only_has_no_data(void **state)
+{
+    struct nfqe_packet packet;
+
+    (void)state;
+    message_begin(&message);
+    message_put_id(&message, MESSAGES_ID);
+    assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+    assert_int_equal(packet.id, MESSAGES_ID);
+    assert_int_equal(packet.present, 0);
+    assert_null(packet.data);
+    assert_int_equal(packet.len, 0);
+    assert_int_equal(packet.wire_len, 0);
+    assert_int_equal(packet.network, NFQE_NONE);
+    assert_int_equal(packet.transport, NFQE_NONE);
+    assert_int_equal(packet.flags & NFQE_PACKET_TRUNCATED, 0);
+
+    message_all(&message, NFQA_PAYLOAD);
+    assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+    assert_null(packet.data);
+    assert_int_equal(packet.len, 0);
+    assert_int_equal(packet.wire_len, 1500);
+    assert_true(packet.flags & NFQE_PACKET_TRUNCATED);
+}
+
+static void test_original_length_below_the_captured_one_is_not_believed(void **state)
+{
+    static const uint8_t data[100] = {0x45};
+    uint32_t cap_len = htonl(99);
+    struct nfqe_packet packet;
+
+    (void)state;
+    message_begin(&message);
+    message_put_id(&message, 1);
+    message_put(&message, NFQA_CAP_LEN, &cap_len, sizeof(cap_len));
+    message_put(&message, NFQA_PAYLOAD, data, sizeof(data));
+    assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+    assert_int_equal(packet.wire_len, 100);
+    assert_int_equal(packet.flags & NFQE_PACKET_TRUNCATED, 0);
+}
+
+static void test_link_layer_address_longer_than_its_field_counts_as_absent(void **state)
+{
+    struct nfqnl_msg_packet_hw address = {.hw_addr = {1, 2, 3, 4, 5, 6, 7, 8}};
+
+    (void)state;
+    for (unsigned len = 0; len <= 0xffff; len += len < 12 ? 1 : 4093) {
+        struct nfqe_packet packet;
+
+        address.hw_addrlen = htons((uint16_t)len);
+        message_begin(&message);
+        message_put_id(&message, 1);
+        message_put(&message, NFQA_HWADDR, &address, sizeof(address));
+        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+        assert_int_equal((packet.present & NFQE_HAS_HW_ADDRESS) != 0, len <= sizeof(packet.hw_address));
+        assert_int_equal(packet.hw_address_len, len <= sizeof(packet.hw_address) ? len : 0);
+        assert_memory_equal(packet.hw_address, address.hw_addr, packet.hw_address_len);
+    }
+}
+
+static void test_unknown_attributes_are_skipped(void **state)
+{
+    static const uint8_t value[301] = {0xff};
+    static const uint16_t unknown[] = {0, NFQA_VERDICT_HDR, 23, 24, 1000, 0x3fff};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        for (size_t len = 0; len <= sizeof(value); len += 43) {
+            struct nfqe_packet expected;
+            struct nfqe_packet packet;
+
+            message_begin(&message);
+            message_put(&message, unknown[i], value, len);
+            for (size_t known = 0; known < message_attribute_count; known++) {
+                message_put(&message, message_attributes[known].type, message_attributes[known].value,
+                            message_attributes[known].len);
+            }
+            message_put(&message, unknown[i], value, len);
+            message_expected(&expected, 0);
+            assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+            message_assert_packet(&packet, &expected);
+        }
+    }
+}
+
+static void test_flag_bits_in_an_attribute_type_are_no_part_of_it(void **state)
+{
+    struct nfqe_packet packet;
+    uint32_t mark = htonl(77);
+
+    (void)state;
+    message_begin(&message);
+    message_put_id(&message, 1);
+    message_put(&message, NFQA_MARK | NLA_F_NET_BYTEORDER, &mark, sizeof(mark));
+    assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+    assert_int_equal(packet.mark, 77);
+    assert_true(packet.present & NFQE_HAS_MARK);
+}
+
+static void test_every_id_is_read_as_it_is(void **state)
+{
+    static const uint32_t ids[] = {0, 1, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff, 0x01020304};
+    struct nfqe_packet packet;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        message_begin(&message);
+        message_put_id(&message, ids[i]);
+        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+        assert_true(packet.id == ids[i]);
+    }
+}
+
+static void test_message_cut_by_its_slot_still_has_its_id(void **state)
+{
+    struct nfqueue_answer answer;
+    struct nfqe_packet packet;
+
+    (void)state;
+    message_all(&message, 0);
+    assert_int_equal(nfqueue_decode(message.bytes, message.len - 8, true, MESSAGES_QUEUE, &packet, &answer),
+                     NFQUEUE_TRUNCATED);
+    assert_int_equal(packet.id, MESSAGES_ID);
+}
+
+static void test_message_of_another_queue_is_malformed(void **state)
+{
+    struct nfqueue_answer answer;
+    struct nfqe_packet packet;
+
+    (void)state;
+    message_all(&message, 0);
+    for (unsigned queue = 0; queue <= 0xffff; queue++) {
+        assert_int_equal(nfqueue_decode(message.bytes, message.len, false, (uint16_t)queue, &packet, &answer) ==
+                             NFQUEUE_PACKET,
+                         queue == MESSAGES_QUEUE);
+    }
+}
+
+static void test_message_of_another_type_is_malformed(void **state)
+{
+    struct nlmsghdr *header = (void *)message.bytes;
+    struct nfqe_packet packet;
+    unsigned accepted = 0;
+
+    (void)state;
+    message_all(&message, 0);
+    for (unsigned type = 0; type <= 0xffff; type++) {
+        if (type != NLMSG_ERROR) {
+            header->nlmsg_type = (uint16_t)type;
+            accepted += decode(&packet) != NFQUEUE_MALFORMED;
+        }
+    }
+    assert_int_equal(accepted, 1);
+    header->nlmsg_type = NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET;
+    assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+}
+
+static void test_answer_says_what_it_answers_and_how(void **state)
+{
+    static const int errors[] = {0, -ENOENT, -EPERM, -EINVAL, -ENODEV};
+    static const uint32_t numbers[] = {0, 1, NFQUEUE_RESENT_SERIAL - 1};
+    static const struct {
+        uint32_t bits;
+        bool verdict;
+        bool resent;
+    } kinds[] = {
+        {0, true, false},
+        {NFQUEUE_RESENT_SERIAL, true, true},
+        {NFQUEUE_CONFIGURATION_SERIAL, false, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        for (size_t j = 0; j < sizeof(numbers) / sizeof(numbers[0]); j++) {
+            for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++) {
+                uint32_t serial = numbers[j] | kinds[kind].bits;
+                struct nfqueue_answer answer;
+                struct nfqe_packet packet;
+
+                memset(&answer, 1, sizeof(answer));
+                message_answer(&message, errors[i], serial);
+                assert_int_equal(nfqueue_decode(message.bytes, message.len, false, MESSAGES_QUEUE, &packet, &answer),
+                                 NFQUEUE_ANSWER);
+                assert_int_equal(answer.error, errors[i]);
+                assert_int_equal(answer.serial, serial);
+                assert_int_equal(answer.verdict, kinds[kind].verdict);
+                assert_int_equal(answer.resent, kinds[kind].resent);
+            }
+        }
+    }
+}
+
+static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
+{
+    static const uint32_t ranges[] = {0, 1, 63, 64, 65, 128, 1500, 65530, NFQUEUE_COPY_RANGE_MAX};
+    static struct message overhead;
+
+    (void)state;
+    message_all(&overhead, NFQA_PAYLOAD);
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        const struct nfqueue_settings settings = {.copy_packet = true, .copy_range = ranges[i]};
+        uint32_t size = nfqueue_slot_size(&settings);
+
+        assert_int_equal(size % ARENA_SLOT_ALIGN, 0);
+        assert_true(size <= ARENA_SLOT_MAX);
+        assert_true(size >= overhead.len + NLA_HDRLEN + ranges[i]);
+    }
+}
+
+/* ---- receiving ----------------------------------------------------------------------------------- */
+
+#define SLOT_SIZE 128
+#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
+
+struct receiver {
+    struct arena *arena;
+    int arena_fd;
+    int ends[2];
+};
+
+static int set_up_receiver(void **state)
+{
+    static struct receiver receiver;
+
+    assert_int_equal(arena_new(MESSAGES_QUEUE, SHAPE, &receiver.arena, &receiver.arena_fd), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, receiver.ends), 0);
+    arena_prepare(receiver.arena, MESSAGES_QUEUE, SHAPE);
+    *state = &receiver;
+    return 0;
+}
+
+static int tear_down_receiver(void **state)
+{
+    struct receiver *receiver = *state;
+
+    arena_free(receiver->arena, SHAPE, &receiver->arena_fd);
+    close(receiver->ends[0]);
+    close(receiver->ends[1]);
+    return 0;
+}
+
+static void send_bytes(const struct receiver *receiver, uint8_t value, size_t len)
+{
+    uint8_t bytes[2 * SLOT_SIZE];
+
+    memset(bytes, value, len);
+    assert_int_equal(send(receiver->ends[0], bytes, len, MSG_DONTWAIT), len);
+}
+
+static void test_receive_does_not_wait_and_leaves_an_empty_burst(void **state)
+{
+    const struct receiver *receiver = *state;
+
+    send_bytes(receiver, 1, 20);
+    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), 1);
+    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), -EAGAIN);
+    assert_int_equal(arena_received(receiver->arena), 0);
+    assert_int_equal(arena_phase(receiver->arena), ARENA_RECEIVING);
+}
+
+static void test_receive_puts_each_message_into_its_slot_in_order(void **state)
+{
+    const struct receiver *receiver = *state;
+    const struct arena *arena = receiver->arena;
+
+    for (unsigned i = 0; i < 5; i++) {
+        send_bytes(receiver, (uint8_t)(i + 1), 20 + i);
+    }
+    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), 5);
+    assert_int_equal(arena_phase(arena), ARENA_RECEIVING);
+    assert_int_equal(arena_received(arena), 5);
+    for (unsigned i = 0; i < 5; i++) {
+        const uint8_t *bytes = arena_slot(arena, i);
+
+        assert_int_equal(arena_message_len(arena, i), 20 + i);
+        assert_int_equal(bytes[0], i + 1);
+        assert_int_equal(bytes[20 + i - 1], i + 1);
+        assert_int_equal(arena->messages[i].msg_hdr.msg_flags & MSG_TRUNC, 0);
+    }
+}
+
+static void test_receive_marks_a_message_larger_than_its_slot(void **state)
+{
+    const struct receiver *receiver = *state;
+    const struct arena *arena = receiver->arena;
+
+    send_bytes(receiver, 1, SLOT_SIZE);
+    send_bytes(receiver, 2, SLOT_SIZE + 1);
+    send_bytes(receiver, 3, 20);
+    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), 3);
+    assert_int_equal(arena->messages[0].msg_hdr.msg_flags & MSG_TRUNC, 0);
+    assert_int_equal(arena->messages[1].msg_hdr.msg_flags & MSG_TRUNC, MSG_TRUNC);
+    assert_int_equal(arena->messages[2].msg_hdr.msg_flags & MSG_TRUNC, 0);
+    assert_int_equal(arena_message_len(arena, 1), SLOT_SIZE);
+    assert_int_equal(*(const uint8_t *)arena_slot(arena, 2), 3);
+
+    send_bytes(receiver, 4, 20);
+    send_bytes(receiver, 5, 20);
+    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), 2);
+    assert_int_equal(arena->messages[1].msg_hdr.msg_flags & MSG_TRUNC, 0); /* not left from the burst before */
+}
+
+static void test_receive_on_a_closed_descriptor_says_so(void **state)
+{
+    const struct receiver *receiver = *state;
+
+    assert_int_equal(nfqueue_receive(-1, receiver->arena), -EBADF);
+    assert_int_equal(arena_received(receiver->arena), 0);
+}
+
+int main(void)
+{
+#define WITH_RECEIVER(test) cmocka_unit_test_setup_teardown(test, set_up_receiver, tear_down_receiver)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_message_with_every_attribute_is_decoded_completely),
+        cmocka_unit_test(test_absent_attribute_leaves_its_field_zero_and_the_others_alone),
+        cmocka_unit_test(test_too_short_attribute_counts_as_absent),
+        cmocka_unit_test(test_message_without_an_id_is_malformed),
+        cmocka_unit_test(test_message_of_metadata_only_has_no_data),
+        cmocka_unit_test(test_original_length_below_the_captured_one_is_not_believed),
+        cmocka_unit_test(test_link_layer_address_longer_than_its_field_counts_as_absent),
+        cmocka_unit_test(test_unknown_attributes_are_skipped),
+        cmocka_unit_test(test_flag_bits_in_an_attribute_type_are_no_part_of_it),
+        cmocka_unit_test(test_every_id_is_read_as_it_is),
+        cmocka_unit_test(test_message_cut_by_its_slot_still_has_its_id),
+        cmocka_unit_test(test_message_of_another_queue_is_malformed),
+        cmocka_unit_test(test_message_of_another_type_is_malformed),
+        cmocka_unit_test(test_answer_says_what_it_answers_and_how),
+        cmocka_unit_test(test_slot_holds_the_largest_message_of_its_copy_range),
+        WITH_RECEIVER(test_receive_does_not_wait_and_leaves_an_empty_burst),
+        WITH_RECEIVER(test_receive_puts_each_message_into_its_slot_in_order),
+        WITH_RECEIVER(test_receive_marks_a_message_larger_than_its_slot),
+        WITH_RECEIVER(test_receive_on_a_closed_descriptor_says_so),
+    };
+
+    return cmocka_run_group_tests_name("nfqueue", tests, NULL, NULL);
+}

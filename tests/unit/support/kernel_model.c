@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * See kernel_model.h.
+ */
+#include "kernel_model.h"
+
+#include "process/worker.h"
+#include "queue/nfqueue.h"
+
+#include <nfqe/plugin.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WORKER_SECONDS 20 /* a worker that has not ended by then is killed */
+
+struct fixture fixture;
+uint32_t model_id_base;
+struct kernel *kernel;
+void (*model_describe)(struct message *message, uint32_t id);
+
+int __wrap_nfqueue_receive(int fd, struct arena *arena);
+int __wrap_nfqueue_send(int fd, const void *data, size_t len);
+
+/* ---- the model of the kernel ------------------------------------------------------------------------ */
+
+static void put(unsigned index, const struct message *message)
+{
+    struct msghdr *header = &fixture.arena->messages[index].msg_hdr;
+    bool fits = message->len <= SLOT_SIZE;
+
+    memcpy(arena_slot(fixture.arena, index), message->bytes, fits ? message->len : SLOT_SIZE);
+    fixture.arena->messages[index].msg_len = fits ? (unsigned)message->len : SLOT_SIZE;
+    header->msg_flags = fits ? 0 : MSG_TRUNC;
+}
+
+void model_put_packet(unsigned index, uint32_t id, bool cut)
+{
+    static const uint8_t payload[2 * SLOT_SIZE];
+    struct message message;
+
+    message_begin(&message);
+    message_put_id(&message, model_id_base + id);
+    if (cut) {
+        message_put(&message, NFQA_PAYLOAD, payload, sizeof(payload));
+    } else if (model_describe != NULL) {
+        model_describe(&message, id);
+    }
+    put(index, &message);
+}
+
+/* What is no packet. */
+static void put_other(unsigned index, const struct step *step)
+{
+    struct message message;
+
+    message_begin(&message);
+    if (step->answer != 0) {
+        message_answer(&message, step->answer, step->serial);
+    }
+    put(index, &message);
+}
+
+int __wrap_nfqueue_receive(int fd, struct arena *arena)
+{
+    const struct step *step = &kernel->script[kernel->step];
+
+    (void)fd;
+    arena_begin_receive(arena);
+    if (kernel->step == kernel->steps) {
+        arena->request = ARENA_EXIT;
+        return -EAGAIN;
+    }
+    kernel->step++;
+    if (step->error != 0) {
+        return step->error;
+    }
+    for (unsigned i = 0; i < step->count; i++) {
+        if ((step->other >> i & 1) != 0) {
+            put_other(i, step);
+        } else {
+            model_put_packet(i, step->first + i, (step->cut >> i & 1) != 0);
+        }
+    }
+    if (step->gap != 0) {
+        arena->messages[step->gap].msg_len = 0;
+    }
+    return (int)step->count;
+}
+
+/* mark: NULL: the packet's own stays. */
+static void take_verdict(uint32_t id, uint32_t verdict, const uint32_t *mark, bool batch)
+{
+    if ((int32_t)id <= 0 || (id >= IDS && !batch)) {
+        return; /* nothing is held under that id: the kernel says ENOENT */
+    }
+    for (uint32_t i = batch ? 1 : id; i <= id && i < IDS; i++) {
+        if (kernel->fates[i].verdict == 0) {
+            kernel->fates[i].verdict = verdict;
+            kernel->fates[i].by_batch = batch;
+            kernel->fates[i].order = kernel->messages;
+            kernel->fates[i].marked = mark != NULL;
+            kernel->fates[i].mark = mark != NULL ? *mark : 0;
+        }
+    }
+}
+
+int __wrap_nfqueue_send(int fd, const void *data, size_t len)
+{
+    const struct nlmsghdr *message = data;
+    int left = (int)len;
+
+    (void)fd;
+    if (kernel->sends++ == kernel->sends_until_death) {
+        raise(SIGKILL);
+    }
+    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+        bool batch = (message->nlmsg_type & 0xff) == NFQNL_MSG_VERDICT_BATCH;
+        const struct nfqnl_msg_verdict_hdr *verdict = NULL;
+        struct nlattr *attribute; /* mnl_attr_for_each() casts const away */
+        bool marked = false;
+        uint32_t mark = 0;
+
+        kernel->messages++;
+        kernel->batches += batch;
+        kernel->fresh += (message->nlmsg_seq & NFQUEUE_RESENT_SERIAL) == 0;
+        mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+        {
+            if (mnl_attr_get_type(attribute) == NFQA_VERDICT_HDR) {
+                verdict = mnl_attr_get_payload(attribute);
+            } else if (mnl_attr_get_type(attribute) == NFQA_MARK) {
+                mark = ntohl(mnl_attr_get_u32(attribute));
+                marked = true;
+            }
+        }
+        if (verdict != NULL) {
+            take_verdict(ntohl(verdict->id) - model_id_base,
+                         ntohl(verdict->verdict) == NF_ACCEPT ? NFQE_ACCEPT : NFQE_DROP, marked ? &mark : NULL, batch);
+        }
+    }
+    return 0;
+}
+
+/* ---- deaths and successors ---------------------------------------------------------------------------- */
+
+void model_die_with_burst(uint32_t first_id, unsigned count, enum arena_phase phase)
+{
+    arena_begin_receive(fixture.arena);
+    for (unsigned i = 0; i < count; i++) {
+        model_put_packet(i, first_id + i, false);
+        fixture.arena->verdicts[i].id = model_id_base + first_id + i;
+        fixture.arena->verdicts[i].flags = 0;
+    }
+    fixture.arena->packets = count;
+    arena_enter(fixture.arena, phase);
+}
+
+void model_supervise(uint32_t given)
+{
+    struct arena_blame blame;
+
+    if (arena_phase(fixture.arena) != ARENA_IDLE) {
+        arena_request_sweep(fixture.arena, model_id_base + given);
+    }
+    arena_blame(fixture.arena, 0, NFQE_DROP, &blame);
+}
+
+void model_will(const struct step *step)
+{
+    assert_true(kernel->steps < SCRIPT_MAX);
+    kernel->script[kernel->steps++] = *step;
+}
+
+void model_will_receive(uint32_t first, unsigned count)
+{
+    model_will(&(struct step){.first = first, .count = count});
+}
+
+void model_will_fail(int error)
+{
+    model_will(&(struct step){.error = error});
+}
+
+void model_run_worker(void)
+{
+    pid_t pid;
+
+    fixture.arena->request = ARENA_RUN;
+    fixture.arena->state = ARENA_STARTING;
+    fixture.arena->message[0] = '\0';
+    fixture.engine.supervisor = getpid();
+    pid = fork();
+    if (pid == 0) {
+        alarm(WORKER_SECONDS);
+        fixture.arena->admitted = (uint32_t)getpid();
+        worker_run(&fixture.engine, 0);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &fixture.worker_status, 0), pid);
+}
+
+void model_assert_left_in_order(void)
+{
+    assert_string_equal(fixture.arena->message, "");
+    assert_int_equal(fixture.worker_status, 0);
+    assert_int_equal(arena_phase(fixture.arena), ARENA_IDLE);
+    assert_int_equal(fixture.arena->sweep, 0);
+}
+
+void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict)
+{
+    for (uint32_t id = first; id <= last; id++) {
+        assert_int_equal(kernel->fates[id].verdict, verdict);
+    }
+}
+
+int model_set_up(void **state)
+{
+    struct engine_queue *queue = &fixture.engine.queues[0];
+
+    (void)state;
+    fixture = (struct fixture){0};
+    kernel = mmap(NULL, sizeof(*kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(kernel != MAP_FAILED);
+    kernel->sends_until_death = FOR_EVER;
+    fixture.options.default_verdict = NFQE_ACCEPT;
+    fixture.options.on_crash = NFQE_DROP;
+    fixture.engine.options = &fixture.options;
+    fixture.engine.status = &fixture.status;
+    fixture.engine.queue_count = 1;
+    fixture.engine.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    *queue = (struct engine_queue){.number = MESSAGES_QUEUE, .shape = SHAPE, .cpu = ENGINE_NO_CPU};
+    queue->socket = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* always readable: the worker asks again at once */
+    queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_int_equal(arena_new(MESSAGES_QUEUE, SHAPE, &queue->arena, &queue->arena_fd), 0);
+    fixture.arena = queue->arena;
+    arena_prepare(fixture.arena, MESSAGES_QUEUE, SHAPE);
+    fixture.arena->last_id = model_id_base;
+    return 0;
+}
+
+int model_tear_down(void **state)
+{
+    struct engine_queue *queue = &fixture.engine.queues[0];
+
+    (void)state;
+    arena_free(queue->arena, queue->shape, &queue->arena_fd);
+    model_describe = NULL;
+    close(queue->socket);
+    close(queue->wake);
+    close(fixture.engine.doorbell);
+    return munmap(kernel, sizeof(*kernel));
+}
+
+int model_run_tests(const char *name, const struct CMUnitTest *tests, size_t count)
+{
+    static const uint32_t bases[] = {0, UINT32_MAX - 7, UINT32_MAX, INT32_MAX - 7};
+    int failed = 0;
+
+    for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+        model_id_base = bases[i];
+        failed += _cmocka_run_group_tests(name, tests, count, NULL, NULL);
+    }
+    return failed;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A worker of the engine on a model of the kernel, for the tests of worker.c.
+ *
+ * Each worker is a real process, forked, and runs as in the engine, but nfqueue_receive() and nfqueue_send() are
+ * replaced at link time (--wrap). In place of the kernel is a model in shared memory: packets are held until the first
+ * verdict that covers them; a batch covers all that are held up to its id, also those that nobody has seen. The ids of
+ * the tests count from 1; the kernel's are those plus model_id_base, so that all of it also happens where ids wrap. What
+ * is received comes from a script; at its end the worker is asked to leave. Of the model are the default
+ * verdict accept and the --on-crash verdict drop, so the two can be told apart.
+ */
+#ifndef UNIT_KERNEL_MODEL_H
+#define UNIT_KERNEL_MODEL_H
+
+#include "unit.h"
+
+#include "burst/arena.h"
+#include "kernel_messages.h"
+#include "process/engine.h"
+
+#define SLOT_SIZE 256
+#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
+#define IDS 30000         /* the model knows the ids 1 to IDS - 1 */
+#define SCRIPT_MAX 32     /* receives of one worker */
+#define FOR_EVER UINT32_MAX
+
+/* What became of a packet. */
+struct fate {
+    uint32_t verdict; /* NFQE_ACCEPT or NFQE_DROP; 0: the kernel holds it */
+    bool by_batch;
+    uint32_t order;   /* of its message among all messages */
+    bool marked;      /* the verdict sets the packet's mark, */
+    uint32_t mark;    /* to this */
+    uint32_t shown;   /* how often a plugin saw it; a test's plugin counts that */
+};
+
+/* What one receive gives. */
+struct step {
+    int error;      /* 0: `count` packets */
+    uint32_t first; /* id of the first one */
+    unsigned count;
+    unsigned gap;   /* not 0: this message's length is lost */
+    uint64_t cut;   /* bit i: message i is larger than its slot */
+    uint64_t other; /* bit i: instead of message i, and of its packet, comes what answer and serial say */
+    int answer;     /* an NLMSG_ERROR with this error; 0: no message of the queue at all */
+    uint32_t serial;
+};
+
+struct kernel {
+    struct step script[SCRIPT_MAX];
+    unsigned steps;
+    unsigned step;
+    struct fate fates[IDS];
+    uint32_t messages;
+    uint32_t batches;
+    uint32_t fresh;             /* messages that do not say they may have been sent before */
+    uint32_t sends;
+    uint32_t sends_until_death; /* the worker is killed in this send; FOR_EVER: never */
+};
+
+struct fixture {
+    struct engine engine;
+    struct options options;
+    struct template_status status;
+    struct arena *arena;
+    int worker_status; /* of the last worker, from waitpid() */
+};
+
+extern struct fixture fixture;
+extern uint32_t model_id_base;
+extern struct kernel *kernel; /* shared with the workers */
+
+/* Appends to the message of packet `id` what else the kernel would say of it. NULL: nothing. */
+extern void (*model_describe)(struct message *message, uint32_t id);
+
+/* A message into a receive slot, as recvmmsg() would; cut: it has a payload that goes on behind the slot. */
+void model_put_packet(unsigned index, uint32_t id, bool cut);
+
+/* A worker received `count` messages from `first_id` on and died in `phase`. */
+void model_die_with_burst(uint32_t first_id, unsigned count, enum arena_phase phase);
+
+/* What the supervisor does after a death in mid-burst. given: the last id that the kernel has given out. */
+void model_supervise(uint32_t given);
+
+/* The next receive of the script. */
+void model_will(const struct step *step);
+void model_will_receive(uint32_t first, unsigned count);
+void model_will_fail(int error);
+
+/* A worker recovers and follows the rest of the script. */
+void model_run_worker(void);
+
+void model_assert_left_in_order(void);
+void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict);
+
+/* For cmocka: set up and tear down. */
+int model_set_up(void **state);
+int model_tear_down(void **state);
+
+/* Runs all tests with ids from 1 on, and with ids that wrap, or change their sign, on the way. */
+int model_run_tests(const char *name, const struct CMUnitTest *tests, size_t count);
+
+#define WITH_KERNEL(test) cmocka_unit_test_setup_teardown(test, model_set_up, model_tear_down)
+
+#endif
