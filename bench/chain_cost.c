@@ -42,7 +42,7 @@ struct bench {
     struct named_chain chains[CHAINS_MAX];
     unsigned chain_count;
     struct nfqe_packet packets[ARENA_BURST];
-    struct verdicts verdicts;
+    struct nfqueue_encoder verdicts;
     uint32_t message_len[ARENA_BURST];
     uint16_t queue; /* that the burst was recorded from */
 };
@@ -90,7 +90,7 @@ static const struct nfqe_plugin *load_plugin(const char *path)
 static void add_flows(struct named_chain *named)
 {
     const struct arena_shape shape = {.slot_size = BURST_FILE_SLOT,
-                                      .flows_size = flow_index_size(OPTIONS_FLOWS_DEFAULT)};
+                                      .flows_size = flow_memory_size(OPTIONS_FLOWS_DEFAULT)};
     struct flow_seed seed;
     struct arena *arena;
     int arena_fd;
@@ -98,7 +98,7 @@ static void add_flows(struct named_chain *named)
     if (arena_new(QUEUE, shape, &arena, &arena_fd) != 0 || flow_seed_make(&seed) != 0) {
         die("flow table", "no memory");
     }
-    flows_attach(&named->flows, arena_flows(arena, shape), OPTIONS_FLOWS_DEFAULT, FLOW_IDLE_MS, &seed);
+    flow_table_attach(&named->flows, arena_flows(arena, shape), OPTIONS_FLOWS_DEFAULT, FLOW_IDLE_MS, &seed);
     named->chain.flows = &named->flows;
 }
 
@@ -141,7 +141,7 @@ static void count_verdict(struct arena_counters *delta, const struct arena_verdi
         delta->dropped++;
     }
     delta->flow_packets += (flags & ARENA_BY_FLOW) != 0;
-    delta->flowless += (flags & ARENA_FLOWLESS) != 0;
+    delta->flow_not_stored += (flags & ARENA_FLOW_NOT_STORED) != 0;
 }
 
 /* What a worker does with a burst, between receiving it and sending the verdicts. */
@@ -172,7 +172,7 @@ static void run_burst(struct named_chain *named)
     arena->packets = count;
     arena_enter(arena, ARENA_HANDLING);
     if (named->chain.flows != NULL) {
-        flows_begin_burst(&named->flows, bench.packets, count, monotonic_coarse_ns());
+        flow_table_begin_burst(&named->flows, bench.packets, count, monotonic_coarse_ns());
     }
     chain_run(&named->chain, arena, bench.packets, count, &report);
     for (unsigned i = 0; i < count; i++) {
@@ -180,7 +180,7 @@ static void run_burst(struct named_chain *named)
     }
     arena_enter(arena, ARENA_SENDING);
     for (unsigned next = 0; next < count;) {
-        next = verdicts_encode(&bench.verdicts, arena->verdicts, NULL, count, next);
+        next = nfqueue_encode(&bench.verdicts, arena->verdicts, NULL, count, next);
     }
     arena_commit(arena, &delta);
 }

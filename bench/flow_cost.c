@@ -5,7 +5,7 @@
  * Each table is full, and in an arena as a worker's is. A burst is 64 packets of random flows of the table, UDP over
  * IPv4 and a quarter of them over IPv6. They are made anew for each burst, outside of what is measured, so that the
  * flows are not those that the cache still holds, and the packets are, as those that a worker has just decoded.
- * Measured is flows_begin_burst() and a flows_find() for each packet. Two ways: with a clock that goes on as it does
+ * Measured is flow_table_begin_burst() and a flow_table_find() for each packet. Two ways: with a clock that goes on as it does
  * at 500,000 packets a second, so that flows change their place in the order of use as they do in a worker; and with a
  * clock that stands still, which is the look-up alone.
  *
@@ -124,7 +124,7 @@ static void make_packet(unsigned index, uint32_t flow)
 
 static void fill_table(struct table *table, uint32_t size)
 {
-    const struct arena_shape shape = {.slot_size = SLOT_SIZE, .flows_size = flow_index_size(size)};
+    const struct arena_shape shape = {.slot_size = SLOT_SIZE, .flows_size = flow_memory_size(size)};
     struct flow_totals totals;
     struct flow_seed seed;
     struct arena *arena;
@@ -135,14 +135,14 @@ static void fill_table(struct table *table, uint32_t size)
     }
     table->size = size;
     table->now_ns = START_NS;
-    flows_attach(&table->flows, arena_flows(arena, shape), size, IDLE_MS, &seed);
+    flow_table_attach(&table->flows, arena_flows(arena, shape), size, IDLE_MS, &seed);
     for (uint32_t first = 0, count; first < size; first += count) {
         for (count = 0; count < BURST && first + count < size; count++) {
             make_packet(count, first + count);
         }
-        flows_begin_burst(&table->flows, packets, count, table->now_ns);
+        flow_table_begin_burst(&table->flows, packets, count, table->now_ns);
         for (unsigned i = 0; i < count; i++) {
-            flows_add(&table->flows, i, NFQE_ACCEPT);
+            flow_table_add(&table->flows, i, NFQE_ACCEPT);
         }
         table->now_ns += (uint64_t)PACKET_NS * count;
     }
@@ -165,9 +165,9 @@ static double measure(struct table *table, bool clock_moves, unsigned bursts)
         }
         table->now_ns += clock_moves ? (uint64_t)PACKET_NS * BURST : 0;
         start = clock_ns();
-        flows_begin_burst(&table->flows, packets, BURST, table->now_ns);
+        flow_table_begin_burst(&table->flows, packets, BURST, table->now_ns);
         for (unsigned i = 0; i < BURST; i++) {
-            found += flows_find(&table->flows, i) == NFQE_ACCEPT;
+            found += flow_table_find(&table->flows, i) == NFQE_ACCEPT;
         }
         elapsed += clock_ns() - start;
     }

@@ -19,10 +19,10 @@ START = "start to first verdict"
 
 
 def role_of(process, pid):
-    """supervisor, template or worker, by the place in the tree and the name that the engine gives it."""
+    """supervisor, fork server or worker, by the place in the tree and the name that the engine gives it."""
     if pid == process.pid:
         return "supervisor"
-    return "worker" if status_field(pid, "Name").startswith("nfqe-q") else "template"
+    return "worker" if status_field(pid, "Name").startswith("nfqe-q") else "fork server"
 
 
 def measure_idle(bench, subject):

@@ -44,7 +44,7 @@ def look_up_growth(figures):
 
 
 def idle_of_others(figures):
-    values = [figures.median(f"idle wake-ups, {role}", ENGINE) for role in ("worker", "template")]
+    values = [figures.median(f"idle wake-ups, {role}", ENGINE) for role in ("worker", "fork server")]
     return None if None in values else sum(values)
 
 
@@ -98,7 +98,7 @@ TARGETS = [
     Target("requests, 1 queue: engine / reference_classic", ">=", 1.0, "x", ratio("requests, 1 queue", CLASSIC)),
     Target("requests, 2 queues: engine / reference_classic", ">=", 1.0, "x", ratio("requests, 2 queues", CLASSIC)),
     Target("requests, 4 queues: engine / reference_classic", ">=", 1.0, "x", ratio("requests, 4 queues", CLASSIC)),
-    Target("idle wake-ups, worker and template", "<=", 0, "1/s", idle_of_others),
+    Target("idle wake-ups, worker and fork server", "<=", 0, "1/s", idle_of_others),
     Target("idle wake-ups, supervisor", "<=", 5, "1/s", median("idle wake-ups, supervisor")),
     Target("memory (PSS) with one queue", "<=", 8, "MiB", median("memory, 1 queue")),
     Target("memory (PSS) of a further queue", "<=", 1, "MiB", further_queue),

@@ -42,7 +42,7 @@ static enum exit_code flush_output(enum exit_code code)
 
 int main(int argc, char *argv[])
 {
-    static const struct engine_programs programs = {.template_run = template_run, .worker_run = worker_run};
+    static const struct engine_programs programs = {.forkserver_run = forkserver_run, .worker_run = worker_run};
     static struct options options;
     char error[OPTIONS_ERROR_MAX];
     enum exit_code code;
@@ -57,7 +57,7 @@ int main(int argc, char *argv[])
         printf("nfq-engine %s, plugin ABI %u.%u\n", NFQE_VERSION, NFQE_ABI_MAJOR(NFQE_ABI_VERSION),
                NFQE_ABI_MINOR(NFQE_ABI_VERSION));
     } else if (options.print_rules != RULES_NONE) {
-        code = rules_print(&options, error);
+        code = firewall_rules_print(&options, error);
         if (code != EXIT_CODE_OK) {
             log_line("%s", error);
         }

@@ -7,7 +7,7 @@
  */
 #include <nfqe/plugin.h>
 
-static nfqe_verdict judge(nfqe_be16_t source, nfqe_be16_t dest)
+static nfqe_verdict confirm_hang(nfqe_be16_t source, nfqe_be16_t dest)
 {
     return nfqe_be16(source) == PORTS_BLOCKED || nfqe_be16(dest) == PORTS_BLOCKED ? NFQE_DROP : NFQE_CONTINUE;
 }
@@ -19,10 +19,10 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 
     (void)self;
     if (tcp != NULL) {
-        return judge(tcp->source, tcp->dest);
+        return confirm_hang(tcp->source, tcp->dest);
     }
     udp = nfqe_udp(packet);
-    return udp != NULL ? judge(udp->source, udp->dest) : NFQE_CONTINUE;
+    return udp != NULL ? confirm_hang(udp->source, udp->dest) : NFQE_CONTINUE;
 }
 
 NFQE_PLUGIN(.id = PORTS_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .handle = handle,

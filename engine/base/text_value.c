@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-bool value_read_digits(const char *text, const char **end, uint64_t *number)
+bool text_value_read_digits(const char *text, const char **end, uint64_t *number)
 {
     char *after;
 
@@ -23,14 +23,14 @@ bool value_read_digits(const char *text, const char **end, uint64_t *number)
     return errno == 0;
 }
 
-bool value_read_number(const char *text, uint64_t *number)
+bool text_value_read_number(const char *text, uint64_t *number)
 {
     const char *end;
 
-    return value_read_digits(text, &end, number) && *end == '\0';
+    return text_value_read_digits(text, &end, number) && *end == '\0';
 }
 
-bool value_read_size(const char *text, uint64_t *bytes)
+bool text_value_read_size(const char *text, uint64_t *bytes)
 {
     static const struct {
         const char *suffix;
@@ -39,7 +39,7 @@ bool value_read_size(const char *text, uint64_t *bytes)
     uint64_t number;
     const char *end;
 
-    if (!value_read_digits(text, &end, &number)) {
+    if (!text_value_read_digits(text, &end, &number)) {
         return false;
     }
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -51,7 +51,7 @@ bool value_read_size(const char *text, uint64_t *bytes)
     return false;
 }
 
-bool value_read_time(const char *text, uint64_t *ms)
+bool text_value_read_time(const char *text, uint64_t *ms)
 {
     static const struct {
         const char *suffix;
@@ -60,7 +60,7 @@ bool value_read_time(const char *text, uint64_t *ms)
     uint64_t number;
     const char *end;
 
-    if (!value_read_digits(text, &end, &number)) {
+    if (!text_value_read_digits(text, &end, &number)) {
         return false;
     }
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -90,7 +90,7 @@ static bool read_bits(const char *text, const char **end, uint32_t *bits)
     return after != digits && errno == 0 && number <= UINT32_MAX;
 }
 
-bool value_read_mark(const char *text, uint32_t *bits, uint32_t *mask)
+bool text_value_read_mark(const char *text, uint32_t *bits, uint32_t *mask)
 {
     const char *end;
 

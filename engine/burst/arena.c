@@ -254,13 +254,13 @@ static uint32_t decide_the_rest(struct arena *arena, uint32_t packets, uint32_t 
     return count;
 }
 
-void arena_blame(struct arena *arena, uint32_t plugins, uint32_t verdict, struct arena_blame *blame)
+void arena_assign_crash(struct arena *arena, uint32_t plugins, uint32_t verdict, struct arena_death *blame)
 {
     uint32_t cursor = arena->cursor;
     uint32_t plugin = arena->plugin;
     uint32_t packets = (uint32_t)min_u64(arena->packets, arena_received(arena));
 
-    *blame = (struct arena_blame){.plugin = ARENA_NOBODY};
+    *blame = (struct arena_death){.plugin = ARENA_NOBODY};
     if (arena_phase(arena) != ARENA_HANDLING) {
         return;
     }
@@ -275,12 +275,12 @@ void arena_blame(struct arena *arena, uint32_t plugins, uint32_t verdict, struct
         blame->packet_known = true;
         blame->packet_id = arena->verdicts[cursor].id;
         arena_decide(arena, cursor, verdict);
-        arena->blamed++;
+        arena->crash_verdicts++;
     } else if (plugin != ARENA_NOBODY) {
         blame->handling = true;
         if (++arena->attempts >= ARENA_ATTEMPTS) {
             blame->abandoned = decide_the_rest(arena, packets, verdict);
-            arena->blamed += blame->abandoned;
+            arena->crash_verdicts += blame->abandoned;
         }
     }
     blame->plugin = plugin < plugins ? plugin : ARENA_NOBODY;
@@ -316,7 +316,7 @@ enum arena_phase arena_recover(struct arena *arena)
     for (unsigned i = arena_received(arena); i < ARENA_BURST; i++) {
         arena->messages[i].msg_len = 0;
     }
-    arena->serial &= ARENA_SERIAL_MASK;
+    arena->sequence &= ARENA_SEQUENCE_MASK;
     arena->packets = (uint32_t)min_u64(arena->packets, arena_received(arena));
     if (arena_received(arena) == 0) {
         phase = ARENA_IDLE;

@@ -2,7 +2,7 @@
 /*
  * The arena: everything about one queue's burst in flight, in shared memory that outlives the worker.
  *
- * One memfd a queue, mapped by the supervisor before it forks, so that template and workers have it at
+ * One memfd a queue, mapped by the supervisor before it forks, so that fork server and workers have it at
  * the same address. The worker that reads the queue's socket writes the burst; when it dies, the
  * supervisor and the next worker find here what had been received, what was decided, and whose fault
  * it was:
@@ -35,7 +35,7 @@
 #define ARENA_NOBODY UINT32_MAX /* cursor or plugin: none */
 #define ARENA_SLOT_ALIGN 64    /* a cache line: neighbouring slots share none */
 #define ARENA_SLOT_MAX (128 * 1024)
-#define ARENA_SERIAL_MASK UINT32_C(0x3fffffff) /* numbers of bursts; above are bits that say more */
+#define ARENA_SEQUENCE_MASK UINT32_C(0x3fffffff) /* numbers of bursts; above are bits that say more */
 #define ARENA_ATTEMPTS 3       /* workers that may die over one burst without a packet to blame */
 
 enum arena_phase { ARENA_IDLE, ARENA_RECEIVING, ARENA_HANDLING, ARENA_SENDING };
@@ -60,7 +60,8 @@ enum arena_state {
 #define ARENA_SETS_MARK UINT32_C(2) /* the packet gets `mark` */
 #define ARENA_BY_FLOW UINT32_C(4)   /* it is the verdict of the packet's flow; no plugin was called */
 #define ARENA_FOR_FLOW UINT32_C(8)  /* a plugin gave it for the packet's flow */
-#define ARENA_FLOWLESS UINT32_C(16) /* a plugin gave it for a flow, but the packet has none, or there is no room */
+#define ARENA_FLOW_NOT_STORED                                                                                          \
+    UINT32_C(16) /* a plugin gave it for a flow, but the packet has none, or there is no room */
 
 /* The verdict of one packet of the burst, by its position among the burst's packets. */
 struct arena_verdict {
@@ -76,15 +77,15 @@ struct arena_counters {
     uint64_t accepted;
     uint64_t dropped;
     uint64_t invalid;        /* verdicts that the ABI does not know; they got the --on-crash verdict */
-    uint64_t resent;         /* verdicts of a burst sent again after a crash that the kernel had already */
-    uint64_t gone;           /* verdicts for packets that the kernel had flushed (ENOENT) */
+    uint64_t verdicts_resent;         /* verdicts of a burst sent again after a crash that the kernel had already */
+    uint64_t stale_verdicts;           /* verdicts for packets that the kernel had flushed (ENOENT) */
     uint64_t verdict_errors; /* verdicts that the kernel refused otherwise */
     uint64_t receive_errors;
     uint64_t truncated;      /* messages larger than their slot; their packets got the --on-crash verdict */
     uint64_t malformed;      /* messages that are no nfqueue message */
-    uint64_t swept;          /* ids that no message was seen of after a crash, answered with --on-crash */
+    uint64_t recovered_ids;          /* ids that no message was seen of after a crash, answered with --on-crash */
     uint64_t flow_packets;   /* packets that got the verdict of their flow, without the chain */
-    uint64_t flowless;       /* verdicts for a flow that only the packet got: it has none, or there is no room */
+    uint64_t flow_not_stored; /* verdicts for a flow that only the packet got: it has none, or there is no room */
     uint64_t bursts;
 };
 
@@ -92,34 +93,34 @@ struct arena {
     uint32_t magic;
     uint32_t layout;
     uint32_t queue;
-    uint32_t slot_size;      /* bytes of each receive slot */
-    uint64_t size;           /* of the whole mapping */
+    uint32_t slot_size; /* bytes of each receive slot */
+    uint64_t size; /* of the whole mapping */
 
     /* supervisor to worker; each change is followed by a write to the queue's eventfd */
-    _Atomic uint32_t admitted; /* pid of the one worker that may read the socket */
-    _Atomic uint32_t request;  /* enum arena_request */
+    _Atomic uint32_t owner; /* pid of the one worker that may read the socket */
+    _Atomic uint32_t request; /* enum arena_request */
 
     /* worker to supervisor */
-    _Atomic uint32_t state;    /* enum arena_state; changes are followed by a write to the doorbell eventfd */
+    _Atomic uint32_t state; /* enum arena_state; changes are followed by a write to the doorbell eventfd */
     char message[ARENA_MESSAGE_SIZE];
 
     /* supervisor only */
-    uint64_t blamed;           /* packets that got the --on-crash verdict since a worker died handling them */
+    uint64_t crash_verdicts; /* packets that got the --on-crash verdict since a worker died handling them */
     uint64_t restarts;
-    uint32_t attempts;         /* workers that died over this burst in a plugin, with no packet to blame */
+    uint32_t attempts; /* workers that died over this burst in a plugin, with no packet to blame */
 
     /* the burst; worker only while one lives */
-    _Atomic uint32_t phase;    /* enum arena_phase in the low 8 bits, index of the live counters above */
-    _Atomic uint32_t cursor;   /* packet of the burst that is with a plugin, or ARENA_NOBODY */
-    _Atomic uint32_t plugin;   /* position in the chain, or ARENA_NOBODY */
+    _Atomic uint32_t phase; /* enum arena_phase in the low 8 bits, index of the live counters above */
+    _Atomic uint32_t cursor; /* packet of the burst that is with a plugin, or ARENA_NOBODY */
+    _Atomic uint32_t plugin; /* position in the chain, or ARENA_NOBODY */
     _Atomic uint32_t one_by_one; /* not 0: this burst goes through handle(), since handle_batch() crashed */
-    _Atomic uint32_t sent;     /* not 0: verdicts of this burst may have been sent already */
+    _Atomic uint32_t sent; /* not 0: verdicts of this burst may have been sent already */
     _Atomic uint32_t progress; /* changes whenever a plugin returned; for the supervisor's watch */
-    uint32_t packets;          /* packets decoded from the messages; worker, then HANDLING */
-    uint32_t serial;           /* number of the burst, in nlmsg_seq of its verdict messages */
-    uint32_t last_id;          /* id of the last packet answered; 0: none yet */
-    uint32_t sweep;            /* not 0: a message may have been lost with a worker, see arena_request_sweep() */
-    uint32_t sweep_to;         /* with sweep: the last id that the kernel had given out by then */
+    uint32_t packets; /* packets decoded from the messages; worker, then HANDLING */
+    uint32_t sequence; /* number of the burst, in nlmsg_seq of its verdict messages */
+    uint32_t last_id; /* id of the last packet answered; 0: none yet */
+    uint32_t sweep; /* not 0: a message may have been lost with a worker, see arena_request_sweep() */
+    uint32_t sweep_to; /* with sweep: the last id that the kernel had given out by then */
     struct arena_counters counters[2];
     struct arena_verdict verdicts[ARENA_BURST];
     struct mmsghdr messages[ARENA_BURST];
@@ -128,7 +129,7 @@ struct arena {
 
 /* What an arena is made for. Its owner keeps this: what the arena says of itself is not to be trusted. */
 struct arena_shape {
-    uint32_t slot_size;  /* bytes of each receive slot: a multiple of ARENA_SLOT_ALIGN, at most ARENA_SLOT_MAX */
+    uint32_t slot_size; /* bytes of each receive slot: a multiple of ARENA_SLOT_ALIGN, at most ARENA_SLOT_MAX */
     uint64_t flows_size; /* bytes of the flow table: a multiple of ARENA_SLOT_ALIGN; 0: none */
 };
 
@@ -184,7 +185,7 @@ static inline void arena_decide(struct arena *arena, unsigned index, uint32_t ve
 }
 
 /* The same, with the packet's mark and what else there is to say in flags, beside ARENA_DECIDED. */
-static inline void arena_decide_more(struct arena *arena, unsigned index, uint32_t verdict, uint32_t mark,
+static inline void arena_set_verdict(struct arena *arena, unsigned index, uint32_t verdict, uint32_t mark,
                                      uint32_t flags)
 {
     arena->verdicts[index].verdict = verdict;
@@ -198,19 +199,19 @@ static inline bool arena_decided(const struct arena *arena, unsigned index)
 }
 
 /* Who is to blame for a worker's death. */
-struct arena_blame {
-    bool handling;       /* a plugin was running */
-    bool packet_known;   /* `packet_id` is the guilty packet; false after a crash in handle_batch() */
-    uint32_t abandoned;  /* packets that got the verdict since ARENA_ATTEMPTS workers died in handle_batch() */
+struct arena_death {
+    bool handling; /* a plugin was running */
+    bool packet_known; /* `packet_id` is the guilty packet; false after a crash in handle_batch() */
+    uint32_t abandoned; /* packets that got the verdict since ARENA_ATTEMPTS workers died in handle_batch() */
     uint32_t packet_id;
-    uint32_t plugin;     /* position in the chain, below `plugins`, or ARENA_NOBODY */
+    uint32_t plugin; /* position in the chain, below `plugins`, or ARENA_NOBODY */
 };
 
 /*
  * After the worker's death: finds out who is to blame, gives the guilty packet `verdict`, and arranges that
  * the next worker takes the rest of the burst one by one. plugins: length of the chain. [supervisor]
  */
-void arena_blame(struct arena *arena, uint32_t plugins, uint32_t verdict, struct arena_blame *blame);
+void arena_assign_crash(struct arena *arena, uint32_t plugins, uint32_t verdict, struct arena_death *blame);
 
 /*
  * Brings every burst field that a dead worker left into its bounds, so that the burst can be finished.

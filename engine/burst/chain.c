@@ -33,13 +33,13 @@ static void decide_flow(const struct chain *chain, struct arena *arena, unsigned
         mark = (mark & ~chain->bypass_mask) | chain->bypass_mark;
         flags |= ARENA_SETS_MARK;
     }
-    arena_decide_more(arena, packet, verdict, mark, flags);
+    arena_set_verdict(arena, packet, verdict, mark, flags);
 }
 
 /* Decides the packet if its flow is decided. */
 static bool flow_decides(const struct chain *chain, struct arena *arena, unsigned packet)
 {
-    nfqe_verdict verdict = chain->flows != NULL ? flows_find(chain->flows, packet) : NFQE_CONTINUE;
+    nfqe_verdict verdict = chain->flows != NULL ? flow_table_find(chain->flows, packet) : NFQE_CONTINUE;
 
     if (verdict == NFQE_CONTINUE) {
         return false;
@@ -65,9 +65,9 @@ static void accept_alone(const struct chain *chain, struct arena *arena, unsigne
         flags |= ARENA_SETS_MARK;
     }
     if (chain->flows != NULL) {
-        flows_accepted(chain->flows, packet);
+        flow_table_accepted(chain->flows, packet);
     }
-    arena_decide_more(arena, packet, NFQE_ACCEPT, mark, flags);
+    arena_set_verdict(arena, packet, NFQE_ACCEPT, mark, flags);
 }
 
 /* Turns a plugin's answer into the packet's verdict. plugin: who answered; chain->count: nobody. */
@@ -78,12 +78,12 @@ static void decide(const struct chain *chain, struct arena *arena, unsigned pack
 
     if (is_for_flow(chain, plugin, answer)) {
         answer &= ~NFQE_FLOW;
-        if (flows_add(chain->flows, packet, answer)) {
+        if (flow_table_add(chain->flows, packet, answer)) {
             decide_flow(chain, arena, packet, answer, ARENA_FOR_FLOW);
             return;
         }
         /* Unmarked: to the kernel, an ICMP error belongs to the connection that it is about. */
-        flags = ARENA_FLOWLESS;
+        flags = ARENA_FLOW_NOT_STORED;
     } else if (answer == NFQE_CONTINUE) {
         answer = chain->default_verdict;
     } else if (answer != NFQE_ACCEPT && answer != NFQE_DROP) {
@@ -97,7 +97,7 @@ static void decide(const struct chain *chain, struct arena *arena, unsigned pack
     if (answer == NFQE_ACCEPT) {
         accept_alone(chain, arena, packet, flags);
     } else {
-        arena_decide_more(arena, packet, answer, arena->verdicts[packet].mark, flags);
+        arena_set_verdict(arena, packet, answer, arena->verdicts[packet].mark, flags);
     }
 }
 
@@ -179,7 +179,7 @@ static void collect(const struct chain *chain, unsigned plugin, struct pending *
 }
 
 /* What stands already, from a predecessor or its death, bears on flow and mark as if it were decided now. */
-static void take_up(const struct chain *chain, struct arena *arena, unsigned packet)
+static void replay_verdict(const struct chain *chain, struct arena *arena, unsigned packet)
 {
     const struct arena_verdict *verdict = &arena->verdicts[packet];
     uint32_t flags = atomic_load_explicit(&verdict->flags, memory_order_relaxed);
@@ -188,11 +188,11 @@ static void take_up(const struct chain *chain, struct arena *arena, unsigned pac
         return;
     }
     if (chain->flows != NULL && (flags & ARENA_FOR_FLOW) != 0) {
-        flows_add(chain->flows, packet, verdict->verdict);
+        flow_table_add(chain->flows, packet, verdict->verdict);
         return;
     }
     if (chain->flows != NULL) {
-        flows_find(chain->flows, packet); /* it may begin a connection */
+        flow_table_find(chain->flows, packet); /* it may begin a connection */
     }
     if (verdict->verdict == NFQE_ACCEPT) {
         accept_alone(chain, arena, packet, flags);
@@ -206,7 +206,7 @@ static void find_pending(const struct chain *chain, struct arena *arena, struct 
     pending->count = 0;
     for (unsigned i = 0; i < n; i++) {
         if (arena_decided(arena, i)) {
-            take_up(chain, arena, i);
+            replay_verdict(chain, arena, i);
         } else if (!flow_decides(chain, arena, i)) {
             pending->packets[pending->count] = &packets[i];
             pending->index[pending->count] = i;
@@ -243,11 +243,11 @@ static void run_burst(const struct chain *chain, struct arena *arena, struct nfq
     }
     call_begins(arena, ARENA_NOBODY, ARENA_NOBODY);
     if (chain->flows != NULL) {
-        flows_begin_again(chain->flows);
+        flow_table_begin_again(chain->flows);
     }
     for (unsigned i = 0; i < n; i++) {
         if (arena_decided(arena, i)) {
-            take_up(chain, arena, i);
+            replay_verdict(chain, arena, i);
         } else if (!answers.for_flows || !flow_decides(chain, arena, i)) {
             decide(chain, arena, i, answers.plugins[i], answers.answers[i], report);
         }
@@ -269,7 +269,7 @@ void chain_run(const struct chain *chain, struct arena *arena, struct nfqe_packe
     } else {
         for (unsigned i = 0; i < n; i++) {
             if (arena_decided(arena, i)) {
-                take_up(chain, arena, i);
+                replay_verdict(chain, arena, i);
             } else {
                 run_packet(chain, arena, packets, i, report);
             }

@@ -50,7 +50,7 @@ void chain_add(struct chain *chain, const struct chain_member *member);
 
 /*
  * Decides every packet of the burst that is not decided yet. packets: n of them (at most ARENA_BURST), in the
- * order of arrival; packet i has its mark, and then its verdict, in arena->verdicts[i]. With flows, flows_begin_burst() has had
+ * order of arrival; packet i has its mark, and then its verdict, in arena->verdicts[i]. With flows, flow_table_begin_burst() has had
  * these packets.
  */
 void chain_run(const struct chain *chain, struct arena *arena, struct nfqe_packet *packets, unsigned n,

@@ -137,7 +137,7 @@ static void print_remarks(bool nft)
            nft ? "meta l4proto tcp ct original proto-dst 443" : "-p tcp -m conntrack --ctorigdstport 443");
 }
 
-enum exit_code rules_print(const struct options *options, char *error)
+enum exit_code firewall_rules_print(const struct options *options, char *error)
 {
     struct queue_range range;
     enum exit_code code = find_range(options, &range, error);

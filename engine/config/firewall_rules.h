@@ -14,6 +14,6 @@
  * Writes the rules to standard output. Returns EXIT_CODE_OK, or EXIT_CODE_CONFIGURATION with a line for the user in
  * error[OPTIONS_ERROR_MAX]: one rule spreads flows over queues only if their numbers are consecutive.
  */
-enum exit_code rules_print(const struct options *options, char *error);
+enum exit_code firewall_rules_print(const struct options *options, char *error);
 
 #endif

@@ -117,7 +117,7 @@ static enum exit_code parse_number(const struct option *option, struct options *
     uint64_t number;
 
     (void)options;
-    if (!value_read_number(text, &number)) {
+    if (!text_value_read_number(text, &number)) {
         return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
                       "--%s %s: must be a number from %" PRIu64 " to %" PRIu64, option->name, text, option->min,
                       option->max);
@@ -130,7 +130,7 @@ static enum exit_code parse_size(const struct option *option, struct options *op
                                  char *error)
 {
     (void)options;
-    if (!value_read_size(text, target)) {
+    if (!text_value_read_size(text, target)) {
         return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
                       "--%s %s: must be a number of bytes, such as 65536, 512K or 64M", option->name, text);
     }
@@ -143,7 +143,7 @@ static enum exit_code parse_time(const struct option *option, struct options *op
     uint64_t ms;
 
     (void)options;
-    if (!value_read_time(text, &ms) || ms < option->min || ms > option->max) {
+    if (!text_value_read_time(text, &ms) || ms < option->min || ms > option->max) {
         return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
                       "--%s %s: must be a time with its unit, such as 500ms or 5s, from %" PRIu64 "ms to %" PRIu64 "m",
                       option->name, text, option->min, option->max / (60 * 1000));
@@ -158,7 +158,7 @@ static enum exit_code parse_mark(const struct option *option, struct options *op
     struct mark_setting *mark = target;
 
     (void)options;
-    if (!value_read_mark(text, &mark->bits, &mark->mask)) {
+    if (!text_value_read_mark(text, &mark->bits, &mark->mask)) {
         return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
                       "--%s %s: must be bits and their mask in 32 bits, such as 0x1/0x1", option->name, text);
     }
@@ -237,11 +237,11 @@ static enum exit_code parse_flag(const struct option *option, struct options *op
 /* `N` or `A-B` at the start of `text`, within the option's limits. */
 static bool read_range(const struct option *option, const char *text, const char **end, uint64_t *first, uint64_t *last)
 {
-    if (!value_read_digits(text, end, first)) {
+    if (!text_value_read_digits(text, end, first)) {
         return false;
     }
     *last = *first;
-    if (**end == '-' && !value_read_digits(*end + 1, end, last)) {
+    if (**end == '-' && !text_value_read_digits(*end + 1, end, last)) {
         return false;
     }
     return *first <= *last && *last <= option->max;

@@ -24,56 +24,56 @@ static uint32_t bucket_count(uint32_t capacity)
     return count;
 }
 
-size_t flow_index_size(uint32_t capacity)
+size_t flow_memory_size(uint32_t capacity)
 {
     return sizeof(struct flow_table) + bucket_count(capacity) * sizeof(uint32_t) + capacity * sizeof(struct flow_entry);
 }
 
-void flow_index_attach(struct flow_index *index, void *memory, uint32_t capacity)
+void flow_memory_attach(struct flow_memory *index, void *memory, uint32_t capacity)
 {
     uint32_t buckets = bucket_count(capacity);
 
-    *index = (struct flow_index){.table = memory, .capacity = capacity, .bucket_mask = buckets - 1};
+    *index = (struct flow_memory){.table = memory, .capacity = capacity, .bucket_mask = buckets - 1};
     index->buckets = (uint32_t *)(index->table + 1);
     index->entries = (struct flow_entry *)(index->buckets + buckets);
 }
 
-void flow_index_found_damage(struct flow_index *index)
+void flow_memory_found_damage(struct flow_memory *index)
 {
     index->damaged = true;
     atomic_store_explicit(&index->table->changing, 1, memory_order_relaxed);
 }
 
-void flow_index_begin_change(const struct flow_index *index)
+void flow_memory_begin_change(const struct flow_memory *index)
 {
     atomic_store_explicit(&index->table->changing, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
 }
 
-void flow_index_end_change(const struct flow_index *index)
+void flow_memory_end_change(const struct flow_memory *index)
 {
     if (!index->damaged) {
         atomic_store_explicit(&index->table->changing, 0, memory_order_release);
     }
 }
 
-struct flow_entry *flow_index_entry(struct flow_index *index, uint32_t link)
+struct flow_entry *flow_memory_entry(struct flow_memory *index, uint32_t link)
 {
     if (link - 1 < index->capacity) {
         return &index->entries[link - 1];
     }
-    if (link != FLOW_NOBODY) {
-        flow_index_found_damage(index);
+    if (link != FLOW_NO_ENTRY) {
+        flow_memory_found_damage(index);
     }
     return NULL;
 }
 
-struct flow_entry *flow_index_find(struct flow_index *index, const struct flow_key *key, uint32_t hash, bool *room)
+struct flow_entry *flow_memory_find(struct flow_memory *index, const struct flow_key *key, uint32_t hash, bool *room)
 {
-    uint32_t link = *flow_index_chain(index, hash);
+    uint32_t link = *flow_memory_bucket(index, hash);
 
     for (unsigned steps = 0; steps < CHAIN_MAX; steps++) {
-        struct flow_entry *entry = flow_index_entry(index, link);
+        struct flow_entry *entry = flow_memory_entry(index, link);
 
         if (entry == NULL || (entry->hash == hash && memcmp(&entry->key, key, sizeof(*key)) == 0)) {
             *room = true;
@@ -85,20 +85,20 @@ struct flow_entry *flow_index_find(struct flow_index *index, const struct flow_k
     return NULL;
 }
 
-void flow_index_enter_chain(const struct flow_index *index, struct flow_entry *entry)
+void flow_memory_bucket_insert(const struct flow_memory *index, struct flow_entry *entry)
 {
-    uint32_t *chain = flow_index_chain(index, entry->hash);
+    uint32_t *chain = flow_memory_bucket(index, entry->hash);
 
     entry->next = *chain;
-    *chain = flow_index_link(index, entry);
+    *chain = flow_memory_link(index, entry);
 }
 
-void flow_index_leave_chain(struct flow_index *index, const struct flow_entry *entry)
+void flow_memory_bucket_remove(struct flow_memory *index, const struct flow_entry *entry)
 {
-    uint32_t *link = flow_index_chain(index, entry->hash);
+    uint32_t *link = flow_memory_bucket(index, entry->hash);
 
     for (unsigned steps = 0; steps < CHAIN_MAX; steps++) {
-        struct flow_entry *other = flow_index_entry(index, *link);
+        struct flow_entry *other = flow_memory_entry(index, *link);
 
         if (other == NULL) {
             break;
@@ -109,52 +109,52 @@ void flow_index_leave_chain(struct flow_index *index, const struct flow_entry *e
         }
         link = &other->next;
     }
-    flow_index_found_damage(index);
+    flow_memory_found_damage(index);
 }
 
-void flow_index_leave_order(struct flow_index *index, const struct flow_entry *entry)
+void flow_memory_lru_unlink(struct flow_memory *index, const struct flow_entry *entry)
 {
-    struct flow_entry *newer = flow_index_entry(index, entry->newer);
-    struct flow_entry *older = flow_index_entry(index, entry->older);
+    struct flow_entry *newer = flow_memory_entry(index, entry->newer);
+    struct flow_entry *older = flow_memory_entry(index, entry->older);
 
     *(newer != NULL ? &newer->older : &index->table->newest) = entry->older;
     *(older != NULL ? &older->newer : &index->table->oldest) = entry->newer;
 }
 
-static void join_order(struct flow_index *index, struct flow_entry *entry, uint32_t newer_link, uint32_t older_link)
+static void join_order(struct flow_memory *index, struct flow_entry *entry, uint32_t newer_link, uint32_t older_link)
 {
-    struct flow_entry *newer = flow_index_entry(index, newer_link);
-    struct flow_entry *older = flow_index_entry(index, older_link);
+    struct flow_entry *newer = flow_memory_entry(index, newer_link);
+    struct flow_entry *older = flow_memory_entry(index, older_link);
 
     entry->newer = newer_link;
     entry->older = older_link;
-    *(newer != NULL ? &newer->older : &index->table->newest) = flow_index_link(index, entry);
-    *(older != NULL ? &older->newer : &index->table->oldest) = flow_index_link(index, entry);
+    *(newer != NULL ? &newer->older : &index->table->newest) = flow_memory_link(index, entry);
+    *(older != NULL ? &older->newer : &index->table->oldest) = flow_memory_link(index, entry);
 }
 
-void flow_index_become_newest(struct flow_index *index, struct flow_entry *entry)
+void flow_memory_lru_push_front(struct flow_memory *index, struct flow_entry *entry)
 {
-    join_order(index, entry, FLOW_NOBODY, index->table->newest);
+    join_order(index, entry, FLOW_NO_ENTRY, index->table->newest);
 }
 
-void flow_index_become_oldest(struct flow_index *index, struct flow_entry *entry)
+void flow_memory_lru_push_back(struct flow_memory *index, struct flow_entry *entry)
 {
-    join_order(index, entry, index->table->oldest, FLOW_NOBODY);
+    join_order(index, entry, index->table->oldest, FLOW_NO_ENTRY);
 }
 
-void flow_index_make_progress(_Atomic uint32_t *progress, uint32_t step)
+void flow_memory_make_progress(_Atomic uint32_t *progress, uint32_t step)
 {
     *progress += step % PROGRESS_STEPS == 0;
 }
 
-void flow_index_clear(struct flow_index *index, _Atomic uint32_t *progress)
+void flow_memory_clear(struct flow_memory *index, _Atomic uint32_t *progress)
 {
     index->damaged = false;
     for (uint32_t i = 0; i <= index->bucket_mask; i++) {
-        index->buckets[i] = FLOW_NOBODY;
-        flow_index_make_progress(progress, i);
+        index->buckets[i] = FLOW_NO_ENTRY;
+        flow_memory_make_progress(progress, i);
     }
     index->table->used = index->capacity; /* the free ones will be in the order, at its old end */
-    index->table->newest = FLOW_NOBODY;
-    index->table->oldest = FLOW_NOBODY;
+    index->table->newest = FLOW_NO_ENTRY;
+    index->table->oldest = FLOW_NO_ENTRY;
 }

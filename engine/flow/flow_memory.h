@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FLOW_NOBODY 0
+#define FLOW_NO_ENTRY 0
 
 struct flow_entry {
     struct flow_key key;
@@ -50,7 +50,7 @@ struct flow_table {
 };
 
 /* Where the parts are, in private memory. */
-struct flow_index {
+struct flow_memory {
     struct flow_table *table;
     uint32_t *buckets;
     struct flow_entry *entries;
@@ -60,47 +60,47 @@ struct flow_index {
 };
 
 /* Bytes that a table of so many flows takes, a multiple of 64. */
-size_t flow_index_size(uint32_t capacity);
+size_t flow_memory_size(uint32_t capacity);
 
-/* memory: flow_index_size(capacity) bytes, aligned to 64. */
-void flow_index_attach(struct flow_index *index, void *memory, uint32_t capacity);
+/* memory: flow_memory_size(capacity) bytes, aligned to 64. */
+void flow_memory_attach(struct flow_memory *index, void *memory, uint32_t capacity);
 
 /* Between the two, the index may be wrong. */
-void flow_index_begin_change(const struct flow_index *index);
-void flow_index_end_change(const struct flow_index *index);
+void flow_memory_begin_change(const struct flow_memory *index);
+void flow_memory_end_change(const struct flow_memory *index);
 
 /* Somebody else wrote to the table: `damaged`, and `changing` until it is repaired. */
-void flow_index_found_damage(struct flow_index *index);
+void flow_memory_found_damage(struct flow_memory *index);
 
 /* The entry behind a link. NULL: nobody, or nothing that can be an entry. */
-struct flow_entry *flow_index_entry(struct flow_index *index, uint32_t link);
+struct flow_entry *flow_memory_entry(struct flow_memory *index, uint32_t link);
 
 /* The link that leads to an entry. */
-static inline uint32_t flow_index_link(const struct flow_index *index, const struct flow_entry *entry)
+static inline uint32_t flow_memory_link(const struct flow_memory *index, const struct flow_entry *entry)
 {
     return (uint32_t)(entry - index->entries) + 1;
 }
 
 /* The bucket in which the chain of this hash begins. */
-static inline uint32_t *flow_index_chain(const struct flow_index *index, uint32_t hash)
+static inline uint32_t *flow_memory_bucket(const struct flow_memory *index, uint32_t hash)
 {
     return &index->buckets[hash & index->bucket_mask];
 }
 
 /* The entry of a flow, or NULL. *room: whether its chain takes another entry. */
-struct flow_entry *flow_index_find(struct flow_index *index, const struct flow_key *key, uint32_t hash, bool *room);
+struct flow_entry *flow_memory_find(struct flow_memory *index, const struct flow_key *key, uint32_t hash, bool *room);
 
 /* The rest changes the index. */
-void flow_index_enter_chain(const struct flow_index *index, struct flow_entry *entry);
-void flow_index_leave_chain(struct flow_index *index, const struct flow_entry *entry);
-void flow_index_leave_order(struct flow_index *index, const struct flow_entry *entry);
-void flow_index_become_newest(struct flow_index *index, struct flow_entry *entry);
-void flow_index_become_oldest(struct flow_index *index, struct flow_entry *entry);
+void flow_memory_bucket_insert(const struct flow_memory *index, struct flow_entry *entry);
+void flow_memory_bucket_remove(struct flow_memory *index, const struct flow_entry *entry);
+void flow_memory_lru_unlink(struct flow_memory *index, const struct flow_entry *entry);
+void flow_memory_lru_push_front(struct flow_memory *index, struct flow_entry *entry);
+void flow_memory_lru_push_back(struct flow_memory *index, struct flow_entry *entry);
 
-/* Takes all entries out of the index, whatever it was. What `progress` is for: see flows_repair(). */
-void flow_index_clear(struct flow_index *index, _Atomic uint32_t *progress);
+/* Takes all entries out of the index, whatever it was. What `progress` is for: see flow_table_repair(). */
+void flow_memory_clear(struct flow_memory *index, _Atomic uint32_t *progress);
 
 /* A sign of life every few thousand steps. */
-void flow_index_make_progress(_Atomic uint32_t *progress, uint32_t step);
+void flow_memory_make_progress(_Atomic uint32_t *progress, uint32_t step);
 
 #endif

@@ -10,10 +10,11 @@
 
 #define ORDER_TICKS 80 /* of a large table: 10 s, but at most a 32nd of the idle time-out */
 
-void flows_attach(struct flows *flows, void *memory, uint32_t capacity, uint64_t idle_ms, const struct flow_seed *seed)
+void flow_table_attach(struct flows *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
+                       const struct flow_seed *seed)
 {
     *flows = (struct flows){.seed = *seed};
-    flow_index_attach(&flows->index, memory, capacity);
+    flow_memory_attach(&flows->index, memory, capacity);
     flows->idle_ticks = (uint32_t)min_u64((idle_ms * NS_PER_MS + FLOW_TICK_NS - 1) / FLOW_TICK_NS, FLOW_IDLE_TICKS_MAX);
     if (capacity > FLOW_EXACT_MAX) {
         flows->order_ticks = (uint32_t)min_u64(flows->idle_ticks / 32, ORDER_TICKS);
@@ -23,16 +24,16 @@ void flows_attach(struct flows *flows, void *memory, uint32_t capacity, uint64_t
 /* Notes that the flow was seen, in the order too if that must be so exact. */
 static void touch(struct flows *flows, struct flow_entry *entry)
 {
-    if (flows->index.table->newest == flow_index_link(&flows->index, entry) ||
+    if (flows->index.table->newest == flow_memory_link(&flows->index, entry) ||
         (flows->order_ticks > 0 && entry->seen / flows->order_ticks == flows->now / flows->order_ticks)) {
         entry->seen = flows->now;
         return;
     }
-    flow_index_begin_change(&flows->index);
+    flow_memory_begin_change(&flows->index);
     entry->seen = flows->now;
-    flow_index_leave_order(&flows->index, entry);
-    flow_index_become_newest(&flows->index, entry);
-    flow_index_end_change(&flows->index);
+    flow_memory_lru_unlink(&flows->index, entry);
+    flow_memory_lru_push_front(&flows->index, entry);
+    flow_memory_end_change(&flows->index);
 }
 
 /* NFQE_CONTINUE: the entry is free. */
@@ -55,22 +56,22 @@ static bool is_expired(const struct flows *flows, const struct flow_entry *entry
 /* Takes the flow out of its entry, which is the next to be used again. */
 static void forget(struct flows *flows, struct flow_entry *entry)
 {
-    flow_index_begin_change(&flows->index);
+    flow_memory_begin_change(&flows->index);
     atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_release);
-    flow_index_leave_chain(&flows->index, entry);
-    flow_index_leave_order(&flows->index, entry);
-    flow_index_become_oldest(&flows->index, entry);
-    flow_index_end_change(&flows->index);
+    flow_memory_bucket_remove(&flows->index, entry);
+    flow_memory_lru_unlink(&flows->index, entry);
+    flow_memory_lru_push_back(&flows->index, entry);
+    flow_memory_end_change(&flows->index);
 }
 
 /* An entry for a new flow, in no list: a freed one, one that was never used, or the oldest. NULL: damage. */
 static struct flow_entry *take_entry(struct flows *flows)
 {
-    struct flow_entry *oldest = flow_index_entry(&flows->index, flows->index.table->oldest);
+    struct flow_entry *oldest = flow_memory_entry(&flows->index, flows->index.table->oldest);
     uint32_t used = flows->index.table->used;
 
     if (oldest != NULL && verdict_of(oldest) == NFQE_CONTINUE) {
-        flow_index_leave_order(&flows->index, oldest);
+        flow_memory_lru_unlink(&flows->index, oldest);
         return oldest;
     }
     if (used < flows->index.capacity) {
@@ -78,7 +79,7 @@ static struct flow_entry *take_entry(struct flows *flows)
         return &flows->index.entries[used];
     }
     if (oldest == NULL) {
-        flow_index_found_damage(&flows->index);
+        flow_memory_found_damage(&flows->index);
         return NULL;
     }
     if (is_expired(flows, oldest)) {
@@ -86,16 +87,16 @@ static struct flow_entry *take_entry(struct flows *flows)
     } else {
         flows->index.table->totals.replaced++;
     }
-    flow_index_leave_chain(&flows->index, oldest);
-    flow_index_leave_order(&flows->index, oldest);
+    flow_memory_bucket_remove(&flows->index, oldest);
+    flow_memory_lru_unlink(&flows->index, oldest);
     return oldest;
 }
 
-static void add_entry(struct flows *flows, const struct flow_probe *probe, nfqe_verdict verdict)
+static void add_entry(struct flows *flows, const struct flow_lookup *probe, nfqe_verdict verdict)
 {
     struct flow_entry *entry;
 
-    flow_index_begin_change(&flows->index);
+    flow_memory_begin_change(&flows->index);
     entry = take_entry(flows);
     if (entry != NULL) {
         atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_relaxed);
@@ -104,64 +105,64 @@ static void add_entry(struct flows *flows, const struct flow_probe *probe, nfqe_
         entry->hash = probe->hash;
         entry->seen = flows->now;
         atomic_store_explicit(&entry->verdict, verdict, memory_order_release);
-        flow_index_enter_chain(&flows->index, entry);
-        flow_index_become_newest(&flows->index, entry);
+        flow_memory_bucket_insert(&flows->index, entry);
+        flow_memory_lru_push_front(&flows->index, entry);
         flows->index.table->totals.added++;
     }
-    flow_index_end_change(&flows->index);
+    flow_memory_end_change(&flows->index);
 }
 
 /* ---- a burst --------------------------------------------------------------------------------------- */
 
 static const struct flow_entry *head_of(const struct flows *flows, uint32_t hash)
 {
-    uint32_t link = *flow_index_chain(&flows->index, hash);
+    uint32_t link = *flow_memory_bucket(&flows->index, hash);
 
     return &flows->index.entries[link - 1 < flows->index.capacity ? link - 1 : 0];
 }
 
 /*
- * Brings near what flows_find() and touch() will read; each pass needs what the one before brought. Inlined, since gcc
+ * Brings near what flow_table_find() and touch() will read; each pass needs what the one before brought. Inlined, since gcc
  * takes a function that only prefetches for one that does nothing, and removes the call.
  */
 static inline __attribute__((always_inline)) void prefetch(const struct flows *flows, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (flows->probes[i].has_flow) {
-            __builtin_prefetch(head_of(flows, flows->probes[i].hash));
+        if (flows->lookups[i].has_flow) {
+            __builtin_prefetch(head_of(flows, flows->lookups[i].hash));
         }
     }
     for (unsigned i = 0; i < n; i++) {
-        const struct flow_entry *head = head_of(flows, flows->probes[i].hash);
+        const struct flow_entry *head = head_of(flows, flows->lookups[i].hash);
 
-        if (flows->probes[i].has_flow && head->hash != flows->probes[i].hash &&
+        if (flows->lookups[i].has_flow && head->hash != flows->lookups[i].hash &&
             head->next - 1 < flows->index.capacity) {
             __builtin_prefetch(&flows->index.entries[head->next - 1]);
         }
     }
 }
 
-void flows_begin_burst(struct flows *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns)
+void flow_table_begin_burst(struct flows *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns)
 {
     flows->now = (uint32_t)(now_ns / FLOW_TICK_NS);
     flows->begun_count = 0;
     for (unsigned i = 0; i < n; i++) {
-        struct flow_probe *probe = &flows->probes[i];
+        struct flow_lookup *probe = &flows->lookups[i];
 
         probe->hash = 0;
         probe->has_flow = flow_key_find(&packets[i], &probe->key, &probe->begins);
         if (probe->has_flow) {
             probe->hash = flow_key_hash(&flows->seed, &probe->key);
-            __builtin_prefetch(flow_index_chain(&flows->index, probe->hash));
+            __builtin_prefetch(flow_memory_bucket(&flows->index, probe->hash));
         }
     }
     prefetch(flows, n);
 }
 
-bool flows_same(const struct flows *flows, unsigned a, unsigned b)
+bool flow_table_same(const struct flows *flows, unsigned a, unsigned b)
 {
-    const struct flow_probe *one = &flows->probes[a];
-    const struct flow_probe *other = &flows->probes[b];
+    const struct flow_lookup *one = &flows->lookups[a];
+    const struct flow_lookup *other = &flows->lookups[b];
 
     return one->hash == other->hash && one->has_flow && other->has_flow &&
            memcmp(&one->key, &other->key, sizeof(one->key)) == 0;
@@ -171,7 +172,7 @@ bool flows_same(const struct flows *flows, unsigned a, unsigned b)
 static bool has_begun(const struct flows *flows, unsigned index)
 {
     for (unsigned i = 0; i < flows->begun_count; i++) {
-        if (flows_same(flows, flows->begun[i], index)) {
+        if (flow_table_same(flows, flows->begun[i], index)) {
             return true;
         }
     }
@@ -184,22 +185,22 @@ static void end_begun(struct flows *flows, unsigned index)
     unsigned kept = 0;
 
     for (unsigned i = 0; i < flows->begun_count; i++) {
-        if (!flows_same(flows, flows->begun[i], index)) {
+        if (!flow_table_same(flows, flows->begun[i], index)) {
             flows->begun[kept++] = flows->begun[i];
         }
     }
     flows->begun_count = kept;
 }
 
-nfqe_verdict flows_find(struct flows *flows, unsigned index)
+nfqe_verdict flow_table_find(struct flows *flows, unsigned index)
 {
-    const struct flow_probe *probe = &flows->probes[index];
+    const struct flow_lookup *probe = &flows->lookups[index];
     struct flow_entry *entry = NULL;
     nfqe_verdict verdict;
     bool room;
 
     if (probe->has_flow && !flows->index.damaged) {
-        entry = flow_index_find(&flows->index, &probe->key, probe->hash, &room);
+        entry = flow_memory_find(&flows->index, &probe->key, probe->hash, &room);
     }
     if (entry == NULL) {
         return NFQE_CONTINUE;
@@ -218,16 +219,16 @@ nfqe_verdict flows_find(struct flows *flows, unsigned index)
         return NFQE_CONTINUE;
     }
     if (verdict != NFQE_ACCEPT && verdict != NFQE_DROP) {
-        flow_index_found_damage(&flows->index);
+        flow_memory_found_damage(&flows->index);
         return NFQE_CONTINUE;
     }
     touch(flows, entry);
     return verdict;
 }
 
-bool flows_add(struct flows *flows, unsigned index, nfqe_verdict verdict)
+bool flow_table_add(struct flows *flows, unsigned index, nfqe_verdict verdict)
 {
-    const struct flow_probe *probe = &flows->probes[index];
+    const struct flow_lookup *probe = &flows->lookups[index];
     struct flow_entry *entry;
     bool room;
 
@@ -235,7 +236,7 @@ bool flows_add(struct flows *flows, unsigned index, nfqe_verdict verdict)
         return false;
     }
     end_begun(flows, index);
-    entry = flow_index_find(&flows->index, &probe->key, probe->hash, &room);
+    entry = flow_memory_find(&flows->index, &probe->key, probe->hash, &room);
     if (entry != NULL) {
         atomic_store_explicit(&entry->verdict, verdict, memory_order_release);
         touch(flows, entry);
@@ -245,16 +246,16 @@ bool flows_add(struct flows *flows, unsigned index, nfqe_verdict verdict)
     return room;
 }
 
-void flows_accepted(struct flows *flows, unsigned index)
+void flow_table_accepted(struct flows *flows, unsigned index)
 {
-    const struct flow_probe *probe = &flows->probes[index];
+    const struct flow_lookup *probe = &flows->lookups[index];
     struct flow_entry *entry;
     bool room;
 
     if (!probe->has_flow || !probe->begins || flows->index.damaged) {
         return;
     }
-    entry = flow_index_find(&flows->index, &probe->key, probe->hash, &room);
+    entry = flow_memory_find(&flows->index, &probe->key, probe->hash, &room);
     if (entry != NULL && verdict_of(entry) == NFQE_ACCEPT) {
         forget(flows, entry);
     }
@@ -270,7 +271,7 @@ static bool is_whole(const struct flows *flows, const struct flow_entry *entry)
     return (verdict == NFQE_ACCEPT || verdict == NFQE_DROP) && entry->hash == flow_key_hash(&flows->seed, &entry->key);
 }
 
-bool flows_need_repair(const struct flows *flows)
+bool flow_table_need_repair(const struct flows *flows)
 {
     return atomic_load_explicit(&flows->index.table->changing, memory_order_relaxed) != 0;
 }
@@ -282,22 +283,22 @@ bool flows_need_repair(const struct flows *flows)
 static bool take_back(struct flows *flows, struct flow_entry *entry)
 {
     bool room;
-    struct flow_entry *same = flow_index_find(&flows->index, &entry->key, entry->hash, &room);
+    struct flow_entry *same = flow_memory_find(&flows->index, &entry->key, entry->hash, &room);
 
     if (same == NULL && room) {
-        flow_index_enter_chain(&flows->index, entry);
-        flow_index_become_newest(&flows->index, entry);
+        flow_memory_bucket_insert(&flows->index, entry);
+        flow_memory_lru_push_front(&flows->index, entry);
         return true;
     }
     if (same != NULL) {
         atomic_store_explicit(&same->verdict, entry->verdict, memory_order_release);
     }
     atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_release);
-    flow_index_become_oldest(&flows->index, entry);
+    flow_memory_lru_push_back(&flows->index, entry);
     return false;
 }
 
-uint32_t flows_repair(struct flows *flows, uint64_t now_ns, _Atomic uint32_t *progress)
+uint32_t flow_table_repair(struct flows *flows, uint64_t now_ns, _Atomic uint32_t *progress)
 {
     static uint32_t same_age[FLOW_IDLE_TICKS_MAX + 1]; /* lists of entries, linked by `older` */
     uint32_t steps = 0;
@@ -305,7 +306,7 @@ uint32_t flows_repair(struct flows *flows, uint64_t now_ns, _Atomic uint32_t *pr
 
     flows->now = (uint32_t)(now_ns / FLOW_TICK_NS);
     memset(same_age, 0, (flows->idle_ticks + 1) * sizeof(*same_age));
-    flow_index_clear(&flows->index, progress);
+    flow_memory_clear(&flows->index, progress);
     for (uint32_t i = 0; i < flows->index.capacity; i++) {
         struct flow_entry *entry = &flows->index.entries[i];
         uint32_t age = age_of(flows, entry->seen);
@@ -315,21 +316,21 @@ uint32_t flows_repair(struct flows *flows, uint64_t now_ns, _Atomic uint32_t *pr
             same_age[age] = i + 1;
         } else {
             atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_relaxed);
-            flow_index_become_newest(&flows->index, entry);
+            flow_memory_lru_push_front(&flows->index, entry);
         }
-        flow_index_make_progress(progress, i);
+        flow_memory_make_progress(progress, i);
     }
     for (uint32_t age = flows->idle_ticks + 1; age-- > 0;) {
-        struct flow_entry *entry = flow_index_entry(&flows->index, same_age[age]);
+        struct flow_entry *entry = flow_memory_entry(&flows->index, same_age[age]);
 
         while (entry != NULL && steps++ < flows->index.capacity) {
-            struct flow_entry *next = flow_index_entry(&flows->index, entry->older);
+            struct flow_entry *next = flow_memory_entry(&flows->index, entry->older);
 
             count += take_back(flows, entry);
-            flow_index_make_progress(progress, steps);
+            flow_memory_make_progress(progress, steps);
             entry = next;
         }
     }
-    flow_index_end_change(&flows->index);
+    flow_memory_end_change(&flows->index);
     return count;
 }

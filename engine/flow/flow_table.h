@@ -42,69 +42,70 @@
 
 /* What a process knows of a table beside the table itself. */
 struct flows {
-    struct flow_index index;
+    struct flow_memory index;
     uint32_t idle_ticks;
     uint32_t order_ticks; /* how exact the order of use is; 0: moved by each packet */
     struct flow_seed seed;
 
     /* of the burst in hand */
     uint32_t now; /* tick */
-    struct flow_probe {
+    struct flow_lookup {
         struct flow_key key;
         uint32_t hash;
         bool has_flow;
         bool begins;  /* a connection */
-    } probes[FLOW_BURST_MAX];
+    } lookups[FLOW_BURST_MAX];
     uint8_t begun[FLOW_BURST_MAX]; /* packets that begin a connection although their flow is accepted */
     unsigned begun_count;
 };
 
 /*
- * Takes up the table at `memory`, which is flow_index_size(capacity) bytes, aligned to 64, all zero when it is new.
+ * Takes up the table at `memory`, which is flow_memory_size(capacity) bytes, aligned to 64, all zero when it is new.
  * idle_ms: how long a flow may be idle, at most a day. [worker]
  */
-void flows_attach(struct flows *flows, void *memory, uint32_t capacity, uint64_t idle_ms, const struct flow_seed *seed);
+void flow_table_attach(struct flows *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
+                       const struct flow_seed *seed);
 
 /*
- * Whether a predecessor died while it was changing the index, or somebody wrote to it. Then flows_repair() makes it
+ * Whether a predecessor died while it was changing the index, or somebody wrote to it. Then flow_table_repair() makes it
  * anew: every flow whose entry is whole stays. *progress changes all the time meanwhile, for the supervisor's
  * watch. Returns how many flows there are. [worker]
  */
-bool flows_need_repair(const struct flows *flows);
-uint32_t flows_repair(struct flows *flows, uint64_t now_ns, _Atomic uint32_t *progress);
+bool flow_table_need_repair(const struct flows *flows);
+uint32_t flow_table_repair(struct flows *flows, uint64_t now_ns, _Atomic uint32_t *progress);
 
 /* Computes the flows of a burst's packets (at most FLOW_BURST_MAX) and brings their entries near. [worker] */
-void flows_begin_burst(struct flows *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns);
+void flow_table_begin_burst(struct flows *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns);
 
 /*
  * The verdict of the flow of packet `index`, NFQE_ACCEPT or NFQE_DROP; NFQE_CONTINUE: the chain has to decide. Once
- * for each packet, in their order; once more after flows_begin_again(). [worker]
+ * for each packet, in their order; once more after flow_table_begin_again(). [worker]
  */
-nfqe_verdict flows_find(struct flows *flows, unsigned index);
+nfqe_verdict flow_table_find(struct flows *flows, unsigned index);
 
 /*
  * From now on, the flow of packet `index` has this verdict, NFQE_ACCEPT or NFQE_DROP. False: the packet has no flow,
  * or there is no room for it. [worker]
  */
-bool flows_add(struct flows *flows, unsigned index, nfqe_verdict verdict);
+bool flow_table_add(struct flows *flows, unsigned index, nfqe_verdict verdict);
 
 /*
  * Packet `index` was accepted, for itself alone. If it begins a connection, what was decided at earlier packets is
  * over. [worker]
  */
-void flows_accepted(struct flows *flows, unsigned index);
+void flow_table_accepted(struct flows *flows, unsigned index);
 
 /* From here on, the packets of the burst are gone through once more, from the first on. [worker] */
-static inline void flows_begin_again(struct flows *flows)
+static inline void flow_table_begin_again(struct flows *flows)
 {
     flows->begun_count = 0;
 }
 
 /* Whether both packets belong to one flow. [worker] */
-bool flows_same(const struct flows *flows, unsigned a, unsigned b);
+bool flow_table_same(const struct flows *flows, unsigned a, unsigned b);
 
 /* Whether somebody else wrote to the table. Then nothing is found in it until it is repaired. */
-static inline bool flows_damaged(const struct flows *flows)
+static inline bool flow_table_damaged(const struct flows *flows)
 {
     return flows->index.damaged;
 }

@@ -64,14 +64,14 @@ void plugin_done(struct plugin *plugin);
 
 /*
  * Maps the copy into this process, which runs its constructors; checks functions and options.
- * log: writes what the plugin logs. [template]
+ * log: writes what the plugin logs. [fork server]
  */
 int plugin_link(struct plugin *plugin, plugin_log *log, char *error);
 
-/* Calls load(). [template] */
+/* Calls load(). [fork server] */
 int plugin_load(struct plugin *plugin, char *error);
 
-/* Calls unload(). [template] */
+/* Calls unload(). [fork server] */
 void plugin_unload(struct plugin *plugin);
 
 /* Calls open(). [worker] */

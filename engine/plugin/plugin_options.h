@@ -21,7 +21,7 @@ struct plugin_values {
 /*
  * declared: the plugin's list, or NULL; stride: bytes from one element to the next; text: the user's, or NULL.
  * Returns 0, or -EINVAL (the user's text), -EBADMSG (the declaration) or -ENOMEM with the reason in
- * error[error_size]. [template]
+ * error[error_size]. [fork server]
  */
 int plugin_options_parse(const struct nfqe_option *declared, size_t stride, const char *text,
                          struct plugin_values *values, char *error, size_t error_size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See crew.h. The supervisor is the parent of template and workers (as their subreaper), and the only one who
- * reaps: a pid is safe to signal until crew_reap() has seen its end. The end of a worker that dies at once is
- * usually seen before the template's message about its birth. So while a birth is outstanding, ends of unknown
+ * See children.h. The supervisor is the parent of fork server and workers (as their subreaper), and the only one who
+ * reaps: a pid is safe to signal until children_reap() has seen its end. The end of a worker that dies at once is
+ * usually seen before the fork server's message about its birth. So while a birth is outstanding, ends of unknown
  * children are remembered.
  */
 #include "process/children.h"
@@ -18,49 +18,50 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAUSE_MIN_MS 10
-#define PAUSE_MAX_MS 1000
+#define BACKOFF_MIN_MS 10
+#define BACKOFF_MAX_MS 1000
 #define STOP_WAIT_MS 100   /* for SIGSTOP to take effect */
-#define LEAVE_WAIT_MS 1000 /* for the template's unload() */
+#define LEAVE_WAIT_MS 1000 /* for the fork server's unload() */
 
 static uint64_t after_ms(uint64_t ms)
 {
     return monotonic_ns() + ms * NS_PER_MS;
 }
 
-static unsigned longer_pause(unsigned pause_ms)
+static unsigned longer_backoff(unsigned backoff_ms)
 {
-    return pause_ms == 0 ? PAUSE_MIN_MS : (unsigned)min_u64((uint64_t)pause_ms * 2, PAUSE_MAX_MS);
+    return backoff_ms == 0 ? BACKOFF_MIN_MS : (unsigned)min_u64((uint64_t)backoff_ms * 2, BACKOFF_MAX_MS);
 }
 
-/* ---- the template -------------------------------------------------------------------------------- */
+/* ---- the fork server -------------------------------------------------------------------------------- */
 
-static uint32_t template_step(const struct crew *crew)
+static uint32_t forkserver_step(const struct children *children)
 {
-    return crew->engine->status->plugin * 4 + crew->engine->status->stage;
+    return children->engine->status->plugin * 4 + children->engine->status->stage;
 }
 
-void crew_init(struct crew *crew, struct engine *engine, const struct engine_programs *programs)
+void children_init(struct children *children, struct engine *engine, const struct engine_programs *programs)
 {
-    *crew = (struct crew){.engine = engine, .programs = programs, .channel = -1};
-    obituary_init(&crew->obituary, engine);
+    *children = (struct children){.engine = engine, .programs = programs, .channel = -1};
+    exit_report_init(&children->exit_report, engine);
 }
 
-static void retry_template(struct crew *crew)
+static void retry_forkserver(struct children *children)
 {
-    crew->template_pause_ms = longer_pause(crew->template_pause_ms);
-    crew->template_retry_ns = after_ms(crew->template_pause_ms);
+    children->forkserver_backoff_ms = longer_backoff(children->forkserver_backoff_ms);
+    children->forkserver_retry_ns = after_ms(children->forkserver_backoff_ms);
 }
 
-void crew_start_template(struct crew *crew, const int *close_in_child)
+void children_start_forkserver(struct children *children, const int *close_in_child)
 {
     int channel[2];
     pid_t pid;
 
-    memset(crew->engine->status, 0, sizeof(*crew->engine->status));
-    retry_template(crew); /* unless this succeeds */
+    memset(children->engine->status, 0, sizeof(*children->engine->status));
+    retry_forkserver(children); /* unless this succeeds */
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0) {
-        obituary_report(&crew->obituary, EXIT_CODE_RUN_TIME, "no channel for the template: %s", strerror(errno));
+        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, "no channel for the fork server: %s",
+                           strerror(errno));
         return;
     }
     pid = fork();
@@ -69,94 +70,96 @@ void crew_start_template(struct crew *crew, const int *close_in_child)
             close(*close_in_child++);
         }
         close(channel[0]);
-        crew->programs->template_run(crew->engine, channel[1], crew->programs);
+        children->programs->forkserver_run(children->engine, channel[1], children->programs);
     }
     close(channel[1]);
     if (pid < 0) {
         close(channel[0]);
-        obituary_report(&crew->obituary, EXIT_CODE_RUN_TIME, "no process for the template: %s", strerror(errno));
+        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, "no process for the fork server: %s",
+                           strerror(errno));
         return;
     }
-    crew->template_retry_ns = 0;
-    crew->template_pid = pid;
-    crew->template_number++;
-    crew->channel = channel[0];
-    crew->template_ready = false;
-    crew->template_hung = false;
-    crew->template_step = template_step(crew);
-    crew->template_deadline_ns = after_ms(crew->engine->options->load_timeout_ms);
+    children->forkserver_retry_ns = 0;
+    children->forkserver_pid = pid;
+    children->forkserver_number++;
+    children->channel = channel[0];
+    children->forkserver_ready = false;
+    children->forkserver_hung = false;
+    children->forkserver_step = forkserver_step(children);
+    children->forkserver_deadline_ns = after_ms(children->engine->options->load_timeout_ms);
 }
 
-static void request_worker(struct crew *crew, unsigned queue)
+static void request_worker(struct children *children, unsigned queue)
 {
-    struct template_message message = {.kind = TEMPLATE_FORK, .queue = queue};
-    struct crew_worker *worker = &crew->workers[queue];
-    struct arena *arena = crew->engine->queues[queue].arena;
+    struct forkserver_message message = {.kind = FORKSERVER_FORK, .queue = queue};
+    struct children_worker *worker = &children->workers[queue];
+    struct arena *arena = children->engine->queues[queue].arena;
 
-    if (!crew->template_ready || worker->pid != 0 || worker->requested || worker->left || crew->ending) {
+    if (!children->forkserver_ready || worker->pid != 0 || worker->requested || worker->exited || children->ending) {
         return;
     }
-    worker->admitted = false;
-    arena->admitted = 0;
-    arena->request = worker->order;
+    worker->owner = false;
+    arena->owner = 0;
+    arena->request = worker->requested_state;
     arena->state = ARENA_STARTING;
     arena->plugin = ARENA_NOBODY;
     arena->message[0] = '\0';
     worker->retry_ns = 0;
     worker->hung = false;
-    worker->requested = send(crew->channel, &message, sizeof(message), MSG_NOSIGNAL) == (ssize_t)sizeof(message);
-    worker->deadline_ns = after_ms(crew->engine->options->load_timeout_ms);
+    worker->requested = send(children->channel, &message, sizeof(message), MSG_NOSIGNAL) == (ssize_t)sizeof(message);
+    worker->deadline_ns = after_ms(children->engine->options->load_timeout_ms);
 }
 
-static void retry_worker(struct crew *crew, unsigned queue)
+static void retry_worker(struct children *children, unsigned queue)
 {
-    struct crew_worker *worker = &crew->workers[queue];
+    struct children_worker *worker = &children->workers[queue];
 
-    worker->pause_ms = longer_pause(worker->pause_ms);
-    worker->retry_ns = after_ms(worker->pause_ms);
+    worker->backoff_ms = longer_backoff(worker->backoff_ms);
+    worker->retry_ns = after_ms(worker->backoff_ms);
 }
 
-static void template_ended(struct crew *crew, int status)
+static void forkserver_ended(struct children *children, int status)
 {
-    crew_read_channel(crew); /* it may have told us about births before it died */
-    close_fd(&crew->channel);
-    crew->template_pid = 0;
-    crew->template_ready = false;
-    obituary_template(&crew->obituary, status, crew->template_hung);
-    if (crew->obituary.running) {
-        retry_template(crew);
-        obituary_report(&crew->obituary, EXIT_CODE_RUN_TIME,
-                        "the template is started again in %u ms; the workers go on", crew->template_pause_ms);
+    children_read_channel(children); /* it may have told us about births before it died */
+    close_fd(&children->channel);
+    children->forkserver_pid = 0;
+    children->forkserver_ready = false;
+    exit_report_forkserver(&children->exit_report, status, children->forkserver_hung);
+    if (children->exit_report.running) {
+        retry_forkserver(children);
+        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME,
+                           "the fork server is started again in %u ms; the workers go on",
+                           children->forkserver_backoff_ms);
     }
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        crew->workers[i].requested = false;
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        children->workers[i].requested = false;
     }
-    crew->early_exit_count = 0;
+    children->early_exit_count = 0;
 }
 
 /* ---- a worker's end ------------------------------------------------------------------------------ */
 
-static void worker_ended(struct crew *crew, unsigned queue, pid_t pid, int status)
+static void worker_ended(struct children *children, unsigned queue, pid_t pid, int status)
 {
-    struct engine_queue *engine_queue = &crew->engine->queues[queue];
-    struct crew_worker *worker = &crew->workers[queue];
+    struct engine_queue *engine_queue = &children->engine->queues[queue];
+    struct children_worker *worker = &children->workers[queue];
     struct arena *arena = engine_queue->arena;
     struct nfqueue_status kernel;
-    struct arena_blame blame;
+    struct arena_death blame;
 
     worker->pid = 0;
-    if (worker->order == ARENA_EXIT && (!worker->admitted || arena_phase(arena) == ARENA_IDLE)) {
-        worker->left = true;
+    if (worker->requested_state == ARENA_EXIT && (!worker->owner || arena_phase(arena) == ARENA_IDLE)) {
+        worker->exited = true;
         if (status != 0) {
-            obituary_leaving(&crew->obituary, queue, status);
+            exit_report_leaving(&children->exit_report, queue, status);
         }
         return;
     }
-    arena->restarts += crew->obituary.running;
+    arena->restarts += children->exit_report.running;
     /* The state alone would be the word of a worker; with a packet at the cursor, it was past open(). */
-    if (!worker->admitted || (arena->state == ARENA_STARTING && arena->cursor == ARENA_NOBODY)) {
-        obituary_start(&crew->obituary, queue, status, worker->hung);
-        retry_worker(crew, queue);
+    if (!worker->owner || (arena->state == ARENA_STARTING && arena->cursor == ARENA_NOBODY)) {
+        exit_report_start(&children->exit_report, queue, status, worker->hung);
+        retry_worker(children, queue);
         return;
     }
     if (arena_phase(arena) != ARENA_IDLE) {
@@ -164,148 +167,148 @@ static void worker_ended(struct crew *crew, unsigned queue, pid_t pid, int statu
 
         arena_request_sweep(arena, known ? kernel.last_id : arena->last_id);
     }
-    arena_blame(arena, crew->engine->plugin_count, crew->engine->options->on_crash, &blame);
-    obituary_worker(&crew->obituary, queue, pid, status, worker->hung, &blame);
-    if (arena_counters(arena)->packets + arena->blamed != worker->answered) {
-        worker->pause_ms = 0;
-        request_worker(crew, queue);
+    arena_assign_crash(arena, children->engine->plugin_count, children->engine->options->on_crash, &blame);
+    exit_report_worker(&children->exit_report, queue, pid, status, worker->hung, &blame);
+    if (arena_counters(arena)->packets + arena->crash_verdicts != worker->answered) {
+        worker->backoff_ms = 0;
+        request_worker(children, queue);
     } else {
-        retry_worker(crew, queue);
+        retry_worker(children, queue);
     }
 }
 
-static void admit(struct crew *crew, unsigned queue)
+static void admit(struct children *children, unsigned queue)
 {
-    struct engine_queue *engine_queue = &crew->engine->queues[queue];
-    struct crew_worker *worker = &crew->workers[queue];
+    struct engine_queue *engine_queue = &children->engine->queues[queue];
+    struct children_worker *worker = &children->workers[queue];
 
-    worker->answered = arena_counters(engine_queue->arena)->packets + engine_queue->arena->blamed;
-    watch_reset(&worker->watch);
-    worker->admitted = true;
-    engine_queue->arena->admitted = (uint32_t)worker->pid;
-    engine_ring(engine_queue->wake);
+    worker->answered = arena_counters(engine_queue->arena)->packets + engine_queue->arena->crash_verdicts;
+    watchdog_reset(&worker->watchdog);
+    worker->owner = true;
+    engine_queue->arena->owner = (uint32_t)worker->pid;
+    eventfd_signal(engine_queue->wake);
 }
 
-void crew_order(struct crew *crew, unsigned queue, enum arena_request order)
+void children_request(struct children *children, unsigned queue, enum arena_request requested_state)
 {
-    crew->workers[queue].order = order;
-    crew->engine->queues[queue].arena->request = order;
-    engine_ring(crew->engine->queues[queue].wake);
+    children->workers[queue].requested_state = requested_state;
+    children->engine->queues[queue].arena->request = requested_state;
+    eventfd_signal(children->engine->queues[queue].wake);
 }
 
-static void worker_born(struct crew *crew, unsigned queue, int32_t pid)
+static void worker_born(struct children *children, unsigned queue, int32_t pid)
 {
-    struct crew_worker *worker = &crew->workers[queue];
+    struct children_worker *worker = &children->workers[queue];
 
     worker->requested = false;
     if (pid <= 0) {
-        obituary_report(&crew->obituary, EXIT_CODE_RUN_TIME, "queue %u: no process for a worker: %s",
-                        crew->engine->queues[queue].number, strerror(-pid));
-        retry_worker(crew, queue);
+        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, "queue %u: no process for a worker: %s",
+                           children->engine->queues[queue].number, strerror(-pid));
+        retry_worker(children, queue);
         return;
     }
     worker->pid = pid;
     worker->opening = ARENA_NOBODY;
-    worker->deadline_ns = after_ms(crew->engine->options->load_timeout_ms);
-    for (unsigned i = 0; i < crew->early_exit_count; i++) {
-        if (crew->early_exits[i].pid == pid) {
-            worker_ended(crew, queue, pid, crew->early_exits[i].status);
+    worker->deadline_ns = after_ms(children->engine->options->load_timeout_ms);
+    for (unsigned i = 0; i < children->early_exit_count; i++) {
+        if (children->early_exits[i].pid == pid) {
+            worker_ended(children, queue, pid, children->early_exits[i].status);
             return;
         }
     }
     if (waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
         /* its end was seen, but there was no room to remember it */
-        worker_ended(crew, queue, pid, ENGINE_EXIT_FAILED << 8);
+        worker_ended(children, queue, pid, ENGINE_EXIT_FAILED << 8);
         return;
     }
-    if (crew->obituary.running && !crew->ending) {
-        admit(crew, queue);
+    if (children->exit_report.running && !children->ending) {
+        admit(children, queue);
     }
 }
 
 /* ---- events -------------------------------------------------------------------------------------- */
 
-void crew_read_channel(struct crew *crew)
+void children_read_channel(struct children *children)
 {
-    struct template_message message;
+    struct forkserver_message message;
 
-    while (crew->channel >= 0 &&
-           recv(crew->channel, &message, sizeof(message), MSG_DONTWAIT) == (ssize_t)sizeof(message)) {
-        if (message.kind == TEMPLATE_READY) {
-            crew->template_ready = true;
-            crew->template_pause_ms = 0;
-            crew->template_deadline_ns = 0;
-            for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-                request_worker(crew, i);
+    while (children->channel >= 0 &&
+           recv(children->channel, &message, sizeof(message), MSG_DONTWAIT) == (ssize_t)sizeof(message)) {
+        if (message.kind == FORKSERVER_READY) {
+            children->forkserver_ready = true;
+            children->forkserver_backoff_ms = 0;
+            children->forkserver_deadline_ns = 0;
+            for (unsigned i = 0; i < children->engine->queue_count; i++) {
+                request_worker(children, i);
             }
-        } else if (message.kind == TEMPLATE_FORKED && message.queue < crew->engine->queue_count) {
-            worker_born(crew, message.queue, message.pid);
+        } else if (message.kind == FORKSERVER_FORKED && message.queue < children->engine->queue_count) {
+            worker_born(children, message.queue, message.pid);
         }
     }
 }
 
-static bool birth_outstanding(const struct crew *crew)
+static bool birth_outstanding(const struct children *children)
 {
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        if (crew->workers[i].requested) {
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        if (children->workers[i].requested) {
             return true;
         }
     }
     return false;
 }
 
-static void child_ended(struct crew *crew, pid_t pid, int status)
+static void child_ended(struct children *children, pid_t pid, int status)
 {
-    if (pid == crew->template_pid) {
-        template_ended(crew, status);
+    if (pid == children->forkserver_pid) {
+        forkserver_ended(children, status);
         return;
     }
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        if (crew->workers[i].pid == pid) {
-            worker_ended(crew, i, pid, status);
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        if (children->workers[i].pid == pid) {
+            worker_ended(children, i, pid, status);
             return;
         }
     }
-    if (birth_outstanding(crew) && crew->early_exit_count < CREW_EARLY_EXITS) {
-        crew->early_exits[crew->early_exit_count++] = (struct crew_early_exit){pid, status};
+    if (birth_outstanding(children) && children->early_exit_count < CHILDREN_EARLY_EXITS) {
+        children->early_exits[children->early_exit_count++] = (struct children_early_exit){pid, status};
     }
 }
 
-void crew_reap(struct crew *crew)
+void children_reap(struct children *children)
 {
     int status;
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        child_ended(crew, pid, status);
+        child_ended(children, pid, status);
     }
-    if (!birth_outstanding(crew)) {
-        crew->early_exit_count = 0;
+    if (!birth_outstanding(children)) {
+        children->early_exit_count = 0;
     }
 }
 
-bool crew_all_opened(const struct crew *crew)
+bool children_all_opened(const struct children *children)
 {
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        if (crew->workers[i].pid == 0 || crew->engine->queues[i].arena->state != ARENA_OPENED) {
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        if (children->workers[i].pid == 0 || children->engine->queues[i].arena->state != ARENA_OPENED) {
             return false;
         }
     }
     return true;
 }
 
-void crew_run(struct crew *crew)
+void children_run(struct children *children)
 {
-    crew->obituary.running = true;
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        admit(crew, i);
+    children->exit_report.running = true;
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        admit(children, i);
     }
 }
 
-bool crew_all_left(const struct crew *crew)
+bool children_all_exited(const struct children *children)
 {
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        if (!crew->workers[i].left) {
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        if (!children->workers[i].exited) {
             return false;
         }
     }
@@ -329,75 +332,76 @@ static bool wait_until_stopped(pid_t pid)
 }
 
 /* It seems to hang. It may have moved on just now, so it is stopped, looked at again, and then judged. */
-static void judge(struct crew *crew, unsigned queue, uint32_t progress)
+static void confirm_hang(struct children *children, unsigned queue, uint32_t progress)
 {
-    struct crew_worker *worker = &crew->workers[queue];
+    struct children_worker *worker = &children->workers[queue];
 
     kill(worker->pid, SIGSTOP);
-    if (wait_until_stopped(worker->pid) && crew->engine->queues[queue].arena->progress != progress) {
+    if (wait_until_stopped(worker->pid) && children->engine->queues[queue].arena->progress != progress) {
         kill(worker->pid, SIGCONT);
-        watch_reset(&worker->watch);
+        watchdog_reset(&worker->watchdog);
         return;
     }
     worker->hung = true;
     kill(worker->pid, SIGKILL);
 }
 
-static void watch_worker(struct crew *crew, unsigned queue)
+static void watch_worker(struct children *children, unsigned queue)
 {
-    struct crew_worker *worker = &crew->workers[queue];
-    const struct engine_queue *engine_queue = &crew->engine->queues[queue];
-    struct watch_sample sample = {.progress = engine_queue->arena->progress};
-    bool suspicious;
+    struct children_worker *worker = &children->workers[queue];
+    const struct engine_queue *engine_queue = &children->engine->queues[queue];
+    struct watchdog_sample sample = {.progress = engine_queue->arena->progress};
+    bool stalled;
 
     sample.busy = arena_phase(engine_queue->arena) != ARENA_IDLE || nfqueue_has_unread(engine_queue->socket);
-    if (watch_take(&worker->watch, &sample, crew->engine->options->handle_timeout_ms, &suspicious)) {
-        judge(crew, queue, sample.progress);
+    if (watchdog_check(&worker->watchdog, &sample, children->engine->options->handle_timeout_ms, &stalled)) {
+        confirm_hang(children, queue, sample.progress);
     }
-    crew->suspicious |= suspicious;
+    children->stalled |= stalled;
 }
 
-static void watch_workers(struct crew *crew)
+static void watch_workers(struct children *children)
 {
-    crew->suspicious = false;
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        const struct crew_worker *worker = &crew->workers[i];
+    children->stalled = false;
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        const struct children_worker *worker = &children->workers[i];
 
-        if (crew->obituary.running && worker->pid != 0 && worker->deadline_ns == 0 && !worker->hung) {
-            watch_worker(crew, i);
+        if (children->exit_report.running && worker->pid != 0 && worker->deadline_ns == 0 && !worker->hung) {
+            watch_worker(children, i);
         }
     }
 }
 
 /* Between two samples. */
-static unsigned watching_ms(const struct crew *crew)
+static unsigned watching_ms(const struct children *children)
 {
-    return crew->obituary.running && !crew->suspicious ? WATCH_RELAXED_MS
-                                                       : watch_interval_ms(crew->engine->options->handle_timeout_ms);
+    return children->exit_report.running && !children->stalled
+               ? WATCHDOG_IDLE_MS
+               : watchdog_interval_ms(children->engine->options->handle_timeout_ms);
 }
 
 /* Kills whoever takes too long to start. */
-static void check_deadlines(struct crew *crew, uint64_t now)
+static void check_deadlines(struct children *children, uint64_t now)
 {
-    if (crew->template_pid != 0 && crew->template_deadline_ns != 0) {
-        if (crew->template_step != template_step(crew)) {
-            crew->template_step = template_step(crew);
-            crew->template_deadline_ns = after_ms(crew->engine->options->load_timeout_ms);
-        } else if (now >= crew->template_deadline_ns) {
-            crew->template_hung = true;
-            crew->template_deadline_ns = 0;
-            kill(crew->template_pid, SIGKILL);
+    if (children->forkserver_pid != 0 && children->forkserver_deadline_ns != 0) {
+        if (children->forkserver_step != forkserver_step(children)) {
+            children->forkserver_step = forkserver_step(children);
+            children->forkserver_deadline_ns = after_ms(children->engine->options->load_timeout_ms);
+        } else if (now >= children->forkserver_deadline_ns) {
+            children->forkserver_hung = true;
+            children->forkserver_deadline_ns = 0;
+            kill(children->forkserver_pid, SIGKILL);
         }
     }
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        struct crew_worker *worker = &crew->workers[i];
-        const struct arena *arena = crew->engine->queues[i].arena;
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        struct children_worker *worker = &children->workers[i];
+        const struct arena *arena = children->engine->queues[i].arena;
 
         if (worker->deadline_ns != 0 && worker->pid != 0 && arena->state != ARENA_STARTING) {
             worker->deadline_ns = 0;
         } else if (worker->deadline_ns != 0 && worker->pid != 0 && worker->opening != arena->plugin) {
             worker->opening = arena->plugin;
-            worker->deadline_ns = after_ms(crew->engine->options->load_timeout_ms);
+            worker->deadline_ns = after_ms(children->engine->options->load_timeout_ms);
         }
         if (worker->deadline_ns == 0 || now < worker->deadline_ns) {
             continue;
@@ -406,77 +410,77 @@ static void check_deadlines(struct crew *crew, uint64_t now)
         if (worker->pid != 0) {
             worker->hung = true;
             kill(worker->pid, SIGKILL);
-        } else if (worker->requested && crew->template_pid != 0) {
-            crew->template_hung = true;
-            kill(crew->template_pid, SIGKILL);
+        } else if (worker->requested && children->forkserver_pid != 0) {
+            children->forkserver_hung = true;
+            kill(children->forkserver_pid, SIGKILL);
         }
     }
 }
 
-void crew_tick(struct crew *crew, const int *close_in_child)
+void children_tick(struct children *children, const int *close_in_child)
 {
     uint64_t now = monotonic_ns();
 
-    check_deadlines(crew, now);
-    if (crew->template_retry_ns != 0 && now >= crew->template_retry_ns) {
-        crew_start_template(crew, close_in_child);
+    check_deadlines(children, now);
+    if (children->forkserver_retry_ns != 0 && now >= children->forkserver_retry_ns) {
+        children_start_forkserver(children, close_in_child);
     }
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        if (crew->workers[i].retry_ns != 0 && now >= crew->workers[i].retry_ns) {
-            request_worker(crew, i);
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        if (children->workers[i].retry_ns != 0 && now >= children->workers[i].retry_ns) {
+            request_worker(children, i);
         }
     }
-    if (now >= crew->sample_ns) {
-        watch_workers(crew);
-        crew->sample_ns = after_ms(watching_ms(crew));
+    if (now >= children->sample_ns) {
+        watch_workers(children);
+        children->sample_ns = after_ms(watching_ms(children));
     }
-    obituary_flush(&crew->obituary, false);
+    exit_report_flush(&children->exit_report, false);
 }
 
-unsigned crew_interval_ms(const struct crew *crew)
+unsigned children_interval_ms(const struct children *children)
 {
-    bool waiting = crew->template_retry_ns != 0;
+    bool waiting = children->forkserver_retry_ns != 0;
 
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        waiting = waiting || crew->workers[i].retry_ns != 0;
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        waiting = waiting || children->workers[i].retry_ns != 0;
     }
-    return waiting ? PAUSE_MIN_MS : watching_ms(crew);
+    return waiting ? BACKOFF_MIN_MS : watching_ms(children);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */
 
-static void leave_template(struct crew *crew)
+static void leave_forkserver(struct children *children)
 {
-    const struct template_message message = {.kind = TEMPLATE_LEAVE};
-    char reason[OBITUARY_REASON_MAX];
+    const struct forkserver_message message = {.kind = FORKSERVER_LEAVE};
+    char reason[EXIT_REPORT_REASON_MAX];
     int status;
 
-    if (crew->template_pid == 0) {
+    if (children->forkserver_pid == 0) {
         return;
     }
-    if (crew->template_ready && send(crew->channel, &message, sizeof(message), MSG_NOSIGNAL) > 0) {
+    if (children->forkserver_ready && send(children->channel, &message, sizeof(message), MSG_NOSIGNAL) > 0) {
         for (unsigned i = 0; i < LEAVE_WAIT_MS; i++) {
-            if (waitpid(crew->template_pid, &status, WNOHANG) == crew->template_pid) {
-                crew->template_pid = 0;
+            if (waitpid(children->forkserver_pid, &status, WNOHANG) == children->forkserver_pid) {
+                children->forkserver_pid = 0;
                 if (status != 0) {
-                    obituary_unload(&crew->obituary, obituary_reason(status, reason));
+                    exit_report_unload(&children->exit_report, exit_report_reason(status, reason));
                 }
                 return;
             }
             poll(NULL, 0, 1);
         }
         snprintf(reason, sizeof(reason), "did not return within %d ms", LEAVE_WAIT_MS);
-        obituary_unload(&crew->obituary, reason);
+        exit_report_unload(&children->exit_report, reason);
     }
-    kill(crew->template_pid, SIGKILL);
-    waitpid(crew->template_pid, NULL, 0);
-    crew->template_pid = 0;
+    kill(children->forkserver_pid, SIGKILL);
+    waitpid(children->forkserver_pid, NULL, 0);
+    children->forkserver_pid = 0;
 }
 
-static void kill_workers(struct crew *crew)
+static void kill_workers(struct children *children)
 {
-    for (unsigned i = 0; i < crew->engine->queue_count; i++) {
-        struct crew_worker *worker = &crew->workers[i];
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        struct children_worker *worker = &children->workers[i];
 
         if (worker->pid != 0) {
             kill(worker->pid, SIGKILL);
@@ -486,15 +490,15 @@ static void kill_workers(struct crew *crew)
     }
 }
 
-void crew_end(struct crew *crew)
+void children_end(struct children *children)
 {
-    crew->ending = true;
-    kill_workers(crew);
-    leave_template(crew);
-    crew_read_channel(crew); /* births that it had told us about before */
-    kill_workers(crew);
-    close_fd(&crew->channel);
-    obituary_flush(&crew->obituary, true);
+    children->ending = true;
+    kill_workers(children);
+    leave_forkserver(children);
+    children_read_channel(children); /* births that it had told us about before */
+    kill_workers(children);
+    close_fd(&children->channel);
+    exit_report_flush(&children->exit_report, true);
     while (waitpid(-1, NULL, WNOHANG) > 0) {
     }
 }

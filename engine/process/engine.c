@@ -53,7 +53,7 @@ void engine_tie_to_supervisor(const struct engine *engine)
     }
 }
 
-bool engine_may_answer(void)
+bool has_cap_net_admin(void)
 {
     return capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 1;
 }
@@ -84,7 +84,7 @@ static bool is_open(int fd)
     return fd < 0 || fcntl(fd, F_GETFD) >= 0;
 }
 
-const char *engine_loss(const struct engine *engine)
+const char *process_check_intact(const struct engine *engine)
 {
     bool all = is_open(engine->doorbell);
 
@@ -99,7 +99,7 @@ const char *engine_loss(const struct engine *engine)
     if (!all) {
         return "closed descriptors of the engine; a plugin must not close what it did not open";
     }
-    return engine_may_answer() ? NULL : "gave up CAP_NET_ADMIN, without which the kernel takes no verdict";
+    return has_cap_net_admin() ? NULL : "gave up CAP_NET_ADMIN, without which the kernel takes no verdict";
 }
 
 void engine_begin_process(const struct engine *engine, const char *name)
@@ -122,7 +122,7 @@ void engine_begin_process(const struct engine *engine, const char *name)
 void engine_set_state(const struct engine *engine, const struct engine_queue *queue, enum arena_state state)
 {
     queue->arena->state = state;
-    engine_ring(engine->doorbell);
+    eventfd_signal(engine->doorbell);
 }
 
 void engine_fail(const struct engine *engine, const struct engine_queue *queue, const char *format, ...)
@@ -138,7 +138,7 @@ void engine_fail(const struct engine *engine, const struct engine_queue *queue, 
     _exit(ENGINE_EXIT_FAILED);
 }
 
-void engine_ring(int eventfd)
+void eventfd_signal(int eventfd)
 {
     const uint64_t one = 1;
 
@@ -147,7 +147,7 @@ void engine_ring(int eventfd)
     }
 }
 
-void engine_answer_ring(int eventfd)
+void eventfd_consume(int eventfd)
 {
     uint64_t count;
 

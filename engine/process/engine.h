@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the three kinds of process share, by inheritance: the supervisor fills struct engine, and the template
+ * What the three kinds of process share, by inheritance: the supervisor fills struct engine, and the fork server
  * and the workers have it by fork. What changes after the fork and matters to another process is in
- * shared memory: the arenas, and struct template_status.
+ * shared memory: the arenas, and struct forkserver_status.
  */
 #ifndef ENGINE_PROCESS_ENGINE_H
 #define ENGINE_PROCESS_ENGINE_H
@@ -37,31 +37,31 @@ struct engine_queue {
     struct nfqueue_settings settings;
 };
 
-/* How far the template has come; in shared memory, since it may die on the way. */
-struct template_status {
-    _Atomic uint32_t stage;  /* enum template_stage */
+/* How far the fork server has come; in shared memory, since it may die on the way. */
+struct forkserver_status {
+    _Atomic uint32_t stage;  /* enum forkserver_stage */
     _Atomic uint32_t plugin; /* position in the chain of the one being linked, loaded or unloaded */
     char error[PLUGIN_ERROR_MAX]; /* why that one is refused */
 };
 
-enum template_stage { TEMPLATE_LINKING, TEMPLATE_LOADING, TEMPLATE_LOADED, TEMPLATE_UNLOADING };
+enum forkserver_stage { FORKSERVER_LINKING, FORKSERVER_LOADING, FORKSERVER_LOADED, FORKSERVER_UNLOADING };
 
-/* Messages on the channel between supervisor and template, a SOCK_SEQPACKET pair. */
-enum template_message_kind {
-    TEMPLATE_READY,  /* template: every plugin is loaded */
-    TEMPLATE_FORK,   /* supervisor: make a worker for `queue` */
-    TEMPLATE_FORKED, /* template: it is `pid`, or a negative errno */
-    TEMPLATE_LEAVE,  /* supervisor: unload the plugins and exit */
+/* Messages on the channel between supervisor and fork server, a SOCK_SEQPACKET pair. */
+enum forkserver_message_kind {
+    FORKSERVER_READY,  /* fork server: every plugin is loaded */
+    FORKSERVER_FORK,   /* supervisor: make a worker for `queue` */
+    FORKSERVER_FORKED, /* fork server: it is `pid`, or a negative errno */
+    FORKSERVER_LEAVE,  /* supervisor: unload the plugins and exit */
 };
 
-struct template_message {
+struct forkserver_message {
     uint32_t kind;
     uint32_t queue; /* index in engine.queues */
     int32_t pid;
 };
 
-/* Exit status of template and workers, beside 0. */
-#define ENGINE_EXIT_FAILED 70 /* the reason is in the arena's message, or in the template's status */
+/* Exit status of fork server and workers, beside 0. */
+#define ENGINE_EXIT_FAILED 70 /* the reason is in the arena's message, or in the fork server's status */
 
 struct engine {
     const struct options *options;
@@ -72,12 +72,12 @@ struct engine {
     struct flow_seed flow_seed;
     pid_t supervisor;
     int doorbell; /* eventfd: an arena's state changed for the supervisor */
-    struct template_status *status;
+    struct forkserver_status *status;
 };
 
 /* The two programs that the supervisor's children run; main.c wires them. */
 struct engine_programs {
-    void (*template_run)(struct engine *engine, int channel, const struct engine_programs *programs)
+    void (*forkserver_run)(struct engine *engine, int channel, const struct engine_programs *programs)
         __attribute__((noreturn));
     void (*worker_run)(struct engine *engine, unsigned queue) __attribute__((noreturn));
 };
@@ -85,11 +85,11 @@ struct engine_programs {
 /* "accept" or "drop" */
 const char *engine_verdict_name(uint32_t verdict);
 
-/* Writes a plugin's log line, within its limit. [template] [worker] */
+/* Writes a plugin's log line, within its limit. [fork server] [worker] */
 void engine_log_plugin(int level, const char *id, const char *text);
 
 /*
- * First thing in a new template or worker: its name in ps, death together with the supervisor, and signals
+ * First thing in a new fork server or worker: its name in ps, death together with the supervisor, and signals
  * that a terminal sends to the whole group left to the supervisor. Exits if the supervisor is gone already.
  */
 void engine_begin_process(const struct engine *engine, const char *name);
@@ -98,7 +98,7 @@ void engine_begin_process(const struct engine *engine, const char *name);
 void engine_tie_to_supervisor(const struct engine *engine);
 
 /* Whether this process has CAP_NET_ADMIN, which binding a queue and sending a verdict need. */
-bool engine_may_answer(void);
+bool has_cap_net_admin(void);
 
 /* Lets this process run on one CPU only; ENGINE_NO_CPU: on all. Returns 0, or -1 with errno. */
 int engine_pin(int cpu);
@@ -107,7 +107,7 @@ int engine_pin(int cpu);
  * What a plugin took from this process that every worker needs: the capability, a descriptor of a queue or of a
  * plugin's copy. NULL: nothing. Text for a message, to stand behind "open() ".
  */
-const char *engine_loss(const struct engine *engine);
+const char *process_check_intact(const struct engine *engine);
 
 /* Says how far the worker of `queue` has come. [worker] */
 void engine_set_state(const struct engine *engine, const struct engine_queue *queue, enum arena_state state);
@@ -117,7 +117,7 @@ void engine_fail(const struct engine *engine, const struct engine_queue *queue, 
     __attribute__((format(printf, 3, 4), noreturn));
 
 /* Adds one to an eventfd; consumes an eventfd. */
-void engine_ring(int eventfd);
-void engine_answer_ring(int eventfd);
+void eventfd_signal(int eventfd);
+void eventfd_consume(int eventfd);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See obituary.h.
+ * See exit_report.h.
  */
 #include "process/exit_report.h"
 
@@ -16,9 +16,9 @@
 #define LINES 5
 #define PERIOD_NS (10 * NS_PER_S)
 
-void obituary_init(struct obituary *obituary, const struct engine *engine)
+void exit_report_init(struct exit_report *exit_report, const struct engine *engine)
 {
-    *obituary = (struct obituary){
+    *exit_report = (struct exit_report){
         .engine = engine,
         .crash_log = {.burst = LINES, .period_ns = PERIOD_NS},
         .start_log = {.burst = LINES, .period_ns = PERIOD_NS},
@@ -32,9 +32,9 @@ static void log_missed(unsigned missed)
     }
 }
 
-void obituary_flush(struct obituary *obituary, bool now)
+void exit_report_flush(struct exit_report *exit_report, bool now)
 {
-    struct log_limit *limit = &obituary->crash_log;
+    struct log_limit *limit = &exit_report->crash_log;
 
     if (limit->suppressed > 0 && (now || monotonic_ns() - limit->period_start_ns >= limit->period_ns)) {
         log_missed(limit->suppressed);
@@ -42,15 +42,15 @@ void obituary_flush(struct obituary *obituary, bool now)
     }
 }
 
-const char *obituary_reason(int status, char *reason)
+const char *exit_report_reason(int status, char *reason)
 {
     if (WIFSIGNALED(status)) {
         const char *name = sigabbrev_np(WTERMSIG(status));
 
-        snprintf(reason, OBITUARY_REASON_MAX, "%s (SIG%s)", WTERMSIG(status) == SIGKILL ? "was killed" : "crashed",
+        snprintf(reason, EXIT_REPORT_REASON_MAX, "%s (SIG%s)", WTERMSIG(status) == SIGKILL ? "was killed" : "crashed",
                  name != NULL ? name : "?");
     } else {
-        snprintf(reason, OBITUARY_REASON_MAX, "exited with status %d", WEXITSTATUS(status));
+        snprintf(reason, EXIT_REPORT_REASON_MAX, "exited with status %d", WEXITSTATUS(status));
     }
     return reason;
 }
@@ -59,88 +59,88 @@ const char *obituary_reason(int status, char *reason)
 static const char *reason_or_time(int status, bool timed_out, const char *verb, uint64_t timeout_ms, char *reason)
 {
     if (!timed_out) {
-        return obituary_reason(status, reason);
+        return exit_report_reason(status, reason);
     }
-    snprintf(reason, OBITUARY_REASON_MAX, "%s %" PRIu64 " ms", verb, timeout_ms);
+    snprintf(reason, EXIT_REPORT_REASON_MAX, "%s %" PRIu64 " ms", verb, timeout_ms);
     return reason;
 }
 
-static const struct plugin *plugin_at(const struct obituary *obituary, uint32_t index)
+static const struct plugin *plugin_at(const struct exit_report *exit_report, uint32_t index)
 {
-    return index < obituary->engine->plugin_count ? &obituary->engine->plugins[index] : NULL;
+    return index < exit_report->engine->plugin_count ? &exit_report->engine->plugins[index] : NULL;
 }
 
-void obituary_report(struct obituary *obituary, enum exit_code code, const char *format, ...)
+void exit_report_report(struct exit_report *exit_report, enum exit_code code, const char *format, ...)
 {
-    char text[OBITUARY_ERROR_MAX];
+    char text[EXIT_REPORT_ERROR_MAX];
     va_list arguments;
     unsigned missed;
 
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    if (obituary->running) {
-        if (log_limit_pass(&obituary->start_log, monotonic_ns(), &missed)) {
+    if (exit_report->running) {
+        if (log_limit_pass(&exit_report->start_log, monotonic_ns(), &missed)) {
             log_line("%s", text);
         }
-    } else if (obituary->failure == EXIT_CODE_OK) {
-        obituary->failure = code;
-        memcpy(obituary->error, text, sizeof(obituary->error));
+    } else if (exit_report->failure == EXIT_CODE_OK) {
+        exit_report->failure = code;
+        memcpy(exit_report->error, text, sizeof(exit_report->error));
     }
 }
 
-void obituary_template(struct obituary *obituary, int status, bool timed_out)
+void exit_report_forkserver(struct exit_report *exit_report, int status, bool timed_out)
 {
-    struct template_status *left = obituary->engine->status;
-    const struct plugin *plugin = plugin_at(obituary, left->plugin);
-    char reason[OBITUARY_REASON_MAX];
+    struct forkserver_status *left = exit_report->engine->status;
+    const struct plugin *plugin = plugin_at(exit_report, left->plugin);
+    char reason[EXIT_REPORT_REASON_MAX];
 
     left->error[sizeof(left->error) - 1] = '\0';
-    reason_or_time(status, timed_out, "did not return within", obituary->engine->options->load_timeout_ms, reason);
+    reason_or_time(status, timed_out, "did not return within", exit_report->engine->options->load_timeout_ms, reason);
     if (left->error[0] != '\0' && plugin != NULL) {
-        obituary_report(obituary, EXIT_CODE_PLUGIN, "%s: %s", plugin->path, left->error);
-    } else if (left->stage >= TEMPLATE_LOADED || plugin == NULL) {
-        obituary_report(obituary, EXIT_CODE_RUN_TIME, "the template %s",
-                        timed_out ? "did not answer in time and was killed" : reason);
+        exit_report_report(exit_report, EXIT_CODE_PLUGIN, "%s: %s", plugin->path, left->error);
+    } else if (left->stage >= FORKSERVER_LOADED || plugin == NULL) {
+        exit_report_report(exit_report, EXIT_CODE_RUN_TIME, "the fork server %s",
+                           timed_out ? "did not answer in time and was killed" : reason);
     } else {
-        obituary_report(obituary, EXIT_CODE_PLUGIN, "%s: %s %s", plugin->path,
-                        left->stage == TEMPLATE_LINKING ? "a constructor" : "load()", reason);
+        exit_report_report(exit_report, EXIT_CODE_PLUGIN, "%s: %s %s", plugin->path,
+                           left->stage == FORKSERVER_LINKING ? "a constructor" : "load()", reason);
     }
 }
 
-void obituary_start(struct obituary *obituary, unsigned queue, int status, bool timed_out)
+void exit_report_start(struct exit_report *exit_report, unsigned queue, int status, bool timed_out)
 {
-    struct arena *arena = obituary->engine->queues[queue].arena;
-    const struct plugin *plugin = plugin_at(obituary, arena->plugin);
-    char reason[OBITUARY_REASON_MAX];
+    struct arena *arena = exit_report->engine->queues[queue].arena;
+    const struct plugin *plugin = plugin_at(exit_report, arena->plugin);
+    char reason[EXIT_REPORT_REASON_MAX];
 
     arena->message[sizeof(arena->message) - 1] = '\0';
-    reason_or_time(status, timed_out, "did not return within", obituary->engine->options->load_timeout_ms, reason);
+    reason_or_time(status, timed_out, "did not return within", exit_report->engine->options->load_timeout_ms, reason);
     if (arena->message[0] != '\0') {
-        obituary_report(obituary, plugin != NULL ? EXIT_CODE_PLUGIN : EXIT_CODE_RUN_TIME, "%s%s%s",
-                        plugin != NULL ? plugin->path : "", plugin != NULL ? ": " : "", arena->message);
+        exit_report_report(exit_report, plugin != NULL ? EXIT_CODE_PLUGIN : EXIT_CODE_RUN_TIME, "%s%s%s",
+                           plugin != NULL ? plugin->path : "", plugin != NULL ? ": " : "", arena->message);
     } else if (plugin != NULL) {
-        obituary_report(obituary, EXIT_CODE_PLUGIN, "%s: open() %s", plugin->path, reason);
+        exit_report_report(exit_report, EXIT_CODE_PLUGIN, "%s: open() %s", plugin->path, reason);
     } else {
-        obituary_report(obituary, EXIT_CODE_RUN_TIME, "queue %u: the new worker %s before it served",
-                        obituary->engine->queues[queue].number, reason);
+        exit_report_report(exit_report, EXIT_CODE_RUN_TIME, "queue %u: the new worker %s before it served",
+                           exit_report->engine->queues[queue].number, reason);
     }
 }
 
-void obituary_worker(struct obituary *obituary, unsigned queue, pid_t pid, int status, bool timed_out,
-                     const struct arena_blame *blame)
+void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out,
+                        const struct arena_death *blame)
 {
-    const struct engine *engine = obituary->engine;
-    const struct plugin *plugin = plugin_at(obituary, blame->plugin);
+    const struct engine *engine = exit_report->engine;
+    const struct plugin *plugin = plugin_at(exit_report, blame->plugin);
     const char *id = plugin != NULL ? plugin->id : "(unknown)";
     const char *version = plugin != NULL ? plugin->version : "";
     const char *verdict = engine_verdict_name(engine->options->on_crash);
     unsigned number = engine->queues[queue].number;
     struct arena *arena = engine->queues[queue].arena;
-    char reason[OBITUARY_REASON_MAX];
+    char reason[EXIT_REPORT_REASON_MAX];
     unsigned missed;
 
-    if (!log_limit_pass(&obituary->crash_log, monotonic_ns(), &missed)) {
+    if (!log_limit_pass(&exit_report->crash_log, monotonic_ns(), &missed)) {
         return;
     }
     log_missed(missed);
@@ -164,22 +164,22 @@ void obituary_worker(struct obituary *obituary, unsigned queue, pid_t pid, int s
     }
 }
 
-void obituary_leaving(const struct obituary *obituary, unsigned queue, int status)
+void exit_report_leaving(const struct exit_report *exit_report, unsigned queue, int status)
 {
-    const struct engine_queue *engine_queue = &obituary->engine->queues[queue];
-    const struct plugin *plugin = plugin_at(obituary, engine_queue->arena->plugin);
-    char reason[OBITUARY_REASON_MAX];
+    const struct engine_queue *engine_queue = &exit_report->engine->queues[queue];
+    const struct plugin *plugin = plugin_at(exit_report, engine_queue->arena->plugin);
+    char reason[EXIT_REPORT_REASON_MAX];
 
     log_line("queue %u: %s%s %s; every packet had been answered", engine_queue->number,
              plugin != NULL ? plugin->path : "the worker", plugin != NULL ? ": close()" : "",
-             obituary_reason(status, reason));
+             exit_report_reason(status, reason));
 }
 
-void obituary_unload(const struct obituary *obituary, const char *reason)
+void exit_report_unload(const struct exit_report *exit_report, const char *reason)
 {
-    const struct plugin *plugin = plugin_at(obituary, obituary->engine->status->plugin);
+    const struct plugin *plugin = plugin_at(exit_report, exit_report->engine->status->plugin);
 
-    if (obituary->engine->status->stage == TEMPLATE_UNLOADING && plugin != NULL) {
+    if (exit_report->engine->status->stage == FORKSERVER_UNLOADING && plugin != NULL) {
         log_line("%s: unload() %s", plugin->path, reason);
     }
 }

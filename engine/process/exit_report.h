@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is said when a template or a worker ended, or did not start: who it was, what it was doing, what that
+ * What is said when a fork server or a worker ended, or did not start: who it was, what it was doing, what that
  * means for the packets.
  *
  * Until `running`, a failure is final: the first one is kept, with what the program exits with. After that, lines are
@@ -13,44 +13,44 @@
 #include "base/log.h"
 #include "process/engine.h"
 
-#define OBITUARY_ERROR_MAX 1024
-#define OBITUARY_REASON_MAX 64
+#define EXIT_REPORT_ERROR_MAX 1024
+#define EXIT_REPORT_REASON_MAX 64
 
-struct obituary {
+struct exit_report {
     const struct engine *engine;
     bool running;
     enum exit_code failure; /* not OK: something was refused, with the reason in error */
-    char error[OBITUARY_ERROR_MAX];
+    char error[EXIT_REPORT_ERROR_MAX];
     struct log_limit crash_log; /* ends of workers that were serving */
     struct log_limit start_log; /* what did not start */
 };
 
-void obituary_init(struct obituary *obituary, const struct engine *engine);
+void exit_report_init(struct exit_report *exit_report, const struct engine *engine);
 
-/* "crashed (SIGSEGV)", "was killed (SIGKILL)" or "exited with status 3", into reason[OBITUARY_REASON_MAX]. */
-const char *obituary_reason(int status, char *reason);
+/* "crashed (SIGSEGV)", "was killed (SIGKILL)" or "exited with status 3", into reason[EXIT_REPORT_REASON_MAX]. */
+const char *exit_report_reason(int status, char *reason);
 
 /* Keeps or logs a failure. */
-void obituary_report(struct obituary *obituary, enum exit_code code, const char *format, ...)
+void exit_report_report(struct exit_report *exit_report, enum exit_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The template ended. timed_out: it was killed for not answering. */
-void obituary_template(struct obituary *obituary, int status, bool timed_out);
+/* The fork server ended. timed_out: it was killed for not answering. */
+void exit_report_forkserver(struct exit_report *exit_report, int status, bool timed_out);
 
 /* A worker ended before it had opened all plugins. */
-void obituary_start(struct obituary *obituary, unsigned queue, int status, bool timed_out);
+void exit_report_start(struct exit_report *exit_report, unsigned queue, int status, bool timed_out);
 
 /* A serving worker ended. */
-void obituary_worker(struct obituary *obituary, unsigned queue, pid_t pid, int status, bool timed_out,
-                     const struct arena_blame *blame);
+void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out,
+                        const struct arena_death *blame);
 
 /* A worker had answered everything, and then did not leave in order. */
-void obituary_leaving(const struct obituary *obituary, unsigned queue, int status);
+void exit_report_leaving(const struct exit_report *exit_report, unsigned queue, int status);
 
-/* The template did not leave in order; reason: how. */
-void obituary_unload(const struct obituary *obituary, const char *reason);
+/* The fork server did not leave in order; reason: how. */
+void exit_report_unload(const struct exit_report *exit_report, const char *reason);
 
 /* Says how many ends were not shown: at the end of their period, or now. */
-void obituary_flush(struct obituary *obituary, bool now);
+void exit_report_flush(struct exit_report *exit_report, bool now);
 
 #endif

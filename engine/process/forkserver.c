@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The template's life: link, load, fork on request; see template.h.
+ * The fork server's life: link, load, fork on request; see fork server.h.
  *
  * A worker must be the supervisor's child, so that the supervisor sees its end. fork() twice does that: the
  * process in between exits, and the kernel gives its child to the nearest subreaper. The C library's
  * own fork() is used for both, since a plugin's libraries may depend on their pthread_atfork handlers.
  *
- * A new worker does nothing until the template has told the supervisor about it. If the template dies before
+ * A new worker does nothing until the fork server has told the supervisor about it. If the fork server dies before
  * that, the worker reads end-of-file from its birth pipe and exits: no worker lives that the
  * supervisor does not know.
  */
@@ -54,7 +54,7 @@ static bool has_threads(void)
 static void refuse_damage(struct engine *engine, const char *who)
 {
     const char *damage = has_threads() ? "started a thread, which would be missing in every worker; start it in open()"
-                                       : engine_loss(engine);
+                                       : process_check_intact(engine);
     char reason[PLUGIN_ERROR_MAX];
 
     if (damage != NULL) {
@@ -71,23 +71,23 @@ static void load_plugins(struct engine *engine)
         struct plugin *plugin = &engine->plugins[i];
 
         engine->status->plugin = i;
-        engine->status->stage = TEMPLATE_LINKING;
+        engine->status->stage = FORKSERVER_LINKING;
         if (plugin_link(plugin, engine_log_plugin, error) != 0) {
             refuse(engine, error);
         }
         refuse_damage(engine, "a constructor");
-        engine->status->stage = TEMPLATE_LOADING;
+        engine->status->stage = FORKSERVER_LOADING;
         if (plugin_load(plugin, error) != 0) {
             refuse(engine, error);
         }
         refuse_damage(engine, "load()");
     }
-    engine->status->stage = TEMPLATE_LOADED;
+    engine->status->stage = FORKSERVER_LOADED;
 }
 
-static void tell(int channel, enum template_message_kind kind, uint32_t queue, int32_t pid)
+static void tell(int channel, enum forkserver_message_kind kind, uint32_t queue, int32_t pid)
 {
-    const struct template_message message = {kind, queue, pid};
+    const struct forkserver_message message = {kind, queue, pid};
 
     if (send(channel, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
         _exit(ENGINE_EXIT_FAILED); /* the supervisor is gone, and we are about to be */
@@ -95,7 +95,7 @@ static void tell(int channel, enum template_message_kind kind, uint32_t queue, i
 }
 
 /* In the new worker: continue once the supervisor knows us. */
-static void be_born(const int birth[2])
+static void wait_until_registered(const int birth[2])
 {
     char byte;
 
@@ -107,20 +107,20 @@ static void be_born(const int birth[2])
 }
 
 /* In the process between: forks the worker, writes its pid or the error, exits. */
-static void stand_between(struct engine *engine, unsigned queue, int channel, const int birth[2], int report,
+static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int birth[2], int report,
                           const struct engine_programs *programs) __attribute__((noreturn));
 
-static void stand_between(struct engine *engine, unsigned queue, int channel, const int birth[2], int report,
+static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int birth[2], int report,
                           const struct engine_programs *programs)
 {
     int32_t pid;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a fork handler that hangs must not outlive the template */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a fork handler that hangs must not outlive the fork server */
     pid = fork();
     if (pid == 0) {
         close(channel);
         close(report);
-        be_born(birth);
+        wait_until_registered(birth);
         programs->worker_run(engine, queue);
     }
     if (pid < 0) {
@@ -147,7 +147,7 @@ static int32_t fork_worker(struct engine *engine, unsigned queue, int channel, c
     }
     if (between == 0) {
         close(report[0]);
-        stand_between(engine, queue, channel, birth, report[1], programs);
+        fork_and_exit(engine, queue, channel, birth, report[1], programs);
     }
     close_fd(&report[1]);
     /* Once it is reaped, the worker has the supervisor for its parent. */
@@ -172,11 +172,11 @@ static void make_worker(struct engine *engine, unsigned queue, int channel, cons
         return;
     }
     if (pipe2(birth, O_CLOEXEC) < 0) {
-        tell(channel, TEMPLATE_FORKED, queue, -errno);
+        tell(channel, FORKSERVER_FORKED, queue, -errno);
         return;
     }
     pid = fork_worker(engine, queue, channel, birth, programs);
-    tell(channel, TEMPLATE_FORKED, queue, pid);
+    tell(channel, FORKSERVER_FORKED, queue, pid);
     if (pid > 0 && write(birth[1], "", 1) < 0) {
         log_line("queue %u: worker %d ended before it was born", engine->queues[queue].number, pid);
     }
@@ -184,13 +184,13 @@ static void make_worker(struct engine *engine, unsigned queue, int channel, cons
     close(birth[1]);
 }
 
-void template_run(struct engine *engine, int channel, const struct engine_programs *programs)
+void forkserver_run(struct engine *engine, int channel, const struct engine_programs *programs)
 {
-    struct template_message message;
+    struct forkserver_message message;
 
-    engine_begin_process(engine, "nfqe-template");
+    engine_begin_process(engine, "nfqe-forkserver");
     load_plugins(engine);
-    tell(channel, TEMPLATE_READY, 0, 0);
+    tell(channel, FORKSERVER_READY, 0, 0);
     for (;;) {
         ssize_t len = recv(channel, &message, sizeof(message), 0);
 
@@ -200,13 +200,13 @@ void template_run(struct engine *engine, int channel, const struct engine_progra
         if (len != (ssize_t)sizeof(message)) {
             _exit(ENGINE_EXIT_FAILED);
         }
-        if (message.kind == TEMPLATE_FORK) {
+        if (message.kind == FORKSERVER_FORK) {
             make_worker(engine, message.queue, channel, programs);
-        } else if (message.kind == TEMPLATE_LEAVE) {
+        } else if (message.kind == FORKSERVER_LEAVE) {
             break;
         }
     }
-    engine->status->stage = TEMPLATE_UNLOADING;
+    engine->status->stage = FORKSERVER_UNLOADING;
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         engine->status->plugin = i;
         plugin_unload(&engine->plugins[i]);

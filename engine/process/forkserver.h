@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The template: loads the plugins once, then makes workers by fork. It runs load() and unload(), nothing else
+ * The fork server: loads the plugins once, then makes workers by fork. It runs load() and unload(), nothing else
  * of a plugin.
  */
 #ifndef ENGINE_PROCESS_FORKSERVER_H
@@ -12,6 +12,7 @@
  * Loads the plugins and serves the supervisor's requests on `channel`. Never returns. If a plugin is refused
  * the reason stands in engine->status->error and the exit status is ENGINE_EXIT_FAILED.
  */
-void template_run(struct engine *engine, int channel, const struct engine_programs *programs) __attribute__((noreturn));
+void forkserver_run(struct engine *engine, int channel, const struct engine_programs *programs)
+    __attribute__((noreturn));
 
 #endif

@@ -158,7 +158,7 @@ static enum exit_code plan_flows(struct engine *engine, uint32_t *flows, uint64_
         return EXIT_CODE_OK;
     }
     *flows = options->flow_table != 0 ? (uint32_t)options->flow_table : OPTIONS_FLOWS_DEFAULT;
-    *size = flow_index_size(*flows);
+    *size = flow_memory_size(*flows);
     available = available_memory();
     if (*size * options->queue_count > available) {
         return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
@@ -223,7 +223,7 @@ static enum exit_code refuse_bind(const struct engine_queue *queue, int code, ch
 {
     struct nfqueue_status owner;
 
-    if (code == -EPERM && !engine_may_answer()) {
+    if (code == -EPERM && !has_cap_net_admin()) {
         return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE,
                       "queue %u: cannot be bound without CAP_NET_ADMIN; start nfq-engine as root", queue->number);
     }
@@ -284,7 +284,7 @@ static enum exit_code open_queue(const struct engine *engine, struct engine_queu
                       "queue %u: no netlink socket: %s; is the kernel built with CONFIG_NETFILTER_NETLINK_QUEUE?",
                       queue->number, strerror(-code));
     }
-    if (!engine_may_answer() || nfqueue_read_status(queue->number, &owner) == 0) {
+    if (!has_cap_net_admin() || nfqueue_read_status(queue->number, &owner) == 0) {
         return refuse_bind(queue, -EPERM, error);
     }
     probed = probe_flags(engine, queue, error);
@@ -409,16 +409,16 @@ void queues_log_counters(const struct engine *engine)
                      "more",
                      queue->number, status.waiting);
         }
-        log_line("queue %u: final: packets=%" PRIu64 " accepted=%" PRIu64 " dropped=%" PRIu64 " blamed=%" PRIu64
-                 " invalid=%" PRIu64 " resent=%" PRIu64 " gone=%" PRIu64 " verdict_errors=%" PRIu64
-                 " receive_errors=%" PRIu64 " truncated=%" PRIu64 " malformed=%" PRIu64 " swept=%" PRIu64
+        log_line("queue %u: final: packets=%" PRIu64 " accepted=%" PRIu64 " dropped=%" PRIu64 " crash_verdicts=%" PRIu64
+                 " invalid=%" PRIu64 " verdicts_resent=%" PRIu64 " stale_verdicts=%" PRIu64 " verdict_errors=%" PRIu64
+                 " receive_errors=%" PRIu64 " truncated=%" PRIu64 " malformed=%" PRIu64 " recovered_ids=%" PRIu64
                  " flow_packets=%" PRIu64 " flows_added=%" PRIu64 " flows_replaced=%" PRIu64 " flows_expired=%" PRIu64
-                 " flowless=%" PRIu64 " bursts=%" PRIu64 " restarts=%" PRIu64 " kernel_queue_dropped=%" PRIu32
+                 " flow_not_stored=%" PRIu64 " bursts=%" PRIu64 " restarts=%" PRIu64 " kernel_queue_dropped=%" PRIu32
                  " kernel_user_dropped=%" PRIu32,
-                 queue->number, counters->packets, counters->accepted, counters->dropped, queue->arena->blamed,
-                 counters->invalid, counters->resent, counters->gone, counters->verdict_errors,
-                 counters->receive_errors, counters->truncated, counters->malformed, counters->swept,
-                 counters->flow_packets, flows.added, flows.replaced, flows.expired, counters->flowless,
+                 queue->number, counters->packets, counters->accepted, counters->dropped, queue->arena->crash_verdicts,
+                 counters->invalid, counters->verdicts_resent, counters->stale_verdicts, counters->verdict_errors,
+                 counters->receive_errors, counters->truncated, counters->malformed, counters->recovered_ids,
+                 counters->flow_packets, flows.added, flows.replaced, flows.expired, counters->flow_not_stored,
                  counters->bursts, queue->arena->restarts, status.queue_dropped, status.user_dropped);
     }
 }

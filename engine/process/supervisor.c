@@ -32,12 +32,12 @@ enum stage { STARTING, SERVING, STOPPING, ENDED };
 
 struct supervisor {
     struct engine engine;
-    struct crew crew;
+    struct children children;
     enum stage stage;
     enum exit_code exit_code;
     int epoll;
     int signals;
-    unsigned watched_template; /* number of the template whose channel epoll has */
+    unsigned watched_forkserver; /* number of the fork server whose channel epoll has */
     uint64_t stop_deadline_ns;
 };
 
@@ -66,14 +66,15 @@ static enum exit_code check_plugins(struct engine *engine, char *text)
         plugin->path = options->plugins[i].path;
         plugin->values_text = options->plugins[i].values;
         if (plugin_check(plugin, error) != 0) {
-            snprintf(text, OBITUARY_ERROR_MAX, "%s: %s", plugin->path, error);
+            snprintf(text, EXIT_REPORT_ERROR_MAX, "%s: %s", plugin->path, error);
             return EXIT_CODE_PLUGIN;
         }
         engine->plugin_count++;
         for (unsigned j = 0; j < i; j++) {
             if (strcmp(engine->plugins[j].id, plugin->id) == 0) {
-                snprintf(text, OBITUARY_ERROR_MAX, "%s: its id %s is also that of %s; a chain can have a plugin once",
-                         plugin->path, plugin->id, engine->plugins[j].path);
+                snprintf(text, EXIT_REPORT_ERROR_MAX,
+                         "%s: its id %s is also that of %s; a chain can have a plugin once", plugin->path, plugin->id,
+                         engine->plugins[j].path);
                 return EXIT_CODE_PLUGIN;
             }
         }
@@ -97,7 +98,7 @@ static enum exit_code check_cpus(const struct options *options, char *text)
     }
     for (unsigned i = 0; i < options->cpu_count && code == EXIT_CODE_OK; i++) {
         if (!CPU_ISSET_S((size_t)options->cpus[i], size, set)) {
-            snprintf(text, OBITUARY_ERROR_MAX, "--cpu: CPU %u is not available to this process; see taskset -p $$",
+            snprintf(text, EXIT_REPORT_ERROR_MAX, "--cpu: CPU %u is not available to this process; see taskset -p $$",
                      options->cpus[i]);
             code = EXIT_CODE_CONFIGURATION;
         }
@@ -126,7 +127,7 @@ static enum exit_code open_events(struct supervisor *supervisor, char *text)
     supervisor->epoll = epoll_create1(EPOLL_CLOEXEC);
     engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (supervisor->signals < 0 || engine->doorbell < 0 || supervisor->epoll < 0 || engine->status == MAP_FAILED) {
-        snprintf(text, OBITUARY_ERROR_MAX, "the supervisor cannot open its descriptors: %s", strerror(errno));
+        snprintf(text, EXIT_REPORT_ERROR_MAX, "the supervisor cannot open its descriptors: %s", strerror(errno));
         return EXIT_CODE_RUN_TIME;
     }
     return EXIT_CODE_OK;
@@ -164,7 +165,7 @@ static enum exit_code prepare(struct supervisor *supervisor, const struct option
     if (code == EXIT_CODE_OK) {
         watch_descriptor(supervisor, supervisor->signals);
         watch_descriptor(supervisor, engine->doorbell);
-        crew_init(&supervisor->crew, engine, programs);
+        children_init(&supervisor->children, engine, programs);
     }
     return code;
 }
@@ -182,7 +183,7 @@ static void begin_serving(struct supervisor *supervisor)
         end(supervisor, code, error);
         return;
     }
-    crew_run(&supervisor->crew);
+    children_run(&supervisor->children);
     supervisor->stage = SERVING;
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         const struct plugin *plugin = &engine->plugins[i];
@@ -213,7 +214,7 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
     supervisor->stage = STOPPING;
     supervisor->stop_deadline_ns = monotonic_ns() + engine->options->drain_timeout_ms * NS_PER_MS;
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        crew_order(&supervisor->crew, i, ARENA_STOP);
+        children_request(&supervisor->children, i, ARENA_STOP);
     }
 }
 
@@ -247,13 +248,13 @@ static void check_drained(struct supervisor *supervisor)
     for (unsigned i = 0; i < engine->queue_count; i++) {
         struct engine_queue *queue = &engine->queues[i];
 
-        if (supervisor->crew.workers[i].left) {
+        if (supervisor->children.workers[i].exited) {
             continue;
         }
-        if (supervisor->crew.workers[i].pid == 0) {
+        if (supervisor->children.workers[i].pid == 0) {
             /* Nobody reads the socket, so the setting is ours to make, and again: the last worker may not have. */
             nfqueue_stop_queueing(queue->socket, queue->number, engine->options->on_stop == NFQE_ACCEPT);
-            supervisor->crew.workers[i].left = !late && queue->waiting == 0 && queue->stopped;
+            supervisor->children.workers[i].exited = !late && queue->waiting == 0 && queue->stopped;
             queue->stopped = true;
             continue;
         }
@@ -263,10 +264,10 @@ static void check_drained(struct supervisor *supervisor)
                 "queue %u: every packet is answered, but close() of a plugin does not return; the worker is killed",
                 queue->number);
         } else if (!late && queue->draining && queue->waiting == 0) {
-            crew_order(&supervisor->crew, i, ARENA_EXIT);
+            children_request(&supervisor->children, i, ARENA_EXIT);
         }
     }
-    if (late || crew_all_left(&supervisor->crew)) {
+    if (late || children_all_exited(&supervisor->children)) {
         end(supervisor, EXIT_CODE_OK, NULL);
     }
 }
@@ -277,7 +278,7 @@ static void take_signals(struct supervisor *supervisor)
 
     while (read(supervisor->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGCHLD) {
-            crew_reap(&supervisor->crew);
+            children_reap(&supervisor->children);
         } else if (info.ssi_signo == SIGHUP) {
             log_line("SIGHUP: nothing to do, this engine cannot reload yet; SIGTERM stops it");
         } else if (supervisor->stage != ENDED) {
@@ -291,26 +292,26 @@ static void take_event(struct supervisor *supervisor, int fd)
     if (fd == supervisor->signals) {
         take_signals(supervisor);
     } else if (fd == supervisor->engine.doorbell) {
-        engine_answer_ring(fd);
-    } else if (fd == supervisor->crew.channel) {
-        crew_read_channel(&supervisor->crew);
+        eventfd_consume(fd);
+    } else if (fd == supervisor->children.channel) {
+        children_read_channel(&supervisor->children);
     }
 }
 
-/* A new template has a new channel; often with the number of the old one, so that is no way to tell. */
+/* A new fork server has a new channel; often with the number of the old one, so that is no way to tell. */
 static void follow_channel(struct supervisor *supervisor)
 {
-    if (supervisor->watched_template != supervisor->crew.template_number) {
-        supervisor->watched_template = supervisor->crew.template_number;
-        watch_descriptor(supervisor, supervisor->crew.channel);
+    if (supervisor->watched_forkserver != supervisor->children.forkserver_number) {
+        supervisor->watched_forkserver = supervisor->children.forkserver_number;
+        watch_descriptor(supervisor, supervisor->children.channel);
     }
 }
 
 static void advance(struct supervisor *supervisor)
 {
-    if (supervisor->stage == STARTING && supervisor->crew.obituary.failure != EXIT_CODE_OK) {
-        end(supervisor, supervisor->crew.obituary.failure, supervisor->crew.obituary.error);
-    } else if (supervisor->stage == STARTING && crew_all_opened(&supervisor->crew)) {
+    if (supervisor->stage == STARTING && supervisor->children.exit_report.failure != EXIT_CODE_OK) {
+        end(supervisor, supervisor->children.exit_report.failure, supervisor->children.exit_report.error);
+    } else if (supervisor->stage == STARTING && children_all_opened(&supervisor->children)) {
         begin_serving(supervisor);
     } else if (supervisor->stage == STOPPING) {
         check_drained(supervisor);
@@ -319,7 +320,7 @@ static void advance(struct supervisor *supervisor)
 
 static uint64_t interval_ns(const struct supervisor *supervisor)
 {
-    return NS_PER_MS * (supervisor->stage == STOPPING ? DRAIN_POLL_MS : crew_interval_ms(&supervisor->crew));
+    return NS_PER_MS * (supervisor->stage == STOPPING ? DRAIN_POLL_MS : children_interval_ms(&supervisor->children));
 }
 
 static void loop(struct supervisor *supervisor)
@@ -327,7 +328,7 @@ static void loop(struct supervisor *supervisor)
     const int own[] = {supervisor->epoll, supervisor->signals, -1};
     uint64_t last_tick_ns = 0;
 
-    crew_start_template(&supervisor->crew, own);
+    children_start_forkserver(&supervisor->children, own);
     while (supervisor->stage != ENDED) {
         struct epoll_event events[EVENTS_MAX];
         uint64_t now = monotonic_ns();
@@ -335,7 +336,7 @@ static void loop(struct supervisor *supervisor)
         int count;
 
         if (now - last_tick_ns >= interval_ns(supervisor)) {
-            crew_tick(&supervisor->crew, own);
+            children_tick(&supervisor->children, own);
             last_tick_ns = now;
         }
         follow_channel(supervisor);
@@ -351,7 +352,7 @@ static void loop(struct supervisor *supervisor)
 enum exit_code supervisor_run(const struct options *options, const struct engine_programs *programs)
 {
     struct supervisor *supervisor = &supervisor_state;
-    char error[OBITUARY_ERROR_MAX];
+    char error[EXIT_REPORT_ERROR_MAX];
     enum exit_code code;
 
     code = prepare(supervisor, options, programs, error);
@@ -359,9 +360,9 @@ enum exit_code supervisor_run(const struct options *options, const struct engine
         end(supervisor, code, error);
     } else {
         loop(supervisor);
-        crew_end(&supervisor->crew);
+        children_end(&supervisor->children);
     }
-    if (supervisor->crew.obituary.running) {
+    if (supervisor->children.exit_report.running) {
         queues_log_counters(&supervisor->engine);
     }
     queues_close(&supervisor->engine);

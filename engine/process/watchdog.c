@@ -6,29 +6,29 @@
 
 #define SAMPLES_MIN 4
 
-uint32_t watch_interval_ms(uint64_t timeout_ms)
+uint32_t watchdog_interval_ms(uint64_t timeout_ms)
 {
     uint64_t interval = timeout_ms / SAMPLES_MIN;
 
-    return interval < 1 ? 1 : interval > WATCH_CLOSE_MS ? WATCH_CLOSE_MS : (uint32_t)interval;
+    return interval < 1 ? 1 : interval > WATCHDOG_STALLED_MS ? WATCHDOG_STALLED_MS : (uint32_t)interval;
 }
 
-bool watch_take(struct watch *watch, const struct watch_sample *sample, uint64_t timeout_ms, bool *suspicious)
+bool watchdog_check(struct watchdog *watch, const struct watchdog_sample *sample, uint64_t timeout_ms, bool *stalled)
 {
-    uint64_t samples = timeout_ms / watch_interval_ms(timeout_ms);
+    uint64_t samples = timeout_ms / watchdog_interval_ms(timeout_ms);
 
     if (!sample->busy || sample->progress != watch->progress) {
         watch->progress = sample->progress;
         watch->still = 0;
-        *suspicious = false;
+        *stalled = false;
         return false;
     }
     watch->still++;
-    *suspicious = true;
+    *stalled = true;
     return watch->still > samples;
 }
 
-void watch_reset(struct watch *watch)
+void watchdog_reset(struct watchdog *watch)
 {
-    *watch = (struct watch){0};
+    *watch = (struct watchdog){0};
 }

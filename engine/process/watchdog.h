@@ -12,27 +12,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WATCH_RELAXED_MS 250 /* between samples, while everything moves */
-#define WATCH_CLOSE_MS 25    /* once something did not */
+#define WATCHDOG_IDLE_MS 250 /* between samples, while everything moves */
+#define WATCHDOG_STALLED_MS 25    /* once something did not */
 
-struct watch {
+struct watchdog {
     uint32_t progress;
     uint32_t still; /* samples in a row without a movement */
 };
 
 /* What a sample sees. */
-struct watch_sample {
+struct watchdog_sample {
     uint32_t progress; /* arena.progress */
     bool busy;         /* a burst is in flight, or packets wait */
 };
 
 /* How far apart samples are while something stands still; a time-out has at least four of them. */
-uint32_t watch_interval_ms(uint64_t timeout_ms);
+uint32_t watchdog_interval_ms(uint64_t timeout_ms);
 
-/* Takes a sample. True: stuck. *suspicious: the next sample should come after watch_interval_ms(). */
-bool watch_take(struct watch *watch, const struct watch_sample *sample, uint64_t timeout_ms, bool *suspicious);
+/* Takes a sample. True: stuck. *stalled: the next sample should come after watchdog_interval_ms(). */
+bool watchdog_check(struct watchdog *watch, const struct watchdog_sample *sample, uint64_t timeout_ms, bool *stalled);
 
 /* Forgets everything: a new worker. */
-void watch_reset(struct watch *watch);
+void watchdog_reset(struct watchdog *watch);
 
 #endif

@@ -18,7 +18,7 @@ struct worker {
     struct engine *engine;
     struct engine_queue *queue;
     struct arena *arena;
-    struct server server;
+    struct worker_loop loop;
     int epoll;
     bool stopped; /* the kernel queues nothing more */
 };
@@ -54,11 +54,11 @@ static void open_plugins(struct worker *worker)
         if (plugin_open(plugin, error) != 0) {
             engine_fail(worker->engine, worker->queue, "%s", error);
         }
-        chain_add(&worker->server.chain, &(struct chain_member){.handle = plugin->table.handle,
-                                                                .handle_batch = plugin->table.handle_batch,
-                                                                .self = plugin->self,
-                                                                .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0});
-        loss = engine_loss(engine);
+        chain_add(&worker->loop.chain, &(struct chain_member){.handle = plugin->table.handle,
+                                                              .handle_batch = plugin->table.handle_batch,
+                                                              .self = plugin->self,
+                                                              .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0});
+        loss = process_check_intact(engine);
         if (loss != NULL) {
             engine_fail(worker->engine, worker->queue, "open() %s", loss);
         }
@@ -72,12 +72,12 @@ static void wait_for_admission(struct worker *worker)
 {
     struct pollfd wake = {.fd = worker->queue->wake, .events = POLLIN};
 
-    while (worker->arena->admitted != (uint32_t)getpid()) {
+    while (worker->arena->owner != (uint32_t)getpid()) {
         if (worker->arena->request == ARENA_EXIT) {
             _exit(0);
         }
         if (poll(&wake, 1, -1) > 0) {
-            engine_answer_ring(worker->queue->wake);
+            eventfd_consume(worker->queue->wake);
         }
     }
 }
@@ -111,7 +111,7 @@ static void wait_for_work(struct worker *worker)
     }
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == worker->queue->wake) {
-            engine_answer_ring(worker->queue->wake);
+            eventfd_consume(worker->queue->wake);
         }
     }
 }
@@ -139,7 +139,7 @@ static void serve(struct worker *worker)
         if (request == ARENA_STOP && !worker->stopped) {
             begin_stop(worker);
         }
-        if (!serve_burst(&worker->server)) {
+        if (!worker_loop_burst(&worker->loop)) {
             wait_for_work(worker);
         }
     }
@@ -156,7 +156,7 @@ void worker_run(struct engine *engine, unsigned queue)
     snprintf(name, sizeof(name), "nfqe-q%u", worker->queue->number);
     engine_begin_process(engine, name);
     leave_other_queues(worker);
-    serve_init(&worker->server, engine, worker->queue);
+    worker_loop_init(&worker->loop, engine, worker->queue);
     if (engine_pin(worker->queue->cpu) < 0) {
         engine_fail(worker->engine, worker->queue, "it cannot run on CPU %d: %s", worker->queue->cpu, strerror(errno));
     }
@@ -165,7 +165,7 @@ void worker_run(struct engine *engine, unsigned queue)
     engine_set_state(engine, worker->queue, ARENA_OPENED);
     wait_for_admission(worker);
     engine_set_state(engine, worker->queue, ARENA_SERVING);
-    serve_recover(&worker->server);
+    worker_loop_recover(&worker->loop);
     serve(worker);
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         worker->arena->plugin = i;

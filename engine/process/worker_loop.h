@@ -17,7 +17,7 @@
 
 #include <stdbool.h>
 
-struct server {
+struct worker_loop {
     struct engine *engine;
     struct engine_queue *queue;
     struct arena *arena;
@@ -28,18 +28,18 @@ struct server {
     struct nfqe_packet packets[ARENA_BURST];
     unsigned packet_count;
     struct arena_counters delta; /* of the burst in flight */
-    struct verdicts verdicts;
+    struct nfqueue_encoder verdicts;
     struct log_limit invalid_log;
     struct log_limit error_log;
 };
 
 /* Prepares for `queue`: maps its arena for plugins. The chain has no members yet. */
-void serve_init(struct server *server, struct engine *engine, struct engine_queue *queue);
+void worker_loop_init(struct worker_loop *loop, struct engine *engine, struct engine_queue *queue);
 
 /* Takes up the flow table, and what a predecessor left in flight. Once, after the queue was given to this worker. */
-void serve_recover(struct server *server);
+void worker_loop_recover(struct worker_loop *loop);
 
 /* One receive and what follows from it. Returns whether the socket may hold more. */
-bool serve_burst(struct server *server);
+bool worker_loop_burst(struct worker_loop *loop);
 
 #endif

@@ -27,8 +27,8 @@
  * nlmsg_seq tells the kernel's answers apart, which may come a thousand packets later: configuration requests have
  * the first bit, verdicts that the kernel may have had already the second; below is the number of the burst.
  */
-#define NFQUEUE_CONFIGURATION_SERIAL UINT32_C(0x80000000)
-#define NFQUEUE_RESENT_SERIAL UINT32_C(0x40000000)
+#define NFQUEUE_CONFIGURATION_SEQUENCE UINT32_C(0x80000000)
+#define NFQUEUE_RESENT_SEQUENCE UINT32_C(0x40000000)
 
 /* ---- nfqueue_setup.c [supervisor] -------------------------------------------------------------- */
 
@@ -95,7 +95,7 @@ uint32_t nfqueue_slot_size(const struct nfqueue_settings *settings);
 
 /*
  * Makes the kernel queue nothing more: new packets are accepted unseen, or dropped and counted. The answer, if
- * any, lands in the reader's stream: it carries NFQUEUE_CONFIGURATION_SERIAL. The setting is in force when
+ * any, lands in the reader's stream: it carries NFQUEUE_CONFIGURATION_SEQUENCE. The setting is in force when
  * this returns 0. [worker], or [supervisor] while no worker lives
  */
 int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept);
@@ -117,7 +117,7 @@ enum nfqueue_kind {
 
 struct nfqueue_answer {
     int error;       /* negative errno; 0: acknowledged */
-    uint32_t serial; /* nlmsg_seq of what it answers */
+    uint32_t sequence; /* nlmsg_seq of what it answers */
     bool verdict;    /* it answers a verdict, not a configuration request */
     bool resent;     /* of a verdict that may have been answered before */
 };

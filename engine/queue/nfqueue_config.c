@@ -115,7 +115,7 @@ static struct nlmsghdr *put_configuration(char *buffer, uint16_t queue)
 {
     struct nlmsghdr *message = nfq_nlmsg_put(buffer, NFQNL_MSG_CONFIG, queue);
 
-    message->nlmsg_seq = NFQUEUE_CONFIGURATION_SERIAL;
+    message->nlmsg_seq = NFQUEUE_CONFIGURATION_SEQUENCE;
     return message;
 }
 

@@ -228,9 +228,9 @@ static enum nfqueue_kind decode_answer(const uint8_t *data, size_t len, struct n
     }
     memcpy(&error, data + NLMSG_HDRLEN, sizeof(error));
     answer->error = error.error;
-    answer->serial = error.msg.nlmsg_seq;
-    answer->verdict = (error.msg.nlmsg_seq & NFQUEUE_CONFIGURATION_SERIAL) == 0;
-    answer->resent = answer->verdict && (error.msg.nlmsg_seq & NFQUEUE_RESENT_SERIAL) != 0;
+    answer->sequence = error.msg.nlmsg_seq;
+    answer->verdict = (error.msg.nlmsg_seq & NFQUEUE_CONFIGURATION_SEQUENCE) == 0;
+    answer->resent = answer->verdict && (error.msg.nlmsg_seq & NFQUEUE_RESENT_SEQUENCE) != 0;
     return NFQUEUE_ANSWER;
 }
 

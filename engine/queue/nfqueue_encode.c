@@ -50,18 +50,18 @@ static unsigned run_end(const struct arena_verdict *entries, const struct verdic
     return end;
 }
 
-static struct nlmsghdr *put_verdict(struct verdicts *verdicts, int type, uint32_t id, uint32_t verdict)
+static struct nlmsghdr *put_verdict(struct nfqueue_encoder *verdicts, int type, uint32_t id, uint32_t verdict)
 {
     struct nlmsghdr *message = nfq_nlmsg_put(verdicts->buffer + verdicts->len, type, verdicts->queue);
 
-    message->nlmsg_seq = verdicts->serial;
+    message->nlmsg_seq = verdicts->sequence;
     nfq_nlmsg_verdict_put(message, (int)id, kernel_verdict(verdict));
     return message;
 }
 
-static bool fits(const struct verdicts *verdicts, size_t attribute_size)
+static bool fits(const struct nfqueue_encoder *verdicts, size_t attribute_size)
 {
-    return VERDICTS_BUFFER_SIZE - verdicts->len >= MESSAGE_SIZE + attribute_size;
+    return NFQUEUE_ENCODER_SIZE - verdicts->len >= MESSAGE_SIZE + attribute_size;
 }
 
 /* What the new payload of an entry takes in its message. */
@@ -70,8 +70,8 @@ static size_t payload_size(const struct verdict_payload *payloads, unsigned inde
     return has_payload(payloads, index) ? MNL_ATTR_HDRLEN + MNL_ALIGN(payloads[index].len) : 0;
 }
 
-unsigned verdicts_encode(struct verdicts *verdicts, const struct arena_verdict *entries,
-                         const struct verdict_payload *payloads, unsigned count, unsigned from)
+unsigned nfqueue_encode(struct nfqueue_encoder *verdicts, const struct arena_verdict *entries,
+                        const struct verdict_payload *payloads, unsigned count, unsigned from)
 {
     verdicts->len = 0;
     while (from < count) {
@@ -96,7 +96,7 @@ unsigned verdicts_encode(struct verdicts *verdicts, const struct arena_verdict *
     return from;
 }
 
-void verdicts_encode_ids(struct verdicts *verdicts, uint32_t *first, uint32_t last, uint32_t verdict)
+void nfqueue_encode_ids(struct nfqueue_encoder *verdicts, uint32_t *first, uint32_t last, uint32_t verdict)
 {
     verdicts->len = 0;
     while (*first != last + 1 && fits(verdicts, 0)) {

@@ -18,7 +18,7 @@
 #include <stddef.h>
 
 /* One payload of 65,531 bytes with its message fits; so does a burst of messages without payload. */
-#define VERDICTS_BUFFER_SIZE (96 * 1024)
+#define NFQUEUE_ENCODER_SIZE (96 * 1024)
 
 /* The new bytes of a changed packet. */
 struct verdict_payload {
@@ -26,12 +26,12 @@ struct verdict_payload {
     uint32_t len;
 };
 
-struct verdicts {
+struct nfqueue_encoder {
     uint16_t queue;
-    uint32_t serial; /* nlmsg_seq of every message: the kernel's error answers carry it */
+    uint32_t sequence; /* nlmsg_seq of every message: the kernel's error answers carry it */
     bool no_batches; /* one message each: after a crash, a batch might answer a packet that nobody has seen */
     size_t len;      /* bytes of messages in buffer */
-    _Alignas(8) char buffer[VERDICTS_BUFFER_SIZE];
+    _Alignas(8) char buffer[NFQUEUE_ENCODER_SIZE];
 };
 
 /*
@@ -39,13 +39,13 @@ struct verdicts {
  * for each entry, or NULL when no packet was changed. Returns the index of the first entry that did not
  * fit: send, then go on from there. At least one entry is encoded if the payloads are at most 65,531 bytes.
  */
-unsigned verdicts_encode(struct verdicts *verdicts, const struct arena_verdict *entries,
-                         const struct verdict_payload *payloads, unsigned count, unsigned from);
+unsigned nfqueue_encode(struct nfqueue_encoder *verdicts, const struct arena_verdict *entries,
+                        const struct verdict_payload *payloads, unsigned count, unsigned from);
 
 /*
  * Encodes the same verdict for each id from *first to last, one message each, until the buffer is full; *first
  * becomes the first id that did not fit, or last + 1. Ids wrap.
  */
-void verdicts_encode_ids(struct verdicts *verdicts, uint32_t *first, uint32_t last, uint32_t verdict);
+void nfqueue_encode_ids(struct nfqueue_encoder *verdicts, uint32_t *first, uint32_t last, uint32_t verdict);
 
 #endif

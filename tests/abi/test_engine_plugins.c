@@ -20,7 +20,7 @@
 #include <cmocka.h>
 
 #define STOP_LIMIT_MS 10000
-#define STOP_PROMPT_MS 5000 /* drain-timeout 500 ms and a second for the template; the rest is a loaded machine */
+#define STOP_PROMPT_MS 5000 /* drain-timeout 500 ms and a second for the fork server; the rest is a loaded machine */
 #define LOG_LIMIT 20        /* lines a second and process, as nfqe/plugin.h promises */
 
 static struct engine_run run = {.pidfd = -1};
@@ -101,12 +101,12 @@ static void each_function_is_called_once_in_its_process(void **state)
     start(scratch_copy("plugin.so", "narrator_one"), NULL);
     stop();
     assert_in_order((const char *const[]){
-        "nfq-engine: plugin narrator_one: load in nfqe-template\n",
+        "nfq-engine: plugin narrator_one: load in nfqe-forkserver\n",
         "nfq-engine: plugin narrator_one: open in nfqe-q1\n",
         "nfq-engine: ready\n",
         "nfq-engine: SIGTERM: ",
         "nfq-engine: plugin narrator_one: close in nfqe-q1\n",
-        "nfq-engine: plugin narrator_one: unload in nfqe-template\n",
+        "nfq-engine: plugin narrator_one: unload in nfqe-forkserver\n",
         NULL,
     });
     assert_int_equal(engine_count_lines(&run, "plugin narrator_one: "), 4);
@@ -122,7 +122,7 @@ static void each_worker_opens_and_closes_for_itself(void **state)
     engine_start(&run, (const char *const[]){"--queue", "5-7", "--plugin", path, NULL});
     engine_wait_for(&run, "nfq-engine: ready\n", run.output);
     stop();
-    assert_int_equal(engine_count_lines(&run, "load in nfqe-template"), 2); /* and unload */
+    assert_int_equal(engine_count_lines(&run, "load in nfqe-forkserver"), 2); /* and unload */
     for (unsigned i = 0; i < 2; i++) {
         for (unsigned queue = 5; queue <= 7; queue++) {
             char text[64];
@@ -147,7 +147,7 @@ static void a_chain_goes_in_the_order_of_the_command_line(void **state)
 
         snprintf(text, sizeof(text), "plugin %s: close in nfqe-q1", id);
         assert_int_equal(engine_count_lines(&run, text), 1);
-        snprintf(text, sizeof(text), "plugin %s: unload in nfqe-template", id);
+        snprintf(text, sizeof(text), "plugin %s: unload in nfqe-forkserver", id);
         assert_int_equal(engine_count_lines(&run, text), 1);
     }
 }
@@ -186,12 +186,12 @@ static void log_lines_beyond_the_limit_are_counted(void **state)
         "nfq-engine: plugin narrator_one: line 0\n",
         "nfq-engine: plugin narrator_one: line 19\n",
         "nfq-engine: plugin narrator_one: 80 more lines not shown (limit 20 a second)\n",
-        "nfq-engine: plugin narrator_one: load in nfqe-template\n",
+        "nfq-engine: plugin narrator_one: load in nfqe-forkserver\n",
         NULL,
     });
 }
 
-/* What load() wrote in the template is not the worker's: its first line must be there. */
+/* What load() wrote in the fork server is not the worker's: its first line must be there. */
 static void each_process_has_a_log_limit_of_its_own(void **state)
 {
     (void)state;
@@ -225,7 +225,7 @@ static void a_plugin_cannot_forge_a_log_line(void **state)
 
 /* ---- the end ----------------------------------------------------------------------------------------- */
 
-/* The template ignores a terminal's signals, so a load() that takes its time must not keep the engine alive. */
+/* The fork server ignores a terminal's signals, so a load() that takes its time must not keep the engine alive. */
 static void a_signal_during_load_ends_the_engine(void **state)
 {
     (void)state;
@@ -281,7 +281,7 @@ static void a_plugin_that_misbehaves_at_the_end_does_not_disturb_the_stop(void *
 
 /*
  * The file is overwritten in place, as cp does it, with something that is no plugin. A new worker, and even a
- * new template, still come from the copy that was checked.
+ * new fork server, still come from the copy that was checked.
  */
 static void a_plugin_replaced_on_disk_does_not_disturb_the_engine(void **state)
 {
@@ -296,15 +296,15 @@ static void a_plugin_replaced_on_disk_does_not_disturb_the_engine(void **state)
     assert_int_equal(kill(engine_child(&run, "nfqe-q1"), SIGKILL), 0);
     seen = engine_wait_for(&run, "plugin narrator_one: open in nfqe-q1\n", seen);
 
-    assert_int_equal(kill(engine_child(&run, "nfqe-template"), SIGKILL), 0);
-    seen = engine_wait_for(&run, "the template was killed (SIGKILL)\n", seen);
-    seen = engine_wait_for(&run, "plugin narrator_one: load in nfqe-template\n", seen);
+    assert_int_equal(kill(engine_child(&run, "nfqe-forkserver"), SIGKILL), 0);
+    seen = engine_wait_for(&run, "the fork server was killed (SIGKILL)\n", seen);
+    seen = engine_wait_for(&run, "plugin narrator_one: load in nfqe-forkserver\n", seen);
 
     assert_int_equal(kill(engine_child(&run, "nfqe-q1"), SIGKILL), 0);
     engine_wait_for(&run, "plugin narrator_one: open in nfqe-q1\n", seen);
     stop();
     assert_int_equal(engine_count_lines(&run, "plugin narrator_one: close in nfqe-q1"), 1);
-    assert_int_equal(engine_count_lines(&run, "plugin narrator_one: unload in nfqe-template"), 1);
+    assert_int_equal(engine_count_lines(&run, "plugin narrator_one: unload in nfqe-forkserver"), 1);
 }
 
 static int end_engine(void **state)

@@ -4,7 +4,7 @@
  * recover, decode what was received, answer it, sweep, commit.
  *
  * Input: struct damage, then for each message of the burst a byte of flags, its length, its verdict and its bytes; see
- * read_burst(). The steps are those of crew.c and worker.c, in their order. Each is held against what arena.h
+ * read_burst(). The steps are those of children.c and worker.c, in their order. Each is held against what arena.h
  * promises, from a copy of the arena as it was before.
  */
 #include "burst/arena.h"
@@ -37,7 +37,7 @@ struct damage {
     uint32_t sweep;
     uint32_t sweep_to;
     uint32_t next_id;
-    uint32_t serial;
+    uint32_t sequence;
     uint8_t attempts;
     uint8_t one_by_one;
     uint8_t plugins;
@@ -47,7 +47,7 @@ struct damage {
 static struct arena *arena;
 static const struct arena *view; /* read-only, as plugins see it */
 static struct arena before;      /* the arena ahead of the step under test */
-static struct verdicts verdicts;
+static struct nfqueue_encoder verdicts;
 
 static void make_arena(void)
 {
@@ -98,10 +98,10 @@ static void read_arena(struct input *input, struct damage *damage)
     arena->last_id = damage->last_id;
     arena->sweep = damage->sweep;
     arena->sweep_to = damage->sweep_to;
-    arena->serial = damage->serial;
+    arena->sequence = damage->sequence;
     arena->attempts = damage->attempts;
     arena->one_by_one = damage->one_by_one;
-    arena->counters[0].packets = damage->serial;
+    arena->counters[0].packets = damage->sequence;
     arena->counters[1].packets = damage->next_id;
     read_burst(input);
     if ((damage->choices & 8) != 0) {
@@ -151,17 +151,17 @@ static void blame(uint32_t plugins, uint32_t verdict)
     uint32_t received = count_received(arena);
     uint32_t packets = arena->packets < received ? arena->packets : received;
     bool guilty = arena->cursor < packets;
-    struct arena_blame blame;
+    struct arena_death blame;
     unsigned added;
 
     before = *arena;
     memset(&blame, 1, sizeof(blame)); /* a bool is 0 or 1 */
-    arena_blame(arena, plugins, verdict, &blame);
+    arena_assign_crash(arena, plugins, verdict, &blame);
     added = check_added(packets, verdict);
     PROMISE(blame.plugin < plugins || blame.plugin == ARENA_NOBODY);
     PROMISE(arena_phase(arena) == arena_phase(&before) && count_received(arena) == received);
     PROMISE(arena->packets == before.packets && arena->last_id == before.last_id && arena->sweep == before.sweep);
-    PROMISE(arena->blamed == before.blamed + added);
+    PROMISE(arena->crash_verdicts == before.crash_verdicts + added);
     if (arena_phase(&before) != ARENA_HANDLING) {
         PROMISE(added == 0 && !blame.handling && !blame.packet_known && blame.plugin == ARENA_NOBODY);
         PROMISE(arena->cursor == before.cursor && arena->one_by_one == before.one_by_one);
@@ -214,7 +214,7 @@ static enum arena_phase recover(void)
     PROMISE(phase == (received == 0 ? ARENA_IDLE : stand ? was : ARENA_RECEIVING));
     PROMISE(arena->cursor == ARENA_NOBODY && arena->plugin == ARENA_NOBODY);
     PROMISE(arena_received(arena) == received);
-    PROMISE(arena->serial <= ARENA_SERIAL_MASK && arena->packets <= received);
+    PROMISE(arena->sequence <= ARENA_SEQUENCE_MASK && arena->packets <= received);
     for (unsigned i = 0; i < ARENA_BURST; i++) {
         PROMISE(arena->messages[i].msg_len == (i < received ? before.messages[i].msg_len : 0));
         PROMISE(i >= received || (arena_message_len(arena, i) >= 1 && arena_message_len(arena, i) <= SLOT_SIZE));
@@ -289,9 +289,9 @@ static void answer_each(unsigned packets)
     size_t offset = 0;
 
     verdicts.queue = QUEUE;
-    verdicts.serial = arena->serial;
+    verdicts.sequence = arena->sequence;
     verdicts.no_batches = true;
-    PROMISE(verdicts_encode(&verdicts, arena->verdicts, NULL, packets, 0) == packets);
+    PROMISE(nfqueue_encode(&verdicts, arena->verdicts, NULL, packets, 0) == packets);
     for (unsigned i = 0; i < packets; i++) {
         PROMISE(verdict_message_next(&verdicts, &offset, &message));
         PROMISE(!message.batch && message.id == arena->verdicts[i].id);
@@ -315,7 +315,7 @@ static void answer_in_batches(unsigned packets)
     unsigned next = 0;
 
     verdicts.no_batches = false;
-    PROMISE(verdicts_encode(&verdicts, entries, NULL, packets, 0) == packets);
+    PROMISE(nfqueue_encode(&verdicts, entries, NULL, packets, 0) == packets);
     while (verdict_message_next(&verdicts, &offset, &message)) {
         unsigned first = next;
 
@@ -344,7 +344,7 @@ static void sweep(bool has_next, uint32_t next_id)
 
         PROMISE(first == arena->last_id + 1 && last == (has_next ? next_id - 1 : arena->sweep_to));
         PROMISE((int32_t)(last - first) >= 0);
-        verdicts_encode_ids(&verdicts, &next, last, NFQE_DROP);
+        nfqueue_encode_ids(&verdicts, &next, last, NFQE_DROP);
         while (verdict_message_next(&verdicts, &offset, &message)) {
             PROMISE(!message.batch && message.id == id && message.verdict == NF_DROP && !message.has_mark);
             id++;

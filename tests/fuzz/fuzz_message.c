@@ -124,8 +124,8 @@ static void check_packet(const struct nfqe_packet *packet, const uint8_t *messag
 
 static void check_answer(const struct nfqueue_answer *answer)
 {
-    PROMISE(answer->verdict == ((answer->serial & NFQUEUE_CONFIGURATION_SERIAL) == 0));
-    PROMISE(answer->resent == (answer->verdict && (answer->serial & NFQUEUE_RESENT_SERIAL) != 0));
+    PROMISE(answer->verdict == ((answer->sequence & NFQUEUE_CONFIGURATION_SEQUENCE) == 0));
+    PROMISE(answer->resent == (answer->verdict && (answer->sequence & NFQUEUE_RESENT_SEQUENCE) != 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -161,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         PROMISE(packets[0].id == packets[1].id && packets[0].queue == queue);
         break;
     case NFQUEUE_ANSWER:
-        PROMISE(answers[0].error == answers[1].error && answers[0].serial == answers[1].serial);
+        PROMISE(answers[0].error == answers[1].error && answers[0].sequence == answers[1].sequence);
         check_answer(&answers[0]);
         check_answer(&answers[1]);
         break;

@@ -4,7 +4,7 @@
  *
  * A case is one history of a queue. Packets arrive, a few bursts of them are received and decided: verdicts that come
  * in runs, marks, changed payloads, packets that are held and answered later. Ids have gaps and wrap. Workers die: some
- * while they receive, which loses messages, so their ids are swept; some while they send, so the burst is sent again.
+ * while they receive, which loses messages, so their ids are recovered_ids; some while they send, so the burst is sent again.
  *
  * What always holds: the kernel answers no packet that was not decided, none twice, none with another verdict, mark or
  * payload than its own, and within one send only in the order of arrival. At the end none is left.
@@ -53,7 +53,7 @@ enum send_kind {
 
 /* What the cases had in them, so that a test of nothing is noticed. */
 static struct {
-    uint64_t packets, messages, batches, held, released, full_buffers, resent, swept, wrapped, payloads;
+    uint64_t packets, messages, batches, held, released, full_buffers, resent, recovered_ids, wrapped, payloads;
 } seen;
 
 static struct {
@@ -69,7 +69,7 @@ static unsigned first;
 static uint32_t last_kernel_id;
 static uint64_t random_state;
 static struct arena arena; /* of its fields only those of the sweep */
-static struct verdicts verdicts;
+static struct nfqueue_encoder verdicts;
 static uint8_t payload_bytes[2 * PAYLOAD_MAX];
 
 void promise_broken(const char *file, int line, const char *promise)
@@ -261,7 +261,7 @@ static bool send_part(const struct list *list, unsigned from, unsigned to, enum 
         any_payload = any_payload || list->payloads[i].data != NULL;
     }
     while (from < to) {
-        unsigned next = verdicts_encode(&verdicts, list->entries, any_payload ? list->payloads : NULL, to, from);
+        unsigned next = nfqueue_encode(&verdicts, list->entries, any_payload ? list->payloads : NULL, to, from);
 
         PROMISE(next > from && next <= to);
         seen.full_buffers += next < to;
@@ -281,7 +281,7 @@ static void send_list(const struct habits *habits, const struct list *list)
     unsigned sends = habits->dies && one_in(3) ? below(3) : UINT32_MAX;
     int last = -1;
 
-    verdicts.serial++;
+    verdicts.sequence++;
     verdicts.no_batches = false;
     if (send_part(list, 0, list->batchable, SEND_FIRST, &last, &sends)) {
         verdicts.no_batches = true;
@@ -337,12 +337,12 @@ static void sweep(bool has_next, uint32_t next_id)
         while (from != to + 1) {
             uint32_t before = from;
 
-            verdicts_encode_ids(&verdicts, &from, to, NFQE_DROP);
+            nfqueue_encode_ids(&verdicts, &from, to, NFQE_DROP);
             PROMISE(from - before >= 1 && from - before <= to - before + 1);
             seen.full_buffers += from != to + 1;
             take_all(SEND_SWEEP, &last);
         }
-        seen.swept++;
+        seen.recovered_ids++;
     }
     arena_end_sweep(&arena);
 }
@@ -426,10 +426,11 @@ int main(int argc, char **argv)
            "bursts resent %llu, sweeps %llu, wraps %llu\n",
            (unsigned long long)seen.packets, (unsigned long long)seen.messages, (unsigned long long)seen.batches,
            (unsigned long long)seen.held, (unsigned long long)seen.released, (unsigned long long)seen.payloads,
-           (unsigned long long)seen.full_buffers, (unsigned long long)seen.resent, (unsigned long long)seen.swept,
-           (unsigned long long)seen.wrapped);
+           (unsigned long long)seen.full_buffers, (unsigned long long)seen.resent,
+           (unsigned long long)seen.recovered_ids, (unsigned long long)seen.wrapped);
     if (cases >= CASES_QUICK) {
-        PROMISE(seen.batches > 0 && seen.payloads > 0 && seen.full_buffers > 0 && seen.resent > 0 && seen.swept > 0);
+        PROMISE(seen.batches > 0 && seen.payloads > 0 && seen.full_buffers > 0 && seen.resent > 0 &&
+                seen.recovered_ids > 0);
         PROMISE(seen.wrapped > 0 && seen.held > 0 && seen.held == seen.released);
     }
     return 0;

@@ -179,9 +179,9 @@ void make_messages(void)
     save_message("conntrack", 1, &message, 0, message.len);
     message_answer(&message, -ENOENT, 7);
     save_message("answer", 0, &message, 0, message.len);
-    message_answer(&message, -EPERM, 7 | NFQUEUE_CONFIGURATION_SERIAL);
+    message_answer(&message, -EPERM, 7 | NFQUEUE_CONFIGURATION_SEQUENCE);
     save_message("answer", 1, &message, 0, message.len);
-    message_answer(&message, -ENOENT, 7 | NFQUEUE_RESENT_SERIAL);
+    message_answer(&message, -ENOENT, 7 | NFQUEUE_RESENT_SEQUENCE);
     save_message("answer", 2, &message, 0, message.len);
     save_message("answer_cut", 0, &message, 0, message.len - 4);
 }
@@ -190,7 +190,7 @@ void make_messages(void)
 
 /* The numbers at the start of an input of fuzz_arena.c. */
 struct damage {
-    uint32_t phase, cursor, plugin, packets, last_id, sweep, sweep_to, next_id, serial;
+    uint32_t phase, cursor, plugin, packets, last_id, sweep, sweep_to, next_id, sequence;
     uint8_t attempts, one_by_one, plugins, choices;
 };
 
@@ -252,7 +252,7 @@ void make_arenas(void)
     damage = idle;
     damage.phase = ARENA_HANDLING;
     damage.packets = 6;
-    damage.serial = 77;
+    damage.sequence = 77;
     make_arena("between_packets", &damage, 6, 3);
     damage.cursor = 3;
     damage.plugin = 1;

@@ -50,7 +50,7 @@ static int read_attribute(const struct nlattr *attribute, void *data)
     return MNL_CB_OK;
 }
 
-bool verdict_message_next(const struct verdicts *verdicts, size_t *offset, struct verdict_message *message)
+bool verdict_message_next(const struct nfqueue_encoder *verdicts, size_t *offset, struct verdict_message *message)
 {
     const struct nlmsghdr *header = (const void *)(verdicts->buffer + *offset);
     const struct nfgenmsg *family;
@@ -64,7 +64,7 @@ bool verdict_message_next(const struct verdicts *verdicts, size_t *offset, struc
     PROMISE(mnl_nlmsg_ok(header, (int)(verdicts->len - *offset)));
     PROMISE(header->nlmsg_type >> 8 == NFNL_SUBSYS_QUEUE);
     PROMISE(header->nlmsg_flags == NLM_F_REQUEST); /* without it the kernel skips the message; ACK would be answered */
-    PROMISE(header->nlmsg_seq == verdicts->serial);
+    PROMISE(header->nlmsg_seq == verdicts->sequence);
     PROMISE(mnl_nlmsg_get_payload_len(header) >= sizeof(*family));
     family = mnl_nlmsg_get_payload(header);
     PROMISE(family->version == NFNETLINK_V0 && ntohs(family->res_id) == verdicts->queue);

@@ -26,6 +26,6 @@ struct verdict_message {
  * Reads the message at *offset of what was encoded, and advances *offset behind it. False: there is none left. Breaks a
  * promise if it is not a verdict message of this queue, with this serial, that the kernel would take as it is meant.
  */
-bool verdict_message_next(const struct verdicts *verdicts, size_t *offset, struct verdict_message *message);
+bool verdict_message_next(const struct nfqueue_encoder *verdicts, size_t *offset, struct verdict_message *message);
 
 #endif

@@ -2,7 +2,7 @@
 """The engine as a test sees it: a process that is started in a namespace, watched, and always ended.
 
 Always: every process started here dies with the test process (PR_SET_PDEATHSIG), leaves no core file, and has its
-standard error read by a thread, line by line. Workers and template are found in /proc as children of the
+standard error read by a thread, line by line. Workers and fork server are found in /proc as children of the
 supervisor, by their names, and a signal goes to one of them through a pidfd that was checked after it was opened:
 no signal can reach a process that merely got the same number. What a test learns about the engine's own
 opinion is its log; what happened to the packets it asks the kernel (lab.py).
@@ -136,9 +136,9 @@ class Engine:
         return {int(name[len("nfqe-q"):]): process_id for process_id, name in self.children().items()
                 if re.fullmatch(r"nfqe-q\d+", name)}
 
-    def template(self):
-        """The template's process id, or None while there is none."""
-        return next((process_id for process_id, name in self.children().items() if name == "nfqe-template"), None)
+    def fork_server(self):
+        """The fork server's process id, or None while there is none."""
+        return next((process_id for process_id, name in self.children().items() if name == "nfqe-forkserver"), None)
 
     def signal_child(self, process_id, number):
         """Sends a signal to a child of the supervisor; False if it has ended already."""

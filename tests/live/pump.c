@@ -197,7 +197,7 @@ static void run(struct pump *pump)
         uint64_t on_their_way = pump->sent - pump->settled;
         unsigned progress = 0;
         int64_t now_ns;
-        int64_t pause_ms;
+        int64_t backoff_ms;
 
         if (sending && on_their_way < options->window) {
             uint64_t most = options->window - on_their_way;
@@ -207,25 +207,25 @@ static void run(struct pump *pump)
         }
         now_ns = pump_now_ns();
         if (receive_some(pump, &burst) > 0) {
-            pause_ms = (now_ns - arrival_ns) / NS_PER_MS;
-            pump->longest_pause_ms = pause_ms > pump->longest_pause_ms ? pause_ms : pump->longest_pause_ms;
+            backoff_ms = (now_ns - arrival_ns) / NS_PER_MS;
+            pump->longest_pause_ms = backoff_ms > pump->longest_pause_ms ? backoff_ms : pump->longest_pause_ms;
             arrival_ns = now_ns;
             continue;
         }
-        pause_ms = (now_ns - arrival_ns) / NS_PER_MS;
+        backoff_ms = (now_ns - arrival_ns) / NS_PER_MS;
         if (now_ns - start_ns > options->time_limit_ms * NS_PER_MS) {
             pump->ended = "time limit";
             break;
         }
-        if (!sending && pause_ms > LINGER_MS && all_flows_ended(pump)) {
+        if (!sending && backoff_ms > LINGER_MS && all_flows_ended(pump)) {
             pump->ended = "complete";
             break;
         }
-        if (!sending && pause_ms > options->settle_ms) {
+        if (!sending && backoff_ms > options->settle_ms) {
             pump->ended = "settled";
             break;
         }
-        if (sending && pause_ms > options->give_up_ms) {
+        if (sending && backoff_ms > options->give_up_ms) {
             pump->ended = "nothing arrives";
             break;
         }

@@ -66,10 +66,10 @@ def test_only_the_guilty_packets_get_the_crash_verdict(lab, start_engine, start_
     assert report["sent_marked"] == marked
     assert report["lost"] == report["lost_marked"] == (marked if on_crash == "drop" else 0), report
     assert engine.total("packets") == count
-    assert engine.total("blamed") == marked
+    assert engine.total("crash_verdicts") == marked
     assert engine.total("dropped") == report["lost"]
     assert engine.total("accepted") == report["received"]
-    assert engine.total("gone") == 0
+    assert engine.total("stale_verdicts") == 0
     # A crash in a burst is followed by one or more in handle(), each with a worker of its own.
     assert engine.total("restarts") >= marked if name.endswith("batch") else engine.total("restarts") == marked
     assert_log_tells(engine, name, version, on_crash, every)
@@ -80,13 +80,13 @@ def test_workers_of_other_queues_are_not_disturbed(lab, start_engine, start_pump
     count, every, marked = sizes(True) if quick else (100000, 500, 200)
     engine, report = run_marked(lab, start_engine, start_pump, name, count, every, queues=4)
     assert report["lost"] == report["lost_marked"] == marked, report
-    assert engine.total("blamed") == marked
+    assert engine.total("crash_verdicts") == marked
 
 
 def test_a_crash_in_a_burst_that_handle_does_not_repeat_blames_nobody(lab, start_engine, start_pump):
     engine, report = run_marked(lab, start_engine, start_pump, "crash_batch_only", 20000, 500)
     assert report["lost"] == 0, report
-    assert engine.total("blamed") == 0
+    assert engine.total("crash_verdicts") == 0
     assert engine.total("accepted") == 20000
     assert engine.total("restarts") > 0, "the plugin has crashed, so workers were replaced"
 
@@ -103,7 +103,7 @@ def test_the_log_names_the_plugin_of_the_chain_that_crashed(lab, start_engine, s
 def test_a_plugin_that_crashes_on_every_packet_is_survived(lab, start_engine, start_pump):
     engine, report = run_marked(lab, start_engine, start_pump, "crash_marked", 500, 1)
     assert report["lost"] == report["sent_marked"] == 500, report
-    assert engine.total("blamed") == engine.total("restarts") == engine.total("dropped") == 500
+    assert engine.total("crash_verdicts") == engine.total("restarts") == engine.total("dropped") == 500
 
 
 @pytest.mark.parametrize("on_crash", ["drop", "accept"])
@@ -117,7 +117,7 @@ def test_a_hang_costs_the_guilty_packet_only(lab, start_engine, start_pump, name
     assert report["lost"] == report["lost_marked"] == (3 if on_crash == "drop" else 0), report
     assert report["longest_pause_ms"] >= 300 * hangs_each, "nothing may be blamed before the time-out"
     assert report["longest_pause_ms"] < 1500 * hangs_each, "a hang must be noticed soon after the time-out"
-    assert engine.total("blamed") == 3
+    assert engine.total("crash_verdicts") == 3
     assert engine.total("restarts") == 3 * hangs_each
-    assert engine.total("gone") == 0
+    assert engine.total("stale_verdicts") == 0
     engine.wait_line(rf"plugin {name} 1\.0\.0 .*packet 501\b", 1)

@@ -41,8 +41,8 @@ def test_every_packet_arrives_once_and_in_order(lab, start_engine, start_pump, q
 
     assert engine.stop() == 0
     assert engine.total("packets") == engine.total("accepted") == count
-    for counter in ("dropped", "blamed", "invalid", "resent", "gone", "verdict_errors", "receive_errors", "truncated",
-                    "malformed", "swept", "restarts", "kernel_queue_dropped", "kernel_user_dropped"):
+    for counter in ("dropped", "crash_verdicts", "invalid", "verdicts_resent", "stale_verdicts", "verdict_errors", "receive_errors", "truncated",
+                    "malformed", "recovered_ids", "restarts", "kernel_queue_dropped", "kernel_user_dropped"):
         assert engine.total(counter) == 0, f"{counter}: {engine.final()}"
 
 

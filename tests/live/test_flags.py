@@ -443,7 +443,7 @@ def test_an_overrun_of_the_receive_buffer(start_engine, through, no_enobufs):
     assert engine.total("kernel_user_dropped") == lost and engine.total("kernel_queue_dropped") == 0
     assert engine.total("packets") == engine.total("accepted") == 120 - lost
     assert (engine.total("receive_errors") > 0) == (no_enobufs == "off"), engine.final()
-    assert engine.total("restarts") == engine.total("blamed") == 0
+    assert engine.total("restarts") == engine.total("crash_verdicts") == 0
 
 
 # Where it runs, and for which queues
@@ -455,7 +455,7 @@ def allowed_cpus(process_id):
 
 
 def test_workers_run_on_the_cpus_of_the_list_in_turn(start_engine):
-    """So does one that replaces another. The supervisor and the template stay where they were."""
+    """So does one that replaces another. The supervisor and the fork server stay where they were."""
     cpus = sorted(os.sched_getaffinity(0))[:2]
     engine = start_engine("--plugin", plugin("describe"), "--queue", "1-3", "--cpu", ",".join(map(str, cpus)))
     expected = {queue: str(cpus[(queue - 1) % len(cpus)]) for queue in (1, 2, 3)}
@@ -465,7 +465,7 @@ def test_workers_run_on_the_cpus_of_the_list_in_turn(start_engine):
     wait_for(lambda: engine.workers().get(2) not in (None, workers[2]), "the killed worker has been replaced")
     replaced = engine.workers()[2]
     wait_for(lambda: allowed_cpus(replaced) == expected[2], "the new worker is pinned like the old one")
-    assert allowed_cpus(engine.process.pid) == allowed_cpus(engine.template()) == allowed_cpus(os.getpid())
+    assert allowed_cpus(engine.process.pid) == allowed_cpus(engine.fork_server()) == allowed_cpus(os.getpid())
     assert engine.stop() == 0
 
 

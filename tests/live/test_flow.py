@@ -39,8 +39,8 @@ def opposite(order):
 
 def assert_final(engine, **expected):
     """Final counters, summed over the queues; what is not named here is 0, as far as it is about flows or trouble."""
-    for name in ("flow_packets", "flows_added", "flows_replaced", "flows_expired", "flowless", "blamed", "invalid",
-                 "resent", "gone", "verdict_errors", "truncated", "malformed", "swept", "restarts"):
+    for name in ("flow_packets", "flows_added", "flows_replaced", "flows_expired", "flow_not_stored", "crash_verdicts", "invalid",
+                 "verdicts_resent", "stale_verdicts", "verdict_errors", "truncated", "malformed", "recovered_ids", "restarts"):
         assert engine.total(name) == expected.pop(name, 0), f"{name}: {engine.final()}"
     for name, value in expected.items():
         assert engine.total(name) == value, f"{name}: {engine.final()}"
@@ -215,4 +215,4 @@ def test_a_fragment_gets_the_verdict_alone(lab, start_obey, talk, family, order)
     wait_decided(lab.router, 6)
     assert trace.asked() == 6
     assert engine.stop() == 0
-    assert_final(engine, packets=6, flowless=2, flows_added=1)
+    assert_final(engine, packets=6, flow_not_stored=2, flows_added=1)

@@ -95,18 +95,18 @@ def test_no_decided_flow_is_forgotten_when_workers_are_killed(
         of_flows += pump.arrived[index] and sequence >= decisions[flow]
     assert len(killed) >= kills_min, f"too few kills: {context}"
     assert wrong["forgotten"] == wrong["passed"] == wrong["asked about a decided flow"] == 0, f"{wrong}, {context}"
-    assert wrong["deciding"] <= engine.total("blamed"), f"a death costs what was being decided: {wrong}, {context}"
+    assert wrong["deciding"] <= engine.total("crash_verdicts"), f"a death costs what was being decided: {wrong}, {context}"
     assert marked.packets() == of_flows, f"the packets of accepted flows, and no others, are marked: {context}"
     assert report["duplicates"] == report["out_of_order"] == 0, context
     assert engine.total("packets") == report["sent"] == count, context
     assert engine.total("dropped") == lost == report["lost"], context
     assert engine.total("kernel_queue_dropped") == engine.total("kernel_user_dropped") == 0, context
     assert engine.total("restarts") == len(killed), context
-    for counter in ("flows_replaced", "flows_expired", "flowless", "gone", "invalid"):
+    for counter in ("flows_replaced", "flows_expired", "flow_not_stored", "stale_verdicts", "invalid"):
         assert engine.total(counter) == 0, f"{counter}: {context}"
     assert FLOWS - len(killed) <= engine.total("flows_added") <= FLOWS, context
     if name == "obey":  # each packet was asked about once, or got the verdict of its flow, or a death came in between
-        assert 0 <= count - sum(asked) - engine.total("flow_packets") <= engine.total("blamed"), context
+        assert 0 <= count - sum(asked) - engine.total("flow_packets") <= engine.total("crash_verdicts"), context
 
 
 @pytest.mark.parametrize("name", ["obey", "obey_batch"])
@@ -129,8 +129,8 @@ def test_no_decided_flow_is_forgotten_when_a_plugin_crashes_on_others(
     context = f"{report}, {engine.final()}"
     assert pump.arrived == bytes(order != CRASH for order in marks), context
     assert report["duplicates"] == report["out_of_order"] == 0, context
-    assert engine.total("packets") == count and engine.total("gone") == 0, context
-    assert engine.total("blamed") == engine.total("dropped") == crashes, context
+    assert engine.total("packets") == count and engine.total("stale_verdicts") == 0, context
+    assert engine.total("crash_verdicts") == engine.total("dropped") == crashes, context
     if name == "obey":
         assert engine.total("restarts") == crashes, context
         asked = len(marks[1::flows]) + flows - 1
@@ -178,4 +178,4 @@ def test_a_worker_that_dies_while_it_changes_the_table_leaves_every_flow(lab, st
     assert trace.asked() == 2 * flows
     assert engine.stop() == 0
     assert engine.total("flow_packets") == 4 * flows and engine.total("flows_added") == 2 * flows
-    assert engine.total("restarts") == 1 and engine.total("blamed") == 0
+    assert engine.total("restarts") == 1 and engine.total("crash_verdicts") == 0

@@ -2,7 +2,7 @@
 """Promise: the rare turns of an engine's life cost no packet that they need not, and are told in the log.
 
 A plugin answers what is no verdict. A plugin takes long, but never too long: in the middle of service, during a stop,
-while another queue's worker cannot start. The template hangs. A queue is taken by somebody else while the plugins load.
+while another queue's worker cannot start. The fork server hangs. A queue is taken by somebody else while the plugins load.
 There is no worker at the moment of a stop. Nobody reads the log. SIGHUP means nothing yet.
 """
 
@@ -74,7 +74,7 @@ def test_an_answer_that_is_no_verdict_becomes_the_crash_verdict(lab, start_engin
     counters = stop_in_order(lab, engine, orders)
     assert counters["invalid"] == 3 + 10 * 2, counters
     assert counters["dropped"] == (counters["invalid"] if on_crash == "drop" else 0), counters
-    assert counters["blamed"] == counters["restarts"] == 0, counters
+    assert counters["crash_verdicts"] == counters["restarts"] == 0, counters
     assert len(engine.matches("is no verdict")) == LINES_MAX, "the log is rate-limited"
 
 
@@ -82,7 +82,7 @@ def test_an_answer_that_is_no_verdict_becomes_the_crash_verdict(lab, start_engin
 
 
 def assert_nobody_blamed(engine, counters):
-    assert counters["blamed"] == counters["restarts"] == counters["dropped"] == 0, (counters, engine.lines)
+    assert counters["crash_verdicts"] == counters["restarts"] == counters["dropped"] == 0, (counters, engine.lines)
     assert not engine.matches("made no progress"), engine.lines
 
 
@@ -121,27 +121,27 @@ def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, 
     assert_nobody_blamed(engine, engine.final()[1])
 
 
-# The template
+# The fork server
 
 
 def test_a_template_that_hangs_is_replaced_and_then_the_worker(lab, start_engine, through):
     engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2", "--load-timeout", "300ms")
     orders = through(1)
-    template, other = engine.template(), engine.workers()[2]
-    assert engine.signal_child(template, signal.SIGSTOP)
-    wait_for(lambda: process_status(template)[1] == "T", "the template stands still")
+    fork_server, other = engine.fork_server(), engine.workers()[2]
+    assert engine.signal_child(fork_server, signal.SIGSTOP)
+    wait_for(lambda: process_status(fork_server)[1] == "T", "the fork server stands still")
     before = kill_worker(engine, 1)
     numbers = orders.send(*[NONE] * 20)
     killed = time.monotonic()
-    engine.wait_line(rf"^{PREFIX}the template did not answer in time and was killed$")
+    engine.wait_line(rf"^{PREFIX}the fork server did not answer in time and was killed$")
     assert time.monotonic() - killed < 1.5, "the load time-out is 300 ms"
-    engine.wait_line(rf"^{PREFIX}the template is started again in \d+ ms; the workers go on$")
+    engine.wait_line(rf"^{PREFIX}the fork server is started again in \d+ ms; the workers go on$")
     wait_for(lambda: engine.workers().get(1) not in (None, before), "the worker has been replaced")
     assert orders.delivered() == numbers, "what waited meanwhile is answered"
-    assert engine.template() not in (None, template)
+    assert engine.fork_server() not in (None, fork_server)
     assert engine.workers()[2] == other, "the other worker has noticed nothing"
     assert_serves(engine, orders)
-    assert stop_in_order(lab, engine, orders)["blamed"] == 0
+    assert stop_in_order(lab, engine, orders)["crash_verdicts"] == 0
     assert engine.zombies() == []
 
 
@@ -173,7 +173,7 @@ def test_a_queue_that_was_taken_during_load_is_refused(lab, start_engine, tmp_pa
     """Also where other queues were bound already: they are given back."""
     until = tmp_path / "until"
     engine = start_engine("--plugin", f"{plugin('load_waits')},until={until}", "--queue", "1-3", ready=False)
-    wait_for(lambda: engine.template() is not None, "the template runs: the first look at the queues is over")
+    wait_for(lambda: engine.fork_server() is not None, "the fork server runs: the first look at the queues is over")
     with owned_queue(lab.router, taken) as port_id:
         until.touch()
         assert engine.wait() == EXIT_QUEUE, engine.lines
@@ -205,7 +205,7 @@ def test_an_open_that_fails_costs_no_packet_that_was_received_before(lab, start_
     kill_worker(engine, 1)
     assert orders.delivered() == [number for number in numbers if number != numbers[2]]
     counters = stop_in_order(lab, engine, orders)
-    assert counters["blamed"] == counters["dropped"] == 1, (counters, engine.lines)
+    assert counters["crash_verdicts"] == counters["dropped"] == 1, (counters, engine.lines)
 
 
 

@@ -102,7 +102,7 @@ def stop_in_order(lab, engine, orders):
     assert engine.stop() == 0
     counters = engine.final()[orders.queue]
     assert counters["packets"] == orders.sent, counters
-    assert counters["malformed"] == counters["truncated"] == counters["gone"] == counters["verdict_errors"] == 0, counters
+    assert counters["malformed"] == counters["truncated"] == counters["stale_verdicts"] == counters["verdict_errors"] == 0, counters
     return counters
 
 
@@ -123,20 +123,20 @@ def assert_serves(engine, orders):
 def test_a_write_into_a_packet_costs_that_packet_and_no_verdict_of_those_behind_it(lab, start_engine, through):
     engine = start_engine("--plugin", plugin("overrun_marked"), "--queue", "1")
     orders = through(1)
-    blamed = []
+    crashed_on = []
     for length in (10, 6):  # with packets behind the dropped ones, and with none: their own verdict is the last word
         burst = [NONE, NONE, MISBEHAVE, DROP, DROP, DROP, NONE, NONE, NONE, NONE][:length]
         numbers = orders.send_as_one_burst(engine, *burst)
         assert orders.delivered() == [number for number, order in zip(numbers, burst) if order == NONE]
-        blamed.append(numbers[2])
+        crashed_on.append(numbers[2])
     numbers = orders.send_as_one_burst(engine, NONE, NONE)
     assert orders.delivered() == numbers
-    for number in blamed:
+    for number in crashed_on:
         engine.wait_line(rf"plugin overrun_marked 1\.0\.0 crashed \(SIGSEGV\) on packet {number + 1}; verdict drop")
     counters = stop_in_order(lab, engine, orders)
-    assert counters["blamed"] == counters["restarts"] == 2, counters
+    assert counters["crash_verdicts"] == counters["restarts"] == 2, counters
     assert counters["dropped"] == 2 + 6, counters
-    assert counters["swept"] == 0, counters
+    assert counters["recovered_ids"] == 0, counters
 
 
 def test_an_overrun_on_one_queue_does_not_disturb_the_queue_that_lies_behind_it(
@@ -154,10 +154,10 @@ def test_an_overrun_on_one_queue_does_not_disturb_the_queue_that_lies_behind_it(
     report = pump.stop_sending().report()
     assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
     assert engine.workers()[1] == worker, "no worker of queue 1 may die"
-    assert stop_in_order(lab, engine, orders)["blamed"] == 5
+    assert stop_in_order(lab, engine, orders)["crash_verdicts"] == 5
     counters = engine.final()[1]
     assert counters["packets"] == counters["accepted"] == report["sent"], counters
-    assert counters["blamed"] == counters["restarts"] == counters["malformed"] == 0, counters
+    assert counters["crash_verdicts"] == counters["restarts"] == counters["malformed"] == 0, counters
 
 
 def test_a_plugin_that_destroys_all_it_can_reach_reaches_its_own_queue_alone(lab, start_engine, start_pump, through):
@@ -187,7 +187,7 @@ def test_a_plugin_that_destroys_all_it_can_reach_reaches_its_own_queue_alone(lab
     assert engine.stop() == 0
     counters = engine.final()[1]  # those of queue 2 have been overwritten, too
     assert counters["packets"] == counters["accepted"] == report["sent"], counters
-    assert counters["blamed"] == counters["restarts"] == 0, counters
+    assert counters["crash_verdicts"] == counters["restarts"] == 0, counters
     assert engine.final()[3]["packets"] == third.sent
 
 
@@ -204,7 +204,7 @@ def test_a_plugin_that_closes_all_descriptors_costs_at_most_its_packet(lab, star
     assert len(engine.matches(r"queue 1: worker \d+: .*; it is replaced$")) == 3
     counters = stop_in_order(lab, engine, orders)
     assert counters["restarts"] == 3, counters
-    assert counters["blamed"] == counters["dropped"] <= 3, counters
+    assert counters["crash_verdicts"] == counters["dropped"] <= 3, counters
 
 
 @pytest.mark.parametrize("name, order, what", [
@@ -221,7 +221,7 @@ def test_a_plugin_that_ends_its_process_costs_the_packet_that_it_had(lab, start_
         assert orders.delivered() == numbers[:2] + numbers[3:]
         engine.wait_line(rf"queue 1: plugin {name} 1\.0\.0 {what} on packet {numbers[2] + 1}; verdict drop")
     counters = stop_in_order(lab, engine, orders)
-    assert counters["blamed"] == counters["dropped"] == counters["restarts"] == 2, counters
+    assert counters["crash_verdicts"] == counters["dropped"] == counters["restarts"] == 2, counters
 
 
 def test_a_crash_in_close_does_not_delay_the_stop(lab, start_engine, through):
@@ -295,19 +295,19 @@ def test_a_template_that_cannot_be_started_for_a_moment_is_started_later(lab, st
     orders = through(1)
     numbers = orders.send(NONE, NONE)
     assert orders.delivered() == numbers
-    before, workers = engine.template(), engine.workers()
+    before, workers = engine.fork_server(), engine.workers()
     limits = resource.prlimit(engine.process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(engine.process.pid, resource.RLIMIT_NOFILE, (CLOSED_AT_MOST, limits[1]))
     assert engine.signal_child(before, signal.SIGKILL)
-    engine.wait_line("no channel for the template: Too many open files")
-    assert engine.workers() == workers, "workers go on without a template"
+    engine.wait_line("no channel for the fork server: Too many open files")
+    assert engine.workers() == workers, "workers go on without a fork server"
     assert engine.signal_child(workers[2], signal.SIGKILL)
-    wait_for(lambda: 2 not in engine.workers(), "a worker dies while there is no template")
+    wait_for(lambda: 2 not in engine.workers(), "a worker dies while there is no fork server")
     numbers = orders.send(NONE, NONE)
     assert orders.delivered() == numbers, "the other queue is served"
     resource.prlimit(engine.process.pid, resource.RLIMIT_NOFILE, limits)
-    wait_for(lambda: engine.template() not in (None, before), "there is a new template")
+    wait_for(lambda: engine.fork_server() not in (None, before), "there is a new fork server")
     wait_for(lambda: engine.workers().get(2) not in (None, workers[2]), "the worker that died meanwhile has been replaced")
     assert_serves(engine, orders)
-    assert stop_in_order(lab, engine, orders)["blamed"] == 0
+    assert stop_in_order(lab, engine, orders)["crash_verdicts"] == 0
     assert engine.total("restarts") == 2

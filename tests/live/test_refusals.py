@@ -150,7 +150,7 @@ def test_a_value_that_is_not_one(lab, arguments):
 def test_a_killed_supervisor_leaves_nothing_behind(lab, start_engine, start_pump, state):
     name = "hang_marked" if state == "in a hanging plugin" else "accept_all"
     engine = start_engine("--plugin", plugin(name), "--queue", "1-2", "--handle-timeout", "60s")
-    assert sorted(engine.workers()) == [1, 2] and engine.template() is not None
+    assert sorted(engine.workers()) == [1, 2] and engine.fork_server() is not None
     if state == "with a stopped worker":
         assert engine.signal_child(engine.workers()[1], signal.SIGSTOP)
     elif state != "idle":

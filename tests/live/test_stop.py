@@ -117,9 +117,9 @@ def test_a_hang_during_a_stop_costs_the_guilty_packet_only(lab, start_engine, st
     assert engine.wait() == 0
     report = pump.stop_sending().report()
     context = f"{seen}, {report}, {engine.final()}"
-    assert engine.total("blamed") >= 1, context
+    assert engine.total("crash_verdicts") >= 1, context
     assert engine.total("packets") >= sum(last_id for last_id, _ in seen.values()), context
-    assert report["received"] == engine.total("packets") - engine.total("blamed"), context
+    assert report["received"] == engine.total("packets") - engine.total("crash_verdicts"), context
     assert report["duplicates"] == 0 and report["out_of_order"] == 0, context
 
 
@@ -143,8 +143,8 @@ def test_workers_killed_during_a_stop_cost_only_what_they_were_deciding(lab, sta
     context = f"{len(killed)} killed, last id {last_id}, {report}, {engine.final()}"
     assert len(killed) > 1, context
     assert engine.total("packets") == last_id, context
-    assert report["received"] == engine.total("accepted") == last_id - engine.total("blamed"), context
-    assert engine.total("blamed") <= len(killed), context
+    assert report["received"] == engine.total("accepted") == last_id - engine.total("crash_verdicts"), context
+    assert engine.total("crash_verdicts") <= len(killed), context
     assert report["duplicates"] == 0 and report["out_of_order"] == 0, context
 
 

@@ -2,7 +2,7 @@
 """Promise: what goes wrong around the engine is counted and survived, and blames no packet that is innocent.
 
 A receive buffer that overruns, a queue that is too short, a firewall that is reloaded under load (the kernel then drops
-all that is queued, and verdicts find nothing), a template that dies, a worker that stops, a machine that pauses. Each
+all that is queued, and verdicts find nothing), a fork server that dies, a worker that stops, a machine that pauses. Each
 time the losses are exactly those that the kernel counts, the same worker goes on where it may, and traffic
 afterwards loses nothing.
 """
@@ -52,7 +52,7 @@ def test_an_overrun_is_counted_and_survived(lab, start_engine, start_pump, optio
     assert engine.stop() == 0
     assert engine.total("kernel_" + lost_as) == getattr(kernel, lost_as)
     assert engine.total("packets") == engine.total("accepted") == report["received"] + 5000
-    assert engine.total("blamed") == engine.total("restarts") == 0
+    assert engine.total("crash_verdicts") == engine.total("restarts") == 0
 
 
 def test_with_fail_open_an_overflow_passes_unseen(lab, start_engine, start_pump):
@@ -80,19 +80,19 @@ def test_a_firewall_reload_under_load_is_counted_and_survived(lab, start_engine,
     assert_traffic_passes(start_pump)
     assert engine.workers()[1] == worker, "no worker may die of a firewall reload"
     assert engine.stop() == 0
-    assert engine.total("gone") > 0
-    assert engine.total("blamed") == engine.total("restarts") == engine.total("verdict_errors") == 0
+    assert engine.total("stale_verdicts") > 0
+    assert engine.total("crash_verdicts") == engine.total("restarts") == engine.total("verdict_errors") == 0
 
 
 def test_a_killed_template_costs_nothing_and_is_replaced(lab, start_engine, start_pump):
     engine, pump = start_loaded(lab, start_engine, start_pump, "accept_all", queues=2)
-    workers, template = engine.workers(), engine.template()
-    assert engine.signal_child(template, signal.SIGKILL)
-    wait_for(lambda: engine.template() not in (None, template), "there is a new template")
-    assert engine.workers() == workers, "workers go on without a template"
-    # The template's death and a worker's death together: the worker comes back from the new template.
-    template = engine.template()
-    assert engine.signal_child(template, signal.SIGKILL)
+    workers, fork_server = engine.workers(), engine.fork_server()
+    assert engine.signal_child(fork_server, signal.SIGKILL)
+    wait_for(lambda: engine.fork_server() not in (None, fork_server), "there is a new fork server")
+    assert engine.workers() == workers, "workers go on without a fork server"
+    # The fork server's death and a worker's death together: the worker comes back from the new fork server.
+    fork_server = engine.fork_server()
+    assert engine.signal_child(fork_server, signal.SIGKILL)
     assert engine.signal_child(workers[1], signal.SIGKILL)
     wait_for(lambda: engine.workers().get(1) not in (None, workers[1]), "the worker has been replaced")
     report = pump.stop_sending().report()
@@ -100,7 +100,7 @@ def test_a_killed_template_costs_nothing_and_is_replaced(lab, start_engine, star
     assert_traffic_passes(start_pump)
     assert engine.workers()[2] == workers[2]
     assert engine.stop() == 0
-    assert report["lost"] == engine.total("blamed") <= 1, report
+    assert report["lost"] == engine.total("crash_verdicts") <= 1, report
     assert report["duplicates"] == report["out_of_order"] == 0, report
     assert engine.total("restarts") == 1
 
@@ -114,7 +114,7 @@ def test_a_stopped_worker_is_replaced_and_blames_at_most_its_packet(lab, start_e
     wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic goes on")
     report = pump.stop_sending().report()
     assert engine.stop() == 0
-    assert report["lost"] == engine.total("blamed") <= 1, report
+    assert report["lost"] == engine.total("crash_verdicts") <= 1, report
     assert report["duplicates"] == report["out_of_order"] == 0, report
     assert engine.total("restarts") == 1
 
@@ -137,7 +137,7 @@ def test_a_paused_machine_blames_nobody(lab, start_engine, start_pump):
     assert engine.workers() == workers
     assert engine.stop() == 0
     assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
-    assert engine.total("blamed") == engine.total("restarts") == 0
+    assert engine.total("crash_verdicts") == engine.total("restarts") == 0
 
 
 def test_a_short_stop_of_a_worker_costs_nothing(lab, start_engine, start_pump):
@@ -153,4 +153,4 @@ def test_a_short_stop_of_a_worker_costs_nothing(lab, start_engine, start_pump):
     assert engine.workers() == workers
     assert engine.stop() == 0
     assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
-    assert engine.total("blamed") == engine.total("restarts") == 0
+    assert engine.total("crash_verdicts") == engine.total("restarts") == 0

@@ -67,7 +67,7 @@ def test_port_80_fails_and_port_8080_succeeds(lab, start_engine, start_web_serve
     assert engine.total("packets") == queued, "the engine must have seen what the kernel queued"
     assert engine.total("dropped") >= len(blocked)
     assert engine.total("accepted") + engine.total("dropped") == engine.total("packets")
-    for name in ("blamed", "invalid", "gone", "verdict_errors", "malformed", "restarts"):
+    for name in ("crash_verdicts", "invalid", "stale_verdicts", "verdict_errors", "malformed", "restarts"):
         assert engine.total(name) == 0, f"{name}: {final}"
 
 
@@ -83,7 +83,7 @@ def test_a_large_page_arrives_unchanged(lab, start_engine, start_web_server, tmp
         assert page.read_bytes() == BULK, f"the page that came over IPv{family} differs"
     assert engine.stop() == 0
     assert engine.total("packets") == engine.total("accepted")
-    for name in ("blamed", "gone", "truncated", "malformed", "receive_errors", "verdict_errors"):
+    for name in ("crash_verdicts", "stale_verdicts", "truncated", "malformed", "receive_errors", "verdict_errors"):
         assert engine.total(name) == 0, f"{name}: {engine.final()}"
     # A segment carries at most 1,460 bytes; offload packets are some ten times as large.
     segments = 2 * len(BULK) // 1460
@@ -110,7 +110,7 @@ def test_the_first_plugin_with_an_opinion_decides(lab, start_engine, start_pump)
     assert report["lost"] == 100
     assert engine.stop() == 0
     assert engine.total("dropped") == 100
-    assert engine.total("blamed") == 0
+    assert engine.total("crash_verdicts") == 0
 
 
 @pytest.mark.parametrize("verdict, arrived", [("accept", 900), ("drop", 0)])

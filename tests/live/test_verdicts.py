@@ -73,8 +73,8 @@ class Flood:
         assert report["duplicates"] == report["out_of_order"] == 0, context
         assert sum(self.arrived) == report["received"], context
         assert max(self.asked) == 1, f"no plugin was asked twice: {context}"
-        for counter in ("blamed", "invalid", "resent", "gone", "verdict_errors", "receive_errors", "truncated",
-                        "malformed", "swept", "restarts", "flows_replaced", "flows_expired", "flowless"):
+        for counter in ("crash_verdicts", "invalid", "verdicts_resent", "stale_verdicts", "verdict_errors", "receive_errors", "truncated",
+                        "malformed", "recovered_ids", "restarts", "flows_replaced", "flows_expired", "flow_not_stored"):
             assert total(counter) == 0, f"{counter}: {context}"
 
     def wrong(self, indexes):

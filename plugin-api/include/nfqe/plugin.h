@@ -16,9 +16,9 @@
  *     NFQE_PLUGIN(.id = "drop_tcp80", .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .handle = handle)
  *
  * Processes and threads. Each function below carries the process that calls it:
- *   [template]  one process that loads the plugin once and then forks the workers
+ *   [fork server]  one process that loads the plugin once and then forks the workers
  *   [worker]    one process a queue, single-threaded towards the plugin: no lock, no atomics needed
- * A worker that crashes is forked again from the template: what load() built is there again, what a
+ * A worker that crashes is forked again from the fork server: what load() built is there again, what a
  * worker changed since is not.
  *
  * Compatibility. The struct's head is frozen for ever. Everything else is append-only within a major
@@ -119,20 +119,20 @@ struct nfqe_host {
     void *context;                /* the engine's own */
 
     /*
-     * [template] [worker] Writes one line to the engine's log, with the plugin's id in front. At most
+     * [fork server] [worker] Writes one line to the engine's log, with the plugin's id in front. At most
      * 512 bytes; longer lines are cut. Lines above 20 a second and process are counted, not written:
      * do not log per packet.
      */
     void (*log)(const struct nfqe_host *host, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
     /*
-     * [template] in load(), [worker] in open(): says why it fails, for the person who started the engine.
+     * [fork server] in load(), [worker] in open(): says why it fails, for the person who started the engine.
      * Returns `error`, so that `return host->fail(host, -EINVAL, "...")` is the whole error path.
      * error: a negative errno value; 0 becomes -EINVAL. At most 200 bytes of text; the last call counts.
      */
     int (*fail)(const struct nfqe_host *host, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-    /* [template] [worker] A named extension, such as "nfqe.timer/1"; NULL: not offered. 1.1 has none. */
+    /* [fork server] [worker] A named extension, such as "nfqe.timer/1"; NULL: not offered. 1.1 has none. */
     const void *(*ext)(const struct nfqe_host *host, const char *name);
 };
 
@@ -201,7 +201,7 @@ struct nfqe_plugin {
     const struct nfqe_counter *counters; /* must be NULL in ABI 1.1 */
 
     /*
-     * [template] Once, before any worker exists. Parses the configuration and builds data, which all
+     * [fork server] Once, before any worker exists. Parses the configuration and builds data, which all
      * workers then share copy-on-write through *shared. values[i] belongs to options[i]; n of them.
      * Must start no thread. Returns 0, or a negative errno value after host->fail(); unload() is not called
      * then. handle() gets at what is built here through open(). Optional.
@@ -231,10 +231,10 @@ struct nfqe_plugin {
     /* [worker] When a worker ends in order, not when it crashes or is killed. Optional. */
     void (*close)(void *self);
 
-    /* [template] When the template ends in order. Optional. */
+    /* [fork server] When the fork server ends in order. Optional. */
     void (*unload)(void *shared);
 
-    /* [template] [worker] Extensions that the plugin offers to the engine; NULL: none. Optional. */
+    /* [fork server] [worker] Extensions that the plugin offers to the engine; NULL: none. Optional. */
     const void *(*ext)(const char *name);
 };
 

@@ -80,7 +80,7 @@ static void test_number_is_decimal_digits_and_nothing_else(void **state)
                                       NULL};
 
     (void)state;
-    ASSERT_READS(value_read_number, good, bad);
+    ASSERT_READS(text_value_read_number, good, bad);
 }
 
 static void test_size_is_a_number_with_at_most_one_unit(void **state)
@@ -117,7 +117,7 @@ static void test_size_is_a_number_with_at_most_one_unit(void **state)
                                       NULL};
 
     (void)state;
-    ASSERT_READS(value_read_size, good, bad);
+    ASSERT_READS(text_value_read_size, good, bad);
 }
 
 static void test_time_is_a_number_with_its_unit(void **state)
@@ -153,7 +153,7 @@ static void test_time_is_a_number_with_its_unit(void **state)
                                       NULL};
 
     (void)state;
-    ASSERT_READS(value_read_time, good, bad);
+    ASSERT_READS(text_value_read_time, good, bad);
 }
 
 /* Bits in the upper half, mask in the lower: so a mark is one value of the tables. */
@@ -161,7 +161,7 @@ static bool read_mark(const char *text, uint64_t *value)
 {
     uint32_t bits = 0x5a5a5a5a;
     uint32_t mask = 0x5a5a5a5a;
-    bool result = value_read_mark(text, &bits, &mask);
+    bool result = text_value_read_mark(text, &bits, &mask);
 
     *value = (uint64_t)bits << 32 | mask;
     return result;
@@ -255,7 +255,7 @@ static void test_digits_end_where_the_number_ends(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *end = NULL;
         uint64_t value = UNTOUCHED;
-        bool read = value_read_digits(cases[i].text, &end, &value);
+        bool read = text_value_read_digits(cases[i].text, &end, &value);
 
         assert_int_equal(read, cases[i].len > 0);
         if (read) {

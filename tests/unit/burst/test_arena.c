@@ -302,7 +302,7 @@ static void test_decide_more_stores_the_mark_and_what_else_there_is_to_say(void 
     struct burst_fixture *burst = *state;
 
     burst_fill(burst, ARENA_BURST, 1, ARENA_HANDLING);
-    arena_decide_more(burst->arena, 9, NFQE_ACCEPT, 0x12345678, ARENA_SETS_MARK | ARENA_BY_FLOW);
+    arena_set_verdict(burst->arena, 9, NFQE_ACCEPT, 0x12345678, ARENA_SETS_MARK | ARENA_BY_FLOW);
     for (unsigned i = 0; i < ARENA_BURST; i++) {
         assert_int_equal(arena_decided(burst->arena, i), i == 9);
     }

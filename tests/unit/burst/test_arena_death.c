@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * arena_blame(): who is to blame for a worker's death, and what that costs.
+ * arena_assign_crash(): who is to blame for a worker's death, and what that costs.
  *
  * Each test leaves the arena as a worker would that died in some phase, or that wrote nonsense into it before.
  * Nothing but HANDLING makes anybody guilty, exactly one packet pays, and no field of the dead is believed
@@ -36,18 +36,18 @@ static void test_death_outside_handling_is_nobodys_fault(void **state)
 
     memcpy(&phases[3], wild_phases, sizeof(wild_phases));
     for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
-        struct arena_blame blame = {.handling = true};
+        struct arena_death blame = {.handling = true};
 
         burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
         burst->arena->cursor = 2;
         burst->arena->plugin = 1;
         burst->arena->phase = phases[i];
-        arena_blame(burst->arena, PLUGINS, NFQE_DROP, &blame);
+        arena_assign_crash(burst->arena, PLUGINS, NFQE_DROP, &blame);
         assert_false(blame.handling);
         assert_false(blame.packet_known);
         assert_int_equal(blame.abandoned, 0);
         assert_int_equal(blame.plugin, ARENA_NOBODY);
-        assert_int_equal(burst->arena->blamed, 0);
+        assert_int_equal(burst->arena->crash_verdicts, 0);
         assert_undecided(burst->arena);
     }
 }
@@ -58,19 +58,19 @@ static void test_packet_at_the_cursor_is_blamed_and_no_other(void **state)
     struct arena *arena = burst->arena;
 
     for (unsigned guilty = 0; guilty < COUNT; guilty++) {
-        struct arena_blame blame;
+        struct arena_death blame;
 
         burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
-        arena->blamed = 0;
+        arena->crash_verdicts = 0;
         arena->cursor = guilty;
         arena->plugin = 1;
-        arena_blame(arena, PLUGINS, NFQE_DROP, &blame);
+        arena_assign_crash(arena, PLUGINS, NFQE_DROP, &blame);
         assert_true(blame.handling);
         assert_true(blame.packet_known);
         assert_int_equal(blame.abandoned, 0);
         assert_int_equal(blame.packet_id, FIRST_ID + guilty);
         assert_int_equal(blame.plugin, 1);
-        assert_int_equal(arena->blamed, 1);
+        assert_int_equal(arena->crash_verdicts, 1);
         for (unsigned i = 0; i < COUNT; i++) {
             assert_int_equal(arena_decided(arena, i), i == guilty);
         }
@@ -85,44 +85,44 @@ static void test_packet_at_the_cursor_is_blamed_and_no_other(void **state)
 static void test_guilty_packet_gets_the_verdict_that_was_asked_for(void **state)
 {
     struct burst_fixture *burst = *state;
-    struct arena_blame blame;
+    struct arena_death blame;
 
     burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
     burst->arena->cursor = 3;
     burst->arena->plugin = 0;
-    arena_blame(burst->arena, PLUGINS, NFQE_ACCEPT, &blame);
+    arena_assign_crash(burst->arena, PLUGINS, NFQE_ACCEPT, &blame);
     assert_int_equal(burst->arena->verdicts[3].verdict, NFQE_ACCEPT);
 }
 
 static void test_death_between_two_packets_blames_none(void **state)
 {
     struct burst_fixture *burst = *state;
-    struct arena_blame blame;
+    struct arena_death blame;
 
     burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
     arena_decide(burst->arena, 3, NFQE_ACCEPT);
     burst->arena->cursor = 3;
     burst->arena->plugin = 2;
-    arena_blame(burst->arena, PLUGINS, NFQE_DROP, &blame);
+    arena_assign_crash(burst->arena, PLUGINS, NFQE_DROP, &blame);
     assert_false(blame.handling);
     assert_false(blame.packet_known);
-    assert_int_equal(burst->arena->blamed, 0);
+    assert_int_equal(burst->arena->crash_verdicts, 0);
     assert_int_equal(burst->arena->verdicts[3].verdict, NFQE_ACCEPT);
 }
 
 static void test_death_in_a_batch_names_the_plugin_and_blames_no_packet(void **state)
 {
     struct burst_fixture *burst = *state;
-    struct arena_blame blame;
+    struct arena_death blame;
 
     burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
     burst->arena->plugin = 2;
-    arena_blame(burst->arena, PLUGINS, NFQE_DROP, &blame);
+    arena_assign_crash(burst->arena, PLUGINS, NFQE_DROP, &blame);
     assert_true(blame.handling);
     assert_false(blame.packet_known);
     assert_int_equal(blame.abandoned, 0);
     assert_int_equal(blame.plugin, 2);
-    assert_int_equal(burst->arena->blamed, 0);
+    assert_int_equal(burst->arena->crash_verdicts, 0);
     assert_undecided(burst->arena);
     assert_int_not_equal(burst->arena->one_by_one, 0);
 }
@@ -134,14 +134,14 @@ static void test_cursor_outside_the_burst_blames_no_packet(void **state)
     struct burst_fixture *burst = *state;
 
     for (size_t i = 0; i < sizeof(cursors) / sizeof(cursors[0]); i++) {
-        struct arena_blame blame;
+        struct arena_death blame;
 
         burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
         burst->arena->cursor = cursors[i];
         burst->arena->plugin = 0;
-        arena_blame(burst->arena, PLUGINS, NFQE_DROP, &blame);
+        arena_assign_crash(burst->arena, PLUGINS, NFQE_DROP, &blame);
         assert_false(blame.packet_known);
-        assert_int_equal(burst->arena->blamed, 0);
+        assert_int_equal(burst->arena->crash_verdicts, 0);
         assert_undecided(burst->arena);
     }
 }
@@ -152,30 +152,30 @@ static void test_plugin_outside_the_chain_is_not_named_and_the_packet_pays(void 
     struct burst_fixture *burst = *state;
 
     for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++) {
-        struct arena_blame blame;
+        struct arena_death blame;
 
         burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
         burst->arena->cursor = 1;
         burst->arena->plugin = plugins[i];
-        arena_blame(burst->arena, PLUGINS, NFQE_DROP, &blame);
+        arena_assign_crash(burst->arena, PLUGINS, NFQE_DROP, &blame);
         assert_int_equal(blame.plugin, ARENA_NOBODY);
         assert_true(blame.packet_known);
         assert_true(arena_decided(burst->arena, 1));
     }
 }
 
-static void die_without_a_packet(struct burst_fixture *burst, struct arena_blame *blame)
+static void die_without_a_packet(struct burst_fixture *burst, struct arena_death *blame)
 {
     burst->arena->cursor = ARENA_NOBODY;
     burst->arena->plugin = 1;
-    arena_blame(burst->arena, PLUGINS, NFQE_DROP, blame);
+    arena_assign_crash(burst->arena, PLUGINS, NFQE_DROP, blame);
 }
 
 static void test_burst_over_which_too_many_workers_died_is_abandoned(void **state)
 {
     struct burst_fixture *burst = *state;
     struct arena *arena = burst->arena;
-    struct arena_blame blame;
+    struct arena_death blame;
 
     burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
     arena_decide(arena, 2, NFQE_ACCEPT);
@@ -194,11 +194,11 @@ static void test_burst_over_which_too_many_workers_died_is_abandoned(void **stat
     }
 }
 
-/* blamed: "packets that got the --on-crash verdict since a worker died handling them" */
+/* crashed_on: "packets that got the --on-crash verdict since a worker died handling them" */
 static void test_packets_of_an_abandoned_burst_are_counted_as_blamed(void **state)
 {
     struct burst_fixture *burst = *state;
-    struct arena_blame blame;
+    struct arena_death blame;
 
     burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
     arena_decide(burst->arena, 2, NFQE_ACCEPT);
@@ -207,7 +207,7 @@ static void test_packets_of_an_abandoned_burst_are_counted_as_blamed(void **stat
         die_without_a_packet(burst, &blame);
     }
     assert_int_equal(blame.abandoned, COUNT - 2);
-    assert_int_equal(burst->arena->blamed, COUNT - 2);
+    assert_int_equal(burst->arena->crash_verdicts, COUNT - 2);
 }
 
 /* A worker that is killed while no plugin runs says nothing against the burst, however often that happens. */
@@ -217,9 +217,9 @@ static void test_death_outside_every_plugin_is_no_attempt(void **state)
 
     burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
     for (unsigned death = 0; death < 2 * ARENA_ATTEMPTS; death++) {
-        struct arena_blame blame;
+        struct arena_death blame;
 
-        arena_blame(burst->arena, PLUGINS, NFQE_DROP, &blame);
+        arena_assign_crash(burst->arena, PLUGINS, NFQE_DROP, &blame);
         assert_false(blame.handling);
         assert_int_equal(blame.abandoned, 0);
         assert_undecided(burst->arena);
@@ -235,24 +235,24 @@ static void test_only_places_of_packets_are_blamed_or_abandoned(void **state)
 
     for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
         uint32_t bound = packets[i] < COUNT ? packets[i] : COUNT; /* more than the messages is not believed */
-        struct arena_blame blame;
+        struct arena_death blame;
 
         for (uint32_t cursor = 0; cursor <= COUNT; cursor++) {
             burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
             arena->packets = packets[i];
             arena->cursor = cursor;
             arena->plugin = 0;
-            arena_blame(arena, PLUGINS, NFQE_DROP, &blame);
+            arena_assign_crash(arena, PLUGINS, NFQE_DROP, &blame);
             assert_int_equal(blame.packet_known, cursor < bound);
         }
         burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
         arena->packets = packets[i];
-        arena->blamed = 0;
+        arena->crash_verdicts = 0;
         for (unsigned attempt = 1; attempt <= ARENA_ATTEMPTS; attempt++) {
             die_without_a_packet(burst, &blame);
         }
         assert_int_equal(blame.abandoned, bound);
-        assert_int_equal(arena->blamed, bound);
+        assert_int_equal(arena->crash_verdicts, bound);
         for (unsigned place = 0; place < ARENA_BURST; place++) {
             assert_int_equal(arena_decided(arena, place), place < bound);
         }
@@ -262,7 +262,7 @@ static void test_only_places_of_packets_are_blamed_or_abandoned(void **state)
 static void test_attempts_begin_anew_with_the_next_burst(void **state)
 {
     struct burst_fixture *burst = *state;
-    struct arena_blame blame;
+    struct arena_death blame;
 
     for (unsigned bursts = 0; bursts < 2 * ARENA_ATTEMPTS; bursts++) {
         burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);

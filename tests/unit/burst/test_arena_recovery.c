@@ -187,7 +187,7 @@ static void test_arena_full_of_random_bytes_is_brought_into_its_bounds(void **st
     uint64_t random = 99;
 
     for (unsigned round = 0; round < 3000; round++) {
-        struct arena_blame blame;
+        struct arena_death blame;
         uint8_t *bytes = (uint8_t *)arena;
 
         for (size_t i = 0; i < sizeof(*arena); i++) {
@@ -197,7 +197,7 @@ static void test_arena_full_of_random_bytes_is_brought_into_its_bounds(void **st
             arena->phase = ARENA_HANDLING;
             arena->cursor = unit_random_below(&random, ARENA_BURST + 2);
         }
-        arena_blame(arena, PLUGINS, NFQE_DROP, &blame);
+        arena_assign_crash(arena, PLUGINS, NFQE_DROP, &blame);
         assert_true(blame.plugin < PLUGINS || blame.plugin == ARENA_NOBODY);
         arena_prepare(arena, BURST_QUEUE, BURST_SHAPE);
         assert_in_range(arena_recover(arena), ARENA_IDLE, ARENA_SENDING);

@@ -111,23 +111,23 @@ static bool live(const struct chain *chain, struct burst_fixture *burst, unsigne
     return false;
 }
 
-/* Lets workers live until one finishes. Returns how many died; the ids they were blamed for are in blamed[]. */
+/* Lets workers live until one finishes. Returns how many died; the ids they were crashed_on for are in crashed_on[]. */
 static unsigned finish(const struct chain *chain, struct burst_fixture *burst, unsigned count, uint32_t on_crash,
-                       uint32_t *blamed, unsigned *blamed_count)
+                       uint32_t *crashed_on, unsigned *blamed_count)
 {
     unsigned deaths = 0;
 
     *blamed_count = 0;
     while (!live(chain, burst, count)) {
-        struct arena_blame blame;
+        struct arena_death blame;
 
         assert_true(++deaths <= LIVES_MAX);
-        arena_blame(burst->arena, chain->count, on_crash, &blame);
+        arena_assign_crash(burst->arena, chain->count, on_crash, &blame);
         assert_true(blame.handling);
         assert_int_equal(blame.abandoned, 0);
         assert_int_equal(blame.plugin, crashing_member);
         if (blame.packet_known) {
-            blamed[(*blamed_count)++] = blame.packet_id;
+            crashed_on[(*blamed_count)++] = blame.packet_id;
         }
     }
     return deaths;
@@ -158,19 +158,19 @@ static void crash_at_each_packet(struct burst_fixture *burst, unsigned count, un
     crashing_member = member;
     second_crashing_id = NOBODY_CRASHES;
     for (unsigned k = 0; k < count; k++) {
-        uint32_t blamed[LIVES_MAX];
+        uint32_t crashed_on[LIVES_MAX];
         unsigned blamed_count;
 
         crashing_id = FIRST_ID + k;
         if (member == 1 && answer_of(0, crashing_id) != NFQE_CONTINUE) {
             continue; /* decided by the first plugin: the second never sees it */
         }
-        burst->arena->blamed = 0;
+        burst->arena->crash_verdicts = 0;
         burst_fill(burst, count, FIRST_ID, ARENA_HANDLING);
-        assert_int_equal(finish(&chain, burst, count, on_crash, blamed, &blamed_count), expected_deaths);
+        assert_int_equal(finish(&chain, burst, count, on_crash, crashed_on, &blamed_count), expected_deaths);
         assert_int_equal(blamed_count, 1);
-        assert_int_equal(blamed[0], crashing_id);
-        assert_int_equal(burst->arena->blamed, 1);
+        assert_int_equal(crashed_on[0], crashing_id);
+        assert_int_equal(burst->arena->crash_verdicts, 1);
         assert_verdicts(burst->arena, count, on_crash);
     }
 }
@@ -201,7 +201,7 @@ static void test_two_guilty_packets_of_a_burst_both_pay_and_no_other(void **stat
 
     for (unsigned batches = 0; batches < 2; batches++) {
         for (unsigned k = 0; k + 1 < 12; k++) {
-            uint32_t blamed[LIVES_MAX];
+            uint32_t crashed_on[LIVES_MAX];
             unsigned blamed_count;
             struct chain chain;
 
@@ -210,10 +210,10 @@ static void test_two_guilty_packets_of_a_burst_both_pay_and_no_other(void **stat
             crashing_id = FIRST_ID + k;
             second_crashing_id = FIRST_ID + 11;
             burst_fill(burst, 12, FIRST_ID, ARENA_HANDLING);
-            assert_int_equal(finish(&chain, burst, 12, NFQE_DROP, blamed, &blamed_count), 2 + batches);
+            assert_int_equal(finish(&chain, burst, 12, NFQE_DROP, crashed_on, &blamed_count), 2 + batches);
             assert_int_equal(blamed_count, 2);
-            assert_int_equal(blamed[0], crashing_id);
-            assert_int_equal(blamed[1], second_crashing_id);
+            assert_int_equal(crashed_on[0], crashing_id);
+            assert_int_equal(crashed_on[1], second_crashing_id);
             assert_verdicts(burst->arena, 12, NFQE_DROP);
         }
     }
@@ -232,17 +232,17 @@ static void test_plugin_that_crashes_on_everything_costs_every_packet_once(void 
     const struct chain_member member = {.handle = handle_crashes};
     struct chain chain = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
     struct burst_fixture *burst = *state;
-    uint32_t blamed[LIVES_MAX];
+    uint32_t crashed_on[LIVES_MAX];
     unsigned blamed_count;
 
     chain_add(&chain, &member);
     crashing_member = 0;
     burst_fill(burst, ARENA_BURST, FIRST_ID, ARENA_HANDLING);
-    assert_int_equal(finish(&chain, burst, ARENA_BURST, NFQE_DROP, blamed, &blamed_count), ARENA_BURST);
+    assert_int_equal(finish(&chain, burst, ARENA_BURST, NFQE_DROP, crashed_on, &blamed_count), ARENA_BURST);
     assert_int_equal(blamed_count, ARENA_BURST);
-    assert_int_equal(burst->arena->blamed, ARENA_BURST);
+    assert_int_equal(burst->arena->crash_verdicts, ARENA_BURST);
     for (unsigned i = 0; i < ARENA_BURST; i++) {
-        assert_int_equal(blamed[i], FIRST_ID + i);
+        assert_int_equal(crashed_on[i], FIRST_ID + i);
         assert_int_equal(burst->arena->verdicts[i].verdict, NFQE_DROP);
     }
 }

@@ -17,7 +17,7 @@ static struct flow_chain_member *const members = flow_chain.members;
 
 static void test_rest_of_a_decided_flow_reaches_no_plugin(void **state)
 {
-    static const struct what first[] = {{1, 'd'}, {2, 'd'}, {1, 'd'}, {1, 'a'}, {FLOWLESS, 'd'}, {2, 'a'}};
+    static const struct what first[] = {{1, 'd'}, {2, 'd'}, {1, 'd'}, {1, 'a'}, {NO_FLOW, 'd'}, {2, 'a'}};
     static const struct what second[] = {{1, 'a'}, {2, 'd'}, {1, 'd'}};
 
     (void)state;
@@ -155,7 +155,7 @@ static void test_flag_beside_anything_but_accept_and_drop_is_invalid(void **stat
 
 static void test_packet_without_a_flow_gets_the_verdict_alone(void **state)
 {
-    static const struct what what[] = {{FLOWLESS, 'd'}, {FLOWLESS, 'd'}};
+    static const struct what what[] = {{NO_FLOW, 'd'}, {NO_FLOW, 'd'}};
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
@@ -164,7 +164,7 @@ static void test_packet_without_a_flow_gets_the_verdict_alone(void **state)
         members[0].answers[1] = NFQE_DROP;
         flow_chain_run(way, what, 2);
         assert_int_equal(flow_chain.report.invalid, 0);
-        flow_chain_assert(0, NFQE_ACCEPT, ARENA_FLOWLESS);
+        flow_chain_assert(0, NFQE_ACCEPT, ARENA_FLOW_NOT_STORED);
         flow_chain_assert(1, NFQE_DROP, 0);
         assert_int_equal(members[0].asked[1], 1);
     }
@@ -331,8 +331,8 @@ static void assert_dropped(unsigned packet, uint32_t flags)
 
 static void test_packets_of_accepted_flows_and_no_other_carry_the_mark(void **state)
 {
-    static const struct what what[] = {{1, 'd'},        {2, 'd'}, {1, 'a'}, {2, 'a'}, {FLOWLESS, 'd'},
-                                       {FLOWLESS, 'd'}, {3, 'd'}, {4, 'd'}, {5, 'd'}, {6, 's'}};
+    static const struct what what[] = {{1, 'd'},       {2, 'd'}, {1, 'a'}, {2, 'a'}, {NO_FLOW, 'd'},
+                                       {NO_FLOW, 'd'}, {3, 'd'}, {4, 'd'}, {5, 'd'}, {6, 's'}};
     static const nfqe_verdict given[] = {ACCEPT_FLOW, DROP_FLOW, NFQE_DROP,   NFQE_ACCEPT, ACCEPT_FLOW,
                                          DROP_FLOW,   NFQE_DROP, NFQE_ACCEPT, NFQE_HELD,   NFQE_CONTINUE};
 
@@ -346,8 +346,8 @@ static void test_packets_of_accepted_flows_and_no_other_carry_the_mark(void **st
             assert_dropped(1, ARENA_FOR_FLOW);
             assert_accepted_with_flow(2, i, ARENA_BY_FLOW);
             assert_dropped(3, ARENA_BY_FLOW);
-            assert_accepted_alone(4, i, ARENA_FLOWLESS);
-            assert_dropped(5, ARENA_FLOWLESS);
+            assert_accepted_alone(4, i, ARENA_FLOW_NOT_STORED);
+            assert_dropped(5, ARENA_FLOW_NOT_STORED);
             assert_dropped(6, 0);
             assert_accepted_alone(7, i, 0);
             assert_accepted_alone(8, i, 0);
@@ -369,9 +369,9 @@ static void test_packet_whose_flow_finds_no_room_gets_the_verdict_alone_and_no_m
             members[0].answers[1] = NFQE_CONTINUE;
             members[0].answers[2] = DROP_FLOW;
             flow_chain_run(way, what, 3);
-            assert_accepted_alone(0, i, ARENA_FLOWLESS);
+            assert_accepted_alone(0, i, ARENA_FLOW_NOT_STORED);
             assert_accepted_alone(1, i, 0);
-            assert_dropped(2, ARENA_FLOWLESS);
+            assert_dropped(2, ARENA_FLOW_NOT_STORED);
         }
     }
 }

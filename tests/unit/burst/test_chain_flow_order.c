@@ -56,7 +56,7 @@ static void draw(uint64_t *random, struct play *play)
     play->on_crash = unit_random_below(random, 2) == 0 ? NFQE_ACCEPT : NFQE_DROP;
     for (unsigned i = 0; i < BURSTS; i++) {
         for (unsigned packet = 0; packet < PACKETS; packet++) {
-            play->what[i][packet].flow = unit_random_below(random, 10) == 0 ? FLOWLESS : unit_random_below(random, 2);
+            play->what[i][packet].flow = unit_random_below(random, 10) == 0 ? NO_FLOW : unit_random_below(random, 2);
             play->what[i][packet].kind = "dddas"[unit_random_below(random, 5)];
             for (unsigned member = 0; member < play->members; member++) {
                 play->given[i][member][packet] = draw_answer(random, member + 1 == play->members);
@@ -155,10 +155,10 @@ static void test_three_plugins_decide_alike_in_all_ways(void **state)
 /* ---- deaths ------------------------------------------------------------------------------------------------------- */
 
 /*
- * Runs the last burst up to `dead`, where the worker dies: between two packets, or (blamed) in a plugin. Another one
+ * Runs the last burst up to `dead`, where the worker dies: between two packets, or (crashed_on) in a plugin. Another one
  * finishes it.
  */
-static void die_and_finish(const struct play *play, const struct what *what, unsigned dead, bool blamed)
+static void die_and_finish(const struct play *play, const struct what *what, unsigned dead, bool crashed_on)
 {
     struct arena_verdict before[PACKETS];
     struct arena_verdict *verdicts = flow_chain.burst->arena->verdicts;
@@ -168,7 +168,7 @@ static void die_and_finish(const struct play *play, const struct what *what, uns
     flow_image_attach(&flow_chain.image, FLOW_IMAGE_IDLE_MS);
     flow_chain_begin(ONE_BY_ONE, what, PACKETS);
     memcpy(verdicts, before, dead * sizeof(before[0]));
-    if (blamed) {
+    if (crashed_on) {
         arena_decide(flow_chain.burst->arena, dead, play->on_crash);
     }
     flow_chain_finish(PACKETS);

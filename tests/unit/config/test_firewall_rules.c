@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * rules_print(): the rules for one queue and for several, with a mark and without, in each form.
+ * firewall_rules_print(): the rules for one queue and for several, with a mark and without, in each form.
  *
  * Whole texts are compared, since a firewall takes them by the letter. A text with both forms is for nft, so all that
  * it has of the other form must be a comment.
@@ -16,7 +16,7 @@
 
 #define TEXT_MAX 16384
 
-/* What rules_print() writes to standard output, as a string. */
+/* What firewall_rules_print() writes to standard output, as a string. */
 static enum exit_code print(const struct options *options, char text[TEXT_MAX], char *error)
 {
     int saved = dup(STDOUT_FILENO);
@@ -26,7 +26,7 @@ static enum exit_code print(const struct options *options, char text[TEXT_MAX], 
 
     fflush(stdout);
     dup2(file, STDOUT_FILENO);
-    code = rules_print(options, error);
+    code = firewall_rules_print(options, error);
     fflush(stdout);
     dup2(saved, STDOUT_FILENO);
     len = pread(file, text, TEXT_MAX - 1, 0);

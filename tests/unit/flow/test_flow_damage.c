@@ -38,7 +38,7 @@ static void begin(bool full)
     }
     if (!full) {
         assert_int_equal(flow_image_syn(&image, 2, NOW + 5), NFQE_CONTINUE);
-        flows_accepted(&image.flows, 0);
+        flow_table_accepted(&image.flows, 0);
     }
     assert_string_equal(flow_image_fault(&image), "");
 }
@@ -46,7 +46,7 @@ static void begin(bool full)
 static void assert_plausible(nfqe_verdict verdict)
 {
     assert_true(verdict == NFQE_CONTINUE || verdict == NFQE_ACCEPT || verdict == NFQE_DROP);
-    assert_true(!flows_damaged(&image.flows) || flows_need_repair(&image.flows));
+    assert_true(!flow_table_damaged(&image.flows) || flow_table_need_repair(&image.flows));
 }
 
 /* Everything that a worker does: old flows, new connections, new flows, more than fit; flows that are too old. */
@@ -58,7 +58,7 @@ static void use(void)
         for (uint32_t number = 0; number < 2 * CAPACITY; number++) {
             assert_plausible(flow_image_find(&image, number, ticks[round]));
             assert_plausible(flow_image_syn(&image, (number + 3) % CAPACITY, ticks[round]));
-            flows_accepted(&image.flows, 0);
+            flow_table_accepted(&image.flows, 0);
             flow_image_add(&image, number, ticks[round], number % 2 == 0 ? NFQE_DROP : NFQE_ACCEPT);
             assert_plausible(flow_image_find(&image, number, ticks[round]));
         }
@@ -73,7 +73,7 @@ static void repair_and_use(void)
     image.table->changing = 1;
     count = flow_image_repair(&image, NOW + 6);
     assert_in_range(count, 0, CAPACITY);
-    assert_false(flows_damaged(&image.flows));
+    assert_false(flow_table_damaged(&image.flows));
     assert_string_equal(flow_image_fault(&image), "");
     for (uint32_t number = 100; number < 100 + CAPACITY; number++) {
         assert_true(flow_image_add(&image, number, NOW + 7, NFQE_DROP));
@@ -93,7 +93,7 @@ static void test_any_word_of_the_table_may_be_anything(void **state)
 {
     (void)state;
     for (unsigned full = 0; full < 2; full++) {
-        for (size_t word = 0; word < flow_index_size(CAPACITY) / sizeof(uint32_t); word++) {
+        for (size_t word = 0; word < flow_memory_size(CAPACITY) / sizeof(uint32_t); word++) {
             for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
                 begin(full != 0);
                 ((uint32_t *)(void *)image.table)[word] = wild[i];
@@ -107,7 +107,7 @@ static void test_any_word_of_the_table_may_be_anything(void **state)
 static void test_many_words_of_the_table_may_be_anything(void **state)
 {
     uint64_t random = 88172645463325252;
-    const uint32_t words = (uint32_t)(flow_index_size(CAPACITY) / sizeof(uint32_t));
+    const uint32_t words = (uint32_t)(flow_memory_size(CAPACITY) / sizeof(uint32_t));
 
     (void)state;
     for (unsigned round = 0; round < ROUNDS; round++) {
@@ -130,13 +130,13 @@ static void test_many_words_of_the_table_may_be_anything(void **state)
 
 static void assert_damaged_and_left_alone(void)
 {
-    assert_true(flows_damaged(&image.flows));
-    assert_true(flows_need_repair(&image.flows));
+    assert_true(flow_table_damaged(&image.flows));
+    assert_true(flow_table_need_repair(&image.flows));
     for (uint32_t number = 0; number < 2 * CAPACITY; number++) {
         assert_int_equal(flow_image_find(&image, number, NOW + 6), NFQE_CONTINUE);
         assert_false(flow_image_add(&image, number, NOW + 6, NFQE_ACCEPT));
     }
-    assert_true(flows_need_repair(&image.flows));
+    assert_true(flow_table_need_repair(&image.flows));
 }
 
 static void test_link_out_of_the_table_is_damage(void **state)
@@ -208,9 +208,9 @@ static void test_repair_ends_damage(void **state)
     image.entries[1].verdict = UINT32_MAX;
     assert_int_equal(flow_image_find(&image, 1, NOW + 5), NFQE_CONTINUE);
     assert_damaged_and_left_alone();
-    assert_int_equal(flows_repair(&image.flows, (NOW + 5) * FLOW_TICK_NS, &progress), CAPACITY - 1);
-    assert_false(flows_damaged(&image.flows));
-    assert_false(flows_need_repair(&image.flows));
+    assert_int_equal(flow_table_repair(&image.flows, (NOW + 5) * FLOW_TICK_NS, &progress), CAPACITY - 1);
+    assert_false(flow_table_damaged(&image.flows));
+    assert_false(flow_table_need_repair(&image.flows));
     assert_int_equal(flow_image_find(&image, 2, NOW + 5), NFQE_ACCEPT);
     repair_and_use();
 }
@@ -247,7 +247,7 @@ static void test_flow_that_finds_its_chain_full_is_not_taken(void **state)
     for (uint32_t number = 0; number < 100; number++) {
         assert_int_equal(flow_image_find(&image, number, NOW), number < chain_max ? NFQE_DROP : NFQE_CONTINUE);
     }
-    assert_false(flows_damaged(&image.flows));
+    assert_false(flow_table_damaged(&image.flows));
     assert_string_equal(flow_image_fault(&image), "");
     assert_int_equal(image.table->totals.added, chain_max);
     assert_int_equal(flow_image_repair(&image, NOW + 1), chain_max);

@@ -31,13 +31,13 @@ static bool has_flow(const struct builder *builder, size_t len)
     packet_parse(&packets[0]);
     packets[1] = packets[0];
     flow_image_init(&image, 3, NULL);
-    flows_begin_burst(&image.flows, packets, 2, 0);
-    assert_int_equal(flows_find(&image.flows, 0), NFQE_CONTINUE);
-    added = flows_add(&image.flows, 0, NFQE_DROP);
-    flows_accepted(&image.flows, 0); /* ends nothing: the flow is dropped, or there is none */
-    assert_int_equal(flows_find(&image.flows, 0), added ? NFQE_DROP : NFQE_CONTINUE);
-    assert_int_equal(flows_find(&image.flows, 1), added ? NFQE_DROP : NFQE_CONTINUE);
-    assert_true(added || !flows_same(&image.flows, 0, 1));
+    flow_table_begin_burst(&image.flows, packets, 2, 0);
+    assert_int_equal(flow_table_find(&image.flows, 0), NFQE_CONTINUE);
+    added = flow_table_add(&image.flows, 0, NFQE_DROP);
+    flow_table_accepted(&image.flows, 0); /* ends nothing: the flow is dropped, or there is none */
+    assert_int_equal(flow_table_find(&image.flows, 0), added ? NFQE_DROP : NFQE_CONTINUE);
+    assert_int_equal(flow_table_find(&image.flows, 1), added ? NFQE_DROP : NFQE_CONTINUE);
+    assert_true(added || !flow_table_same(&image.flows, 0, 1));
     assert_int_equal(image.table->totals.added, added);
     for (size_t i = 0; !added && i < image.size; i++) {
         assert_int_equal(((const uint8_t *)image.table)[i], 0);
@@ -214,9 +214,9 @@ static bool begins(struct builder *builder)
 
     packet_parse(&packet);
     flow_image_init(&image, 3, NULL);
-    flows_begin_burst(&image.flows, &packet, 1, 0);
-    assert_true(flows_add(&image.flows, 0, NFQE_ACCEPT));
-    verdict = flows_find(&image.flows, 0);
+    flow_table_begin_burst(&image.flows, &packet, 1, 0);
+    assert_true(flow_table_add(&image.flows, 0, NFQE_ACCEPT));
+    verdict = flow_table_find(&image.flows, 0);
     flow_image_done(&image);
     assert_true(verdict == NFQE_ACCEPT || verdict == NFQE_CONTINUE);
     return verdict == NFQE_CONTINUE;

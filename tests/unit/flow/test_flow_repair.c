@@ -58,8 +58,8 @@ static void ruin_index(uint64_t seed)
 
 static void assert_in_order(void)
 {
-    assert_false(flows_damaged(&image.flows));
-    assert_false(flows_need_repair(&image.flows));
+    assert_false(flow_table_damaged(&image.flows));
+    assert_false(flow_table_need_repair(&image.flows));
     assert_string_equal(flow_image_fault(&image), "");
 }
 
@@ -72,7 +72,7 @@ static void test_whole_flows_are_kept_with_verdict_age_and_order(void **state)
         begin(CAPACITY, count);
         ruin_index(count + 1);
         flow_image_attach(&image, FLOW_IMAGE_IDLE_MS);
-        assert_true(flows_need_repair(&image.flows));
+        assert_true(flow_table_need_repair(&image.flows));
         assert_int_equal(flow_image_repair(&image, NOW + 20), count);
         assert_in_order();
         for (uint32_t number = 0; number < count; number++) {
@@ -198,7 +198,7 @@ static void test_large_table_is_repaired_and_shows_signs_of_life(void **state)
     }
     ruin_index(11);
     flow_image_attach(&image, 60 * 1000);
-    assert_int_equal(flows_repair(&image.flows, (NOW + 66) * FLOW_TICK_NS, &progress), capacity);
+    assert_int_equal(flow_table_repair(&image.flows, (NOW + 66) * FLOW_TICK_NS, &progress), capacity);
     assert_in_order();
     /* the chains, the entries, and the entries again: one in 4096 */
     assert_in_range(progress + 3, (131072 + 2 * 65536) / 4096, UINT32_MAX);
@@ -243,7 +243,7 @@ static void do_step(const struct step *step)
         break;
     case NEW_CONNECTION:
         if (flow_image_syn(&image, step->number, step->tick) == NFQE_CONTINUE) {
-            flows_accepted(&image.flows, 0);
+            flow_table_accepted(&image.flows, 0);
         }
         break;
     case REPAIR:
@@ -276,7 +276,7 @@ static void rehearse(unsigned count)
  * A successor takes up what the process has left by now. What no step under way changes is as it was; what one does
  * is as before it, as behind it, or forgotten.
  */
-static void take_up(void)
+static void replay_verdict(void)
 {
     uint32_t done = shared->done;
     uint32_t begun = shared->begun;
@@ -285,7 +285,7 @@ static void take_up(void)
     memcpy(image.table, shared->table, image.size);
     flow_image_attach(&image, FLOW_IMAGE_IDLE_MS);
     image.flows.now = (uint32_t)steps[done].tick;
-    if (flows_need_repair(&image.flows)) {
+    if (flow_table_need_repair(&image.flows)) {
         flow_image_repair(&image, steps[done].tick);
     } else {
         image.flows.order_ticks = UINT32_MAX / 2; /* a flow that was touched may not have moved yet */
@@ -337,7 +337,7 @@ static unsigned stop_after_each_instruction(unsigned first, unsigned count)
         }
         if (memcmp(last, shared->table, image.size) != 0) {
             memcpy(last, shared->table, image.size);
-            take_up();
+            replay_verdict();
             tables++;
         }
         assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);

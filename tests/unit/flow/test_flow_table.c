@@ -34,7 +34,7 @@ static void test_zero_memory_is_an_empty_table(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(capacities) / sizeof(capacities[0]); i++) {
         flow_image_init(&image, capacities[i], NULL);
-        assert_false(flows_need_repair(&image.flows));
+        assert_false(flow_table_need_repair(&image.flows));
         for (uint32_t number = 0; number < 100; number++) {
             assert_int_equal(flow_image_find(&image, number, NOW), NFQE_CONTINUE);
             assert_int_equal(flow_image_syn(&image, number, NOW), NFQE_CONTINUE);
@@ -227,16 +227,16 @@ static void test_packets_of_a_burst_have_each_their_own_flow(void **state)
         flow_packet_make(&packets[i], i / 2, i % 2 != 0, NFQE_TCP_ACK);
         burst[i] = packets[i].packet;
     }
-    flows_begin_burst(&image.flows, burst, FLOW_BURST_MAX, 0);
+    flow_table_begin_burst(&image.flows, burst, FLOW_BURST_MAX, 0);
     for (unsigned i = 0; i < FLOW_BURST_MAX; i += 2) {
-        assert_int_equal(flows_find(&image.flows, i), NFQE_CONTINUE);
-        assert_true(flows_add(&image.flows, i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT));
-        assert_int_equal(flows_find(&image.flows, i + 1), i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
+        assert_int_equal(flow_table_find(&image.flows, i), NFQE_CONTINUE);
+        assert_true(flow_table_add(&image.flows, i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT));
+        assert_int_equal(flow_table_find(&image.flows, i + 1), i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
     }
     assert_int_equal(image.table->totals.added, FLOW_BURST_MAX / 2);
     for (unsigned i = 0; i < FLOW_BURST_MAX; i++) {
         for (unsigned j = 0; j < FLOW_BURST_MAX; j++) {
-            assert_int_equal(flows_same(&image.flows, i, j), i / 2 == j / 2);
+            assert_int_equal(flow_table_same(&image.flows, i, j), i / 2 == j / 2);
         }
     }
     flow_image_assert_in_order(&image);
@@ -247,12 +247,12 @@ static void test_packets_of_a_burst_have_each_their_own_flow(void **state)
 static void test_table_takes_little_memory_and_two_buckets_a_flow(void **state)
 {
     (void)state;
-    assert_true(flow_index_size(1000000) <= 128 * MIB);
-    assert_true(flow_index_size(1048576) <= 128 * MIB);
-    assert_true(flow_index_size(65536) <= 8 * MIB);
+    assert_true(flow_memory_size(1000000) <= 128 * MIB);
+    assert_true(flow_memory_size(1048576) <= 128 * MIB);
+    assert_true(flow_memory_size(65536) <= 8 * MIB);
     for (uint32_t flows = 1; flows < 70000; flows++) {
         size_t entries = 64 + flows * sizeof(struct flow_entry);
-        size_t size = flow_index_size(flows);
+        size_t size = flow_memory_size(flows);
 
         assert_int_equal(size % 64, 0);
         assert_in_range(size, entries + flows * 2 * sizeof(uint32_t), entries + 16 * 4 + flows * 4 * sizeof(uint32_t));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * crew_tick() over a worker that seems to hang: it is stopped and looked at again, and only then judged. One that moved on
+ * children_tick() over a worker that seems to hang: it is stopped and looked at again, and only then judged. One that moved on
  * at the last moment goes on, and has a whole time-out again; one that did not, or that does not even stop, is killed.
  *
  * The worker is a real process, which only waits; what a worker would say in its arena the test says. kill() is replaced
@@ -28,8 +28,8 @@
 static struct {
     struct engine engine;
     struct options options;
-    struct template_status status;
-    struct crew crew;
+    struct forkserver_status status;
+    struct children children;
     struct arena *arena;
     bool moves_on;     /* between the supervisor's look and SIGSTOP */
     bool cannot_stop;  /* SIGSTOP takes no effect, as in a system call that cannot be interrupted */
@@ -43,7 +43,7 @@ int __wrap_kill(pid_t pid, int number);
 
 int __wrap_kill(pid_t pid, int number)
 {
-    assert_int_equal(pid, fixture.crew.workers[0].pid);
+    assert_int_equal(pid, fixture.children.workers[0].pid);
     fixture.stops += number == SIGSTOP;
     fixture.continues += number == SIGCONT;
     fixture.kills += number == SIGKILL;
@@ -87,17 +87,17 @@ static int set_up(void **state)
     fixture.arena->state = ARENA_SERVING;
     fixture.arena->progress = 4711;
     arena_enter(fixture.arena, ARENA_HANDLING);
-    crew_init(&fixture.crew, &fixture.engine, NULL);
-    fixture.crew.obituary.running = true;
-    fixture.crew.workers[0].pid = start_worker();
-    fixture.crew.workers[0].admitted = true;
+    children_init(&fixture.children, &fixture.engine, NULL);
+    fixture.children.exit_report.running = true;
+    fixture.children.workers[0].pid = start_worker();
+    fixture.children.workers[0].owner = true;
     return 0;
 }
 
 static int tear_down(void **state)
 {
     struct engine_queue *queue = &fixture.engine.queues[0];
-    pid_t pid = fixture.crew.workers[0].pid;
+    pid_t pid = fixture.children.workers[0].pid;
 
     (void)state;
     __real_kill(pid, SIGKILL);
@@ -114,8 +114,8 @@ static unsigned ticks_until_stopped(void)
     unsigned stops = fixture.stops;
 
     for (unsigned ticks = 1; ticks < TICKS_MAX; ticks++) {
-        fixture.crew.sample_ns = 0; /* the next sample is due */
-        crew_tick(&fixture.crew, &none);
+        fixture.children.sample_ns = 0; /* the next sample is due */
+        children_tick(&fixture.children, &none);
         if (fixture.stops != stops) {
             return ticks;
         }
@@ -143,20 +143,20 @@ static void assert_killed(pid_t pid)
     assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
     assert_int_equal(info.si_code, CLD_KILLED);
     assert_int_equal(info.si_status, SIGKILL);
-    assert_true(fixture.crew.workers[0].hung);
+    assert_true(fixture.children.workers[0].hung);
     assert_int_equal(fixture.kills, 1);
     assert_int_equal(fixture.continues, 0);
 }
 
 static void test_worker_that_moved_on_at_the_last_moment_goes_on_and_has_a_whole_time_out_again(void **state)
 {
-    const struct crew_worker *worker = &fixture.crew.workers[0];
+    const struct children_worker *worker = &fixture.children.workers[0];
     unsigned first;
 
     (void)state;
     fixture.moves_on = true;
     first = ticks_until_stopped();
-    assert_true(first > TIMEOUT_MS / watch_interval_ms(TIMEOUT_MS));
+    assert_true(first > TIMEOUT_MS / watchdog_interval_ms(TIMEOUT_MS));
     for (unsigned i = 1; i <= 3; i++) {
         assert_int_equal(fixture.continues, i);
         assert_runs(worker->pid);
@@ -170,7 +170,7 @@ static void test_worker_that_did_not_move_is_killed(void **state)
 {
     (void)state;
     ticks_until_stopped();
-    assert_killed(fixture.crew.workers[0].pid);
+    assert_killed(fixture.children.workers[0].pid);
 }
 
 /* Nothing can be said about one that cannot be stopped: it might be looked at while it moves. */
@@ -179,7 +179,7 @@ static void test_worker_that_does_not_stop_is_killed(void **state)
     (void)state;
     fixture.moves_on = fixture.cannot_stop = true;
     ticks_until_stopped();
-    assert_killed(fixture.crew.workers[0].pid);
+    assert_killed(fixture.children.workers[0].pid);
 }
 
 static void test_worker_that_was_judged_is_not_judged_again(void **state)
@@ -189,11 +189,11 @@ static void test_worker_that_was_judged_is_not_judged_again(void **state)
     (void)state;
     ticks_until_stopped();
     for (unsigned i = 0; i < TICKS_MAX; i++) {
-        fixture.crew.sample_ns = 0; /* the next sample is due */
-        crew_tick(&fixture.crew, &none);
+        fixture.children.sample_ns = 0; /* the next sample is due */
+        children_tick(&fixture.children, &none);
     }
     assert_int_equal(fixture.stops, 1);
-    assert_killed(fixture.crew.workers[0].pid);
+    assert_killed(fixture.children.workers[0].pid);
 }
 
 int main(void)
@@ -206,5 +206,5 @@ int main(void)
         WITH_WORKER(test_worker_that_was_judged_is_not_judged_again),
     };
 
-    return cmocka_run_group_tests_name("crew_watch", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("children_watchdog", tests, NULL, NULL);
 }

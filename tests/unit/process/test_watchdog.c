@@ -13,21 +13,21 @@ static const uint64_t timeouts_ms[] = {10, 11, 40, 99, 100, 101, 500, 1000, 1001
 
 #define TIMEOUT_COUNT (sizeof(timeouts_ms) / sizeof(timeouts_ms[0]))
 
-static bool take(struct watch *watch, uint32_t progress, bool busy, uint64_t timeout_ms, bool *suspicious)
+static bool take(struct watchdog *watch, uint32_t progress, bool busy, uint64_t timeout_ms, bool *stalled)
 {
-    const struct watch_sample sample = {.progress = progress, .busy = busy};
+    const struct watchdog_sample sample = {.progress = progress, .busy = busy};
 
-    return watch_take(watch, &sample, timeout_ms, suspicious);
+    return watchdog_check(watch, &sample, timeout_ms, stalled);
 }
 
 /* Samples until it is stuck, if `progress` never changes; counted from the first that sees no movement. */
-static uint64_t samples_until_stuck(struct watch *watch, uint32_t progress, uint64_t timeout_ms)
+static uint64_t samples_until_stuck(struct watchdog *watch, uint32_t progress, uint64_t timeout_ms)
 {
     uint64_t samples = 1;
-    bool suspicious;
+    bool stalled;
 
-    while (!take(watch, progress, true, timeout_ms, &suspicious)) {
-        assert_true(suspicious);
+    while (!take(watch, progress, true, timeout_ms, &stalled)) {
+        assert_true(stalled);
         assert_true(++samples < 1000000);
     }
     return samples;
@@ -37,9 +37,9 @@ static void test_interval_gives_every_time_out_at_least_four_samples(void **stat
 {
     (void)state;
     for (uint64_t timeout = 10; timeout <= 3600000; timeout += timeout < 2000 ? 1 : 9973) {
-        uint32_t interval = watch_interval_ms(timeout);
+        uint32_t interval = watchdog_interval_ms(timeout);
 
-        assert_true(interval >= 1 && interval <= WATCH_CLOSE_MS);
+        assert_true(interval >= 1 && interval <= WATCHDOG_STALLED_MS);
         assert_true(timeout / interval >= 4);
     }
 }
@@ -48,13 +48,13 @@ static void test_worker_that_stands_still_is_stuck_after_the_time_out_and_not_be
 {
     (void)state;
     for (size_t i = 0; i < TIMEOUT_COUNT; i++) {
-        uint32_t interval = watch_interval_ms(timeouts_ms[i]);
-        struct watch watch;
+        uint32_t interval = watchdog_interval_ms(timeouts_ms[i]);
+        struct watchdog watch;
         uint64_t samples;
-        bool suspicious;
+        bool stalled;
 
-        watch_reset(&watch);
-        assert_false(take(&watch, 5, true, timeouts_ms[i], &suspicious));
+        watchdog_reset(&watch);
+        assert_false(take(&watch, 5, true, timeouts_ms[i], &stalled));
         samples = samples_until_stuck(&watch, 5, timeouts_ms[i]);
         assert_true(samples * interval > timeouts_ms[i]);
         assert_true((samples - 1) * interval <= timeouts_ms[i]);
@@ -66,95 +66,95 @@ static void test_new_worker_has_a_whole_time_out_of_samples(void **state)
 {
     (void)state;
     for (size_t i = 0; i < TIMEOUT_COUNT; i++) {
-        uint32_t interval = watch_interval_ms(timeouts_ms[i]);
-        struct watch watch;
+        uint32_t interval = watchdog_interval_ms(timeouts_ms[i]);
+        struct watchdog watch;
 
-        watch_reset(&watch);
+        watchdog_reset(&watch);
         assert_true(samples_until_stuck(&watch, 0, timeouts_ms[i]) > timeouts_ms[i] / interval);
     }
 }
 
 static void test_any_movement_starts_the_time_out_anew(void **state)
 {
-    struct watch watch;
+    struct watchdog watch;
     uint32_t progress = UINT32_MAX - 5; /* it wraps */
     uint64_t samples;
-    bool suspicious;
+    bool stalled;
 
     (void)state;
-    watch_reset(&watch);
-    take(&watch, progress, true, 1000, &suspicious);
+    watchdog_reset(&watch);
+    take(&watch, progress, true, 1000, &stalled);
     samples = samples_until_stuck(&watch, progress, 1000);
     for (unsigned round = 0; round < 20; round++) {
-        assert_false(take(&watch, ++progress, true, 1000, &suspicious));
-        assert_false(suspicious);
+        assert_false(take(&watch, ++progress, true, 1000, &stalled));
+        assert_false(stalled);
         for (uint64_t i = 1; i < samples; i++) {
-            assert_false(take(&watch, progress, true, 1000, &suspicious));
-            assert_true(suspicious);
+            assert_false(take(&watch, progress, true, 1000, &stalled));
+            assert_true(stalled);
         }
     }
-    assert_true(take(&watch, progress, true, 1000, &suspicious));
+    assert_true(take(&watch, progress, true, 1000, &stalled));
 }
 
 static void test_worker_without_anything_to_do_is_never_stuck(void **state)
 {
-    struct watch watch;
-    bool suspicious;
+    struct watchdog watch;
+    bool stalled;
 
     (void)state;
-    watch_reset(&watch);
+    watchdog_reset(&watch);
     for (unsigned i = 0; i < 100000; i++) {
-        assert_false(take(&watch, 3, false, 10, &suspicious));
-        assert_false(suspicious);
+        assert_false(take(&watch, 3, false, 10, &stalled));
+        assert_false(stalled);
     }
 }
 
 static void test_idle_moment_starts_the_time_out_anew(void **state)
 {
-    struct watch watch;
+    struct watchdog watch;
     uint64_t samples;
-    bool suspicious;
+    bool stalled;
 
     (void)state;
-    watch_reset(&watch);
-    take(&watch, 1, true, 100, &suspicious);
+    watchdog_reset(&watch);
+    take(&watch, 1, true, 100, &stalled);
     samples = samples_until_stuck(&watch, 1, 100);
-    assert_false(take(&watch, 1, false, 100, &suspicious));
+    assert_false(take(&watch, 1, false, 100, &stalled));
     for (uint64_t i = 1; i < samples; i++) {
-        assert_false(take(&watch, 1, true, 100, &suspicious));
+        assert_false(take(&watch, 1, true, 100, &stalled));
     }
-    assert_true(take(&watch, 1, true, 100, &suspicious));
+    assert_true(take(&watch, 1, true, 100, &stalled));
 }
 
 static void test_stuck_worker_stays_stuck_until_it_moves(void **state)
 {
-    struct watch watch;
-    bool suspicious;
+    struct watchdog watch;
+    bool stalled;
 
     (void)state;
-    watch_reset(&watch);
-    take(&watch, 1, true, 100, &suspicious);
+    watchdog_reset(&watch);
+    take(&watch, 1, true, 100, &stalled);
     samples_until_stuck(&watch, 1, 100);
     for (unsigned i = 0; i < 10; i++) {
-        assert_true(take(&watch, 1, true, 100, &suspicious));
-        assert_true(suspicious);
+        assert_true(take(&watch, 1, true, 100, &stalled));
+        assert_true(stalled);
     }
-    assert_false(take(&watch, 2, true, 100, &suspicious));
-    assert_false(suspicious);
+    assert_false(take(&watch, 2, true, 100, &stalled));
+    assert_false(stalled);
 }
 
 static void test_reset_forgets_the_worker_before(void **state)
 {
-    struct watch watch;
+    struct watchdog watch;
     uint64_t samples;
-    bool suspicious;
+    bool stalled;
 
     (void)state;
-    watch_reset(&watch);
-    take(&watch, 9, true, 100, &suspicious);
+    watchdog_reset(&watch);
+    take(&watch, 9, true, 100, &stalled);
     samples = samples_until_stuck(&watch, 9, 100);
-    watch_reset(&watch);
-    assert_false(take(&watch, 9, true, 100, &suspicious));
+    watchdog_reset(&watch);
+    assert_false(take(&watch, 9, true, 100, &stalled));
     assert_int_equal(samples_until_stuck(&watch, 9, 100), samples);
 }
 

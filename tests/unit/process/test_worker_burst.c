@@ -25,9 +25,9 @@
 
 static uint32_t fifth_answer;
 
-const char *__wrap_engine_loss(const struct engine *engine);
+const char *__wrap_process_check_intact(const struct engine *engine);
 
-const char *__wrap_engine_loss(const struct engine *engine)
+const char *__wrap_process_check_intact(const struct engine *engine)
 {
     (void)engine;
     return NULL;
@@ -246,10 +246,10 @@ static void test_burst_without_a_packet_is_answered_with_nothing(void **state)
 static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state)
 {
     static const struct step answers[] = {
-        {.first = 1, .count = 3, .other = 2, .answer = -ENOENT, .serial = 1},
-        {.first = 4, .count = 3, .other = 2, .answer = -ENOENT, .serial = 1 | NFQUEUE_RESENT_SERIAL},
-        {.first = 7, .count = 3, .other = 2, .answer = -EPERM, .serial = 1},
-        {.first = 10, .count = 3, .other = 2, .answer = -ENOENT, .serial = 1 | NFQUEUE_CONFIGURATION_SERIAL},
+        {.first = 1, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1},
+        {.first = 4, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | NFQUEUE_RESENT_SEQUENCE},
+        {.first = 7, .count = 3, .other = 2, .answer = -EPERM, .sequence = 1},
+        {.first = 10, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | NFQUEUE_CONFIGURATION_SEQUENCE},
     };
     int before;
     int log;
@@ -262,8 +262,8 @@ static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state
     model_run_worker();
     assert_int_equal(end_log(log, before, "the kernel refused a "), 2);
     model_assert_left_in_order();
-    assert_int_equal(counters()->gone, 1);
-    assert_int_equal(counters()->resent, 1);
+    assert_int_equal(counters()->stale_verdicts, 1);
+    assert_int_equal(counters()->verdicts_resent, 1);
     assert_int_equal(counters()->verdict_errors, 2);
     assert_int_equal(counters()->packets, 8);
 }
@@ -275,7 +275,7 @@ static void test_refused_verdicts_do_not_fill_the_log(void **state)
 
     (void)state;
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
-        model_will(&(struct step){.first = 1, .count = 4, .other = 0xf, .answer = -EPERM, .serial = 1});
+        model_will(&(struct step){.first = 1, .count = 4, .other = 0xf, .answer = -EPERM, .sequence = 1});
     }
     log = begin_log(&before);
     model_run_worker();

@@ -31,9 +31,9 @@ static uint32_t answers[64]; /* by id */
 static uint32_t mark_before; /* of every packet */
 static struct arena_shape shape;
 
-const char *__wrap_engine_loss(const struct engine *engine);
+const char *__wrap_process_check_intact(const struct engine *engine);
 
-const char *__wrap_engine_loss(const struct engine *engine)
+const char *__wrap_process_check_intact(const struct engine *engine)
 {
     (void)engine;
     return NULL;
@@ -91,7 +91,7 @@ static int set_up(void **state)
     memset(answers, 0, sizeof(answers));
     mark_before = MARK;
     arena_free(queue->arena, queue->shape, &queue->arena_fd);
-    shape = (struct arena_shape){.slot_size = SLOT_SIZE, .flows_size = flow_index_size(CAPACITY)};
+    shape = (struct arena_shape){.slot_size = SLOT_SIZE, .flows_size = flow_memory_size(CAPACITY)};
     queue->shape = shape;
     queue->flows = CAPACITY;
     assert_int_equal(arena_new(MESSAGES_QUEUE, shape, &queue->arena, &queue->arena_fd), 0);
@@ -131,12 +131,12 @@ static void assert_killed(void)
 /* What the supervisor does after a death: the packet at the cursor gets the crash verdict. */
 static void supervise_with(uint32_t given, uint32_t on_crash)
 {
-    struct arena_blame blame;
+    struct arena_death blame;
 
     if (arena_phase(fixture.arena) != ARENA_IDLE) {
         arena_request_sweep(fixture.arena, model_id_base + given);
     }
-    arena_blame(fixture.arena, 1, on_crash, &blame);
+    arena_assign_crash(fixture.arena, 1, on_crash, &blame);
 }
 
 static void supervise(uint32_t given)
@@ -170,7 +170,7 @@ static void test_flows_are_decided_once_and_counted(void **state)
         assert_fate(first + 9, NFQE_ACCEPT, false, 1);
         assert_fate(first + 19, NFQE_ACCEPT, false, 1);
         assert_int_equal(counters()->flow_packets, other ? 18 : 9);
-        assert_int_equal(counters()->flowless, other ? 2 : 1);
+        assert_int_equal(counters()->flow_not_stored, other ? 2 : 1);
         assert_int_equal(counters()->packets, other ? 40 : 20);
         assert_int_equal(counters()->accepted, other ? 28 : 14);
         assert_int_equal(counters()->invalid, 0);
@@ -235,7 +235,7 @@ static void test_queue_without_a_flow_table_takes_no_flow_verdict(void **state)
         assert_fate(id, id <= 2 ? NFQE_DROP : NFQE_ACCEPT, false, 1);
     }
     assert_int_equal(counters()->invalid, 2);
-    assert_int_equal(counters()->flow_packets + counters()->flowless, 0);
+    assert_int_equal(counters()->flow_packets + counters()->flow_not_stored, 0);
     assert_int_equal(table()->totals.added, 0);
 }
 
@@ -311,7 +311,7 @@ static void die_and_finish(bool sending)
     assert_fate(12, NFQE_DROP, false, 0);
     assert_fate(13, sending ? NFQE_ACCEPT : NFQE_DROP, false, 1);
     assert_int_equal(counters()->flow_packets, 2);
-    assert_int_equal(counters()->flowless, 1);
+    assert_int_equal(counters()->flow_not_stored, 1);
     assert_int_equal(counters()->packets, 13);
     assert_int_equal(counters()->accepted, sending ? 11 : 10);
     assert_int_equal(table()->totals.added, 2);

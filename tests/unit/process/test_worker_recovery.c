@@ -52,9 +52,9 @@ static uint32_t next_id(void)
     return fixture.arena->last_id + 1 - model_id_base;
 }
 
-static uint64_t swept(void)
+static uint64_t recovered_ids(void)
 {
-    return arena_counters(fixture.arena)->swept;
+    return arena_counters(fixture.arena)->recovered_ids;
 }
 
 /* ---- a message that was lost ---------------------------------------------------------------------------- */
@@ -72,7 +72,7 @@ static void test_message_lost_behind_the_received_ones_is_answered_before_the_ne
     model_assert_fates(7, 10, NFQE_ACCEPT);
     assert_true(kernel->fates[5].order < kernel->fates[6].order);
     assert_true(kernel->fates[6].order < kernel->fates[7].order);
-    assert_int_equal(swept(), 1);
+    assert_int_equal(recovered_ids(), 1);
 }
 
 static void test_message_lost_behind_the_received_ones_is_answered_when_the_queue_is_idle(void **state)
@@ -85,7 +85,7 @@ static void test_message_lost_behind_the_received_ones_is_answered_when_the_queu
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
     assert_swept(6, 6);
-    assert_int_equal(swept(), 1);
+    assert_int_equal(recovered_ids(), 1);
 }
 
 static void test_message_lost_before_any_was_received_is_answered(void **state)
@@ -98,7 +98,7 @@ static void test_message_lost_before_any_was_received_is_answered(void **state)
     model_assert_left_in_order();
     assert_swept(1, 1);
     model_assert_fates(2, 3, NFQE_ACCEPT);
-    assert_int_equal(swept(), 1);
+    assert_int_equal(recovered_ids(), 1);
 }
 
 static void test_ids_that_did_not_turn_up_before_the_burst_are_swept(void **state)
@@ -124,7 +124,7 @@ static void test_death_between_last_id_and_commit_answers_no_later_packet(void *
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 9, NFQE_ACCEPT);
-    assert_int_equal(swept(), 0);
+    assert_int_equal(recovered_ids(), 0);
 }
 
 static void test_verdicts_that_stand_are_kept(void **state)
@@ -141,7 +141,7 @@ static void test_verdicts_that_stand_are_kept(void **state)
         model_assert_fates(first, first, NFQE_ACCEPT);
         model_assert_fates(first + 1, first + 1, NFQE_DROP);
         model_assert_fates(first + 2, first + 4, NFQE_ACCEPT);
-        assert_int_equal(swept(), 0);
+        assert_int_equal(recovered_ids(), 0);
     }
 }
 
@@ -198,7 +198,7 @@ static void test_where_nothing_was_lost_nothing_is_swept(void **state)
             model_run_worker();
             model_assert_left_in_order();
             model_assert_fates(first, first + 8, NFQE_ACCEPT);
-            assert_int_equal(swept(), 0);
+            assert_int_equal(recovered_ids(), 0);
         }
     }
 }
@@ -232,7 +232,7 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
         }
     }
     assert_int_equal(kernel->batches, 10); /* of the bursts that were received in order */
-    assert_int_equal(swept(), 10);         /* ids that were seen are not swept */
+    assert_int_equal(recovered_ids(), 10);         /* ids that were seen are not recovered_ids */
 }
 
 /* An id that the kernel has not given out is no reason to answer all before it. */
@@ -269,7 +269,7 @@ static void test_burst_of_damaged_messages_is_answered(void **state)
     model_assert_left_in_order();
     assert_swept(1, 5);
     model_assert_fates(6, 9, NFQE_ACCEPT);
-    assert_int_equal(swept(), 5);
+    assert_int_equal(recovered_ids(), 5);
 }
 
 /* ---- a death in the middle of sweeping ------------------------------------------------------------------ */
@@ -329,7 +329,7 @@ static void test_worker_that_dies_while_it_sweeps_an_idle_queue_leaves_the_sweep
 
 /* ---- giving up ------------------------------------------------------------------------------------------ */
 
-/* The kernel may have consumed a message that it could not copy: its packet is held, and must be swept. */
+/* The kernel may have consumed a message that it could not copy: its packet is held, and must be recovered_ids. */
 static void test_receive_that_faults_ends_the_worker_and_its_successor_sweeps(void **state)
 {
     (void)state;
@@ -345,7 +345,7 @@ static void test_receive_that_faults_ends_the_worker_and_its_successor_sweeps(vo
     model_assert_left_in_order();
     assert_swept(4, 4);
     model_assert_fates(5, 5, NFQE_ACCEPT);
-    assert_int_equal(swept(), 1);
+    assert_int_equal(recovered_ids(), 1);
 }
 
 static void test_socket_that_is_gone_ends_the_worker(void **state)
@@ -393,7 +393,7 @@ static void test_receive_headers_that_miss_a_length_end_the_worker_before_it_ans
     model_assert_fates(1, 2, NFQE_ACCEPT);
     assert_swept(3, 5);
     model_assert_fates(6, 9, NFQE_ACCEPT);
-    assert_int_equal(swept(), 3);
+    assert_int_equal(recovered_ids(), 3);
 }
 
 int main(void)

@@ -262,31 +262,31 @@ static void test_message_of_another_type_is_malformed(void **state)
 static void test_answer_says_what_it_answers_and_how(void **state)
 {
     static const int errors[] = {0, -ENOENT, -EPERM, -EINVAL, -ENODEV};
-    static const uint32_t numbers[] = {0, 1, NFQUEUE_RESENT_SERIAL - 1};
+    static const uint32_t numbers[] = {0, 1, NFQUEUE_RESENT_SEQUENCE - 1};
     static const struct {
         uint32_t bits;
         bool verdict;
         bool resent;
     } kinds[] = {
         {0, true, false},
-        {NFQUEUE_RESENT_SERIAL, true, true},
-        {NFQUEUE_CONFIGURATION_SERIAL, false, false},
+        {NFQUEUE_RESENT_SEQUENCE, true, true},
+        {NFQUEUE_CONFIGURATION_SEQUENCE, false, false},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         for (size_t j = 0; j < sizeof(numbers) / sizeof(numbers[0]); j++) {
             for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++) {
-                uint32_t serial = numbers[j] | kinds[kind].bits;
+                uint32_t sequence = numbers[j] | kinds[kind].bits;
                 struct nfqueue_answer answer;
                 struct nfqe_packet packet;
 
                 memset(&answer, 1, sizeof(answer));
-                message_answer(&message, errors[i], serial);
+                message_answer(&message, errors[i], sequence);
                 assert_int_equal(nfqueue_decode(message.bytes, message.len, false, MESSAGES_QUEUE, &packet, &answer),
                                  NFQUEUE_ANSWER);
                 assert_int_equal(answer.error, errors[i]);
-                assert_int_equal(answer.serial, serial);
+                assert_int_equal(answer.sequence, sequence);
                 assert_int_equal(answer.verdict, kinds[kind].verdict);
                 assert_int_equal(answer.resent, kinds[kind].resent);
             }

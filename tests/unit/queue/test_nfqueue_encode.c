@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * verdicts_encode(): the bytes of each message, read back with libmnl, and how packets are put together into
+ * nfqueue_encode(): the bytes of each message, read back with libmnl, and how packets are put together into
  * batch messages.
  *
  * The encoder's buffer ends at a page that cannot be touched: a message that does not fit and is written
@@ -26,7 +26,7 @@
 #define MESSAGES_MAX 4096
 
 static struct guarded memory;
-static struct verdicts *verdicts;
+static struct nfqueue_encoder *verdicts;
 
 /* A message as libmnl reads it. */
 struct read_message {
@@ -113,13 +113,13 @@ static void test_single_packet_is_a_message_of_its_own(void **state)
     const struct arena_verdict dropped = entry(0xfffffffe, NFQE_DROP);
 
     (void)state;
-    assert_int_equal(verdicts_encode(verdicts, &accepted, NULL, 1, 0), 1);
+    assert_int_equal(nfqueue_encode(verdicts, &accepted, NULL, 1, 0), 1);
     assert_int_equal(read_messages(), 1);
     assert_message(0, false, 0x01020304, NF_ACCEPT);
     assert_false(messages[0].has_mark);
     assert_null(messages[0].payload);
 
-    assert_int_equal(verdicts_encode(verdicts, &dropped, NULL, 1, 0), 1);
+    assert_int_equal(nfqueue_encode(verdicts, &dropped, NULL, 1, 0), 1);
     assert_int_equal(read_messages(), 1);
     assert_message(0, false, 0xfffffffe, NF_DROP);
 }
@@ -130,9 +130,9 @@ static void test_no_packet_makes_no_message(void **state)
 
     (void)state;
     verdicts->len = 77;
-    assert_int_equal(verdicts_encode(verdicts, &unused, NULL, 0, 0), 0);
+    assert_int_equal(nfqueue_encode(verdicts, &unused, NULL, 0, 0), 0);
     assert_int_equal(verdicts->len, 0);
-    assert_int_equal(verdicts_encode(verdicts, &unused, NULL, 1, 1), 1);
+    assert_int_equal(nfqueue_encode(verdicts, &unused, NULL, 1, 1), 1);
     assert_int_equal(verdicts->len, 0);
 }
 
@@ -145,7 +145,7 @@ static void test_run_of_one_verdict_is_one_batch_message_up_to_its_last_id(void 
         for (unsigned i = 0; i < count; i++) {
             entries[i] = entry(100 + i, NFQE_DROP);
         }
-        assert_int_equal(verdicts_encode(verdicts, entries, NULL, count, 0), count);
+        assert_int_equal(nfqueue_encode(verdicts, entries, NULL, count, 0), count);
         assert_int_equal(read_messages(), 1);
         assert_message(0, true, 100 + count - 1, NF_DROP);
     }
@@ -159,7 +159,7 @@ static void test_alternating_verdicts_are_single_messages_in_order(void **state)
     for (unsigned i = 0; i < ARENA_BURST; i++) {
         entries[i] = entry(UINT32_MAX - 20 + i, i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
     }
-    assert_int_equal(verdicts_encode(verdicts, entries, NULL, ARENA_BURST, 0), ARENA_BURST);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, ARENA_BURST, 0), ARENA_BURST);
     assert_int_equal(read_messages(), ARENA_BURST);
     for (unsigned i = 0; i < ARENA_BURST; i++) {
         assert_message(i, false, UINT32_MAX - 20 + i, i % 2 == 0 ? NF_ACCEPT : NF_DROP);
@@ -174,7 +174,7 @@ static void test_runs_between_other_verdicts_are_batches_of_their_own(void **sta
     };
 
     (void)state;
-    assert_int_equal(verdicts_encode(verdicts, entries, NULL, 8, 0), 8);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0), 8);
     assert_int_equal(read_messages(), 4);
     assert_message(0, true, 2, NF_ACCEPT);
     assert_message(1, false, 3, NF_DROP);
@@ -192,7 +192,7 @@ static void test_run_over_the_wrap_of_ids_ends_at_its_last_id(void **state)
     };
 
     (void)state;
-    assert_int_equal(verdicts_encode(verdicts, entries, NULL, 4, 0), 4);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 4, 0), 4);
     assert_int_equal(read_messages(), 1);
     assert_message(0, true, 1, NF_ACCEPT);
 }
@@ -215,7 +215,7 @@ static void test_packets_with_different_marks_share_no_message(void **state)
     };
 
     (void)state;
-    assert_int_equal(verdicts_encode(verdicts, entries, NULL, 8, 0), 8);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0), 8);
     assert_int_equal(read_messages(), 6);
     for (unsigned i = 0; i < 6; i++) {
         assert_message(i, expected[i].batch, expected[i].id, expected[i].id == 6 ? NF_DROP : NF_ACCEPT);
@@ -231,7 +231,7 @@ static void test_stale_mark_of_a_packet_that_sets_none_is_ignored(void **state)
     (void)state;
     entries[0].mark = 5;
     entries[1].mark = 6;
-    assert_int_equal(verdicts_encode(verdicts, entries, NULL, 2, 0), 2);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 2, 0), 2);
     assert_int_equal(read_messages(), 1);
     assert_false(messages[0].has_mark);
 }
@@ -245,7 +245,7 @@ static void test_new_payload_in_the_middle_of_a_run_stands_alone(void **state)
     const struct verdict_payload payloads[5] = {[2] = {"changed", 7}};
 
     (void)state;
-    assert_int_equal(verdicts_encode(verdicts, entries, payloads, 5, 0), 5);
+    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 5, 0), 5);
     assert_int_equal(read_messages(), 3);
     assert_message(0, true, 2, NF_ACCEPT);
     assert_null(messages[0].payload);
@@ -266,7 +266,7 @@ static void assert_payload_survives(uint32_t len)
     for (uint32_t i = 0; i < len; i++) {
         bytes[i] = (uint8_t)(i * 7 + 1);
     }
-    assert_int_equal(verdicts_encode(verdicts, entries, payloads, 4, 0), 4);
+    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 4, 0), 4);
     assert_int_equal(read_messages(), 3);
     assert_message(1, false, 2, NF_ACCEPT);
     assert_true(messages[1].has_mark);
@@ -297,12 +297,12 @@ static void test_buffer_that_is_full_continues_with_the_first_that_did_not_fit(v
 
     (void)state;
     for (unsigned next = 0; next < 2; next++) {
-        assert_int_equal(verdicts_encode(verdicts, entries, payloads, 4, next), next + 1);
+        assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 4, next), next + 1);
         assert_int_equal(read_messages(), 1);
         assert_message(0, false, entries[next].id, next == 1 ? NF_DROP : NF_ACCEPT);
         assert_int_equal(mnl_attr_get_payload_len(messages[0].payload), PAYLOAD_MAX);
     }
-    assert_int_equal(verdicts_encode(verdicts, entries, payloads, 4, 2), 4);
+    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 4, 2), 4);
     assert_int_equal(read_messages(), 2);
     assert_message(1, false, 4, NF_DROP);
 }
@@ -319,7 +319,7 @@ static void test_messages_never_exceed_the_buffer(void **state)
             entries[2] = marks != 0 ? marked(3, NFQE_ACCEPT, 1) : entry(3, NFQE_ACCEPT);
             for (uint32_t filler = 0; filler <= 200; filler++) {
                 const struct verdict_payload payloads[] = {{bytes, PAYLOAD_MAX},
-                                                           {bytes, VERDICTS_BUFFER_SIZE - PAYLOAD_MAX - 200 + filler},
+                                                           {bytes, NFQUEUE_ENCODER_SIZE - PAYLOAD_MAX - 200 + filler},
                                                            {bytes, last_len}};
                 unsigned next = 0;
                 unsigned seen = 0;
@@ -327,7 +327,7 @@ static void test_messages_never_exceed_the_buffer(void **state)
                 while (next < 3) {
                     unsigned before = next;
 
-                    next = verdicts_encode(verdicts, entries, payloads, 3, next);
+                    next = nfqueue_encode(verdicts, entries, payloads, 3, next);
                     assert_true(next > before);
                     assert_int_equal(read_messages(), next - before);
                     seen += next - before;
@@ -346,7 +346,7 @@ static void test_burst_without_payload_fits_one_send(void **state)
     for (unsigned i = 0; i < ARENA_BURST; i++) {
         entries[i] = marked(i, i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP, i);
     }
-    assert_int_equal(verdicts_encode(verdicts, entries, NULL, ARENA_BURST, 0), ARENA_BURST);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, ARENA_BURST, 0), ARENA_BURST);
     assert_int_equal(read_messages(), ARENA_BURST);
 }
 
@@ -359,7 +359,7 @@ static unsigned encode_range(uint32_t first, uint32_t last, uint32_t verdict, ui
     for (uint32_t id = first; id != last + 1; sends++) {
         unsigned count;
 
-        verdicts_encode_ids(verdicts, &next, last, verdict);
+        nfqueue_encode_ids(verdicts, &next, last, verdict);
         count = read_messages();
         assert_true(count > 0);
         for (unsigned i = 0; i < count; i++, id++) {
@@ -395,10 +395,10 @@ static void test_range_of_ids_larger_than_the_buffer_takes_several_sends(void **
 static int set_up(void **state)
 {
     (void)state;
-    guarded_init(&memory, sizeof(struct verdicts));
-    verdicts = guarded_put(&memory, NULL, sizeof(struct verdicts), _Alignof(struct verdicts));
+    guarded_init(&memory, sizeof(struct nfqueue_encoder));
+    verdicts = guarded_put(&memory, NULL, sizeof(struct nfqueue_encoder), _Alignof(struct nfqueue_encoder));
     verdicts->queue = QUEUE;
-    verdicts->serial = SERIAL;
+    verdicts->sequence = SERIAL;
     return 0;
 }
 

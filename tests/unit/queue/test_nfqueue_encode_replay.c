@@ -81,7 +81,7 @@ static void kernel_take(const struct nlmsghdr *message)
     not_found += !found;
 }
 
-static void kernel_take_all(const struct verdicts *verdicts)
+static void kernel_take_all(const struct nfqueue_encoder *verdicts)
 {
     const struct nlmsghdr *message = (const void *)verdicts->buffer;
     int left = (int)verdicts->len;
@@ -158,7 +158,7 @@ static void assert_answered(const struct burst_fixture *burst, unsigned from, un
 
 static void test_every_packet_of_a_random_burst_gets_exactly_its_verdict(void **state)
 {
-    static struct verdicts verdicts = {.queue = 1, .serial = 1};
+    static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1};
     static struct burst_fixture burst;
     uint64_t random = UINT64_C(0x0123456789abcdef);
     unsigned continued = 0;
@@ -174,8 +174,8 @@ static void test_every_packet_of_a_random_burst_gets_exactly_its_verdict(void **
         while (next < burst.count) {
             unsigned before = next;
 
-            next = verdicts_encode(&verdicts, burst.entries, burst.has_payloads ? burst.payloads : NULL, burst.count,
-                                   before);
+            next = nfqueue_encode(&verdicts, burst.entries, burst.has_payloads ? burst.payloads : NULL, burst.count,
+                                  before);
             assert_true(next > before && next <= burst.count);
             continued += before > 0;
             kernel_take_all(&verdicts);
@@ -192,7 +192,7 @@ static void test_every_packet_of_a_random_burst_gets_exactly_its_verdict(void **
 /* What a successor does when nobody knows whether the kernel got the verdicts. */
 static void test_sending_a_burst_again_answers_no_other_packet(void **state)
 {
-    static struct verdicts verdicts = {.queue = 1, .serial = 1};
+    static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1};
     static struct burst_fixture burst;
     uint64_t random = UINT64_C(0xfeedfacecafebeef);
 
@@ -201,7 +201,7 @@ static void test_sending_a_burst_again_answers_no_other_packet(void **state)
         draw(&burst, &random);
         burst.has_payloads = false;
         for (unsigned times = 0; times < 2; times++) {
-            assert_int_equal(verdicts_encode(&verdicts, burst.entries, NULL, burst.count, 0), burst.count);
+            assert_int_equal(nfqueue_encode(&verdicts, burst.entries, NULL, burst.count, 0), burst.count);
             kernel_take_all(&verdicts);
         }
         assert_answered(&burst, 0, burst.count);
@@ -214,7 +214,7 @@ static void test_sending_a_burst_again_answers_no_other_packet(void **state)
 /* After a crash some packets may be queued that no message was seen of. */
 static void test_without_batches_no_packet_is_answered_that_the_burst_does_not_have(void **state)
 {
-    static struct verdicts verdicts = {.queue = 1, .serial = 1, .no_batches = true};
+    static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1, .no_batches = true};
     static struct burst_fixture burst;
     uint64_t random = UINT64_C(0x5555aaaa12345678);
 
@@ -231,7 +231,7 @@ static void test_without_batches_no_packet_is_answered_that_the_burst_does_not_h
                 known[count++] = burst.entries[i];
             }
         }
-        assert_int_equal(verdicts_encode(&verdicts, known, NULL, count, 0), count);
+        assert_int_equal(nfqueue_encode(&verdicts, known, NULL, count, 0), count);
         kernel_take_all(&verdicts);
         for (unsigned i = 0; i < queue_len; i++) {
             assert_int_equal(queue[i].answers, seen[i]);
@@ -244,7 +244,7 @@ static void test_without_batches_no_packet_is_answered_that_the_burst_does_not_h
 
 static void test_range_of_ids_answers_no_packet_outside_it(void **state)
 {
-    static struct verdicts verdicts = {.queue = 1, .serial = 1};
+    static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1};
     static struct burst_fixture burst;
     uint64_t random = UINT64_C(0xabcdef0123456789);
 
@@ -259,7 +259,7 @@ static void test_range_of_ids_answers_no_packet_outside_it(void **state)
         last = first + unit_random_below(&random, queue_len - first);
         next = queue[first].id;
         while (next != queue[last].id + 1) {
-            verdicts_encode_ids(&verdicts, &next, queue[last].id, NFQE_DROP);
+            nfqueue_encode_ids(&verdicts, &next, queue[last].id, NFQE_DROP);
             kernel_take_all(&verdicts);
         }
         for (unsigned i = 0; i < queue_len; i++) {

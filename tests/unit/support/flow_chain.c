@@ -62,7 +62,7 @@ void flow_chain_begin(enum way way, const struct what *what, unsigned count)
         flow_packet_make(&bytes[i], what[i].flow, what[i].kind == 'a', what[i].kind == 's' ? NFQE_TCP_SYN : 0);
         bytes[i].packet.id = FLOW_CHAIN_FIRST_ID + i;
         burst->arena->verdicts[i].mark = FLOW_CHAIN_MARK;
-        if (what[i].flow == FLOWLESS) {
+        if (what[i].flow == NO_FLOW) {
             bytes[i].packet.flags = NFQE_PACKET_FRAGMENT;
         }
         burst->packets[i] = bytes[i].packet;
@@ -76,7 +76,7 @@ void flow_chain_finish(unsigned count)
     for (unsigned i = 0; i < FLOW_CHAIN_MEMBERS_MAX; i++) {
         memset(flow_chain.members[i].asked, 0, sizeof(flow_chain.members[i].asked));
     }
-    flows_begin_burst(&flow_chain.image.flows, burst->packets, count, NOW);
+    flow_table_begin_burst(&flow_chain.image.flows, burst->packets, count, NOW);
     chain_run(&flow_chain.chain, burst->arena, burst->packets, count, &flow_chain.report);
     assert_string_equal(flow_image_fault(&flow_chain.image), "");
 }

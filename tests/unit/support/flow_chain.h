@@ -16,7 +16,7 @@
 #define FLOW_CHAIN_FIRST_ID 500
 #define FLOW_CHAIN_MEMBERS_MAX 3
 #define FLOW_CHAIN_MARK UINT32_C(0xaabbccdd) /* of every packet */
-#define FLOWLESS 99 /* in place of a flow's number */
+#define NO_FLOW 99 /* in place of a flow's number */
 #define ACCEPT_FLOW (NFQE_ACCEPT | NFQE_FLOW)
 #define DROP_FLOW (NFQE_DROP | NFQE_FLOW)
 

@@ -44,7 +44,7 @@ void flow_packet_make(struct flow_packet *packet, uint32_t number, bool reply, u
 
 void flow_image_attach(struct flow_image *image, uint64_t idle_ms)
 {
-    flows_attach(&image->flows, image->table, image->capacity, idle_ms, &image->seed);
+    flow_table_attach(&image->flows, image->table, image->capacity, idle_ms, &image->seed);
 }
 
 void flow_image_init(struct flow_image *image, uint32_t capacity, const struct flow_seed *seed)
@@ -53,7 +53,7 @@ void flow_image_init(struct flow_image *image, uint32_t capacity, const struct f
 
     memset(image, 0, sizeof(*image));
     image->capacity = capacity;
-    image->size = flow_index_size(capacity);
+    image->size = flow_memory_size(capacity);
     guarded_init(&image->guarded, image->size + IN_FRONT_SIZE);
     table = guarded_put(&image->guarded, NULL, image->size, 64);
     memset(image->guarded.region, IN_FRONT, (size_t)(table - image->guarded.region));
@@ -84,13 +84,13 @@ static void begin(struct flow_image *image, uint32_t number, uint64_t tick, uint
     struct flow_packet packet = {.packet.size = 0};
 
     flow_packet_make(&packet, number, false, tcp_flags);
-    flows_begin_burst(&image->flows, &packet.packet, 1, tick * FLOW_TICK_NS);
+    flow_table_begin_burst(&image->flows, &packet.packet, 1, tick * FLOW_TICK_NS);
 }
 
 static nfqe_verdict find(struct flow_image *image, uint32_t number, uint64_t tick, uint8_t tcp_flags)
 {
     begin(image, number, tick, tcp_flags);
-    return flows_find(&image->flows, 0);
+    return flow_table_find(&image->flows, 0);
 }
 
 nfqe_verdict flow_image_find(struct flow_image *image, uint32_t number, uint64_t tick)
@@ -106,7 +106,7 @@ nfqe_verdict flow_image_syn(struct flow_image *image, uint32_t number, uint64_t 
 bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict)
 {
     begin(image, number, tick, NFQE_TCP_ACK);
-    return flows_add(&image->flows, 0, verdict);
+    return flow_table_add(&image->flows, 0, verdict);
 }
 
 uint32_t flow_image_repair(struct flow_image *image, uint64_t tick)
@@ -114,7 +114,7 @@ uint32_t flow_image_repair(struct flow_image *image, uint64_t tick)
     _Atomic uint32_t progress = 0;
 
     flow_image_attach(image, FLOW_IMAGE_IDLE_MS);
-    return flows_repair(&image->flows, tick * FLOW_TICK_NS, &progress);
+    return flow_table_repair(&image->flows, tick * FLOW_TICK_NS, &progress);
 }
 
 /* ---- what is in the table ------------------------------------------------------------------------------------ */
@@ -239,7 +239,7 @@ bool flow_image_knows(const struct flow_image *image, uint32_t number)
 
 void flow_image_assert_in_order(const struct flow_image *image)
 {
-    assert_false(flows_damaged(&image->flows));
-    assert_false(flows_need_repair(&image->flows));
+    assert_false(flow_table_damaged(&image->flows));
+    assert_false(flow_table_need_repair(&image->flows));
     assert_string_equal(flow_image_fault(image), "");
 }

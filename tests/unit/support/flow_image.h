@@ -46,7 +46,7 @@ void flow_image_attach(struct flow_image *image, uint64_t idle_ms);
 /* A burst of one packet of the flow, at this tick. The SYN is a TCP SYN; the other ones have the flag ACK. */
 nfqe_verdict flow_image_find(struct flow_image *image, uint32_t number, uint64_t tick);
 nfqe_verdict flow_image_syn(struct flow_image *image, uint32_t number, uint64_t tick);
-/* Returns what flows_add() does. */
+/* Returns what flow_table_add() does. */
 bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict);
 
 /* Flows 0 to count - 1, one a tick from `tick` on; every third is dropped, from the first on. */

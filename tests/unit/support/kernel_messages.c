@@ -94,7 +94,7 @@ void message_all(struct message *message, uint16_t without)
     }
 }
 
-void message_answer(struct message *message, int error, uint32_t serial)
+void message_answer(struct message *message, int error, uint32_t sequence)
 {
     struct nlmsghdr *header;
     struct nlmsgerr *answer;
@@ -106,7 +106,7 @@ void message_answer(struct message *message, int error, uint32_t serial)
     answer->error = error;
     answer->msg.nlmsg_len = 32;
     answer->msg.nlmsg_type = NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_VERDICT;
-    answer->msg.nlmsg_seq = serial;
+    answer->msg.nlmsg_seq = sequence;
     message->len = header->nlmsg_len;
 }
 

@@ -40,8 +40,8 @@ void message_put_id(struct message *message, uint32_t id);
 /* All attributes of the table but the one of type `without`; 0: all. */
 void message_all(struct message *message, uint16_t without);
 
-/* An NLMSG_ERROR that answers the request with this serial. */
-void message_answer(struct message *message, int error, uint32_t serial);
+/* An NLMSG_ERROR that answers the request with this sequence. */
+void message_answer(struct message *message, int error, uint32_t sequence);
 
 /* What message_all() must be decoded to, apart from `data`. */
 void message_expected(struct nfqe_packet *expected, uint16_t without);

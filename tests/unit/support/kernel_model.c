@@ -66,7 +66,7 @@ static void put_other(unsigned index, const struct step *step)
 
     message_begin(&message);
     if (step->answer != 0) {
-        message_answer(&message, step->answer, step->serial);
+        message_answer(&message, step->answer, step->sequence);
     }
     put(index, &message);
 }
@@ -133,7 +133,7 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
 
         kernel->messages++;
         kernel->batches += batch;
-        kernel->fresh += (message->nlmsg_seq & NFQUEUE_RESENT_SERIAL) == 0;
+        kernel->fresh += (message->nlmsg_seq & NFQUEUE_RESENT_SEQUENCE) == 0;
         mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
         {
             if (mnl_attr_get_type(attribute) == NFQA_VERDICT_HDR) {
@@ -167,12 +167,12 @@ void model_die_with_burst(uint32_t first_id, unsigned count, enum arena_phase ph
 
 void model_supervise(uint32_t given)
 {
-    struct arena_blame blame;
+    struct arena_death blame;
 
     if (arena_phase(fixture.arena) != ARENA_IDLE) {
         arena_request_sweep(fixture.arena, model_id_base + given);
     }
-    arena_blame(fixture.arena, 0, NFQE_DROP, &blame);
+    arena_assign_crash(fixture.arena, 0, NFQE_DROP, &blame);
 }
 
 void model_will(const struct step *step)
@@ -202,7 +202,7 @@ void model_run_worker(void)
     pid = fork();
     if (pid == 0) {
         alarm(WORKER_SECONDS);
-        fixture.arena->admitted = (uint32_t)getpid();
+        fixture.arena->owner = (uint32_t)getpid();
         worker_run(&fixture.engine, 0);
     }
     assert_true(pid > 0);

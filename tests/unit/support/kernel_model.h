@@ -41,9 +41,9 @@ struct step {
     unsigned count;
     unsigned gap;   /* not 0: this message's length is lost */
     uint64_t cut;   /* bit i: message i is larger than its slot */
-    uint64_t other; /* bit i: instead of message i, and of its packet, comes what answer and serial say */
+    uint64_t other; /* bit i: instead of message i, and of its packet, comes what answer and sequence say */
     int answer;     /* an NLMSG_ERROR with this error; 0: no message of the queue at all */
-    uint32_t serial;
+    uint32_t sequence;
 };
 
 struct kernel {
@@ -61,7 +61,7 @@ struct kernel {
 struct fixture {
     struct engine engine;
     struct options options;
-    struct template_status status;
+    struct forkserver_status status;
     struct arena *arena;
     int worker_status; /* of the last worker, from waitpid() */
 };
