@@ -41,9 +41,9 @@ struct bench {
     struct arena *arena;
     struct named_chain chains[CHAINS_MAX];
     unsigned chain_count;
-    struct nfqe_packet packets[ARENA_BURST];
+    struct nfqe_packet packets[BURST_MAX];
     struct nfqueue_encoder verdicts;
-    uint32_t message_len[ARENA_BURST];
+    uint32_t message_len[BURST_MAX];
     uint16_t queue; /* that the burst was recorded from */
 };
 
@@ -62,7 +62,7 @@ static void read_burst(const char *path)
     if (file == NULL) {
         die(path, "cannot be opened");
     }
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         uint32_t *len = &bench.message_len[i];
 
         if (fread(len, sizeof(*len), 1, file) != 1 || *len > BURST_FILE_SLOT ||
@@ -121,7 +121,7 @@ static void add_chain(char *text)
                                             .handle_batch = plugin->handle_batch,
                                             .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0};
 
-        if (named->chain.count == OPTIONS_PLUGINS_MAX) {
+        if (named->chain.count == PLUGINS_MAX) {
             die(named->name, "has too many plugins");
         }
         chain_add(&named->chain, &member);
@@ -154,7 +154,7 @@ static void run_burst(struct named_chain *named)
     unsigned count = 0;
 
     arena_begin_receive(arena);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         arena->messages[i].msg_len = bench.message_len[i];
     }
     received = arena_received(arena);
@@ -196,17 +196,17 @@ static double measure(struct named_chain *named)
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
     return ((double)(end.tv_sec - start.tv_sec) * (double)NS_PER_S + (double)(end.tv_nsec - start.tv_nsec)) /
-           BURSTS_PER_ROUND / ARENA_BURST;
+           BURSTS_PER_ROUND / BURST_MAX;
 }
 
 /* That the rounds measure what they should: all packets, and no flow that the table does not know. */
 static void warm_up(struct named_chain *named)
 {
     measure(named);
-    if (bench.arena->packets != ARENA_BURST) {
+    if (bench.arena->packets != BURST_MAX) {
         die("burst", "not all of its messages are packets");
     }
-    for (unsigned i = 0; named->chain.flows != NULL && i < ARENA_BURST; i++) {
+    for (unsigned i = 0; named->chain.flows != NULL && i < BURST_MAX; i++) {
         if ((bench.arena->verdicts[i].flags & ARENA_BY_FLOW) == 0) {
             die(named->name, "not all of the burst's packets get the verdict of their flow");
         }

@@ -26,7 +26,7 @@
 
 #define QUEUE 1
 #define SLOT_SIZE 1024
-#define BURST ARENA_BURST
+#define BURST BURST_MAX
 #define ROUNDS 9
 #define BURSTS_PER_ROUND                                                                                               \
     80000 /* 10 s of the clock that goes on: the order of a large table is brought up to date once */

@@ -22,20 +22,20 @@ static int write_message(FILE *file, const void *data, uint32_t len)
     return fwrite(&len, sizeof(len), 1, file) == 1 && fwrite(data, len, 1, file) == 1 ? 0 : -EIO;
 }
 
-/* Receives until ARENA_BURST messages are in the file. */
+/* Receives until BURST_MAX messages are in the file. */
 static int record(int fd, struct arena *arena, FILE *file)
 {
     struct pollfd socket = {.fd = fd, .events = POLLIN};
     unsigned written = 0;
     int error = 0;
 
-    while (error == 0 && written < ARENA_BURST) {
+    while (error == 0 && written < BURST_MAX) {
         int count = poll(&socket, 1, WAIT_MS) > 0 ? nfqueue_receive(fd, arena) : -ETIMEDOUT;
 
         if (count < 0) {
             return count;
         }
-        for (unsigned i = 0; i < (unsigned)count && written < ARENA_BURST && error == 0; i++, written++) {
+        for (unsigned i = 0; i < (unsigned)count && written < BURST_MAX && error == 0; i++, written++) {
             error = write_message(file, arena_slot(arena, i), (uint32_t)arena_message_len(arena, i));
         }
     }

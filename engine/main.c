@@ -2,6 +2,7 @@
 /*
  * nfq-engine: wiring only.
  */
+#include "base/error.h"
 #include "base/log.h"
 #include "config/firewall_rules.h"
 #include "config/options.h"
@@ -30,6 +31,15 @@ static void open_standard_descriptors(void)
     }
 }
 
+/* Says what is wrong. Returns what the program exits with. */
+static enum exit_code report(const struct error *error)
+{
+    char text[ERROR_LINE_MAX];
+
+    log_line("%s", error_format(error, text));
+    return error->exit_code;
+}
+
 /* What was asked for is on standard output, or nobody may think so. */
 static enum exit_code flush_output(enum exit_code code)
 {
@@ -44,23 +54,19 @@ int main(int argc, char *argv[])
 {
     static const struct engine_programs programs = {.forkserver_run = forkserver_run, .worker_run = worker_run};
     static struct options options;
-    char error[OPTIONS_ERROR_MAX];
-    enum exit_code code;
+    struct error error;
+    enum exit_code code = EXIT_CODE_OK;
 
     open_standard_descriptors();
-    code = options_parse(&options, argc, argv, error);
-    if (code != EXIT_CODE_OK) {
-        log_line("%s", error);
+    if (options_parse(&options, argc, argv, &error) != 0) {
+        code = report(&error);
     } else if (options.help) {
         options_print_help();
     } else if (options.version) {
         printf("nfq-engine %s, plugin ABI %u.%u\n", NFQE_VERSION, NFQE_ABI_MAJOR(NFQE_ABI_VERSION),
                NFQE_ABI_MINOR(NFQE_ABI_VERSION));
     } else if (options.print_rules != RULES_NONE) {
-        code = firewall_rules_print(&options, error);
-        if (code != EXIT_CODE_OK) {
-            log_line("%s", error);
-        }
+        code = firewall_rules_print(&options, &error) != 0 ? report(&error) : EXIT_CODE_OK;
     } else {
         code = supervisor_run(&options, &programs);
     }

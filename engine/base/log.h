@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOG_LINE_MAX 1024
+#define LOG_LINE_MAX 2048 /* an error with its source fits; below PIPE_BUF, so lines of several processes do not mix */
 
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

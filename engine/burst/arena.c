@@ -31,7 +31,7 @@ static size_t slots_offset(void)
 
 static size_t flows_offset(struct arena_shape shape)
 {
-    return round_up(slots_offset() + ARENA_BURST * (size_t)shape.slot_size, PAGE_ALIGN);
+    return round_up(slots_offset() + BURST_MAX * (size_t)shape.slot_size, PAGE_ALIGN);
 }
 
 static size_t arena_size(struct arena_shape shape)
@@ -169,7 +169,7 @@ void arena_prepare(struct arena *arena, uint32_t queue, struct arena_shape shape
     {
         touch_pages(arena, flows_offset(shape));
     }
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         struct msghdr *header = &arena->messages[i].msg_hdr;
 
         arena->iovecs[i] = (struct iovec){.iov_base = arena_slot(arena, i), .iov_len = shape.slot_size};
@@ -191,7 +191,7 @@ void arena_enter(struct arena *arena, enum arena_phase phase)
 
 void arena_begin_receive(struct arena *arena)
 {
-    for (unsigned i = 0; i < ARENA_BURST && arena->messages[i].msg_len != 0; i++) {
+    for (unsigned i = 0; i < BURST_MAX && arena->messages[i].msg_len != 0; i++) {
         arena->messages[i].msg_len = 0; /* behind the first zero all are: arena_recover() sees to it */
     }
     arena->attempts = 0;
@@ -206,7 +206,7 @@ unsigned arena_received(const struct arena *arena)
 {
     unsigned count = 0;
 
-    while (count < ARENA_BURST && arena->messages[count].msg_len != 0) {
+    while (count < BURST_MAX && arena->messages[count].msg_len != 0) {
         count++;
     }
     return count;
@@ -289,7 +289,7 @@ void arena_assign_crash(struct arena *arena, uint32_t plugins, uint32_t verdict,
 /* What was received is still to be answered, but no verdict in the arena belongs to it. */
 static void forget_verdicts(struct arena *arena)
 {
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         arena->verdicts[i].flags = 0;
     }
 }
@@ -308,12 +308,12 @@ enum arena_phase arena_recover(struct arena *arena)
         forget_verdicts(arena);
         phase = ARENA_RECEIVING;
     }
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         if (arena->verdicts[i].verdict != NFQE_ACCEPT && arena->verdicts[i].verdict != NFQE_DROP) {
             arena->verdicts[i].flags = 0;
         }
     }
-    for (unsigned i = arena_received(arena); i < ARENA_BURST; i++) {
+    for (unsigned i = arena_received(arena); i < BURST_MAX; i++) {
         arena->messages[i].msg_len = 0;
     }
     arena->sequence &= ARENA_SEQUENCE_MASK;

@@ -30,7 +30,7 @@
 
 #define ARENA_MAGIC UINT32_C(0x6e667161)
 #define ARENA_LAYOUT 2
-#define ARENA_BURST 64         /* messages a receive: beyond this, larger bursts gained nothing */
+#define BURST_MAX 64         /* messages a receive: beyond this, larger bursts gained nothing */
 #define ARENA_MESSAGE_SIZE 512 /* text from a worker that cannot start */
 #define ARENA_NOBODY UINT32_MAX /* cursor or plugin: none */
 #define ARENA_SLOT_ALIGN 64    /* a cache line: neighbouring slots share none */
@@ -122,9 +122,9 @@ struct arena {
     uint32_t sweep; /* not 0: a message may have been lost with a worker, see arena_request_sweep() */
     uint32_t sweep_to; /* with sweep: the last id that the kernel had given out by then */
     struct arena_counters counters[2];
-    struct arena_verdict verdicts[ARENA_BURST];
-    struct mmsghdr messages[ARENA_BURST];
-    struct iovec iovecs[ARENA_BURST];
+    struct arena_verdict verdicts[BURST_MAX];
+    struct mmsghdr messages[BURST_MAX];
+    struct iovec iovecs[BURST_MAX];
 };
 
 /* What an arena is made for. Its owner keeps this: what the arena says of itself is not to be trusted. */
@@ -148,7 +148,7 @@ void arena_free(struct arena *arena, struct arena_shape shape, int *fd);
 /* The flow table's memory; zero when the arena is new. */
 void *arena_flows(struct arena *arena, struct arena_shape shape);
 
-/* Receive slot `index` (below ARENA_BURST). Of a view: read-only. */
+/* Receive slot `index` (below BURST_MAX). Of a view: read-only. */
 void *arena_slot(const struct arena *arena, unsigned index);
 
 /*

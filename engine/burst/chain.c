@@ -125,9 +125,9 @@ static void run_packet(const struct chain *chain, struct arena *arena, struct nf
 
 /* The packets of a burst that no plugin has decided yet. */
 struct pending {
-    struct nfqe_packet *packets[ARENA_BURST];
-    unsigned index[ARENA_BURST]; /* in the burst */
-    nfqe_verdict answers[ARENA_BURST];
+    struct nfqe_packet *packets[BURST_MAX];
+    unsigned index[BURST_MAX]; /* in the burst */
+    nfqe_verdict answers[BURST_MAX];
     unsigned count;
 };
 
@@ -152,8 +152,8 @@ static void ask_each(struct arena *arena, const struct chain_member *member, uns
 
 /* What the plugins answered, by position in the burst; plugin: chain->count: nobody. */
 struct answers {
-    nfqe_verdict answers[ARENA_BURST];
-    unsigned plugins[ARENA_BURST];
+    nfqe_verdict answers[BURST_MAX];
+    unsigned plugins[BURST_MAX];
     bool for_flows; /* one of them is for a flow: until then, looking for flows again finds nothing new */
 };
 

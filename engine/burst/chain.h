@@ -28,7 +28,7 @@ struct chain_member {
 };
 
 struct chain {
-    struct chain_member members[OPTIONS_PLUGINS_MAX];
+    struct chain_member members[PLUGINS_MAX];
     unsigned count;
     bool has_batch; /* at least one member takes whole bursts */
     uint32_t default_verdict;
@@ -49,7 +49,7 @@ struct chain_report {
 void chain_add(struct chain *chain, const struct chain_member *member);
 
 /*
- * Decides every packet of the burst that is not decided yet. packets: n of them (at most ARENA_BURST), in the
+ * Decides every packet of the burst that is not decided yet. packets: n of them (at most BURST_MAX), in the
  * order of arrival; packet i has its mark, and then its verdict, in arena->verdicts[i]. With flows, flow_table_begin_burst() has had
  * these packets.
  */

@@ -12,8 +12,7 @@
  */
 #include "config/firewall_rules.h"
 
-#include "base/refuse.h"
-
+#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,7 +26,7 @@ struct queue_range {
     unsigned last;
 };
 
-static enum exit_code find_range(const struct options *options, struct queue_range *range, char *error)
+static int find_range(const struct options *options, struct queue_range *range, struct error *error)
 {
     *range = (struct queue_range){options->queues[0], options->queues[0]};
     for (unsigned i = 1; i < options->queue_count; i++) {
@@ -35,12 +34,13 @@ static enum exit_code find_range(const struct options *options, struct queue_ran
         range->last = options->queues[i] > range->last ? options->queues[i] : range->last;
     }
     if (range->last - range->first + 1 != options->queue_count) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                      "--print-rules: the queues between %u and %u are not all given; one rule takes a range such as "
-                      "--queue %u-%u",
-                      range->first, range->last, range->first, range->last);
+        return error_set(
+            error, EXIT_CODE_CONFIGURATION, -EINVAL,
+            "--print-rules: the queues between %u and %u are not all given; one rule takes a range such as "
+            "--queue %u-%u",
+            range->first, range->last, range->first, range->last);
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 static void print_nft(const struct options *options, const struct queue_range *range)
@@ -137,12 +137,12 @@ static void print_remarks(bool nft)
            nft ? "meta l4proto tcp ct original proto-dst 443" : "-p tcp -m conntrack --ctorigdstport 443");
 }
 
-enum exit_code firewall_rules_print(const struct options *options, char *error)
+int firewall_rules_print(const struct options *options, struct error *error)
 {
     struct queue_range range;
-    enum exit_code code = find_range(options, &range, error);
+    int code = find_range(options, &range, error);
 
-    if (code != EXIT_CODE_OK) {
+    if (code != 0) {
         return code;
     }
     print_remarks(options->print_rules != RULES_IPTABLES);
@@ -156,5 +156,5 @@ enum exit_code firewall_rules_print(const struct options *options, char *error)
         print_iptables_remarks(options->bypass_mark.mask != 0);
         print_iptables(options, &range, options->print_rules == RULES_BOTH ? "# " : "");
     }
-    return EXIT_CODE_OK;
+    return 0;
 }

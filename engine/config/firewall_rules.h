@@ -11,9 +11,9 @@
 #include "config/options.h"
 
 /*
- * Writes the rules to standard output. Returns EXIT_CODE_OK, or EXIT_CODE_CONFIGURATION with a line for the user in
- * error[OPTIONS_ERROR_MAX]: one rule spreads flows over queues only if their numbers are consecutive.
+ * Writes the rules to standard output. Returns 0, or -EINVAL with EXIT_CODE_CONFIGURATION: one rule spreads flows over
+ * queues only if their numbers are consecutive.
  */
-enum exit_code firewall_rules_print(const struct options *options, char *error);
+int firewall_rules_print(const struct options *options, struct error *error);
 
 #endif

@@ -3,24 +3,24 @@
  * The table of options, and the command line parser that it drives.
  *
  * An option is one line of the table: how it is written, where its value goes, what it may be and what the
- * help says. A kind of value is one parse function, which returns an exit code and writes the error.
+ * help says. A kind of value is one parse function, which fills the error when it fails.
  */
 #include "config/options.h"
 
-#include "base/refuse.h"
+#include "base/error.h"
 #include "base/text_value.h"
 #include "base/util.h"
 
 #include <nfqe/plugin.h>
 #include <nfqe/version.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define QUEUE_NUMBER_MAX 65535
-#define COPY_RANGE_MAX 65531
 #define MAX_LEN_MAX (1024 * 1024)
 #define RECEIVE_BUFFER_MIN 4096
 #define RECEIVE_BUFFER_MAX (1024 * 1024 * 1024)
@@ -31,9 +31,9 @@
 
 struct option;
 
-/* Parses `text` into *target. Returns EXIT_CODE_OK, or writes `error` and returns what the program exits with. */
-typedef enum exit_code parse_value(const struct option *option, struct options *options, void *target, const char *text,
-                                   char *error);
+/* Parses `text` into *target. Returns 0, or a negative errno with the error filled. */
+typedef int parse_value(const struct option *option, struct options *options, void *target, const char *text,
+                        struct error *error);
 
 struct option {
     const char *name;
@@ -90,8 +90,7 @@ static const struct option option_table[] = {
     {"no-enobufs", "on|off", parse_switch, TARGET(no_enobufs), 0, 0,
      "off: count each time that a socket was full as a receive error, too. The\n"
      "packets lost by it are counted by the kernel in any case. Default: on."},
-    {"cpu", "LIST", parse_cpus, TARGET(cpus), 0, OPTIONS_CPUS_MAX - 1,
-     "Pin the workers to these CPUs in turn, e.g. 0,2-5."},
+    {"cpu", "LIST", parse_cpus, TARGET(cpus), 0, CPUS_MAX - 1, "Pin the workers to these CPUs in turn, e.g. 0,2-5."},
     {"drain-timeout", "TIME", parse_time, TARGET(drain_timeout_ms), 1, TIMEOUT_MAX_MS,
      "How long a stop may take to answer what is queued. Default: 5s."},
     {"load-timeout", "TIME", parse_time, TARGET(load_timeout_ms), 1, TIMEOUT_MAX_MS,
@@ -102,75 +101,75 @@ static const struct option option_table[] = {
     {"version", NULL, parse_flag, TARGET(version), 0, 0, "Print the versions of the engine and the plugin ABI."},
 };
 
-static enum exit_code check_range(const struct option *option, uint64_t number, const char *text, char *error)
+static int check_range(const struct option *option, uint64_t number, const char *text, struct error *error)
 {
     if (number < option->min || number > option->max) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s %s: must be %" PRIu64 " to %" PRIu64,
-                      option->name, text, option->min, option->max);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be %" PRIu64 " to %" PRIu64, option->name,
+                         text, option->min, option->max);
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-static enum exit_code parse_number(const struct option *option, struct options *options, void *target, const char *text,
-                                   char *error)
+static int parse_number(const struct option *option, struct options *options, void *target, const char *text,
+                        struct error *error)
 {
     uint64_t number;
 
     (void)options;
     if (!text_value_read_number(text, &number)) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                      "--%s %s: must be a number from %" PRIu64 " to %" PRIu64, option->name, text, option->min,
-                      option->max);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be a number from %" PRIu64 " to %" PRIu64,
+                         option->name, text, option->min, option->max);
     }
     *(uint64_t *)target = number;
     return check_range(option, number, text, error);
 }
 
-static enum exit_code parse_size(const struct option *option, struct options *options, void *target, const char *text,
-                                 char *error)
+static int parse_size(const struct option *option, struct options *options, void *target, const char *text,
+                      struct error *error)
 {
     (void)options;
     if (!text_value_read_size(text, target)) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                      "--%s %s: must be a number of bytes, such as 65536, 512K or 64M", option->name, text);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must be a number of bytes, such as 65536, 512K or 64M", option->name, text);
     }
     return check_range(option, *(const uint64_t *)target, text, error);
 }
 
-static enum exit_code parse_time(const struct option *option, struct options *options, void *target, const char *text,
-                                 char *error)
+static int parse_time(const struct option *option, struct options *options, void *target, const char *text,
+                      struct error *error)
 {
     uint64_t ms;
 
     (void)options;
     if (!text_value_read_time(text, &ms) || ms < option->min || ms > option->max) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                      "--%s %s: must be a time with its unit, such as 500ms or 5s, from %" PRIu64 "ms to %" PRIu64 "m",
-                      option->name, text, option->min, option->max / (60 * 1000));
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must be a time with its unit, such as 500ms or 5s, from %" PRIu64 "ms to %" PRIu64
+                         "m",
+                         option->name, text, option->min, option->max / (60 * 1000));
     }
     *(uint64_t *)target = ms;
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-static enum exit_code parse_mark(const struct option *option, struct options *options, void *target, const char *text,
-                                 char *error)
+static int parse_mark(const struct option *option, struct options *options, void *target, const char *text,
+                      struct error *error)
 {
     struct mark_setting *mark = target;
 
     (void)options;
     if (!text_value_read_mark(text, &mark->bits, &mark->mask)) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                      "--%s %s: must be bits and their mask in 32 bits, such as 0x1/0x1", option->name, text);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must be bits and their mask in 32 bits, such as 0x1/0x1", option->name, text);
     }
     if (mark->bits == 0 || (mark->bits & ~mark->mask) != 0) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                      "--%s %s: must set at least one bit, and none outside of its mask", option->name, text);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must set at least one bit, and none outside of its mask", option->name, text);
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-static enum exit_code parse_verdict(const struct option *option, struct options *options, void *target,
-                                    const char *text, char *error)
+static int parse_verdict(const struct option *option, struct options *options, void *target, const char *text,
+                         struct error *error)
 {
     (void)options;
     if (strcmp(text, "accept") == 0) {
@@ -178,13 +177,13 @@ static enum exit_code parse_verdict(const struct option *option, struct options 
     } else if (strcmp(text, "drop") == 0) {
         *(uint32_t *)target = NFQE_DROP;
     } else {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s %s: must be accept or drop", option->name, text);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be accept or drop", option->name, text);
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-static enum exit_code parse_gso(const struct option *option, struct options *options, void *target, const char *text,
-                                char *error)
+static int parse_gso(const struct option *option, struct options *options, void *target, const char *text,
+                     struct error *error)
 {
     static const char *const names[] = {[GSO_AUTO] = "auto", [GSO_ON] = "on", [GSO_OFF] = "off"};
 
@@ -192,46 +191,46 @@ static enum exit_code parse_gso(const struct option *option, struct options *opt
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (strcmp(text, names[i]) == 0) {
             *(enum gso_setting *)target = (enum gso_setting)i;
-            return EXIT_CODE_OK;
+            return 0;
         }
     }
-    return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s %s: must be on, off or auto", option->name, text);
+    return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be on, off or auto", option->name, text);
 }
 
-static enum exit_code parse_rules(const struct option *option, struct options *options, void *target, const char *text,
-                                  char *error)
+static int parse_rules(const struct option *option, struct options *options, void *target, const char *text,
+                       struct error *error)
 {
     enum rules_form *form = target;
 
     (void)options;
     if (text != NULL && strcmp(text, "nft") != 0 && strcmp(text, "iptables") != 0) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                      "--%s=%s: must be nft or iptables, or nothing for both", option->name, text);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s=%s: must be nft or iptables, or nothing for both",
+                         option->name, text);
     }
     *form = text == NULL ? RULES_BOTH : strcmp(text, "nft") == 0 ? RULES_NFT : RULES_IPTABLES;
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-static enum exit_code parse_switch(const struct option *option, struct options *options, void *target, const char *text,
-                                   char *error)
+static int parse_switch(const struct option *option, struct options *options, void *target, const char *text,
+                        struct error *error)
 {
     (void)options;
     if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s %s: must be on or off", option->name, text);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be on or off", option->name, text);
     }
     *(bool *)target = strcmp(text, "on") == 0;
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-static enum exit_code parse_flag(const struct option *option, struct options *options, void *target, const char *text,
-                                 char *error)
+static int parse_flag(const struct option *option, struct options *options, void *target, const char *text,
+                      struct error *error)
 {
     (void)options;
     if (text != NULL) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s: takes no value", option->name);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s: takes no value", option->name);
     }
     *(bool *)target = true;
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 /* `N` or `A-B` at the start of `text`, within the option's limits. */
@@ -247,43 +246,43 @@ static bool read_range(const struct option *option, const char *text, const char
     return *first <= *last && *last <= option->max;
 }
 
-static enum exit_code add_queue(struct options *options, uint64_t number, char *error)
+static int add_queue(struct options *options, uint64_t number, struct error *error)
 {
     for (unsigned i = 0; i < options->queue_count; i++) {
         if (options->queues[i] == number) {
-            return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                          "--queue %" PRIu64 ": given twice; name each queue once", number);
+            return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                             "--queue %" PRIu64 ": given twice; name each queue once", number);
         }
     }
-    if (options->queue_count == OPTIONS_QUEUES_MAX) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                      "--queue: more than %d queues; run a second engine for the rest", OPTIONS_QUEUES_MAX);
+    if (options->queue_count == QUEUES_MAX) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--queue: more than %d queues; run a second engine for the rest", QUEUES_MAX);
     }
     options->queues[options->queue_count++] = (uint16_t)number;
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-static enum exit_code parse_queues(const struct option *option, struct options *options, void *target, const char *text,
-                                   char *error)
+static int parse_queues(const struct option *option, struct options *options, void *target, const char *text,
+                        struct error *error)
 {
-    enum exit_code code = EXIT_CODE_OK;
+    int code = 0;
     uint64_t first;
     uint64_t last;
     const char *end;
 
     (void)target;
     if (!read_range(option, text, &end, &first, &last) || *end != '\0') {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                      "--queue %s: must be a number from 0 to %d or a range such as 0-3", text, QUEUE_NUMBER_MAX);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--queue %s: must be a number from 0 to %d or a range such as 0-3", text, QUEUE_NUMBER_MAX);
     }
-    for (uint64_t number = first; number <= last && code == EXIT_CODE_OK; number++) {
+    for (uint64_t number = first; number <= last && code == 0; number++) {
         code = add_queue(options, number, error);
     }
     return code;
 }
 
-static enum exit_code parse_cpus(const struct option *option, struct options *options, void *target, const char *text,
-                                 char *error)
+static int parse_cpus(const struct option *option, struct options *options, void *target, const char *text,
+                      struct error *error)
 {
     const char *next = text;
 
@@ -294,26 +293,25 @@ static enum exit_code parse_cpus(const struct option *option, struct options *op
         uint64_t last;
 
         if (!read_range(option, next, &next, &first, &last) || (*next != ',' && *next != '\0')) {
-            return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                          "--cpu %s: must be a list of CPU numbers such as 0,2-5", text);
+            return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--cpu %s: must be a list of CPU numbers such as 0,2-5",
+                             text);
         }
         for (uint64_t cpu = first; cpu <= last; cpu++) {
-            if (options->cpu_count == OPTIONS_CPUS_MAX) {
-                return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--cpu %s: more than %d CPUs", text,
-                              OPTIONS_CPUS_MAX);
+            if (options->cpu_count == CPUS_MAX) {
+                return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--cpu %s: more than %d CPUs", text, CPUS_MAX);
             }
             options->cpus[options->cpu_count++] = (uint16_t)cpu;
         }
         if (*next == '\0') {
-            return EXIT_CODE_OK;
+            return 0;
         }
         next++;
     }
 }
 
 /* Copies `text` into the strings that options owns, and cuts it at its first single comma. */
-static enum exit_code parse_plugin(const struct option *option, struct options *options, void *target, const char *text,
-                                   char *error)
+static int parse_plugin(const struct option *option, struct options *options, void *target, const char *text,
+                        struct error *error)
 {
     struct plugin_setting *setting = &options->plugins[options->plugin_count];
     char *path;
@@ -321,9 +319,9 @@ static enum exit_code parse_plugin(const struct option *option, struct options *
 
     (void)option;
     (void)target;
-    if (options->plugin_count == OPTIONS_PLUGINS_MAX) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_CONFIGURATION, "--plugin: more than %d plugins in a chain",
-                      OPTIONS_PLUGINS_MAX);
+    if (options->plugin_count == PLUGINS_MAX) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL, "--plugin: more than %d plugins in a chain",
+                         PLUGINS_MAX);
     }
     /* The text area is as long as all arguments together; each copy is at most as long as its argument. */
     for (path = options->text; *path != '\0'; path += strlen(path) + 1) {
@@ -336,14 +334,14 @@ static enum exit_code parse_plugin(const struct option *option, struct options *
     }
     *to++ = '\0';
     if (path[0] == '\0') {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--plugin: the file name is empty");
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--plugin: the file name is empty");
     }
     setting->path = path;
     if (text[0] != '\0') {
         setting->values = strcpy(to, text);
     }
     options->plugin_count++;
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 static const struct option *find_option(const char *name, size_t len)
@@ -357,7 +355,7 @@ static const struct option *find_option(const char *name, size_t len)
 }
 
 /* One option at argv[*index], as `--name value` or `--name=value`. */
-static enum exit_code parse_argument(struct options *options, int argc, char *const argv[], int *index, char *error)
+static int parse_argument(struct options *options, int argc, char *const argv[], int *index, struct error *error)
 {
     const char *argument = argv[*index];
     const struct option *option;
@@ -365,28 +363,28 @@ static enum exit_code parse_argument(struct options *options, int argc, char *co
     size_t name_len;
 
     if (strncmp(argument, "--", 2) != 0) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "%s: not an option; see nfq-engine --help", argument);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "%s: not an option; see nfq-engine --help", argument);
     }
     name_len = strcspn(argument + 2, "=");
     option = find_option(argument + 2, name_len);
     if (option == NULL) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%.*s: unknown option; see nfq-engine --help",
-                      (int)name_len, argument + 2);
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%.*s: unknown option; see nfq-engine --help",
+                         (int)name_len, argument + 2);
     }
     value = argument[2 + name_len] == '=' ? argument + 2 + name_len + 1 : NULL;
     if (option->value != NULL && option->value[0] != '[' && value == NULL) {
         if (*index + 1 >= argc) {
-            return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE, "--%s: needs a value: --%s %s", option->name,
-                          option->name, option->value);
+            return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s: needs a value: --%s %s", option->name,
+                             option->name, option->value);
         }
         value = argv[++*index];
     }
     return option->parse(option, options, (char *)options + option->offset, value, error);
 }
 
-enum exit_code options_parse(struct options *options, int argc, char *const argv[], char *error)
+int options_parse(struct options *options, int argc, char *const argv[], struct error *error)
 {
-    enum exit_code code = EXIT_CODE_OK;
+    int code = 0;
     size_t text_size = 1;
 
     *options = (struct options){
@@ -404,23 +402,21 @@ enum exit_code options_parse(struct options *options, int argc, char *const argv
     }
     options->text = calloc(1, text_size);
     if (options->text == NULL) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_RUN_TIME, "out of memory");
+        return error_set(error, EXIT_CODE_RUN_TIME, -EINVAL, "out of memory");
     }
-    for (int i = 1; i < argc && code == EXIT_CODE_OK; i++) {
+    for (int i = 1; i < argc && code == 0; i++) {
         code = parse_argument(options, argc, argv, &i, error);
     }
-    if (code != EXIT_CODE_OK || options->help || options->version) {
+    if (code != 0 || options->help || options->version) {
         return code;
     }
     if (options->plugin_count == 0 && options->print_rules == RULES_NONE) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                      "no plugin given: add --plugin FILE; see nfq-engine --help");
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "no plugin given: add --plugin FILE; see nfq-engine --help");
     }
     if (options->queue_count == 0) {
-        return refuse(error, OPTIONS_ERROR_MAX, EXIT_CODE_USAGE,
-                      "no queue given: add --queue N; see nfq-engine --help");
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "no queue given: add --queue N; see nfq-engine --help");
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 void options_done(struct options *options)

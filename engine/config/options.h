@@ -8,23 +8,12 @@
 #ifndef ENGINE_CONFIG_OPTIONS_H
 #define ENGINE_CONFIG_OPTIONS_H
 
+#include "base/error.h"
+#include "base/limits.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How the engine ends; also the exit status of the process. */
-enum exit_code {
-    EXIT_CODE_OK = 0,
-    EXIT_CODE_RUN_TIME = 1,
-    EXIT_CODE_USAGE = 2,         /* the command line cannot be understood */
-    EXIT_CODE_CONFIGURATION = 3, /* understood, but it contradicts itself or this machine */
-    EXIT_CODE_PLUGIN = 4,        /* a plugin was refused */
-    EXIT_CODE_QUEUE = 5,         /* a queue cannot be bound */
-};
-
-#define OPTIONS_PLUGINS_MAX 64
-#define OPTIONS_QUEUES_MAX 256 /* each takes three descriptors and one process */
-#define OPTIONS_CPUS_MAX 1024
-#define OPTIONS_ERROR_MAX 512
 #define OPTIONS_FLOWS_DEFAULT 65536
 #define OPTIONS_FLOW_TIMEOUT_DEFAULT_MS (5 * 60 * 1000)
 
@@ -43,11 +32,11 @@ struct plugin_setting {
 };
 
 struct options {
-    struct plugin_setting plugins[OPTIONS_PLUGINS_MAX];
+    struct plugin_setting plugins[PLUGINS_MAX];
     unsigned plugin_count;
-    uint16_t queues[OPTIONS_QUEUES_MAX];
+    uint16_t queues[QUEUES_MAX];
     unsigned queue_count;
-    uint16_t cpus[OPTIONS_CPUS_MAX];
+    uint16_t cpus[CPUS_MAX];
     unsigned cpu_count;           /* 0: workers run where the scheduler puts them */
     uint64_t max_len;             /* packets */
     uint64_t receive_buffer;      /* bytes; 0: sized from max_len and the copy range */
@@ -74,10 +63,10 @@ struct options {
 };
 
 /*
- * Reads the command line. On failure returns EXIT_CODE_USAGE or EXIT_CODE_CONFIGURATION, with one line that
- * names the argument and says what is expected in error[OPTIONS_ERROR_MAX]. options_done() in any case.
+ * Reads the command line. Returns 0 or a negative errno; the error then names the argument and says what is
+ * expected, with EXIT_CODE_USAGE or EXIT_CODE_CONFIGURATION. options_done() in any case.
  */
-enum exit_code options_parse(struct options *options, int argc, char *const argv[], char *error);
+int options_parse(struct options *options, int argc, char *const argv[], struct error *error);
 
 void options_done(struct options *options);
 

@@ -211,7 +211,7 @@ nfqe_verdict flow_table_find(struct flows *flows, unsigned index)
         return NFQE_CONTINUE;
     }
     verdict = verdict_of(entry);
-    if (verdict == NFQE_ACCEPT && probe->begins && flows->begun_count < FLOW_BURST_MAX) {
+    if (verdict == NFQE_ACCEPT && probe->begins && flows->begun_count < BURST_MAX) {
         flows->begun[flows->begun_count++] = (uint8_t)index;
         return NFQE_CONTINUE;
     }

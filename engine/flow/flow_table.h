@@ -38,7 +38,7 @@
 #define FLOW_TICK_NS UINT64_C(125000000) /* an eighth of a second: the resolution of idle times */
 #define FLOW_IDLE_TICKS_MAX (24 * 60 * 60 * 8) /* a day */
 #define FLOW_EXACT_MAX 65536 /* in larger tables, moving an entry at each packet would cost more than finding it */
-#define FLOW_BURST_MAX 64
+#define BURST_MAX 64
 
 /* What a process knows of a table beside the table itself. */
 struct flows {
@@ -54,8 +54,8 @@ struct flows {
         uint32_t hash;
         bool has_flow;
         bool begins;  /* a connection */
-    } lookups[FLOW_BURST_MAX];
-    uint8_t begun[FLOW_BURST_MAX]; /* packets that begin a connection although their flow is accepted */
+    } lookups[BURST_MAX];
+    uint8_t begun[BURST_MAX]; /* packets that begin a connection although their flow is accepted */
     unsigned begun_count;
 };
 
@@ -74,7 +74,7 @@ void flow_table_attach(struct flows *flows, void *memory, uint32_t capacity, uin
 bool flow_table_need_repair(const struct flows *flows);
 uint32_t flow_table_repair(struct flows *flows, uint64_t now_ns, _Atomic uint32_t *progress);
 
-/* Computes the flows of a burst's packets (at most FLOW_BURST_MAX) and brings their entries near. [worker] */
+/* Computes the flows of a burst's packets (at most BURST_MAX) and brings their entries near. [worker] */
 void flow_table_begin_burst(struct flows *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns);
 
 /*

@@ -12,7 +12,6 @@
 #include <link.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Our own header, put there by the linker. */
@@ -85,7 +84,7 @@ static bool has_name(const void *data, size_t size, const ElfW(Shdr) *names, uin
 }
 
 int elf_file_find_section(const void *data, size_t size, const char *name, size_t *offset, size_t *section_size,
-                          char *error, size_t error_size)
+                          struct error *error)
 {
     ElfW(Ehdr) header;
     ElfW(Shdr) names;
@@ -102,8 +101,7 @@ int elf_file_find_section(const void *data, size_t size, const char *name, size_
         }
     }
     if (reason != NULL) {
-        snprintf(error, error_size, "%s", reason);
-        return -ENOEXEC;
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC, "%s", reason);
     }
     if (header.e_shstrndx < header.e_shnum &&
         read_at(data, size, header.e_shoff + header.e_shstrndx * sizeof(names), &names, sizeof(names))) {
@@ -119,6 +117,6 @@ int elf_file_find_section(const void *data, size_t size, const char *name, size_
             }
         }
     }
-    snprintf(error, error_size, "no section %s: not a plugin of nfq-engine; it must use NFQE_PLUGIN(...)", name);
-    return -ENOENT;
+    return error_set(error, EXIT_CODE_PLUGIN, -ENOENT,
+                     "no section %s: not a plugin of nfq-engine; it must use NFQE_PLUGIN(...)", name);
 }

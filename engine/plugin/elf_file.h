@@ -7,14 +7,15 @@
 #ifndef ENGINE_PLUGIN_ELF_FILE_H
 #define ENGINE_PLUGIN_ELF_FILE_H
 
+#include "base/error.h"
+
 #include <stddef.h>
 
 /*
  * Finds section `name` of the shared object in data[size]. Returns 0 and the section's place in the file; or
- * -ENOEXEC (not a whole shared object of this machine) or -ENOENT (no such section), with the reason
- * in error[error_size]. Any process.
+ * -ENOEXEC (not a whole shared object of this machine) or -ENOENT (no such section) with the reason in *error.
  */
 int elf_file_find_section(const void *data, size_t size, const char *name, size_t *offset, size_t *section_size,
-                          char *error, size_t error_size);
+                          struct error *error);
 
 #endif

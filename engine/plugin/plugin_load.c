@@ -1,62 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Loading and opening a plugin; see plugin.h. plugin_check.c has checked the sealed copy before.
+ * Loading and opening a plugin: dlopen() of the sealed copy, the checks that need it mapped, and the calls of its
+ * functions in the order that nfqe/plugin.h promises.
+ *
+ * plugin_link() is the first step that runs code of the plugin: its constructors. Everything that can be refused
+ * before is refused by plugin_file.c and plugin_head.c.
  */
-#include "plugin/plugin.h"
+#include "plugin/plugin_load.h"
 
-#include "base/refuse.h"
 #include "base/util.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LOG_TEXT_MAX 513
-
-/* ---- what the host offers ---------------------------------------------------------------------- */
-
-static void host_log(const struct nfqe_host *host, int level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static int host_fail(const struct nfqe_host *host, int error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void host_log(const struct nfqe_host *host, int level, const char *format, ...)
-{
-    const struct plugin *plugin = host->context;
-    char text[LOG_TEXT_MAX];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    plugin->log(level, plugin->id, text);
-}
-
-static int host_fail(const struct nfqe_host *host, int error, const char *format, ...)
-{
-    struct plugin *plugin = host->context;
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(plugin->fail_text, sizeof(plugin->fail_text), format, arguments);
-    va_end(arguments);
-    return error != 0 ? error : -EINVAL;
-}
-
-static const void *host_ext(const struct nfqe_host *host, const char *name)
-{
-    (void)host;
-    (void)name;
-    return NULL;
-}
-
-/* ---- loading ----------------------------------------------------------------------------------- */
-
-static int check_functions(const struct nfqe_plugin *table, char *error)
+static int check_functions(const struct nfqe_plugin *table, struct error *error)
 {
     const char *unoffered = table->tick != NULL       ? "tick()"
                             : table->save != NULL     ? "save()"
@@ -64,13 +25,14 @@ static int check_functions(const struct nfqe_plugin *table, char *error)
                                                       : NULL;
 
     if (table->handle == NULL) {
-        return refuse(error, PLUGIN_ERROR_MAX, -EINVAL,
-                      "has no handle(), which every plugin must have, also beside handle_batch()");
+        return error_set(error, EXIT_CODE_PLUGIN, -EINVAL,
+                         "has no handle(), which every plugin must have, also beside handle_batch()");
     }
     if (unoffered != NULL) {
-        return refuse(error, PLUGIN_ERROR_MAX, -ENOTSUP,
-                      "has %s, which this engine (" NFQE_VERSION ") does not use yet; remove it or upgrade the engine",
-                      unoffered);
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOTSUP,
+                         "has %s, which this engine (" NFQE_VERSION
+                         ") does not use yet; remove it or upgrade the engine",
+                         unoffered);
     }
     return 0;
 }
@@ -127,7 +89,7 @@ static bool is_own_code(const struct plugin *plugin, uintptr_t address)
     return search.found;
 }
 
-static int check_code(const struct plugin *plugin, char *error)
+static int check_code(const struct plugin *plugin, struct error *error)
 {
     const struct nfqe_plugin *table = &plugin->table;
     const struct {
@@ -142,14 +104,15 @@ static int check_code(const struct plugin *plugin, char *error)
 
     for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
         if (!is_own_code(plugin, functions[i].address)) {
-            return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC,
-                          "its %s does not lie in its own code; put the function into the plugin", functions[i].name);
+            return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
+                             "its %s does not lie in its own code; put the function into the plugin",
+                             functions[i].name);
         }
     }
     return 0;
 }
 
-int plugin_link(struct plugin *plugin, plugin_log *log, char *error)
+int plugin_link(struct plugin *plugin, const struct host_services *services, struct error *error)
 {
     const struct nfqe_plugin *exported;
     char name[32];
@@ -158,17 +121,17 @@ int plugin_link(struct plugin *plugin, plugin_log *log, char *error)
     snprintf(name, sizeof(name), "/proc/self/fd/%d", plugin->memfd);
     plugin->library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (plugin->library == NULL) {
-        return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC, "cannot be loaded: %s", loader_message(name));
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC, "cannot be loaded: %s", loader_message(name));
     }
     exported = dlsym(plugin->library, NFQE_SYMBOL);
     if (exported == NULL) {
-        return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC,
-                      "does not export " NFQE_SYMBOL "; it must use NFQE_PLUGIN(...)");
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
+                         "does not export " NFQE_SYMBOL "; it must use NFQE_PLUGIN(...)");
     }
     if (memcmp(exported, plugin->head, NFQE_HEAD_SIZE) != 0) {
-        return refuse(error, PLUGIN_ERROR_MAX, -ENOEXEC,
-                      "its symbol " NFQE_SYMBOL " is not what its section " NFQE_SECTION
-                      " holds; does it link another plugin?");
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
+                         "its symbol " NFQE_SYMBOL " is not what its section " NFQE_SECTION
+                         " holds; does it link another plugin?");
     }
     memset(&plugin->table, 0, sizeof(plugin->table));
     memcpy(&plugin->table, exported, (size_t)min_u64(exported->size, sizeof(plugin->table)));
@@ -179,37 +142,28 @@ int plugin_link(struct plugin *plugin, plugin_log *log, char *error)
     if (code != 0) {
         return code;
     }
-    plugin->log = log;
-    plugin->host = (struct nfqe_host){
-        .size = sizeof(plugin->host),
-        .abi = NFQE_ABI_VERSION,
-        .engine_version = NFQE_VERSION,
-        .context = plugin,
-        .log = host_log,
-        .fail = host_fail,
-        .ext = host_ext,
-    };
+    plugin_host_init(&plugin->host, services, plugin->id);
     return plugin_options_parse(plugin->table.options, plugin->table.option_size, plugin->values_text, &plugin->values,
-                                error, PLUGIN_ERROR_MAX);
+                                error);
 }
 
 /* What a failed load() or open() said, or what its number means. */
-static int refuse_failed(const struct plugin *plugin, const char *function, int code, char *error)
+static int refuse_failed(const struct plugin *plugin, const char *function, int code, struct error *error)
 {
-    if (plugin->fail_text[0] != '\0') {
-        return refuse(error, PLUGIN_ERROR_MAX, code, "%s failed: %s", function, plugin->fail_text);
+    if (plugin->host.fail_text[0] != '\0') {
+        return error_set(error, EXIT_CODE_PLUGIN, code, "%s failed: %s", function, plugin->host.fail_text);
     }
-    return refuse(error, PLUGIN_ERROR_MAX, code, "%s failed with %d (%s) and gave no reason", function, code,
-                  strerror(abs(code)));
+    return error_set(error, EXIT_CODE_PLUGIN, code, "%s failed with %d (%s) and gave no reason", function, code,
+                     strerror(abs(code)));
 }
 
-int plugin_load(struct plugin *plugin, char *error)
+int plugin_load(struct plugin *plugin, struct error *error)
 {
     int code = 0;
 
-    plugin->fail_text[0] = '\0';
+    plugin->host.fail_text[0] = '\0';
     if (plugin->table.load != NULL) {
-        code = plugin->table.load(&plugin->host, plugin->values.values, plugin->values.count, &plugin->shared);
+        code = plugin->table.load(&plugin->host.table, plugin->values.values, plugin->values.count, &plugin->shared);
     }
     plugin_options_done(&plugin->values);
     return code != 0 ? refuse_failed(plugin, "load()", code, error) : 0;
@@ -222,13 +176,13 @@ void plugin_unload(struct plugin *plugin)
     }
 }
 
-int plugin_open(struct plugin *plugin, char *error)
+int plugin_open(struct plugin *plugin, struct error *error)
 {
     int code = 0;
 
-    plugin->fail_text[0] = '\0';
+    plugin->host.fail_text[0] = '\0';
     if (plugin->table.open != NULL) {
-        code = plugin->table.open(&plugin->host, plugin->shared, NULL, &plugin->self);
+        code = plugin->table.open(&plugin->host.table, plugin->shared, NULL, &plugin->self);
     }
     return code != 0 ? refuse_failed(plugin, "open()", code, error) : 0;
 }

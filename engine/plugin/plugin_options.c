@@ -7,7 +7,7 @@
  */
 #include "plugin/plugin_options.h"
 
-#include "base/refuse.h"
+#include "base/error.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -25,8 +25,7 @@ struct parser {
     const struct nfqe_option *declared;
     size_t stride;
     struct plugin_values *values;
-    char *error;
-    size_t error_size;
+    struct error *error;
 };
 
 /* A plugin built for a later minor version may have longer elements: the plugin's stride counts, not ours. */
@@ -53,30 +52,31 @@ static int check_declaration(struct parser *parser)
         return 0;
     }
     if (parser->stride < OPTION_SIZE_1_0 || parser->stride % _Alignof(struct nfqe_option) != 0) {
-        return refuse(parser->error, parser->error_size, -EBADMSG,
-                      "its option_size is %zu, ABI 1.0 has %zu; the plugin must use NFQE_PLUGIN(...)", parser->stride,
-                      OPTION_SIZE_1_0);
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                         "its option_size is %zu, ABI 1.0 has %zu; the plugin must use NFQE_PLUGIN(...)",
+                         parser->stride, OPTION_SIZE_1_0);
     }
     while (option_at(parser, parser->values->count)->name != NULL) {
         const struct nfqe_option *option = option_at(parser, parser->values->count);
 
         if (!is_name(option->name)) {
-            return refuse(parser->error, parser->error_size, -EBADMSG,
-                          "its option %zu has a name that is not letters, digits, - and _", parser->values->count + 1);
+            return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                             "its option %zu has a name that is not letters, digits, - and _",
+                             parser->values->count + 1);
         }
         for (size_t i = 0; i < parser->values->count; i++) {
             if (strcmp(option_at(parser, i)->name, option->name) == 0) {
-                return refuse(parser->error, parser->error_size, -EBADMSG, "declares its option %s twice",
-                              option->name);
+                return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG, "declares its option %s twice",
+                                 option->name);
             }
         }
         if (option->type < NFQE_OPTION_STRING || option->type > NFQE_OPTION_BOOLEAN) {
-            return refuse(parser->error, parser->error_size, -EBADMSG,
-                          "its option %s has type %u, which this engine does not know", option->name, option->type);
+            return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                             "its option %s has type %u, which this engine does not know", option->name, option->type);
         }
         if (++parser->values->count > PLUGIN_OPTIONS_MAX) {
-            return refuse(parser->error, parser->error_size, -EBADMSG,
-                          "declares more than %d options, or its list has no end", PLUGIN_OPTIONS_MAX);
+            return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                             "declares more than %d options, or its list has no end", PLUGIN_OPTIONS_MAX);
         }
     }
     return 0;
@@ -92,12 +92,12 @@ static int set_integer(const struct parser *parser, const struct nfqe_option *op
     errno = 0;
     value->integer = strtoll(value->text, &end, base);
     if (digits[0] < '0' || digits[0] > '9' || *end != '\0' || errno != 0) {
-        return refuse(parser->error, parser->error_size, -EINVAL, "option %s=%.64s: must be a number", option->name,
-                      value->text);
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s=%.64s: must be a number", option->name,
+                         value->text);
     }
     if (bounded && (value->integer < option->min || value->integer > option->max)) {
-        return refuse(parser->error, parser->error_size, -EINVAL, "option %s=%.64s: must be %" PRId64 " to %" PRId64,
-                      option->name, value->text, option->min, option->max);
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s=%.64s: must be %" PRId64 " to %" PRId64,
+                         option->name, value->text, option->min, option->max);
     }
     return 0;
 }
@@ -112,8 +112,8 @@ static int set_boolean(const struct parser *parser, const struct nfqe_option *op
             return 0;
         }
     }
-    return refuse(parser->error, parser->error_size, -EINVAL, "option %s=%.64s: must be on or off", option->name,
-                  value->text);
+    return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s=%.64s: must be on or off", option->name,
+                     value->text);
 }
 
 static int set_string(const struct parser *parser, const struct nfqe_option *option, struct nfqe_value *value)
@@ -121,9 +121,9 @@ static int set_string(const struct parser *parser, const struct nfqe_option *opt
     size_t len = strlen(value->text);
 
     if (option->max != 0 && ((int64_t)len < option->min || (int64_t)len > option->max)) {
-        return refuse(parser->error, parser->error_size, -EINVAL,
-                      "option %s: its text has %zu bytes, must have %" PRId64 " to %" PRId64, option->name, len,
-                      option->min, option->max);
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL,
+                         "option %s: its text has %zu bytes, must have %" PRId64 " to %" PRId64, option->name, len,
+                         option->min, option->max);
     }
     return 0;
 }
@@ -155,9 +155,9 @@ static int refuse_unknown(const struct parser *parser, const char *key)
         used += len > 0 ? (size_t)len : 0;
     }
     if (parser->values->count == 0) {
-        return refuse(parser->error, parser->error_size, -EINVAL, "unknown option %.64s; this plugin takes none", key);
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "unknown option %.64s; this plugin takes none", key);
     }
-    return refuse(parser->error, parser->error_size, -EINVAL, "unknown option %.64s; known are: %s", key, known);
+    return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "unknown option %.64s; known are: %s", key, known);
 }
 
 static int set_given(const struct parser *parser, const char *key, const char *text)
@@ -165,7 +165,7 @@ static int set_given(const struct parser *parser, const char *key, const char *t
     for (size_t i = 0; i < parser->values->count; i++) {
         if (strcmp(option_at(parser, i)->name, key) == 0) {
             if (parser->values->values[i].given) {
-                return refuse(parser->error, parser->error_size, -EINVAL, "option %s: given twice", key);
+                return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s: given twice", key);
             }
             return set_value(parser, i, text, true);
         }
@@ -205,15 +205,15 @@ static int set_all_given(const struct parser *parser, char *text)
 
     while ((item = next_item(&text)) != NULL) {
         char *equals = strchr(item, '=');
-        int error;
+        int code;
 
         if (equals == NULL || equals == item) {
-            return refuse(parser->error, parser->error_size, -EINVAL, "option \"%.64s\": must be KEY=VALUE", item);
+            return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option \"%.64s\": must be KEY=VALUE", item);
         }
         *equals = '\0';
-        error = set_given(parser, item, equals + 1);
-        if (error != 0) {
-            return error;
+        code = set_given(parser, item, equals + 1);
+        if (code != 0) {
+            return code;
         }
     }
     return 0;
@@ -224,7 +224,7 @@ static int set_defaults(const struct parser *parser)
     for (size_t i = 0; i < parser->values->count; i++) {
         const struct nfqe_option *option = option_at(parser, i);
         struct nfqe_value *value = &parser->values->values[i];
-        int error;
+        int code;
 
         value->name = option->name;
         value->type = option->type;
@@ -232,50 +232,50 @@ static int set_defaults(const struct parser *parser)
             continue;
         }
         if (option->required) {
-            return refuse(parser->error, parser->error_size, -EINVAL, "option %s is missing: %s", option->name,
-                          option->help != NULL ? option->help : "it must be given");
+            return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s is missing: %s", option->name,
+                             option->help != NULL ? option->help : "it must be given");
         }
         if (option->default_value == NULL) {
             continue;
         }
-        error = set_value(parser, i, option->default_value, false);
-        if (error != 0) {
-            return error;
+        code = set_value(parser, i, option->default_value, false);
+        if (code != 0) {
+            return code;
         }
     }
     return 0;
 }
 
 int plugin_options_parse(const struct nfqe_option *declared, size_t stride, const char *text,
-                         struct plugin_values *values, char *error_text, size_t error_size)
+                         struct plugin_values *values, struct error *error)
 {
-    struct parser parser = {declared, stride, values, error_text, error_size};
-    int error;
+    struct parser parser = {declared, stride, values, error};
+    int code;
 
     *values = (struct plugin_values){0};
-    error = check_declaration(&parser);
-    if (error != 0) {
+    code = check_declaration(&parser);
+    if (code != 0) {
         goto free_values;
     }
     values->values = calloc(values->count + 1, sizeof(*values->values));
     values->text = strdup(text != NULL ? text : "");
     if (values->values == NULL || values->text == NULL) {
-        error = refuse(error_text, error_size, -ENOMEM, "out of memory");
+        code = error_set(error, EXIT_CODE_RUN_TIME, -ENOMEM, "out of memory");
         goto free_values;
     }
-    error = text != NULL ? set_all_given(&parser, values->text) : 0;
-    if (error != 0) {
+    code = text != NULL ? set_all_given(&parser, values->text) : 0;
+    if (code != 0) {
         goto free_values;
     }
-    error = set_defaults(&parser);
-    if (error != 0) {
+    code = set_defaults(&parser);
+    if (code != 0) {
         goto free_values;
     }
     return 0;
 
 free_values:
     plugin_options_done(values);
-    return error;
+    return code;
 }
 
 void plugin_options_done(struct plugin_values *values)

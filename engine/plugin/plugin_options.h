@@ -8,6 +8,8 @@
 #ifndef ENGINE_PLUGIN_PLUGIN_OPTIONS_H
 #define ENGINE_PLUGIN_PLUGIN_OPTIONS_H
 
+#include "base/error.h"
+
 #include <nfqe/plugin.h>
 
 #define PLUGIN_OPTIONS_MAX 128
@@ -21,10 +23,10 @@ struct plugin_values {
 /*
  * declared: the plugin's list, or NULL; stride: bytes from one element to the next; text: the user's, or NULL.
  * Returns 0, or -EINVAL (the user's text), -EBADMSG (the declaration) or -ENOMEM with the reason in
- * error[error_size]. [fork server]
+ * *error. [fork server]
  */
 int plugin_options_parse(const struct nfqe_option *declared, size_t stride, const char *text,
-                         struct plugin_values *values, char *error, size_t error_size);
+                         struct plugin_values *values, struct error *error);
 
 void plugin_options_done(struct plugin_values *values);
 

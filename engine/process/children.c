@@ -60,7 +60,7 @@ void children_start_forkserver(struct children *children, const int *close_in_ch
     memset(children->engine->status, 0, sizeof(*children->engine->status));
     retry_forkserver(children); /* unless this succeeds */
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0) {
-        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, "no channel for the fork server: %s",
+        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL, "no channel for the fork server: %s",
                            strerror(errno));
         return;
     }
@@ -75,7 +75,7 @@ void children_start_forkserver(struct children *children, const int *close_in_ch
     close(channel[1]);
     if (pid < 0) {
         close(channel[0]);
-        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, "no process for the fork server: %s",
+        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL, "no process for the fork server: %s",
                            strerror(errno));
         return;
     }
@@ -127,7 +127,7 @@ static void forkserver_ended(struct children *children, int status)
     exit_report_forkserver(&children->exit_report, status, children->forkserver_hung);
     if (children->exit_report.running) {
         retry_forkserver(children);
-        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME,
+        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL,
                            "the fork server is started again in %u ms; the workers go on",
                            children->forkserver_backoff_ms);
     }
@@ -202,7 +202,7 @@ static void worker_born(struct children *children, unsigned queue, int32_t pid)
 
     worker->requested = false;
     if (pid <= 0) {
-        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, "queue %u: no process for a worker: %s",
+        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: no process for a worker: %s",
                            children->engine->queues[queue].number, strerror(-pid));
         retry_worker(children, queue);
         return;

@@ -51,7 +51,7 @@ struct children {
     uint64_t forkserver_retry_ns;
     unsigned forkserver_backoff_ms;
     uint32_t forkserver_step; /* stage and plugin when the deadline was set */
-    struct children_worker workers[OPTIONS_QUEUES_MAX];
+    struct children_worker workers[QUEUES_MAX];
     struct children_early_exit early_exits[CHILDREN_EARLY_EXITS];
     unsigned early_exit_count;
     bool ending;          /* nobody is admitted or replaced any more */

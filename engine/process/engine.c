@@ -30,12 +30,13 @@ const char *engine_verdict_name(uint32_t verdict)
     return verdict == NFQE_ACCEPT ? "accept" : "drop";
 }
 
-void engine_log_plugin(int level, const char *id, const char *text)
+void engine_log_plugin(void *context, int level, const char *id, const char *text)
 {
     static const char *const levels[] = {
         [NFQE_LOG_ERROR] = "error: ", [NFQE_LOG_WARNING] = "warning: ", [NFQE_LOG_INFO] = ""};
     unsigned missed;
 
+    (void)context;
     if (!log_limit_pass(&plugin_lines, monotonic_ns(), &missed)) {
         return;
     }
@@ -60,14 +61,14 @@ bool has_cap_net_admin(void)
 
 int engine_pin(int cpu)
 {
-    size_t size = CPU_ALLOC_SIZE(OPTIONS_CPUS_MAX);
+    size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
     cpu_set_t *set;
     int result;
 
     if (cpu == ENGINE_NO_CPU) {
         return 0;
     }
-    set = CPU_ALLOC(OPTIONS_CPUS_MAX);
+    set = CPU_ALLOC(CPUS_MAX);
     if (set == NULL) {
         return -1;
     }

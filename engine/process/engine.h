@@ -7,6 +7,8 @@
 #ifndef ENGINE_PROCESS_ENGINE_H
 #define ENGINE_PROCESS_ENGINE_H
 
+#include "base/error.h"
+#include "base/limits.h"
 #include "burst/arena.h"
 #include "config/options.h"
 #include "flow/flow_table.h"
@@ -41,7 +43,7 @@ struct engine_queue {
 struct forkserver_status {
     _Atomic uint32_t stage;  /* enum forkserver_stage */
     _Atomic uint32_t plugin; /* position in the chain of the one being linked, loaded or unloaded */
-    char error[PLUGIN_ERROR_MAX]; /* why that one is refused */
+    char error[ERROR_TEXT_MAX]; /* why that one is refused */
 };
 
 enum forkserver_stage { FORKSERVER_LINKING, FORKSERVER_LOADING, FORKSERVER_LOADED, FORKSERVER_UNLOADING };
@@ -65,9 +67,9 @@ struct forkserver_message {
 
 struct engine {
     const struct options *options;
-    struct plugin plugins[OPTIONS_PLUGINS_MAX];
+    struct plugin plugins[PLUGINS_MAX];
     unsigned plugin_count;
-    struct engine_queue queues[OPTIONS_QUEUES_MAX];
+    struct engine_queue queues[QUEUES_MAX];
     unsigned queue_count;
     struct flow_seed flow_seed;
     pid_t supervisor;
@@ -85,8 +87,8 @@ struct engine_programs {
 /* "accept" or "drop" */
 const char *engine_verdict_name(uint32_t verdict);
 
-/* Writes a plugin's log line, within its limit. [fork server] [worker] */
-void engine_log_plugin(int level, const char *id, const char *text);
+/* The log service of plugins: writes a line, at most so many a second. context: unused. [fork server] [worker] */
+void engine_log_plugin(void *context, int level, const char *id, const char *text);
 
 /*
  * First thing in a new fork server or worker: its name in ps, death together with the supervisor, and signals

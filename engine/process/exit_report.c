@@ -6,6 +6,7 @@
 
 #include "base/util.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -70,22 +71,27 @@ static const struct plugin *plugin_at(const struct exit_report *exit_report, uin
     return index < exit_report->engine->plugin_count ? &exit_report->engine->plugins[index] : NULL;
 }
 
-void exit_report_report(struct exit_report *exit_report, enum exit_code code, const char *format, ...)
+void exit_report_report(struct exit_report *exit_report, enum exit_code code, const char *source, const char *format,
+                        ...)
 {
-    char text[EXIT_REPORT_ERROR_MAX];
+    struct error error;
+    char text[ERROR_LINE_MAX];
     va_list arguments;
     unsigned missed;
 
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    error_set(&error, code, -ECHILD, "%s", text);
+    if (source != NULL) {
+        error_set_source(&error, source, 0);
+    }
     if (exit_report->running) {
         if (log_limit_pass(&exit_report->start_log, monotonic_ns(), &missed)) {
-            log_line("%s", text);
+            log_line("%s", error_format(&error, text));
         }
-    } else if (exit_report->failure == EXIT_CODE_OK) {
-        exit_report->failure = code;
-        memcpy(exit_report->error, text, sizeof(exit_report->error));
+    } else if (exit_report->failure.exit_code == EXIT_CODE_OK) {
+        exit_report->failure = error;
     }
 }
 
@@ -98,12 +104,12 @@ void exit_report_forkserver(struct exit_report *exit_report, int status, bool ti
     left->error[sizeof(left->error) - 1] = '\0';
     reason_or_time(status, timed_out, "did not return within", exit_report->engine->options->load_timeout_ms, reason);
     if (left->error[0] != '\0' && plugin != NULL) {
-        exit_report_report(exit_report, EXIT_CODE_PLUGIN, "%s: %s", plugin->path, left->error);
+        exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "%s", left->error);
     } else if (left->stage >= FORKSERVER_LOADED || plugin == NULL) {
-        exit_report_report(exit_report, EXIT_CODE_RUN_TIME, "the fork server %s",
+        exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "the fork server %s",
                            timed_out ? "did not answer in time and was killed" : reason);
     } else {
-        exit_report_report(exit_report, EXIT_CODE_PLUGIN, "%s: %s %s", plugin->path,
+        exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "%s %s",
                            left->stage == FORKSERVER_LINKING ? "a constructor" : "load()", reason);
     }
 }
@@ -117,12 +123,12 @@ void exit_report_start(struct exit_report *exit_report, unsigned queue, int stat
     arena->message[sizeof(arena->message) - 1] = '\0';
     reason_or_time(status, timed_out, "did not return within", exit_report->engine->options->load_timeout_ms, reason);
     if (arena->message[0] != '\0') {
-        exit_report_report(exit_report, plugin != NULL ? EXIT_CODE_PLUGIN : EXIT_CODE_RUN_TIME, "%s%s%s",
-                           plugin != NULL ? plugin->path : "", plugin != NULL ? ": " : "", arena->message);
+        exit_report_report(exit_report, plugin != NULL ? EXIT_CODE_PLUGIN : EXIT_CODE_RUN_TIME,
+                           plugin != NULL ? plugin->path : NULL, "%s", arena->message);
     } else if (plugin != NULL) {
-        exit_report_report(exit_report, EXIT_CODE_PLUGIN, "%s: open() %s", plugin->path, reason);
+        exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "open() %s", reason);
     } else {
-        exit_report_report(exit_report, EXIT_CODE_RUN_TIME, "queue %u: the new worker %s before it served",
+        exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: the new worker %s before it served",
                            exit_report->engine->queues[queue].number, reason);
     }
 }

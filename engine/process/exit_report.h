@@ -10,17 +10,16 @@
 #ifndef ENGINE_PROCESS_EXIT_REPORT_H
 #define ENGINE_PROCESS_EXIT_REPORT_H
 
+#include "base/error.h"
 #include "base/log.h"
 #include "process/engine.h"
 
-#define EXIT_REPORT_ERROR_MAX 1024
 #define EXIT_REPORT_REASON_MAX 64
 
 struct exit_report {
     const struct engine *engine;
     bool running;
-    enum exit_code failure; /* not OK: something was refused, with the reason in error */
-    char error[EXIT_REPORT_ERROR_MAX];
+    struct error failure;   /* the first, while not running; its exit_code is EXIT_CODE_OK while there is none */
     struct log_limit crash_log; /* ends of workers that were serving */
     struct log_limit start_log; /* what did not start */
 };
@@ -30,9 +29,9 @@ void exit_report_init(struct exit_report *exit_report, const struct engine *engi
 /* "crashed (SIGSEGV)", "was killed (SIGKILL)" or "exited with status 3", into reason[EXIT_REPORT_REASON_MAX]. */
 const char *exit_report_reason(int status, char *reason);
 
-/* Keeps or logs a failure. */
-void exit_report_report(struct exit_report *exit_report, enum exit_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Keeps or logs a failure. source: what is wrong, such as a plugin's file; NULL: nothing to name. */
+void exit_report_report(struct exit_report *exit_report, enum exit_code code, const char *source, const char *format,
+                        ...) __attribute__((format(printf, 4, 5)));
 
 /* The fork server ended. timed_out: it was killed for not answering. */
 void exit_report_forkserver(struct exit_report *exit_report, int status, bool timed_out);

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "plugin/plugin_load.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,6 +26,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* What the plugins may call; also in the workers, which inherit their plugins. */
+static const struct host_services host_services = {.log = engine_log_plugin};
 
 /* The plugin that status->plugin names. */
 static void refuse(struct engine *engine, const char *reason) __attribute__((noreturn));
@@ -55,7 +59,7 @@ static void refuse_damage(struct engine *engine, const char *who)
 {
     const char *damage = has_threads() ? "started a thread, which would be missing in every worker; start it in open()"
                                        : process_check_intact(engine);
-    char reason[PLUGIN_ERROR_MAX];
+    char reason[ERROR_TEXT_MAX];
 
     if (damage != NULL) {
         snprintf(reason, sizeof(reason), "%s %s", who, damage);
@@ -65,20 +69,20 @@ static void refuse_damage(struct engine *engine, const char *who)
 
 static void load_plugins(struct engine *engine)
 {
-    char error[PLUGIN_ERROR_MAX];
+    struct error error;
 
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         struct plugin *plugin = &engine->plugins[i];
 
         engine->status->plugin = i;
         engine->status->stage = FORKSERVER_LINKING;
-        if (plugin_link(plugin, engine_log_plugin, error) != 0) {
-            refuse(engine, error);
+        if (plugin_link(plugin, &host_services, &error) != 0) {
+            refuse(engine, error.text);
         }
         refuse_damage(engine, "a constructor");
         engine->status->stage = FORKSERVER_LOADING;
-        if (plugin_load(plugin, error) != 0) {
-            refuse(engine, error);
+        if (plugin_load(plugin, &error) != 0) {
+            refuse(engine, error.text);
         }
         refuse_damage(engine, "load()");
     }

@@ -5,7 +5,6 @@
 #include "process/queues.h"
 
 #include "base/log.h"
-#include "base/refuse.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -30,7 +29,7 @@ static uint32_t needed_bytes(const struct plugin *plugin)
     uint32_t headers = (plugin->needs & NFQE_NEED_HEADERS) != 0 ? plugin->header_bytes : 0;
 
     if ((plugin->needs & NFQE_NEED_PAYLOAD) != 0) {
-        return NFQUEUE_COPY_RANGE_MAX;
+        return COPY_RANGE_MAX;
     }
     if ((plugin->needs & NFQE_NEED_FLOW) != 0 && headers < NFQE_HEADER_BYTES_DEFAULT) {
         return NFQE_HEADER_BYTES_DEFAULT;
@@ -80,31 +79,31 @@ static uint32_t wanted_flags(const struct engine *engine)
 }
 
 /* Options that contradict what the plugins need, or that no plugin makes use of. */
-static enum exit_code check_needs(const struct engine *engine, char *error)
+static int check_needs(const struct engine *engine, struct error *error)
 {
     const struct options *options = engine->options;
     const struct plugin *segments = who_needs(engine, NFQE_NEED_SEGMENTS);
     const char *flow_option;
 
     if (options->gso == GSO_ON && segments != NULL) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                      "--gso on: plugin %s needs packets one by one, as they are on the wire; leave the option out",
-                      segments->id);
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--gso on: plugin %s needs packets one by one, as they are on the wire; leave the option out",
+                         segments->id);
     }
     flow_option = options->flow_table != 0         ? "flow-table"
                   : options->flow_timeout_ms != 0  ? "flow-timeout"
                   : options->bypass_mark.mask != 0 ? "bypass-mark"
                                                    : NULL;
     if (flow_option != NULL && who_needs(engine, NFQE_NEED_FLOW) == NULL) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                      "--%s: no plugin of the chain decides for flows (NFQE_NEED_FLOW); leave the option out",
-                      flow_option);
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--%s: no plugin of the chain decides for flows (NFQE_NEED_FLOW); leave the option out",
+                         flow_option);
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 /* How much of each packet the kernel copies: the largest need, or what the user says if that is enough. */
-static enum exit_code plan_copy_range(const struct engine *engine, struct nfqueue_settings *settings, char *error)
+static int plan_copy_range(const struct engine *engine, struct nfqueue_settings *settings, struct error *error)
 {
     uint64_t given = engine->options->copy_range;
 
@@ -112,10 +111,10 @@ static enum exit_code plan_copy_range(const struct engine *engine, struct nfqueu
         uint32_t needed = needed_bytes(&engine->plugins[i]);
 
         if (given != 0 && given < needed) {
-            return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                          "--copy-range %" PRIu64 ": plugin %s needs %" PRIu32
-                          " bytes; leave the option out or raise it",
-                          given, engine->plugins[i].id, needed);
+            return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                             "--copy-range %" PRIu64 ": plugin %s needs %" PRIu32
+                             " bytes; leave the option out or raise it",
+                             given, engine->plugins[i].id, needed);
         }
         settings->copy_range = needed > settings->copy_range ? needed : settings->copy_range;
     }
@@ -123,7 +122,7 @@ static enum exit_code plan_copy_range(const struct engine *engine, struct nfqueu
         settings->copy_range = (uint32_t)given;
     }
     settings->copy_packet = settings->copy_range > 0;
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 /* Memory that can be had without swapping, in bytes; UINT64_MAX: unknown. */
@@ -146,7 +145,7 @@ static uint64_t available_memory(void)
  * The flow tables: how many flows, 0 if no plugin decides for flows, in how many bytes. They are taken at start, and
  * the kernel would rather kill somebody than refuse.
  */
-static enum exit_code plan_flows(struct engine *engine, uint32_t *flows, uint64_t *size, char *error)
+static int plan_flows(struct engine *engine, uint32_t *flows, uint64_t *size, struct error *error)
 {
     const struct options *options = engine->options;
     uint64_t available;
@@ -155,40 +154,40 @@ static enum exit_code plan_flows(struct engine *engine, uint32_t *flows, uint64_
     *flows = 0;
     *size = 0;
     if (who_needs(engine, NFQE_NEED_FLOW) == NULL) {
-        return EXIT_CODE_OK;
+        return 0;
     }
     *flows = options->flow_table != 0 ? (uint32_t)options->flow_table : OPTIONS_FLOWS_DEFAULT;
     *size = flow_memory_size(*flows);
     available = available_memory();
     if (*size * options->queue_count > available) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                      "--flow-table %" PRIu32 ": the tables of %u queues take %" PRIu64
-                      " MiB, this machine has %" PRIu64 " MiB available; lower it",
-                      *flows, options->queue_count, *size * options->queue_count / MIB, available / MIB);
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--flow-table %" PRIu32 ": the tables of %u queues take %" PRIu64
+                         " MiB, this machine has %" PRIu64 " MiB available; lower it",
+                         *flows, options->queue_count, *size * options->queue_count / MIB, available / MIB);
     }
     code = flow_seed_make(&engine->flow_seed);
     if (code < 0) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "no random numbers for the flow tables: %s",
-                      strerror(-code));
+        return error_set(error, EXIT_CODE_RUN_TIME, -EINVAL, "no random numbers for the flow tables: %s",
+                         strerror(-code));
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-enum exit_code queues_plan(struct engine *engine, char *error)
+int queues_plan(struct engine *engine, struct error *error)
 {
     const struct options *options = engine->options;
     struct nfqueue_settings settings = {.max_len = (uint32_t)options->max_len, .flags = wanted_flags(engine)};
-    enum exit_code code = plan_copy_range(engine, &settings, error);
+    int code = plan_copy_range(engine, &settings, error);
     struct arena_shape shape = {0};
     uint32_t flows = 0;
 
-    if (code == EXIT_CODE_OK) {
+    if (code == 0) {
         code = check_needs(engine, error);
     }
-    if (code == EXIT_CODE_OK) {
+    if (code == 0) {
         code = plan_flows(engine, &flows, &shape.flows_size, error);
     }
-    if (code != EXIT_CODE_OK) {
+    if (code != 0) {
         return code;
     }
     shape.slot_size = nfqueue_slot_size(&settings);
@@ -207,7 +206,7 @@ enum exit_code queues_plan(struct engine *engine, char *error)
             .settings = settings,
         };
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 static uint64_t wanted_receive_buffer(const struct engine *engine, const struct engine_queue *queue)
@@ -219,26 +218,26 @@ static uint64_t wanted_receive_buffer(const struct engine *engine, const struct 
                    RECEIVE_BUFFER_AUTO_MAX);
 }
 
-static enum exit_code refuse_bind(const struct engine_queue *queue, int code, char *error)
+static int refuse_bind(const struct engine_queue *queue, int code, struct error *error)
 {
     struct nfqueue_status owner;
 
     if (code == -EPERM && !has_cap_net_admin()) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE,
-                      "queue %u: cannot be bound without CAP_NET_ADMIN; start nfq-engine as root", queue->number);
+        return error_set(error, EXIT_CODE_QUEUE, -EINVAL,
+                         "queue %u: cannot be bound without CAP_NET_ADMIN; start nfq-engine as root", queue->number);
     }
     if (code == -EPERM && nfqueue_read_status(queue->number, &owner) == 0) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE,
-                      "queue %u: is owned by netlink port id %u, usually a process id (ps -p %u); stop that program or "
-                      "choose another queue",
-                      queue->number, owner.port_id, owner.port_id);
+        return error_set(
+            error, EXIT_CODE_QUEUE, -EINVAL,
+            "queue %u: is owned by netlink port id %u, usually a process id (ps -p %u); stop that program or "
+            "choose another queue",
+            queue->number, owner.port_id, owner.port_id);
     }
-    return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE, "queue %u: cannot be bound: %s", queue->number,
-                  strerror(-code));
+    return error_set(error, EXIT_CODE_QUEUE, -EINVAL, "queue %u: cannot be bound: %s", queue->number, strerror(-code));
 }
 
 /* Asks the kernel for each flag by itself: its answer to a bind would not say which one it lacks. */
-static enum exit_code probe_flags(const struct engine *engine, struct engine_queue *queue, char *error)
+static int probe_flags(const struct engine *engine, struct engine_queue *queue, struct error *error)
 {
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
         const struct plugin *plugin = who_needs(engine, flags[i].need);
@@ -252,14 +251,14 @@ static enum exit_code probe_flags(const struct engine *engine, struct engine_que
             continue;
         }
         if (plugin != NULL) {
-            return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_PLUGIN,
-                          "%s: needs the queue flag %s, which this kernel lacks; it takes %s", plugin->path,
-                          flags[i].name, flags[i].kernel);
+            return error_set(error, EXIT_CODE_PLUGIN, -EINVAL,
+                             "%s: needs the queue flag %s, which this kernel lacks; it takes %s", plugin->path,
+                             flags[i].name, flags[i].kernel);
         }
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_CONFIGURATION,
-                      "--%s: this kernel lacks that queue flag; it takes %s", flags[i].name, flags[i].kernel);
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--%s: this kernel lacks that queue flag; it takes %s", flags[i].name, flags[i].kernel);
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 /* Each queue takes three descriptors, in a limit that is often 1,024. */
@@ -273,54 +272,53 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static enum exit_code open_queue(const struct engine *engine, struct engine_queue *queue, char *error)
+static int open_queue(const struct engine *engine, struct engine_queue *queue, struct error *error)
 {
     struct nfqueue_status owner;
-    enum exit_code probed;
     int code = nfqueue_open(engine->options->no_enobufs, &queue->socket, &queue->port_id);
 
     if (code < 0) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE,
-                      "queue %u: no netlink socket: %s; is the kernel built with CONFIG_NETFILTER_NETLINK_QUEUE?",
-                      queue->number, strerror(-code));
+        return error_set(error, EXIT_CODE_QUEUE, -EINVAL,
+                         "queue %u: no netlink socket: %s; is the kernel built with CONFIG_NETFILTER_NETLINK_QUEUE?",
+                         queue->number, strerror(-code));
     }
     if (!has_cap_net_admin() || nfqueue_read_status(queue->number, &owner) == 0) {
         return refuse_bind(queue, -EPERM, error);
     }
-    probed = probe_flags(engine, queue, error);
-    if (probed != EXIT_CODE_OK) {
-        return probed;
+    code = probe_flags(engine, queue, error);
+    if (code != 0) {
+        return code;
     }
     code = nfqueue_set_receive_buffer(queue->socket, wanted_receive_buffer(engine, queue), &queue->receive_buffer);
     if (code < 0) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_QUEUE, "queue %u: its receive buffer cannot be set: %s",
-                      queue->number, strerror(-code));
+        return error_set(error, EXIT_CODE_QUEUE, -EINVAL, "queue %u: its receive buffer cannot be set: %s",
+                         queue->number, strerror(-code));
     }
     code = arena_new(queue->number, queue->shape, &queue->arena, &queue->arena_fd);
     if (code < 0) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "queue %u: no shared memory: %s%s", queue->number,
-                      strerror(-code), queue->flows > 0 ? "; its flow table takes the most, see --flow-table" : "");
+        return error_set(error, EXIT_CODE_RUN_TIME, -EINVAL, "queue %u: no shared memory: %s%s", queue->number,
+                         strerror(-code), queue->flows > 0 ? "; its flow table takes the most, see --flow-table" : "");
     }
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (queue->wake < 0) {
-        return refuse(error, QUEUES_ERROR_MAX, EXIT_CODE_RUN_TIME, "queue %u: no eventfd: %s", queue->number,
-                      strerror(errno));
+        return error_set(error, EXIT_CODE_RUN_TIME, -EINVAL, "queue %u: no eventfd: %s", queue->number,
+                         strerror(errno));
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-enum exit_code queues_open(struct engine *engine, char *error)
+int queues_open(struct engine *engine, struct error *error)
 {
-    enum exit_code code = EXIT_CODE_OK;
+    int code = 0;
 
     raise_descriptor_limit();
-    for (unsigned i = 0; i < engine->queue_count && code == EXIT_CODE_OK; i++) {
+    for (unsigned i = 0; i < engine->queue_count && code == 0; i++) {
         code = open_queue(engine, &engine->queues[i], error);
     }
     return code;
 }
 
-enum exit_code queues_bind(struct engine *engine, char *error)
+int queues_bind(struct engine *engine, struct error *error)
 {
     for (unsigned i = 0; i < engine->queue_count; i++) {
         struct engine_queue *queue = &engine->queues[i];
@@ -331,7 +329,7 @@ enum exit_code queues_bind(struct engine *engine, char *error)
         }
         queue->bound = true;
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 /* "gso,uid-gid", or "none", into text[size]. */

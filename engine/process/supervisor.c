@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "plugin/plugin_file.h"
 #include "process/children.h"
 #include "process/queues.h"
 
@@ -44,38 +45,40 @@ struct supervisor {
 /* Static: too large for the stack. */
 static struct supervisor supervisor_state;
 
-static void end(struct supervisor *supervisor, enum exit_code code, const char *error)
+static void end(struct supervisor *supervisor, const struct error *error)
 {
+    char text[ERROR_LINE_MAX];
+
     if (error != NULL) {
-        log_line("%s", error);
+        log_line("%s", error_format(error, text));
+        supervisor->exit_code = error->exit_code;
     }
-    supervisor->exit_code = code;
     supervisor->stage = ENDED;
 }
 
 /* ---- before anything runs -------------------------------------------------------------------------- */
 
-static enum exit_code check_plugins(struct engine *engine, char *text)
+static int check_plugins(struct engine *engine, struct error *error)
 {
     const struct options *options = engine->options;
-    char error[PLUGIN_ERROR_MAX];
 
     for (unsigned i = 0; i < options->plugin_count; i++) {
         struct plugin *plugin = &engine->plugins[i];
 
         plugin->path = options->plugins[i].path;
         plugin->values_text = options->plugins[i].values;
-        if (plugin_check(plugin, error) != 0) {
-            snprintf(text, EXIT_REPORT_ERROR_MAX, "%s: %s", plugin->path, error);
-            return EXIT_CODE_PLUGIN;
+        if (plugin_file_check(plugin, error) != 0) {
+            error_set_source(error, plugin->path, 0);
+            return error->code;
         }
         engine->plugin_count++;
         for (unsigned j = 0; j < i; j++) {
             if (strcmp(engine->plugins[j].id, plugin->id) == 0) {
-                snprintf(text, EXIT_REPORT_ERROR_MAX,
-                         "%s: its id %s is also that of %s; a chain can have a plugin once", plugin->path, plugin->id,
-                         engine->plugins[j].path);
-                return EXIT_CODE_PLUGIN;
+                error_set(error, EXIT_CODE_PLUGIN, -EEXIST,
+                          "its id %s is also that of %s; a chain can have a plugin once", plugin->id,
+                          engine->plugins[j].path);
+                error_set_source(error, plugin->path, 0);
+                return error->code;
             }
         }
         if (plugin->foreign_owner) {
@@ -83,31 +86,30 @@ static enum exit_code check_plugins(struct engine *engine, char *text)
                      plugin->owner);
         }
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
-static enum exit_code check_cpus(const struct options *options, char *text)
+static int check_cpus(const struct options *options, struct error *error)
 {
-    size_t size = CPU_ALLOC_SIZE(OPTIONS_CPUS_MAX);
-    cpu_set_t *set = CPU_ALLOC(OPTIONS_CPUS_MAX);
-    enum exit_code code = EXIT_CODE_OK;
+    size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
+    cpu_set_t *set = CPU_ALLOC(CPUS_MAX);
+    int code = 0;
 
     if (set == NULL || sched_getaffinity(0, size, set) < 0) {
         CPU_FREE(set);
-        return EXIT_CODE_OK; /* the worker will say so */
+        return 0; /* the worker will say so */
     }
-    for (unsigned i = 0; i < options->cpu_count && code == EXIT_CODE_OK; i++) {
+    for (unsigned i = 0; i < options->cpu_count && code == 0; i++) {
         if (!CPU_ISSET_S((size_t)options->cpus[i], size, set)) {
-            snprintf(text, EXIT_REPORT_ERROR_MAX, "--cpu: CPU %u is not available to this process; see taskset -p $$",
-                     options->cpus[i]);
-            code = EXIT_CODE_CONFIGURATION;
+            code = error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                             "--cpu: CPU %u is not available to this process; see taskset -p $$", options->cpus[i]);
         }
     }
     CPU_FREE(set);
     return code;
 }
 
-static enum exit_code open_events(struct supervisor *supervisor, char *text)
+static int open_events(struct supervisor *supervisor, struct error *error)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     struct engine *engine = &supervisor->engine;
@@ -127,10 +129,10 @@ static enum exit_code open_events(struct supervisor *supervisor, char *text)
     supervisor->epoll = epoll_create1(EPOLL_CLOEXEC);
     engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (supervisor->signals < 0 || engine->doorbell < 0 || supervisor->epoll < 0 || engine->status == MAP_FAILED) {
-        snprintf(text, EXIT_REPORT_ERROR_MAX, "the supervisor cannot open its descriptors: %s", strerror(errno));
-        return EXIT_CODE_RUN_TIME;
+        return error_set(error, EXIT_CODE_RUN_TIME, -errno, "the supervisor cannot open its descriptors: %s",
+                         strerror(errno));
     }
-    return EXIT_CODE_OK;
+    return 0;
 }
 
 static void watch_descriptor(const struct supervisor *supervisor, int fd)
@@ -142,27 +144,27 @@ static void watch_descriptor(const struct supervisor *supervisor, int fd)
     }
 }
 
-static enum exit_code prepare(struct supervisor *supervisor, const struct options *options,
-                              const struct engine_programs *programs, char *text)
+static int prepare(struct supervisor *supervisor, const struct options *options, const struct engine_programs *programs,
+                   struct error *error)
 {
     struct engine *engine = &supervisor->engine;
-    enum exit_code code;
+    int code;
 
     engine->options = options;
-    code = check_plugins(engine, text);
-    if (code == EXIT_CODE_OK) {
-        code = check_cpus(options, text);
+    code = check_plugins(engine, error);
+    if (code == 0) {
+        code = check_cpus(options, error);
     }
-    if (code == EXIT_CODE_OK) {
-        code = queues_plan(engine, text);
+    if (code == 0) {
+        code = queues_plan(engine, error);
     }
-    if (code == EXIT_CODE_OK) {
-        code = open_events(supervisor, text);
+    if (code == 0) {
+        code = open_events(supervisor, error);
     }
-    if (code == EXIT_CODE_OK) {
-        code = queues_open(engine, text);
+    if (code == 0) {
+        code = queues_open(engine, error);
     }
-    if (code == EXIT_CODE_OK) {
+    if (code == 0) {
         watch_descriptor(supervisor, supervisor->signals);
         watch_descriptor(supervisor, engine->doorbell);
         children_init(&supervisor->children, engine, programs);
@@ -176,11 +178,10 @@ static enum exit_code prepare(struct supervisor *supervisor, const struct option
 static void begin_serving(struct supervisor *supervisor)
 {
     struct engine *engine = &supervisor->engine;
-    char error[QUEUES_ERROR_MAX];
-    enum exit_code code = queues_bind(engine, error);
+    struct error error;
 
-    if (code != EXIT_CODE_OK) {
-        end(supervisor, code, error);
+    if (queues_bind(engine, &error) != 0) {
+        end(supervisor, &error);
         return;
     }
     children_run(&supervisor->children);
@@ -202,7 +203,7 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
 
     if (supervisor->stage == STARTING) {
         log_line("SIG%s before the start was complete; no queue was bound", signal_name);
-        end(supervisor, EXIT_CODE_OK, NULL);
+        end(supervisor, NULL);
         return;
     }
     if (supervisor->stage == STOPPING) {
@@ -268,7 +269,7 @@ static void check_drained(struct supervisor *supervisor)
         }
     }
     if (late || children_all_exited(&supervisor->children)) {
-        end(supervisor, EXIT_CODE_OK, NULL);
+        end(supervisor, NULL);
     }
 }
 
@@ -309,8 +310,8 @@ static void follow_channel(struct supervisor *supervisor)
 
 static void advance(struct supervisor *supervisor)
 {
-    if (supervisor->stage == STARTING && supervisor->children.exit_report.failure != EXIT_CODE_OK) {
-        end(supervisor, supervisor->children.exit_report.failure, supervisor->children.exit_report.error);
+    if (supervisor->stage == STARTING && supervisor->children.exit_report.failure.exit_code != EXIT_CODE_OK) {
+        end(supervisor, &supervisor->children.exit_report.failure);
     } else if (supervisor->stage == STARTING && children_all_opened(&supervisor->children)) {
         begin_serving(supervisor);
     } else if (supervisor->stage == STOPPING) {
@@ -352,12 +353,10 @@ static void loop(struct supervisor *supervisor)
 enum exit_code supervisor_run(const struct options *options, const struct engine_programs *programs)
 {
     struct supervisor *supervisor = &supervisor_state;
-    char error[EXIT_REPORT_ERROR_MAX];
-    enum exit_code code;
+    struct error error;
 
-    code = prepare(supervisor, options, programs, error);
-    if (code != EXIT_CODE_OK) {
-        end(supervisor, code, error);
+    if (prepare(supervisor, options, programs, &error) != 0) {
+        end(supervisor, &error);
     } else {
         loop(supervisor);
         children_end(&supervisor->children);
@@ -367,7 +366,7 @@ enum exit_code supervisor_run(const struct options *options, const struct engine
     }
     queues_close(&supervisor->engine);
     for (unsigned i = 0; i < supervisor->engine.plugin_count; i++) {
-        plugin_done(&supervisor->engine.plugins[i]);
+        plugin_file_close(&supervisor->engine.plugins[i]);
     }
     return supervisor->exit_code;
 }

@@ -5,6 +5,7 @@
 #include "process/worker.h"
 
 #include "base/util.h"
+#include "plugin/plugin_load.h"
 #include "process/worker_loop.h"
 
 #include <errno.h>
@@ -44,15 +45,15 @@ static void leave_other_queues(const struct worker *worker)
 static void open_plugins(struct worker *worker)
 {
     struct engine *engine = worker->engine;
-    char error[PLUGIN_ERROR_MAX];
+    struct error error;
     const char *loss;
 
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         struct plugin *plugin = &engine->plugins[i];
 
         atomic_store_explicit(&worker->arena->plugin, i, memory_order_release);
-        if (plugin_open(plugin, error) != 0) {
-            engine_fail(worker->engine, worker->queue, "%s", error);
+        if (plugin_open(plugin, &error) != 0) {
+            engine_fail(worker->engine, worker->queue, "%s", error.text);
         }
         chain_add(&worker->loop.chain, &(struct chain_member){.handle = plugin->table.handle,
                                                               .handle_batch = plugin->table.handle_batch,

@@ -18,7 +18,7 @@
 
 _Static_assert(NFQUEUE_ENCODER_SIZE <= NFQUEUE_SEND_MAX, "a full buffer can be sent");
 _Static_assert(NFQUEUE_RESENT_SEQUENCE == ARENA_SEQUENCE_MASK + 1, "the bits of a sequence do not overlap");
-_Static_assert(FLOW_BURST_MAX >= ARENA_BURST, "the flows of a burst have room");
+_Static_assert(BURST_MAX >= BURST_MAX, "the flows of a burst have room");
 
 /* What the limit of a log line held back before it. */
 static void log_missed(const struct worker_loop *loop, unsigned missed)
@@ -331,7 +331,7 @@ bool worker_loop_burst(struct worker_loop *loop)
     arena->sequence = (arena->sequence + 1) & ARENA_SEQUENCE_MASK;
     decode_burst(loop, false);
     finish_burst(loop);
-    return count == ARENA_BURST;
+    return count == BURST_MAX;
 }
 
 void worker_loop_init(struct worker_loop *loop, struct engine *engine, struct engine_queue *queue)

@@ -25,7 +25,7 @@ struct worker_loop {
     struct chain chain;
     struct flows flows;      /* in use if chain.flows says so */
     unsigned receive_errors; /* in a row */
-    struct nfqe_packet packets[ARENA_BURST];
+    struct nfqe_packet packets[BURST_MAX];
     unsigned packet_count;
     struct arena_counters delta; /* of the burst in flight */
     struct nfqueue_encoder verdicts;

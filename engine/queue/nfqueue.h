@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 /* The kernel copies at most this much of a packet. */
-#define NFQUEUE_COPY_RANGE_MAX 65531
+#define COPY_RANGE_MAX 65531
 
 /*
  * nlmsg_seq tells the kernel's answers apart, which may come a thousand packets later: configuration requests have
@@ -103,7 +103,7 @@ int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept);
 /* ---- nfqueue.c [worker] -------------------------------------------------------------------------- */
 
 /*
- * Receives up to ARENA_BURST messages into the arena, without waiting; enters RECEIVING. Returns their number,
+ * Receives up to BURST_MAX messages into the arena, without waiting; enters RECEIVING. Returns their number,
  * -EAGAIN when there is none, or what the kernel said. No error is fatal: count it and receive again.
  */
 int nfqueue_receive(int fd, struct arena *arena);

@@ -29,7 +29,7 @@ int nfqueue_receive(int fd, struct arena *arena)
     int count;
 
     arena_begin_receive(arena);
-    count = recvmmsg(fd, arena->messages, ARENA_BURST, MSG_DONTWAIT, NULL);
+    count = recvmmsg(fd, arena->messages, BURST_MAX, MSG_DONTWAIT, NULL);
     return count < 0 ? -errno : count;
 }
 
@@ -146,7 +146,7 @@ static bool decode_attribute(struct nfqe_packet *packet, unsigned type, const ui
         decode_hw_address(packet, value, len);
         break;
     case NFQA_PAYLOAD:
-        if (len > 0 && len <= NFQUEUE_COPY_RANGE_MAX) {
+        if (len > 0 && len <= COPY_RANGE_MAX) {
             packet->data = value;
             packet->len = (uint32_t)len;
         }

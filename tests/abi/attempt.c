@@ -4,6 +4,9 @@
  */
 #include "attempt.h"
 
+#include "plugin/plugin_file.h"
+#include "plugin/plugin_load.h"
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <setjmp.h>
@@ -15,14 +18,17 @@
 
 static char log_text[ATTEMPT_LOG_MAX];
 
-static void write_log(int level, const char *id, const char *text)
+static void write_log(void *context, int level, const char *id, const char *text)
 {
     size_t used = strlen(log_text);
 
+    (void)context;
     (void)level;
     (void)id;
     snprintf(log_text + used, sizeof(log_text) - used, "%s\n", text);
 }
+
+static const struct host_services services = {.log = write_log};
 
 static unsigned count_descriptors(void)
 {
@@ -48,22 +54,22 @@ void attempt_run(struct attempt *attempt, const char *path, const char *values)
     plugin->path = path;
     plugin->values_text = values;
     attempt->stage = ATTEMPT_CHECK;
-    attempt->code = plugin_check(plugin, attempt->error);
+    attempt->code = plugin_file_check(plugin, &attempt->error);
     if (attempt->code != 0) {
         return;
     }
     attempt->stage = ATTEMPT_LINK;
-    attempt->code = plugin_link(plugin, write_log, attempt->error);
+    attempt->code = plugin_link(plugin, &services, &attempt->error);
     if (attempt->code != 0) {
         return;
     }
     attempt->stage = ATTEMPT_LOAD;
-    attempt->code = plugin_load(plugin, attempt->error);
+    attempt->code = plugin_load(plugin, &attempt->error);
     if (attempt->code != 0) {
         return;
     }
     attempt->stage = ATTEMPT_OPEN;
-    attempt->code = plugin_open(plugin, attempt->error);
+    attempt->code = plugin_open(plugin, &attempt->error);
     if (attempt->code != 0) {
         return;
     }
@@ -102,7 +108,7 @@ void attempt_done(struct attempt *attempt)
         kept = stays_mapped(&attempt->plugin);
     }
     if (kept == 0) {
-        plugin_done(&attempt->plugin);
+        plugin_file_close(&attempt->plugin);
     }
     assert_int_equal(count_descriptors(), attempt->descriptors + kept);
 }
@@ -113,10 +119,11 @@ bool attempt_is_refused(const char *path, const char *values, enum attempt_stage
     bool as_expected;
 
     attempt_run(&attempt, path, values);
-    as_expected = strcmp(attempt.error, message) == 0 && attempt.stage == stage && attempt.code == code;
+    as_expected = strcmp(attempt.error.text, message) == 0 && attempt.stage == stage && attempt.code == code;
     if (!as_expected) {
         print_error("%s,%s\n  expected: stage %d, %d, %s\n  got:      stage %d, %d, %s\n", path,
-                    values != NULL ? values : "", stage, code, message, attempt.stage, attempt.code, attempt.error);
+                    values != NULL ? values : "", stage, code, message, attempt.stage, attempt.code,
+                    attempt.error.text);
     }
     attempt_done(&attempt);
     return as_expected;
@@ -127,7 +134,7 @@ void attempt_expect_success(const char *path, const char *values, const char *lo
     struct attempt attempt;
 
     attempt_run(&attempt, path, values);
-    assert_string_equal(attempt.error, "");
+    assert_string_equal(attempt.error.text, "");
     assert_int_equal(attempt.stage, ATTEMPT_ACCEPTED);
     if (log != NULL) {
         assert_string_equal(attempt.log, log);

@@ -11,6 +11,7 @@
 #ifndef TESTS_ABI_ATTEMPT_H
 #define TESTS_ABI_ATTEMPT_H
 
+#include "base/error.h"
 #include "plugin/plugin.h"
 
 #define ATTEMPT_LOG_MAX 4096
@@ -22,7 +23,7 @@ struct attempt {
     struct plugin plugin;
     enum attempt_stage stage;
     int code;
-    char error[PLUGIN_ERROR_MAX]; /* empty when it was accepted */
+    struct error error; /* its text is empty when it was accepted */
     const char *log;              /* what the plugin logged, one line each; valid until the next attempt */
     unsigned descriptors;         /* open before the attempt */
 };

@@ -36,7 +36,7 @@ static uint64_t number_at(const char *data, size_t offset, size_t size)
 
 static void the_frozen_head_can_be_read_from_the_file(void **state)
 {
-    char error[256];
+    struct error error;
     size_t offset;
     size_t section_size;
     size_t len;
@@ -44,7 +44,7 @@ static void the_frozen_head_can_be_read_from_the_file(void **state)
     const char *head;
 
     (void)state;
-    assert_int_equal(elf_file_find_section(file, len, ".nfqe_plugin", &offset, &section_size, error, sizeof(error)), 0);
+    assert_int_equal(elf_file_find_section(file, len, ".nfqe_plugin", &offset, &section_size, &error), 0);
     assert_int_equal(section_size, 264);
     head = file + offset;
     assert_memory_equal(head, "nfqe-so", 8);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Refusals that need no plugin: of the file, of its folder, and of what the ELF header says.
+ * Refusals that need no plugin: of the file, of its directory, and of what the ELF header says.
  *
  * Each test holds one message, and where a file has two flaws, which of them is named: the order of the
  * checks is part of the promise, so that a person who repairs what a message says never goes backwards.
  */
 #include "attempt.h"
+
+#include "plugin/plugin_file.h"
 #include "scratch.h"
 
 #include <elf.h>
@@ -84,7 +86,7 @@ static void a_file_in_a_world_writable_folder_is_refused(void **state)
     char message[512];
 
     (void)state;
-    snprintf(message, sizeof(message), "anybody may write to its folder %s; run: chmod o-w %s", folder, folder);
+    snprintf(message, sizeof(message), "anybody may write to its directory %s; run: chmod o-w %s", folder, folder);
     expect_check_refusal(path, -EACCES, message);
 }
 
@@ -118,7 +120,7 @@ static void a_link_is_followed_to_the_folder_of_the_file(void **state)
 
     (void)state;
     assert_int_equal(symlink(target, path), 0);
-    snprintf(message, sizeof(message), "anybody may write to its folder %s; run: chmod o-w %s", folder, folder);
+    snprintf(message, sizeof(message), "anybody may write to its directory %s; run: chmod o-w %s", folder, folder);
     expect_check_refusal(path, -EACCES, message);
 }
 
@@ -132,7 +134,7 @@ static void a_link_in_a_world_writable_folder_is_refused(void **state)
 
     (void)state;
     assert_int_equal(symlink(target, path), 0);
-    snprintf(message, sizeof(message), "anybody may write to its folder %s; run: chmod o-w %s", folder, folder);
+    snprintf(message, sizeof(message), "anybody may write to its directory %s; run: chmod o-w %s", folder, folder);
     expect_check_refusal(path, -EACCES, message);
 }
 
@@ -148,7 +150,7 @@ static void a_file_of_another_user_is_accepted_and_marked(void **state)
     }
     assert_int_equal(chown(path, 12345, (gid_t)-1), 0);
     attempt_run(&attempt, path, NULL);
-    assert_string_equal(attempt.error, "");
+    assert_string_equal(attempt.error.text, "");
     assert_true(attempt.plugin.foreign_owner);
     assert_int_equal(attempt.plugin.owner, 12345);
     attempt_done(&attempt);
@@ -221,17 +223,17 @@ static int remove_files(void **state)
 static void the_copy_that_was_checked_cannot_be_changed(void **state)
 {
     struct plugin plugin = {.path = scratch_copy("plugin.so", "good")};
-    char error[PLUGIN_ERROR_MAX];
+    struct error error;
     int seals;
 
     (void)state;
-    assert_int_equal(plugin_check(&plugin, error), 0);
+    assert_int_equal(plugin_file_check(&plugin, &error), 0);
     seals = fcntl(plugin.memfd, F_GET_SEALS);
     assert_int_equal(seals & (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE),
                      F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
     assert_int_equal(pwrite(plugin.memfd, "x", 1, 0), -1);
     assert_int_equal(ftruncate(plugin.memfd, 0), -1);
-    plugin_done(&plugin);
+    plugin_file_close(&plugin);
 }
 
 int main(void)

@@ -137,14 +137,14 @@ static const struct refusal acceptable[] = {
 
 static const char *patched(const struct refusal *refusal)
 {
-    char error[256];
+    struct error error;
     size_t section_size;
     size_t offset;
     size_t len;
     char *data = scratch_read(scratch_built("good"), &len);
     const char *path;
 
-    assert_int_equal(elf_file_find_section(data, len, NFQE_SECTION, &offset, &section_size, error, sizeof(error)), 0);
+    assert_int_equal(elf_file_find_section(data, len, NFQE_SECTION, &offset, &section_size, &error), 0);
     assert_int_equal(section_size, 264);
     for (unsigned i = 0; i < sizeof(refusal->patches) / sizeof(refusal->patches[0]); i++) {
         memcpy(data + offset + refusal->patches[i].offset, refusal->patches[i].bytes, refusal->patches[i].len);
@@ -178,7 +178,7 @@ static void a_head_at_its_limits_is_accepted(void **state)
 
         attempt_run(&attempt, patched(&acceptable[i]), NULL);
         if (attempt.stage != ATTEMPT_ACCEPTED) {
-            print_error("%s: %s\n", acceptable[i].name, attempt.error);
+            print_error("%s: %s\n", acceptable[i].name, attempt.error.text);
             failures++;
         }
         attempt_done(&attempt);

@@ -67,7 +67,7 @@ static void loads_and_decides_packets(void **state)
     struct attempt attempt;
 
     attempt_run(&attempt, scratch_copy(name, name), NULL);
-    assert_string_equal(attempt.error, "");
+    assert_string_equal(attempt.error.text, "");
     assert_int_equal(attempt.stage, ATTEMPT_ACCEPTED);
     assert_string_equal(attempt.plugin.id, name);
     assert_string_equal(attempt.plugin.version, "1.0.0");
@@ -78,7 +78,7 @@ static void loads_and_decides_packets(void **state)
     attempt_done(&attempt);
 
     attempt_run(&attempt, scratch_path(name), "port=8080");
-    assert_string_equal(attempt.error, "");
+    assert_string_equal(attempt.error.text, "");
     decides_packets(&attempt.plugin, 8080);
     attempt_done(&attempt);
 }
@@ -90,7 +90,7 @@ static void a_plugin_of_a_later_minor_version_loads(void **state)
 
     (void)state;
     attempt_run(&attempt, scratch_copy("later_minor.so", "later_minor"), NULL);
-    assert_string_equal(attempt.error, "");
+    assert_string_equal(attempt.error.text, "");
     assert_int_equal(attempt.stage, ATTEMPT_ACCEPTED);
     assert_int_equal(attempt.plugin.abi, NFQE_ABI(1, 3));
     make_sample(&sample, NFQE_PROTOCOL_TCP, 80);
@@ -106,7 +106,7 @@ static void a_plugin_of_the_first_minor_version_loads_and_decides_packets(void *
 
     (void)state;
     attempt_run(&attempt, scratch_copy("first_minor.so", "first_minor"), "port=443");
-    assert_string_equal(attempt.error, "");
+    assert_string_equal(attempt.error.text, "");
     assert_int_equal(attempt.stage, ATTEMPT_ACCEPTED);
     assert_string_equal(attempt.plugin.id, "first_minor");
     assert_int_equal(attempt.plugin.abi, 0x10000);
@@ -126,7 +126,7 @@ static void header_bytes_default_to_128(void **state)
 
     (void)state;
     attempt_run(&attempt, scratch_copy("good.so", "good"), NULL);
-    assert_string_equal(attempt.error, "");
+    assert_string_equal(attempt.error.text, "");
     assert_int_equal(attempt.plugin.header_bytes, 128);
     attempt_done(&attempt);
 }

@@ -121,7 +121,7 @@ static void every_word_for_a_boolean_is_understood(void **state)
         snprintf(values, sizeof(values), "name=x,strict=%s", words[i]);
         snprintf(line, sizeof(line), "strict type 3 text \"%s\" integer %u given 1\n", words[i], i % 2);
         attempt_run(&attempt, scratch_path("options.so"), values);
-        assert_string_equal(attempt.error, "");
+        assert_string_equal(attempt.error.text, "");
         assert_non_null(strstr(attempt.log, line));
         attempt_done(&attempt);
     }
@@ -134,7 +134,7 @@ static void a_leading_zero_is_not_octal(void **state)
 
     (void)state;
     attempt_run(&attempt, scratch_path("options.so"), "name=x,rate=010");
-    assert_string_equal(attempt.error, "");
+    assert_string_equal(attempt.error.text, "");
     assert_non_null(strstr(attempt.log, "rate type 2 text \"010\" integer 10 given 1\n"));
     attempt_done(&attempt);
 }
@@ -160,8 +160,9 @@ static void a_comma_inside_a_value_is_written_twice(void **state)
 
         snprintf(line, sizeof(line), "comment type 1 text \"%s\" integer 0 given 1\n", commas[i].meant);
         attempt_run(&attempt, scratch_path("options.so"), commas[i].written);
-        if (attempt.error[0] != '\0' || strstr(attempt.log, line) == NULL) {
-            print_error("%s: meant \"%s\", got %s%s\n", commas[i].written, commas[i].meant, attempt.error, attempt.log);
+        if (attempt.error.text[0] != '\0' || strstr(attempt.log, line) == NULL) {
+            print_error("%s: meant \"%s\", got %s%s\n", commas[i].written, commas[i].meant, attempt.error.text,
+                        attempt.log);
             failures++;
         }
         attempt_done(&attempt);

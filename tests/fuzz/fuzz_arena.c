@@ -61,7 +61,7 @@ static void make_arena(void)
 
 static void read_burst(struct input *input)
 {
-    for (unsigned i = 0; i < ARENA_BURST && input->len > 0; i++) {
+    for (unsigned i = 0; i < BURST_MAX && input->len > 0; i++) {
         struct mmsghdr *message = &arena->messages[i];
         struct arena_verdict *verdict = &arena->verdicts[i];
         uint8_t flags = input_u8(input);
@@ -115,7 +115,7 @@ static unsigned count_received(const struct arena *of)
 {
     unsigned count = 0;
 
-    while (count < ARENA_BURST && of->messages[count].msg_len != 0) {
+    while (count < BURST_MAX && of->messages[count].msg_len != 0) {
         count++;
     }
     return count;
@@ -133,7 +133,7 @@ static unsigned check_added(uint32_t packets, uint32_t verdict)
 {
     unsigned added = 0;
 
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         PROMISE(arena->verdicts[i].id == before.verdicts[i].id && arena->verdicts[i].mark == before.verdicts[i].mark);
         if (arena_decided(arena, i) && !arena_decided(&before, i)) {
             PROMISE(i < packets && arena->verdicts[i].verdict == verdict);
@@ -186,8 +186,8 @@ static void prepare(void)
     before = *arena;
     arena_prepare(arena, QUEUE, SHAPE);
     PROMISE(arena->magic == ARENA_MAGIC && arena->layout == ARENA_LAYOUT && arena->queue == QUEUE);
-    PROMISE(arena->slot_size == SLOT_SIZE && arena->size >= sizeof(*arena) + (size_t)ARENA_BURST * SLOT_SIZE);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    PROMISE(arena->slot_size == SLOT_SIZE && arena->size >= sizeof(*arena) + (size_t)BURST_MAX * SLOT_SIZE);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         const struct msghdr *header = &arena->messages[i].msg_hdr;
         const struct iovec *room = &arena->iovecs[i];
 
@@ -215,7 +215,7 @@ static enum arena_phase recover(void)
     PROMISE(arena->cursor == ARENA_NOBODY && arena->plugin == ARENA_NOBODY);
     PROMISE(arena_received(arena) == received);
     PROMISE(arena->sequence <= ARENA_SEQUENCE_MASK && arena->packets <= received);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         PROMISE(arena->messages[i].msg_len == (i < received ? before.messages[i].msg_len : 0));
         PROMISE(i >= received || (arena_message_len(arena, i) >= 1 && arena_message_len(arena, i) <= SLOT_SIZE));
         PROMISE(!arena_decided(arena, i) || is_verdict(arena->verdicts[i].verdict));
@@ -367,7 +367,7 @@ static void commit(void)
     arena_begin_receive(arena);
     PROMISE(arena_phase(arena) == ARENA_RECEIVING && arena->attempts == 0 && arena->one_by_one == 0);
     PROMISE(arena_counters(arena)->packets == counters.packets + 3);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         PROMISE(arena->messages[i].msg_len == 0); /* or it would count as received */
     }
 }

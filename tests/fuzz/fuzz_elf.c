@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * elf_file_find_section() on any bytes, and plugin_check() on a file of them.
+ * elf_file_find_section() on any bytes, and plugin_file_check() on a file of them.
  *
- * Input: the file. plugin_check() wants a file with a path in a folder that not everybody may write to, so there is one
+ * Input: the file. plugin_file_check() wants a file with a path in a folder that not everybody may write to, so there is one
  * in a new folder below TMPDIR; it is written anew for each input and removed at the end. The file is looked at
  * first at the end of an allocation: a read behind it is noticed there.
  */
 #include "input.h"
 #include "plugin/elf_file.h"
-#include "plugin/plugin.h"
+#include "plugin/plugin_file.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -25,7 +25,7 @@
      NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS)
 #define FILE_MAX (64 * 1024)
 #define UNTOUCHED 0x5a
-#define SOME 8 /* of the files without the section plugin_check() gets one in so many: it is slow */
+#define SOME 8 /* of the files without the section plugin_file_check() gets one in so many: it is slow */
 
 static char folder[PATH_MAX];
 static char path[PATH_MAX + 8];
@@ -70,28 +70,32 @@ static void check_segments(const uint8_t *data, size_t len)
     }
 }
 
-/* Looks for the section, with room for error texts of `error_size` bytes. */
-static int find_section(const uint8_t *data, size_t len, size_t error_size, size_t *offset, size_t *size)
+static void check_error(const struct error *error)
 {
-    char *error = malloc(error_size);
+    PROMISE(error->exit_code == EXIT_CODE_PLUGIN && error->code < 0);
+    PROMISE(memchr(error->text, '\0', sizeof(error->text)) != NULL && memchr(error->source, '\0', 1) != NULL);
+    PROMISE(error->text[0] != '\0' && strchr(error->text, '\n') == NULL);
+}
+
+/* Looks for the section. */
+static int find_section(const uint8_t *data, size_t len, size_t *offset, size_t *size)
+{
+    struct error error;
     int code;
 
-    PROMISE(error != NULL);
-    memset(error, UNTOUCHED, error_size);
+    memset(&error, UNTOUCHED, sizeof(error));
     *offset = *size = SIZE_MAX;
-    code = elf_file_find_section(data, len, NFQE_SECTION, offset, size, error, error_size);
+    code = elf_file_find_section(data, len, NFQE_SECTION, offset, size, &error);
     PROMISE(code == 0 || code == -ENOEXEC || code == -ENOENT);
     if (code == 0) {
         PROMISE(*offset <= len && *size <= len - *offset);
     } else {
         PROMISE(*offset == SIZE_MAX && *size == SIZE_MAX);
-        PROMISE(memchr(error, '\0', error_size) != NULL);
-        PROMISE((error[0] != '\0' || error_size == 1) && strchr(error, '\n') == NULL);
+        check_error(&error);
     }
     if (code != -ENOEXEC) {
         check_segments(data, len);
     }
-    free(error);
     return code;
 }
 
@@ -119,7 +123,7 @@ static void check_plugin(const struct plugin *plugin, const uint8_t *data, size_
 
 static void check_file(const uint8_t *data, size_t len, int found, size_t section)
 {
-    char error[PLUGIN_ERROR_MAX];
+    struct error error;
     struct plugin plugin = {.path = path};
     int lowest = dup(0); /* the descriptor that the next open() gets */
     int after;
@@ -127,20 +131,20 @@ static void check_file(const uint8_t *data, size_t len, int found, size_t sectio
 
     close(lowest);
     PROMISE(ftruncate(file, 0) == 0 && pwrite(file, data, len, 0) == (ssize_t)len);
-    memset(error, UNTOUCHED, sizeof(error));
-    code = plugin_check(&plugin, error);
+    memset(&error, UNTOUCHED, sizeof(error));
+    code = plugin_file_check(&plugin, &error);
     PROMISE(code <= 0);
     if (code == 0) {
         PROMISE(found == 0);
         check_plugin(&plugin, data, len, section);
     } else {
         PROMISE(plugin.memfd == -1);
-        PROMISE(memchr(error, '\0', sizeof(error)) != NULL && error[0] != '\0' && strchr(error, '\n') == NULL);
+        check_error(&error);
     }
     if (found != 0 && len > 0) {
         PROMISE(code == found);
     }
-    plugin_done(&plugin);
+    plugin_file_close(&plugin);
     after = dup(0);
     PROMISE(after == lowest); /* nothing stays open */
     close(after);
@@ -149,11 +153,10 @@ static void check_file(const uint8_t *data, size_t len, int found, size_t sectio
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct input input = {data, len};
-    size_t error_size = len % 7 == 0 ? 1 + len % 60 : PLUGIN_ERROR_MAX;
     size_t offset;
     size_t size;
     uint8_t *bytes = input_copy(&input, len < FILE_MAX ? len : FILE_MAX, &len);
-    int found = find_section(bytes, len, error_size, &offset, &size);
+    int found = find_section(bytes, len, &offset, &size);
 
     if (found == 0 || len % SOME == 0) {
         make_file();

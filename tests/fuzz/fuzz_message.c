@@ -81,7 +81,7 @@ static int read_attribute(const struct nlattr *attribute, void *data)
     } else if (mnl_attr_get_type(attribute) == NFQA_MARK && len >= sizeof(found->mark)) {
         memcpy(&found->mark, value, sizeof(found->mark));
         found->has_mark = true;
-    } else if (mnl_attr_get_type(attribute) == NFQA_PAYLOAD && len > 0 && len <= NFQUEUE_COPY_RANGE_MAX) {
+    } else if (mnl_attr_get_type(attribute) == NFQA_PAYLOAD && len > 0 && len <= COPY_RANGE_MAX) {
         found->payload = value;
     } else if (mnl_attr_get_type(attribute) == NFQA_CT) {
         mnl_attr_parse_nested(attribute, read_conntrack, found);
@@ -111,7 +111,7 @@ static void check_packet(const struct nfqe_packet *packet, const uint8_t *messag
     PROMISE(!cut); /* of a message that was cut only the id is known */
     PROMISE(packet->size == sizeof(*packet));
     PROMISE(packet->queue == QUEUE);
-    PROMISE(packet->len <= NFQUEUE_COPY_RANGE_MAX && packet->wire_len >= packet->len);
+    PROMISE(packet->len <= COPY_RANGE_MAX && packet->wire_len >= packet->len);
     PROMISE(((packet->flags & NFQE_PACKET_TRUNCATED) != 0) == (packet->wire_len > packet->len));
     PROMISE((packet->flags & NFQE_PACKET_MODIFIED) == 0 && packet->flags < NFQE_PACKET_HEADERS_CUT * 2);
     PROMISE(packet->reserved == 0);

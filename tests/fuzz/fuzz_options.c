@@ -19,11 +19,11 @@
 #define TIMEOUT_MAX_MS (60 * 60 * 1000)
 
 /* The error is one line, if what the user wrote is. */
-static void check_error(const char *error, size_t size, bool one_line)
+static void check_error(const struct error *error, bool one_line)
 {
-    PROMISE(memchr(error, '\0', size) != NULL);
-    PROMISE(error[0] != '\0' || size == 1);
-    PROMISE(!one_line || strchr(error, '\n') == NULL);
+    PROMISE(error->code < 0);
+    PROMISE(memchr(error->text, '\0', sizeof(error->text)) != NULL && error->text[0] != '\0');
+    PROMISE(!one_line || strchr(error->text, '\n') == NULL);
 }
 
 /* ---- the command line ------------------------------------------------------------------------------- */
@@ -42,8 +42,8 @@ static void check_lists(const struct options *options, size_t text_len)
 {
     size_t used = 0;
 
-    PROMISE(options->plugin_count <= OPTIONS_PLUGINS_MAX && options->queue_count <= OPTIONS_QUEUES_MAX &&
-            options->cpu_count <= OPTIONS_CPUS_MAX);
+    PROMISE(options->plugin_count <= PLUGINS_MAX && options->queue_count <= QUEUES_MAX &&
+            options->cpu_count <= CPUS_MAX);
     for (unsigned i = 0; i < options->plugin_count; i++) {
         const struct plugin_setting *plugin = &options->plugins[i];
 
@@ -58,7 +58,7 @@ static void check_lists(const struct options *options, size_t text_len)
         }
     }
     for (unsigned i = 0; i < options->cpu_count; i++) {
-        PROMISE(options->cpus[i] < OPTIONS_CPUS_MAX);
+        PROMISE(options->cpus[i] < CPUS_MAX);
     }
 }
 
@@ -88,25 +88,25 @@ static void parse_command_line(struct input *input)
     size_t text_len = input->len;
     bool one_line = memchr(input->data, '\n', input->len) == NULL;
     struct options options;
-    enum exit_code code;
+    struct error error;
+    int code;
     char **argv;
-    char *error = malloc(OPTIONS_ERROR_MAX);
     int argc = 1;
 
     argv = calloc(ARGUMENTS_MAX + 1, sizeof(*argv));
-    PROMISE(error != NULL && argv != NULL);
+    PROMISE(argv != NULL);
     argv[0] = program;
     while (input->len > 0 && argc < ARGUMENTS_MAX) {
         argv[argc++] = input_text(input);
     }
-    memset(error, 'x', OPTIONS_ERROR_MAX);
-    code = options_parse(&options, argc, argv, error);
-    PROMISE(code == EXIT_CODE_OK || code == EXIT_CODE_USAGE || code == EXIT_CODE_CONFIGURATION);
+    memset(&error, 'x', sizeof(error));
+    code = options_parse(&options, argc, argv, &error);
+    PROMISE(code == 0 || error.exit_code == EXIT_CODE_USAGE || error.exit_code == EXIT_CODE_CONFIGURATION);
     check_lists(&options, text_len);
-    if (code == EXIT_CODE_OK) {
+    if (code == 0) {
         check_understood(&options);
     } else {
-        check_error(error, OPTIONS_ERROR_MAX, one_line);
+        check_error(&error, one_line);
     }
     options_done(&options);
     options_done(&options); /* twice is fine */
@@ -114,7 +114,6 @@ static void parse_command_line(struct input *input)
         free(argv[i]);
     }
     free(argv);
-    free(error);
 }
 
 /* ---- a plugin's options ------------------------------------------------------------------------------- */
@@ -236,21 +235,19 @@ static void check_given(const struct plugin_values *values, const char *text)
 
 static void parse_plugin_options(struct input *input)
 {
-    size_t error_size = 1 + (size_t)input_u8(input) * 2;
     uint8_t choice = input_u8(input);
     bool one_line = memchr(input->data, '\n', input->len) == NULL;
     struct declaration declaration;
     struct plugin_values values;
-    char *error = malloc(error_size);
+    struct error error;
     char *text;
     int code;
 
-    PROMISE(error != NULL);
     read_declaration(input, &declaration);
     text = choice == 1 ? NULL : input_text(input);
-    memset(error, 'x', error_size);
+    memset(&error, 'x', sizeof(error));
     code = plugin_options_parse(choice == 2 ? NULL : (void *)declaration.elements, declaration.said_stride, text,
-                                &values, error, error_size);
+                                &values, &error);
     PROMISE(code == 0 || code == -EINVAL || code == -EBADMSG);
     if (code == 0) {
         PROMISE(choice == 2 ? values.count == 0 : values.count == declaration.count && !declaration.endless);
@@ -260,11 +257,10 @@ static void parse_plugin_options(struct input *input)
         check_given(&values, text);
     } else {
         PROMISE(values.values == NULL && values.count == 0 && values.text == NULL);
-        check_error(error, error_size, one_line);
+        check_error(&error, one_line);
     }
     plugin_options_done(&values);
     free(text);
-    free(error);
     free_declaration(&declaration);
 }
 

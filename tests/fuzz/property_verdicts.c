@@ -180,9 +180,9 @@ struct habits {
 
 /* Entries to be encoded, and the packets that they belong to. */
 struct list {
-    struct arena_verdict entries[ARENA_BURST];
-    struct verdict_payload payloads[ARENA_BURST];
-    unsigned packets[ARENA_BURST];
+    struct arena_verdict entries[BURST_MAX];
+    struct verdict_payload payloads[BURST_MAX];
+    unsigned packets[BURST_MAX];
     unsigned count;
     unsigned batchable; /* so many of them are before every held packet */
 };
@@ -228,7 +228,7 @@ static bool is_held_before(unsigned index)
 /* The next packets are received and decided. */
 static void receive(const struct habits *habits, struct list *list)
 {
-    unsigned most = one_in(8) ? ARENA_BURST : 1 + below(12);
+    unsigned most = one_in(8) ? BURST_MAX : 1 + below(12);
     const struct packet *before = NULL;
     bool held = is_held_before(queued);
 
@@ -305,7 +305,7 @@ static void release(const struct habits *habits, bool all)
     struct list list = {.count = 0};
     const struct packet *before = NULL;
 
-    for (unsigned i = first; i < queued && list.count < ARENA_BURST; i++) {
+    for (unsigned i = first; i < queued && list.count < BURST_MAX; i++) {
         if (packets[i].state == HELD && (all || one_in(2))) {
             draw_answer(habits, before, &packets[i]);
             before = &packets[i];
@@ -377,7 +377,7 @@ static void run_case(void)
     arena.last_id = last_kernel_id;
     arena_end_sweep(&arena);
     for (unsigned round = 0; round < rounds; round++) {
-        arrive(one_in(8) ? below(2 * ARENA_BURST) : below(12));
+        arrive(one_in(8) ? below(2 * BURST_MAX) : below(12));
         serve(&habits);
         if (one_in(3)) {
             release(&habits, false);

@@ -264,7 +264,7 @@ void make_arenas(void)
     damage.choices = 4 | 1;
     make_arena("given_up", &damage, 6, 1);
     damage.plugin = 3;
-    damage.cursor = ARENA_BURST;
+    damage.cursor = BURST_MAX;
     make_arena("wild_plugin", &damage, 6, 1);
     damage.phase = ARENA_SENDING | 0x100;
     make_arena("sending", &damage, 6, 6);
@@ -279,7 +279,7 @@ void make_arenas(void)
     seed_save("arena", "wild_messages", &seed);
     seed.len = 0;
     seed_put(&seed, &damage, sizeof(damage));
-    for (unsigned i = 0; i < ARENA_BURST; i++) { /* each too short to be one */
+    for (unsigned i = 0; i < BURST_MAX; i++) { /* each too short to be one */
         seed_put_u8(&seed, (uint8_t)(i % 32));
         seed_put_u8(&seed, 1 + i % 20);
     }

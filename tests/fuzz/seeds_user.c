@@ -178,7 +178,6 @@ static void begin_declaration(struct seed *seed, uint8_t choice, uint8_t count, 
 {
     seed->len = 0;
     seed_put_u8(seed, 1);
-    seed_put_u8(seed, 127); /* room for error texts */
     seed_put_u8(seed, choice);
     seed_put_u8(seed, count);
     seed_put_u8(seed, longer);

@@ -22,6 +22,7 @@ INCLUDE = re.compile(r"^\s*#\s*include\b\s*(.*)$")
 NAMED = re.compile(r"[\"<]([^\">]+)[\">]")
 NETLINK = re.compile(r"linux/(netfilter|netlink|rtnetlink)|libmnl/|libnetfilter_|libnfnetlink/")
 NETLINK_LAYERS = ("main.c", "process/", "queue/")
+SYSTEM = ("limits.h",)           # the C library has a header of the same name
 PUBLIC = "nfqe/"                 # how the headers of plugin-api/ are included
 TEST = "test_"                   # how the tests of a plugin are named
 
@@ -95,7 +96,7 @@ def check_file(engine, name, layers):
         elif header in engine.names:
             if layer_of(header) != layer and layer_of(header) not in allowed:
                 yield f"{where}: {layer} includes {header}; it may include {' '.join(allowed) or 'no other layer'}"
-        elif os.path.basename(header) in headers and not header.startswith(PUBLIC):
+        elif os.path.basename(header) in headers and header not in SYSTEM and not header.startswith(PUBLIC):
             yield f"{where}: include {header} by its path below engine/"
         elif NETLINK.match(header) and layer not in NETLINK_LAYERS:
             yield f"{where}: this layer must know nothing of netlink, but includes {header}"

@@ -90,7 +90,7 @@ static const char *make_with_mode(const struct animal *animal)
     return path;
 }
 
-/* animal->number: the mode of its folder. */
+/* animal->number: the mode of its directory. */
 static const char *make_in_folder(const struct animal *animal)
 {
     scratch_folder("folder", (unsigned)animal->number);

@@ -17,11 +17,11 @@
 
 static void apply(const struct animal *animal, char *data, size_t len)
 {
-    char error[256];
+    struct error error;
     size_t section_size;
     size_t offset;
 
-    assert_int_equal(elf_file_find_section(data, len, NFQE_SECTION, &offset, &section_size, error, sizeof(error)), 0);
+    assert_int_equal(elf_file_find_section(data, len, NFQE_SECTION, &offset, &section_size, &error), 0);
     for (size_t i = 0; i < sizeof(animal->patches) / sizeof(animal->patches[0]); i++) {
         const struct patch *patch = &animal->patches[i];
 

@@ -69,7 +69,7 @@ static void test_new_arena_is_idle_and_holds_its_slots(void **state)
         assert_int_equal(arena->plugin, ARENA_NOBODY);
         assert_int_equal(arena_received(arena), 0);
         assert_true((uintptr_t)arena_slot(arena, 0) >= (uintptr_t)arena + sizeof(*arena));
-        for (unsigned slot = 0; slot < ARENA_BURST; slot++) {
+        for (unsigned slot = 0; slot < BURST_MAX; slot++) {
             uintptr_t place = (uintptr_t)arena_slot(arena, slot);
 
             assert_int_equal(place % ARENA_SLOT_ALIGN, 0);
@@ -136,8 +136,8 @@ static void test_view_shows_the_arena_and_cannot_be_written(void **state)
 
     assert_int_equal(arena_map_view(burst->arena_fd, BURST_SHAPE, &view), 0);
     assert_ptr_not_equal(view, burst->arena);
-    *(uint8_t *)arena_slot(burst->arena, ARENA_BURST - 1) = 0xab;
-    byte = arena_slot(view, ARENA_BURST - 1);
+    *(uint8_t *)arena_slot(burst->arena, BURST_MAX - 1) = 0xab;
+    byte = arena_slot(view, BURST_MAX - 1);
     assert_int_equal(*byte, 0xab);
     assert_true(faults(byte, true));
     assert_false(faults(byte, false));
@@ -165,7 +165,7 @@ static void test_flow_table_is_zero_there_and_behind_all_slots(void **state)
         assert_int_equal(arena_new(1, shape, &arena, &fd), 0);
         flows = arena_flows(arena, shape);
         assert_int_equal((uintptr_t)flows % ARENA_SLOT_ALIGN, 0);
-        assert_true(flows >= (uint8_t *)arena_slot(arena, ARENA_BURST - 1) + shape.slot_size);
+        assert_true(flows >= (uint8_t *)arena_slot(arena, BURST_MAX - 1) + shape.slot_size);
         assert_true(flows + shape.flows_size <= (uint8_t *)arena + arena->size);
         assert_int_equal(fstat(fd, &status), 0);
         assert_int_equal(status.st_size, arena->size);
@@ -179,7 +179,7 @@ static void test_flow_table_is_zero_there_and_behind_all_slots(void **state)
         arena_prepare(arena, 1, shape);
         assert_int_equal(flows[0], 0x77); /* it outlives the worker */
         assert_int_equal(flows[shape.flows_size - 1], 0x77);
-        assert_false(faults((uint8_t *)arena_slot(view, ARENA_BURST - 1) + shape.slot_size - 1, false));
+        assert_false(faults((uint8_t *)arena_slot(view, BURST_MAX - 1) + shape.slot_size - 1, false));
         assert_true(
             faults((uint8_t *)arena_flows((struct arena *)(uintptr_t)view, shape), false)); /* plugins see packets */
         munmap((void *)(uintptr_t)view, (size_t)((uint8_t *)arena_flows(arena, shape) - (uint8_t *)arena));
@@ -238,7 +238,7 @@ static void test_prepare_points_every_header_at_its_slot_whatever_stood_there(vo
     struct arena *arena = burst->arena;
     uint64_t size = arena->size;
 
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         memset(&arena->messages[i].msg_hdr, 0xff, sizeof(arena->messages[i].msg_hdr));
         memset(&arena->iovecs[i], 0xff, sizeof(arena->iovecs[i]));
         arena->messages[i].msg_len = i + 1;
@@ -252,7 +252,7 @@ static void test_prepare_points_every_header_at_its_slot_whatever_stood_there(vo
     assert_int_equal(arena->queue, BURST_QUEUE);
     assert_int_equal(arena->slot_size, BURST_SLOT_SIZE);
     assert_int_equal(arena->size, size);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         const struct msghdr *header = &arena->messages[i].msg_hdr;
 
         assert_int_equal(header->msg_iovlen, 1);
@@ -273,7 +273,7 @@ static void test_begin_receive_forgets_the_burst_before(void **state)
     struct burst_fixture *burst = *state;
     struct arena *arena = burst->arena;
 
-    burst_fill(burst, ARENA_BURST, 1, ARENA_HANDLING);
+    burst_fill(burst, BURST_MAX, 1, ARENA_HANDLING);
     arena->cursor = 5;
     arena->plugin = 6;
     arena->one_by_one = 1;
@@ -291,7 +291,7 @@ static void test_received_counts_every_message_of_the_burst(void **state)
 {
     struct burst_fixture *burst = *state;
 
-    for (unsigned count = 0; count <= ARENA_BURST; count++) {
+    for (unsigned count = 0; count <= BURST_MAX; count++) {
         burst_fill(burst, count, 1, ARENA_RECEIVING);
         assert_int_equal(arena_received(burst->arena), count);
     }
@@ -301,9 +301,9 @@ static void test_decide_more_stores_the_mark_and_what_else_there_is_to_say(void 
 {
     struct burst_fixture *burst = *state;
 
-    burst_fill(burst, ARENA_BURST, 1, ARENA_HANDLING);
+    burst_fill(burst, BURST_MAX, 1, ARENA_HANDLING);
     arena_set_verdict(burst->arena, 9, NFQE_ACCEPT, 0x12345678, ARENA_SETS_MARK | ARENA_BY_FLOW);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         assert_int_equal(arena_decided(burst->arena, i), i == 9);
     }
     assert_int_equal(burst->arena->verdicts[9].verdict, NFQE_ACCEPT);
@@ -317,9 +317,9 @@ static void test_decide_stores_the_verdict_of_one_packet(void **state)
 {
     struct burst_fixture *burst = *state;
 
-    burst_fill(burst, ARENA_BURST, 1, ARENA_HANDLING);
+    burst_fill(burst, BURST_MAX, 1, ARENA_HANDLING);
     arena_decide(burst->arena, 9, NFQE_DROP);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         assert_int_equal(arena_decided(burst->arena, i), i == 9);
     }
     assert_int_equal(burst->arena->verdicts[9].verdict, NFQE_DROP);

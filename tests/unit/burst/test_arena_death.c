@@ -129,8 +129,7 @@ static void test_death_in_a_batch_names_the_plugin_and_blames_no_packet(void **s
 
 static void test_cursor_outside_the_burst_blames_no_packet(void **state)
 {
-    static const uint32_t cursors[] = {COUNT,           ARENA_BURST - 1, ARENA_BURST,
-                                       ARENA_BURST + 1, 0x7fffffff,      UINT32_MAX - 1};
+    static const uint32_t cursors[] = {COUNT, BURST_MAX - 1, BURST_MAX, BURST_MAX + 1, 0x7fffffff, UINT32_MAX - 1};
     struct burst_fixture *burst = *state;
 
     for (size_t i = 0; i < sizeof(cursors) / sizeof(cursors[0]); i++) {
@@ -253,7 +252,7 @@ static void test_only_places_of_packets_are_blamed_or_abandoned(void **state)
         }
         assert_int_equal(blame.abandoned, bound);
         assert_int_equal(arena->crash_verdicts, bound);
-        for (unsigned place = 0; place < ARENA_BURST; place++) {
+        for (unsigned place = 0; place < BURST_MAX; place++) {
             assert_int_equal(arena_decided(arena, place), place < bound);
         }
     }

@@ -61,7 +61,7 @@ static void test_recovery_from_receiving_forgets_the_verdicts_of_the_burst_befor
     struct burst_fixture *burst = *state;
 
     burst_fill(burst, COUNT, FIRST_ID, ARENA_RECEIVING);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         arena_decide(burst->arena, i, NFQE_ACCEPT);
     }
     assert_int_equal(arena_recover(burst->arena), ARENA_RECEIVING);
@@ -100,7 +100,7 @@ static void test_recovery_without_a_message_is_idle(void **state)
 
 static void test_recovery_resets_cursor_and_plugin_whatever_they_were(void **state)
 {
-    static const uint32_t values[] = {0, COUNT, ARENA_BURST, 0x80000000, UINT32_MAX};
+    static const uint32_t values[] = {0, COUNT, BURST_MAX, 0x80000000, UINT32_MAX};
     struct burst_fixture *burst = *state;
 
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -140,7 +140,7 @@ static void test_burst_ends_at_the_first_gap(void **state)
         burst->arena->messages[gap].msg_len = 0;
         assert_int_equal(arena_recover(burst->arena), gap == 0 ? ARENA_IDLE : ARENA_HANDLING);
         assert_int_equal(arena_received(burst->arena), gap);
-        for (unsigned i = gap; i < ARENA_BURST; i++) { /* none is left behind it, to be taken for a later burst's */
+        for (unsigned i = gap; i < BURST_MAX; i++) { /* none is left behind it, to be taken for a later burst's */
             assert_int_equal(burst->arena->messages[i].msg_len, 0);
         }
     }
@@ -195,14 +195,14 @@ static void test_arena_full_of_random_bytes_is_brought_into_its_bounds(void **st
         }
         if (round % 2 == 0) {
             arena->phase = ARENA_HANDLING;
-            arena->cursor = unit_random_below(&random, ARENA_BURST + 2);
+            arena->cursor = unit_random_below(&random, BURST_MAX + 2);
         }
         arena_assign_crash(arena, PLUGINS, NFQE_DROP, &blame);
         assert_true(blame.plugin < PLUGINS || blame.plugin == ARENA_NOBODY);
         arena_prepare(arena, BURST_QUEUE, BURST_SHAPE);
         assert_in_range(arena_recover(arena), ARENA_IDLE, ARENA_SENDING);
         assert_in_range(arena_phase(arena), ARENA_IDLE, ARENA_SENDING);
-        assert_in_range(arena_received(arena), 0, ARENA_BURST);
+        assert_in_range(arena_received(arena), 0, BURST_MAX);
         for (unsigned i = 0; i < arena_received(arena); i++) {
             assert_in_range(arena_message_len(arena, i), 1, BURST_SLOT_SIZE);
         }

@@ -30,7 +30,7 @@ struct call {
 
 struct member {
     unsigned number;
-    nfqe_verdict answers[ARENA_BURST]; /* by the packet's place in the burst */
+    nfqe_verdict answers[BURST_MAX]; /* by the packet's place in the burst */
 };
 
 static struct call calls[CALLS_MAX];
@@ -347,12 +347,12 @@ static void test_largest_burst_is_decided_completely(void **state)
 
     for (unsigned batches = 0; batches < 4; batches++) {
         build_chain(2, batches);
-        for (unsigned i = 0; i < ARENA_BURST; i++) {
+        for (unsigned i = 0; i < BURST_MAX; i++) {
             members[i % 2].answers[i] = i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT;
         }
-        burst_fill(burst, ARENA_BURST, FIRST_ID, ARENA_HANDLING);
-        chain_run(&chain, arena, burst->packets, ARENA_BURST, &report);
-        for (unsigned i = 0; i < ARENA_BURST; i++) {
+        burst_fill(burst, BURST_MAX, FIRST_ID, ARENA_HANDLING);
+        chain_run(&chain, arena, burst->packets, BURST_MAX, &report);
+        for (unsigned i = 0; i < BURST_MAX; i++) {
             assert_verdict(i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
         }
     }
@@ -360,21 +360,21 @@ static void test_largest_burst_is_decided_completely(void **state)
 
 static void test_longest_chain_asks_every_plugin(void **state)
 {
-    static struct member many[OPTIONS_PLUGINS_MAX];
+    static struct member many[PLUGINS_MAX];
     struct burst_fixture *burst = *state;
 
     for (unsigned batch = 0; batch < 2; batch++) {
         build_chain(0, 0);
-        for (unsigned i = 0; i < OPTIONS_PLUGINS_MAX; i++) {
+        for (unsigned i = 0; i < PLUGINS_MAX; i++) {
             many[i] = (struct member){.number = i};
             chain_add(&chain, &(struct chain_member){.handle = handle,
                                                      .handle_batch = batch != 0 ? handle_batch : NULL,
                                                      .self = &many[i]});
         }
-        many[OPTIONS_PLUGINS_MAX - 1].answers[0] = NFQE_DROP;
+        many[PLUGINS_MAX - 1].answers[0] = NFQE_DROP;
         burst_fill(burst, 2, FIRST_ID, ARENA_HANDLING);
         chain_run(&chain, arena, burst->packets, 2, &report);
-        assert_int_equal(call_count, 2 * OPTIONS_PLUGINS_MAX);
+        assert_int_equal(call_count, 2 * PLUGINS_MAX);
         assert_verdict(0, NFQE_DROP);
         assert_verdict(1, NFQE_ACCEPT);
     }

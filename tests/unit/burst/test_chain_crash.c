@@ -19,7 +19,7 @@
 
 #define FIRST_ID 5000
 #define NOBODY_CRASHES UINT32_MAX
-#define LIVES_MAX (ARENA_ATTEMPTS + ARENA_BURST)
+#define LIVES_MAX (ARENA_ATTEMPTS + BURST_MAX)
 #define EXIT_FINISHED 42
 
 /* What the members do; set before the fork. */
@@ -177,7 +177,7 @@ static void crash_at_each_packet(struct burst_fixture *burst, unsigned count, un
 
 static void test_crash_in_handle_costs_exactly_the_packet_it_was_handling(void **state)
 {
-    crash_at_each_packet(*state, ARENA_BURST, 0, 0, NFQE_DROP);
+    crash_at_each_packet(*state, BURST_MAX, 0, 0, NFQE_DROP);
     crash_at_each_packet(*state, 16, 0, 1, NFQE_DROP);
     crash_at_each_packet(*state, 16, 0, 1, NFQE_ACCEPT);
 }
@@ -190,7 +190,7 @@ static void test_crash_in_handle_beside_a_batch_costs_exactly_the_packet_it_was_
 
 static void test_crash_in_handle_batch_costs_exactly_the_guilty_packet(void **state)
 {
-    crash_at_each_packet(*state, ARENA_BURST, 1, 0, NFQE_DROP);
+    crash_at_each_packet(*state, BURST_MAX, 1, 0, NFQE_DROP);
     crash_at_each_packet(*state, 16, 3, 1, NFQE_DROP);
     crash_at_each_packet(*state, 16, 2, 1, NFQE_ACCEPT);
 }
@@ -237,11 +237,11 @@ static void test_plugin_that_crashes_on_everything_costs_every_packet_once(void 
 
     chain_add(&chain, &member);
     crashing_member = 0;
-    burst_fill(burst, ARENA_BURST, FIRST_ID, ARENA_HANDLING);
-    assert_int_equal(finish(&chain, burst, ARENA_BURST, NFQE_DROP, crashed_on, &blamed_count), ARENA_BURST);
-    assert_int_equal(blamed_count, ARENA_BURST);
-    assert_int_equal(burst->arena->crash_verdicts, ARENA_BURST);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    burst_fill(burst, BURST_MAX, FIRST_ID, ARENA_HANDLING);
+    assert_int_equal(finish(&chain, burst, BURST_MAX, NFQE_DROP, crashed_on, &blamed_count), BURST_MAX);
+    assert_int_equal(blamed_count, BURST_MAX);
+    assert_int_equal(burst->arena->crash_verdicts, BURST_MAX);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         assert_int_equal(crashed_on[i], FIRST_ID + i);
         assert_int_equal(burst->arena->verdicts[i].verdict, NFQE_DROP);
     }

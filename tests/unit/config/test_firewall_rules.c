@@ -17,11 +17,11 @@
 #define TEXT_MAX 16384
 
 /* What firewall_rules_print() writes to standard output, as a string. */
-static enum exit_code print(const struct options *options, char text[TEXT_MAX], char *error)
+static enum exit_code print(const struct options *options, char text[TEXT_MAX], struct error *error)
 {
     int saved = dup(STDOUT_FILENO);
     int file = memfd_create("rules", 0);
-    enum exit_code code;
+    int code;
     ssize_t len;
 
     fflush(stdout);
@@ -34,15 +34,15 @@ static enum exit_code print(const struct options *options, char text[TEXT_MAX], 
     close(saved);
     assert_in_range(len, 0, TEXT_MAX - 2);
     text[len] = '\0';
-    return code;
+    return code == 0 ? EXIT_CODE_OK : error->exit_code;
 }
 
 static void print_rules(const struct options *options, char text[TEXT_MAX])
 {
-    char error[OPTIONS_ERROR_MAX] = "";
+    struct error error = {0};
 
-    assert_int_equal(print(options, text, error), EXIT_CODE_OK);
-    assert_string_equal(error, "");
+    assert_int_equal(print(options, text, &error), EXIT_CODE_OK);
+    assert_string_equal(error.text, "");
 }
 
 static void assert_rules(const struct options *options, const char *expected)
@@ -299,12 +299,12 @@ static void test_queues_with_a_hole_are_refused_and_nothing_is_printed(void **st
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         for (enum rules_form form = RULES_BOTH; form <= RULES_IPTABLES; form++) {
             struct options options = cases[i].options;
-            char error[OPTIONS_ERROR_MAX] = "";
+            struct error error = {0};
             char text[TEXT_MAX];
 
             options.print_rules = form;
-            assert_int_equal(print(&options, text, error), EXIT_CODE_CONFIGURATION);
-            assert_string_equal(error, cases[i].error);
+            assert_int_equal(print(&options, text, &error), EXIT_CODE_CONFIGURATION);
+            assert_string_equal(error.text, cases[i].error);
             assert_string_equal(text, "");
         }
     }

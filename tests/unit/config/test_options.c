@@ -23,7 +23,7 @@
 #define ENOUGH "--plugin=./x.so", "--queue=1"
 
 static struct options options;
-static char error[OPTIONS_ERROR_MAX];
+static struct error error;
 
 static enum exit_code parse_all(unsigned count, const char *const *arguments)
 {
@@ -37,9 +37,9 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
         argv[i + 1] = strcpy(texts[i], arguments[i]);
     }
     argv[count + 1] = NULL;
-    memset(error, 0, sizeof(error));
+    memset(&error, 0, sizeof(error));
     memset(&options, 0xee, sizeof(options));
-    return options_parse(&options, (int)count + 1, argv, error);
+    return options_parse(&options, (int)count + 1, argv, &error) == 0 ? EXIT_CODE_OK : error.exit_code;
 }
 
 #define PARSE(...)                                                                                                     \
@@ -47,9 +47,9 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
 
 static void assert_code(enum exit_code code, enum exit_code expected, const char *named)
 {
-    if (code != expected || strstr(error, named) == NULL || strchr(error, '\n') != NULL) {
+    if (code != expected || strstr(error.text, named) == NULL || strchr(error.text, '\n') != NULL) {
         fail_msg("exit code %d, expected %d; the error must name \"%s\" on one line: \"%s\"", (int)code, (int)expected,
-                 named, error);
+                 named, error.text);
     }
     options_done(&options);
 }
@@ -57,7 +57,7 @@ static void assert_code(enum exit_code code, enum exit_code expected, const char
 static void assert_accepted(enum exit_code code)
 {
     if (code != EXIT_CODE_OK) {
-        fail_msg("refused: %s", error);
+        fail_msg("refused: %s", error.text);
     }
 }
 
@@ -314,10 +314,10 @@ static void test_no_more_queues_than_the_limit(void **state)
     char range[32];
 
     (void)state;
-    snprintf(range, sizeof(range), "%d-65535", 65536 - OPTIONS_QUEUES_MAX);
+    snprintf(range, sizeof(range), "%d-65535", 65536 - QUEUES_MAX);
     assert_accepted(PARSE("--plugin=x.so", "--queue", range));
-    assert_int_equal(options.queue_count, OPTIONS_QUEUES_MAX);
-    assert_int_equal(options.queues[OPTIONS_QUEUES_MAX - 1], 65535);
+    assert_int_equal(options.queue_count, QUEUES_MAX);
+    assert_int_equal(options.queues[QUEUES_MAX - 1], 65535);
     options_done(&options);
     assert_code(PARSE("--plugin=x.so", "--queue", range, "--queue=1"), EXIT_CODE_CONFIGURATION, "--queue");
     assert_code(PARSE("--plugin=x.so", "--queue=0-65535"), EXIT_CODE_CONFIGURATION, "--queue");
@@ -333,7 +333,7 @@ static void test_cpus_are_numbers_and_ranges_in_the_order_given(void **state)
     assert_memory_equal(options.cpus, expected, sizeof(expected));
     options_done(&options);
     assert_accepted(PARSE(ENOUGH, "--cpu=0-1023"));
-    assert_int_equal(options.cpu_count, OPTIONS_CPUS_MAX);
+    assert_int_equal(options.cpu_count, CPUS_MAX);
     options_done(&options);
     assert_code(PARSE(ENOUGH, "--cpu=0-1023,0"), EXIT_CODE_USAGE, "--cpu");
 }
@@ -387,17 +387,17 @@ static void test_comma_written_twice_belongs_to_the_file_name(void **state)
 
 static void test_no_more_plugins_than_the_limit(void **state)
 {
-    const char *arguments[OPTIONS_PLUGINS_MAX + 2] = {"--queue=1"};
+    const char *arguments[PLUGINS_MAX + 2] = {"--queue=1"};
 
     (void)state;
-    for (unsigned i = 1; i < OPTIONS_PLUGINS_MAX + 2; i++) {
+    for (unsigned i = 1; i < PLUGINS_MAX + 2; i++) {
         arguments[i] = "--plugin=x.so,a=b";
     }
-    assert_accepted(parse_all(OPTIONS_PLUGINS_MAX + 1, arguments));
-    assert_int_equal(options.plugin_count, OPTIONS_PLUGINS_MAX);
-    assert_string_equal(options.plugins[OPTIONS_PLUGINS_MAX - 1].values, "a=b");
+    assert_accepted(parse_all(PLUGINS_MAX + 1, arguments));
+    assert_int_equal(options.plugin_count, PLUGINS_MAX);
+    assert_string_equal(options.plugins[PLUGINS_MAX - 1].values, "a=b");
     options_done(&options);
-    assert_code(parse_all(OPTIONS_PLUGINS_MAX + 2, arguments), EXIT_CODE_CONFIGURATION, "--plugin");
+    assert_code(parse_all(PLUGINS_MAX + 2, arguments), EXIT_CODE_CONFIGURATION, "--plugin");
 }
 
 static void test_done_may_follow_done(void **state)

@@ -13,7 +13,7 @@
 #define ENOUGH "--plugin=./x.so", "--queue=1"
 
 static struct options options;
-static char error[OPTIONS_ERROR_MAX];
+static struct error error;
 
 static enum exit_code parse_all(unsigned count, const char *const *arguments)
 {
@@ -27,9 +27,9 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
         argv[i + 1] = strcpy(texts[i + 1], arguments[i]);
     }
     argv[count + 1] = NULL;
-    memset(error, 0, sizeof(error));
+    memset(&error, 0, sizeof(error));
     memset(&options, 0xee, sizeof(options));
-    return options_parse(&options, (int)count + 1, argv, error);
+    return options_parse(&options, (int)count + 1, argv, &error) == 0 ? EXIT_CODE_OK : error.exit_code;
 }
 
 #define PARSE(...)                                                                                                     \
@@ -38,14 +38,14 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
 static void assert_accepted(enum exit_code code)
 {
     if (code != EXIT_CODE_OK) {
-        fail_msg("refused: %s", error);
+        fail_msg("refused: %s", error.text);
     }
 }
 
 static void assert_refused(enum exit_code code, const char *expected)
 {
     assert_int_equal(code, EXIT_CODE_USAGE);
-    assert_string_equal(error, expected);
+    assert_string_equal(error.text, expected);
     options_done(&options);
 }
 

@@ -148,8 +148,8 @@ static void test_flow_seen_in_the_next_tick_is_not_idle(void **state)
 /* A burst of packets of flow 1: 's' SYN, 'r' SYN of the other end, 'd' data, 'a' data of the other end. */
 static void begin_burst(const char *kinds)
 {
-    struct flow_packet packets[FLOW_BURST_MAX];
-    struct nfqe_packet burst[FLOW_BURST_MAX];
+    struct flow_packet packets[BURST_MAX];
+    struct nfqe_packet burst[BURST_MAX];
 
     for (unsigned i = 0; i < strlen(kinds); i++) {
         flow_packet_make(&packets[i], 1, kinds[i] == 'a' || kinds[i] == 'r',
@@ -213,14 +213,14 @@ static void test_packets_behind_a_syn_in_its_burst_ask_the_chain_too(void **stat
 
 static void test_burst_of_nothing_but_new_connections_asks_the_chain_for_each(void **state)
 {
-    char kinds[FLOW_BURST_MAX + 1] = "";
+    char kinds[BURST_MAX + 1] = "";
 
     (void)state;
-    memset(kinds, 's', FLOW_BURST_MAX);
+    memset(kinds, 's', BURST_MAX);
     flow_image_init(&image, 3, NULL);
     flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
     begin_burst(kinds);
-    for (unsigned i = 0; i < FLOW_BURST_MAX; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         assert_int_equal(flow_table_find(&image.flows, i), NFQE_CONTINUE);
     }
     flow_image_assert_in_order(&image);

@@ -218,24 +218,24 @@ static void test_second_verdict_replaces_the_first_one(void **state)
 
 static void test_packets_of_a_burst_have_each_their_own_flow(void **state)
 {
-    struct flow_packet packets[FLOW_BURST_MAX];
-    struct nfqe_packet burst[FLOW_BURST_MAX];
+    struct flow_packet packets[BURST_MAX];
+    struct nfqe_packet burst[BURST_MAX];
 
     (void)state;
-    flow_image_init(&image, FLOW_BURST_MAX, NULL);
-    for (unsigned i = 0; i < FLOW_BURST_MAX; i++) {
+    flow_image_init(&image, BURST_MAX, NULL);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         flow_packet_make(&packets[i], i / 2, i % 2 != 0, NFQE_TCP_ACK);
         burst[i] = packets[i].packet;
     }
-    flow_table_begin_burst(&image.flows, burst, FLOW_BURST_MAX, 0);
-    for (unsigned i = 0; i < FLOW_BURST_MAX; i += 2) {
+    flow_table_begin_burst(&image.flows, burst, BURST_MAX, 0);
+    for (unsigned i = 0; i < BURST_MAX; i += 2) {
         assert_int_equal(flow_table_find(&image.flows, i), NFQE_CONTINUE);
         assert_true(flow_table_add(&image.flows, i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT));
         assert_int_equal(flow_table_find(&image.flows, i + 1), i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
     }
-    assert_int_equal(image.table->totals.added, FLOW_BURST_MAX / 2);
-    for (unsigned i = 0; i < FLOW_BURST_MAX; i++) {
-        for (unsigned j = 0; j < FLOW_BURST_MAX; j++) {
+    assert_int_equal(image.table->totals.added, BURST_MAX / 2);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        for (unsigned j = 0; j < BURST_MAX; j++) {
             assert_int_equal(flow_table_same(&image.flows, i, j), i / 2 == j / 2);
         }
     }

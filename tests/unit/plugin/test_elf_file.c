@@ -28,21 +28,21 @@ static size_t file_size;
 static ElfW(Ehdr) header; /* its header, to be changed */
 static size_t section_offset;
 static size_t section_size;
-static char error[256];
+static struct error error;
 
 static int find(const void *data, size_t size)
 {
     int code;
 
-    memset(error, 0, sizeof(error));
+    memset(&error, 0, sizeof(error));
     section_offset = section_size = SIZE_MAX;
     code = elf_file_find_section(guarded_put(&memory, data, size, 1), size, NFQE_SECTION, &section_offset,
-                                 &section_size, error, sizeof(error));
+                                 &section_size, &error);
     if (code == 0) {
         assert_true(section_offset <= size && section_size <= size - section_offset);
     } else {
         assert_true(code == -ENOEXEC || code == -ENOENT);
-        assert_true(error[0] != '\0' && strchr(error, '\n') == NULL);
+        assert_true(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);
         assert_true(section_offset == SIZE_MAX && section_size == SIZE_MAX); /* untouched */
     }
     return code;
@@ -85,10 +85,9 @@ static void test_section_that_is_not_there_is_refused_by_its_name(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
-        assert_int_equal(
-            elf_file_find_section(file, file_size, absent[i], &section_offset, &section_size, error, sizeof(error)),
-            -ENOENT);
-        assert_non_null(strstr(error, absent[i]));
+        assert_int_equal(elf_file_find_section(file, file_size, absent[i], &section_offset, &section_size, &error),
+                         -ENOENT);
+        assert_non_null(strstr(error.text, absent[i]));
     }
 }
 
@@ -111,7 +110,7 @@ static void test_file_truncated_at_any_length_is_refused(void **state)
     for (size_t size = 0; size < needed; size += size < 512 || needed - size < 4500 ? 1 : 61) {
         assert_int_equal(find(file, size), -ENOEXEC);
         if (size >= SELFMAG) {
-            assert_non_null(strstr(error, "truncated"));
+            assert_non_null(strstr(error.text, "truncated"));
         }
     }
     assert_int_equal(find(file, needed), 0);
@@ -126,12 +125,12 @@ static void test_what_is_no_elf_file_is_refused_as_such(void **state)
     assert_int_equal(find("\x7f", 1), -ENOEXEC);
     assert_int_equal(find("abc", 3), -ENOEXEC);
     assert_int_equal(find(script, sizeof(script)), -ENOEXEC);
-    assert_non_null(strstr(error, "not an ELF"));
+    assert_non_null(strstr(error.text, "not an ELF"));
     for (unsigned i = 0; i < SELFMAG; i++) {
         restore_header();
         header.e_ident[i] ^= 1;
         assert_int_equal(find_with_header(), -ENOEXEC);
-        assert_non_null(strstr(error, "not an ELF"));
+        assert_non_null(strstr(error.text, "not an ELF"));
     }
 }
 
@@ -141,15 +140,15 @@ static void test_file_for_another_machine_is_refused_with_the_reason(void **stat
     restore_header();
     header.e_ident[EI_CLASS] = header.e_ident[EI_CLASS] == ELFCLASS64 ? ELFCLASS32 : ELFCLASS64;
     assert_int_equal(find_with_header(), -ENOEXEC);
-    assert_non_null(strstr(error, "-bit"));
+    assert_non_null(strstr(error.text, "-bit"));
     restore_header();
     header.e_ident[EI_DATA] = header.e_ident[EI_DATA] == ELFDATA2LSB ? ELFDATA2MSB : ELFDATA2LSB;
     assert_int_equal(find_with_header(), -ENOEXEC);
-    assert_non_null(strstr(error, "byte order"));
+    assert_non_null(strstr(error.text, "byte order"));
     restore_header();
     header.e_machine = EM_S390;
     assert_int_equal(find_with_header(), -ENOEXEC);
-    assert_non_null(strstr(error, "machine"));
+    assert_non_null(strstr(error.text, "machine"));
 }
 
 static void test_file_that_is_no_shared_object_is_refused(void **state)
@@ -161,7 +160,7 @@ static void test_file_that_is_no_shared_object_is_refused(void **state)
         restore_header();
         header.e_type = types[i];
         assert_int_equal(find_with_header(), -ENOEXEC);
-        assert_non_null(strstr(error, "shared object"));
+        assert_non_null(strstr(error.text, "shared object"));
     }
 }
 

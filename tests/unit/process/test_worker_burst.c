@@ -164,14 +164,14 @@ static void test_full_bursts_with_cut_messages_lose_nothing(void **state)
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
         cut[i] = unit_random(&random);
         cut[i] &= unit_random(&random); /* a quarter of them */
-        model_will(&(struct step){.first = 1 + i * ARENA_BURST, .count = ARENA_BURST, .cut = cut[i]});
+        model_will(&(struct step){.first = 1 + i * BURST_MAX, .count = BURST_MAX, .cut = cut[i]});
     }
     model_run_worker();
     model_assert_left_in_order();
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
-        assert_burst(1 + i * ARENA_BURST, ARENA_BURST, cut[i]);
+        assert_burst(1 + i * BURST_MAX, BURST_MAX, cut[i]);
     }
-    assert_int_equal(counters()->packets, SCRIPT_MAX * ARENA_BURST);
+    assert_int_equal(counters()->packets, SCRIPT_MAX * BURST_MAX);
 }
 
 /* Whatever was decided before the death: what stands is kept, the rest of the cut ones gets the crash verdict. */

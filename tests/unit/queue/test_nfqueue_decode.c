@@ -296,7 +296,7 @@ static void test_answer_says_what_it_answers_and_how(void **state)
 
 static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
 {
-    static const uint32_t ranges[] = {0, 1, 63, 64, 65, 128, 1500, 65530, NFQUEUE_COPY_RANGE_MAX};
+    static const uint32_t ranges[] = {0, 1, 63, 64, 65, 128, 1500, 65530, COPY_RANGE_MAX};
     static struct message overhead;
 
     (void)state;

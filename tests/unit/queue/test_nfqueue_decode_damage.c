@@ -29,7 +29,7 @@ static enum nfqueue_kind decode(size_t len, bool cut, struct nfqe_packet *packet
     enum nfqueue_kind kind = nfqueue_decode(data, len, cut, MESSAGES_QUEUE, packet, answer);
 
     if (kind == NFQUEUE_PACKET && packet->data != NULL) {
-        assert_true(packet->len > 0 && packet->len <= NFQUEUE_COPY_RANGE_MAX);
+        assert_true(packet->len > 0 && packet->len <= COPY_RANGE_MAX);
         assert_true(packet->data >= data && packet->data + packet->len <= data + len);
         assert_true(packet->wire_len >= packet->len);
     }
@@ -243,8 +243,8 @@ static void test_answer_cut_at_every_byte_is_malformed(void **state)
 
 static void test_payload_of_the_largest_size_is_whole(void **state)
 {
-    static uint8_t payload[NFQUEUE_COPY_RANGE_MAX] = {0x45};
-    struct nlattr payload_attribute = {.nla_len = NLA_HDRLEN + NFQUEUE_COPY_RANGE_MAX, .nla_type = NFQA_PAYLOAD};
+    static uint8_t payload[COPY_RANGE_MAX] = {0x45};
+    struct nlattr payload_attribute = {.nla_len = NLA_HDRLEN + COPY_RANGE_MAX, .nla_type = NFQA_PAYLOAD};
     struct nfqueue_answer answer;
     struct nfqe_packet packet;
     size_t len;
@@ -260,7 +260,7 @@ static void test_payload_of_the_largest_size_is_whole(void **state)
     memcpy(data + message.len, &payload_attribute, sizeof(payload_attribute));
     memcpy(data + message.len + NLA_HDRLEN, payload, sizeof(payload));
     assert_int_equal(nfqueue_decode(data, len, false, MESSAGES_QUEUE, &packet, &answer), NFQUEUE_PACKET);
-    assert_int_equal(packet.len, NFQUEUE_COPY_RANGE_MAX);
+    assert_int_equal(packet.len, COPY_RANGE_MAX);
     assert_ptr_equal(packet.data, data + message.len + NLA_HDRLEN);
 }
 

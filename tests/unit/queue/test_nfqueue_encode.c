@@ -138,10 +138,10 @@ static void test_no_packet_makes_no_message(void **state)
 
 static void test_run_of_one_verdict_is_one_batch_message_up_to_its_last_id(void **state)
 {
-    struct arena_verdict entries[ARENA_BURST];
+    struct arena_verdict entries[BURST_MAX];
 
     (void)state;
-    for (unsigned count = 2; count <= ARENA_BURST; count++) {
+    for (unsigned count = 2; count <= BURST_MAX; count++) {
         for (unsigned i = 0; i < count; i++) {
             entries[i] = entry(100 + i, NFQE_DROP);
         }
@@ -153,15 +153,15 @@ static void test_run_of_one_verdict_is_one_batch_message_up_to_its_last_id(void 
 
 static void test_alternating_verdicts_are_single_messages_in_order(void **state)
 {
-    struct arena_verdict entries[ARENA_BURST];
+    struct arena_verdict entries[BURST_MAX];
 
     (void)state;
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         entries[i] = entry(UINT32_MAX - 20 + i, i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
     }
-    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, ARENA_BURST, 0), ARENA_BURST);
-    assert_int_equal(read_messages(), ARENA_BURST);
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, BURST_MAX, 0), BURST_MAX);
+    assert_int_equal(read_messages(), BURST_MAX);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         assert_message(i, false, UINT32_MAX - 20 + i, i % 2 == 0 ? NF_ACCEPT : NF_DROP);
     }
 }
@@ -340,14 +340,14 @@ static void test_messages_never_exceed_the_buffer(void **state)
 
 static void test_burst_without_payload_fits_one_send(void **state)
 {
-    struct arena_verdict entries[ARENA_BURST];
+    struct arena_verdict entries[BURST_MAX];
 
     (void)state;
-    for (unsigned i = 0; i < ARENA_BURST; i++) {
+    for (unsigned i = 0; i < BURST_MAX; i++) {
         entries[i] = marked(i, i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP, i);
     }
-    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, ARENA_BURST, 0), ARENA_BURST);
-    assert_int_equal(read_messages(), ARENA_BURST);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, BURST_MAX, 0), BURST_MAX);
+    assert_int_equal(read_messages(), BURST_MAX);
 }
 
 /* Encodes the ids from first to last and returns how many sends it took; checks that each is there once. */

@@ -20,7 +20,7 @@
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <string.h>
 
-#define QUEUED_MAX (4 * ARENA_BURST)
+#define QUEUED_MAX (4 * BURST_MAX)
 
 struct kernel_packet {
     uint32_t id;
@@ -93,8 +93,8 @@ static void kernel_take_all(const struct nfqueue_encoder *verdicts)
 }
 
 struct burst_fixture {
-    struct arena_verdict entries[ARENA_BURST];
-    struct verdict_payload payloads[ARENA_BURST];
+    struct arena_verdict entries[BURST_MAX];
+    struct verdict_payload payloads[BURST_MAX];
     unsigned count;
     bool has_payloads;
 };
@@ -111,9 +111,9 @@ static void draw(struct burst_fixture *burst, uint64_t *random)
     uint32_t mark = 0;
     uint32_t sets_mark = 0;
 
-    burst->count = unit_random_below(random, ARENA_BURST) + 1;
+    burst->count = unit_random_below(random, BURST_MAX) + 1;
     burst->has_payloads = unit_random_below(random, 2) == 0;
-    queue_len = burst->count + unit_random_below(random, QUEUED_MAX - ARENA_BURST);
+    queue_len = burst->count + unit_random_below(random, QUEUED_MAX - BURST_MAX);
     not_found = 0;
     for (unsigned i = 0; i < queue_len; i++) {
         queue[i] = (struct kernel_packet){.id = id};
@@ -220,7 +220,7 @@ static void test_without_batches_no_packet_is_answered_that_the_burst_does_not_h
 
     (void)state;
     for (unsigned round = 0; round < 2000; round++) {
-        struct arena_verdict known[ARENA_BURST];
+        struct arena_verdict known[BURST_MAX];
         bool seen[QUEUED_MAX] = {false};
         unsigned count = 0;
 

@@ -20,7 +20,7 @@
 struct burst_fixture {
     struct arena *arena;
     int arena_fd;
-    struct nfqe_packet packets[ARENA_BURST];
+    struct nfqe_packet packets[BURST_MAX];
 };
 
 /* A fresh arena, prepared, IDLE. */

@@ -53,7 +53,7 @@ void flow_chain_build(enum way way, unsigned members)
 
 void flow_chain_begin(enum way way, const struct what *what, unsigned count)
 {
-    static struct flow_packet bytes[ARENA_BURST];
+    static struct flow_packet bytes[BURST_MAX];
     struct burst_fixture *burst = flow_chain.burst;
 
     burst_fill(burst, count, FLOW_CHAIN_FIRST_ID, ARENA_HANDLING);

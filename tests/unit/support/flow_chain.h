@@ -41,8 +41,8 @@ struct flow_chain {
     struct flow_image image;
     struct chain_report report; /* of the last run */
     struct flow_chain_member {
-        nfqe_verdict answers[ARENA_BURST];
-        unsigned asked[ARENA_BURST]; /* in the last run */
+        nfqe_verdict answers[BURST_MAX];
+        unsigned asked[BURST_MAX]; /* in the last run */
     } members[FLOW_CHAIN_MEMBERS_MAX];
 };
 

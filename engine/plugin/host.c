@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The functions of the host table.
+ *
+ * Each finds its plugin_host through the context of the table that the plugin passes back, formats what the plugin
+ * says into a buffer of its own, and hands it to the service of the process.
+ */
+#include "plugin/host.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define LOG_TEXT_MAX 513
+
+static void host_log(const struct nfqe_host *table, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int host_fail(const struct nfqe_host *table, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void host_log(const struct nfqe_host *table, int level, const char *format, ...)
+{
+    const struct plugin_host *host = table->context;
+    char text[LOG_TEXT_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    host->services->log(host->services->context, level, host->id, text);
+}
+
+static int host_fail(const struct nfqe_host *table, int error, const char *format, ...)
+{
+    struct plugin_host *host = table->context;
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(host->fail_text, sizeof(host->fail_text), format, arguments);
+    va_end(arguments);
+    return error != 0 ? error : -EINVAL;
+}
+
+static const void *host_ext(const struct nfqe_host *table, const char *name)
+{
+    (void)table;
+    (void)name;
+    return NULL;
+}
+
+void plugin_host_init(struct plugin_host *host, const struct host_services *services, const char *id)
+{
+    host->services = services;
+    host->id = id;
+    host->fail_text[0] = '\0';
+    host->table = (struct nfqe_host){
+        .size = sizeof(host->table),
+        .abi = NFQE_ABI_VERSION,
+        .engine_version = NFQE_VERSION,
+        .context = host,
+        .log = host_log,
+        .fail = host_fail,
+        .ext = host_ext,
+    };
+}

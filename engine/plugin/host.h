@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The host table that a plugin calls, and the services behind it.
+ *
+ * The process that runs the plugin provides the services: the fork server and the worker write to the engine's log; a
+ * test keeps the lines. A plugin calls only through its own struct nfqe_host, whose context is its plugin_host.
+ */
+#ifndef ENGINE_PLUGIN_HOST_H
+#define ENGINE_PLUGIN_HOST_H
+
+#include <nfqe/plugin.h>
+
+#define PLUGIN_FAIL_MAX 201 /* bytes that host->fail() keeps, with its NUL */
+
+/* What a process offers to the plugins that it runs. The services outlive every plugin_host that uses them. */
+struct host_services {
+    void *context;
+    /* Writes one log line. level: NFQE_LOG_...; unchecked: it comes from the plugin. */
+    void (*log)(void *context, int level, const char *id, const char *text);
+};
+
+struct plugin_host {
+    struct nfqe_host table; /* what the plugin sees */
+    const struct host_services *services;
+    const char *id;         /* of the plugin */
+    char fail_text[PLUGIN_FAIL_MAX]; /* what host->fail() was given last; empty: nothing */
+};
+
+/* id: lives as long as the host. [fork server] */
+void plugin_host_init(struct plugin_host *host, const struct host_services *services, const char *id);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Checking the head of a plugin's struct: magic, ABI, size, id, version, needs; each refusal has a message of its own.
+ *
+ * The head is read from the file by its ELF section. It holds no pointers, so nothing has to be relocated and no code
+ * of the plugin runs.
+ */
+#include "plugin/plugin_head.h"
+
+#include "base/limits.h"
+#include "base/util.h"
+#include "plugin/elf_file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What every plugin of major version 1 has at least, however long our struct has become. */
+#define PLUGIN_SIZE_1_0 (offsetof(struct nfqe_plugin, ext) + sizeof(void (*)(void)))
+#define NEEDS_OFFERED                                                                                                  \
+    (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_FLOW | NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER |                  \
+     NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS)
+
+static const struct {
+    uint64_t need;
+    const char *name;
+} need_names[] = {
+    {NFQE_NEED_MODIFY, "MODIFY"},
+    {NFQE_NEED_HOLD, "HOLD"},
+    {NFQE_NEED_REQUEUE, "REQUEUE"},
+    {NFQE_NEED_TICK, "TICK"},
+};
+
+static bool is_id(const char *text)
+{
+    size_t len = strnlen(text, NFQE_ID_SIZE);
+
+    if (len == 0 || len == NFQE_ID_SIZE) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!islower((unsigned char)text[i]) && !isdigit((unsigned char)text[i]) && strchr("-_.", text[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_version(const char *text)
+{
+    size_t len = strnlen(text, NFQE_VERSION_SIZE);
+
+    if (len == 0 || len == NFQE_VERSION_SIZE) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!isgraph((unsigned char)text[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int check_abi(const struct nfqe_plugin *head, struct error *error)
+{
+    unsigned major = NFQE_ABI_MAJOR(head->abi);
+    unsigned minor = NFQE_ABI_MINOR(head->abi);
+    unsigned min_minor = NFQE_ABI_MINOR(head->abi_min);
+
+    if (memcmp(head->magic, NFQE_MAGIC, sizeof(head->magic)) != 0) {
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
+                         "its section " NFQE_SECTION " does not start with \"" NFQE_MAGIC
+                         "\": not a plugin of nfq-engine; it must use NFQE_PLUGIN(...)");
+    }
+    if (major != NFQE_ABI_MAJOR(NFQE_ABI_VERSION)) {
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
+                         "built for plugin ABI %u.%u, this engine (" NFQE_VERSION
+                         ") offers %u.%u; rebuild it against the headers of nfqe " NFQE_VERSION,
+                         major, minor, NFQE_ABI_MAJOR(NFQE_ABI_VERSION), NFQE_ABI_MINOR(NFQE_ABI_VERSION));
+    }
+    if (NFQE_ABI_MAJOR(head->abi_min) != major || min_minor > NFQE_ABI_MINOR(NFQE_ABI_VERSION)) {
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
+                         "needs plugin ABI %u.%u, this engine (" NFQE_VERSION
+                         ") offers %u.%u; rebuild it against the headers of nfqe " NFQE_VERSION
+                         " or upgrade the engine",
+                         NFQE_ABI_MAJOR(head->abi_min), min_minor, NFQE_ABI_MAJOR(NFQE_ABI_VERSION),
+                         NFQE_ABI_MINOR(NFQE_ABI_VERSION));
+    }
+    return 0;
+}
+
+static int check_needs(const struct nfqe_plugin *head, struct error *error)
+{
+    uint64_t missing = head->needs & ~NEEDS_OFFERED;
+    char names[128] = "";
+    size_t used = 0;
+
+    if (missing == 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(need_names) && used < sizeof(names); i++) {
+        if ((missing & need_names[i].need) != 0) {
+            int len = snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "", need_names[i].name);
+
+            used += len > 0 ? (size_t)len : 0;
+            missing &= ~need_names[i].need;
+        }
+    }
+    if (missing != 0 && used < sizeof(names)) {
+        snprintf(names + used, sizeof(names) - used, "%sbits 0x%" PRIx64, used > 0 ? ", " : "", missing);
+    }
+    return error_set(error, EXIT_CODE_PLUGIN, -ENOTSUP,
+                     "needs %s, which this engine (" NFQE_VERSION ") does not offer; upgrade the engine", names);
+}
+
+static int check_head(struct plugin *plugin, const struct nfqe_plugin *head, size_t section_size, struct error *error)
+{
+    int code = check_abi(head, error);
+
+    if (code != 0) {
+        return code;
+    }
+    if (head->size < PLUGIN_SIZE_1_0 || head->size > section_size) {
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
+                         "its struct nfqe_plugin has %" PRIu32 " bytes, its section %zu, ABI 1.0 has %zu; it must use "
+                         "NFQE_PLUGIN(...)",
+                         head->size, section_size, PLUGIN_SIZE_1_0);
+    }
+    if (!is_id(head->id)) {
+        return error_set(error, EXIT_CODE_PLUGIN, -EINVAL,
+                         "its id must be 1 to %d characters a-z 0-9 - _ . and end with NUL", NFQE_ID_SIZE - 1);
+    }
+    if (!is_version(head->version)) {
+        return error_set(error, EXIT_CODE_PLUGIN, -EINVAL,
+                         "its version must be 1 to %d printable characters without spaces and end with NUL",
+                         NFQE_VERSION_SIZE - 1);
+    }
+    if (head->header_bytes > COPY_RANGE_MAX) {
+        return error_set(error, EXIT_CODE_PLUGIN, -EINVAL, "its header_bytes is %" PRIu32 ", at most %d is possible",
+                         head->header_bytes, COPY_RANGE_MAX);
+    }
+    memcpy(plugin->id, head->id, sizeof(plugin->id));
+    memcpy(plugin->version, head->version, sizeof(plugin->version));
+    plugin->abi = head->abi;
+    plugin->needs = head->needs;
+    plugin->header_bytes = head->header_bytes != 0 ? head->header_bytes : NFQE_HEADER_BYTES_DEFAULT;
+    return check_needs(head, error);
+}
+
+int plugin_head_read(struct plugin *plugin, const void *data, size_t size, struct error *error)
+{
+    struct nfqe_plugin head = {0};
+    size_t section_offset;
+    size_t section_size;
+    int code = elf_file_find_section(data, size, NFQE_SECTION, &section_offset, &section_size, error);
+
+    if (code < 0) {
+        return code;
+    }
+    if (section_size < NFQE_HEAD_SIZE) {
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
+                         "its section " NFQE_SECTION " has %zu bytes, too short for the head of %d; it must use "
+                         "NFQE_PLUGIN(...)",
+                         section_size, NFQE_HEAD_SIZE);
+    }
+    memcpy(&head, (const char *)data + section_offset, NFQE_HEAD_SIZE);
+    memcpy(plugin->head, &head, NFQE_HEAD_SIZE);
+    return check_head(plugin, &head, section_size, error);
+}
