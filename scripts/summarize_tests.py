@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Adds up what ctest wrote: summarize_tests.py --results FOLDER --seconds N PRESET:LABEL...
+"""Adds up what ctest wrote: summarize_tests.py --results DIRECTORY --seconds N PRESET:LABEL...
 
-Reads FOLDER/PRESET-LABEL.xml (ctest --output-junit) for each run that was expected, and prints a table, the names and
-reasons of skipped tests and the names of failed ones. Always: a run that left no file counts as one failure, and
-so does a test that ctest could not start. A test is also skipped if it says so itself (`SKIPPED: reason`, or a line of
-pytest -rs) although it passed. With CI=true in the environment a skipped live test is a failure. The last line is
-`N passed, N failed, N skipped`; the exit code is 1 if anything failed.
+Reads DIRECTORY/PRESET-LABEL.xml (ctest --output-junit) for each run that was expected, and prints a table, the names
+and reasons of skipped tests and the names of failed ones. Always: a run that left no file counts as one failure, and so
+does a test that ctest could not start. What a test that passed skipped of itself counts as skipped: cmocka's skip(),
+with the line `skipped: reason` that the test printed before it, a line of pytest -rs, or `SKIPPED: reason`. A test that
+skipped all of itself did not pass. With CI=true in the environment a skip is a failure for the labels of
+MUST_RUN. The last line is `N passed, N failed, N skipped`; the exit code is 1 if anything failed.
 """
 
 import argparse
@@ -15,10 +16,36 @@ import re
 import sys
 import xml.etree.ElementTree
 
-SKIPPED_WHOLE = re.compile(r"^skipped: (.+)$", re.MULTILINE | re.IGNORECASE)
-SKIPPED_PART = re.compile(r"^SKIPPED \[\d+\] (\S+?)(?::\d+)?: (.+)$", re.MULTILINE)
+MUST_RUN = ("live", "vm")  # what they need is there in CI, so a skip would hide that it is not
+REASON = re.compile(r"^skipped: (.+)$", re.MULTILINE | re.IGNORECASE)
+CMOCKA_SKIPPED = re.compile(r"\[ RUN      \] (\w+)\n((?:(?!\[ RUN      \]).)*?)\[  SKIPPED \] \1$", re.MULTILINE | re.DOTALL)
+CMOCKA_PASSED = "[       OK ]"
+PYTEST_SKIPPED = re.compile(r"^SKIPPED \[(\d+)\] (\S+?)(?::\d+)?: (.+)$", re.MULTILINE)
+PYTEST_NONE_PASSED = re.compile(r"^(?:=+ )?\d+ skipped(?:, \d+ \w+)* in \d", re.MULTILINE)  # what passed would come first
 FAILED_PART = re.compile(r"^(?:\[  FAILED  \] |_{3,} )([a-zA-Z_]\w*)(?: _{3,})?$", re.MULTILINE)  # cmocka, pytest
 SKIP_CODE = "SKIP_RETURN_CODE"
+NO_REASON = "says no reason"
+
+
+def skipped_parts(output):
+    """(part, reason) of each thing that a test says it skipped; part is None where it does not say which."""
+    parts = []
+
+    def note_cmocka(match):
+        reason = REASON.search(match.group(2))
+        parts.append((match.group(1), reason.group(1) if reason else NO_REASON))
+        return ""
+
+    rest = CMOCKA_SKIPPED.sub(note_cmocka, output)
+    for count, place, reason in PYTEST_SKIPPED.findall(rest):
+        parts.append((place if count == "1" else f"{place}, {count} times", reason))
+    parts += [(None, reason) for reason in REASON.findall(rest)]
+    return parts
+
+
+def skipped_all(output):
+    cmocka_skipped = CMOCKA_SKIPPED.search(output) and CMOCKA_PASSED not in output
+    return bool(cmocka_skipped or PYTEST_NONE_PASSED.search(output))
 
 
 class Run:
@@ -30,10 +57,19 @@ class Run:
         self.failed, self.skipped = [], []  # (name, reason)
 
     def skip(self, name, reason):
-        if self.label == "live" and os.environ.get("CI") == "true":
-            self.failed.append((name, f"skipped, which CI does not accept for a live test: {reason}"))
+        if self.label in MUST_RUN and os.environ.get("CI") == "true":
+            self.failed.append((name, f"skipped, which CI does not accept for a {self.label} test: {reason}"))
         else:
-            self.skipped.append((name, reason))
+            self.skipped.append((name, reason.strip()))
+
+    def add_passed(self, name, output):
+        parts = skipped_parts(output)
+        if parts and skipped_all(output):
+            self.skip(name, "; ".join(dict.fromkeys(reason for _, reason in parts)))
+            return
+        self.passed += 1
+        for part, reason in parts:
+            self.skip(f"{name} ({part or 'a part of it'})", reason)
 
     def add(self, case):
         name, status = case.get("name"), case.get("status")
@@ -41,16 +77,12 @@ class Run:
         element = case.find("skipped")
         self.seconds += float(case.get("time") or 0)
         if status == "run":
-            self.passed += 1
-            for part in SKIPPED_PART.finditer(output):
-                self.skip(f"{name} ({part.group(1)})", part.group(2))
-            for part in SKIPPED_WHOLE.finditer(output):
-                self.skip(f"{name} (a part of it)", part.group(1))
+            self.add_passed(name, output)
         elif status == "disabled":
             self.skip(name, "disabled in its CMakeLists.txt")
         elif element is not None and SKIP_CODE in element.get("message", ""):
-            reason = SKIPPED_WHOLE.search(output) or SKIPPED_PART.search(output)
-            self.skip(name, reason.group(reason.lastindex).strip() if reason else "says no reason")
+            reasons = [reason for _, reason in skipped_parts(output)]
+            self.skip(name, reasons[0] if reasons else NO_REASON)
         elif element is not None:
             self.failed.append((name, element.get("message", "could not be started")))
         else:

@@ -343,7 +343,8 @@ static unsigned stop_after_each_instruction(unsigned first, unsigned count)
         assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
     }
     if (WEXITSTATUS(status) == 77) {
-        skip(); /* this process may not trace another one */
+        print_message("skipped: this process may not trace another one: ptrace() is refused\n");
+        skip();
     }
     assert_int_equal(WEXITSTATUS(status), 0);
     assert_int_equal(shared->done, count);
