@@ -175,6 +175,6 @@ build_quietly()
     shift
     "$@" >"$log" 2>&1 || {
         tail -n 30 -- "$log" >&2
-        fail "the build failed: see above, or all of it in $root/$log"
+        fail "the build failed: see above, or all of it in $(realpath -- "$log")"
     }
 }
