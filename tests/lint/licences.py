@@ -10,7 +10,8 @@ import re
 
 import tree
 
-ENDINGS = (".c", ".h", ".cpp", ".hpp", ".py", ".sh", ".cmake", ".cmake.in", ".pc.in", ".map", ".suppr", ".service")
+ENDINGS = (".c", ".h", ".cpp", ".hpp", ".py", ".sh", ".cmake", ".cmake.in", ".pc.in", ".map", ".suppr", ".service",
+           ".yaml")
 NAMES = ("CMakeLists.txt", ".clang-format", ".clang-tidy")
 MIT_FOLDERS = ("plugin-api/", "plugins/")
 FIRST_LINES = 3
@@ -19,7 +20,7 @@ IDENTIFIER = re.compile(r"SPDX-License-Identifier:\s*(.*?)\s*(\*/)?$")
 
 def check(root):
     def carries_licence(path):
-        return path.endswith(ENDINGS) or os.path.basename(path) in NAMES or tree.is_shell_script(root, path)
+        return path.endswith(ENDINGS) or os.path.basename(path) in NAMES or tree.is_script(root, path)
 
     findings = []
     for path in tree.files(root, carries_licence):

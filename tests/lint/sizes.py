@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""lint.sizes: a source file holds one idea, so it has at most 500 lines.
+"""lint.sizes: a source file or script holds one idea, so it has at most 500 lines.
 
 Always: a longer one says why, in a line of its own: `/* Longer than 500 lines: reason */`, or with # in Python.
 """
@@ -15,7 +15,7 @@ REASON = re.compile(r"^\s*(/\*|\*|//|#)\s*Longer than 500 lines: \w")
 
 def check(root):
     findings = []
-    for path in tree.files(root, lambda path: path.endswith(ENDINGS)):
+    for path in tree.files(root, lambda path: path.endswith(ENDINGS) or tree.is_script(root, path)):
         lines = tree.lines(root, path)
         if len(lines) > LINES_MAX and not any(map(REASON.match, lines)):
             findings.append(f"{path}:{LINES_MAX + 1}: {len(lines)} lines; divide it, or say in a line"

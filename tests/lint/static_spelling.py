@@ -14,7 +14,8 @@ WORDS = {
     "nd": "a part of a regular expression or of an address",
 }
 NOT_OURS = ("LICENSE",)
-TEXT = (".c", ".h", ".cpp", ".hpp", ".py", ".sh", ".md", ".txt", ".cmake", ".in", ".json", ".suppr", ".service", ".map")
+TEXT = (".c", ".h", ".cpp", ".hpp", ".py", ".sh", ".md", ".txt", ".cmake", ".in", ".json", ".suppr", ".service", ".map",
+        ".yaml")
 
 
 def check(root):

@@ -36,11 +36,19 @@ def lines(root, path):
         return file.read().splitlines()
 
 
+def first_line(root, path):
+    with open(os.path.join(root, path), "rb") as file:
+        return file.readline(100)
+
+
+def is_script(root, path):
+    return first_line(root, path).startswith(b"#!")
+
+
 def is_shell_script(root, path):
     if path.endswith(".sh"):
         return True
-    with open(os.path.join(root, path), "rb") as file:
-        first = file.readline(100)
+    first = first_line(root, path)
     return first.startswith(b"#!") and first.split(b"/")[-1].split()[-1] in (b"bash", b"sh")
 
 
