@@ -6,9 +6,9 @@
 #   source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 #
 # Always: afterwards the shell stops at the first error, `root` is the top directory of the tree and the working
-# directory, and /usr/sbin is in PATH. Two scripts that build in the same directory wait for each other, and nothing that
-# a build starts keeps the lock. A function that cannot do its work calls fail(), which a script may define again. Needs
-# nothing but bash and what a bare Debian 12 has.
+# directory, and /usr/sbin is in PATH. Two scripts that build in the same directory wait for each other, and nothing
+# that a build starts keeps the lock. A function that cannot do its work calls fail(), which a script may define
+# again. Needs nothing but bash and what a bare Debian 12 has.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 

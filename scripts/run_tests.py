@@ -35,16 +35,17 @@ CMOCKA_RUNS = "[ RUN      ]"
 class Test:
     """One test of a preset."""
 
-    def __init__(self, preset, entry):
+    def __init__(self, preset, build, entry):
         properties = {item["name"]: item["value"] for item in entry.get("properties", ())}
         self.name, self.preset = entry["name"], preset
-        self.build = os.path.realpath(os.path.join("build", preset))
+        self.build = os.path.realpath(build)
         self.command = entry.get("command")  # None while its program is not built
         self.label = (properties.get("LABELS") or [""])[0]
         self.directory = properties.get("WORKING_DIRECTORY", self.build)
         self.environment = dict(text.split("=", 1) for text in properties.get("ENVIRONMENT", ()))
         self.timeout = properties.get("TIMEOUT")
         self.skip_code = properties.get("SKIP_RETURN_CODE")
+        self.locks = properties.get("RESOURCE_LOCK") or []
         self.disabled = bool(properties.get("DISABLED"))
 
     def is_pytest(self):
@@ -84,10 +85,12 @@ def find_programs(build):
     return programs
 
 
-def find_all(preset):
-    result = subprocess.run(["ctest", "--test-dir", os.path.join("build", preset), "--show-only=json-v1"], check=True,
-                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=CTEST_SECONDS)
-    return [Test(preset, entry) for entry in json.loads(result.stdout)["tests"]]
+def find_all(preset, build=None):
+    """All tests of a preset, or of a build directory elsewhere."""
+    build = build or os.path.join("build", preset)
+    result = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], check=True, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, timeout=CTEST_SECONDS)
+    return [Test(preset, build, entry) for entry in json.loads(result.stdout)["tests"]]
 
 
 def find(preset, name):
@@ -154,7 +157,9 @@ def run_and_copy(command, timeout, **how):
             late.set()
             process.terminate()  # so that it can remove what it made
 
-        timers = [threading.Timer(timeout, end), threading.Timer(timeout + END_SECONDS, process.kill)] if timeout else []
+        timers = []
+        if timeout:
+            timers = [threading.Timer(timeout, end), threading.Timer(timeout + END_SECONDS, process.kill)]
         for timer in timers:
             timer.start()
         while chunk := process.stdout.read1():

@@ -18,10 +18,11 @@ import xml.etree.ElementTree
 
 MUST_RUN = ("live", "vm")  # what they need is there in CI, so a skip would hide that it is not
 REASON = re.compile(r"^skipped: (.+)$", re.MULTILINE | re.IGNORECASE)
-CMOCKA_SKIPPED = re.compile(r"\[ RUN      \] (\w+)\n((?:(?!\[ RUN      \]).)*?)\[  SKIPPED \] \1$", re.MULTILINE | re.DOTALL)
+CMOCKA_SKIPPED = re.compile(r"\[ RUN      \] (\w+)\n((?:(?!\[ RUN      \]).)*?)\[  SKIPPED \] \1$",
+                            re.MULTILINE | re.DOTALL)
 CMOCKA_PASSED = "[       OK ]"
 PYTEST_SKIPPED = re.compile(r"^SKIPPED \[(\d+)\] (\S+?)(?::\d+)?: (.+)$", re.MULTILINE)
-PYTEST_NONE_PASSED = re.compile(r"^(?:=+ )?\d+ skipped(?:, \d+ \w+)* in \d", re.MULTILINE)  # what passed would come first
+PYTEST_NONE_PASSED = re.compile(r"^(?:=+ )?\d+ skipped(?:, \d+ \w+)* in \d", re.MULTILINE)  # passed comes first
 FAILED_PART = re.compile(r"^(?:\[  FAILED  \] |_{3,} )([a-zA-Z_]\w*)(?: _{3,})?$", re.MULTILINE)  # cmocka, pytest
 SKIP_CODE = "SKIP_RETURN_CODE"
 NO_REASON = "says no reason"

@@ -53,9 +53,9 @@ class Tree:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "x")
 
-    def release(self, *words, **environment):
-        result = subprocess.run(["scripts/release", *words], cwd=self.root, env={**ENVIRONMENT, **environment}, check=False,
-                                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    def release(self, *words):
+        result = subprocess.run(["scripts/release", *words], cwd=self.root, env=ENVIRONMENT, check=False, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 timeout=SECONDS)
         return result.returncode, result.stdout
 

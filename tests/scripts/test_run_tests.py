@@ -24,7 +24,8 @@ def call(tmp_path):
     tests = {
         "unit.skips": ([build / "skips", "part"], "unit"),
         "unit.skips_more": ([build / "unbuilt" / "program"], "unit"),
-        "live.two": ([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path / "test_two.py"], "live"),
+        "live.two": ([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path / "test_two.py"],
+                     "live"),
         "lint.environment": (["/bin/sh", "-c", "test \"$COLOUR $PWD\" = \"green /\""], "lint"),
         "lint.slow": (["/bin/sleep", "30"], "lint"),
         "lint.skipped": (["/bin/sh", "-c", "echo 'SKIPPED: no tool'; exit 77"], "lint"),
@@ -39,7 +40,8 @@ def call(tmp_path):
 
     def run(*words):
         result = subprocess.run([sys.executable, "-B", RUN_TESTS, *words], cwd=tmp_path, check=False, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                timeout=SECONDS)
         return result.returncode, result.stdout, result.stderr
     return run
 

@@ -48,7 +48,8 @@ class Suite:
         return self.summarize(f"release:{label}")
 
     def summarize(self, *runs, **environment):
-        result = subprocess.run([sys.executable, "-B", SUMMARIZE, "--results", self.directory, "--seconds", "61", *runs],
+        command = [sys.executable, "-B", SUMMARIZE, "--results", self.directory, "--seconds", "61", *runs]
+        result = subprocess.run(command,
                                 env={**os.environ, "CI": "false", **environment}, check=False, text=True,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=SECONDS)
         return Summary(result)
@@ -125,7 +126,8 @@ def test_cmocka_program_that_skips_all_has_not_passed(tests):
 
 
 def test_reason_without_an_end_of_line_is_still_a_skip(tests):
-    tests.add_sh("unit.odd", r"printf '[ RUN      ] test_a\n[       OK ] test_a\n[ RUN      ] test_b\nwhy[  SKIPPED ] test_b\n'")
+    tests.add_sh("unit.odd", r"printf '[ RUN      ] test_a\n[       OK ] test_a\n'; "
+                 r"printf '[ RUN      ] test_b\nwhy[  SKIPPED ] test_b\n'")
     summary = tests.run()
     assert summary.counts == (1, 0, 1)
     assert summary.names("Skipped") == ["unit.odd (test_b) (release): says no reason"]
