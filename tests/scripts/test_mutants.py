@@ -171,6 +171,14 @@ def test_entry_without_a_reason_is_refused(project):
     assert code == 1 and "tests/equivalent_mutants" in text
 
 
+@pytest.mark.parametrize("old, new", [("+ return a + 6;", "+ return a + 8;"), ("file: engine/sum.c", "file: engine/x.c")])
+def test_entry_that_fits_nothing_any_more_is_named(project, old, new):
+    project.write("tests/equivalent_mutants", FILES["tests/equivalent_mutants"].replace(old, new))
+    code, text = project.mutants("--list", "--all", "engine/sum.c")
+    assert code == 0 and re.search("fits no mutant any more: engine/.*: - return a \\+ 5;", text)
+    assert "+ return a + 6;" in text
+
+
 # ---- the bounds ------------------------------------------------------------------------------------------
 
 @pytest.fixture
