@@ -113,7 +113,7 @@ int main(int argc, char *argv[])
     end = now_ns() + (int64_t)(strtod(argv[4], NULL) * (double)NS_PER_S);
     fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
-        (loop ? bind(fd, at, sizeof(address)) : connect(fd, at, sizeof(address))) < 0) {
+        (server ? bind(fd, at, sizeof(address)) : connect(fd, at, sizeof(address))) < 0) {
         perror("ping_pong: socket");
         return 1;
     }
