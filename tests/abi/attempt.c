@@ -32,14 +32,14 @@ static const struct host_services services = {.log = write_log};
 
 static unsigned count_descriptors(void)
 {
-    DIR *folder = opendir("/proc/self/fd");
+    DIR *directory = opendir("/proc/self/fd");
     unsigned count = 0;
 
-    assert_non_null(folder);
-    while (readdir(folder) != NULL) {
+    assert_non_null(directory);
+    while (readdir(directory) != NULL) {
         count++;
     }
-    closedir(folder);
+    closedir(directory);
     return count;
 }
 

@@ -9,7 +9,7 @@
 #
 # Exit status: 0 compatible; 1 not, with abidiff's report; 77 the check cannot run here, with the reason.
 # GOLDEN was made by: abidw --no-corpus-path --no-comp-dir-path --no-show-locs --out-file GOLDEN PROBE, with the
-# folder cut from the one path that is left in it. It is made once a major version, and never again after that.
+# directory cut from the one path that is left in it. It is made once a major version, and never again after that.
 
 set -u
 golden=$1 suppressions=$2 probe=$3 inserted=$4 appended=$5

@@ -199,19 +199,19 @@ static bool is_child(pid_t pid, pid_t parent, const char *name)
 
 pid_t engine_child(const struct engine_run *run, const char *name)
 {
-    DIR *folder = opendir("/proc");
+    DIR *directory = opendir("/proc");
     const struct dirent *entry;
     pid_t found = 0;
 
-    assert_non_null(folder);
-    while (found == 0 && (entry = readdir(folder)) != NULL) {
+    assert_non_null(directory);
+    while (found == 0 && (entry = readdir(directory)) != NULL) {
         pid_t pid = (pid_t)atoi(entry->d_name);
 
         if (pid > 0 && is_child(pid, run->pid, name)) {
             found = pid;
         }
     }
-    closedir(folder);
+    closedir(directory);
     if (found == 0) {
         fail_msg("the engine has no child named %s", name);
     }

@@ -15,7 +15,7 @@
 
 #define PATHS_MAX 4096
 
-static char folder[] = "/tmp/nfqe-abi-XXXXXX";
+static char directory[] = "/tmp/nfqe-abi-XXXXXX";
 static char *paths[PATHS_MAX];
 static unsigned path_count;
 
@@ -28,16 +28,16 @@ static _Noreturn void give_up(const char *what)
 
 const char *scratch_path(const char *name)
 {
-    if (path_count == 0 && mkdtemp(folder) == NULL) {
-        give_up(folder);
+    if (path_count == 0 && mkdtemp(directory) == NULL) {
+        give_up(directory);
     }
-    if (path_count == PATHS_MAX || asprintf(&paths[path_count], "%s/%s", folder, name) < 0) {
+    if (path_count == PATHS_MAX || asprintf(&paths[path_count], "%s/%s", directory, name) < 0) {
         give_up("too many paths");
     }
     return paths[path_count++];
 }
 
-const char *scratch_folder(const char *name, unsigned mode)
+const char *scratch_directory(const char *name, unsigned mode)
 {
     const char *path = scratch_path(name);
 
@@ -110,7 +110,7 @@ static int remove_one(const char *path, const struct stat *status, int type, str
 void scratch_remove(void)
 {
     if (path_count > 0) {
-        nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     }
     while (path_count > 0) {
         free(paths[--path_count]);

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * scratch.h - the temporary folder of a test program, and the files in it.
+ * scratch.h - the temporary directory of a test program, and the files in it.
  *
- * Always: one folder a program, mode 0700, made by mkdtemp() at first use and removed with all that is in it
+ * Always: one directory a program, mode 0700, made by mkdtemp() at first use and removed with all that is in it
  * by scratch_remove(). The plugins under test are copied there, so that neither the owner nor the mode of the
- * build folder decides a test. A step that fails ends the test: what comes after would mean nothing.
+ * build directory decides a test. A step that fails ends the test: what comes after would mean nothing.
  *
- * Names are relative to the folder; returned paths stay valid until scratch_remove().
+ * Names are relative to the directory; returned paths stay valid until scratch_remove().
  */
 #ifndef TESTS_ABI_SCRATCH_H
 #define TESTS_ABI_SCRATCH_H
 
 #include <stddef.h>
 
-/* The path of `name` in the folder. Nothing is created. */
+/* The path of `name` in the directory. Nothing is created. */
 const char *scratch_path(const char *name);
 
-/* Makes a subfolder with exactly this mode. */
-const char *scratch_folder(const char *name, unsigned mode);
+/* Makes a subdirectory with exactly this mode. */
+const char *scratch_directory(const char *name, unsigned mode);
 
 /* Writes a file, mode 0644, in place if it is there already. */
 const char *scratch_write(const char *name, const void *data, size_t len);
@@ -28,7 +28,7 @@ const char *scratch_copy(const char *name, const char *plugin);
 /* The whole file, to be freed by the caller. */
 char *scratch_read(const char *path, size_t *len);
 
-/* The path of a built plugin, out of the folder in NFQE_ABI_PLUGINS; valid until the next call. */
+/* The path of a built plugin, out of the directory in NFQE_ABI_PLUGINS; valid until the next call. */
 const char *scratch_built(const char *plugin);
 
 void scratch_remove(void);

@@ -86,10 +86,10 @@ static void a_file_name_with_a_comma_is_written_with_two(void **state)
 {
     char argument[512];
     const char *path = scratch_copy("a,b.so", "options");
-    size_t folder_len = strlen(path) - strlen("a,b.so");
+    size_t directory_len = strlen(path) - strlen("a,b.so");
 
     (void)state;
-    snprintf(argument, sizeof(argument), "%.*sa,,b.so,name=x", (int)folder_len, path);
+    snprintf(argument, sizeof(argument), "%.*sa,,b.so,name=x", (int)directory_len, path);
     start(argument, NULL);
     stop();
     assert_int_equal(engine_count_lines(&run, "a,b.so), ABI 1.1"), 1);

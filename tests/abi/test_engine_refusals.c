@@ -182,17 +182,17 @@ static void a_long_path_does_not_hide_the_reason(void **state)
         {"open=crash", "open() crashed (SIGSEGV)"},
     };
     char name[1024] = "";
-    char folder[251];
+    char directory[251];
     const char *path;
     unsigned failures = 0;
 
     (void)state;
-    memset(folder, 'd', sizeof(folder) - 1);
-    folder[sizeof(folder) - 1] = '\0';
+    memset(directory, 'd', sizeof(directory) - 1);
+    directory[sizeof(directory) - 1] = '\0';
     for (unsigned i = 0; i < 2; i++) {
         strcat(name, i > 0 ? "/" : "");
-        strcat(name, folder);
-        scratch_folder(name, 0755);
+        strcat(name, directory);
+        scratch_directory(name, 0755);
     }
     strcat(name, "/plugin.so");
     path = scratch_copy(name, "misbehave");

@@ -40,7 +40,7 @@ static void a_missing_file_is_refused(void **state)
 static void a_directory_is_refused(void **state)
 {
     (void)state;
-    expect_check_refusal(scratch_folder("folder.so", 0755), -EINVAL,
+    expect_check_refusal(scratch_directory("directory.so", 0755), -EINVAL,
                          "not a regular file; a plugin is a shared object (.so)");
 }
 
@@ -79,31 +79,32 @@ static void a_world_writable_file_is_refused_before_its_content_is_read(void **s
     expect_check_refusal(path, -EACCES, message);
 }
 
-static void a_file_in_a_world_writable_folder_is_refused(void **state)
+static void a_file_in_a_world_writable_directory_is_refused(void **state)
 {
-    const char *folder = scratch_folder("open-folder", 0777);
-    const char *path = scratch_copy("open-folder/good.so", "good");
+    const char *directory = scratch_directory("open-directory", 0777);
+    const char *path = scratch_copy("open-directory/good.so", "good");
     char message[512];
 
     (void)state;
-    snprintf(message, sizeof(message), "anybody may write to its directory %s; run: chmod o-w %s", folder, folder);
+    snprintf(message, sizeof(message), "anybody may write to its directory %s; run: chmod o-w %s", directory,
+             directory);
     expect_check_refusal(path, -EACCES, message);
 }
 
-static void a_world_writable_folder_with_the_sticky_bit_is_accepted(void **state)
+static void a_world_writable_directory_with_the_sticky_bit_is_accepted(void **state)
 {
     (void)state;
-    scratch_folder("sticky-folder", 01777);
-    attempt_expect_success(scratch_copy("sticky-folder/good.so", "good"), NULL, "");
+    scratch_directory("sticky-directory", 01777);
+    attempt_expect_success(scratch_copy("sticky-directory/good.so", "good"), NULL, "");
 }
 
-static void the_file_is_named_before_its_folder(void **state)
+static void the_file_is_named_before_its_directory(void **state)
 {
     const char *path;
     char message[512];
 
     (void)state;
-    scratch_folder("both", 0777);
+    scratch_directory("both", 0777);
     path = scratch_copy("both/good.so", "good");
     assert_int_equal(chmod(path, 0646), 0);
     snprintf(message, sizeof(message), "anybody may write to it; run: chmod o-w %s", path);
@@ -111,30 +112,32 @@ static void the_file_is_named_before_its_folder(void **state)
 }
 
 /* A link leads to the file; what counts is who may replace the file it leads to. */
-static void a_link_is_followed_to_the_folder_of_the_file(void **state)
+static void a_link_is_followed_to_the_directory_of_the_file(void **state)
 {
-    const char *folder = scratch_folder("target-folder", 0777);
-    const char *target = scratch_copy("target-folder/good.so", "good");
+    const char *directory = scratch_directory("target-directory", 0777);
+    const char *target = scratch_copy("target-directory/good.so", "good");
     const char *path = scratch_path("link.so");
     char message[512];
 
     (void)state;
     assert_int_equal(symlink(target, path), 0);
-    snprintf(message, sizeof(message), "anybody may write to its directory %s; run: chmod o-w %s", folder, folder);
+    snprintf(message, sizeof(message), "anybody may write to its directory %s; run: chmod o-w %s", directory,
+             directory);
     expect_check_refusal(path, -EACCES, message);
 }
 
-/* Whoever may write to the folder of the link can make it lead to a file of theirs. */
-static void a_link_in_a_world_writable_folder_is_refused(void **state)
+/* Whoever may write to the directory of the link can make it lead to a file of theirs. */
+static void a_link_in_a_world_writable_directory_is_refused(void **state)
 {
     const char *target = scratch_copy("link-target.so", "good");
-    const char *folder = scratch_folder("link-folder", 0777);
-    const char *path = scratch_path("link-folder/link.so");
+    const char *directory = scratch_directory("link-directory", 0777);
+    const char *path = scratch_path("link-directory/link.so");
     char message[512];
 
     (void)state;
     assert_int_equal(symlink(target, path), 0);
-    snprintf(message, sizeof(message), "anybody may write to its directory %s; run: chmod o-w %s", folder, folder);
+    snprintf(message, sizeof(message), "anybody may write to its directory %s; run: chmod o-w %s", directory,
+             directory);
     expect_check_refusal(path, -EACCES, message);
 }
 
@@ -245,11 +248,11 @@ int main(void)
         cmocka_unit_test(an_empty_file_is_refused),
         cmocka_unit_test(a_file_that_is_not_elf_is_refused),
         cmocka_unit_test(a_world_writable_file_is_refused_before_its_content_is_read),
-        cmocka_unit_test(a_file_in_a_world_writable_folder_is_refused),
-        cmocka_unit_test(a_world_writable_folder_with_the_sticky_bit_is_accepted),
-        cmocka_unit_test(the_file_is_named_before_its_folder),
-        cmocka_unit_test(a_link_is_followed_to_the_folder_of_the_file),
-        cmocka_unit_test(a_link_in_a_world_writable_folder_is_refused),
+        cmocka_unit_test(a_file_in_a_world_writable_directory_is_refused),
+        cmocka_unit_test(a_world_writable_directory_with_the_sticky_bit_is_accepted),
+        cmocka_unit_test(the_file_is_named_before_its_directory),
+        cmocka_unit_test(a_link_is_followed_to_the_directory_of_the_file),
+        cmocka_unit_test(a_link_in_a_world_writable_directory_is_refused),
         cmocka_unit_test(a_file_of_another_user_is_accepted_and_marked),
         cmocka_unit_test(an_elf_file_of_another_machine_is_refused),
         cmocka_unit_test(an_object_file_is_refused),

@@ -30,10 +30,10 @@ static const char *make_nothing(const struct animal *animal)
     return scratch_path("animal.so");
 }
 
-static const char *make_folder(const struct animal *animal)
+static const char *make_directory(const struct animal *animal)
 {
     (void)animal;
-    return scratch_folder("animal.so", 0755);
+    return scratch_directory("animal.so", 0755);
 }
 
 /* animal->number: S_IFIFO, or S_IFCHR for a copy of /dev/zero. */
@@ -91,23 +91,23 @@ static const char *make_with_mode(const struct animal *animal)
 }
 
 /* animal->number: the mode of its directory. */
-static const char *make_in_folder(const struct animal *animal)
+static const char *make_in_directory(const struct animal *animal)
 {
-    scratch_folder("folder", (unsigned)animal->number);
-    return make_copy_at("folder/animal.so", animal);
+    scratch_directory("directory", (unsigned)animal->number);
+    return make_copy_at("directory/animal.so", animal);
 }
 
-static const char *make_link_in_folder(const struct animal *animal)
+static const char *make_link_in_directory(const struct animal *animal)
 {
     const char *target = make_copy(animal);
 
-    scratch_folder("folder", (unsigned)animal->number);
-    return link_to(target, "folder/link.so");
+    scratch_directory("directory", (unsigned)animal->number);
+    return link_to(target, "directory/link.so");
 }
 
-static const char *make_link_into_folder(const struct animal *animal)
+static const char *make_link_into_directory(const struct animal *animal)
 {
-    return link_to(make_in_folder(animal), "animal.so");
+    return link_to(make_in_directory(animal), "animal.so");
 }
 
 /* ---- contents ---------------------------------------------------------------------------------------- */
@@ -242,7 +242,7 @@ static const char *make_damaged_dynamic_section(const struct animal *animal)
 
 const struct animal zoo_files[] = {
     {.name = "missing", .make = make_nothing},
-    {.name = "folder", .make = make_folder},
+    {.name = "directory", .make = make_directory},
     {.name = "fifo", .make = make_node, .number = S_IFIFO},
     {.name = "device", .make = make_node, .number = S_IFCHR},
     {.name = "socket", .make = make_socket},
@@ -251,10 +251,10 @@ const struct animal zoo_files[] = {
     {.name = "unreadable", .plugin = "good", .make = make_with_mode, .number = 0, .as_anybody = true},
 
     {.name = "world-writable-file", .plugin = "good", .make = make_with_mode, .number = 0646},
-    {.name = "world-writable-folder", .plugin = "good", .make = make_in_folder, .number = 0777},
-    {.name = "link-in-world-writable-folder", .plugin = "good", .make = make_link_in_folder, .number = 0777},
-    {.name = "link-into-world-writable-folder", .plugin = "good", .make = make_link_into_folder, .number = 0777},
-    {.name = "sticky-folder", .plugin = "good", .make = make_in_folder, .number = 01777, .shows = "plugin good"},
+    {.name = "world-writable-directory", .plugin = "good", .make = make_in_directory, .number = 0777},
+    {.name = "link-in-world-writable-directory", .plugin = "good", .make = make_link_in_directory, .number = 0777},
+    {.name = "link-into-world-writable-directory", .plugin = "good", .make = make_link_into_directory, .number = 0777},
+    {.name = "sticky-directory", .plugin = "good", .make = make_in_directory, .number = 01777, .shows = "plugin good"},
 
     {.name = "text", .make = make_text},
     {.name = "text-of-three-bytes", .make = make_text, .number = 3},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The files in golden/: one line each, the exit status and what standard error said. @ is the plugin's path, FOLDER
- * the folder that the test works in, VERSION the engine's version; the rest is word for word.
+ * The files in golden/: one line each, the exit status and what standard error said. @ is the plugin's path, DIRECTORY
+ * the directory that the test works in, VERSION the engine's version; the rest is word for word.
  */
 #include "scratch.h"
 #include "zoo.h"
@@ -22,10 +22,10 @@
 static const char *golden_path(const char *name)
 {
     static char path[4096];
-    const char *folder = getenv("NFQE_ZOO_GOLDEN");
+    const char *directory = getenv("NFQE_ZOO_GOLDEN");
 
-    assert_non_null(folder);
-    snprintf(path, sizeof(path), "%s/%s.txt", folder, name);
+    assert_non_null(directory);
+    snprintf(path, sizeof(path), "%s/%s.txt", directory, name);
     return path;
 }
 
@@ -44,13 +44,13 @@ static void replace_all(char *text, size_t size, const char *old, const char *ne
 
 void golden_normalize(const char *line, size_t len, const char *path, char *to, size_t size)
 {
-    char folder[256];
-    const char *in_folder = scratch_path("");
+    char directory[256];
+    const char *in_directory = scratch_path("");
 
-    snprintf(folder, sizeof(folder), "%.*s", (int)strlen(in_folder) - 1, in_folder);
+    snprintf(directory, sizeof(directory), "%.*s", (int)strlen(in_directory) - 1, in_directory);
     snprintf(to, size, "%.*s", (int)len, line);
     replace_all(to, size, path, "@");
-    replace_all(to, size, folder, "FOLDER");
+    replace_all(to, size, directory, "DIRECTORY");
     replace_all(to, size, "(" NFQE_VERSION ")", "(VERSION)");
     replace_all(to, size, "nfqe " NFQE_VERSION, "nfqe VERSION");
 }
@@ -100,18 +100,18 @@ static bool is_animal(const struct animal *const tables[], const char *name, siz
 bool golden_is_complete(const struct animal *const tables[])
 {
     const char *path = getenv("NFQE_ZOO_GOLDEN");
-    DIR *folder = opendir(path != NULL ? path : "");
+    DIR *directory = opendir(path != NULL ? path : "");
     const struct dirent *entry;
-    bool good = folder != NULL;
+    bool good = directory != NULL;
 
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
         if (entry->d_name[0] != '.' && !is_animal(tables, entry->d_name, strcspn(entry->d_name, "."))) {
             print_error("%s/%s belongs to no animal\n", path, entry->d_name);
             good = false;
         }
     }
-    if (folder != NULL) {
-        closedir(folder);
+    if (directory != NULL) {
+        closedir(directory);
     }
     return good;
 }

@@ -112,17 +112,17 @@ static bool is_queue_bound(char *line, int size)
     return bound;
 }
 
-/* Whether `folder` has no entry whose name contains `name`. */
-static bool has_none(const char *folder, const char *name)
+/* Whether `directory` has no entry whose name contains `name`. */
+static bool has_none(const char *directory, const char *name)
 {
-    DIR *stream = opendir(folder);
+    DIR *stream = opendir(directory);
     const struct dirent *entry;
     bool none = true;
 
     while (stream != NULL && (entry = readdir(stream)) != NULL) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
             strstr(entry->d_name, name) != NULL) {
-            print_error("%s/%s was left behind\n", folder, entry->d_name);
+            print_error("%s/%s was left behind\n", directory, entry->d_name);
             none = false;
         }
     }
@@ -144,7 +144,7 @@ static bool nothing_is_left(void)
         print_error("a queue is still bound: %s", queue);
         good = false;
     }
-    /* The working folder, which is TMPDIR too, had nothing in it. */
+    /* The working directory, which is TMPDIR too, had nothing in it. */
     good = has_none(".", "") && good;
     return has_none("/dev/shm", "nfq") && good;
 }
@@ -197,10 +197,10 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     return remove(path);
 }
 
-/* Ends the engine and empties the scratch folder but for the working folder: the next animal begins anew. */
+/* Ends the engine and empties the scratch directory but for the working directory: the next animal begins anew. */
 static int clean_up(void **state)
 {
-    static const char *const used[] = {"animal.so", "front.so", "other.so", "folder"};
+    static const char *const used[] = {"animal.so", "front.so", "other.so", "directory"};
 
     (void)state;
     engine_kill(&run);
@@ -239,22 +239,22 @@ static int become_real_engine(char *argv[])
     return 127;
 }
 
-/* Before the first run: the shared namespace, an empty working folder, and the way through this program. */
+/* Before the first run: the shared namespace, an empty working directory, and the way through this program. */
 static int prepare(void)
 {
-    const char *folder = scratch_folder("working-folder", 0755);
+    const char *directory = scratch_directory("working-directory", 0755);
     char descriptor[16];
     int namespace;
 
-    if (unshare(CLONE_NEWNET) < 0 || (namespace = open("/proc/self/ns/net", O_RDONLY)) < 0 || chdir(folder) < 0) {
-        fprintf(stderr, "no namespace or working folder: %s\n", strerror(errno));
+    if (unshare(CLONE_NEWNET) < 0 || (namespace = open("/proc/self/ns/net", O_RDONLY)) < 0 || chdir(directory) < 0) {
+        fprintf(stderr, "no namespace or working directory: %s\n", strerror(errno));
         return 1;
     }
     snprintf(descriptor, sizeof(descriptor), "%d", namespace);
     setenv(NAMESPACE, descriptor, 1);
     setenv(REAL_ENGINE, getenv("NFQE_ENGINE"), 1);
     setenv("NFQE_ENGINE", "/proc/self/exe", 1);
-    setenv("TMPDIR", folder, 1);
+    setenv("TMPDIR", directory, 1);
     return 0;
 }
 

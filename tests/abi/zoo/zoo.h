@@ -50,7 +50,7 @@ extern const struct animal zoo_functions[]; /* for what its functions are, or do
 /* A copy of animal->plugin with its patches, in the file animal.so. */
 const char *make_copy(const struct animal *animal);
 
-/* The same at `name` in the scratch folder. */
+/* The same at `name` in the scratch directory. */
 const char *make_copy_at(const char *name, const struct animal *animal);
 
 /*
