@@ -249,7 +249,7 @@ static bool stops_in_order(const char *function, const char *how)
     const char *stopping;
     bool good;
 
-    snprintf(values, sizeof(values), "%s=%s", function, how);
+    snprintf(values, sizeof(values), "do=%s,in=%s", how, function);
     snprintf(name, sizeof(name), "%s()", function);
     engine_start(&run, (const char *const[]){"--queue", "1-2", "--drain-timeout", "500ms", "--plugin",
                                              with_values("misbehave", values), NULL});
@@ -266,7 +266,7 @@ static bool stops_in_order(const char *function, const char *how)
 
 static void a_plugin_that_misbehaves_at_the_end_does_not_disturb_the_stop(void **state)
 {
-    static const char *const ways[] = {"crash", "exit-3", "hang"};
+    static const char *const ways[] = {"crash", "exit:3", "hang"};
     unsigned failures = 0;
 
     (void)state;

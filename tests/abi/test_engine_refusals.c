@@ -45,25 +45,25 @@ static const struct refusal refusals[] = {
     {"good", "rate=5", "unknown option rate; this plugin takes none", 0},
     {"options", NULL, "option name is missing: what it is called", 0},
     {"options", "name=x,rate=1001", "option rate=1001: must be -10 to 1000", 0},
-    {"misbehave", "load=fail", "load() failed: the list /etc/list cannot be read", 0},
-    {"misbehave", "load=silent", "load() failed with -5 (Input/output error) and gave no reason", 0},
-    {"misbehave", "load=crash", "load() crashed (SIGSEGV)", 0},
-    {"misbehave", "load=abort", "load() crashed (SIGABRT)", 0},
-    {"misbehave", "load=exit-3", "load() exited with status 3", 0},
-    {"misbehave", "load=exit-0", "load() exited with status 0", 0},
-    {"misbehave", "load=thread", "load() started a thread, which would be missing in every worker; start it in open()",
-     0},
-    {"misbehave", "load=hang", "load() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS},
+    {"misbehave", "do=fail,in=load", "load() failed: the list /etc/list cannot be read", 0},
+    {"misbehave", "do=fail-silently,in=load", "load() failed with -5 (Input/output error) and gave no reason", 0},
+    {"misbehave", "do=crash,in=load", "load() crashed (SIGSEGV)", 0},
+    {"misbehave", "do=abort,in=load", "load() crashed (SIGABRT)", 0},
+    {"misbehave", "do=exit:3,in=load", "load() exited with status 3", 0},
+    {"misbehave", "do=_exit:0,in=load", "load() exited with status 0", 0},
+    {"misbehave", "do=start-thread,in=load",
+     "load() started a thread, which would be missing in every worker; start it in open()", 0},
+    {"misbehave", "do=hang,in=load", "load() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS},
     {"constructor_crashes", NULL, "a constructor crashed (SIGSEGV)", 0},
     {"constructor_thread", NULL,
      "a constructor started a thread, which would be missing in every worker; start it in open()", 0},
-    {"misbehave", "open=fail", "open() failed: the list /etc/list cannot be read", 0},
-    {"misbehave", "open=silent", "open() failed with -5 (Input/output error) and gave no reason", 0},
-    {"misbehave", "open=crash", "open() crashed (SIGSEGV)", 0},
-    {"misbehave", "open=abort", "open() crashed (SIGABRT)", 0},
-    {"misbehave", "open=exit-3", "open() exited with status 3", 0},
-    {"misbehave", "open=exit-0", "open() exited with status 0", 0},
-    {"misbehave", "open=hang", "open() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS},
+    {"misbehave", "do=fail,in=open", "open() failed: the list /etc/list cannot be read", 0},
+    {"misbehave", "do=fail-silently,in=open", "open() failed with -5 (Input/output error) and gave no reason", 0},
+    {"misbehave", "do=crash,in=open", "open() crashed (SIGSEGV)", 0},
+    {"misbehave", "do=abort,in=open", "open() crashed (SIGABRT)", 0},
+    {"misbehave", "do=exit:3,in=open", "open() exited with status 3", 0},
+    {"misbehave", "do=_exit:0,in=open", "open() exited with status 0", 0},
+    {"misbehave", "do=hang,in=open", "open() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS},
 };
 
 /* Whether it ended as promised; says what was different. */
@@ -119,11 +119,11 @@ static void a_failure_in_every_worker_is_reported_once(void **state)
     (void)state;
     for (unsigned i = 0; i < REPETITIONS; i++) {
         failures +=
-            !is_refused(path, "open=fail", "0-7", "open() failed: the list /etc/list cannot be read", PROMPT_MS);
-        failures += !is_refused(path, "open=crash", "0-7", "open() crashed (SIGSEGV)", PROMPT_MS);
+            !is_refused(path, "do=fail,in=open", "0-7", "open() failed: the list /etc/list cannot be read", PROMPT_MS);
+        failures += !is_refused(path, "do=crash,in=open", "0-7", "open() crashed (SIGSEGV)", PROMPT_MS);
     }
     failures +=
-        !is_refused(path, "open=hang", "0-7", "open() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS);
+        !is_refused(path, "do=hang,in=open", "0-7", "open() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS);
     assert_int_equal(failures, 0);
 }
 
@@ -145,12 +145,12 @@ static void a_plugin_id_that_is_twice_in_the_chain_is_refused(void **state)
 static void the_plugin_that_failed_is_named_in_a_chain(void **state)
 {
     static const char *const ways[][2] = {
-        {"load=crash", "load() crashed (SIGSEGV)"},
-        {"load=fail", "load() failed: the list /etc/list cannot be read"},
-        {"load=hang", "load() did not return within 300 ms"},
-        {"open=crash", "open() crashed (SIGSEGV)"},
-        {"open=fail", "open() failed: the list /etc/list cannot be read"},
-        {"open=hang", "open() did not return within 300 ms"},
+        {"do=crash,in=load", "load() crashed (SIGSEGV)"},
+        {"do=fail,in=load", "load() failed: the list /etc/list cannot be read"},
+        {"do=hang,in=load", "load() did not return within 300 ms"},
+        {"do=crash,in=open", "open() crashed (SIGSEGV)"},
+        {"do=fail,in=open", "open() failed: the list /etc/list cannot be read"},
+        {"do=hang,in=open", "open() did not return within 300 ms"},
     };
     const char *first = scratch_copy("first.so", "good");
     const char *second = scratch_copy("second.so", "misbehave");
@@ -176,10 +176,10 @@ static void the_plugin_that_failed_is_named_in_a_chain(void **state)
 static void a_long_path_does_not_hide_the_reason(void **state)
 {
     static const char *const ways[][2] = {
-        {"load=fail", "load() failed: the list /etc/list cannot be read"},
-        {"load=crash", "load() crashed (SIGSEGV)"},
-        {"open=fail", "open() failed: the list /etc/list cannot be read"},
-        {"open=crash", "open() crashed (SIGSEGV)"},
+        {"do=fail,in=load", "load() failed: the list /etc/list cannot be read"},
+        {"do=crash,in=load", "load() crashed (SIGSEGV)"},
+        {"do=fail,in=open", "open() failed: the list /etc/list cannot be read"},
+        {"do=crash,in=open", "open() crashed (SIGSEGV)"},
     };
     char name[1024] = "";
     char directory[251];

@@ -45,10 +45,12 @@ static const struct {
      "its option 2 has a name that is not letters, digits, - and _"},
     {"fields_option_twice", NULL, ATTEMPT_LINK, -EBADMSG, "declares its option rate twice"},
     {"fields_option_default", NULL, ATTEMPT_LINK, -EINVAL, "option rate=10: must be 1 to 9"},
-    {"misbehave", "load=fail", ATTEMPT_LOAD, -ENOENT, "load() failed: the list /etc/list cannot be read"},
-    {"misbehave", "load=silent", ATTEMPT_LOAD, -EIO, "load() failed with -5 (Input/output error) and gave no reason"},
-    {"misbehave", "open=fail", ATTEMPT_OPEN, -ENOENT, "open() failed: the list /etc/list cannot be read"},
-    {"misbehave", "open=silent", ATTEMPT_OPEN, -EIO, "open() failed with -5 (Input/output error) and gave no reason"},
+    {"misbehave", "do=fail,in=load", ATTEMPT_LOAD, -ENOENT, "load() failed: the list /etc/list cannot be read"},
+    {"misbehave", "do=fail-silently,in=load", ATTEMPT_LOAD, -EIO,
+     "load() failed with -5 (Input/output error) and gave no reason"},
+    {"misbehave", "do=fail,in=open", ATTEMPT_OPEN, -ENOENT, "open() failed: the list /etc/list cannot be read"},
+    {"misbehave", "do=fail-silently,in=open", ATTEMPT_OPEN, -EIO,
+     "open() failed with -5 (Input/output error) and gave no reason"},
 };
 
 static void each_flaw_has_its_own_message(void **state)
@@ -70,7 +72,7 @@ static void the_reason_of_a_plugin_is_cut_at_200_bytes(void **state)
 
     (void)state;
     snprintf(message, sizeof(message), "load() failed: %0200d", 0);
-    assert_true(attempt_is_refused(path, "load=fail-at-length", ATTEMPT_LOAD, -EINVAL, message));
+    assert_true(attempt_is_refused(path, "do=fail-at-length,in=load", ATTEMPT_LOAD, -EINVAL, message));
 }
 
 /* The plugin's own table, with option_size changed in the file: stepping by it would leave the list. */
@@ -102,12 +104,57 @@ static int remove_files(void **state)
     return 0;
 }
 
+static const struct {
+    const char *values;
+    const char *reason;
+} unknown[] = {
+    {"do=dance", "do=dance: no such misbehaviour"},
+    {"do=", NULL},
+    {"do=crashes", "do=crashes: no such misbehaviour"},
+    {"do=cras", "do=cras: no such misbehaviour"},
+    {"do=crash:1", "do=crash:1: takes no number"},
+    {"do=exit", "do=exit: needs :NUMBER"},
+    {"do=exit:", "do=exit:: must be a number of 0 to 1000000000"},
+    {"do=exit:3x", "do=exit:3x: must be a number of 0 to 1000000000"},
+    {"do=crash,in=close_worker", "in=close_worker: this plugin has no such function"},
+    {"do=crash,in=handle_batch", "in=handle_batch: this plugin has no such function"},
+    {"do=fail,in=handle", "do=fail is not possible with in=handle"},
+    {"do=overrun:8,in=open", "do=overrun is not possible with in=open"},
+    {"do=crash,on=all", "on=all: must be marked or every"},
+    {"do=crash,in=open,on=every", "on=every: only with in=handle or in=handle_batch"},
+    {"do=wait-for-file,in=load", "do=wait-for-file needs file=PATH, and nothing else takes it"},
+    {"do=crash,file=/dev/null", "do=wait-for-file needs file=PATH, and nothing else takes it"},
+    {"do=crash,where=open", NULL},
+};
+
+static void the_test_plugin_refuses_a_misbehaviour_that_it_does_not_have(void **state)
+{
+    const char *path = scratch_copy("misbehave.so", "misbehave");
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        char message[256];
+        struct attempt attempt;
+
+        /* Without a reason here: the engine refuses it by the plugin's declaration of its options. */
+        snprintf(message, sizeof(message), "load() failed: %s", unknown[i].reason != NULL ? unknown[i].reason : "");
+        attempt_run(&attempt, path, unknown[i].values);
+        assert_int_equal(attempt.stage, unknown[i].reason != NULL ? ATTEMPT_LOAD : ATTEMPT_LINK);
+        assert_int_equal(attempt.code, -EINVAL);
+        if (unknown[i].reason != NULL) {
+            assert_string_equal(attempt.error.text, message);
+        }
+        attempt_done(&attempt);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_flaw_has_its_own_message),
         cmocka_unit_test(the_reason_of_a_plugin_is_cut_at_200_bytes),
         cmocka_unit_test(an_option_size_that_is_not_one_is_refused),
+        cmocka_unit_test(the_test_plugin_refuses_a_misbehaviour_that_it_does_not_have),
     };
 
     return cmocka_run_group_tests(tests, NULL, remove_files);

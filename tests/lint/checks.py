@@ -81,7 +81,7 @@ DAMAGES = [
     ("sizes", write("tests/stranger.py", "x = 1\n" * 501), "tests/stranger.py:"),
     ("sizes", write("scripts/stranger", "#!/usr/bin/python3\n" + "x = 1\n" * 500), "scripts/stranger:"),
     ("format", append("engine/base/log.c", "int  stranger ;\n"), "engine/base/log.c:"),
-    ("format", append("tests/plugins/slow.c", "int *\nstranger;\n"), "tests/plugins/slow.c:"),
+    ("format", append("tests/plugins/misbehave.c", "int *\nstranger;\n"), "tests/plugins/misbehave.c:"),
     ("shell", write("scripts/stranger", "#!/bin/bash\necho $1\n"), "scripts/stranger:"),
     ("shell", append(".ci/run", "cd $1\n"), ".ci/run:"),
 ]

@@ -27,12 +27,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 ENGINE = os.environ.get("NFQE_ENGINE", "")
 
 
-def plugin(name):
-    """The file of a built plugin, the engine's own or a test plugin."""
+SLOW = "misbehave,do=work:50,on=every"  # at most 20,000 packets a second: the kernel's queue is deep under load
+
+
+def plugin(text):
+    """The argument of --plugin for "NAME" or "NAME,KEY=VALUE,...": the engine's own plugin or a test plugin."""
+    name, comma, values = text.partition(",")
     for folder in (os.environ.get("NFQE_PLUGINS", ""), os.environ.get("NFQE_TEST_PLUGINS", "")):
         file = os.path.join(folder, f"{name}.so")
         if folder and os.path.exists(file):
-            return file
+            return file + comma + values
     raise AssertionError(f"no plugin {name}.so in the folders NFQE_PLUGINS and NFQE_TEST_PLUGINS")
 
 

@@ -19,10 +19,11 @@ from lab import wait_for
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
 from test_refusals import EXIT_QUEUE, owned_queue
 
-NUMBER, HELD, FLAG = 1, 2, 3  # as in tests/plugins/invalid_marked.c
+NUMBER, HELD, FLAG = 1, 2, 3  # as do=invalid in tests/plugins/misbehave.c
 INVALID = {NUMBER: "0x7", HELD: "0x4", FLAG: "0x101"}
+OPEN_FAILED = r"^.*the list /etc/list cannot be read.*$"
 LINES_MAX = 5        # of one kind in ten seconds
-CRASH = 1
+MISBEHAVE = 1        # the mark of a datagram that the plugin goes wrong on
 SIGHUP_LINE = r"^nfq-engine: SIGHUP: nothing to do, this engine cannot reload yet; SIGTERM stops it$"
 PIPE_BYTES = 1 << 20  # more than a pipe takes
 FILLING = re.compile(rb"\.{100,}")
@@ -59,13 +60,13 @@ def signal_and_wait(engine, number):
 
 @pytest.mark.parametrize("on_crash", ["drop", "accept"])
 def test_an_answer_that_is_no_verdict_becomes_the_crash_verdict(lab, start_engine, through, on_crash):
-    engine = start_engine("--plugin", plugin("invalid_marked"), "--queue", "1", "--on-crash", on_crash)
+    engine = start_engine("--plugin", plugin("misbehave,do=invalid"), "--queue", "1", "--on-crash", on_crash)
     worker = engine.workers()[1]
     orders = through(1)
     for order, value in INVALID.items():
         numbers = orders.send_as_one_burst(engine, NONE, order, NONE)
         assert orders.delivered() == (numbers if on_crash == "accept" else [numbers[0], numbers[2]])
-        engine.wait_line(rf"^{PREFIX}queue 1: plugin invalid_marked 4\.5\.6 answered {value} on packet {numbers[1] + 1}, "
+        engine.wait_line(rf"^{PREFIX}queue 1: plugin misbehave 1\.2\.3 answered {value} on packet {numbers[1] + 1}, "
                          rf"which is no verdict that it may give; verdict {on_crash}$")
     for _ in range(10):
         numbers = orders.send_as_one_burst(engine, NUMBER, NONE, HELD)
@@ -87,9 +88,9 @@ def assert_nobody_blamed(engine, counters):
 
 
 def test_a_plugin_that_takes_nearly_the_time_out_is_not_blamed(lab, start_engine, through):
-    engine = start_engine("--plugin", plugin("drowsy_marked"), "--queue", "1", "--handle-timeout", "400ms")
+    engine = start_engine("--plugin", plugin("misbehave,do=sleep:360"), "--queue", "1", "--handle-timeout", "400ms")
     orders = through(1)
-    numbers = orders.send(*[36] * 8)
+    numbers = orders.send(*[MISBEHAVE] * 8)
     wait_for(lambda: lab.router.waiting() == 0, "every packet is answered", 15)
     assert orders.delivered() == numbers
     assert_nobody_blamed(engine, stop_in_order(lab, engine, orders))
@@ -97,10 +98,10 @@ def test_a_plugin_that_takes_nearly_the_time_out_is_not_blamed(lab, start_engine
 
 def test_a_plugin_has_its_whole_time_out_during_a_stop_too(lab, start_engine, through):
     """The supervisor looks at its workers more often then, which must not make the time-out shorter."""
-    engine = start_engine("--plugin", plugin("drowsy_marked"), "--queue", "1", "--handle-timeout", "1s",
+    engine = start_engine("--plugin", plugin("misbehave,do=sleep:600"), "--queue", "1", "--handle-timeout", "1s",
                           "--drain-timeout", "20s", "--on-stop", "drop")
     orders = through(1)
-    numbers = orders.send_as_one_burst(engine, *[60] * 4)
+    numbers = orders.send_as_one_burst(engine, *[MISBEHAVE] * 4)
     assert engine.stop() == 0
     counters = engine.final()[1]
     assert counters["packets"] == counters["accepted"] == len(numbers), (counters, engine.lines)
@@ -109,12 +110,13 @@ def test_a_plugin_has_its_whole_time_out_during_a_stop_too(lab, start_engine, th
 
 def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, start_engine, through):
     """The supervisor ticks faster while it waits for the next try."""
-    engine = start_engine("--plugin", plugin("drowsy_marked"), "--plugin", plugin("open_few") + ",opens=2",
+    engine = start_engine("--plugin", plugin("misbehave,do=sleep:800"),
+                          "--plugin", plugin("misbehave_second,do=fail,in=open,after=2"),
                           "--queue", "1-2", "--handle-timeout", "1s", "--drain-timeout", "1s")
     orders = through(1)
     kill_worker(engine, 2)
-    engine.wait_line("there is none left")
-    numbers = orders.send(*[80] * 4)
+    engine.wait_line(OPEN_FAILED)
+    numbers = orders.send(*[MISBEHAVE] * 4)
     wait_for(lambda: lab.router.queues()[1].waiting == 0, "every packet is answered", 15)
     assert orders.delivered() == numbers
     assert engine.stop() == 0
@@ -172,7 +174,8 @@ def test_sighup_is_answered_with_a_line_and_nothing_else(lab, start_engine, thro
 def test_a_queue_that_was_taken_during_load_is_refused(lab, start_engine, tmp_path, taken):
     """Also where other queues were bound already: they are given back."""
     until = tmp_path / "until"
-    engine = start_engine("--plugin", f"{plugin('load_waits')},until={until}", "--queue", "1-3", ready=False)
+    engine = start_engine("--plugin", plugin(f"misbehave,do=wait-for-file,in=load,file={until}"),
+                          "--queue", "1-3", ready=False)
     wait_for(lambda: engine.fork_server() is not None, "the fork server runs: the first look at the queues is over")
     with owned_queue(lab.router, taken) as port_id:
         until.touch()
@@ -188,17 +191,19 @@ def test_a_queue_that_was_taken_during_load_is_refused(lab, start_engine, tmp_pa
 
 
 def test_the_plugin_whose_open_fails_in_a_new_worker_is_named(lab, start_engine):
-    engine = start_engine("--plugin", plugin("accept_all"), "--plugin", plugin("open_few") + ",opens=1", "--queue", "1")
+    engine = start_engine("--plugin", plugin("accept_all"),
+                          "--plugin", plugin("misbehave,do=fail,in=open,after=1"), "--queue", "1")
     kill_worker(engine, 1)
-    assert "open_few" in engine.wait_line(r"^.*there is none left.*$").group(0)
+    assert "misbehave" in engine.wait_line(OPEN_FAILED).group(0)
 
 
 def test_an_open_that_fails_costs_no_packet_that_was_received_before(lab, start_engine, through):
     """The worker is killed while it has a burst; the next ones cannot open, and then one can."""
-    engine = start_engine("--plugin", plugin("drowsy_marked"), "--plugin", plugin("open_few") + ",opens=1,fails=6",
+    engine = start_engine("--plugin", plugin("misbehave,do=sleep:1000"),
+                          "--plugin", plugin("misbehave_second,do=fail,in=open,after=1,times=6"),
                           "--queue", "1", "--handle-timeout", "10s")
     orders = through(1)
-    numbers = orders.send_as_one_burst(engine, NONE, NONE, 100, *[NONE] * 7)
+    numbers = orders.send_as_one_burst(engine, NONE, NONE, MISBEHAVE, *[NONE] * 7)
     worker = engine.workers()[1]
     wait_for(lambda: process_status(worker)[1] == "S" and lab.router.queues()[1].waiting == len(numbers),
              "the worker is with the third packet")
@@ -211,9 +216,9 @@ def test_an_open_that_fails_costs_no_packet_that_was_received_before(lab, start_
 
 def start_without_worker(lab, start_engine, *options):
     """An engine that serves, and then cannot make a worker any more."""
-    engine = start_engine("--plugin", plugin("open_few") + ",opens=1", "--queue", "1", *options)
+    engine = start_engine("--plugin", plugin("misbehave,do=fail,in=open,after=1"), "--queue", "1", *options)
     kill_worker(engine, 1)
-    engine.wait_line("there is none left")
+    engine.wait_line(OPEN_FAILED)
     assert list(lab.router.queues()) == [1], "the queue stays bound"
     return engine
 
@@ -276,7 +281,8 @@ def unread_log():
 
 def test_an_engine_whose_log_nobody_reads_goes_on_and_later_says_how_much_was_lost(
         lab, start_engine, through, unread_log):
-    engine = start_engine("--plugin", plugin("crash_marked"), "--queue", "1", launcher=unread_log.launcher, ready=False)
+    engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--queue", "1",
+                          launcher=unread_log.launcher, ready=False)
     wait_for(lambda: PREFIX + "ready" in unread_log.read(), "the engine is ready", 10)
     before = len(unread_log.read())
     unread_log.fill()
@@ -284,7 +290,7 @@ def test_an_engine_whose_log_nobody_reads_goes_on_and_later_says_how_much_was_lo
     for _ in range(3):
         signal_and_wait(engine, signal.SIGHUP)
     worker = engine.workers()[1]
-    numbers = orders.send(NONE, CRASH, NONE)
+    numbers = orders.send(NONE, MISBEHAVE, NONE)
     assert orders.delivered() == [numbers[0], numbers[2]]
     assert engine.workers()[1] != worker
     assert_serves(engine, orders)

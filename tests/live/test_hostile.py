@@ -30,12 +30,11 @@ ORDER_SIZE = 64
 ARRIVAL_SECONDS = 5.0  # far longer than a worker's replacement takes
 CLOSED_AT_MOST = 3     # descriptors below this limit are open: nothing can be opened
 NONE = 0               # no order: the packet is accepted
-MISBEHAVE, DROP, OVERRUN_FAR = 1, 2, 3  # as in tests/plugins/overrun_marked.c
-EXIT, EXIT_AS_IF_DONE, EXIT_AS_THE_ENGINE = 1, 2, 3  # as in tests/plugins/exit_marked.c
+MISBEHAVE, DROP = 1, 255  # as in tests/plugins/misbehave.c
 
 
 class Orders:
-    """Numbered datagrams from client to server through one queue, each with an order; see tests/plugins/orders.h."""
+    """Numbered datagrams from client to server through one queue, each with an order; see tests/plugins/marked.h."""
 
     def __init__(self, lab, queue):
         self.lab, self.queue, self.sent = lab, queue, 0
@@ -121,7 +120,7 @@ def assert_serves(engine, orders):
 
 
 def test_a_write_into_a_packet_costs_that_packet_and_no_verdict_of_those_behind_it(lab, start_engine, through):
-    engine = start_engine("--plugin", plugin("overrun_marked"), "--queue", "1")
+    engine = start_engine("--plugin", plugin("misbehave,do=overrun:4096"), "--queue", "1")
     orders = through(1)
     crashed_on = []
     for length in (10, 6):  # with packets behind the dropped ones, and with none: their own verdict is the last word
@@ -132,7 +131,7 @@ def test_a_write_into_a_packet_costs_that_packet_and_no_verdict_of_those_behind_
     numbers = orders.send_as_one_burst(engine, NONE, NONE)
     assert orders.delivered() == numbers
     for number in crashed_on:
-        engine.wait_line(rf"plugin overrun_marked 1\.0\.0 crashed \(SIGSEGV\) on packet {number + 1}; verdict drop")
+        engine.wait_line(rf"plugin misbehave 1\.2\.3 crashed \(SIGSEGV\) on packet {number + 1}; verdict drop")
     counters = stop_in_order(lab, engine, orders)
     assert counters["crash_verdicts"] == counters["restarts"] == 2, counters
     assert counters["dropped"] == 2 + 6, counters
@@ -141,14 +140,14 @@ def test_a_write_into_a_packet_costs_that_packet_and_no_verdict_of_those_behind_
 
 def test_an_overrun_on_one_queue_does_not_disturb_the_queue_that_lies_behind_it(
         lab, start_engine, start_pump, through):
-    engine = start_engine("--plugin", plugin("overrun_marked"), "--queue", "1-2")
+    engine = start_engine("--plugin", plugin(f"misbehave,do=overrun:{4 << 20}"), "--queue", "1-2")
     worker = engine.workers()[1]
     orders = through(2)
     lab.queue_pump_traffic(1)
     pump = start_pump(ENDLESS, time_limit=60)
     for _ in range(5):
         last_id = lab.router.queues()[1].last_id
-        numbers = orders.send(NONE, OVERRUN_FAR, NONE)
+        numbers = orders.send(NONE, MISBEHAVE, NONE)
         assert orders.delivered() == [numbers[0], numbers[2]]
         wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "queue 1 goes on")
     report = pump.stop_sending().report()
@@ -161,7 +160,7 @@ def test_an_overrun_on_one_queue_does_not_disturb_the_queue_that_lies_behind_it(
 
 
 def test_a_plugin_that_destroys_all_it_can_reach_reaches_its_own_queue_alone(lab, start_engine, start_pump, through):
-    engine = start_engine("--plugin", plugin("destroy_arenas"), "--queue", "1-3")
+    engine = start_engine("--plugin", plugin("misbehave,do=overwrite-queue-memory"), "--queue", "1-3")
     workers = engine.workers()
     orders = through(2)
     lab.queue_pump_traffic(1)
@@ -195,37 +194,38 @@ def test_a_plugin_that_destroys_all_it_can_reach_reaches_its_own_queue_alone(lab
 
 
 def test_a_plugin_that_closes_all_descriptors_costs_at_most_its_packet(lab, start_engine, through):
-    engine = start_engine("--plugin", plugin("close_descriptors"), "--queue", "1")
+    engine = start_engine("--plugin", plugin("misbehave,do=close-descriptors"), "--queue", "1")
     orders = through(1)
     for _ in range(3):
         numbers = orders.send_as_one_burst(engine, NONE, NONE, MISBEHAVE, NONE, NONE)
         delivered = orders.delivered()
         assert [number for number in delivered if number != numbers[2]] == numbers[:2] + numbers[3:]
-    assert len(engine.matches(r"queue 1: worker \d+: .*; it is replaced$")) == 3
+    wait_for(lambda: len(engine.matches(r"queue 1: worker \d+: .*; it is replaced$")) == 3,
+             "the log tells of each of the three workers")
     counters = stop_in_order(lab, engine, orders)
     assert counters["restarts"] == 3, counters
     assert counters["crash_verdicts"] == counters["dropped"] <= 3, counters
 
 
-@pytest.mark.parametrize("name, order, what", [
-    ("exit_marked", EXIT, "exited with status 3"),
-    ("exit_marked", EXIT_AS_IF_DONE, "exited with status 0"),
-    ("exit_marked", EXIT_AS_THE_ENGINE, "exited with status 70"),
-    ("crash_thread", MISBEHAVE, r"crashed \(SIGSEGV\)"),
+@pytest.mark.parametrize("way, what", [
+    ("exit:3", "exited with status 3"),
+    ("_exit:0", "exited with status 0"),     # as if it were done
+    ("_exit:70", "exited with status 70"),   # as the engine itself does
+    ("crash-thread", r"crashed \(SIGSEGV\)"),
 ])
-def test_a_plugin_that_ends_its_process_costs_the_packet_that_it_had(lab, start_engine, through, name, order, what):
-    engine = start_engine("--plugin", plugin(name), "--queue", "1")
+def test_a_plugin_that_ends_its_process_costs_the_packet_that_it_had(lab, start_engine, through, way, what):
+    engine = start_engine("--plugin", plugin(f"misbehave,do={way}"), "--queue", "1")
     orders = through(1)
     for _ in range(2):
-        numbers = orders.send_as_one_burst(engine, NONE, NONE, order, NONE, NONE)
+        numbers = orders.send_as_one_burst(engine, NONE, NONE, MISBEHAVE, NONE, NONE)
         assert orders.delivered() == numbers[:2] + numbers[3:]
-        engine.wait_line(rf"queue 1: plugin {name} 1\.0\.0 {what} on packet {numbers[2] + 1}; verdict drop")
+        engine.wait_line(rf"queue 1: plugin misbehave 1\.2\.3 {what} on packet {numbers[2] + 1}; verdict drop")
     counters = stop_in_order(lab, engine, orders)
     assert counters["crash_verdicts"] == counters["dropped"] == counters["restarts"] == 2, counters
 
 
 def test_a_crash_in_close_does_not_delay_the_stop(lab, start_engine, through):
-    engine = start_engine("--plugin", plugin("crash_close"), "--queue", "1-4", "--drain-timeout", "30s")
+    engine = start_engine("--plugin", plugin("misbehave,do=crash,in=close"), "--queue", "1-4", "--drain-timeout", "30s")
     orders = through(1)
     numbers = orders.send(*[NONE] * 20)
     assert orders.delivered() == numbers
@@ -236,23 +236,23 @@ def test_a_crash_in_close_does_not_delay_the_stop(lab, start_engine, through):
     assert counters["accepted"] == orders.sent, counters
     assert engine.total("restarts") == 0, "nobody is needed any more"
     for queue in range(1, 5):
-        engine.wait_line(rf"queue {queue}: \S*/crash_close\.so: close\(\) crashed \(SIGSEGV\)")
+        engine.wait_line(rf"queue {queue}: \S*/misbehave\.so: close\(\) crashed \(SIGSEGV\)")
 
 
 # Rights
 
 
 def test_a_plugin_that_gives_up_the_right_to_answer_is_refused(lab, start_engine):
-    engine = start_engine("--plugin", plugin("change_user"), "--queue", "1-2", ready=False)
+    engine = start_engine("--plugin", plugin("misbehave,do=change-user,in=open"), "--queue", "1-2", ready=False)
     assert engine.wait() == EXIT_PLUGIN, engine.lines
     assert len(engine.lines) == 1, f"a refusal is one line: {engine.lines}"
-    assert engine.lines[0].startswith(f"{PREFIX}{plugin('change_user')}: "), engine.lines
+    assert engine.lines[0].startswith(f"{PREFIX}{plugin('misbehave')}: "), engine.lines
     assert "CAP_NET_ADMIN" in engine.lines[0], engine.lines
     assert lab.router.process_ids() == [], "a refusal leaves no process behind"
 
 
 def test_a_worker_that_changed_its_user_serves_and_dies_with_the_supervisor(lab, start_engine, through):
-    engine = start_engine("--plugin", plugin("change_user") + ",keep=on", "--queue", "1")
+    engine = start_engine("--plugin", plugin("misbehave,do=change-user-keep-capability,in=open"), "--queue", "1")
     assert os.stat(f"/proc/{engine.workers()[1]}").st_uid == 65534, "the test means a worker of another user"
     assert_serves(engine, through(1))
     engine.process.kill()

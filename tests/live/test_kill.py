@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from engine import plugin
+from engine import SLOW, plugin
 from lab import wait_for
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
@@ -42,8 +42,8 @@ def kill_workers(engine, kills, pause, seed):
 
 @pytest.mark.parametrize("name, queues, kills, quick_kills, pause, busy", [
     ("accept_all", 2, 1000, 200, PAUSE_SECONDS, False),  # nearly always hit outside of handle()
-    ("slow", 1, 200, 50, PAUSE_SECONDS, False),          # nearly always hit inside of handle()
-    ("slow", 1, 100, 50, SHORT_SECONDS, True),           # often hit while taking up what the one before left
+    (SLOW, 1, 200, 50, PAUSE_SECONDS, False),            # nearly always hit inside of handle()
+    (SLOW, 1, 100, 50, SHORT_SECONDS, True),             # often hit while taking up what the one before left
 ])
 def test_killed_workers_cost_only_what_they_were_deciding(
         lab, start_engine, start_pump, start_busy, quick, name, queues, kills, quick_kills, pause, busy):
@@ -79,7 +79,7 @@ def test_killed_workers_cost_only_what_they_were_deciding(
     assert engine.total("stale_verdicts") == 0, context
     assert engine.total("crash_verdicts") <= kills, context
     assert report["longest_pause_ms"] < (5000 if busy else 1000), f"no worker was missed until --handle-timeout: {context}"
-    if name == "slow":
+    if name == SLOW:
         assert engine.total("crash_verdicts") > 0, f"no kill hit handle(): {context}"
 
 

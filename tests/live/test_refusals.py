@@ -148,7 +148,7 @@ def test_a_value_that_is_not_one(lab, arguments):
 
 @pytest.mark.parametrize("state", ["idle", "under load", "in a hanging plugin", "with a stopped worker"])
 def test_a_killed_supervisor_leaves_nothing_behind(lab, start_engine, start_pump, state):
-    name = "hang_marked" if state == "in a hanging plugin" else "accept_all"
+    name = "misbehave,do=hang" if state == "in a hanging plugin" else "accept_all"
     engine = start_engine("--plugin", plugin(name), "--queue", "1-2", "--handle-timeout", "60s")
     assert sorted(engine.workers()) == [1, 2] and engine.fork_server() is not None
     if state == "with a stopped worker":
@@ -157,7 +157,7 @@ def test_a_killed_supervisor_leaves_nothing_behind(lab, start_engine, start_pump
         lab.queue_pump_traffic(1, 2)
         start_pump(50_000_000, mark_every=1000, window=500, time_limit=30)
         wait_for(lambda: sum(queue.last_id for queue in lab.router.queues().values()) > 1000, "there is load")
-    if name == "hang_marked":
+    if state == "in a hanging plugin":
         wait_for(lambda: lab.router.waiting() >= 200, "a worker hangs and its queue fills")
     engine.process.kill()
     start = time.monotonic()

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from engine import plugin
+from engine import SLOW, plugin
 from lab import wait_for
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
@@ -43,13 +43,13 @@ def start_full_load(lab, start_engine, start_pump, name, queues, *options, bypas
     lab.queue_pump_traffic(1, queues, bypass=bypass)
     pump = start_pump(ENDLESS, window=WINDOW, time_limit=60, settle=GONE_SECONDS)
     wait_for(lambda: sum(queue.last_id for queue in lab.router.queues().values()) > WINDOW, "there is load")
-    if name == "slow":
+    if name == SLOW:
         wait_for(lambda: lab.router.waiting() > WINDOW // 2, "the queues are deep")
     return engine, pump
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("name, queues", [("slow", 1), ("slow", 4), ("accept_all", 1)])
+@pytest.mark.parametrize("name, queues", [(SLOW, 1), (SLOW, 4), ("accept_all", 1)])
 def test_a_stop_that_drops_loses_nothing_that_was_queued(lab, start_engine, start_pump, name, queues, number):
     engine, pump = start_full_load(lab, start_engine, start_pump, name, queues, "--on-stop", "drop")
     seen = stop_and_watch(lab, engine, number)
@@ -60,7 +60,7 @@ def test_a_stop_that_drops_loses_nothing_that_was_queued(lab, start_engine, star
     assert report["received"] == engine.total("packets") == engine.total("accepted"), context
     assert lab.server.udp_received() == (report["received"], 0), context
     queued = sum(last_id for last_id, _ in seen.values())
-    if name == "slow":  # slow enough to be watched: the ids stood still while the queue was drained
+    if name == SLOW:  # slow enough to be watched: the ids stood still while the queue was drained
         assert all(times >= 3 for _, times in seen.values()), context
         assert report["received"] == queued, context
         assert engine.total("kernel_queue_dropped") > 0, "what came during the stop was dropped and counted"
@@ -69,7 +69,7 @@ def test_a_stop_that_drops_loses_nothing_that_was_queued(lab, start_engine, star
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("name, queues", [("slow", 1), ("slow", 4), ("accept_all", 1)])
+@pytest.mark.parametrize("name, queues", [(SLOW, 1), (SLOW, 4), ("accept_all", 1)])
 def test_a_stop_that_accepts_loses_nothing_at_all(lab, start_engine, start_pump, name, queues, number):
     engine, pump = start_full_load(
         lab, start_engine, start_pump, name, queues, "--on-stop", "accept", bypass=True)
@@ -82,7 +82,7 @@ def test_a_stop_that_accepts_loses_nothing_at_all(lab, start_engine, start_pump,
     # The order is not asserted: what is accepted unseen overtakes what is still queued.
     assert report["lost"] == 0 and report["duplicates"] == 0, context
     assert engine.total("packets") == engine.total("accepted") < report["received"], context
-    if name == "slow":
+    if name == SLOW:
         assert all(times >= 3 for _, times in seen.values()), context
         assert engine.total("packets") == sum(last_id for last_id, _ in seen.values()), context
 
@@ -90,7 +90,7 @@ def test_a_stop_that_accepts_loses_nothing_at_all(lab, start_engine, start_pump,
 def start_hanging(lab, start_engine, start_pump, *options):
     """An engine that has one packet before it on which the plugin hangs, and a whole window of others behind."""
     every, window = 10000, 500
-    engine = start_engine("--plugin", plugin("hang_marked"), "--queue", "1", *options)
+    engine = start_engine("--plugin", plugin("misbehave,do=hang"), "--queue", "1", *options)
     lab.queue_pump_traffic()
     pump = start_pump(ENDLESS, window=window, mark_every=every, time_limit=60, settle=GONE_SECONDS)
     # The marked packet is number every // 2 from 0. So many have been sent that all before it have arrived, except
@@ -124,7 +124,7 @@ def test_a_hang_during_a_stop_costs_the_guilty_packet_only(lab, start_engine, st
 
 
 def test_workers_killed_during_a_stop_cost_only_what_they_were_deciding(lab, start_engine, start_pump):
-    engine, pump = start_full_load(lab, start_engine, start_pump, "slow", 1, "--on-stop", "drop")
+    engine, pump = start_full_load(lab, start_engine, start_pump, SLOW, 1, "--on-stop", "drop")
     last_id = lab.router.queues()[1].last_id
     engine.signal(signal.SIGTERM)
     engine.wait_line("SIGTERM")

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from engine import plugin
+from engine import SLOW, plugin
 from lab import wait_for
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
@@ -38,7 +38,7 @@ def start_loaded(lab, start_engine, start_pump, name, *options, queues=1, **traf
     ("--max-len", "16", "queue_dropped"),
 ])
 def test_an_overrun_is_counted_and_survived(lab, start_engine, start_pump, option, value, lost_as):
-    engine = start_engine("--plugin", plugin("slow"), "--queue", "1", option, value)
+    engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", option, value)
     worker = engine.workers()[1]
     lab.queue_pump_traffic()
     report = start_pump(20000, window=900, release=LOSS_SECONDS).report()
@@ -56,7 +56,7 @@ def test_an_overrun_is_counted_and_survived(lab, start_engine, start_pump, optio
 
 
 def test_with_fail_open_an_overflow_passes_unseen(lab, start_engine, start_pump):
-    engine = start_engine("--plugin", plugin("slow"), "--queue", "1", "--max-len", "16", "--fail-open")
+    engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", "--max-len", "16", "--fail-open")
     lab.queue_pump_traffic()
     report = start_pump(20000, window=900).report()
     assert report["lost"] == report["duplicates"] == 0, report
@@ -66,7 +66,7 @@ def test_with_fail_open_an_overflow_passes_unseen(lab, start_engine, start_pump)
 
 def test_a_firewall_reload_under_load_is_counted_and_survived(lab, start_engine, start_pump):
     """The kernel drops all that is queued when any base chain is deleted. Verdicts for it come too late."""
-    engine, pump = start_loaded(lab, start_engine, start_pump, "slow", window=900, release=LOSS_SECONDS)
+    engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, window=900, release=LOSS_SECONDS)
     worker = engine.workers()[1]
     for _ in range(5):
         wait_for(lambda: lab.router.waiting() > 500, "the queue is deep")
@@ -121,7 +121,7 @@ def test_a_stopped_worker_is_replaced_and_blames_at_most_its_packet(lab, start_e
 
 def test_a_paused_machine_blames_nobody(lab, start_engine, start_pump):
     """All processes of the engine stop for longer than --handle-timeout, as in a suspended virtual machine."""
-    engine, pump = start_loaded(lab, start_engine, start_pump, "slow", "--handle-timeout", "300ms")
+    engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, "--handle-timeout", "300ms")
     workers = engine.workers()
     children = engine.children()
     engine.signal(signal.SIGSTOP)
@@ -142,7 +142,7 @@ def test_a_paused_machine_blames_nobody(lab, start_engine, start_pump):
 
 def test_a_short_stop_of_a_worker_costs_nothing(lab, start_engine, start_pump):
     """Slow is not guilty: a worker that goes on before the time-out keeps its packets."""
-    engine, pump = start_loaded(lab, start_engine, start_pump, "slow", "--handle-timeout", "5s")
+    engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, "--handle-timeout", "5s")
     workers = engine.workers()
     assert engine.signal_child(workers[1], signal.SIGSTOP)
     time.sleep(0.5)  # a tenth of the time-out

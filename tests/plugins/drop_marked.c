@@ -2,9 +2,9 @@
 /*
  * drop_marked - drops marked datagrams, has no opinion on anything else.
  *
- * The well-behaved counterpart of crash_marked: what is lost behind it was lost on purpose, so a test
- * can tell an honest drop from the crash verdict. It answers NFQE_CONTINUE for the rest, so that it can
- * stand in front of another plugin in a chain.
+ * The counterpart of misbehave,do=crash: what is lost after it was dropped on purpose, so a test can tell such a drop
+ * from the crash verdict. It answers NFQE_CONTINUE for the rest, so that it can come before another plugin of a plugin
+ * chain.
  */
 #include "marked.h"
 

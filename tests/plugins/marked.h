@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * marked.h - how a test plugin recognises the datagrams that the tests want it to misbehave on.
+ * marked.h - how a test plugin recognises the datagrams that a test has marked.
  *
- * The traffic generator of the live tests (tests/live/pump.c) puts a fixed head in front of every UDP
- * payload: a magic of 4 bytes, the flow, the sequence number, and one byte that says "this one". The
- * mark travels in the payload, so that marked and unmarked datagrams are of the same flow and nothing
- * but a plugin can tell them apart.
+ * The traffic generator of the live tests (pump.c) and their Python senders put a fixed head in front of every UDP
+ * payload: a magic of 4 bytes, the flow, the sequence number, and one byte that is the mark. The mark travels in the
+ * payload, so that marked and unmarked datagrams are of the same flow and only a plugin can tell them apart.
  *
- * Always: whatever is not such a datagram is not marked. The head fits the 128 bytes that
- * NFQE_NEED_HEADERS asks for, behind IPv4 as well as behind IPv6.
+ * Always: what is not such a datagram has the mark 0. The head fits the 128 bytes that NFQE_NEED_HEADERS asks for,
+ * after IPv4 as well as after IPv6.
  */
 #ifndef NFQE_TEST_MARKED_H
 #define NFQE_TEST_MARKED_H
@@ -20,15 +19,21 @@
 
 #define MARKED_MAGIC "nfqp"
 #define MARKED_MAGIC_SIZE 4
-#define MARKED_OFFSET 16 /* of the byte that is not 0 in a marked datagram */
+#define MARKED_OFFSET 16 /* of the mark */
 
-static inline bool is_marked(const struct nfqe_packet *packet)
+static inline unsigned mark_of(const struct nfqe_packet *packet)
 {
     uint32_t len = 0;
     const uint8_t *payload = nfqe_udp(packet) != NULL ? nfqe_payload(packet, &len) : NULL;
 
-    return payload != NULL && len > MARKED_OFFSET && memcmp(payload, MARKED_MAGIC, MARKED_MAGIC_SIZE) == 0 &&
-           payload[MARKED_OFFSET] != 0;
+    return payload != NULL && len > MARKED_OFFSET && memcmp(payload, MARKED_MAGIC, MARKED_MAGIC_SIZE) == 0
+               ? payload[MARKED_OFFSET]
+               : 0;
+}
+
+static inline bool is_marked(const struct nfqe_packet *packet)
+{
+    return mark_of(packet) != 0;
 }
 
 #endif

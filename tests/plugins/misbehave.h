@@ -1,30 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * misbehave.h - the ways in which the test plugins go wrong, each in one place.
+ * misbehave.h - between the two sources of the plugin misbehave: misbehave.c decides when and in which function,
+ * misbehave_ways.c has what is done then, one entry of a table for each value of the option do=.
  *
- * Always: crash() really dereferences NULL (SIGSEGV), however clever the compiler is: the address is
- * read from a volatile, so that no compiler may turn the access into a trap of another signal or
- * leave it out. hang() burns its CPU for ever, as a plugin with an endless loop does, and does not
- * sleep: a sleeping plugin would be the kinder case.
+ * Always: a way is called only in a function that its entry names, and its entry says whether it takes a number.
  */
 #ifndef NFQE_TEST_MISBEHAVE_H
 #define NFQE_TEST_MISBEHAVE_H
 
-#include <stddef.h>
+#include <nfqe/plugin.h>
 
-static inline void crash(void)
-{
-    static int *volatile nowhere = NULL;
+#include <stdbool.h>
 
-    *nowhere = 1;
-}
+/* The functions of a plugin, as bits. */
+enum place {
+    IN_LOAD = 1,
+    IN_OPEN = 2,
+    IN_HANDLE = 4,
+    IN_HANDLE_BATCH = 8,
+    IN_CLOSE = 16,
+    IN_UNLOAD = 32,
+    IN_START = IN_LOAD | IN_OPEN,
+    IN_PACKET = IN_HANDLE | IN_HANDLE_BATCH,
+    ANYWHERE = IN_START | IN_PACKET | IN_CLOSE | IN_UNLOAD,
+};
 
-static inline void hang(void)
-{
-    static volatile int for_ever = 1;
+/* One call of a function that is to go wrong. */
+struct occasion {
+    const struct nfqe_host *host;
+    const struct nfqe_packet *packet; /* in IN_PACKET; otherwise NULL */
+    nfqe_verdict verdict;             /* in IN_PACKET: what the plugin is going to answer */
+    long number;                      /* behind the colon of do= */
+    const char *file;                 /* of file=, or "" */
+};
 
-    while (for_ever) {
-    }
-}
+struct way {
+    const char *name;
+    unsigned places; /* where it can be done */
+    bool takes_number;
+    int (*act)(struct occasion *occasion); /* returns what load() or open() is to return; unused elsewhere */
+};
+
+/* Ends with an entry without a name. */
+extern const struct way misbehave_ways[];
 
 #endif

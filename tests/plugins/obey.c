@@ -11,8 +11,8 @@
  * CMakeLists.txt builds it more than once, as a need or a function cannot be chosen at run time. OBEY_BATCH: it has
  * handle_batch(), too. OBEY_WITNESS: it only leaves its trace and never has an opinion, in front of an obey.
  */
+#include "crash.h"
 #include "marked.h"
-#include "misbehave.h"
 
 #include <errno.h>
 #include <fcntl.h>

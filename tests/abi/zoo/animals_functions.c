@@ -30,13 +30,13 @@ static const char *front_with(const char *plugin, const char *values)
 static const char *load_closer_in_front(const char *path)
 {
     (void)path;
-    return front_with("zoo_escape", "load=close-all");
+    return front_with("misbehave", "do=close-descriptors,in=load");
 }
 
 static const char *open_closer_in_front(const char *path)
 {
     (void)path;
-    return front_with("zoo_escape", "open=close-all");
+    return front_with("misbehave", "do=close-descriptors,in=open");
 }
 
 static const char *replacer_in_front(const char *path)
@@ -80,35 +80,35 @@ const struct animal zoo_functions[] = {
 
     {.name = "constructor-crashes", .plugin = "constructor_crashes"},
     {.name = "constructor-starts-a-thread", .plugin = "constructor_thread"},
-    {.name = "load-fails", .plugin = "misbehave", .values = "load=fail"},
-    {.name = "load-fails-at-length", .plugin = "misbehave", .values = "load=fail-at-length"},
-    {.name = "load-fails-silently", .plugin = "misbehave", .values = "load=silent"},
-    {.name = "load-crashes", .plugin = "misbehave", .values = "load=crash"},
-    {.name = "load-aborts", .plugin = "misbehave", .values = "load=abort"},
-    {.name = "load-hangs", .plugin = "misbehave", .values = "load=hang", .limit_ms = HANG_LIMIT_MS},
-    {.name = "load-starts-a-thread", .plugin = "misbehave", .values = "load=thread"},
-    {.name = "load-exits-3", .plugin = "misbehave", .values = "load=exit-3"},
-    {.name = "load-exits-0", .plugin = "misbehave", .values = "load=exit-0"},
-    {.name = "load-closes-descriptors", .plugin = "zoo_escape", .values = "load=close-all"},
-    {.name = "load-closes-standard-descriptors", .plugin = "zoo_escape", .values = "load=close-really-all"},
+    {.name = "load-fails", .plugin = "misbehave", .values = "do=fail,in=load"},
+    {.name = "load-fails-at-length", .plugin = "misbehave", .values = "do=fail-at-length,in=load"},
+    {.name = "load-fails-silently", .plugin = "misbehave", .values = "do=fail-silently,in=load"},
+    {.name = "load-crashes", .plugin = "misbehave", .values = "do=crash,in=load"},
+    {.name = "load-aborts", .plugin = "misbehave", .values = "do=abort,in=load"},
+    {.name = "load-hangs", .plugin = "misbehave", .values = "do=hang,in=load", .limit_ms = HANG_LIMIT_MS},
+    {.name = "load-starts-a-thread", .plugin = "misbehave", .values = "do=start-thread,in=load"},
+    {.name = "load-exits-3", .plugin = "misbehave", .values = "do=exit:3,in=load"},
+    {.name = "load-exits-0", .plugin = "misbehave", .values = "do=_exit:0,in=load"},
+    {.name = "load-closes-descriptors", .plugin = "misbehave", .values = "do=close-descriptors,in=load"},
+    {.name = "load-closes-standard-descriptors", .plugin = "misbehave", .values = "do=close-all-descriptors,in=load"},
     {.name = "load-in-front-closes-descriptors", .plugin = "good", .in_front = load_closer_in_front},
-    {.name = "load-drops-capabilities", .plugin = "zoo_escape", .values = "load=drop-capabilities"},
+    {.name = "load-drops-capabilities", .plugin = "misbehave", .values = "do=drop-capabilities,in=load"},
     {.name = "load-behind-another-drops-capabilities",
-     .plugin = "zoo_escape",
-     .values = "load=drop-capabilities",
+     .plugin = "misbehave",
+     .values = "do=drop-capabilities,in=load",
      .in_front = good_in_front},
 
-    {.name = "open-fails", .plugin = "misbehave", .values = "open=fail"},
-    {.name = "open-fails-silently", .plugin = "misbehave", .values = "open=silent"},
-    {.name = "open-crashes", .plugin = "misbehave", .values = "open=crash"},
-    {.name = "open-aborts", .plugin = "misbehave", .values = "open=abort"},
-    {.name = "open-hangs", .plugin = "misbehave", .values = "open=hang", .limit_ms = HANG_LIMIT_MS},
-    {.name = "open-exits-3", .plugin = "misbehave", .values = "open=exit-3"},
-    {.name = "open-exits-0", .plugin = "misbehave", .values = "open=exit-0"},
-    {.name = "open-closes-descriptors", .plugin = "zoo_escape", .values = "open=close-all"},
-    {.name = "open-closes-standard-descriptors", .plugin = "zoo_escape", .values = "open=close-really-all"},
+    {.name = "open-fails", .plugin = "misbehave", .values = "do=fail,in=open"},
+    {.name = "open-fails-silently", .plugin = "misbehave", .values = "do=fail-silently,in=open"},
+    {.name = "open-crashes", .plugin = "misbehave", .values = "do=crash,in=open"},
+    {.name = "open-aborts", .plugin = "misbehave", .values = "do=abort,in=open"},
+    {.name = "open-hangs", .plugin = "misbehave", .values = "do=hang,in=open", .limit_ms = HANG_LIMIT_MS},
+    {.name = "open-exits-3", .plugin = "misbehave", .values = "do=exit:3,in=open"},
+    {.name = "open-exits-0", .plugin = "misbehave", .values = "do=_exit:0,in=open"},
+    {.name = "open-closes-descriptors", .plugin = "misbehave", .values = "do=close-descriptors,in=open"},
+    {.name = "open-closes-standard-descriptors", .plugin = "misbehave", .values = "do=close-all-descriptors,in=open"},
     {.name = "open-in-front-closes-descriptors", .plugin = "good", .in_front = open_closer_in_front},
-    {.name = "open-drops-capabilities", .plugin = "zoo_escape", .values = "open=drop-capabilities"},
+    {.name = "open-drops-capabilities", .plugin = "misbehave", .values = "do=drop-capabilities,in=open"},
 
     /* These must load: what was checked is what runs, whatever happens to the file. */
     {.name = "replaced-before-load",

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the plugin misbehave can do wrong: one function each, and the table of them, which is the list of values of do=.
+ *
+ * Each is what real plugins and the libraries in them do: dereference NULL, loop, call exit(), close descriptors that
+ * are not theirs, give up rights, write over the end of a packet. misbehave.c explains them to those who write a test.
+ * Runs in the fork server or in a worker, wherever misbehave.c says.
+ */
+#include "misbehave.h"
+
+#include "crash.h"
+#include "marked.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+#define NOT_A_VERDICT UINT32_C(0x7)
+#define QUEUE_MEMORY "/memfd:nfqe-arena" /* as /proc/PID/maps names the memory of a queue */
+#define LINE_MAX_BYTES 512
+#define POLL_NS 1000000
+#define NS_PER_US INT64_C(1000)
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_SECOND INT64_C(1000000000)
+
+/* ---- the end of the process, or no end of the call ------------------------------------------------------- */
+
+static int do_crash(struct occasion *occasion)
+{
+    (void)occasion;
+    crash();
+    return 0;
+}
+
+static void *run_crash(void *argument)
+{
+    crash();
+    return argument;
+}
+
+/* It waits for the thread, so that it is certain which packet was in handle() when the process died. */
+static int do_crash_thread(struct occasion *occasion)
+{
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, run_crash, NULL);
+
+    (void)occasion;
+    return error != 0 ? -error : -pthread_join(thread, NULL);
+}
+
+static int do_abort(struct occasion *occasion)
+{
+    (void)occasion;
+    abort();
+}
+
+static int do_exit(struct occasion *occasion)
+{
+    exit((int)occasion->number);
+}
+
+static int do_exit_at_once(struct occasion *occasion)
+{
+    _exit((int)occasion->number);
+}
+
+static int do_hang(struct occasion *occasion)
+{
+    static volatile int for_ever = 1;
+
+    (void)occasion;
+    while (for_ever) {
+    }
+    return 0;
+}
+
+/* ---- time ------------------------------------------------------------------------------------------------- */
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * NS_PER_SECOND + now.tv_nsec;
+}
+
+/* Until a point in time: it takes that long, and hardly longer on a busy machine. */
+static int do_sleep(struct occasion *occasion)
+{
+    int64_t end_ns = now_ns() + occasion->number * NS_PER_MS;
+    const struct timespec end = {.tv_sec = end_ns / NS_PER_SECOND, .tv_nsec = end_ns % NS_PER_SECOND};
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR) {
+    }
+    return 0;
+}
+
+static int do_work(struct occasion *occasion)
+{
+    int64_t end_ns = now_ns() + occasion->number * NS_PER_US;
+
+    while (now_ns() < end_ns) {
+    }
+    return 0;
+}
+
+static int do_wait_for_file(struct occasion *occasion)
+{
+    const struct timespec pause = {.tv_nsec = POLL_NS};
+
+    while (access(occasion->file, F_OK) != 0) {
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+/* ---- load() and open() that fail, or leave something behind ----------------------------------------------- */
+
+static int do_fail(struct occasion *occasion)
+{
+    return occasion->host->fail(occasion->host, -ENOENT, "the list %s cannot be read", "/etc/list");
+}
+
+/* The longest text that host->fail() keeps has 200 bytes; this one has 260. */
+static int do_fail_at_length(struct occasion *occasion)
+{
+    return occasion->host->fail(occasion->host, -EINVAL, "%0260d", 0);
+}
+
+static int do_fail_silently(struct occasion *occasion)
+{
+    (void)occasion;
+    return -EIO;
+}
+
+static void *run_idle(void *argument)
+{
+    pause();
+    return argument;
+}
+
+static int do_start_thread(struct occasion *occasion)
+{
+    pthread_t thread;
+
+    (void)occasion;
+    return -pthread_create(&thread, NULL, run_idle, NULL);
+}
+
+/* ---- answers and memory ----------------------------------------------------------------------------------- */
+
+/* By the datagram's mark: no verdict at all, then a verdict and a flag whose needs the plugin did not declare. */
+static int do_invalid(struct occasion *occasion)
+{
+    static const nfqe_verdict answers[] = {NFQE_ACCEPT, NOT_A_VERDICT, NFQE_HELD, NFQE_ACCEPT | NFQE_FLOW};
+    unsigned mark = mark_of(occasion->packet);
+
+    occasion->verdict = mark < sizeof(answers) / sizeof(answers[0]) ? answers[mark] : NOT_A_VERDICT;
+    return 0;
+}
+
+/* The bytes are const: casting that away is what a careless plugin does. */
+static int do_overrun(struct occasion *occasion)
+{
+    volatile uint8_t *to = (uint8_t *)(uintptr_t)occasion->packet->data;
+
+    for (long i = 0; i < occasion->number; i++) {
+        to[i] = 0xff;
+    }
+    return 0;
+}
+
+/* /proc/self/maps names the shared memory of a queue. Only what the process can write to is overwritten. */
+static int do_overwrite_queue_memory(struct occasion *occasion)
+{
+    char line[LINE_MAX_BYTES];
+    FILE *maps = fopen("/proc/self/maps", "re");
+
+    (void)occasion;
+    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+        uintptr_t begin;
+        uintptr_t end;
+
+        if (strstr(line, QUEUE_MEMORY) != NULL && sscanf(line, "%" SCNxPTR "-%" SCNxPTR " rw", &begin, &end) == 2 &&
+            strstr(line, " rw") != NULL) {
+            memset((void *)begin, 0xff, end - begin);
+        }
+    }
+    if (maps != NULL) {
+        fclose(maps);
+    }
+    return 0;
+}
+
+/* ---- descriptors and rights ------------------------------------------------------------------------------- */
+
+static int close_from(struct occasion *occasion, unsigned first)
+{
+    return syscall(SYS_close_range, first, UINT_MAX, 0U) < 0
+               ? occasion->host->fail(occasion->host, -errno, "no descriptor could be closed")
+               : 0;
+}
+
+static int do_close_descriptors(struct occasion *occasion)
+{
+    return close_from(occasion, STDERR_FILENO + 1);
+}
+
+static int do_close_all_descriptors(struct occasion *occasion)
+{
+    return close_from(occasion, STDIN_FILENO);
+}
+
+/* wanted: a bit for each capability that the process keeps; those below 32. */
+static int set_capabilities(uint32_t wanted)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{.effective = wanted, .permitted = wanted}};
+
+    return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+static int do_drop_capabilities(struct occasion *occasion)
+{
+    (void)occasion;
+    return set_capabilities(0);
+}
+
+static int do_change_user(struct occasion *occasion)
+{
+    (void)occasion;
+    return setuid(NOBODY) < 0 ? -errno : 0;
+}
+
+/* A change of user also clears the signal that a process asked to get when its parent dies. */
+static int do_change_user_keep_capability(struct occasion *occasion)
+{
+    (void)occasion;
+    return prctl(PR_SET_KEEPCAPS, 1) < 0 || setuid(NOBODY) < 0 ? -errno : set_capabilities(1u << CAP_NET_ADMIN);
+}
+
+/* clang-format off: one line each */
+const struct way misbehave_ways[] = {
+    {"crash", ANYWHERE, false, do_crash},
+    {"crash-thread", ANYWHERE, false, do_crash_thread},
+    {"abort", ANYWHERE, false, do_abort},
+    {"exit", ANYWHERE, true, do_exit},
+    {"_exit", ANYWHERE, true, do_exit_at_once},
+    {"hang", ANYWHERE, false, do_hang},
+    {"sleep", ANYWHERE, true, do_sleep},
+    {"work", ANYWHERE, true, do_work},
+    {"wait-for-file", IN_START, false, do_wait_for_file},
+    {"fail", IN_START, false, do_fail},
+    {"fail-at-length", IN_START, false, do_fail_at_length},
+    {"fail-silently", IN_START, false, do_fail_silently},
+    {"start-thread", IN_START, false, do_start_thread},
+    {"invalid", IN_PACKET, false, do_invalid},
+    {"overrun", IN_PACKET, true, do_overrun},
+    {"overwrite-queue-memory", IN_PACKET, false, do_overwrite_queue_memory},
+    {"close-descriptors", ANYWHERE, false, do_close_descriptors},
+    {"close-all-descriptors", ANYWHERE, false, do_close_all_descriptors},
+    {"drop-capabilities", ANYWHERE, false, do_drop_capabilities},
+    {"change-user", ANYWHERE, false, do_change_user},
+    {"change-user-keep-capability", ANYWHERE, false, do_change_user_keep_capability},
+    {.name = NULL},
+};
+/* clang-format on */
