@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See attempt.h.
+ * The calls of the supervisor, the fork server and a worker on one plugin, one after the other in the test's process.
+ *
+ * What the plugin logs is collected; the descriptors are counted before and after, so that each test of a refusal is a
+ * test for leaks, too. Runs in the test program.
  */
 #include "attempt.h"
 

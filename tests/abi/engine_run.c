@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See engine_run.h.
+ * Starts the engine by fork and exec in a namespace of its own, and watches it through a pidfd and a pipe.
+ *
+ * Every wait is a poll() with a deadline. The engine and what it leaves behind are found as children of the test program,
+ * which is a subreaper. Runs in the test program.
  */
 #include "engine_run.h"
 

@@ -7,6 +7,7 @@
  * plugin's file, at fixed places in its section, without running the plugin.
  */
 #include "abi_layout.h"
+#include "abi_main.h"
 
 #include "plugin/elf_file.h"
 #include "scratch.h"
@@ -85,5 +86,5 @@ int main(void)
         cmocka_unit_test(no_struct_with_a_size_ends_in_padding),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return abi_main(tests, sizeof(tests) / sizeof(tests[0]), NULL);
 }

@@ -6,6 +6,7 @@
  * Each case runs the real engine on a queue of its own network namespace. What --print-rules writes is looked at
  * by others; here, that it needs nothing but a queue.
  */
+#include "abi_main.h"
 #include "engine_run.h"
 #include "scratch.h"
 
@@ -237,32 +238,17 @@ static void rules_go_to_standard_output(void **state)
                                  "-A nfqe-queue -j NFQUEUE --queue-balance 4:7 --queue-bypass\n"));
 }
 
-static int end_engine(void **state)
-{
-    (void)state;
-    engine_kill(&run);
-    return 0;
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(each_contradiction_is_one_line_and_exit_status_3, end_engine),
-        cmocka_unit_test_teardown(what_plugins_need_of_a_queue_is_in_force, end_engine),
-        cmocka_unit_test_teardown(a_chain_that_decides_for_no_flow_has_no_flow_table, end_engine),
-        cmocka_unit_test_teardown(a_flow_table_that_does_not_fit_the_memory_is_refused, end_engine),
-        cmocka_unit_test_teardown(flow_tables_larger_than_the_memory_are_refused_before_they_are_taken, end_engine),
-        cmocka_unit_test_teardown(rules_are_printed_without_a_plugin_and_without_a_word, end_engine),
-        cmocka_unit_test_teardown(rules_go_to_standard_output, end_engine),
+        cmocka_unit_test(each_contradiction_is_one_line_and_exit_status_3),
+        cmocka_unit_test(what_plugins_need_of_a_queue_is_in_force),
+        cmocka_unit_test(a_chain_that_decides_for_no_flow_has_no_flow_table),
+        cmocka_unit_test(a_flow_table_that_does_not_fit_the_memory_is_refused),
+        cmocka_unit_test(flow_tables_larger_than_the_memory_are_refused_before_they_are_taken),
+        cmocka_unit_test(rules_are_printed_without_a_plugin_and_without_a_word),
+        cmocka_unit_test(rules_go_to_standard_output),
     };
-    int impossible = engine_run_possible();
 
-    return impossible != 0 ? impossible : cmocka_run_group_tests(tests, NULL, remove_files);
+    return abi_main(tests, sizeof(tests) / sizeof(tests[0]), &run);
 }

@@ -6,6 +6,7 @@
  * Each test runs the real engine on a queue of its own network namespace. Nothing here needs a packet; the
  * plugin `narrator` logs each call, with the name of the process it happens in.
  */
+#include "abi_main.h"
 #include "engine_run.h"
 #include "scratch.h"
 
@@ -307,39 +308,24 @@ static void a_plugin_replaced_on_disk_does_not_disturb_the_engine(void **state)
     assert_int_equal(engine_count_lines(&run, "plugin narrator_one: unload in nfqe-forkserver"), 1);
 }
 
-static int end_engine(void **state)
-{
-    (void)state;
-    engine_kill(&run);
-    return 0;
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(options_reach_load_with_types_and_defaults, end_engine),
-        cmocka_unit_test_teardown(a_file_name_with_a_comma_is_written_with_two, end_engine),
-        cmocka_unit_test_teardown(each_function_is_called_once_in_its_process, end_engine),
-        cmocka_unit_test_teardown(each_worker_opens_and_closes_for_itself, end_engine),
-        cmocka_unit_test_teardown(a_chain_goes_in_the_order_of_the_command_line, end_engine),
-        cmocka_unit_test_teardown(a_cxx_plugin_runs, end_engine),
-        cmocka_unit_test_teardown(a_file_of_another_user_is_warned_about, end_engine),
-        cmocka_unit_test_teardown(log_lines_beyond_the_limit_are_counted, end_engine),
-        cmocka_unit_test_teardown(each_process_has_a_log_limit_of_its_own, end_engine),
-        cmocka_unit_test_teardown(a_log_line_is_cut_at_512_bytes, end_engine),
-        cmocka_unit_test_teardown(a_plugin_cannot_forge_a_log_line, end_engine),
-        cmocka_unit_test_teardown(a_signal_during_load_ends_the_engine, end_engine),
-        cmocka_unit_test_teardown(a_plugin_that_misbehaves_at_the_end_does_not_disturb_the_stop, end_engine),
-        cmocka_unit_test_teardown(a_plugin_replaced_on_disk_does_not_disturb_the_engine, end_engine),
+        cmocka_unit_test(options_reach_load_with_types_and_defaults),
+        cmocka_unit_test(a_file_name_with_a_comma_is_written_with_two),
+        cmocka_unit_test(each_function_is_called_once_in_its_process),
+        cmocka_unit_test(each_worker_opens_and_closes_for_itself),
+        cmocka_unit_test(a_chain_goes_in_the_order_of_the_command_line),
+        cmocka_unit_test(a_cxx_plugin_runs),
+        cmocka_unit_test(a_file_of_another_user_is_warned_about),
+        cmocka_unit_test(log_lines_beyond_the_limit_are_counted),
+        cmocka_unit_test(each_process_has_a_log_limit_of_its_own),
+        cmocka_unit_test(a_log_line_is_cut_at_512_bytes),
+        cmocka_unit_test(a_plugin_cannot_forge_a_log_line),
+        cmocka_unit_test(a_signal_during_load_ends_the_engine),
+        cmocka_unit_test(a_plugin_that_misbehaves_at_the_end_does_not_disturb_the_stop),
+        cmocka_unit_test(a_plugin_replaced_on_disk_does_not_disturb_the_engine),
     };
-    int impossible = engine_run_possible();
 
-    return impossible != 0 ? impossible : cmocka_run_group_tests(tests, NULL, remove_files);
+    return abi_main(tests, sizeof(tests) / sizeof(tests[0]), &run);
 }

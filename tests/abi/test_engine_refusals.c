@@ -6,6 +6,7 @@
  *
  * Each case runs the real engine on a queue of its own network namespace.
  */
+#include "abi_main.h"
 #include "engine_run.h"
 #include "scratch.h"
 
@@ -202,30 +203,15 @@ static void a_long_path_does_not_hide_the_reason(void **state)
     assert_int_equal(failures, 0);
 }
 
-static int end_engine(void **state)
-{
-    (void)state;
-    engine_kill(&run);
-    return 0;
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(each_refusal_is_one_line_and_exit_status_4, end_engine),
-        cmocka_unit_test_teardown(a_failure_in_every_worker_is_reported_once, end_engine),
-        cmocka_unit_test_teardown(a_plugin_id_that_is_twice_in_the_chain_is_refused, end_engine),
-        cmocka_unit_test_teardown(the_plugin_that_failed_is_named_in_a_chain, end_engine),
-        cmocka_unit_test_teardown(a_long_path_does_not_hide_the_reason, end_engine),
+        cmocka_unit_test(each_refusal_is_one_line_and_exit_status_4),
+        cmocka_unit_test(a_failure_in_every_worker_is_reported_once),
+        cmocka_unit_test(a_plugin_id_that_is_twice_in_the_chain_is_refused),
+        cmocka_unit_test(the_plugin_that_failed_is_named_in_a_chain),
+        cmocka_unit_test(a_long_path_does_not_hide_the_reason),
     };
-    int impossible = engine_run_possible();
 
-    return impossible != 0 ? impossible : cmocka_run_group_tests(tests, NULL, remove_files);
+    return abi_main(tests, sizeof(tests) / sizeof(tests[0]), &run);
 }

@@ -5,6 +5,7 @@
  * Each test holds one message, and where a file has two flaws, which of them is named: the order of the
  * checks is part of the promise, so that a person who repairs what a message says never goes backwards.
  */
+#include "abi_main.h"
 #include "attempt.h"
 
 #include "plugin/plugin_file.h"
@@ -215,13 +216,6 @@ static void a_shared_object_that_is_no_plugin_is_refused(void **state)
                          "no section .nfqe_plugin: not a plugin of nfq-engine; it must use NFQE_PLUGIN(...)");
 }
 
-static int remove_files(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
-}
-
 /* What was checked is what runs: nobody can change the copy, not even whoever made it. */
 static void the_copy_that_was_checked_cannot_be_changed(void **state)
 {
@@ -261,5 +255,5 @@ int main(void)
         cmocka_unit_test(the_copy_that_was_checked_cannot_be_changed),
     };
 
-    return cmocka_run_group_tests(tests, NULL, remove_files);
+    return abi_main(tests, sizeof(tests) / sizeof(tests[0]), NULL);
 }

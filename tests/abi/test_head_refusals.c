@@ -6,6 +6,7 @@
  * numbers: the head is frozen, and a test that took them from the header would move along with a mistake
  * there. Cases with two flaws say which one is named first.
  */
+#include "abi_main.h"
 #include "attempt.h"
 #include "plugin/elf_file.h"
 #include "scratch.h"
@@ -193,13 +194,6 @@ static void a_section_shorter_than_the_head_is_refused(void **state)
                                    "its section .nfqe_plugin has 143 bytes, too short for the head of 144" USE_MACRO));
 }
 
-static int remove_files(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,5 +202,5 @@ int main(void)
         cmocka_unit_test(a_section_shorter_than_the_head_is_refused),
     };
 
-    return cmocka_run_group_tests(tests, NULL, remove_files);
+    return abi_main(tests, sizeof(tests) / sizeof(tests[0]), NULL);
 }

@@ -6,6 +6,7 @@
  * That they compile without a warning the build has shown (-Werror); here each result goes the whole way
  * through the engine's loader and decides packets, by handle() and by handle_batch().
  */
+#include "abi_main.h"
 #include "attempt.h"
 #include "packet/parse.h"
 #include "scratch.h"
@@ -131,13 +132,6 @@ static void header_bytes_default_to_128(void **state)
     attempt_done(&attempt);
 }
 
-static int remove_files(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
-}
-
 #define VARIANT(name)                                                                                                  \
     {                                                                                                                  \
         "loads_and_decides_packets: " name, loads_and_decides_packets, NULL, NULL, (char[])                            \
@@ -160,5 +154,5 @@ int main(void)
         cmocka_unit_test(header_bytes_default_to_128),
     };
 
-    return cmocka_run_group_tests(tests, NULL, remove_files);
+    return abi_main(tests, sizeof(tests) / sizeof(tests[0]), NULL);
 }

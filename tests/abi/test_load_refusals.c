@@ -6,6 +6,7 @@
  * The engine tests see the same refusals from outside, together with what cannot be tried in this process:
  * crashes, hangs and threads.
  */
+#include "abi_main.h"
 #include "attempt.h"
 #include "scratch.h"
 
@@ -97,13 +98,6 @@ static void an_option_size_that_is_not_one_is_refused(void **state)
     }
 }
 
-static int remove_files(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
-}
-
 static const struct {
     const char *values;
     const char *reason;
@@ -157,5 +151,5 @@ int main(void)
         cmocka_unit_test(the_test_plugin_refuses_a_misbehaviour_that_it_does_not_have),
     };
 
-    return cmocka_run_group_tests(tests, NULL, remove_files);
+    return abi_main(tests, sizeof(tests) / sizeof(tests[0]), NULL);
 }

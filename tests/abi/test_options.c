@@ -6,6 +6,7 @@
  * The plugin `options` logs what it got; the tests compare these lines. A refusal comes before load() is
  * called, so it leaves no line.
  */
+#include "abi_main.h"
 #include "attempt.h"
 #include "scratch.h"
 
@@ -170,13 +171,6 @@ static void a_comma_inside_a_value_is_written_twice(void **state)
     assert_int_equal(failures, 0);
 }
 
-static int remove_files(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,5 +184,5 @@ int main(void)
         cmocka_unit_test(a_comma_inside_a_value_is_written_twice),
     };
 
-    return cmocka_run_group_tests(tests, NULL, remove_files);
+    return abi_main(tests, sizeof(tests) / sizeof(tests[0]), NULL);
 }

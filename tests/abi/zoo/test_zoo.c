@@ -7,6 +7,7 @@
  * gives each engine a namespace of its own; so NFQE_ENGINE leads to this program again, which returns to the shared
  * one and becomes the engine.
  */
+#include "abi_main.h"
 #include "engine_run.h"
 #include "scratch.h"
 #include "zoo.h"
@@ -31,7 +32,6 @@
 #define PROMPT_MS 1000
 #define END_LIMIT_MS 10000
 #define SANITIZED_EXTRA_MS 4000 /* the sanitizers' own start and their look for leaks */
-#define ANIMALS_MAX 256
 #define LINE_BYTES 8192
 #define ARGUMENT_BYTES (100 * 1024)
 
@@ -210,13 +210,6 @@ static int clean_up(void **state)
     return 0;
 }
 
-static int remove_files(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
-}
-
 /* ---- the way into the namespace ---------------------------------------------------------------------- */
 
 /* In the engine's place: returns to the shared namespace and becomes the engine. */
@@ -260,7 +253,7 @@ static int prepare(void)
 
 int main(int argc, char *argv[])
 {
-    static struct CMUnitTest tests[ANIMALS_MAX + 1];
+    static struct CMUnitTest tests[ABI_TESTS_MAX];
     size_t count = 0;
     int impossible;
 
@@ -273,7 +266,7 @@ int main(int argc, char *argv[])
         return impossible;
     }
     for (unsigned i = 0; tables[i] != NULL; i++) {
-        for (const struct animal *animal = tables[i]; animal->name != NULL && count < ANIMALS_MAX; animal++) {
+        for (const struct animal *animal = tables[i]; animal->name != NULL && count < ABI_TESTS_MAX - 1; animal++) {
             tests[count++] = (struct CMUnitTest){.name = animal->name,
                                                  .test_func = the_animal_is_handled_as_written,
                                                  .teardown_func = clean_up,
@@ -285,5 +278,5 @@ int main(int argc, char *argv[])
         scratch_remove();
         return 1;
     }
-    return _cmocka_run_group_tests("zoo", tests, count, NULL, remove_files);
+    return abi_main(tests, count, &run);
 }
