@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A plugin that the engine cannot run: one line that says what happened to which file, exit status 4, in
- * time, and nothing left behind. Whether the plugin was missing, refused, failed, crashed, hung, or ended the
- * process makes no difference to that.
+ * A plugin that the engine cannot run costs one line, exit status 4, and nothing left behind, also where more is in play
+ * than one plugin and one queue, which the zoo has: a plugin chain, eight queues, a long path.
  *
  * Each case runs the real engine on a queue of its own network namespace.
  */
@@ -30,42 +29,6 @@
 #endif
 
 static struct engine_run run = {.pidfd = -1};
-
-struct refusal {
-    const char *plugin; /* NULL: there is no such file */
-    const char *values;
-    const char *message; /* without prefix and path */
-    unsigned limit_ms;   /* 0: PROMPT_MS */
-};
-
-static const struct refusal refusals[] = {
-    {NULL, NULL, "cannot be opened: No such file or directory", 0},
-    {"no_section", NULL, "no section .nfqe_plugin: not a plugin of nfq-engine; it must use NFQE_PLUGIN(...)", 0},
-    {"unresolved", NULL, "cannot be loaded: undefined symbol: nfqe_test_nobody_has_this", 0},
-    {"fields_no_handle", NULL, "has no handle(), which every plugin must have, also beside handle_batch()", 0},
-    {"good", "rate=5", "unknown option rate; this plugin takes none", 0},
-    {"options", NULL, "option name is missing: what it is called", 0},
-    {"options", "name=x,rate=1001", "option rate=1001: must be -10 to 1000", 0},
-    {"misbehave", "do=fail,in=load", "load() failed: the list /etc/list cannot be read", 0},
-    {"misbehave", "do=fail-silently,in=load", "load() failed with -5 (Input/output error) and gave no reason", 0},
-    {"misbehave", "do=crash,in=load", "load() crashed (SIGSEGV)", 0},
-    {"misbehave", "do=abort,in=load", "load() crashed (SIGABRT)", 0},
-    {"misbehave", "do=exit:3,in=load", "load() exited with status 3", 0},
-    {"misbehave", "do=_exit:0,in=load", "load() exited with status 0", 0},
-    {"misbehave", "do=start-thread,in=load",
-     "load() started a thread, which would be missing in every worker; start it in open()", 0},
-    {"misbehave", "do=hang,in=load", "load() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS},
-    {"constructor_crashes", NULL, "a constructor crashed (SIGSEGV)", 0},
-    {"constructor_thread", NULL,
-     "a constructor started a thread, which would be missing in every worker; start it in open()", 0},
-    {"misbehave", "do=fail,in=open", "open() failed: the list /etc/list cannot be read", 0},
-    {"misbehave", "do=fail-silently,in=open", "open() failed with -5 (Input/output error) and gave no reason", 0},
-    {"misbehave", "do=crash,in=open", "open() crashed (SIGSEGV)", 0},
-    {"misbehave", "do=abort,in=open", "open() crashed (SIGABRT)", 0},
-    {"misbehave", "do=exit:3,in=open", "open() exited with status 3", 0},
-    {"misbehave", "do=_exit:0,in=open", "open() exited with status 0", 0},
-    {"misbehave", "do=hang,in=open", "open() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS},
-};
 
 /* Whether it ended as promised; says what was different. */
 static bool ended_as_promised(const char *expected, unsigned limit_ms)
@@ -95,22 +58,6 @@ static bool is_refused(const char *path, const char *values, const char *queues,
     return ended_as_promised(expected, limit_ms);
 }
 
-static void each_refusal_is_one_line_and_exit_status_4(void **state)
-{
-    unsigned failures = 0;
-
-    (void)state;
-    for (unsigned i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
-        const struct refusal *refusal = &refusals[i];
-        const char *path =
-            refusal->plugin != NULL ? scratch_copy("plugin.so", refusal->plugin) : scratch_path("missing.so");
-
-        failures += !is_refused(path, refusal->values, "1", refusal->message,
-                                refusal->limit_ms != 0 ? refusal->limit_ms : PROMPT_MS);
-    }
-    assert_int_equal(failures, 0);
-}
-
 /* The workers of eight queues fail one after the other; the person reads it once. */
 static void a_failure_in_every_worker_is_reported_once(void **state)
 {
@@ -126,20 +73,6 @@ static void a_failure_in_every_worker_is_reported_once(void **state)
     failures +=
         !is_refused(path, "do=hang,in=open", "0-7", "open() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS);
     assert_int_equal(failures, 0);
-}
-
-static void a_plugin_id_that_is_twice_in_the_chain_is_refused(void **state)
-{
-    const char *first = scratch_copy("first.so", "good");
-    const char *second = scratch_copy("second.so", "good");
-    char expected[1024];
-
-    (void)state;
-    engine_start(&run, (const char *const[]){"--plugin", first, "--plugin", second, "--queue", "1", NULL});
-    engine_wait_end(&run, END_LIMIT_MS);
-    snprintf(expected, sizeof(expected),
-             "nfq-engine: %s: its id good is also that of %s; a chain can have a plugin once\n", second, first);
-    assert_true(ended_as_promised(expected, PROMPT_MS));
 }
 
 /* The plugins before it were loaded already; the message is about the one that failed. */
@@ -206,9 +139,7 @@ static void a_long_path_does_not_hide_the_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_refusal_is_one_line_and_exit_status_4),
         cmocka_unit_test(a_failure_in_every_worker_is_reported_once),
-        cmocka_unit_test(a_plugin_id_that_is_twice_in_the_chain_is_refused),
         cmocka_unit_test(the_plugin_that_failed_is_named_in_a_chain),
         cmocka_unit_test(a_long_path_does_not_hide_the_reason),
     };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Refusals of the frozen head: magic, versions, sizes, id, version, header bytes, needs.
+ * The edges of the frozen head: what is just refused, what is just accepted, and which of two flaws is named first. Of
+ * each kind of flaw the zoo has one animal, with its message.
  *
  * Every case is the good plugin with some bytes of its head changed in the file. The places are written as
  * numbers: the head is frozen, and a test that took them from the header would move along with a mistake
- * there. Cases with two flaws say which one is named first.
+ * there.
  */
 #include "abi_main.h"
 #include "attempt.h"
@@ -65,60 +66,31 @@ struct refusal {
 #define A_12 "aaaaaaaaaaaa"
 
 static const struct refusal refusals[] = {
-    {"wrong magic", {AT(MAGIC, 1, 'N')}, -ENOEXEC, WRONG_MAGIC},
     {"magic without its NUL", {AT(MAGIC + 7, 1, '2')}, -ENOEXEC, WRONG_MAGIC},
     {"magic before major", {AT(MAGIC, 1, 'N'), AT(ABI, 4, U32(0x20000))}, -ENOEXEC, WRONG_MAGIC},
 
-    {"major 0", {AT(ABI, 4, U32(0x9)), AT(ABI_MIN, 4, U32(0))}, -ENOEXEC, OTHER_MAJOR("0.9")},
-    {"major 2", {AT(ABI, 4, U32(0x20000)), AT(ABI_MIN, 4, U32(0x20000))}, -ENOEXEC, OTHER_MAJOR("2.0")},
     {"major 2 that claims to live with 1.0", {AT(ABI, 4, U32(0x20003))}, -ENOEXEC, OTHER_MAJOR("2.3")},
-    {"minimum of another major", {AT(ABI_MIN, 4, U32(0x20000))}, -ENOEXEC, TOO_NEW("2.0")},
     {"major before minor", {AT(ABI, 4, U32(0x20007)), AT(ABI_MIN, 4, U32(0x20007))}, -ENOEXEC, OTHER_MAJOR("2.7")},
 
     {"minor 7", {AT(ABI, 4, U32(0x10007)), AT(ABI_MIN, 4, U32(0x10007))}, -ENOEXEC, TOO_NEW("1.7")},
-    {"minimum minor 2", {AT(ABI, 4, U32(0x10009)), AT(ABI_MIN, 4, U32(0x10002))}, -ENOEXEC, TOO_NEW("1.2")},
-    {"minor 65535", {AT(ABI, 4, U32(0x1ffff)), AT(ABI_MIN, 4, U32(0x1ffff))}, -ENOEXEC, TOO_NEW("1.65535")},
     {"minor before size", {AT(ABI_MIN, 4, U32(0x10007)), AT(SIZE, 4, U32(0))}, -ENOEXEC, TOO_NEW("1.7")},
 
-    {"size 0", {AT(SIZE, 4, U32(0))}, -ENOEXEC, SIZES("0")},
     {"size a byte too small", {AT(SIZE, 4, U32(263))}, -ENOEXEC, SIZES("263")},
-    {"size a byte beyond the section", {AT(SIZE, 4, U32(265))}, -ENOEXEC, SIZES("265")},
-    {"size 4 GiB", {AT(SIZE, 4, U32(0xffffffff))}, -ENOEXEC, SIZES("4294967295")},
     {"size before id", {AT(SIZE, 4, U32(143)), AT(ID, 1, 0)}, -ENOEXEC, SIZES("143")},
 
-    {"id empty", {AT(ID, 1, 0)}, -EINVAL, BAD_ID},
-    {"id without its NUL", {TEXT_AT(ID, 48, A_12 A_12 A_12 A_12)}, -EINVAL, BAD_ID},
-    {"id with a capital", {TEXT_AT(ID, 4, "Good")}, -EINVAL, BAD_ID},
-    {"id with a slash", {TEXT_AT(ID, 4, "go/d")}, -EINVAL, BAD_ID},
     {"id with a space", {TEXT_AT(ID, 4, "go d")}, -EINVAL, BAD_ID},
-    {"id with a newline", {TEXT_AT(ID, 4, "go\nd")}, -EINVAL, BAD_ID},
-    {"id beyond ASCII", {TEXT_AT(ID, 4, "go\xc3\xb6")}, -EINVAL, BAD_ID},
     {"id before version", {AT(ID, 1, 0), AT(VERSION, 1, 0)}, -EINVAL, BAD_ID},
 
-    {"version empty", {AT(VERSION, 1, 0)}, -EINVAL, BAD_VERSION},
-    {"version without its NUL", {TEXT_AT(VERSION, 24, A_12 A_12)}, -EINVAL, BAD_VERSION},
     {"version with a newline", {TEXT_AT(VERSION, 5, "1\n0.0")}, -EINVAL, BAD_VERSION},
     {"version before header bytes", {AT(VERSION, 1, 0), AT(HEADER_BYTES, 4, U32(65532))}, -EINVAL, BAD_VERSION},
 
-    {"header bytes 65532",
-     {AT(HEADER_BYTES, 4, U32(65532))},
-     -EINVAL,
-     "its header_bytes is 65532, at most 65531 is possible"},
     {"header bytes before needs",
      {AT(HEADER_BYTES, 4, U32(0xffffffff)), AT(NEEDS, 8, U64(0x4))},
      -EINVAL,
      "its header_bytes is 4294967295, at most 65531 is possible"},
 
-    {"needs MODIFY", {AT(NEEDS, 8, U64(0x4))}, -ENOTSUP, MISSING("MODIFY")},
-    {"needs HOLD", {AT(NEEDS, 8, U64(0x9))}, -ENOTSUP, MISSING("HOLD")},
-    {"needs REQUEUE", {AT(NEEDS, 8, U64(0x20))}, -ENOTSUP, MISSING("REQUEUE")},
-    {"needs TICK", {AT(NEEDS, 8, U64(0x40))}, -ENOTSUP, MISSING("TICK")},
     {"needs an unknown bit", {AT(NEEDS, 8, U64(0x801))}, -ENOTSUP, MISSING("bits 0x800")},
     {"needs the last bit", {AT(NEEDS, 8, U64(0x8000000000000000))}, -ENOTSUP, MISSING("bits 0x8000000000000000")},
-    {"needs everything",
-     {AT(NEEDS, 8, U64(0xffffffffffffffff))},
-     -ENOTSUP,
-     MISSING("MODIFY, HOLD, REQUEUE, TICK, bits 0xfffffffffffff800")},
 };
 
 /* Heads that look odd and are fine. */
@@ -155,7 +127,7 @@ static const char *patched(const struct refusal *refusal)
     return path;
 }
 
-static void each_flaw_of_the_head_has_its_own_message(void **state)
+static void each_flaw_of_the_head_is_named_the_first_one_first(void **state)
 {
     unsigned failures = 0;
 
@@ -187,19 +159,11 @@ static void a_head_at_its_limits_is_accepted(void **state)
     assert_int_equal(failures, 0);
 }
 
-static void a_section_shorter_than_the_head_is_refused(void **state)
-{
-    (void)state;
-    assert_true(attempt_is_refused(scratch_copy("short.so", "short_section"), NULL, ATTEMPT_CHECK, -ENOEXEC,
-                                   "its section .nfqe_plugin has 143 bytes, too short for the head of 144" USE_MACRO));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_flaw_of_the_head_has_its_own_message),
+        cmocka_unit_test(each_flaw_of_the_head_is_named_the_first_one_first),
         cmocka_unit_test(a_head_at_its_limits_is_accepted),
-        cmocka_unit_test(a_section_shorter_than_the_head_is_refused),
     };
 
     return abi_main(tests, sizeof(tests) / sizeof(tests[0]), NULL);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Refusals of what only shows when a plugin is linked: missing and unoffered functions, wrong declarations,
- * and a load() or open() that fails.
+ * What only shows when a plugin is linked or started: the order of the checks, and the stage and the error number of a
+ * refusal. The zoo holds the messages, and has what cannot be tried in this process: crashes, hangs and threads.
  *
- * The engine tests see the same refusals from outside, together with what cannot be tried in this process:
- * crashes, hangs and threads.
+ * Also here: that the test plugin misbehave refuses what it does not know, so that no test passes by a typing error.
  */
 #include "abi_main.h"
 #include "attempt.h"
@@ -30,31 +29,15 @@ static const struct {
     int code;
     const char *message;
 } refusals[] = {
-    {"no_symbol", NULL, ATTEMPT_LINK, -ENOEXEC, "does not export nfqe_plugin_v1; it must use NFQE_PLUGIN(...)"},
-    {"other_symbol", NULL, ATTEMPT_LINK, -ENOEXEC,
-     "its symbol nfqe_plugin_v1 is not what its section .nfqe_plugin holds; does it link another plugin?"},
-    {"unresolved", NULL, ATTEMPT_LINK, -ENOEXEC, "cannot be loaded: undefined symbol: nfqe_test_nobody_has_this"},
-    {"fields_no_handle", NULL, ATTEMPT_LINK, -EINVAL, NO_HANDLE},
-    {"fields_batch_only", NULL, ATTEMPT_LINK, -EINVAL, NO_HANDLE},
+    /* Two flaws: the first that is looked for is named. */
     {"fields_no_handle_but_tick", NULL, ATTEMPT_LINK, -EINVAL, NO_HANDLE},
-    {"fields_tick", NULL, ATTEMPT_LINK, -ENOTSUP, UNOFFERED("tick()")},
-    {"fields_save", NULL, ATTEMPT_LINK, -ENOTSUP, UNOFFERED("save()")},
-    {"fields_counters", NULL, ATTEMPT_LINK, -ENOTSUP, UNOFFERED("counters")},
     {"fields_tick", "rate=1", ATTEMPT_LINK, -ENOTSUP, UNOFFERED("tick()")},
-    {"fields_option_type", NULL, ATTEMPT_LINK, -EBADMSG, "its option rate has type 4, which this engine does not know"},
-    {"fields_option_name", NULL, ATTEMPT_LINK, -EBADMSG,
-     "its option 2 has a name that is not letters, digits, - and _"},
-    {"fields_option_twice", NULL, ATTEMPT_LINK, -EBADMSG, "declares its option rate twice"},
-    {"fields_option_default", NULL, ATTEMPT_LINK, -EINVAL, "option rate=10: must be 1 to 9"},
+    /* A failure in each function; the error number is the plugin's. */
     {"misbehave", "do=fail,in=load", ATTEMPT_LOAD, -ENOENT, "load() failed: the list /etc/list cannot be read"},
-    {"misbehave", "do=fail-silently,in=load", ATTEMPT_LOAD, -EIO,
-     "load() failed with -5 (Input/output error) and gave no reason"},
     {"misbehave", "do=fail,in=open", ATTEMPT_OPEN, -ENOENT, "open() failed: the list /etc/list cannot be read"},
-    {"misbehave", "do=fail-silently,in=open", ATTEMPT_OPEN, -EIO,
-     "open() failed with -5 (Input/output error) and gave no reason"},
 };
 
-static void each_flaw_has_its_own_message(void **state)
+static void each_refusal_is_of_its_stage(void **state)
 {
     unsigned failures = 0;
 
@@ -64,16 +47,6 @@ static void each_flaw_has_its_own_message(void **state)
                                         refusals[i].stage, refusals[i].code, refusals[i].message);
     }
     assert_int_equal(failures, 0);
-}
-
-static void the_reason_of_a_plugin_is_cut_at_200_bytes(void **state)
-{
-    const char *path = scratch_copy("misbehave.so", "misbehave");
-    char message[512];
-
-    (void)state;
-    snprintf(message, sizeof(message), "load() failed: %0200d", 0);
-    assert_true(attempt_is_refused(path, "do=fail-at-length,in=load", ATTEMPT_LOAD, -EINVAL, message));
 }
 
 /* The plugin's own table, with option_size changed in the file: stepping by it would leave the list. */
@@ -145,8 +118,7 @@ static void the_test_plugin_refuses_a_misbehaviour_that_it_does_not_have(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_flaw_has_its_own_message),
-        cmocka_unit_test(the_reason_of_a_plugin_is_cut_at_200_bytes),
+        cmocka_unit_test(each_refusal_is_of_its_stage),
         cmocka_unit_test(an_option_size_that_is_not_one_is_refused),
         cmocka_unit_test(the_test_plugin_refuses_a_misbehaviour_that_it_does_not_have),
     };

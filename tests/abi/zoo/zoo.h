@@ -28,7 +28,7 @@ struct animal {
     const char *(*make)(const struct animal *animal); /* NULL: copies and patches; returns the file's path */
     size_t number;         /* for make() */
     const char *values;    /* "key=value,..." or NULL */
-    unsigned padding;      /* as many x behind the values */
+    unsigned padding;      /* as many x after the values */
 
     /* The argument of a plugin in front of it in the chain, when there is one. */
     const char *(*in_front)(const char *path);
