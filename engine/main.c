@@ -4,7 +4,9 @@
  */
 #include "base/error.h"
 #include "base/log.h"
+#include "config/command_line.h"
 #include "config/firewall_rules.h"
+#include "config/help.h"
 #include "config/options.h"
 #include "process/forkserver.h"
 #include "process/supervisor.h"
@@ -58,10 +60,10 @@ int main(int argc, char *argv[])
     enum exit_code code = EXIT_CODE_OK;
 
     open_standard_descriptors();
-    if (options_parse(&options, argc, argv, &error) != 0) {
+    if (command_line_parse(&options, argc, argv, &error) != 0) {
         code = report(&error);
     } else if (options.help) {
-        options_print_help();
+        help_print(stdout);
     } else if (options.version) {
         printf("nfq-engine %s, plugin ABI %u.%u\n", NFQE_VERSION, NFQE_ABI_MAJOR(NFQE_ABI_VERSION),
                NFQE_ABI_MINOR(NFQE_ABI_VERSION));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the user asked for. One table in options.c describes every option: its name, value, limits and
- * help; the command line parser and --help read the same table.
+ * What the user asked for, and the table that describes every option: its name, value, limits and help. The command
+ * line parser and --help read the same table.
  *
- * Nothing here looks at the machine: whether a queue can be bound or a plugin loaded shows later.
+ * Nothing here looks at the machine: whether a queue can be bound or a plugin loaded is checked later (preflight.h).
  */
 #ifndef ENGINE_CONFIG_OPTIONS_H
 #define ENGINE_CONFIG_OPTIONS_H
@@ -12,6 +12,7 @@
 #include "base/limits.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define OPTIONS_FLOWS_DEFAULT 65536
@@ -62,15 +63,34 @@ struct options {
     char *text;                   /* owns the strings that plugins[] points into */
 };
 
+struct option_entry;
+
+/* Parses `text` into *target. text: NULL if no value was given. Returns 0, or a negative errno with the error filled. */
+typedef int option_parser(const struct option_entry *option, struct options *options, void *target, const char *text,
+                          struct error *error);
+
+struct option_entry {
+    const char *name;
+    const char *value; /* how the help writes the value; NULL: takes none; with '[' first, it may be left out */
+    option_parser *parse;
+    size_t offset; /* of the target in struct options */
+    uint64_t min;
+    uint64_t max;
+    const char *help;
+};
+
+extern const struct option_entry options_table[];
+extern const size_t options_table_count;
+
+/* The option of that name; NULL: there is none. */
+const struct option_entry *options_find(const char *name, size_t len);
+
 /*
- * Reads the command line. Returns 0 or a negative errno; the error then names the argument and says what is
- * expected, with EXIT_CODE_USAGE or EXIT_CODE_CONFIGURATION. options_done() in any case.
+ * Sets the defaults. text_size: the lengths of all plugin settings, with 2 more bytes for each, or more than that.
+ * Returns 0 or -ENOMEM with the error filled. options_done() in any case, and as often as wanted.
  */
-int options_parse(struct options *options, int argc, char *const argv[], struct error *error);
+int options_init(struct options *options, size_t text_size, struct error *error);
 
 void options_done(struct options *options);
-
-/* Writes the help text to standard output. */
-void options_print_help(void);
 
 #endif

@@ -6,7 +6,7 @@
  * text; see read_declaration(). Every string is an allocation of its own, so reading behind one is noticed.
  */
 #include "base/util.h"
-#include "config/options.h"
+#include "config/command_line.h"
 #include "input.h"
 #include "plugin/plugin_options.h"
 
@@ -100,7 +100,7 @@ static void parse_command_line(struct input *input)
         argv[argc++] = input_text(input);
     }
     memset(&error, 'x', sizeof(error));
-    code = options_parse(&options, argc, argv, &error);
+    code = command_line_parse(&options, argc, argv, &error);
     PROMISE(code == 0 || error.exit_code == EXIT_CODE_USAGE || error.exit_code == EXIT_CODE_CONFIGURATION);
     check_lists(&options, text_len);
     if (code == 0) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * options_parse(): the options about flows and the rules for them: their refusals word by word, and what --print-rules
- * may have with it and must have. Values and limits stand in test_options.c, with those of all other options.
+ * command_line_parse(): the refusals word by word, as a person reads them, and what --print-rules may have with it and
+ * must have. Which values are refused is in test_command_line.c.
  */
 #include "unit.h"
 
-#include "config/options.h"
+#include "config/command_line.h"
 
 #include <string.h>
 
@@ -29,7 +29,7 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
     argv[count + 1] = NULL;
     memset(&error, 0, sizeof(error));
     memset(&options, 0xee, sizeof(options));
-    return options_parse(&options, (int)count + 1, argv, &error) == 0 ? EXIT_CODE_OK : error.exit_code;
+    return command_line_parse(&options, (int)count + 1, argv, &error) == 0 ? EXIT_CODE_OK : error.exit_code;
 }
 
 #define PARSE(...)                                                                                                     \
@@ -46,6 +46,58 @@ static void assert_refused(enum exit_code code, const char *expected)
 {
     assert_int_equal(code, EXIT_CODE_USAGE);
     assert_string_equal(error.text, expected);
+    options_done(&options);
+}
+
+static void test_refusals_of_values_say_what_is_expected(void **state)
+{
+#define LEN ": must be a number from 1 to 1048576"
+#define SIZE ": must be a number of bytes, such as 65536, 512K or 64M"
+#define TIME ": must be a time with its unit, such as 500ms or 5s, from "
+#define QUEUE ": must be a number from 0 to 65535 or a range such as 0-3"
+#define CPU ": must be a list of CPU numbers such as 0,2-5"
+    static const struct {
+        const char *argument;
+        const char *error;
+    } cases[] = {
+        {"--max-len=no", "--max-len no" LEN},
+        {"--max-len=0", "--max-len 0: must be 1 to 1048576"},
+        {"--copy-range=65532", "--copy-range 65532: must be 1 to 65531"},
+        {"--receive-buffer=4KB", "--receive-buffer 4KB" SIZE},
+        {"--receive-buffer=4095", "--receive-buffer 4095: must be 4096 to 1073741824"},
+        {"--drain-timeout=5", "--drain-timeout 5" TIME "1ms to 60m"},
+        {"--load-timeout=0s", "--load-timeout 0s" TIME "1ms to 60m"},
+        {"--handle-timeout=9ms", "--handle-timeout 9ms" TIME "10ms to 60m"},
+        {"--on-crash=repeat", "--on-crash repeat: must be accept or drop"},
+        {"--gso=yes", "--gso yes: must be on, off or auto"},
+        {"--no-enobufs=yes", "--no-enobufs yes: must be on or off"},
+        {"--fail-open=on", "--fail-open: takes no value"},
+        {"--queue=65536", "--queue 65536" QUEUE},
+        {"--queue=3-1", "--queue 3-1" QUEUE},
+        {"--cpu=1024", "--cpu 1024" CPU},
+        {"--cpu=0-1023,5", "--cpu 0-1023,5: more than 1024 CPUs"},
+        {"--plugin=,a=1", "--plugin: the file name is empty"},
+        {"--queue", "--queue: needs a value: --queue N|A-B"},
+        {"--gso", "--gso: needs a value: --gso on|off|auto"},
+        {"--maxlen=5", "--maxlen: unknown option; see nfq-engine --help"},
+        {"-q", "-q: not an option; see nfq-engine --help"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_refused(PARSE(ENOUGH, cases[i].argument), cases[i].error);
+    }
+    assert_refused(PARSE("--queue=1"), "no plugin given: add --plugin FILE; see nfq-engine --help");
+}
+
+static void test_refusals_of_lists_say_what_does_not_fit(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(ENOUGH, "--queue=0-3"), EXIT_CODE_CONFIGURATION);
+    assert_string_equal(error.text, "--queue 1: given twice; name each queue once");
+    options_done(&options);
+    assert_int_equal(PARSE("--plugin=x.so", "--queue=0-256"), EXIT_CODE_CONFIGURATION);
+    assert_string_equal(error.text, "--queue: more than 256 queues; run a second engine for the rest");
     options_done(&options);
 }
 
@@ -88,7 +140,7 @@ static void test_refusals_of_flow_options_say_what_is_expected(void **state)
     }
 }
 
-static void test_print_rules_may_have_a_form_behind_an_equals_sign(void **state)
+static void test_print_rules_may_have_a_form_after_an_equals_sign(void **state)
 {
     static const struct {
         const char *argument;
@@ -124,10 +176,12 @@ static void test_print_rules_needs_a_queue_but_no_plugin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_refusals_of_values_say_what_is_expected),
+        cmocka_unit_test(test_refusals_of_lists_say_what_does_not_fit),
         cmocka_unit_test(test_refusals_of_flow_options_say_what_is_expected),
-        cmocka_unit_test(test_print_rules_may_have_a_form_behind_an_equals_sign),
+        cmocka_unit_test(test_print_rules_may_have_a_form_after_an_equals_sign),
         cmocka_unit_test(test_print_rules_needs_a_queue_but_no_plugin),
     };
 
-    return cmocka_run_group_tests_name("options_flow", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("command_line_refusals", tests, NULL, NULL);
 }

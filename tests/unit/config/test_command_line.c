@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * options_parse(): every option of the command line in both spellings, its limits, and what is refused with
+ * command_line_parse(): every option of the command line in both spellings, its limits, and what is refused with
  * which exit code.
  *
  * What holds for every refusal is checked for every refusal: one line that names what was wrong. The table
@@ -8,7 +8,7 @@
  */
 #include "unit.h"
 
-#include "config/options.h"
+#include "config/command_line.h"
 
 #include <nfqe/plugin.h>
 
@@ -16,8 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define ARGUMENTS_MAX 600
 #define ENOUGH "--plugin=./x.so", "--queue=1"
@@ -39,7 +37,7 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
     argv[count + 1] = NULL;
     memset(&error, 0, sizeof(error));
     memset(&options, 0xee, sizeof(options));
-    return options_parse(&options, (int)count + 1, argv, &error) == 0 ? EXIT_CODE_OK : error.exit_code;
+    return command_line_parse(&options, (int)count + 1, argv, &error) == 0 ? EXIT_CODE_OK : error.exit_code;
 }
 
 #define PARSE(...)                                                                                                     \
@@ -167,6 +165,7 @@ static void test_values_outside_the_limits_are_refused(void **state)
         {"bypass-mark",
          {"", "0", "0x0", "0/1", "0x0/0xff", "0x2/0x1", "0x101/0xff", "0x1/0x0", "0x1/", "/0x1", "mark",
           "0x100000000/0x1", "0x1/0x100000000", "0x1/0x1/0x1", "-1"}},
+        {"no-enobufs", {"", "yes", "ON", "offf", "1"}},
         {"queue", {"", "-1", "65536", "0-65536", "3-1", "1-", "-", "a", "1,2", "1 ", "0x1", "1-2-3"}},
         {"plugin", {"", ",", ",a=1"}},
     };
@@ -408,37 +407,6 @@ static void test_done_may_follow_done(void **state)
     options_done(&options);
 }
 
-static void test_help_names_every_option_and_exit_status(void **state)
-{
-    static char text[16384];
-    int saved = dup(STDOUT_FILENO);
-    int file = memfd_create("help", 0);
-    ssize_t len;
-
-    (void)state;
-    fflush(stdout);
-    dup2(file, STDOUT_FILENO);
-    options_print_help();
-    fflush(stdout);
-    dup2(saved, STDOUT_FILENO);
-    len = pread(file, text, sizeof(text) - 1, 0);
-    close(file);
-    close(saved);
-    assert_in_range(len, 1, sizeof(text) - 2);
-    for (size_t i = 0; i < sizeof(good_values) / sizeof(good_values[0]); i++) {
-        assert_non_null(strstr(text, good_values[i].name));
-    }
-    assert_non_null(strstr(text, "--plugin "));
-    assert_non_null(strstr(text, "--queue "));
-    assert_non_null(strstr(text, "--cpu "));
-    assert_non_null(strstr(text, "--fail-open\n"));
-    assert_non_null(strstr(text, "--bypass-mark BITS[/MASK]\n"));
-    assert_non_null(strstr(text, "--print-rules[=nft|iptables]\n"));
-    assert_non_null(strstr(text, "--help\n"));
-    assert_non_null(strstr(text, "--version\n"));
-    assert_non_null(strstr(text, "5 queue cannot be bound"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,8 +427,7 @@ int main(void)
         cmocka_unit_test(test_comma_written_twice_belongs_to_the_file_name),
         cmocka_unit_test(test_no_more_plugins_than_the_limit),
         cmocka_unit_test(test_done_may_follow_done),
-        cmocka_unit_test(test_help_names_every_option_and_exit_status),
     };
 
-    return cmocka_run_group_tests_name("options", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("command_line", tests, NULL, NULL);
 }

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The command line: each argument is an option of the table, as `--name value` or `--name=value`.
+ *
+ * After the last argument is checked what must be given. The command line is copied, so argv may change afterwards.
+ */
+#include "config/command_line.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* One option at argv[*index], as `--name value` or `--name=value`. */
+static int parse_argument(struct options *options, int argc, char *const argv[], int *index, struct error *error)
+{
+    const char *argument = argv[*index];
+    const struct option_entry *option;
+    const char *value;
+    size_t name_len;
+
+    if (strncmp(argument, "--", 2) != 0) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "%s: not an option; see nfq-engine --help", argument);
+    }
+    name_len = strcspn(argument + 2, "=");
+    option = options_find(argument + 2, name_len);
+    if (option == NULL) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%.*s: unknown option; see nfq-engine --help",
+                         (int)name_len, argument + 2);
+    }
+    value = argument[2 + name_len] == '=' ? argument + 2 + name_len + 1 : NULL;
+    if (option->value != NULL && option->value[0] != '[' && value == NULL) {
+        if (*index + 1 >= argc) {
+            return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s: needs a value: --%s %s", option->name,
+                             option->name, option->value);
+        }
+        value = argv[++*index];
+    }
+    return option->parse(option, options, (char *)options + option->offset, value, error);
+}
+
+int command_line_parse(struct options *options, int argc, char *const argv[], struct error *error)
+{
+    size_t text_size = 0;
+    int code;
+
+    for (int i = 1; i < argc; i++) {
+        text_size += strlen(argv[i]) + 2;
+    }
+    code = options_init(options, text_size, error);
+    for (int i = 1; i < argc && code == 0; i++) {
+        code = parse_argument(options, argc, argv, &i, error);
+    }
+    if (code != 0 || options->help || options->version) {
+        return code;
+    }
+    if (options->plugin_count == 0 && options->print_rules == RULES_NONE) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "no plugin given: add --plugin FILE; see nfq-engine --help");
+    }
+    if (options->queue_count == 0) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "no queue given: add --queue N; see nfq-engine --help");
+    }
+    return 0;
+}

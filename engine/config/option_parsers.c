@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The parsers of option values: one function for each kind of value.
+ *
+ * A value is checked as far as it can be without the other options and without this machine: its form, its limits, and
+ * for lists that they have room and that no queue is named twice. A refusal names the option as the user wrote it.
+ */
+#include "config/option_parsers.h"
+
+#include "base/text_value.h"
+#include "base/util.h"
+
+#include <nfqe/plugin.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static int check_range(const struct option_entry *option, uint64_t number, const char *text, struct error *error)
+{
+    if (number < option->min || number > option->max) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be %" PRIu64 " to %" PRIu64, option->name,
+                         text, option->min, option->max);
+    }
+    return 0;
+}
+
+int option_parse_number(const struct option_entry *option, struct options *options, void *target, const char *text,
+                        struct error *error)
+{
+    uint64_t number;
+
+    (void)options;
+    if (!text_value_read_number(text, &number)) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be a number from %" PRIu64 " to %" PRIu64,
+                         option->name, text, option->min, option->max);
+    }
+    *(uint64_t *)target = number;
+    return check_range(option, number, text, error);
+}
+
+int option_parse_size(const struct option_entry *option, struct options *options, void *target, const char *text,
+                      struct error *error)
+{
+    (void)options;
+    if (!text_value_read_size(text, target)) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must be a number of bytes, such as 65536, 512K or 64M", option->name, text);
+    }
+    return check_range(option, *(const uint64_t *)target, text, error);
+}
+
+int option_parse_time(const struct option_entry *option, struct options *options, void *target, const char *text,
+                      struct error *error)
+{
+    uint64_t ms;
+
+    (void)options;
+    if (!text_value_read_time(text, &ms) || ms < option->min || ms > option->max) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must be a time with its unit, such as 500ms or 5s, from %" PRIu64 "ms to %" PRIu64
+                         "m",
+                         option->name, text, option->min, option->max / (60 * 1000));
+    }
+    *(uint64_t *)target = ms;
+    return 0;
+}
+
+int option_parse_mark(const struct option_entry *option, struct options *options, void *target, const char *text,
+                      struct error *error)
+{
+    struct mark_setting *mark = target;
+
+    (void)options;
+    if (!text_value_read_mark(text, &mark->bits, &mark->mask)) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must be bits and their mask in 32 bits, such as 0x1/0x1", option->name, text);
+    }
+    if (mark->bits == 0 || (mark->bits & ~mark->mask) != 0) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must set at least one bit, and none outside of its mask", option->name, text);
+    }
+    return 0;
+}
+
+int option_parse_verdict(const struct option_entry *option, struct options *options, void *target, const char *text,
+                         struct error *error)
+{
+    (void)options;
+    if (strcmp(text, "accept") == 0) {
+        *(uint32_t *)target = NFQE_ACCEPT;
+    } else if (strcmp(text, "drop") == 0) {
+        *(uint32_t *)target = NFQE_DROP;
+    } else {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be accept or drop", option->name, text);
+    }
+    return 0;
+}
+
+int option_parse_gso(const struct option_entry *option, struct options *options, void *target, const char *text,
+                     struct error *error)
+{
+    static const char *const names[] = {[GSO_AUTO] = "auto", [GSO_ON] = "on", [GSO_OFF] = "off"};
+
+    (void)options;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *(enum gso_setting *)target = (enum gso_setting)i;
+            return 0;
+        }
+    }
+    return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be on, off or auto", option->name, text);
+}
+
+int option_parse_rules(const struct option_entry *option, struct options *options, void *target, const char *text,
+                       struct error *error)
+{
+    enum rules_form *form = target;
+
+    (void)options;
+    if (text != NULL && strcmp(text, "nft") != 0 && strcmp(text, "iptables") != 0) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s=%s: must be nft or iptables, or nothing for both",
+                         option->name, text);
+    }
+    *form = text == NULL ? RULES_BOTH : strcmp(text, "nft") == 0 ? RULES_NFT : RULES_IPTABLES;
+    return 0;
+}
+
+int option_parse_switch(const struct option_entry *option, struct options *options, void *target, const char *text,
+                        struct error *error)
+{
+    (void)options;
+    if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be on or off", option->name, text);
+    }
+    *(bool *)target = strcmp(text, "on") == 0;
+    return 0;
+}
+
+int option_parse_flag(const struct option_entry *option, struct options *options, void *target, const char *text,
+                      struct error *error)
+{
+    (void)options;
+    if (text != NULL) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s: takes no value", option->name);
+    }
+    *(bool *)target = true;
+    return 0;
+}
+
+/* `N` or `A-B` at the start of `text`, within the option's limits. */
+static bool read_range(const struct option_entry *option, const char *text, const char **end, uint64_t *first,
+                       uint64_t *last)
+{
+    if (!text_value_read_digits(text, end, first)) {
+        return false;
+    }
+    *last = *first;
+    if (**end == '-' && !text_value_read_digits(*end + 1, end, last)) {
+        return false;
+    }
+    return *first <= *last && *last <= option->max;
+}
+
+static int add_queue(struct options *options, uint64_t number, struct error *error)
+{
+    for (unsigned i = 0; i < options->queue_count; i++) {
+        if (options->queues[i] == number) {
+            return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                             "--queue %" PRIu64 ": given twice; name each queue once", number);
+        }
+    }
+    if (options->queue_count == QUEUES_MAX) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--queue: more than %d queues; run a second engine for the rest", QUEUES_MAX);
+    }
+    options->queues[options->queue_count++] = (uint16_t)number;
+    return 0;
+}
+
+int option_parse_queues(const struct option_entry *option, struct options *options, void *target, const char *text,
+                        struct error *error)
+{
+    int code = 0;
+    uint64_t first;
+    uint64_t last;
+    const char *end;
+
+    (void)target;
+    if (!read_range(option, text, &end, &first, &last) || *end != '\0') {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--queue %s: must be a number from 0 to %" PRIu64 " or a range such as 0-3", text,
+                         option->max);
+    }
+    for (uint64_t number = first; number <= last && code == 0; number++) {
+        code = add_queue(options, number, error);
+    }
+    return code;
+}
+
+int option_parse_cpus(const struct option_entry *option, struct options *options, void *target, const char *text,
+                      struct error *error)
+{
+    const char *next = text;
+
+    (void)target;
+    options->cpu_count = 0;
+    for (;;) {
+        uint64_t first;
+        uint64_t last;
+
+        if (!read_range(option, next, &next, &first, &last) || (*next != ',' && *next != '\0')) {
+            return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--cpu %s: must be a list of CPU numbers such as 0,2-5",
+                             text);
+        }
+        for (uint64_t cpu = first; cpu <= last; cpu++) {
+            if (options->cpu_count == CPUS_MAX) {
+                return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--cpu %s: more than %d CPUs", text, CPUS_MAX);
+            }
+            options->cpus[options->cpu_count++] = (uint16_t)cpu;
+        }
+        if (*next == '\0') {
+            return 0;
+        }
+        next++;
+    }
+}
+
+/* Copies `text` into the strings that options owns, and cuts it at its first single comma. */
+int option_parse_plugin(const struct option_entry *option, struct options *options, void *target, const char *text,
+                        struct error *error)
+{
+    struct plugin_setting *setting = &options->plugins[options->plugin_count];
+    char *path;
+    char *to;
+
+    (void)option;
+    (void)target;
+    if (options->plugin_count == PLUGINS_MAX) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL, "--plugin: more than %d plugins in a chain",
+                         PLUGINS_MAX);
+    }
+    /* The text area has room for all plugin settings: options_init(). The first empty string in it is its free end. */
+    for (path = options->text; *path != '\0'; path += strlen(path) + 1) {
+    }
+    for (to = path; *text != '\0'; text++) {
+        if (*text == ',' && *++text != ',') {
+            break;
+        }
+        *to++ = *text;
+    }
+    *to++ = '\0';
+    if (path[0] == '\0') {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--plugin: the file name is empty");
+    }
+    setting->path = path;
+    if (text[0] != '\0') {
+        setting->values = strcpy(to, text);
+    }
+    options->plugin_count++;
+    return 0;
+}
