@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Making a queue group from options: a copy of what belongs to the group, with its strings in one piece of memory.
+ *
+ * The parsers have checked every value against its limits, so nothing can be refused here but memory.
+ */
+#include "config/queue_group.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A copy of `text` at *end, which moves behind it; NULL for NULL. */
+static const char *copy_text(char **end, const char *text)
+{
+    char *copy = *end;
+
+    if (text == NULL) {
+        return NULL;
+    }
+    *end = stpcpy(copy, text) + 1;
+    return copy;
+}
+
+static int copy_plugins(const struct options *options, struct queue_group *group)
+{
+    size_t size = 1;
+    char *end;
+
+    for (unsigned i = 0; i < options->plugin_count; i++) {
+        const struct plugin_setting *plugin = &options->plugins[i];
+
+        size += strlen(plugin->path) + 1 + (plugin->values != NULL ? strlen(plugin->values) + 1 : 0);
+    }
+    group->text = malloc(size);
+    if (group->text == NULL) {
+        return -ENOMEM;
+    }
+    end = group->text;
+    for (unsigned i = 0; i < options->plugin_count; i++) {
+        group->plugins[i].path = copy_text(&end, options->plugins[i].path);
+        group->plugins[i].values = copy_text(&end, options->plugins[i].values);
+    }
+    group->plugin_count = options->plugin_count;
+    return 0;
+}
+
+static void copy_policy(const struct options *options, struct queue_group *group)
+{
+    group->default_verdict = options->default_verdict;
+    group->on_crash = options->on_crash;
+    group->on_stop = options->on_stop;
+    group->bypass_mark = options->bypass_mark;
+    group->max_len = (uint32_t)options->max_len;
+    group->copy_range = (uint32_t)options->copy_range;
+    group->receive_buffer = options->receive_buffer;
+    group->flow_table = (uint32_t)options->flow_table;
+    group->flow_timeout_ms = options->flow_timeout_ms;
+    group->gso = options->gso;
+    group->fail_open = options->fail_open;
+    group->conntrack = options->conntrack;
+    group->uid_gid = options->uid_gid;
+    group->secctx = options->secctx;
+    group->no_enobufs = options->no_enobufs;
+    group->drain_timeout_ms = options->drain_timeout_ms;
+    group->load_timeout_ms = options->load_timeout_ms;
+    group->handle_timeout_ms = options->handle_timeout_ms;
+}
+
+int queue_group_new(const struct options *options, const struct queue_group **group, struct error *error)
+{
+    struct queue_group *made = calloc(1, sizeof(*made));
+
+    if (made == NULL || copy_plugins(options, made) < 0) {
+        queue_group_free(made);
+        return error_set(error, EXIT_CODE_RUN_TIME, -ENOMEM, "out of memory");
+    }
+    memcpy(made->queues, options->queues, sizeof(made->queues));
+    made->queue_count = options->queue_count;
+    memcpy(made->cpus, options->cpus, sizeof(made->cpus));
+    made->cpu_count = options->cpu_count;
+    copy_policy(options, made);
+    *group = made;
+    return 0;
+}
+
+int queue_group_cpu(const struct queue_group *group, unsigned index)
+{
+    return group->cpu_count > 0 ? group->cpus[index % group->cpu_count] : QUEUE_GROUP_NO_CPU;
+}
+
+void queue_group_free(const struct queue_group *group)
+{
+    if (group != NULL) {
+        free(group->text);
+        free((void *)(uintptr_t)group);
+    }
+}

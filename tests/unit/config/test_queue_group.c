@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * queue_group_new(): a group has everything that the options say of its queues, keeps it when the options are gone, and
+ * gives its queues their CPUs in turn. Each option has a value of its own here, so no field can be another's.
+ */
+#include "unit.h"
+
+#include "config/command_line.h"
+#include "config/queue_group.h"
+
+#include <nfqe/plugin.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct queue_group *group;
+static struct options options;
+
+/* Makes the group from a command line, and lets the options go. */
+static void make_group(int argc, const char *const *arguments)
+{
+    char *argv[40];
+    struct error error;
+
+    assert_in_range(argc, 1, 38);
+    argv[0] = strdup("nfq-engine");
+    for (int i = 0; i < argc; i++) {
+        argv[i + 1] = strdup(arguments[i]);
+    }
+    assert_int_equal(command_line_parse(&options, argc + 1, argv, &error), 0);
+    assert_int_equal(queue_group_new(&options, &group, &error), 0);
+    memset(options.text, 'x', strlen(options.text));
+    options_done(&options);
+    memset(&options, 0xee, sizeof(options));
+    for (int i = 0; i <= argc; i++) {
+        free(argv[i]);
+    }
+}
+
+#define MAKE(...)                                                                                                      \
+    make_group(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), (const char *const[]){__VA_ARGS__})
+
+static int tear_down(void **state)
+{
+    (void)state;
+    queue_group_free(group);
+    group = NULL;
+    return 0;
+}
+
+static void test_group_has_the_policy_of_the_options(void **state)
+{
+    (void)state;
+    MAKE("--plugin=x.so", "--queue=1", "--default-verdict=drop", "--on-crash=accept", "--on-stop=accept",
+         "--bypass-mark=0x10/0x30");
+    assert_int_equal(group->default_verdict, NFQE_DROP);
+    assert_int_equal(group->on_crash, NFQE_ACCEPT);
+    assert_int_equal(group->on_stop, NFQE_ACCEPT);
+    assert_int_equal(group->bypass_mark.bits, 0x10);
+    assert_int_equal(group->bypass_mark.mask, 0x30);
+    tear_down(NULL);
+    MAKE("--plugin=x.so", "--queue=1", "--on-stop=accept");
+    assert_int_equal(group->default_verdict, NFQE_ACCEPT);
+    assert_int_equal(group->on_crash, NFQE_DROP);
+    assert_int_equal(group->on_stop, NFQE_ACCEPT);
+    assert_int_equal(group->bypass_mark.mask, 0);
+    tear_down(NULL);
+    MAKE("--plugin=x.so", "--queue=1", "--on-crash=accept");
+    assert_int_equal(group->on_crash, NFQE_ACCEPT);
+    assert_int_equal(group->on_stop, NFQE_DROP);
+}
+
+static void test_group_has_the_limits_of_the_options(void **state)
+{
+    (void)state;
+    MAKE("--plugin=x.so", "--queue=1", "--max-len=77", "--copy-range=99", "--receive-buffer=1G", "--flow-table=55",
+         "--flow-timeout=3s", "--drain-timeout=4s", "--load-timeout=6s", "--handle-timeout=7s");
+    assert_int_equal(group->max_len, 77);
+    assert_int_equal(group->copy_range, 99);
+    assert_int_equal(group->receive_buffer, 1073741824);
+    assert_int_equal(group->flow_table, 55);
+    assert_int_equal(group->flow_timeout_ms, 3000);
+    assert_int_equal(group->drain_timeout_ms, 4000);
+    assert_int_equal(group->load_timeout_ms, 6000);
+    assert_int_equal(group->handle_timeout_ms, 7000);
+}
+
+/* Each switch by itself, so that none is taken for another. */
+static void test_group_has_the_switches_of_the_options(void **state)
+{
+    static const char *const switches[] = {"--fail-open", "--conntrack", "--uid-gid", "--secctx", "--no-enobufs=off"};
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        MAKE("--plugin=x.so", "--queue=1", switches[i], i == 1 ? "--gso=on" : "--gso=off");
+        assert_int_equal(group->fail_open, i == 0);
+        assert_int_equal(group->conntrack, i == 1);
+        assert_int_equal(group->uid_gid, i == 2);
+        assert_int_equal(group->secctx, i == 3);
+        assert_int_equal(group->no_enobufs, i != 4);
+        assert_int_equal(group->gso, i == 1 ? GSO_ON : GSO_OFF);
+        tear_down(NULL);
+    }
+}
+
+static void test_what_was_not_given_is_left_to_the_plan(void **state)
+{
+    (void)state;
+    MAKE("--plugin=x.so", "--queue=1");
+    assert_int_equal(group->copy_range, 0);
+    assert_int_equal(group->receive_buffer, 0);
+    assert_int_equal(group->flow_table, 0);
+    assert_int_equal(group->flow_timeout_ms, 0);
+    assert_int_equal(group->gso, GSO_AUTO);
+}
+
+static void test_group_keeps_its_plugins_when_the_options_are_gone(void **state)
+{
+    (void)state;
+    MAKE("--plugin=first.so", "--queue=1", "--plugin=b,k=v,l=w", "--plugin=./c.so", "--plugin=d,,d,m=");
+    assert_int_equal(group->plugin_count, 4);
+    assert_string_equal(group->plugins[0].path, "first.so");
+    assert_null(group->plugins[0].values);
+    assert_string_equal(group->plugins[1].path, "b");
+    assert_string_equal(group->plugins[1].values, "k=v,l=w");
+    assert_string_equal(group->plugins[2].path, "./c.so");
+    assert_null(group->plugins[2].values);
+    assert_string_equal(group->plugins[3].path, "d,d");
+    assert_string_equal(group->plugins[3].values, "m=");
+}
+
+static void test_queues_keep_their_order(void **state)
+{
+    (void)state;
+    MAKE("--plugin=x.so", "--queue=9", "--queue=65534-65535", "--queue=0");
+    assert_int_equal(group->queue_count, 4);
+    assert_int_equal(group->queues[0], 9);
+    assert_int_equal(group->queues[1], 65534);
+    assert_int_equal(group->queues[2], 65535);
+    assert_int_equal(group->queues[3], 0);
+}
+
+static void test_workers_get_the_cpus_in_turn(void **state)
+{
+    static const int expected[] = {5, 2, 1023, 5, 2, 1023, 5};
+
+    (void)state;
+    MAKE("--plugin=x.so", "--queue=0-6", "--cpu=5,2,1023");
+    assert_int_equal(group->cpu_count, 3);
+    for (unsigned i = 0; i < 7; i++) {
+        assert_int_equal(queue_group_cpu(group, i), expected[i]);
+    }
+    tear_down(NULL);
+    MAKE("--plugin=x.so", "--queue=0-6", "--cpu=0");
+    assert_int_equal(queue_group_cpu(group, 3), 0);
+}
+
+static void test_workers_get_any_cpu_if_none_is_named(void **state)
+{
+    (void)state;
+    MAKE("--plugin=x.so", "--queue=0-1");
+    assert_int_equal(queue_group_cpu(group, 0), QUEUE_GROUP_NO_CPU);
+    assert_int_equal(queue_group_cpu(group, 1), QUEUE_GROUP_NO_CPU);
+}
+
+static void test_free_takes_what_was_never_made(void **state)
+{
+    (void)state;
+    queue_group_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_group_has_the_policy_of_the_options, tear_down),
+        cmocka_unit_test_teardown(test_group_has_the_limits_of_the_options, tear_down),
+        cmocka_unit_test_teardown(test_group_has_the_switches_of_the_options, tear_down),
+        cmocka_unit_test_teardown(test_what_was_not_given_is_left_to_the_plan, tear_down),
+        cmocka_unit_test_teardown(test_group_keeps_its_plugins_when_the_options_are_gone, tear_down),
+        cmocka_unit_test_teardown(test_queues_keep_their_order, tear_down),
+        cmocka_unit_test_teardown(test_workers_get_the_cpus_in_turn, tear_down),
+        cmocka_unit_test_teardown(test_workers_get_any_cpu_if_none_is_named, tear_down),
+        cmocka_unit_test(test_free_takes_what_was_never_made),
+    };
+
+    return cmocka_run_group_tests_name("queue_group", tests, NULL, NULL);
+}
