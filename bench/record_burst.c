@@ -44,8 +44,8 @@ static int record(int fd, struct arena *arena, FILE *file)
 
 int main(int argc, char *argv[])
 {
-    const struct nfqueue_settings settings = {
-        .copy_packet = true, .copy_range = BURST_FILE_COPY_RANGE, .max_len = MAX_LEN, .flags = NFQUEUE_GSO};
+    const struct queue_settings settings = {
+        .copy_packet = true, .copy_range = BURST_FILE_COPY_RANGE, .max_len = MAX_LEN, .flags = QUEUE_GSO};
     struct arena *arena;
     FILE *file;
     uint32_t port_id;

@@ -8,6 +8,7 @@
 #include "config/firewall_rules.h"
 #include "config/help.h"
 #include "config/options.h"
+#include "config/queue_group.h"
 #include "process/forkserver.h"
 #include "process/supervisor.h"
 #include "process/worker.h"
@@ -42,6 +43,22 @@ static enum exit_code report(const struct error *error)
     return error->exit_code;
 }
 
+/* Runs the engine with the options, until it is told to stop or fails. */
+static enum exit_code run_engine(const struct options *options)
+{
+    static const struct engine_programs programs = {.forkserver_run = forkserver_run, .worker_run = worker_run};
+    const struct queue_group *group;
+    struct error error;
+    enum exit_code code;
+
+    if (queue_group_new(options, &group, &error) != 0) {
+        return report(&error);
+    }
+    code = supervisor_run(group, &programs);
+    queue_group_free(group);
+    return code;
+}
+
 /* What was asked for is on standard output, or nobody may think so. */
 static enum exit_code flush_output(enum exit_code code)
 {
@@ -54,7 +71,6 @@ static enum exit_code flush_output(enum exit_code code)
 
 int main(int argc, char *argv[])
 {
-    static const struct engine_programs programs = {.forkserver_run = forkserver_run, .worker_run = worker_run};
     static struct options options;
     struct error error;
     enum exit_code code = EXIT_CODE_OK;
@@ -70,7 +86,7 @@ int main(int argc, char *argv[])
     } else if (options.print_rules != RULES_NONE) {
         code = firewall_rules_print(&options, &error) != 0 ? report(&error) : EXIT_CODE_OK;
     } else {
-        code = supervisor_run(&options, &programs);
+        code = run_engine(&options);
     }
     code = flush_output(code);
     options_done(&options);

@@ -15,9 +15,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_FLOWS_DEFAULT 65536
-#define OPTIONS_FLOW_TIMEOUT_DEFAULT_MS (5 * 60 * 1000)
-
 enum gso_setting { GSO_AUTO, GSO_ON, GSO_OFF };
 enum rules_form { RULES_NONE, RULES_BOTH, RULES_NFT, RULES_IPTABLES };
 
@@ -45,8 +42,8 @@ struct options {
     uint64_t drain_timeout_ms;
     uint64_t load_timeout_ms;
     uint64_t handle_timeout_ms;
-    uint64_t flow_table;          /* flows of each queue; 0: OPTIONS_FLOWS_DEFAULT if a plugin needs them */
-    uint64_t flow_timeout_ms;     /* 0: OPTIONS_FLOW_TIMEOUT_DEFAULT_MS */
+    uint64_t flow_table;          /* flows of each queue; 0: not given */
+    uint64_t flow_timeout_ms;     /* 0: not given */
     struct mark_setting bypass_mark;
     enum rules_form print_rules;
     enum gso_setting gso;

@@ -86,7 +86,7 @@ void children_start_forkserver(struct children *children, const int *close_in_ch
     children->forkserver_ready = false;
     children->forkserver_hung = false;
     children->forkserver_step = forkserver_step(children);
-    children->forkserver_deadline_ns = after_ms(children->engine->options->load_timeout_ms);
+    children->forkserver_deadline_ns = after_ms(children->engine->group->load_timeout_ms);
 }
 
 static void request_worker(struct children *children, unsigned queue)
@@ -107,7 +107,7 @@ static void request_worker(struct children *children, unsigned queue)
     worker->retry_ns = 0;
     worker->hung = false;
     worker->requested = send(children->channel, &message, sizeof(message), MSG_NOSIGNAL) == (ssize_t)sizeof(message);
-    worker->deadline_ns = after_ms(children->engine->options->load_timeout_ms);
+    worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
 }
 
 static void retry_worker(struct children *children, unsigned queue)
@@ -163,11 +163,11 @@ static void worker_ended(struct children *children, unsigned queue, pid_t pid, i
         return;
     }
     if (arena_phase(arena) != ARENA_IDLE) {
-        bool known = nfqueue_read_status(engine_queue->number, &kernel) == 0;
+        bool known = nfqueue_read_status(engine_queue->kernel.number, &kernel) == 0;
 
         arena_request_sweep(arena, known ? kernel.last_id : arena->last_id);
     }
-    arena_assign_crash(arena, children->engine->plugin_count, children->engine->options->on_crash, &blame);
+    arena_assign_crash(arena, children->engine->plugin_count, children->engine->group->on_crash, &blame);
     exit_report_worker(&children->exit_report, queue, pid, status, worker->hung, &blame);
     if (arena_counters(arena)->packets + arena->crash_verdicts != worker->answered) {
         worker->backoff_ms = 0;
@@ -203,13 +203,13 @@ static void worker_born(struct children *children, unsigned queue, int32_t pid)
     worker->requested = false;
     if (pid <= 0) {
         exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: no process for a worker: %s",
-                           children->engine->queues[queue].number, strerror(-pid));
+                           children->engine->queues[queue].kernel.number, strerror(-pid));
         retry_worker(children, queue);
         return;
     }
     worker->pid = pid;
     worker->opening = ARENA_NOBODY;
-    worker->deadline_ns = after_ms(children->engine->options->load_timeout_ms);
+    worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
     for (unsigned i = 0; i < children->early_exit_count; i++) {
         if (children->early_exits[i].pid == pid) {
             worker_ended(children, queue, pid, children->early_exits[i].status);
@@ -353,8 +353,8 @@ static void watch_worker(struct children *children, unsigned queue)
     struct watchdog_sample sample = {.progress = engine_queue->arena->progress};
     bool stalled;
 
-    sample.busy = arena_phase(engine_queue->arena) != ARENA_IDLE || nfqueue_has_unread(engine_queue->socket);
-    if (watchdog_check(&worker->watchdog, &sample, children->engine->options->handle_timeout_ms, &stalled)) {
+    sample.busy = arena_phase(engine_queue->arena) != ARENA_IDLE || nfqueue_has_unread(engine_queue->kernel.socket);
+    if (watchdog_check(&worker->watchdog, &sample, children->engine->group->handle_timeout_ms, &stalled)) {
         confirm_hang(children, queue, sample.progress);
     }
     children->stalled |= stalled;
@@ -377,7 +377,7 @@ static unsigned watching_ms(const struct children *children)
 {
     return children->exit_report.running && !children->stalled
                ? WATCHDOG_IDLE_MS
-               : watchdog_interval_ms(children->engine->options->handle_timeout_ms);
+               : watchdog_interval_ms(children->engine->group->handle_timeout_ms);
 }
 
 /* Kills whoever takes too long to start. */
@@ -386,7 +386,7 @@ static void check_deadlines(struct children *children, uint64_t now)
     if (children->forkserver_pid != 0 && children->forkserver_deadline_ns != 0) {
         if (children->forkserver_step != forkserver_step(children)) {
             children->forkserver_step = forkserver_step(children);
-            children->forkserver_deadline_ns = after_ms(children->engine->options->load_timeout_ms);
+            children->forkserver_deadline_ns = after_ms(children->engine->group->load_timeout_ms);
         } else if (now >= children->forkserver_deadline_ns) {
             children->forkserver_hung = true;
             children->forkserver_deadline_ns = 0;
@@ -401,7 +401,7 @@ static void check_deadlines(struct children *children, uint64_t now)
             worker->deadline_ns = 0;
         } else if (worker->deadline_ns != 0 && worker->pid != 0 && worker->opening != arena->plugin) {
             worker->opening = arena->plugin;
-            worker->deadline_ns = after_ms(children->engine->options->load_timeout_ms);
+            worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
         }
         if (worker->deadline_ns == 0 || now < worker->deadline_ns) {
             continue;

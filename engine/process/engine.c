@@ -65,7 +65,7 @@ int engine_pin(int cpu)
     cpu_set_t *set;
     int result;
 
-    if (cpu == ENGINE_NO_CPU) {
+    if (cpu == QUEUE_GROUP_NO_CPU) {
         return 0;
     }
     set = CPU_ALLOC(CPUS_MAX);
@@ -92,7 +92,7 @@ const char *process_check_intact(const struct engine *engine)
     for (unsigned i = 0; i < engine->queue_count; i++) {
         const struct engine_queue *queue = &engine->queues[i];
 
-        all = all && is_open(queue->socket) && is_open(queue->wake) && is_open(queue->arena_fd);
+        all = all && is_open(queue->kernel.socket) && is_open(queue->wake) && is_open(queue->arena_fd);
     }
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         all = all && is_open(engine->plugins[i].memfd);

@@ -10,33 +10,28 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "burst/arena.h"
-#include "config/options.h"
+#include "config/plan.h"
+#include "config/queue_group.h"
 #include "flow/flow_table.h"
 #include "plugin/plugin.h"
 #include "queue/nfqueue.h"
+#include "queue/queue.h"
 
 #include <stdint.h>
 #include <sys/types.h>
 
-#define ENGINE_NO_CPU (-1)
-
 struct engine_queue {
-    uint16_t number;
-    int socket;            /* bound to the queue; read by its worker alone */
-    uint32_t port_id;
+    struct queue kernel;   /* its number and its socket */
     int wake;              /* eventfd: something in the arena changed for the worker */
     int arena_fd;
     struct arena *arena;
     struct arena_shape shape;
     uint32_t flows;        /* that its flow table remembers; 0: it has none */
     uint64_t flow_timeout_ms;
-    int cpu;               /* or ENGINE_NO_CPU */
-    uint64_t receive_buffer;
-    bool bound;
+    int cpu;               /* or QUEUE_GROUP_NO_CPU */
     bool stopped;          /* during a stop: the supervisor has stopped the queueing, since there was no worker */
     bool draining;         /* during a stop: the worker says that nothing more is queued, */
     int64_t waiting;       /* and the kernel, asked after that, how many wait; -1: not known */
-    struct nfqueue_settings settings;
 };
 
 /* How far the fork server has come; in shared memory, since it may die on the way. */
@@ -66,9 +61,10 @@ struct forkserver_message {
 #define ENGINE_EXIT_FAILED 70 /* the reason is in the arena's message, or in the fork server's status */
 
 struct engine {
-    const struct options *options;
+    const struct queue_group *group;
     struct plugin plugins[PLUGINS_MAX];
     unsigned plugin_count;
+    struct plan plan;
     struct engine_queue queues[QUEUES_MAX];
     unsigned queue_count;
     struct flow_seed flow_seed;
@@ -102,7 +98,7 @@ void engine_tie_to_supervisor(const struct engine *engine);
 /* Whether this process has CAP_NET_ADMIN, which binding a queue and sending a verdict need. */
 bool has_cap_net_admin(void);
 
-/* Lets this process run on one CPU only; ENGINE_NO_CPU: on all. Returns 0, or -1 with errno. */
+/* Lets this process run on one CPU only; QUEUE_GROUP_NO_CPU: on all. Returns 0, or -1 with errno. */
 int engine_pin(int cpu);
 
 /*

@@ -102,7 +102,7 @@ void exit_report_forkserver(struct exit_report *exit_report, int status, bool ti
     char reason[EXIT_REPORT_REASON_MAX];
 
     left->error[sizeof(left->error) - 1] = '\0';
-    reason_or_time(status, timed_out, "did not return within", exit_report->engine->options->load_timeout_ms, reason);
+    reason_or_time(status, timed_out, "did not return within", exit_report->engine->group->load_timeout_ms, reason);
     if (left->error[0] != '\0' && plugin != NULL) {
         exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "%s", left->error);
     } else if (left->stage >= FORKSERVER_LOADED || plugin == NULL) {
@@ -121,7 +121,7 @@ void exit_report_start(struct exit_report *exit_report, unsigned queue, int stat
     char reason[EXIT_REPORT_REASON_MAX];
 
     arena->message[sizeof(arena->message) - 1] = '\0';
-    reason_or_time(status, timed_out, "did not return within", exit_report->engine->options->load_timeout_ms, reason);
+    reason_or_time(status, timed_out, "did not return within", exit_report->engine->group->load_timeout_ms, reason);
     if (arena->message[0] != '\0') {
         exit_report_report(exit_report, plugin != NULL ? EXIT_CODE_PLUGIN : EXIT_CODE_RUN_TIME,
                            plugin != NULL ? plugin->path : NULL, "%s", arena->message);
@@ -129,7 +129,7 @@ void exit_report_start(struct exit_report *exit_report, unsigned queue, int stat
         exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "open() %s", reason);
     } else {
         exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: the new worker %s before it served",
-                           exit_report->engine->queues[queue].number, reason);
+                           exit_report->engine->queues[queue].kernel.number, reason);
     }
 }
 
@@ -140,8 +140,8 @@ void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t p
     const struct plugin *plugin = plugin_at(exit_report, blame->plugin);
     const char *id = plugin != NULL ? plugin->id : "(unknown)";
     const char *version = plugin != NULL ? plugin->version : "";
-    const char *verdict = engine_verdict_name(engine->options->on_crash);
-    unsigned number = engine->queues[queue].number;
+    const char *verdict = engine_verdict_name(engine->group->on_crash);
+    unsigned number = engine->queues[queue].kernel.number;
     struct arena *arena = engine->queues[queue].arena;
     char reason[EXIT_REPORT_REASON_MAX];
     unsigned missed;
@@ -150,7 +150,7 @@ void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t p
         return;
     }
     log_missed(missed);
-    reason_or_time(status, timed_out, "made no progress for", engine->options->handle_timeout_ms, reason);
+    reason_or_time(status, timed_out, "made no progress for", engine->group->handle_timeout_ms, reason);
     arena->message[sizeof(arena->message) - 1] = '\0';
     if (arena->state == ARENA_FAILED) {
         log_line("queue %u: worker %d: %s; it is replaced", number, pid, arena->message);
@@ -176,7 +176,7 @@ void exit_report_leaving(const struct exit_report *exit_report, unsigned queue, 
     const struct plugin *plugin = plugin_at(exit_report, engine_queue->arena->plugin);
     char reason[EXIT_REPORT_REASON_MAX];
 
-    log_line("queue %u: %s%s %s; every packet had been answered", engine_queue->number,
+    log_line("queue %u: %s%s %s; every packet had been answered", engine_queue->kernel.number,
              plugin != NULL ? plugin->path : "the worker", plugin != NULL ? ": close()" : "",
              exit_report_reason(status, reason));
 }

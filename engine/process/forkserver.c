@@ -182,7 +182,7 @@ static void make_worker(struct engine *engine, unsigned queue, int channel, cons
     pid = fork_worker(engine, queue, channel, birth, programs);
     tell(channel, FORKSERVER_FORKED, queue, pid);
     if (pid > 0 && write(birth[1], "", 1) < 0) {
-        log_line("queue %u: worker %d ended before it was born", engine->queues[queue].number, pid);
+        log_line("queue %u: worker %d ended before it was born", engine->queues[queue].kernel.number, pid);
     }
     close(birth[0]);
     close(birth[1]);

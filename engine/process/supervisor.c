@@ -11,10 +11,10 @@
 #include "base/util.h"
 #include "plugin/plugin_file.h"
 #include "process/children.h"
+#include "process/preflight.h"
 #include "process/queues.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,57 +58,6 @@ static void end(struct supervisor *supervisor, const struct error *error)
 
 /* ---- before anything runs -------------------------------------------------------------------------- */
 
-static int check_plugins(struct engine *engine, struct error *error)
-{
-    const struct options *options = engine->options;
-
-    for (unsigned i = 0; i < options->plugin_count; i++) {
-        struct plugin *plugin = &engine->plugins[i];
-
-        plugin->path = options->plugins[i].path;
-        plugin->values_text = options->plugins[i].values;
-        if (plugin_file_check(plugin, error) != 0) {
-            error_set_source(error, plugin->path, 0);
-            return error->code;
-        }
-        engine->plugin_count++;
-        for (unsigned j = 0; j < i; j++) {
-            if (strcmp(engine->plugins[j].id, plugin->id) == 0) {
-                error_set(error, EXIT_CODE_PLUGIN, -EEXIST,
-                          "its id %s is also that of %s; a chain can have a plugin once", plugin->id,
-                          engine->plugins[j].path);
-                error_set_source(error, plugin->path, 0);
-                return error->code;
-            }
-        }
-        if (plugin->foreign_owner) {
-            log_line("%s: warning: belongs to user %u, who can change what the next start runs", plugin->path,
-                     plugin->owner);
-        }
-    }
-    return 0;
-}
-
-static int check_cpus(const struct options *options, struct error *error)
-{
-    size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
-    cpu_set_t *set = CPU_ALLOC(CPUS_MAX);
-    int code = 0;
-
-    if (set == NULL || sched_getaffinity(0, size, set) < 0) {
-        CPU_FREE(set);
-        return 0; /* the worker will say so */
-    }
-    for (unsigned i = 0; i < options->cpu_count && code == 0; i++) {
-        if (!CPU_ISSET_S((size_t)options->cpus[i], size, set)) {
-            code = error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
-                             "--cpu: CPU %u is not available to this process; see taskset -p $$", options->cpus[i]);
-        }
-    }
-    CPU_FREE(set);
-    return code;
-}
-
 static int open_events(struct supervisor *supervisor, struct error *error)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
@@ -144,20 +93,14 @@ static void watch_descriptor(const struct supervisor *supervisor, int fd)
     }
 }
 
-static int prepare(struct supervisor *supervisor, const struct options *options, const struct engine_programs *programs,
-                   struct error *error)
+static int prepare(struct supervisor *supervisor, const struct queue_group *group,
+                   const struct engine_programs *programs, struct error *error)
 {
     struct engine *engine = &supervisor->engine;
     int code;
 
-    engine->options = options;
-    code = check_plugins(engine, error);
-    if (code == 0) {
-        code = check_cpus(options, error);
-    }
-    if (code == 0) {
-        code = queues_plan(engine, error);
-    }
+    engine->group = group;
+    code = preflight_check(group, engine->plugins, &engine->plugin_count, &engine->plan, error);
     if (code == 0) {
         code = open_events(supervisor, error);
     }
@@ -211,9 +154,9 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
         return;
     }
     log_line("SIG%s: new packets get verdict %s, queued ones are answered for at most %llu ms", signal_name,
-             engine_verdict_name(engine->options->on_stop), (unsigned long long)engine->options->drain_timeout_ms);
+             engine_verdict_name(engine->group->on_stop), (unsigned long long)engine->group->drain_timeout_ms);
     supervisor->stage = STOPPING;
-    supervisor->stop_deadline_ns = monotonic_ns() + engine->options->drain_timeout_ms * NS_PER_MS;
+    supervisor->stop_deadline_ns = monotonic_ns() + engine->group->drain_timeout_ms * NS_PER_MS;
     for (unsigned i = 0; i < engine->queue_count; i++) {
         children_request(&supervisor->children, i, ARENA_STOP);
     }
@@ -224,7 +167,7 @@ static void note_waiting(void *context, const struct nfqueue_status *status)
     struct engine *engine = context;
 
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        if (engine->queues[i].number == status->queue) {
+        if (engine->queues[i].kernel.number == status->queue) {
             engine->queues[i].waiting = status->waiting;
         }
     }
@@ -254,7 +197,7 @@ static void check_drained(struct supervisor *supervisor)
         }
         if (supervisor->children.workers[i].pid == 0) {
             /* Nobody reads the socket, so the setting is ours to make, and again: the last worker may not have. */
-            nfqueue_stop_queueing(queue->socket, queue->number, engine->options->on_stop == NFQE_ACCEPT);
+            nfqueue_stop_queueing(queue->kernel.socket, queue->kernel.number, engine->group->on_stop == NFQE_ACCEPT);
             supervisor->children.workers[i].exited = !late && queue->waiting == 0 && queue->stopped;
             queue->stopped = true;
             continue;
@@ -263,7 +206,7 @@ static void check_drained(struct supervisor *supervisor)
         if (late && queue->waiting == 0) {
             log_line(
                 "queue %u: every packet is answered, but close() of a plugin does not return; the worker is killed",
-                queue->number);
+                queue->kernel.number);
         } else if (!late && queue->draining && queue->waiting == 0) {
             children_request(&supervisor->children, i, ARENA_EXIT);
         }
@@ -350,12 +293,12 @@ static void loop(struct supervisor *supervisor)
     }
 }
 
-enum exit_code supervisor_run(const struct options *options, const struct engine_programs *programs)
+enum exit_code supervisor_run(const struct queue_group *group, const struct engine_programs *programs)
 {
     struct supervisor *supervisor = &supervisor_state;
     struct error error;
 
-    if (prepare(supervisor, options, programs, &error) != 0) {
+    if (prepare(supervisor, group, programs, &error) != 0) {
         end(supervisor, &error);
     } else {
         loop(supervisor);

@@ -8,6 +8,6 @@
 #include "process/engine.h"
 
 /* Runs the engine until SIGTERM or SIGINT, or until it cannot start. Returns the exit status. */
-enum exit_code supervisor_run(const struct options *options, const struct engine_programs *programs);
+enum exit_code supervisor_run(const struct queue_group *group, const struct engine_programs *programs);
 
 #endif

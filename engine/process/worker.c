@@ -34,7 +34,7 @@ static void leave_other_queues(const struct worker *worker)
         struct engine_queue *other = &worker->engine->queues[i];
 
         if (other != worker->queue) {
-            close_fd(&other->socket);
+            close_fd(&other->kernel.socket);
             close_fd(&other->wake);
             arena_free(other->arena, other->shape, &other->arena_fd);
             other->arena = NULL;
@@ -85,7 +85,7 @@ static void wait_for_admission(struct worker *worker)
 
 static void watch_descriptors(struct worker *worker)
 {
-    const int watched[] = {worker->queue->socket, worker->queue->wake};
+    const int watched[] = {worker->queue->kernel.socket, worker->queue->wake};
 
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (worker->epoll < 0) {
@@ -119,8 +119,8 @@ static void wait_for_work(struct worker *worker)
 
 static void begin_stop(struct worker *worker)
 {
-    int error = nfqueue_stop_queueing(worker->queue->socket, worker->queue->number,
-                                      worker->engine->options->on_stop == NFQE_ACCEPT);
+    int error = nfqueue_stop_queueing(worker->queue->kernel.socket, worker->queue->kernel.number,
+                                      worker->engine->group->on_stop == NFQE_ACCEPT);
 
     if (error < 0) {
         engine_fail(worker->engine, worker->queue, "the queue's length cannot be set: %s", strerror(-error));
@@ -154,7 +154,7 @@ void worker_run(struct engine *engine, unsigned queue)
     worker->engine = engine;
     worker->queue = &engine->queues[queue];
     worker->arena = worker->queue->arena;
-    snprintf(name, sizeof(name), "nfqe-q%u", worker->queue->number);
+    snprintf(name, sizeof(name), "nfqe-q%u", worker->queue->kernel.number);
     engine_begin_process(engine, name);
     leave_other_queues(worker);
     worker_loop_init(&worker->loop, engine, worker->queue);

@@ -24,7 +24,7 @@ _Static_assert(BURST_MAX >= BURST_MAX, "the flows of a burst have room");
 static void log_missed(const struct worker_loop *loop, unsigned missed)
 {
     if (missed > 0) {
-        log_line("queue %u: ... %u more lines like the next not shown", loop->queue->number, missed);
+        log_line("queue %u: ... %u more lines like the next not shown", loop->queue->kernel.number, missed);
     }
 }
 
@@ -46,7 +46,7 @@ static void count_answer(struct worker_loop *loop, const struct nfqueue_answer *
     loop->delta.verdict_errors++;
     if (log_limit_pass(&loop->error_log, monotonic_ns(), &missed)) {
         log_missed(loop, missed);
-        log_line("queue %u: the kernel refused a %s: %s", loop->queue->number,
+        log_line("queue %u: the kernel refused a %s: %s", loop->queue->kernel.number,
                  answer->verdict ? "verdict" : "configuration request", strerror(-answer->error));
     }
 }
@@ -81,8 +81,8 @@ static void decode_burst(struct worker_loop *loop, bool keep_verdicts)
         bool cut = (loop->arena->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
         struct nfqueue_answer answer;
 
-        switch (nfqueue_decode(arena_slot(loop->view, i), arena_message_len(loop->arena, i), cut, loop->queue->number,
-                               &loop->packets[loop->packet_count], &answer)) {
+        switch (nfqueue_decode(arena_slot(loop->view, i), arena_message_len(loop->arena, i), cut,
+                               loop->queue->kernel.number, &loop->packets[loop->packet_count], &answer)) {
         case NFQUEUE_PACKET:
             add_packet(loop, keep_verdicts, false);
             break;
@@ -103,7 +103,7 @@ static void decode_burst(struct worker_loop *loop, bool keep_verdicts)
 
 static void send_verdicts(struct worker_loop *loop)
 {
-    int error = nfqueue_send(loop->queue->socket, loop->verdicts.buffer, loop->verdicts.len);
+    int error = nfqueue_send(loop->queue->kernel.socket, loop->verdicts.buffer, loop->verdicts.len);
 
     if (error < 0) {
         engine_fail(loop->engine, loop->queue, "its verdicts cannot be sent: %s", strerror(-error));
@@ -156,7 +156,7 @@ static void log_invalid(struct worker_loop *loop, const struct chain_report *rep
     if (log_limit_pass(&loop->invalid_log, monotonic_ns(), &missed)) {
         log_missed(loop, missed);
         log_line("queue %u: plugin %s %s answered 0x%x on packet %u, which is no verdict that it may give; verdict %s",
-                 loop->queue->number, plugin->id, plugin->version, report->verdict, report->packet_id,
+                 loop->queue->kernel.number, plugin->id, plugin->version, report->verdict, report->packet_id,
                  engine_verdict_name(loop->chain.on_crash));
     }
 }
@@ -263,7 +263,7 @@ static void take_up_flows(struct worker_loop *loop)
     }
     kept = flow_table_repair(&loop->flows, monotonic_coarse_ns(), &queue->arena->progress);
     log_line("queue %u: the flow table was left half changed or damaged; %u flows in it are whole and kept",
-             queue->number, kept);
+             queue->kernel.number, kept);
 }
 
 /*
@@ -313,7 +313,7 @@ static void take_receive_error(struct worker_loop *loop, int error)
 bool worker_loop_burst(struct worker_loop *loop)
 {
     struct arena *arena = loop->arena;
-    int count = nfqueue_receive(loop->queue->socket, arena);
+    int count = nfqueue_receive(loop->queue->kernel.socket, arena);
 
     if (count >= 0 || count == -EAGAIN) {
         atomic_store_explicit(&arena->progress, arena->progress + 1, memory_order_release);
@@ -336,19 +336,19 @@ bool worker_loop_burst(struct worker_loop *loop)
 
 void worker_loop_init(struct worker_loop *loop, struct engine *engine, struct engine_queue *queue)
 {
-    const struct options *options = engine->options;
+    const struct queue_group *group = engine->group;
 
     loop->engine = engine;
     loop->queue = queue;
     loop->arena = queue->arena;
-    loop->verdicts.queue = queue->number;
+    loop->verdicts.queue = queue->kernel.number;
     loop->invalid_log = (struct log_limit){.burst = LOG_BURST, .period_ns = LOG_PERIOD_NS};
     loop->error_log = loop->invalid_log;
-    loop->chain.default_verdict = options->default_verdict;
-    loop->chain.on_crash = options->on_crash;
-    loop->chain.bypass_mark = options->bypass_mark.bits;
-    loop->chain.bypass_mask = options->bypass_mark.mask;
-    arena_prepare(queue->arena, queue->number, queue->shape);
+    loop->chain.default_verdict = group->default_verdict;
+    loop->chain.on_crash = group->on_crash;
+    loop->chain.bypass_mark = group->bypass_mark.bits;
+    loop->chain.bypass_mask = group->bypass_mark.mask;
+    arena_prepare(queue->arena, queue->kernel.number, queue->shape);
     if (arena_map_view(queue->arena_fd, queue->shape, &loop->view) < 0) {
         engine_fail(engine, queue, "its arena cannot be mapped: %s", strerror(errno));
     }

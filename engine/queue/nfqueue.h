@@ -12,16 +12,15 @@
 #ifndef ENGINE_QUEUE_NFQUEUE_H
 #define ENGINE_QUEUE_NFQUEUE_H
 
+#include "base/limits.h"
 #include "burst/arena.h"
+#include "config/queue_settings.h"
 
 #include <nfqe/packet.h>
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* The kernel copies at most this much of a packet. */
-#define COPY_RANGE_MAX 65531
 
 /*
  * nlmsg_seq tells the kernel's answers apart, which may come a thousand packets later: configuration requests have
@@ -31,20 +30,6 @@
 #define NFQUEUE_RESENT_SEQUENCE UINT32_C(0x40000000)
 
 /* ---- nfqueue_setup.c [supervisor] -------------------------------------------------------------- */
-
-struct nfqueue_settings {
-    bool copy_packet;    /* false: metadata only */
-    uint32_t copy_range; /* bytes; with copy_packet */
-    uint32_t max_len;    /* packets */
-    uint32_t flags;      /* NFQUEUE_... */
-};
-
-/* The flags of a queue, as the kernel numbers them. */
-#define NFQUEUE_FAIL_OPEN UINT32_C(0x01)
-#define NFQUEUE_CONNTRACK UINT32_C(0x02)
-#define NFQUEUE_GSO UINT32_C(0x04)
-#define NFQUEUE_UID_GID UINT32_C(0x08)
-#define NFQUEUE_SECCTX UINT32_C(0x10)
 
 /* One line of /proc/net/netfilter/nfnetlink_queue. */
 struct nfqueue_status {
@@ -75,7 +60,7 @@ int nfqueue_set_receive_buffer(int fd, uint64_t bytes, uint64_t *granted);
  * -EPERM: no CAP_NET_ADMIN, or another socket owns the queue; -EBUSY: this socket has it already;
  * -EOPNOTSUPP: the kernel lacks a flag. Nothing is consumed from the socket but an error answer.
  */
-int nfqueue_bind(int fd, uint16_t queue, const struct nfqueue_settings *settings);
+int nfqueue_bind(int fd, uint16_t queue, const struct queue_settings *settings);
 
 /* Unbinds; what was queued is dropped. -ENODEV: was not bound. */
 int nfqueue_unbind(int fd, uint16_t queue);
@@ -91,7 +76,7 @@ int nfqueue_each_status(nfqueue_visit_status *visit, void *context);
 bool nfqueue_has_unread(int fd);
 
 /* Slot size for one message of a queue with these settings, for arena_new(). */
-uint32_t nfqueue_slot_size(const struct nfqueue_settings *settings);
+uint32_t nfqueue_slot_size(const struct queue_settings *settings);
 
 /*
  * Makes the kernel queue nothing more: new packets are accepted unseen, or dropped and counted. The answer, if

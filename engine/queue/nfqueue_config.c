@@ -99,9 +99,9 @@ static int request(int fd, const struct nlmsghdr *message)
     return code;
 }
 
-_Static_assert(NFQUEUE_FAIL_OPEN == NFQA_CFG_F_FAIL_OPEN && NFQUEUE_CONNTRACK == NFQA_CFG_F_CONNTRACK &&
-                   NFQUEUE_GSO == NFQA_CFG_F_GSO && NFQUEUE_UID_GID == NFQA_CFG_F_UID_GID &&
-                   NFQUEUE_SECCTX == NFQA_CFG_F_SECCTX,
+_Static_assert(QUEUE_FAIL_OPEN == NFQA_CFG_F_FAIL_OPEN && QUEUE_CONNTRACK == NFQA_CFG_F_CONNTRACK &&
+                   QUEUE_GSO == NFQA_CFG_F_GSO && QUEUE_UID_GID == NFQA_CFG_F_UID_GID &&
+                   QUEUE_SECCTX == NFQA_CFG_F_SECCTX,
                "the kernel's numbers");
 
 /* The kernel changes only the flags that are in the mask. */
@@ -119,7 +119,7 @@ static struct nlmsghdr *put_configuration(char *buffer, uint16_t queue)
     return message;
 }
 
-int nfqueue_bind(int fd, uint16_t queue, const struct nfqueue_settings *settings)
+int nfqueue_bind(int fd, uint16_t queue, const struct queue_settings *settings)
 {
     char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
     struct nlmsghdr *message = put_configuration(buffer, queue);
@@ -158,7 +158,7 @@ int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept)
     struct nlmsghdr *message = put_configuration(buffer, queue);
 
     nfq_nlmsg_cfg_put_qmaxlen(message, 0);
-    put_flags(message, accept ? NFQUEUE_FAIL_OPEN : 0, NFQUEUE_FAIL_OPEN);
+    put_flags(message, accept ? QUEUE_FAIL_OPEN : 0, QUEUE_FAIL_OPEN);
     return nfqueue_send(fd, message, message->nlmsg_len);
 }
 
@@ -217,11 +217,11 @@ bool nfqueue_has_unread(int fd)
     return poll(&socket, 1, 0) > 0;
 }
 
-uint32_t nfqueue_slot_size(const struct nfqueue_settings *settings)
+uint32_t nfqueue_slot_size(const struct queue_settings *settings)
 {
     uint32_t size = settings->copy_range + SLOT_OVERHEAD;
 
-    size += (settings->flags & NFQUEUE_CONNTRACK) != 0 ? SLOT_CONNTRACK : 0;
-    size += (settings->flags & NFQUEUE_SECCTX) != 0 ? SLOT_SECCTX : 0;
+    size += (settings->flags & QUEUE_CONNTRACK) != 0 ? SLOT_CONNTRACK : 0;
+    size += (settings->flags & QUEUE_SECCTX) != 0 ? SLOT_SECCTX : 0;
     return (uint32_t)round_up(size, ARENA_SLOT_ALIGN);
 }

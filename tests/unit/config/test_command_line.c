@@ -27,6 +27,7 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
 {
     static char texts[ARGUMENTS_MAX][256];
     char *argv[ARGUMENTS_MAX + 2];
+    int code;
 
     assert_true(count <= ARGUMENTS_MAX);
     argv[0] = texts[0];
@@ -37,7 +38,10 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
     argv[count + 1] = NULL;
     memset(&error, 0, sizeof(error));
     memset(&options, 0xee, sizeof(options));
-    return command_line_parse(&options, (int)count + 1, argv, &error) == 0 ? EXIT_CODE_OK : error.exit_code;
+    code = command_line_parse(&options, (int)count + 1, argv, &error);
+    assert_int_equal(code, error.code); /* 0 where the error is empty */
+    assert_int_equal(code < 0, error.exit_code != EXIT_CODE_OK);
+    return error.exit_code;
 }
 
 #define PARSE(...)                                                                                                     \
@@ -265,11 +269,22 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(options.load_timeout_ms, 10000);
     assert_int_equal(options.handle_timeout_ms, 1000);
     assert_int_equal(options.flow_table, 0); /* 65536 for a chain that decides for flows, none for others */
-    assert_int_equal(OPTIONS_FLOWS_DEFAULT, 65536);
     assert_int_equal(options.flow_timeout_ms, 0); /* 5 minutes, if a plugin decides for flows */
     assert_int_equal(options.bypass_mark.bits, 0);
     assert_int_equal(options.bypass_mark.mask, 0);
     assert_int_equal(options.print_rules, RULES_NONE);
+    assert_true(options.no_enobufs);
+    options_done(&options);
+}
+
+static void test_switch_is_on_or_off(void **state)
+{
+    (void)state;
+    assert_accepted(PARSE(ENOUGH, "--no-enobufs=off"));
+    assert_false(options.no_enobufs);
+    options_done(&options);
+    assert_accepted(PARSE(ENOUGH, "--no-enobufs", "off", "--no-enobufs", "on"));
+    assert_true(options.no_enobufs);
     options_done(&options);
 }
 
@@ -413,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_every_option_is_read_in_both_spellings),
         cmocka_unit_test(test_values_outside_the_limits_are_refused),
         cmocka_unit_test(test_flags_take_no_value),
+        cmocka_unit_test(test_switch_is_on_or_off),
         cmocka_unit_test(test_help_and_version_need_nothing_else),
         cmocka_unit_test(test_what_is_no_option_is_refused_by_its_name),
         cmocka_unit_test(test_option_without_its_value_is_refused_by_its_name),

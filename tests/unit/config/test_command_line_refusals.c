@@ -19,6 +19,7 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
 {
     static char texts[ARGUMENTS_MAX + 1][64];
     char *argv[ARGUMENTS_MAX + 2];
+    int code;
 
     assert_true(count <= ARGUMENTS_MAX);
     argv[0] = strcpy(texts[0], "nfq-engine");
@@ -29,7 +30,10 @@ static enum exit_code parse_all(unsigned count, const char *const *arguments)
     argv[count + 1] = NULL;
     memset(&error, 0, sizeof(error));
     memset(&options, 0xee, sizeof(options));
-    return command_line_parse(&options, (int)count + 1, argv, &error) == 0 ? EXIT_CODE_OK : error.exit_code;
+    code = command_line_parse(&options, (int)count + 1, argv, &error);
+    assert_int_equal(code, error.code); /* 0 where the error is empty */
+    assert_int_equal(code < 0, error.exit_code != EXIT_CODE_OK);
+    return error.exit_code;
 }
 
 #define PARSE(...)                                                                                                     \

@@ -27,7 +27,7 @@
 
 static struct {
     struct engine engine;
-    struct options options;
+    struct queue_group group;
     struct forkserver_status status;
     struct children children;
     struct arena *arena;
@@ -75,13 +75,13 @@ static int set_up(void **state)
 
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
-    fixture.options.handle_timeout_ms = TIMEOUT_MS;
-    fixture.options.load_timeout_ms = TIMEOUT_MS;
-    fixture.engine.options = &fixture.options;
+    fixture.group.handle_timeout_ms = TIMEOUT_MS;
+    fixture.group.load_timeout_ms = TIMEOUT_MS;
+    fixture.engine.group = &fixture.group;
     fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
-    *queue = (struct engine_queue){.number = QUEUE, .shape = SHAPE, .cpu = ENGINE_NO_CPU, .wake = -1};
-    queue->socket = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    *queue = (struct engine_queue){.kernel.number = QUEUE, .shape = SHAPE, .cpu = QUEUE_GROUP_NO_CPU, .wake = -1};
+    queue->kernel.socket = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_int_equal(arena_new(QUEUE, SHAPE, &queue->arena, &queue->arena_fd), 0);
     fixture.arena = queue->arena;
     fixture.arena->state = ARENA_SERVING;
@@ -102,7 +102,7 @@ static int tear_down(void **state)
     (void)state;
     __real_kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    close(queue->socket);
+    close(queue->kernel.socket);
     arena_free(queue->arena, SHAPE, &queue->arena_fd);
     return 0;
 }

@@ -119,7 +119,7 @@ static void assert_burst(uint32_t first, unsigned count, uint64_t cut)
     for (unsigned i = 0; i < count; i++) {
         bool whole = (cut >> i & 1) == 0;
 
-        assert_fate(first + i, whole ? answer_for(first + i) : fixture.options.on_crash, whole);
+        assert_fate(first + i, whole ? answer_for(first + i) : fixture.group.on_crash, whole);
         if (i > 0) {
             assert_true(kernel->fates[first + i - 1].order <= kernel->fates[first + i].order);
         }
@@ -136,7 +136,7 @@ static void test_cut_message_gets_the_crash_verdict_and_its_neighbours_their_own
     (void)state;
     for (unsigned batch = 0; batch < 2; batch++) {
         fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
-        fixture.options.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
+        fixture.group.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
         for (unsigned i = 0; i < COUNT + sizeof(several) / sizeof(several[0]); i++) {
             uint64_t cut = i < COUNT ? UINT64_C(1) << i : several[i - COUNT];
 
@@ -296,7 +296,7 @@ static void test_answer_that_is_no_verdict_becomes_the_crash_verdict(void **stat
     (void)state;
     for (unsigned batch = 0; batch < 2; batch++) {
         fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
-        fixture.options.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
+        fixture.group.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
         for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
             char text[192];
             int before;
@@ -312,7 +312,7 @@ static void test_answer_that_is_no_verdict_becomes_the_crash_verdict(void **stat
             assert_int_equal(end_log(log, before, text), 1);
             model_assert_left_in_order();
             for (uint32_t id = first; id < first + 10; id++) {
-                assert_fate(id, id % 5 == 0 ? fixture.options.on_crash : answer_for(id), 1);
+                assert_fate(id, id % 5 == 0 ? fixture.group.on_crash : answer_for(id), 1);
             }
             first += 10;
             invalid += 2;

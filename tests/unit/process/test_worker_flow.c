@@ -100,7 +100,7 @@ static int set_up(void **state)
     fixture.arena->last_id = model_id_base;
     assert_int_equal(flow_seed_make(&fixture.engine.flow_seed), 0);
     queue->flow_timeout_ms = 60 * 1000;
-    fixture.options.bypass_mark = (struct mark_setting){BYPASS_BITS, BYPASS_MASK};
+    fixture.group.bypass_mark = (struct mark_setting){BYPASS_BITS, BYPASS_MASK};
     fixture.engine.plugins[0] =
         (struct plugin){.id = "last-word", .version = "1.0.0", .needs = NFQE_NEED_FLOW, .table.handle = handle};
     fixture.engine.plugin_count = 1;
@@ -212,7 +212,7 @@ static void test_packets_that_bring_the_mark_and_are_accepted_alone_lose_it(void
 static void test_without_bypass_nothing_is_marked(void **state)
 {
     (void)state;
-    fixture.options.bypass_mark = (struct mark_setting){0, 0};
+    fixture.group.bypass_mark = (struct mark_setting){0, 0};
     answers[1] = NFQE_ACCEPT | NFQE_FLOW;
     model_will_receive(1, 20);
     model_run_worker();

@@ -302,7 +302,7 @@ static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
     (void)state;
     message_all(&overhead, NFQA_PAYLOAD);
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
-        const struct nfqueue_settings settings = {.copy_packet = true, .copy_range = ranges[i]};
+        const struct queue_settings settings = {.copy_packet = true, .copy_range = ranges[i]};
         uint32_t size = nfqueue_slot_size(&settings);
 
         assert_int_equal(size % ARENA_SLOT_ALIGN, 0);

@@ -233,14 +233,14 @@ int model_set_up(void **state)
     kernel = mmap(NULL, sizeof(*kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(kernel != MAP_FAILED);
     kernel->sends_until_death = FOR_EVER;
-    fixture.options.default_verdict = NFQE_ACCEPT;
-    fixture.options.on_crash = NFQE_DROP;
-    fixture.engine.options = &fixture.options;
+    fixture.group.default_verdict = NFQE_ACCEPT;
+    fixture.group.on_crash = NFQE_DROP;
+    fixture.engine.group = &fixture.group;
     fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
     fixture.engine.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    *queue = (struct engine_queue){.number = MESSAGES_QUEUE, .shape = SHAPE, .cpu = ENGINE_NO_CPU};
-    queue->socket = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* always readable: the worker asks again at once */
+    *queue = (struct engine_queue){.kernel.number = MESSAGES_QUEUE, .shape = SHAPE, .cpu = QUEUE_GROUP_NO_CPU};
+    queue->kernel.socket = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* always readable: the worker asks again at once */
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     assert_int_equal(arena_new(MESSAGES_QUEUE, SHAPE, &queue->arena, &queue->arena_fd), 0);
     fixture.arena = queue->arena;
@@ -256,7 +256,7 @@ int model_tear_down(void **state)
     (void)state;
     arena_free(queue->arena, queue->shape, &queue->arena_fd);
     model_describe = NULL;
-    close(queue->socket);
+    close(queue->kernel.socket);
     close(queue->wake);
     close(fixture.engine.doorbell);
     return munmap(kernel, sizeof(*kernel));

@@ -60,7 +60,7 @@ struct kernel {
 
 struct fixture {
     struct engine engine;
-    struct options options;
+    struct queue_group group;
     struct forkserver_status status;
     struct arena *arena;
     int worker_status; /* of the last worker, from waitpid() */

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The checks of a start, in this order: plugin files, CPUs, the plan of the queues, memory, capability.
+ *
+ * Each refusal says what to do. What cannot be found out (/proc/meminfo is missing) refuses nothing.
+ */
+#include "process/preflight.h"
+
+#include "base/log.h"
+#include "base/util.h"
+#include "flow/flow_memory.h"
+#include "plugin/plugin_file.h"
+#include "process/engine.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define MIB (1024 * 1024)
+
+static int check_plugin(const struct plugin *plugins, unsigned index, struct error *error)
+{
+    const struct plugin *plugin = &plugins[index];
+
+    for (unsigned i = 0; i < index; i++) {
+        if (strcmp(plugins[i].id, plugin->id) == 0) {
+            return error_set(error, EXIT_CODE_PLUGIN, -EEXIST,
+                             "its id %s is also that of %s; a chain can have a plugin once", plugin->id,
+                             plugins[i].path);
+        }
+    }
+    if (plugin->foreign_owner) {
+        log_line("%s: warning: belongs to user %u, who can change what the next start runs", plugin->path,
+                 plugin->owner);
+    }
+    return 0;
+}
+
+static int check_plugins(const struct queue_group *group, struct plugin *plugins, unsigned *count, struct error *error)
+{
+    for (unsigned i = 0; i < group->plugin_count; i++) {
+        struct plugin *plugin = &plugins[i];
+        int code;
+
+        plugin->path = group->plugins[i].path;
+        plugin->values_text = group->plugins[i].values;
+        code = plugin_file_check(plugin, error);
+        if (code == 0) {
+            *count = i + 1;
+            code = check_plugin(plugins, i, error);
+        }
+        if (code != 0) {
+            error_set_source(error, plugin->path, 0);
+            return code;
+        }
+    }
+    return 0;
+}
+
+static int check_cpus(const struct queue_group *group, struct error *error)
+{
+    size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
+    cpu_set_t *set = CPU_ALLOC(CPUS_MAX);
+    int code = 0;
+
+    if (set == NULL || sched_getaffinity(0, size, set) < 0) {
+        CPU_FREE(set);
+        return 0; /* the worker will say so */
+    }
+    for (unsigned i = 0; i < group->cpu_count && code == 0; i++) {
+        if (!CPU_ISSET_S((size_t)group->cpus[i], size, set)) {
+            code = error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                             "--cpu: CPU %u is not available to this process; see taskset -p $$", group->cpus[i]);
+        }
+    }
+    CPU_FREE(set);
+    return code;
+}
+
+static int make_plan(const struct queue_group *group, const struct plugin *plugins, unsigned count, struct plan *plan,
+                     struct error *error)
+{
+    struct plan_plugin described[PLUGINS_MAX];
+
+    for (unsigned i = 0; i < count; i++) {
+        described[i] = (struct plan_plugin){.id = plugins[i].id,
+                                            .path = plugins[i].path,
+                                            .needs = plugins[i].needs,
+                                            .header_bytes = plugins[i].header_bytes};
+    }
+    return plan_make(group, described, count, plan, error);
+}
+
+/* Memory that can be had without swapping, in bytes; UINT64_MAX: unknown. */
+static uint64_t available_memory(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
+    uint64_t kib = UINT64_MAX / 1024;
+    char line[128];
+
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL &&
+           sscanf(line, "MemAvailable: %" SCNu64, &kib) != 1) {
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return kib * 1024;
+}
+
+/* The flow tables are taken at start, and the kernel would rather kill some process than refuse. */
+static int check_memory(const struct queue_group *group, const struct plan *plan, struct error *error)
+{
+    uint64_t needed = plan->flows > 0 ? flow_memory_size(plan->flows) * group->queue_count : 0;
+    uint64_t available = available_memory();
+
+    if (needed > available) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -ENOMEM,
+                         "--flow-table %" PRIu32 ": the tables of %u queues take %" PRIu64
+                         " MiB, this machine has %" PRIu64 " MiB available; lower it",
+                         plan->flows, group->queue_count, needed / MIB, available / MIB);
+    }
+    return 0;
+}
+
+static int check_capability(const struct queue_group *group, struct error *error)
+{
+    if (!has_cap_net_admin()) {
+        return error_set(error, EXIT_CODE_QUEUE, -EPERM,
+                         "queue %u: cannot be bound without CAP_NET_ADMIN; start nfq-engine as root", group->queues[0]);
+    }
+    return 0;
+}
+
+/* Each queue takes three descriptors, in a limit that is often 1,024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int preflight_check(const struct queue_group *group, struct plugin *plugins, unsigned *count, struct plan *plan,
+                    struct error *error)
+{
+    int code;
+
+    *count = 0;
+    code = check_plugins(group, plugins, count, error);
+    if (code == 0) {
+        code = check_cpus(group, error);
+    }
+    if (code == 0) {
+        code = make_plan(group, plugins, *count, plan, error);
+    }
+    if (code == 0) {
+        code = check_memory(group, plan, error);
+    }
+    if (code == 0) {
+        code = check_capability(group, error);
+    }
+    if (code == 0) {
+        raise_descriptor_limit();
+    }
+    return code;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Opening and binding one queue, with a reason for each refusal that names the queue and says what to do.
+ *
+ * The kernel's answer to a bind does not say which flag it lacks, nor who owns the queue. So each flag is probed by
+ * itself before, and the owner is looked up in /proc.
+ */
+#include "queue/queue.h"
+
+#include "base/util.h"
+#include "queue/nfqueue.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * What a queued message costs in the socket buffer beside the copied bytes: the kernel accounts its buffers,
+ * not their contents. About 1,300 bytes with 128 copied ones on Linux 6.18; the rest is reserve.
+ */
+#define MESSAGE_COST 2048
+/* The buffer is a limit, not an allocation; a larger one would only hide that the workers are too slow. */
+#define RECEIVE_BUFFER_AUTO_MAX (256 * 1024 * 1024)
+
+void queue_init(struct queue *queue, uint16_t number)
+{
+    *queue = (struct queue){.number = number, .socket = -1};
+}
+
+static int refuse_bind(const struct queue *queue, int code, struct error *error)
+{
+    struct nfqueue_status owner;
+
+    if (code == -EPERM && nfqueue_read_status(queue->number, &owner) == 0) {
+        return error_set(
+            error, EXIT_CODE_QUEUE, code,
+            "queue %u: is owned by netlink port id %u, usually a process id (ps -p %u); stop that program or "
+            "choose another queue",
+            queue->number, owner.port_id, owner.port_id);
+    }
+    return error_set(error, EXIT_CODE_QUEUE, code, "queue %u: cannot be bound: %s", queue->number, strerror(-code));
+}
+
+static int refuse_flag(const struct queue_flag *flag, const struct plan *plan, struct error *error)
+{
+    const struct plan_plugin *plugin = plan_who_needs(plan, flag->need);
+
+    if (plugin != NULL) {
+        return error_set(error, EXIT_CODE_PLUGIN, -EOPNOTSUPP,
+                         "%s: needs the queue flag %s, which this kernel lacks; it takes %s", plugin->path, flag->name,
+                         flag->kernel);
+    }
+    return error_set(error, EXIT_CODE_CONFIGURATION, -EOPNOTSUPP,
+                     "--%s: this kernel lacks that queue flag; it takes %s", flag->name, flag->kernel);
+}
+
+static int probe_flags(struct queue *queue, const struct plan *plan, struct error *error)
+{
+    for (size_t i = 0; i < QUEUE_FLAG_COUNT; i++) {
+        const struct queue_flag *flag = &queue_flags[i];
+
+        if ((queue->settings.flags & flag->bit) == 0 ||
+            nfqueue_probe_flag(queue->socket, queue->number, flag->bit) == 0) {
+            continue;
+        }
+        if (flag->bit != QUEUE_GSO || !plan->gso_optional) {
+            return refuse_flag(flag, plan, error);
+        }
+        queue->settings.flags &= ~QUEUE_GSO;
+    }
+    return 0;
+}
+
+/* Enough for a full queue, up to the limit, unless the user says how much. */
+static uint64_t wanted_receive_buffer(const struct plan *plan)
+{
+    if (plan->receive_buffer != 0) {
+        return plan->receive_buffer;
+    }
+    return min_u64((uint64_t)plan->settings.max_len * (MESSAGE_COST + plan->settings.copy_range),
+                   RECEIVE_BUFFER_AUTO_MAX);
+}
+
+int queue_open(struct queue *queue, const struct plan *plan, struct error *error)
+{
+    struct nfqueue_status owner;
+    int code = nfqueue_open(plan->no_enobufs, &queue->socket, &queue->port_id);
+
+    if (code < 0) {
+        return error_set(error, EXIT_CODE_QUEUE, code,
+                         "queue %u: no netlink socket: %s; is the kernel built with CONFIG_NETFILTER_NETLINK_QUEUE?",
+                         queue->number, strerror(-code));
+    }
+    if (nfqueue_read_status(queue->number, &owner) == 0) {
+        return refuse_bind(queue, -EPERM, error);
+    }
+    queue->settings = plan->settings;
+    code = probe_flags(queue, plan, error);
+    if (code < 0) {
+        return code;
+    }
+    queue->wanted_receive_buffer = wanted_receive_buffer(plan);
+    code = nfqueue_set_receive_buffer(queue->socket, queue->wanted_receive_buffer, &queue->receive_buffer);
+    if (code < 0) {
+        return error_set(error, EXIT_CODE_QUEUE, code, "queue %u: its receive buffer cannot be set: %s", queue->number,
+                         strerror(-code));
+    }
+    return 0;
+}
+
+int queue_bind(struct queue *queue, struct error *error)
+{
+    int code = nfqueue_bind(queue->socket, queue->number, &queue->settings);
+
+    if (code < 0) {
+        return refuse_bind(queue, code, error);
+    }
+    queue->bound = true;
+    return 0;
+}
+
+void queue_close(struct queue *queue)
+{
+    if (queue->bound) {
+        nfqueue_unbind(queue->socket, queue->number);
+        queue->bound = false;
+    }
+    close_fd(&queue->socket);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One queue of the kernel as the supervisor has it: its netlink socket, opened, checked, bound, unbound, closed.
+ *
+ * What can be refused without binding is refused by queue_open(): until a queue is bound, the firewall's `bypass`
+ * applies. Functions that fail return a negative errno with the reason in *error. Process: [supervisor]; a worker
+ * inherits the socket.
+ */
+#ifndef ENGINE_QUEUE_QUEUE_H
+#define ENGINE_QUEUE_QUEUE_H
+
+#include "base/error.h"
+#include "config/plan.h"
+#include "config/queue_settings.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct queue {
+    uint16_t number;
+    int socket;                     /* -1: closed; read by the queue's worker alone */
+    uint32_t port_id;
+    bool bound;
+    struct queue_settings settings; /* those of the plan, less an optional flag that the kernel lacks */
+    uint64_t wanted_receive_buffer; /* bytes */
+    uint64_t receive_buffer;        /* bytes that the kernel granted */
+};
+
+/* Sets up a closed queue. */
+void queue_init(struct queue *queue, uint16_t number);
+
+/*
+ * Opens the socket, sees whether another program owns the queue, asks the kernel for each flag of the plan, and sizes
+ * the receive buffer. queue_close() in any case. EXIT_CODE_PLUGIN or EXIT_CODE_CONFIGURATION, by who asked for it: the
+ * kernel lacks a flag. EXIT_CODE_QUEUE: anything else.
+ */
+int queue_open(struct queue *queue, const struct plan *plan, struct error *error);
+
+/* Binds the queue with its settings. EXIT_CODE_QUEUE: another program owns it, or the kernel refuses. */
+int queue_bind(struct queue *queue, struct error *error);
+
+/* Unbinds the queue if it is bound, and closes its socket. Also for one that was never opened, and twice. */
+void queue_close(struct queue *queue);
+
+#endif

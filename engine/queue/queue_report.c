@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The lines of the log about a queue.
+ *
+ * What the kernel decides is read back from /proc, not repeated from what was asked for; a queue that is not there
+ * reads as all zero.
+ */
+#include "queue/queue_report.h"
+
+#include "queue/nfqueue.h"
+
+#include <nfqe/plugin.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define MIB (1024 * 1024)
+#define COPY_MODE_PACKET 2 /* as /proc says it */
+
+const char *queue_report_settings(const struct queue *queue, char *text)
+{
+    struct nfqueue_status status = {0};
+    char copy[64] = "metadata only";
+    char names[QUEUE_FLAG_NAMES_MAX];
+
+    nfqueue_read_status(queue->number, &status);
+    if (status.copy_mode == COPY_MODE_PACKET) {
+        snprintf(copy, sizeof(copy), "packet %" PRIu32 " bytes", status.copy_range);
+    }
+    snprintf(text, LOG_LINE_MAX, "queue %u: max-len %" PRIu32 ", copy %s, receive buffer %" PRIu64 " bytes, flags %s",
+             queue->number, queue->settings.max_len, copy, queue->receive_buffer,
+             queue_flag_names(queue->settings.flags, names));
+    return text;
+}
+
+const char *queue_report_flow_table(const struct queue *queue, const struct plan *plan, uint64_t size, char *text)
+{
+    if (plan->flows == 0) {
+        return NULL;
+    }
+    snprintf(text, LOG_LINE_MAX,
+             "queue %u: flow table for %" PRIu32 " flows, %" PRIu64 " MiB, idle time-out %" PRIu64 " ms", queue->number,
+             plan->flows, (size + MIB - 1) / MIB, plan->flow_timeout_ms);
+    return text;
+}
+
+const char *queue_report_receive_buffer(const struct queue *queue, char *text)
+{
+    /* The kernel counts in pairs: it doubles the half that it is asked for. */
+    if (queue->receive_buffer >= queue->wanted_receive_buffer / 2 * 2) {
+        return NULL;
+    }
+    snprintf(text, LOG_LINE_MAX, "queue %u: asked for a receive buffer of %" PRIu64 " bytes; raise net.core.rmem_max",
+             queue->number, queue->wanted_receive_buffer);
+    return text;
+}
+
+const char *queue_report_passed_over(const struct plan *plan, unsigned index, char *text)
+{
+    const struct plan_plugin *plugin = &plan->plugins[index];
+
+    if (index == 0 || (plugin->needs & NFQE_NEED_FLOW) == 0 || (plugin[-1].needs & NFQE_NEED_FLOW) != 0) {
+        return NULL;
+    }
+    snprintf(text, LOG_LINE_MAX,
+             "plugin %s decides for flows: plugins in front of it, such as %s, do not see the rest of a decided flow",
+             plugin->id, plugin[-1].id);
+    return text;
+}
+
+const char *queue_report_unanswered(const struct queue *queue, char *text)
+{
+    struct nfqueue_status status = {0};
+
+    nfqueue_read_status(queue->number, &status);
+    if (status.waiting == 0) {
+        return NULL;
+    }
+    snprintf(text, LOG_LINE_MAX,
+             "queue %u: %" PRIu32 " packets were not answered in time and are dropped; --drain-timeout gives more",
+             queue->number, status.waiting);
+    return text;
+}
+
+const char *queue_report_counters(const struct queue *queue, const struct queue_totals *totals, char *text)
+{
+    const struct arena_counters *counters = totals->counters;
+    struct nfqueue_status status = {0};
+
+    nfqueue_read_status(queue->number, &status);
+    snprintf(text, LOG_LINE_MAX,
+             "queue %u: final: packets=%" PRIu64 " accepted=%" PRIu64 " dropped=%" PRIu64 " crash_verdicts=%" PRIu64
+             " invalid=%" PRIu64 " verdicts_resent=%" PRIu64 " stale_verdicts=%" PRIu64 " verdict_errors=%" PRIu64
+             " receive_errors=%" PRIu64 " truncated=%" PRIu64 " malformed=%" PRIu64 " recovered_ids=%" PRIu64
+             " flow_packets=%" PRIu64 " flows_added=%" PRIu64 " flows_replaced=%" PRIu64 " flows_expired=%" PRIu64
+             " flow_not_stored=%" PRIu64 " bursts=%" PRIu64 " restarts=%" PRIu64 " kernel_queue_dropped=%" PRIu32
+             " kernel_user_dropped=%" PRIu32,
+             queue->number, counters->packets, counters->accepted, counters->dropped, totals->crash_verdicts,
+             counters->invalid, counters->verdicts_resent, counters->stale_verdicts, counters->verdict_errors,
+             counters->receive_errors, counters->truncated, counters->malformed, counters->recovered_ids,
+             counters->flow_packets, totals->flows.added, totals->flows.replaced, totals->flows.expired,
+             counters->flow_not_stored, counters->bursts, totals->restarts, status.queue_dropped, status.user_dropped);
+    return text;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the log says of a queue: the settings in force when it is bound, and the final counters when the engine stops.
+ *
+ * Each function makes one line in text[LOG_LINE_MAX] and returns text, or NULL where there is nothing to say; the
+ * caller writes it. The lines are an interface (docs/counters.md). Process: [supervisor].
+ */
+#ifndef ENGINE_QUEUE_QUEUE_REPORT_H
+#define ENGINE_QUEUE_QUEUE_REPORT_H
+
+#include "base/log.h"
+#include "burst/arena.h"
+#include "config/plan.h"
+#include "flow/flow_table.h"
+#include "queue/queue.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The settings in force: what is copied, as the kernel says it, and the rest as it was granted. */
+const char *queue_report_settings(const struct queue *queue, char *text);
+
+/* The flow table of a plan, `size` bytes; NULL: it has none. */
+const char *queue_report_flow_table(const struct queue *queue, const struct plan *plan, uint64_t size, char *text);
+
+/* A receive buffer that is smaller than it was to be; NULL: it is not. */
+const char *queue_report_receive_buffer(const struct queue *queue, char *text);
+
+/*
+ * A flow verdict ends the work of the whole plugin chain. That plugins before plugins[index], the first in a row that
+ * decides for flows, do not see the rest of a flow; NULL: there are none.
+ */
+const char *queue_report_passed_over(const struct plan *plan, unsigned index, char *text);
+
+/* What was counted of a queue since the start. */
+struct queue_totals {
+    const struct arena_counters *counters;
+    uint64_t crash_verdicts;
+    uint64_t restarts;
+    struct flow_totals flows;
+};
+
+/* Packets that are still queued; NULL: none. Before queue_close(), also the next one: they ask the kernel. */
+const char *queue_report_unanswered(const struct queue *queue, char *text);
+
+/* The final counters, with the kernel's own. */
+const char *queue_report_counters(const struct queue *queue, const struct queue_totals *totals, char *text);
+
+#endif

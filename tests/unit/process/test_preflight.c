@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * preflight_check(): what this machine cannot do is refused, in order and word by word, before anything is opened.
+ *
+ * The machine is a record: plugin files, CPUs, /proc/meminfo, capability and limits come from this file.
+ */
+#include "unit.h"
+
+#include "base/log.h"
+#include "flow/flow_memory.h"
+#include "plugin/plugin_file.h"
+#include "process/engine.h"
+#include "process/preflight.h"
+
+#include <nfqe/plugin.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define MIB ((uint64_t)1024 * 1024)
+
+/* What this machine says, and what was done to it. */
+static struct {
+    const char *refused_path; /* of the plugin file that is refused; NULL: none */
+    const char *foreign_path; /* of the plugin file that belongs to another user */
+    unsigned checked_files;
+    bool affinity_fails;
+    unsigned last_cpu; /* this process may run on the CPUs from 1 to this one */
+    char meminfo[512]; /* empty: there is no such file */
+    bool capable;
+    struct rlimit limit;
+    unsigned raised;
+} machine;
+
+static struct queue_group group;
+static struct plugin plugins[PLUGINS_MAX];
+static struct plan plan;
+static struct error error;
+static unsigned count;
+static char logged[LOG_LINE_MAX];
+
+int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
+FILE *__wrap_fopen(const char *path, const char *mode);
+FILE *__real_fopen(const char *path, const char *mode);
+bool __wrap_has_cap_net_admin(void);
+int __wrap_getrlimit(int resource, struct rlimit *limit);
+int __real_getrlimit(int resource, struct rlimit *limit);
+int __wrap_setrlimit(int resource, const struct rlimit *limit);
+int __real_setrlimit(int resource, const struct rlimit *limit);
+void __wrap_log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The id of a plugin is its path up to the first '.'; a path with "flow" in it decides for flows. */
+int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal)
+{
+    machine.checked_files++;
+    if (machine.refused_path != NULL && strcmp(plugin->path, machine.refused_path) == 0) {
+        return error_set(refusal, EXIT_CODE_PLUGIN, -ENOENT, "no such file");
+    }
+    snprintf(plugin->id, sizeof(plugin->id), "%.*s", (int)strcspn(plugin->path, "."), plugin->path);
+    plugin->needs = strstr(plugin->path, "flow") != NULL ? NFQE_NEED_FLOW : NFQE_NEED_HEADERS;
+    plugin->header_bytes = 77;
+    plugin->foreign_owner = machine.foreign_path != NULL && strcmp(plugin->path, machine.foreign_path) == 0;
+    plugin->owner = 1001;
+    return 0;
+}
+
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+    assert_int_equal(pid, 0);
+    assert_true(size >= CPUS_MAX / 8);
+    if (machine.affinity_fails) {
+        return -1;
+    }
+    CPU_ZERO_S(size, set);
+    for (unsigned cpu = 1; cpu <= machine.last_cpu; cpu++) {
+        CPU_SET_S((size_t)cpu, size, set);
+    }
+    return 0;
+}
+
+/* What the test does not play is asked of the real machine: a sanitizer may ask, too. */
+FILE *__wrap_fopen(const char *path, const char *mode)
+{
+    if (strcmp(path, "/proc/meminfo") != 0) {
+        return __real_fopen(path, mode);
+    }
+    return machine.meminfo[0] != '\0' ? fmemopen(machine.meminfo, strlen(machine.meminfo), "r") : NULL;
+}
+
+bool __wrap_has_cap_net_admin(void)
+{
+    return machine.capable;
+}
+
+int __wrap_getrlimit(int resource, struct rlimit *limit)
+{
+    if (resource != RLIMIT_NOFILE) {
+        return __real_getrlimit(resource, limit);
+    }
+    *limit = machine.limit;
+    return 0;
+}
+
+int __wrap_setrlimit(int resource, const struct rlimit *limit)
+{
+    if (resource != RLIMIT_NOFILE) {
+        return __real_setrlimit(resource, limit);
+    }
+    machine.limit = *limit;
+    machine.raised++;
+    return 0;
+}
+
+void __wrap_log_line(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(logged, sizeof(logged), format, arguments);
+    va_end(arguments);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&machine, 0, sizeof(machine));
+    memset(&group, 0, sizeof(group));
+    memset(plugins, 0, sizeof(plugins));
+    memset(&plan, 0, sizeof(plan));
+    memset(&error, 0, sizeof(error));
+    logged[0] = '\0';
+    count = 4711;
+    machine.last_cpu = 3;
+    machine.capable = true;
+    machine.limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = 524288};
+    strcpy(machine.meminfo, "MemTotal:       16000000 kB\nMemFree:               1 kB\nMemAvailable:    8000000 kB\n");
+    group.plugins[0] = (struct plugin_setting){.path = "a.so"};
+    group.plugins[1] = (struct plugin_setting){.path = "b.so", .values = "k=v"};
+    group.plugin_count = 2;
+    group.queues[0] = 65535;
+    group.queue_count = 1;
+    return 0;
+}
+
+static int check(void)
+{
+    return preflight_check(&group, plugins, &count, &plan, &error);
+}
+
+static void assert_passed(int code)
+{
+    if (code != 0) {
+        fail_msg("refused: %s", error.text);
+    }
+}
+
+static void assert_refused(int code, int expected, enum exit_code exit_code, const char *line)
+{
+    char text[ERROR_LINE_MAX];
+
+    assert_int_equal(code, expected);
+    assert_int_equal(error.exit_code, exit_code);
+    assert_string_equal(error_format(&error, text), line);
+    assert_int_equal(machine.raised, 0);
+}
+
+/* ---- plugin files ------------------------------------------------------------------------------------- */
+
+static void test_plugins_are_checked_in_order_with_their_values(void **state)
+{
+    (void)state;
+    assert_passed(check());
+    assert_int_equal(count, 2);
+    assert_int_equal(machine.checked_files, 2);
+    assert_string_equal(plugins[0].path, "a.so");
+    assert_null(plugins[0].values_text);
+    assert_string_equal(plugins[1].path, "b.so");
+    assert_string_equal(plugins[1].values_text, "k=v");
+    assert_string_equal(logged, "");
+}
+
+static void test_first_plugin_that_is_refused_ends_the_check(void **state)
+{
+    (void)state;
+    group.plugins[2].path = "c.so";
+    group.plugin_count = 3;
+    machine.refused_path = "b.so";
+    machine.capable = false;
+    assert_refused(check(), -ENOENT, EXIT_CODE_PLUGIN, "b.so: no such file");
+    assert_int_equal(count, 1); /* whose copy is to be closed */
+    assert_int_equal(machine.checked_files, 2);
+}
+
+static void test_plugin_can_be_in_a_chain_once(void **state)
+{
+    (void)state;
+    group.plugins[2].path = "a.so.2";
+    group.plugin_count = 3;
+    assert_refused(check(), -EEXIST, EXIT_CODE_PLUGIN,
+                   "a.so.2: its id a is also that of a.so; a chain can have a plugin once");
+    assert_int_equal(count, 3); /* its copy is open, too */
+    group.plugins[2].path = "b.so.2";
+    assert_refused(check(), -EEXIST, EXIT_CODE_PLUGIN,
+                   "b.so.2: its id b is also that of b.so; a chain can have a plugin once");
+}
+
+static void test_plugin_of_another_user_is_warned_of(void **state)
+{
+    (void)state;
+    machine.foreign_path = "b.so";
+    assert_passed(check());
+    assert_string_equal(logged, "b.so: warning: belongs to user 1001, who can change what the next start runs");
+}
+
+/* ---- CPUs --------------------------------------------------------------------------------------------- */
+
+static void test_cpus_must_be_available(void **state)
+{
+    (void)state;
+    group.cpu_count = 2;
+    group.cpus[0] = 1;
+    group.cpus[1] = 3;
+    assert_passed(check());
+    machine.raised = 0;
+    group.cpus[1] = 4;
+    assert_refused(check(), -EINVAL, EXIT_CODE_CONFIGURATION,
+                   "--cpu: CPU 4 is not available to this process; see taskset -p $$");
+    group.cpus[0] = 0;
+    assert_refused(check(), -EINVAL, EXIT_CODE_CONFIGURATION,
+                   "--cpu: CPU 0 is not available to this process; see taskset -p $$");
+    group.cpus[0] = CPUS_MAX - 1;
+    machine.last_cpu = CPUS_MAX - 1;
+    assert_passed(check());
+}
+
+static void test_cpus_that_cannot_be_asked_for_are_left_to_the_worker(void **state)
+{
+    (void)state;
+    group.cpu_count = 1;
+    group.cpus[0] = 900;
+    machine.affinity_fails = true;
+    assert_passed(check());
+}
+
+/* ---- plan and memory ---------------------------------------------------------------------------------- */
+
+static void test_plan_is_made_from_the_heads_of_the_plugins(void **state)
+{
+    (void)state;
+    group.max_len = 55;
+    assert_passed(check());
+    assert_int_equal(plan.settings.copy_range, 77);
+    assert_int_equal(plan.settings.max_len, 55);
+    assert_int_equal(plan.plugin_count, 2);
+    assert_string_equal(plan.plugins[1].id, "b");
+    assert_string_equal(plan.plugins[1].path, "b.so");
+    group.copy_range = 76;
+    machine.raised = 0;
+    assert_refused(check(), -EINVAL, EXIT_CODE_CONFIGURATION,
+                   "--copy-range 76: plugin a needs 77 bytes; leave the option out or raise it");
+}
+
+/* Memory for exactly the tables of `queues` queues, less `missing` KiB. */
+static void set_memory(unsigned queues, unsigned missing)
+{
+    uint64_t kib = (flow_memory_size(1000000) * queues + 1023) / 1024;
+
+    snprintf(machine.meminfo, sizeof(machine.meminfo), "MemTotal: 1 kB\nMemAvailable:   %llu kB\nCached: 2 kB\n",
+             (unsigned long long)kib - missing);
+}
+
+static void test_flow_tables_of_all_queues_must_fit_the_memory(void **state)
+{
+    uint64_t needed = flow_memory_size(1000000) * 3;
+    char line[256];
+
+    (void)state;
+    group.plugins[1].path = "flow.so";
+    group.flow_table = 1000000;
+    group.queue_count = 3;
+    set_memory(3, 0);
+    assert_passed(check());
+    machine.raised = 0;
+    set_memory(3, 1);
+    snprintf(
+        line, sizeof(line),
+        "--flow-table 1000000: the tables of 3 queues take %llu MiB, this machine has %llu MiB available; lower it",
+        (unsigned long long)(needed / MIB), (unsigned long long)(((needed + 1023) / 1024 - 1) * 1024 / MIB));
+    assert_refused(check(), -ENOMEM, EXIT_CODE_CONFIGURATION, line);
+    group.queue_count = 2;
+    assert_passed(check());
+    group.flow_table = 1;
+    strcpy(machine.meminfo, "MemAvailable: 0 kB\n");
+    assert_int_equal(check(), -ENOMEM);
+}
+
+static void test_memory_is_not_looked_at_without_flow_tables(void **state)
+{
+    (void)state;
+    strcpy(machine.meminfo, "MemAvailable: 0 kB\n");
+    assert_passed(check());
+}
+
+static void test_memory_that_is_not_known_refuses_nothing(void **state)
+{
+    (void)state;
+    group.plugins[1].path = "flow.so";
+    group.flow_table = 16 * 1024 * 1024;
+    group.queue_count = QUEUES_MAX;
+    machine.meminfo[0] = '\0';
+    assert_passed(check());
+    strcpy(machine.meminfo, "MemTotal: 5 kB\nMemFree: 6 kB\n");
+    assert_passed(check());
+}
+
+/* ---- capability and limits ---------------------------------------------------------------------------- */
+
+static void test_capability_is_asked_for_last(void **state)
+{
+    (void)state;
+    machine.capable = false;
+    assert_refused(check(), -EPERM, EXIT_CODE_QUEUE,
+                   "queue 65535: cannot be bound without CAP_NET_ADMIN; start nfq-engine as root");
+    group.copy_range = 76; /* what is wrong on any machine is said first */
+    assert_int_equal(check(), -EINVAL);
+}
+
+static void test_descriptor_limit_is_raised_as_far_as_it_may_be(void **state)
+{
+    (void)state;
+    assert_passed(check());
+    assert_int_equal(machine.raised, 1);
+    assert_int_equal(machine.limit.rlim_cur, 524288);
+    assert_int_equal(machine.limit.rlim_max, 524288);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_plugins_are_checked_in_order_with_their_values, set_up),
+        cmocka_unit_test_setup(test_first_plugin_that_is_refused_ends_the_check, set_up),
+        cmocka_unit_test_setup(test_plugin_can_be_in_a_chain_once, set_up),
+        cmocka_unit_test_setup(test_plugin_of_another_user_is_warned_of, set_up),
+        cmocka_unit_test_setup(test_cpus_must_be_available, set_up),
+        cmocka_unit_test_setup(test_cpus_that_cannot_be_asked_for_are_left_to_the_worker, set_up),
+        cmocka_unit_test_setup(test_plan_is_made_from_the_heads_of_the_plugins, set_up),
+        cmocka_unit_test_setup(test_flow_tables_of_all_queues_must_fit_the_memory, set_up),
+        cmocka_unit_test_setup(test_memory_is_not_looked_at_without_flow_tables, set_up),
+        cmocka_unit_test_setup(test_memory_that_is_not_known_refuses_nothing, set_up),
+        cmocka_unit_test_setup(test_capability_is_asked_for_last, set_up),
+        cmocka_unit_test_setup(test_descriptor_limit_is_raised_as_far_as_it_may_be, set_up),
+    };
+
+    return cmocka_run_group_tests_name("preflight", tests, NULL, NULL);
+}
