@@ -7,6 +7,7 @@
  */
 #include "process/children.h"
 
+#include "base/backoff.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -18,19 +19,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BACKOFF_MIN_MS 10
-#define BACKOFF_MAX_MS 1000
 #define STOP_WAIT_MS 100   /* for SIGSTOP to take effect */
 #define LEAVE_WAIT_MS 1000 /* for the fork server's unload() */
 
 static uint64_t after_ms(uint64_t ms)
 {
     return monotonic_ns() + ms * NS_PER_MS;
-}
-
-static unsigned longer_backoff(unsigned backoff_ms)
-{
-    return backoff_ms == 0 ? BACKOFF_MIN_MS : (unsigned)min_u64((uint64_t)backoff_ms * 2, BACKOFF_MAX_MS);
 }
 
 /* ---- the fork server -------------------------------------------------------------------------------- */
@@ -48,7 +42,7 @@ void children_init(struct children *children, struct engine *engine, const struc
 
 static void retry_forkserver(struct children *children)
 {
-    children->forkserver_backoff_ms = longer_backoff(children->forkserver_backoff_ms);
+    children->forkserver_backoff_ms = backoff_next_ms(children->forkserver_backoff_ms);
     children->forkserver_retry_ns = after_ms(children->forkserver_backoff_ms);
 }
 
@@ -114,7 +108,7 @@ static void retry_worker(struct children *children, unsigned queue)
 {
     struct children_worker *worker = &children->workers[queue];
 
-    worker->backoff_ms = longer_backoff(worker->backoff_ms);
+    worker->backoff_ms = backoff_next_ms(worker->backoff_ms);
     worker->retry_ns = after_ms(worker->backoff_ms);
 }
 
