@@ -3,7 +3,7 @@
  * Static probes (USDT, provider nfq_engine), for bpftrace, perf and gdb: one function a probe.
  *
  * A probe is one nop in the code and a note in the ELF file that says where it is and in which registers or memory its
- * arguments are. It costs no more than that until somebody attaches to it; then the kernel traps at the nop. So an
+ * arguments are. It costs no more than that until a tracer attaches to it; then the nop becomes a trap. So an
  * argument must be a value that is at hand: computing it would cost every packet. The program's probes are an interface,
  * docs/debugging.md lists them, and abi.probes compares that list with the program.
  *
@@ -45,7 +45,7 @@ static inline void probe_plugin_call_end(uint32_t plugin, uint32_t packet_id)
     DTRACE_PROBE2(nfq_engine, plugin_call_end, plugin, packet_id);
 }
 
-/* What the kernel will be told of a packet: NFQE_DROP or NFQE_ACCEPT. Once a packet and burst. [worker] */
+/* What the kernel will be told of a packet: NFQE_ACCEPT (1) or NFQE_DROP (2). Once a packet and burst. [worker] */
 static inline void probe_verdict(uint32_t packet_id, uint32_t verdict)
 {
     DTRACE_PROBE2(nfq_engine, verdict, packet_id, verdict);

@@ -9,6 +9,8 @@
  */
 #include "burst/chain.h"
 
+#include "base/probe.h"
+
 static void call_begins(struct arena *arena, uint32_t packet, uint32_t plugin)
 {
     atomic_store_explicit(&arena->cursor, packet, memory_order_release);
@@ -114,7 +116,9 @@ static void run_packet(const struct chain *chain, struct arena *arena, struct nf
         const struct chain_member *member = &chain->members[plugin];
 
         call_begins(arena, packet, plugin);
+        probe_plugin_call_begin(plugin, arena->verdicts[packet].id);
         answer = member->handle(member->self, &packets[packet]);
+        probe_plugin_call_end(plugin, arena->verdicts[packet].id);
         call_ended(arena);
         if (answer != NFQE_CONTINUE) {
             break;
@@ -137,7 +141,9 @@ static void ask_batch(struct arena *arena, const struct chain_member *member, un
         pending->answers[i] = NFQE_CONTINUE;
     }
     call_begins(arena, ARENA_NOBODY, plugin);
+    probe_plugin_call_begin(plugin, 0);
     member->handle_batch(member->self, pending->packets, pending->count, pending->answers);
+    probe_plugin_call_end(plugin, 0);
     call_ended(arena);
 }
 
@@ -145,7 +151,9 @@ static void ask_each(struct arena *arena, const struct chain_member *member, uns
 {
     for (unsigned i = 0; i < pending->count; i++) {
         call_begins(arena, pending->index[i], plugin);
+        probe_plugin_call_begin(plugin, arena->verdicts[pending->index[i]].id);
         pending->answers[i] = member->handle(member->self, pending->packets[i]);
+        probe_plugin_call_end(plugin, arena->verdicts[pending->index[i]].id);
         call_ended(arena);
     }
 }

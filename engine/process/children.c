@@ -8,6 +8,7 @@
 #include "process/children.h"
 
 #include "base/backoff.h"
+#include "base/probe.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -142,6 +143,7 @@ static void worker_ended(struct children *children, unsigned queue, pid_t pid, i
     struct arena_death blame;
 
     worker->pid = 0;
+    probe_worker_exit(engine_queue->kernel.number, pid, status);
     if (worker->requested_state == ARENA_EXIT && (!worker->owner || arena_phase(arena) == ARENA_IDLE)) {
         worker->exited = true;
         if (status != 0) {
@@ -202,6 +204,7 @@ static void worker_born(struct children *children, unsigned queue, int32_t pid)
         return;
     }
     worker->pid = pid;
+    probe_worker_start(children->engine->queues[queue].kernel.number, pid);
     worker->opening = ARENA_NOBODY;
     worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
     for (unsigned i = 0; i < children->early_exit_count; i++) {

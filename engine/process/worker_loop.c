@@ -5,6 +5,7 @@
  */
 #include "process/worker_loop.h"
 
+#include "base/probe.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -196,6 +197,7 @@ static void decide_burst(struct worker_loop *loop)
     }
     for (unsigned i = 0; i < loop->packet_count; i++) {
         count_verdict(&loop->delta, &arena->verdicts[i]);
+        probe_verdict(arena->verdicts[i].id, arena->verdicts[i].verdict);
     }
     arena_enter(arena, ARENA_SENDING);
 }
@@ -279,6 +281,7 @@ void worker_loop_recover(struct worker_loop *loop)
     if (phase == ARENA_IDLE) {
         return;
     }
+    probe_burst_begin(loop->queue->kernel.number, arena_received(arena));
     decode_burst(loop, phase != ARENA_RECEIVING);
     if (loop->packet_count > 0) {
         decide_burst(loop);
@@ -289,6 +292,7 @@ void worker_loop_recover(struct worker_loop *loop)
     }
     arena_commit(arena, &loop->delta);
     check_flows(loop);
+    probe_burst_end(loop->queue->kernel.number, loop->packet_count);
 }
 
 /* A receive that failed, or found nothing. */
@@ -329,8 +333,10 @@ bool worker_loop_burst(struct worker_loop *loop)
     }
     loop->receive_errors = 0;
     arena->sequence = (arena->sequence + 1) & ARENA_SEQUENCE_MASK;
+    probe_burst_begin(loop->queue->kernel.number, (uint32_t)count);
     decode_burst(loop, false);
     finish_burst(loop);
+    probe_burst_end(loop->queue->kernel.number, loop->packet_count);
     return count == BURST_MAX;
 }
 
