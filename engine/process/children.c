@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See children.h. The supervisor is the parent of fork server and workers (as their subreaper), and the only one who
- * reaps: a pid is safe to signal until children_reap() has seen its end. The end of a worker that dies at once is
- * usually seen before the fork server's message about its birth. So while a birth is outstanding, ends of unknown
- * children are remembered.
+ * The table of children. The supervisor alone reaps, so a pid is safe to signal until children_reap() has seen its end.
+ * A worker that dies at once may end before the message of its birth: ends of unknown children are remembered.
  */
 #include "process/children.h"
 
