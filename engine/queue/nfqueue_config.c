@@ -152,14 +152,22 @@ int nfqueue_unbind(int fd, uint16_t queue)
     return request(fd, message);
 }
 
+/*
+ * Two messages in one send. Of one message with both, the kernel sets the length first and then, in another critical
+ * section, the flags (nfnetlink_queue.c, nfqnl_recv_config()): a packet in between would get the verdict of the old flag.
+ */
 int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept)
 {
-    char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-    struct nlmsghdr *message = put_configuration(buffer, queue);
+    char buffer[2 * REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+    struct nlmsghdr *flags = put_configuration(buffer, queue);
+    struct nlmsghdr *length;
+    size_t flags_len;
 
-    nfq_nlmsg_cfg_put_qmaxlen(message, 0);
-    put_flags(message, accept ? QUEUE_FAIL_OPEN : 0, QUEUE_FAIL_OPEN);
-    return nfqueue_send(fd, message, message->nlmsg_len);
+    put_flags(flags, accept ? QUEUE_FAIL_OPEN : 0, QUEUE_FAIL_OPEN);
+    flags_len = NLMSG_ALIGN(flags->nlmsg_len);
+    length = put_configuration(buffer + flags_len, queue);
+    nfq_nlmsg_cfg_put_qmaxlen(length, 0);
+    return nfqueue_send(fd, buffer, flags_len + length->nlmsg_len);
 }
 
 int nfqueue_each_status(nfqueue_visit_status *visit, void *context)
