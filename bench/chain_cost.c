@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "burst/arena.h"
 #include "burst/chain.h"
+#include "config/plan.h"
 #include "flow/flow_table.h"
 #include "queue/nfqueue.h"
 #include "queue/nfqueue_encode.h"
@@ -89,8 +90,7 @@ static const struct nfqe_plugin *load_plugin(const char *path)
 /* The table of a chain that decides for flows, in shared memory as a worker's is. */
 static void add_flows(struct named_chain *named)
 {
-    const struct arena_shape shape = {.slot_size = BURST_FILE_SLOT,
-                                      .flows_size = flow_memory_size(OPTIONS_FLOWS_DEFAULT)};
+    const struct arena_shape shape = {.slot_size = BURST_FILE_SLOT, .flows_size = flow_memory_size(PLAN_FLOWS_DEFAULT)};
     struct flow_seed seed;
     struct arena *arena;
     int arena_fd;
@@ -98,7 +98,7 @@ static void add_flows(struct named_chain *named)
     if (arena_new(QUEUE, shape, &arena, &arena_fd) != 0 || flow_seed_make(&seed) != 0) {
         die("flow table", "no memory");
     }
-    flow_table_attach(&named->flows, arena_flows(arena, shape), OPTIONS_FLOWS_DEFAULT, FLOW_IDLE_MS, &seed);
+    flow_table_attach(&named->flows, arena_flows(arena, shape), PLAN_FLOWS_DEFAULT, FLOW_IDLE_MS, &seed);
     named->chain.flows = &named->flows;
 }
 

@@ -73,7 +73,7 @@ static int open_queue(uint16_t queue, bool whole)
 /* Decides one packet. Returns whether the message was one. */
 static bool decide(const struct nlmsghdr *message, enum policy_pattern pattern, struct answer *answer)
 {
-    const struct nlattr *attribute;
+    struct nlattr *attribute; /* mnl_attr_for_each() casts const away */
     const uint8_t *data = NULL;
     size_t len = 0;
 

@@ -132,13 +132,13 @@ with_build_lock()
     exec 9>&-
 }
 
-# Configures a preset, with the tests; its output goes to a file: configure_preset PRESET [ARGUMENT...]
+# Configures a preset, with the tests and the benchmark, so that no change breaks it unseen; its output goes to a file: configure_preset PRESET [ARGUMENT...]
 configure_preset()
 {
     local preset=$1 log=build/configure-$1.log
 
     shift
-    if ! cmake --preset "$preset" -DNFQE_TESTS=ON "$@" >"$log" 2>&1; then
+    if ! cmake --preset "$preset" -DNFQE_TESTS=ON -DNFQE_BENCH=ON "$@" >"$log" 2>&1; then
         cat -- "$log"
         fail "the preset $preset cannot be configured: see above"
     fi
