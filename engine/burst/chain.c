@@ -116,9 +116,9 @@ static void run_packet(const struct chain *chain, struct arena *arena, struct nf
         const struct chain_member *member = &chain->members[plugin];
 
         call_begins(arena, packet, plugin);
-        probe_plugin_call_begin(plugin, arena->verdicts[packet].id);
+        probe_plugin_call_begin(plugin, packets[packet].id);
         answer = member->handle(member->self, &packets[packet]);
-        probe_plugin_call_end(plugin, arena->verdicts[packet].id);
+        probe_plugin_call_end(plugin, packets[packet].id);
         call_ended(arena);
         if (answer != NFQE_CONTINUE) {
             break;
@@ -151,9 +151,9 @@ static void ask_each(struct arena *arena, const struct chain_member *member, uns
 {
     for (unsigned i = 0; i < pending->count; i++) {
         call_begins(arena, pending->index[i], plugin);
-        probe_plugin_call_begin(plugin, arena->verdicts[pending->index[i]].id);
+        probe_plugin_call_begin(plugin, pending->packets[i]->id);
         pending->answers[i] = member->handle(member->self, pending->packets[i]);
-        probe_plugin_call_end(plugin, arena->verdicts[pending->index[i]].id);
+        probe_plugin_call_end(plugin, pending->packets[i]->id);
         call_ended(arena);
     }
 }
