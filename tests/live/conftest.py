@@ -15,13 +15,19 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 
-import lab as laboratory
-from engine import ENGINE, Engine, tied_to_test
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # of the package `support`
+
 from orders import FAMILIES, TCP_PORT, Talk
-from traffic import Pump, WebServer, pump_program
+from support.commands import LabError, wait_for
+from support.engine import ENGINE, Engine
+from support.lab import Lab
+from support.processes import tied_to_parent
+from support.rules import Rule, queue_target
+from support.traffic import Pump, WebServer, pump_program
 
 EXIT_SKIPPED = 77
 EXIT_FAILED = 1
@@ -37,10 +43,10 @@ def missing_requirement():
         if shutil.which(program) is None:
             return f"needs the program {program}, which is not installed"
     try:
-        with laboratory.Lab() as lab:
-            laboratory.Rule(lab.router, "FORWARD", *laboratory.queue_target(1))
+        with Lab() as lab:
+            Rule(lab.router, "FORWARD", *queue_target(1))
             lab.router.queues()
-    except (AssertionError, OSError) as error:
+    except (LabError, OSError) as error:
         return f"no network namespaces or no NFQUEUE target here: {error}"
     return None
 
@@ -69,7 +75,7 @@ def pytest_sessionstart(session):
 
 @pytest.fixture
 def lab():
-    with laboratory.Lab() as fresh:
+    with Lab() as fresh:
         yield fresh
 
 
@@ -77,7 +83,7 @@ def lab():
 def nothing_left_behind(lab):
     """However a test ends its engines: no process and no bound queue is left in the router's namespace."""
     yield
-    laboratory.wait_for(lambda: not lab.router.process_ids(), "no process is left in the router's namespace", 2)
+    wait_for(lambda: not lab.router.process_ids(), "no process is left in the router's namespace", 2)
     assert lab.router.queues() == {}
 
 
@@ -153,7 +159,7 @@ def start_busy():
 
     def start():
         for _ in range(os.cpu_count()):
-            busy.append(subprocess.Popen(["sh", "-c", "while :; do :; done"], preexec_fn=tied_to_test))
+            busy.append(subprocess.Popen(["sh", "-c", "while :; do :; done"], preexec_fn=tied_to_parent))
 
     yield start
     for process in busy:

@@ -12,8 +12,8 @@ import os
 import socket
 import struct
 
-from engine import plugin
-from lab import wait_for
+from support.commands import wait_for
+from support.engine import plugin
 
 ACCEPT, DROP, ACCEPT_FLOW, DROP_FLOW, CRASH = 1, 2, 3, 4, 5  # as in obey.c
 TALK_PORT, TCP_PORT, CLIENT_PORT = 7200, 7600, 7700

@@ -14,10 +14,10 @@ import re
 
 import pytest
 
-from lab import Rule, wait_for
+from bypass import BITS, MARK, MASK, Bypass, drop_multicast, printed, queued
 from orders import ACCEPT, ACCEPT_FLOW, BULK, DROP, DROP_FLOW, Connection, Talk, Trace, traced, wait_decided
-from rules import (BITS, MARK, MASK, QUEUE_STATEMENT, Bypass, drop_multicast, load_iptables, load_nft, load_nft_text,
-                   nft, printed, queued)
+from support.commands import wait_for
+from support.rules import QUEUE_STATEMENT, Rule, load_iptables, load_nft, load_nft_text, nft
 
 OTHER_BITS = 0x128  # set before the packet is queued: 0x20 is of the mask and lost, the rest must be kept
 
@@ -154,10 +154,10 @@ def test_the_rules_are_printed_without_a_plugin_and_both_forms_are_one_text_for_
     both = printed(lab, "--print-rules", *arguments)
     only_nft = printed(lab, "--print-rules=nft", *arguments)
     only_iptables = printed(lab, "--print-rules=iptables", *arguments)
-    load_nft(lab.router, both, 3, 3)
+    load_nft(lab.router, both, MARK, 3, 3)
     listing = lab.router.run("nft", "list", "table", "inet", "nfq-engine")
     lab.router.run("nft", "delete", "table", "inet", "nfq-engine")
-    load_nft(lab.router, only_nft, 3, 3)
+    load_nft(lab.router, only_nft, MARK, 3, 3)
     assert lab.router.run("nft", "list", "table", "inet", "nfq-engine") == listing
     commented = [line[2:] for line in both.splitlines() if line.startswith("# ")]
     rules = [line for line in only_iptables.splitlines() if not line.startswith("#")]

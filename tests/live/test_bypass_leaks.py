@@ -11,10 +11,11 @@ import socket
 
 import pytest
 
-from lab import Rule, wait_for
+from bypass import BITS, Bypass, drop_multicast, queued
 from orders import (ACCEPT, ACCEPT_FLOW, DROP, FAMILIES, SILENCE_SECONDS, TALK_PORT, TCP_PORT, Connection, Talk, head,
                     wait_decided)
-from rules import BITS, Bypass, drop_multicast, queued
+from support.commands import LabError, wait_for
+from support.rules import Rule
 
 CLEARING = {"iptables": "-j MARK --set-xmark 0x0/", "nft": "\tmeta mark set meta mark and"}  # marks brought along
 DATA_PORT = 7601
@@ -132,7 +133,7 @@ def attach_ftp_helper(lab):
     Rule(lab.router, "PREROUTING", *match, "--zone", "0", table="raw").remove()
     try:
         Rule(lab.router, "PREROUTING", *match, "--helper", "ftp", table="raw")
-    except AssertionError as error:
+    except LabError as error:
         if "No such file or directory" not in str(error):
             raise
         pytest.skip(f"needs the kernel's FTP helper, nf_conntrack_ftp: {error}")

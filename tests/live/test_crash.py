@@ -11,8 +11,8 @@ import re
 
 import pytest
 
-from engine import PREFIX, plugin
-from lab import wait_for
+from support.commands import wait_for
+from support.engine import PREFIX, plugin
 
 PACKET_CRASH = re.compile(
     rf"^{PREFIX}queue (\d+): plugin (\S+) (\S+) crashed \((\w+)\) on packet (\d+); verdict (\w+); worker (\d+) replaced$")

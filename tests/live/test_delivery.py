@@ -10,8 +10,8 @@ import re
 
 import pytest
 
-from engine import plugin
-from lab import wait_for
+from support.commands import wait_for
+from support.engine import plugin
 
 
 @pytest.mark.parametrize("queues", [1, 4])

@@ -24,10 +24,12 @@ import time
 
 import pytest
 
-from engine import plugin, process_status, tied_to_test
-from lab import Rule, queue_target, wait_for
+from support.commands import wait_for
+from support.engine import plugin
+from support.processes import process_status, tied_to_parent
+from support.rules import Rule, queue_target
+from support.traffic import BULK, BULK_PATH, curl
 from test_refusals import refused
-from traffic import BULK, BULK_PATH, curl
 
 EXIT_CONFIGURATION, EXIT_PLUGIN = 3, 4
 PORT = 7100
@@ -90,7 +92,7 @@ class Datagrams:
         with self.source.entered():
             subprocess.run([sys.executable, "-c", program, str(int(self.socket_family)), payload.hex(),
                             self.address[0], str(self.address[1])], user=uid, group=gid, extra_groups=[], check=True,
-                           stdin=subprocess.DEVNULL, timeout=20, preexec_fn=tied_to_test)
+                           stdin=subprocess.DEVNULL, timeout=20, preexec_fn=tied_to_parent)
         self.sent += 1
 
     def arrived(self):

@@ -13,9 +13,10 @@ import time
 
 import pytest
 
-from lab import Rule, queue_target, wait_for
 from orders import (ACCEPT, ACCEPT_FLOW, BULK, DROP, DROP_FLOW, SILENCE_SECONDS, Connection, Trace, traced,
                     wait_decided)
+from support.commands import wait_for
+from support.rules import Rule, queue_target
 from test_flags import stalled
 
 TICK_SECONDS = 0.125  # the resolution of idle times

@@ -20,8 +20,9 @@ from collections import Counter
 
 import pytest
 
-from lab import Rule, queue_target, wait_for
 from orders import ACCEPT, ACCEPT_FLOW, CRASH, DROP, DROP_FLOW, Trace, traced, wait_decided
+from support.commands import wait_for
+from support.rules import Rule, queue_target
 
 FLOWS = 1024
 DROPPED_EVERY = 8     # every so manieth flow is dropped: few, since the pump cannot see that their packets are through

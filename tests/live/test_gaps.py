@@ -14,8 +14,9 @@ import time
 
 import pytest
 
-from engine import PREFIX, plugin, process_status
-from lab import wait_for
+from support.commands import wait_for
+from support.engine import PREFIX, plugin
+from support.processes import process_status
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
 from test_refusals import EXIT_QUEUE, owned_queue
 

@@ -20,8 +20,10 @@ import time
 
 import pytest
 
-from engine import PREFIX, plugin, process_status
-from lab import Rule, queue_target, wait_for
+from support.commands import wait_for
+from support.engine import PREFIX, plugin
+from support.processes import process_status
+from support.rules import Rule, queue_target
 
 EXIT_PLUGIN = 4
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop

@@ -23,9 +23,10 @@ import sys
 import pytest
 
 import netlink
-from engine import tied_to_test
-from lab import Rule, queue_target, wait_for
 from netlink import ACCEPT, COPY_META, COPY_NONE, COPY_PACKET, DROP, PAYLOAD, Answer, Packet
+from support.commands import wait_for
+from support.processes import tied_to_parent
+from support.rules import Rule, queue_target
 
 QUEUED_PORT, FREE_PORT = 7002, 7003
 QUEUED = ("-p", "udp", "--dport", str(QUEUED_PORT))
@@ -161,7 +162,7 @@ def in_child(client, *messages, launcher=(), receive=0):
     output = subprocess.run(
         [*launcher, sys.executable, "-I", "-c", CHILD, str(client.fileno()), str(receive),
          *(message.hex() for message in messages)], pass_fds=[client.fileno()], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, cwd="/", timeout=CHILD_SECONDS, check=True, preexec_fn=tied_to_test).stdout
+        stdout=subprocess.PIPE, cwd="/", timeout=CHILD_SECONDS, check=True, preexec_fn=tied_to_parent).stdout
     user, capabilities, confined, *received = (int(word) for word in output.split())
     return user, capabilities, bool(confined), received
 
@@ -172,7 +173,7 @@ def opened_by_child(namespace, launcher):
     with here, there, namespace.entered():
         here.settimeout(CHILD_SECONDS)
         subprocess.run([*launcher, sys.executable, "-I", "-c", OPENER, str(there.fileno())], pass_fds=[there.fileno()],
-                       stdin=subprocess.DEVNULL, timeout=CHILD_SECONDS, check=True, preexec_fn=tied_to_test)
+                       stdin=subprocess.DEVNULL, timeout=CHILD_SECONDS, check=True, preexec_fn=tied_to_parent)
         return socket.recv_fds(here, 1, 1)[1][0]
 
 
@@ -203,7 +204,7 @@ def test_02_only_the_last_copy_of_the_socket_takes_the_queue_and_its_packets_alo
     path.through()
     path.send(b"queued")
     wait_waiting(lab, 1)
-    started = [subprocess.Popen(["sleep", "60"], preexec_fn=tied_to_test, **options) for options in
+    started = [subprocess.Popen(["sleep", "60"], preexec_fn=tied_to_parent, **options) for options in
                ({"pass_fds": [client.fileno()]}, {"close_fds": False})]  # an heir; the other's copy closed on exec
     for process in started:
         stack.callback(process.wait)

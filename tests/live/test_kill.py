@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from engine import SLOW, plugin
-from lab import wait_for
+from support.commands import wait_for
+from support.engine import SLOW, plugin
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
 PAUSE_SECONDS = 0.008  # the longest pause between two kills; also short enough to hit a worker while it starts

@@ -10,7 +10,10 @@ import os
 import subprocess
 import sys
 
-from lab import NETNS_FOLDER, PUMP_PORT, Rule, remove_stale, wait_for
+from support.commands import wait_for
+from support.lab import PUMP_PORT, Lab
+from support.namespaces import NETNS_DIRECTORY, remove_stale
+from support.rules import Rule
 
 COUNT = 20000
 EVERY_HUNDREDTH = ("-m", "statistic", "--mode", "nth", "--every", "100", "--packet", "50")
@@ -44,17 +47,17 @@ def test_a_doubled_datagram_is_reported_as_duplicate(lab, start_pump):
 
 def test_what_an_aborted_run_left_behind_is_removed(lab):
     """A laboratory of a process that was killed is removed, with what runs in it; the own one stays."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    code = ("import os, subprocess, sys; from lab import Lab; lab = Lab()\n"
+    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    code = ("import os, subprocess; from support.lab import Lab; lab = Lab()\n"
             "with lab.router.entered(): left = subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL)\n"
             "print(os.getpid(), left.pid, flush=True); os.kill(os.getpid(), 9)")
-    aborted = subprocess.run([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True,
+    aborted = subprocess.run([sys.executable, "-c", code], cwd=tests, stdout=subprocess.PIPE, text=True,
                              timeout=20, check=False)
     run_pid, left_pid = (int(word) for word in aborted.stdout.split())
-    stale = [f"nfqe-{run_pid}-{letter}" for letter in "crs"]
-    assert set(stale) <= set(os.listdir(NETNS_FOLDER)), "the aborted run must have left something behind"
-    remove_stale()
-    assert not set(stale) & set(os.listdir(NETNS_FOLDER))
+    stale = [f"{Lab.PREFIX}-{run_pid}-{role}" for role in Lab.ROLES]
+    assert set(stale) <= set(os.listdir(NETNS_DIRECTORY)), "the aborted run must have left something behind"
+    remove_stale(Lab.PREFIX)
+    assert not set(stale) & set(os.listdir(NETNS_DIRECTORY))
     wait_for(lambda: not is_running(left_pid), "what ran in the removed namespace has ended")
     assert os.path.exists(lab.router.path)
 

@@ -17,8 +17,10 @@ import time
 
 import pytest
 
-from engine import Engine, plugin
-from lab import NETNS_FOLDER, wait_for
+from support.commands import LabError, wait_for
+from support.engine import Engine, plugin
+from support.lab import Lab
+from support.namespaces import NETNS_DIRECTORY
 
 PR_SET_CHILD_SUBREAPER = 36
 AT_ONCE = 8          # engines that run at the same time, each with a queue of its own
@@ -72,6 +74,7 @@ def footprint(lab, folder):
     """All that could be left behind, each by its name. A memory file lives as long as somebody holds it, so whoever
     could be left is asked for those: on the rest of the machine, other tests have theirs."""
     processes = lab.router.process_ids() + children()
+    own = f"{Lab.PREFIX}-{os.getpid()}-"
     named = {path: sorted(name for name in os.listdir(path) if SHARED_NAME.search(name)) for path in SHARED_FOLDERS}
     return {
         "processes": processes,
@@ -79,8 +82,8 @@ def footprint(lab, folder):
         "descriptors": sorted(descriptors().items()),
         "memory files": [memory_files(process_id) for process_id in (os.getpid(), *processes)],
         "shared memory": sorted(os.listdir(SHARED_MEMORY)),
-        "namespaces": sorted(name for name in os.listdir(NETNS_FOLDER) if name.startswith(lab.router.name[:-1])),
-        "mounts": sorted(line.split()[4] for line in open_mounts() if lab.router.name[:-1] in line),
+        "namespaces": sorted(name for name in os.listdir(NETNS_DIRECTORY) if name.startswith(own)),
+        "mounts": sorted(line.split()[4] for line in open_mounts() if own in line),
         "temporary files": sorted(os.listdir(folder)),
         **named,
     }
@@ -108,7 +111,7 @@ def unchanged(lab, tmp_path, monkeypatch):
     def compare(timeout=0.0):
         try:
             wait_for(nothing_is_left, "nothing is left", timeout)
-        except AssertionError:
+        except LabError:
             after = footprint(lab, tmp_path)
             left = {name: (value, after[name]) for name, value in before.items() if value != after[name]}
             raise AssertionError(f"before and after: {left}") from None

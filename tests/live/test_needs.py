@@ -8,11 +8,12 @@ what is in force, and a plugin in the worker (tests/plugins/describe.c), which s
 
 import pytest
 
-from engine import plugin
-from lab import Rule, queue_target, wait_for
+from support.commands import wait_for
+from support.engine import plugin
+from support.rules import Rule, queue_target
+from support.traffic import BULK, BULK_PATH, curl
 from test_flags import HEADER_BYTES, MTU, described, described_total, through
 from test_refusals import refused
-from traffic import BULK, BULK_PATH, curl
 
 EXIT_CONFIGURATION = 3
 METADATA, PACKET = 1, 2  # copy modes, as in /proc

@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-from engine import PREFIX, Engine, plugin
-from lab import wait_for
+from support.commands import wait_for
+from support.engine import PREFIX, Engine, plugin
 
 EXIT_USAGE, EXIT_PLUGIN, EXIT_QUEUE = 2, 4, 5
 REFUSAL_SECONDS = 1.0

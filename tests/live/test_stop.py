@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from engine import SLOW, plugin
-from lab import wait_for
+from support.commands import wait_for
+from support.engine import SLOW, plugin
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
 WINDOW = 900          # so many are queued when the plugin is slower than the pump

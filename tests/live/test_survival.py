@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from engine import SLOW, plugin
-from lab import wait_for
+from support.commands import wait_for
+from support.engine import SLOW, plugin
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
 LOSS_SECONDS = 0.3    # where losses are meant, the pump waits only so long for a window that does not arrive

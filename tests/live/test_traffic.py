@@ -11,9 +11,10 @@ from functools import partial
 
 import pytest
 
-from engine import plugin
-from lab import Rule, queue_target, wait_for
-from traffic import BULK, BULK_PATH, at_once, curl, fetch, fetch_all
+from support.commands import wait_for
+from support.engine import plugin
+from support.rules import Rule, queue_target
+from support.traffic import BULK, BULK_PATH, at_once, curl, fetch, fetch_all
 
 BLOCKED_SECONDS = 1.0  # how long a client tries a port that must not answer; an open one answers in milliseconds
 OPEN_SECONDS = 10.0

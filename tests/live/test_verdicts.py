@@ -12,8 +12,9 @@ import random
 
 import pytest
 
-from lab import Rule, wait_for
 from orders import ACCEPT, ACCEPT_FLOW, DROP, DROP_FLOW, Trace, traced
+from support.commands import wait_for
+from support.rules import Rule
 
 FLOWS = 64       # as many as the pump has source addresses
 MAX_LEN = 64     # a fraction of what the pump has on its way, so the queue is full again and again

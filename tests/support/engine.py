@@ -1,61 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The engine as a test sees it: a process that is started in a namespace, watched, and always ended.
 
-Always: every process started here dies with the test process (PR_SET_PDEATHSIG), leaves no core file, and has its
-standard error read by a thread, line by line. Workers and fork server are found in /proc as children of the
-supervisor, by their names, and a signal goes to one of them through a pidfd that was checked after it was opened:
-no signal can reach a process that merely got the same number. What a test learns about the engine's own
-opinion is its log; what happened to the packets it asks the kernel (lab.py).
+Always: the engine is killed with the test process and leaves no core file, and its standard error is read by a thread,
+line by line. Workers and fork server are found in /proc as children of the supervisor, by their names, and a signal goes
+to one of them through a pidfd that was checked after it was opened: no signal can reach a process that merely got the
+same number. The log says what the engine did; what happened to the packets is asked of the kernel (namespaces.py).
+
+Environment: NFQE_ENGINE, NFQE_PLUGINS, NFQE_TEST_PLUGINS: the program and the directories with plugins.
 """
 
-import ctypes
 import os
 import re
-import resource
 import signal
 import subprocess
 import threading
 
-from lab import wait_for
+from support.commands import LabError, wait_for
+from support.processes import all_processes, process_status, tied_to_parent
 
-PR_SET_PDEATHSIG = 1
 PREFIX = "nfq-engine: "
+READY = PREFIX + "ready"
 START_LIMIT = 10.0  # seconds until `ready`: generous, since a loaded machine is not what is tested
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 ENGINE = os.environ.get("NFQE_ENGINE", "")
-
-
 SLOW = "misbehave,do=work:50,on=every"  # at most 20,000 packets a second: the kernel's queue is deep under load
 
 
 def plugin(text):
     """The argument of --plugin for "NAME" or "NAME,KEY=VALUE,...": the engine's own plugin or a test plugin."""
     name, comma, values = text.partition(",")
-    for folder in (os.environ.get("NFQE_PLUGINS", ""), os.environ.get("NFQE_TEST_PLUGINS", "")):
-        file = os.path.join(folder, f"{name}.so")
-        if folder and os.path.exists(file):
+    for directory in (os.environ.get("NFQE_PLUGINS", ""), os.environ.get("NFQE_TEST_PLUGINS", "")):
+        file = os.path.join(directory, f"{name}.so")
+        if directory and os.path.exists(file):
             return file + comma + values
-    raise AssertionError(f"no plugin {name}.so in the folders NFQE_PLUGINS and NFQE_TEST_PLUGINS")
-
-
-def tied_to_test():
-    """Between fork and exec: the process ends when the test does, however that ends, and dumps no core."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def process_status(process_id):
-    """Name, state and parent of a process, or None if there is none."""
-    try:
-        with open(f"/proc/{process_id}/stat", encoding="utf-8", errors="replace") as file:
-            text = file.read()
-    except OSError:
-        return None
-    name = text[text.index("(") + 1:text.rindex(")")]
-    state, parent = text[text.rindex(")") + 2:].split()[:2]
-    return name, state, int(parent)
+    raise LabError(f"no plugin {name}.so in the directories NFQE_PLUGINS and NFQE_TEST_PLUGINS")
 
 
 class Engine:
@@ -70,7 +48,7 @@ class Engine:
             assert threading.current_thread() is threading.main_thread()
             self.process = subprocess.Popen(
                 [*launcher, ENGINE, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, preexec_fn=tied_to_test)
+                stderr=subprocess.STDOUT, preexec_fn=tied_to_parent)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -94,8 +72,8 @@ class Engine:
         def condition():
             if self.process.poll() is not None:
                 self._reader.join(2)
-                raise AssertionError(f"exit code {self.process.returncode} instead of ready: {self.lines}")
-            return PREFIX + "ready" in self.lines
+                raise LabError(f"exit code {self.process.returncode} instead of ready: {self.lines}")
+            return READY in self.lines
         wait_for(condition, f"the engine is ready; the log is: {self.lines}", START_LIMIT)
         return self
 
@@ -117,11 +95,10 @@ class Engine:
 
     def _children(self):
         """Process id, name and state of every process whose parent is the supervisor."""
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                status = process_status(entry)
-                if status and status[2] == self.process.pid:
-                    yield int(entry), status[0], status[1]
+        for process_id in all_processes():
+            status = process_status(process_id)
+            if status and status[2] == self.process.pid:
+                yield process_id, status[0], status[1]
 
     def children(self):
         """Process id -> name of every running child of the supervisor."""
@@ -171,7 +148,7 @@ class Engine:
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired as expired:
-            raise AssertionError(f"the engine has not ended within {timeout} s: {self.lines[-5:]}") from expired
+            raise LabError(f"the engine has not ended within {timeout} s: {self.lines[-5:]}") from expired
         # The log ends when the last process that holds it ends: a worker left behind would keep it open.
         self._reader.join(5)
         assert not self._reader.is_alive(), "the engine has ended, but something still holds its standard error"

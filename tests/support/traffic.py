@@ -19,8 +19,9 @@ import socket
 import subprocess
 import threading
 
-from engine import tied_to_test
-from lab import PUMP_PORT
+from support.commands import LabError
+from support.lab import PUMP_PORT
+from support.processes import tied_to_parent
 
 WINDOW_MAX = 900  # the kernel's backlog of a CPU takes 1,000 packets by default, and drops what is beyond
 RELEASE_SECONDS = 3.0  # a window without any arrival for so long counts as lost, and the next one is sent
@@ -72,7 +73,7 @@ class Pump:
             files[0].flush()
             arguments += ["--marks", f"/dev/fd/{files[0].fileno()}", "--arrivals", f"/dev/fd/{files[1].fileno()}"]
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, preexec_fn=tied_to_test,
+                                        stderr=subprocess.PIPE, text=True, preexec_fn=tied_to_parent,
                                         pass_fds=[file.fileno() for file in files])
         if marks is not None:
             files[0].close()
@@ -91,7 +92,7 @@ class Pump:
         try:
             output, errors = self.process.communicate(timeout=self._limit)
         except subprocess.TimeoutExpired as expired:
-            raise AssertionError(f"the pump has not ended within {self._limit} s") from expired
+            raise LabError(f"the pump has not ended within {self._limit} s") from expired
         assert self.process.returncode == 0, f"the pump failed: {errors}"
         report = json.loads(output)
         # Of the whole machine, so not asserted; but whoever reads about a loss should see this first.

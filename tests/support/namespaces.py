@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Network namespaces: made, joined by links, entered, read, and removed.
+
+Always: a namespace of a NamespaceGroup is named <prefix>-<pid>-<role> after the process that made it and is removed
+when the group is closed, with every process that still runs in it. What a process left behind that was killed is
+removed before the next group with the same prefix is made. Nothing outside of these namespaces is changed. What a test
+asserts is read from the kernel: /proc/net/netfilter/nfnetlink_queue, /proc/net/snmp, and the counters of rules.
+"""
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+from collections import namedtuple
+
+from support.commands import run
+from support.processes import Process, all_processes
+
+CLONE_NEWNET = 0x40000000
+NETNS_DIRECTORY = "/run/netns"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+KernelQueue = namedtuple("KernelQueue", "port_id waiting copy_mode copy_range queue_dropped user_dropped last_id")
+
+
+class Namespace:
+    """One network namespace, by its name."""
+
+    def __init__(self, name):
+        self.name = name
+        self.path = f"{NETNS_DIRECTORY}/{name}"
+
+    def make(self):
+        run("ip", "netns", "add", self.name)
+        return self
+
+    @contextlib.contextmanager
+    def entered(self):
+        """The calling thread, and every process it starts, is in the namespace. Its sockets stay there."""
+        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._set(self.path)
+            try:
+                yield
+            finally:
+                self._set(f"/proc/self/fd/{before}")
+        finally:
+            os.close(before)
+
+    @staticmethod
+    def _set(path):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if _libc.setns(fd, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f"setns to {path}")
+        finally:
+            os.close(fd)
+
+    def run(self, *arguments, **options):
+        with self.entered():
+            return run(*arguments, **options)
+
+    def start(self, *arguments, cpu=None):
+        """A Process. cpu: the only one that it may use; None: all."""
+        return Process(self, arguments, cpu)
+
+    def ip_batch(self, commands):
+        self.run("ip", "-batch", "-", input="\n".join(commands) + "\n")
+
+    def read(self, path):
+        """A file of /proc/sys/net or /proc/thread-self/net, as this namespace has it."""
+        with self.entered(), open(path, encoding="ascii") as file:
+            return file.read()
+
+    def write(self, path, text):
+        with self.entered(), open(path, "w", encoding="ascii") as file:
+            file.write(text)
+
+    def process_ids(self):
+        """Every process in the namespace, whatever started it. Zombies, which have none any more, are not in it."""
+        inode = os.stat(self.path).st_ino
+        found = []
+        for process_id in all_processes():
+            with contextlib.suppress(OSError):
+                if os.stat(f"/proc/{process_id}/ns/net").st_ino == inode:
+                    found.append(process_id)
+        return found
+
+    def queues(self):
+        """Every bound queue of the namespace: number -> KernelQueue."""
+        queues = {}
+        for line in self.read("/proc/thread-self/net/netfilter/nfnetlink_queue").splitlines():
+            number, *rest = [int(field) for field in line.split()]
+            queues[number] = KernelQueue(*rest[:7])
+        return queues
+
+    def waiting(self):
+        """How many packets wait in all queues of the namespace together."""
+        return sum(queue.waiting for queue in self.queues().values())
+
+    def udp_received(self):
+        """How many UDP datagrams the sockets of this namespace have received, and how many overran a buffer."""
+        names, values = [line.split()[1:] for line in self.read("/proc/thread-self/net/snmp").splitlines()
+                         if line.startswith("Udp:")]
+        ipv4 = dict(zip(names, map(int, values)))
+        ipv6 = dict(line.split() for line in self.read("/proc/thread-self/net/snmp6").splitlines())
+        return (ipv4["InDatagrams"] + int(ipv6["Udp6InDatagrams"]),
+                ipv4["RcvbufErrors"] + int(ipv6["Udp6RcvbufErrors"]))
+
+    def remove(self):
+        """Removes the namespace and kills what still runs in it: only the group that made it knows its name."""
+        with contextlib.suppress(OSError):
+            for process_id in self.process_ids():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process_id, signal.SIGKILL)
+        run("ip", "netns", "delete", self.name, check=False)
+
+
+def join(device, first, first_mac, second, second_mac):
+    """A link between two namespaces; at both ends the interface has the same name."""
+    run("ip", "link", "add", device, "address", first_mac, "netns", first.name,
+        "type", "veth", "peer", "name", device, "address", second_mac, "netns", second.name)
+
+
+def is_python(process_id):
+    """True if the process runs and is a Python: a number that has been given to something else does not count."""
+    try:
+        with open(f"/proc/{process_id}/cmdline", "rb") as file:
+            return b"python" in file.read()
+    except OSError:
+        return False
+
+
+def remove_stale(prefix):
+    """Removes the groups with this prefix whose process has ended without closing them."""
+    if not os.path.isdir(NETNS_DIRECTORY):
+        return
+    for name in os.listdir(NETNS_DIRECTORY):
+        match = re.fullmatch(rf"{prefix}-(\d+)-[a-z]+", name)
+        if match and not is_python(match.group(1)):
+            Namespace(name).remove()
+
+
+class NamespaceGroup:
+    """Namespaces that are made and removed together, each an attribute named by its role. A subclass has PREFIX and
+    ROLES and joins them in configure()."""
+
+    PREFIX = None
+    ROLES = ()
+
+    def __init__(self):
+        remove_stale(self.PREFIX)
+        self.namespaces = [Namespace(f"{self.PREFIX}-{os.getpid()}-{role}") for role in self.ROLES]
+        for role, namespace in zip(self.ROLES, self.namespaces):
+            setattr(self, role, namespace)
+        try:
+            for namespace in self.namespaces:
+                namespace.make()
+            self.configure()
+        except BaseException:
+            self.close()
+            raise
+
+    def configure(self):
+        raise NotImplementedError
+
+    def close(self):
+        for namespace in self.namespaces:
+            namespace.remove()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
