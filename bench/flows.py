@@ -21,8 +21,10 @@ import time
 import footprint
 import saturation
 import traffic
-from laboratory import CLIENT, LOAD_CPU, PAIRS, SERVE_CPU, SERVER, CannotMeasure, pss_bytes, wait_for
+from laboratory import CLIENT, LOAD_CPU, PAIRS, SERVE_CPU, SERVER, CannotMeasure
 from subjects import ACCEPT, Engine
+from support.commands import wait_for
+from support.processes import pss_bytes
 
 CHAIN = 16
 SATURATED = f"chain of {CHAIN}, {saturation.LOAD_FLOWS} flows"
@@ -52,12 +54,11 @@ def measure_bypass_udp(bench, subject):
         load = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(saturation.PORT),
                                 str(saturation.PAYLOAD), str(seconds + 10), "0", str(BYPASS_FLOWS), "1", cpu=LOAD_CPU)
         try:
-            time.sleep(saturation.WARM_UP_SECONDS)
-            start, before = time.monotonic(), lab.server.udp_overruns()
+            time.sleep(bench.warm_up)
+            start, before = time.monotonic(), lab.server.udp_received()[1]
             time.sleep(seconds)
-            end, after = time.monotonic(), lab.server.udp_overruns()
-            if not load.running():
-                raise CannotMeasure(f"load_udp ended: {load.output().strip()}")
+            end, after = time.monotonic(), lab.server.udp_received()[1]
+            load.check_running()
         finally:
             load.stop()
     if after <= before:
@@ -136,7 +137,7 @@ def measure_table(bench, subject):
         process = served.processes[0]
         send_flows(lab)
         wait_for(lambda: lab.server.queues()[1].waiting == 0, "all packets are answered")
-        time.sleep(footprint.SETTLE_SECONDS)
+        time.sleep(bench.settle)
         kept = arena_bytes(process.pid)
         pss = sum(pss_bytes(pid) for pid in served.tree())
     output = process.output()

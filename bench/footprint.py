@@ -5,12 +5,12 @@ import json
 import socket
 import time
 
-from laboratory import CLIENT, LOAD_CPU, SERVER, CannotMeasure, pss_bytes, status_field
+from laboratory import CLIENT, LOAD_CPU, SERVER, CannotMeasure
+from support.processes import pss_bytes, status_field
 
 PORT = 7002
 MATCH = ["-p", "udp", "--dport", str(PORT)]
 IDLE_SECONDS = 5
-SETTLE_SECONDS = 1.0
 PROBES_PER_SECOND = 10000
 PROBE_SECONDS = 10
 BURST = 64
@@ -29,7 +29,7 @@ def measure_idle(bench, subject):
     """Voluntary context switches of each process while no packet comes."""
     with subject.serve(bench.lab, MATCH) as served:
         process = served.processes[0]
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(bench.settle)
         before = {pid: int(status_field(pid, "voluntary_ctxt_switches")) for pid in served.tree()}
         time.sleep(IDLE_SECONDS)
         switches = {}
@@ -47,7 +47,7 @@ def measure_memory(bench, subject, queues):
         for address in [SERVER, *lab.server_addresses]:
             load = lab.client.start(bench.subjects.tool("load_udp"), address, str(PORT), "36", "0.02", "0")
             load.finish(5)
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(bench.settle)
         total = sum(pss_bytes(pid) for pid in served.tree())
     bench.figures.add(f"memory, {queues} queue{'s' if queues > 1 else ''}", "MiB", subject.name, total / 2**20)
 

@@ -6,42 +6,26 @@ to the last and from the last to the first. A figure that could not be taken is 
 """
 
 import argparse
-import contextlib
-import datetime
 import os
-import re
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
+
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))  # `support`
 
 import flows
 import footprint
 import profiles
 import report
 import saturation
+import session
 import traffic
-from figures import Figures
-from laboratory import CannotMeasure, Laboratory
 from subjects import Subjects
+from support.commands import LabError
 
 ROUNDS, SECONDS = 5, 3.0
 QUICK_ROUNDS, QUICK_SECONDS = 2, 1.0
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-FOLDER_PREFIX = "nfqe-bench-"
-RESULTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
-
-
-class Bench:
-    """What the measures share. folder: for files of this run."""
-
-    def __init__(self, build, lab, folder, seconds):
-        self.build, self.lab, self.folder, self.seconds = build, lab, folder, seconds
-        self.subjects = Subjects(build)
-        self.figures = Figures()
-        self.packets_per_queue = {}
+WARM_UP_SECONDS, SETTLE_SECONDS = 0.5, 1.0
 
 
 def parse_arguments():
@@ -62,7 +46,7 @@ def take(bench, measure, subject, function):
     try:
         function()
     except Exception as error:  # pylint: disable=broad-except
-        known = isinstance(error, (CannotMeasure, OSError, ValueError, subprocess.SubprocessError))
+        known = isinstance(error, (LabError, OSError, ValueError, subprocess.SubprocessError))
         reason = str(error) if known else f"the benchmark itself failed: {error!r}"
         print(f"    cannot be measured: {reason}", flush=True)
         bench.figures.fail(f"{measure}, round {bench.figures.round}" if bench.figures.round else measure, subject.name,
@@ -87,56 +71,29 @@ def measure_all(bench, rounds, only):
                 take(bench, *step)
 
 
-def stop(number, _):
-    """Ends the run in order, once: another signal must not end the tidying up."""
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    sys.exit(128 + number)
-
-
-def remove_stale_folders():
-    """Removes what runs that were killed have left behind."""
-    for name in os.listdir(tempfile.gettempdir()):
-        match = re.fullmatch(FOLDER_PREFIX + r"(\d+)-\w+", name)
-        if match and not os.path.exists(f"/proc/{match.group(1)}"):
-            shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
-
-
-def give_back(paths):
-    """What root wrote belongs to the user who called sudo."""
-    if "SUDO_UID" in os.environ and os.getuid() == 0:
-        for path in paths:
-            shutil.chown(path, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
-
-
 def main():
     arguments = parse_arguments()
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
-    for number in STOP_SIGNALS:
-        signal.signal(number, stop)
     started = time.monotonic()
-    os.makedirs(RESULTS, exist_ok=True)
-    date = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    remove_stale_folders()
-    prefix = f"{FOLDER_PREFIX}{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix) as folder, contextlib.closing(Laboratory()) as lab:
-        bench = Bench(arguments.build, lab, folder, seconds)
+    date = session.date_of_run()
+    subjects = Subjects(arguments.build)
+    with session.open_session() as (lab, folder):
+        pace = session.Pace(seconds, WARM_UP_SECONDS, SETTLE_SECONDS)
+        bench = session.Bench(arguments.build, subjects, lab, folder, pace)
         measure_all(bench, rounds, arguments.only)
-        profile_paths = profiles.write(bench, os.path.join(RESULTS, date)) if arguments.profile else []
+        profile_paths = profiles.write(bench, os.path.join(session.RESULTS, date)) if arguments.profile else []
     about = report.describe_machine(bench.subjects.engine_program)
     about.update(date=date, rounds=rounds, seconds_a_figure=seconds, minutes=round((time.monotonic() - started) / 60, 1))
-    paths = report.write(RESULTS, date, about, bench.figures, bench.packets_per_queue)
+    paths = report.write(session.RESULTS, date, about, bench.figures, bench.packets_per_queue)
     paths += profile_paths
-    give_back([RESULTS, *paths])
-    with open(paths[0], encoding="utf-8") as file:
-        print("\n" + file.read())
-    print("Written: " + " ".join(os.path.relpath(path) for path in paths))
+    session.give_back(paths)
+    session.show(paths)
     return 1 if bench.figures.failures else 0
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except CannotMeasure as error:
+    except LabError as error:
         sys.exit(f"bench: {error}")

@@ -13,8 +13,9 @@ import time
 
 import saturation
 import traffic
-from laboratory import LOAD_CPU, SERVE_CPU, SERVER, CannotMeasure, run
+from laboratory import LOAD_CPU, SERVE_CPU, SERVER
 from subjects import ACCEPT, ALTERNATE, DROP
+from support.commands import LabError, run
 
 LINES_MAX = 60
 SECONDS = 3
@@ -44,7 +45,7 @@ def profile(bench, subject, pattern):
         load = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(saturation.PORT),
                                 str(saturation.PAYLOAD), str(SECONDS + 10), "0", cpu=LOAD_CPU)
         try:
-            time.sleep(saturation.WARM_UP_SECONDS)
+            time.sleep(bench.warm_up)
             record(bench, path, "--pid", ",".join(str(pid) for pid in served.tree()))
         finally:
             load.stop()
@@ -84,7 +85,7 @@ def write(bench, base):
         print(f"  profile, {measure}: {subject.name} ...", flush=True)
         try:
             found = job()
-        except (CannotMeasure, OSError, ValueError, subprocess.SubprocessError) as error:
+        except (LabError, OSError, ValueError, subprocess.SubprocessError) as error:
             found = [f"cannot be measured: {error}"]
             bench.figures.fail(f"profile, {measure}", subject.name, str(error))
         lines += [f"{subject.name}, {measure}", *found, ""]

@@ -16,13 +16,13 @@ import contextlib
 import socket
 import time
 
-from laboratory import LOAD_CPU, SERVE_CPU, SERVER, CannotMeasure, cpu_seconds
+from laboratory import LOAD_CPU, SERVE_CPU, SERVER, CannotMeasure
 from subjects import ACCEPT, ALTERNATE, DROP
+from support.processes import cpu_seconds
 
 PORT = 7000
 PAYLOAD = 36  # an IPv4 packet of 64 bytes
 MATCH = ["-p", "udp", "--dport", str(PORT)]
-WARM_UP_SECONDS = 0.4
 PACED_RATE = 100000
 READER_SHARE = "CPU share of what reads a saturated queue"
 LOAD_FLOWS = 64  # of the load, where flows matter
@@ -37,7 +37,7 @@ class Snapshot:
     def __init__(self, lab, served):
         self.time = time.monotonic()
         self.queue = lab.server.queues().get(1)
-        self.delivered = lab.server.udp_overruns()
+        self.delivered = lab.server.udp_received()[1]
         self.cpu = cpu_seconds(served.tree())
 
     def verdicts_since(self, before):
@@ -71,8 +71,7 @@ def spinning_neighbour(lab):
     neighbour = lab.server.start("sh", "-c", "while :; do :; done", cpu=SERVE_CPU)
     try:
         yield
-        if not neighbour.running():
-            raise CannotMeasure("the neighbour on the reader's CPU ended")
+        neighbour.check_running()
     finally:
         neighbour.stop()
 
@@ -85,12 +84,11 @@ def observe(bench, subject, pattern, rate, load_options=()):
         load = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(PORT), str(PAYLOAD),
                                 str(seconds + 10), str(rate), *load_options, cpu=LOAD_CPU)
         try:
-            time.sleep(WARM_UP_SECONDS)
+            time.sleep(bench.warm_up)
             before = Snapshot(lab, served)
             time.sleep(seconds)
             after = Snapshot(lab, served)
-            if not load.running():
-                raise CannotMeasure(f"load_udp ended: {load.output().strip()}")
+            load.check_running()
         finally:
             load.stop()
     return before, after

@@ -9,10 +9,13 @@ the one way to run it: rules and processes are there inside of the `with`, and g
 import contextlib
 import os
 
-from laboratory import CannotMeasure, run, wait_for
+from laboratory import CannotMeasure
+from support.commands import run, wait_for
+from support.engine import READY
 
 ACCEPT, DROP, ALTERNATE = "accept", "drop", "alternate"
 BYPASS_MARK = "0x1/0x1"
+START_SECONDS = 10
 QUEUED_SHARE_MAX = 0.05  # of packets, with a bypass mark: the first ones of each flow, until its mark is there
 
 
@@ -28,8 +31,7 @@ class Served:
 
     def check(self):
         for process in self.processes:
-            if not process.running():
-                raise CannotMeasure(f"{process.name} ended: {process.output().strip()[-400:]}")
+            process.check_running()
 
 
 class Subject:
@@ -59,7 +61,7 @@ class Subject:
                 served.check()
                 return self.is_ready(lab, served)
 
-            wait_for(is_ready, f"{self.name} serves {number} queues")
+            wait_for(is_ready, f"{self.name} serves {number} queues", START_SECONDS)
             lab.count_traffic(match)
             self.lay_rules(lab, match, number)
             yield served
@@ -117,7 +119,7 @@ class Engine(Subject):
         return [namespace.start(*self.arguments(queues, pattern, cpu, whole))]
 
     def is_ready(self, lab, served):
-        return super().is_ready(lab, served) and "nfq-engine: ready" in served.processes[0].output()
+        return super().is_ready(lab, served) and READY in served.processes[0].output()
 
 
 def lay_bypass_rules(lab, program, queues, queue_packets):
@@ -138,7 +140,7 @@ class Bypass(Engine):
         lay_bypass_rules(lab, self.program, queues, True)
 
     def check_work(self, lab):
-        queued, passed = lab.server.queues()[1].last_id, lab.server.count_behind_queue()[0]
+        queued, passed = lab.server.queues()[1].last_id, lab.passed.packets()
         if not 0 < queued <= passed * QUEUED_SHARE_MAX:
             raise CannotMeasure(f"{queued} packets were queued, {passed} passed: the mark is not what let them pass")
 

@@ -11,13 +11,13 @@ import re
 import shutil
 import time
 
-from laboratory import LOAD_CPU, SERVE_CPU, SERVER, CannotMeasure, wait_for
+from laboratory import LOAD_CPU, SERVE_CPU, SERVER, CannotMeasure
+from support.commands import wait_for
 
 BULK_PORT = 5201
 BULK_UNPACED = "bulk TCP, cubic"  # the machine's own choice may pace, and then the CPUs are not the limit
 PING_PORT = 7001
 WEB_PORT = 8080
-WARM_UP_SECONDS = 0.5
 QUEUE_COUNTS = (1, 2, 4)
 CONNECTIONS = 64
 PAGE_BYTES = 612
@@ -68,7 +68,7 @@ def bulk_load(bench, subject, seconds, *options):
             wait_for(lambda: listening(lab.server, BULK_PORT), "iperf3 listens")
             client = lab.client.start("iperf3", "--client", SERVER, "--port", str(BULK_PORT),
                                       "--time", str(int(seconds + 2)), *options)
-            time.sleep(WARM_UP_SECONDS)
+            time.sleep(bench.warm_up)
             yield
             client.finish(seconds + 15)
         finally:
@@ -79,9 +79,9 @@ def bulk_load(bench, subject, seconds, *options):
 
 def measure_bulk(bench, subject, measure="bulk TCP", *options):
     with bulk_load(bench, subject, bench.seconds, *options):
-        start, (_, bytes_before) = time.monotonic(), bench.lab.server.count_behind_queue()
+        start, (_, bytes_before) = time.monotonic(), bench.lab.passed.counts()
         time.sleep(bench.seconds)
-        end, (_, bytes_after) = time.monotonic(), bench.lab.server.count_behind_queue()
+        end, (_, bytes_after) = time.monotonic(), bench.lab.passed.counts()
     bench.figures.add(measure, "Gbit/s", subject.name, (bytes_after - bytes_before) * 8 / (end - start) / 1e9)
 
 
@@ -123,8 +123,7 @@ def web_server(bench):
     server = bench.lab.server.start(find_nginx(bench), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf")
     try:
         def is_ready():
-            if not server.running():
-                raise CannotMeasure(f"nginx ended: {server.output().strip()[-400:]}")
+            server.check_running()
             return listening(bench.lab.server, WEB_PORT)
 
         wait_for(is_ready, "nginx listens")
