@@ -32,6 +32,7 @@ FLOW, PLAIN = "engine, flow verdict", "engine, the same without"
 BYPASS_BULK, BYPASS_UDP = "bulk TCP, bypass rules", "datagrams one by one, bypass rules"
 BURST_FLOWS = 16  # of a recorded burst of 64 packets
 BYPASS_FLOWS = 8
+SHORT = "--short"  # of flow_cost: the smallest and the largest table, two seconds
 TABLE_FLOWS = 1000000
 TABLE_SIZES = (1000, 10000, 100000, 1000000)
 WAITING_MAX = 2048  # packets, a quarter of the queue's length: nothing is lost while the table is filled
@@ -51,7 +52,7 @@ def chain_cost(length):
 def measure_bypass_udp(bench, subject):
     lab, seconds = bench.lab, bench.seconds
     with saturation.full_socket(lab), subject.serve(lab, saturation.MATCH, cpu=SERVE_CPU):
-        load = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(saturation.PORT),
+        load = lab.client.start(bench.subjects.load("load_udp"), SERVER, str(saturation.PORT),
                                 str(saturation.PAYLOAD), str(seconds + 10), "0", str(BYPASS_FLOWS), "1", cpu=LOAD_CPU)
         try:
             time.sleep(bench.warm_up)
@@ -91,8 +92,14 @@ def measure_chains(bench):
             bench.figures.add(chain_cost(length), "ns/packet", name, value)
 
 
-def measure_look_up(bench, subject):
-    tool = bench.lab.server.start(bench.subjects.tool("flow_cost"))
+def has_short_look_up(subjects):
+    """Whether the build's flow_cost has an option for a short run."""
+    with open(subjects.tool("flow_cost"), "rb") as file:
+        return SHORT.encode() in file.read()
+
+
+def measure_look_up(bench, subject, *options):
+    tool = bench.lab.server.start(bench.subjects.tool("flow_cost"), *options)
     try:
         result = json.loads(tool.finish(TABLE_SECONDS))
     finally:
@@ -103,49 +110,50 @@ def measure_look_up(bench, subject):
                 bench.figures.add(look_up(size, clock), "ns/packet", subject.name, value)
 
 
-def arena_bytes(pid):
-    """What the engine's shared memory takes, whether a process has it mapped or not: the blocks of its files."""
+def shared_memory_bytes(pid):
+    """What the engine's shared memory takes, whether a process has it mapped or not: the blocks of its files. The copies
+    of plugins are such files, too, but do not count."""
     folder = f"/proc/{pid}/fd"
     found = {}
     for name in os.listdir(folder):
         path = f"{folder}/{name}"
-        if os.readlink(path).startswith("/memfd:nfqe-arena"):
+        if re.match("/memfd:nfqe-(?!plugin)", os.readlink(path)):
             status = os.stat(path)
             found[status.st_ino] = status.st_blocks * 512
     if not found:
-        raise CannotMeasure("the engine has no arena")
+        raise CannotMeasure("the engine has no shared memory")
     return sum(found.values())
 
 
-def send_flows(lab):
-    """A datagram for each of TABLE_FLOWS flows, no faster than they are answered."""
+def send_flows(lab, flows):
+    """A datagram for each of so many flows, no faster than they are answered."""
     def has_room():
         return lab.server.queues()[1].waiting < WAITING_MAX
 
     with lab.client.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.bind((CLIENT, 0))
-        for number in range(TABLE_FLOWS):
+        for number in range(flows):
             if number % LOOK_EVERY == 0:
                 wait_for(has_room, "the queue has room", interval=0.0005)
             sender.sendto(b"", (lab.server_addresses[number % PAIRS], 1 + number // PAIRS))
 
 
-def measure_table(bench, subject):
+def measure_table(bench, subject, flows=TABLE_FLOWS, kept_name=MEMORY_KEPT, pss_name=MEMORY_PSS):
     """With every flow in the table, which the engine's own count at the end must confirm."""
     lab = bench.lab
     with subject.serve(lab, ["-p", "udp"]) as served:
         process = served.processes[0]
-        send_flows(lab)
+        send_flows(lab, flows)
         wait_for(lambda: lab.server.queues()[1].waiting == 0, "all packets are answered")
         time.sleep(bench.settle)
-        kept = arena_bytes(process.pid)
+        kept = shared_memory_bytes(process.pid)
         pss = sum(pss_bytes(pid) for pid in served.tree())
     output = process.output()
     counts = {name: int(value) for name, value in re.findall(r"(flows_\w+)=(\d+)", output)}
-    if counts.get("flows_added") != TABLE_FLOWS or counts.get("flows_replaced") != 0:
-        raise CannotMeasure(f"the table was to hold {TABLE_FLOWS} flows; the engine counted {counts}")
-    bench.figures.add(MEMORY_KEPT, "MiB", subject.name, kept / 2**20)
-    bench.figures.add(MEMORY_PSS, "MiB", subject.name, pss / 2**20)
+    if counts.get("flows_added") != flows or counts.get("flows_replaced") != 0:
+        raise CannotMeasure(f"the table was to hold {flows} flows; the engine counted {counts}")
+    bench.figures.add(kept_name, "MiB", subject.name, kept / 2**20)
+    bench.figures.add(pss_name, "MiB", subject.name, pss / 2**20)
 
 
 def make_engine(subjects, name, plugins, *options):

@@ -45,7 +45,7 @@ def measure_memory(bench, subject, queues):
     lab = bench.lab
     with subject.serve(lab, MATCH, queues=queues) as served:
         for address in [SERVER, *lab.server_addresses]:
-            load = lab.client.start(bench.subjects.tool("load_udp"), address, str(PORT), "36", "0.02", "0")
+            load = lab.client.start(bench.subjects.load("load_udp"), address, str(PORT), "36", "0.02", "0")
             load.finish(5)
         time.sleep(bench.settle)
         total = sum(pss_bytes(pid) for pid in served.tree())
@@ -61,7 +61,7 @@ def measure_start(bench, subject):
         receiver.bind((SERVER, PORT))
         receiver.settimeout(PROBE_SECONDS)
         lab.queue_traffic(MATCH, 1)
-        probes = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(PORT), "36", str(PROBE_SECONDS),
+        probes = lab.client.start(bench.subjects.load("load_udp"), SERVER, str(PORT), "36", str(PROBE_SECONDS),
                                   str(PROBES_PER_SECOND), cpu=LOAD_CPU)
         try:
             time.sleep(0.1)
@@ -142,5 +142,5 @@ def steps(bench):
     """(measure, subject, function) of one round."""
     engine = bench.subjects.engine
     for queues in (1, 2):
-        yield "memory", engine, lambda q=queues: measure_memory(bench, engine, q)
+        yield f"memory, {queues} queue{'s' if queues > 1 else ''}", engine, lambda q=queues: measure_memory(bench, engine, q)
     yield "start", engine, lambda: measure_start(bench, engine)

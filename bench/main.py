@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the whole benchmark: bench/run does the set-up and then starts this.
+"""Runs the whole benchmark, or the comparison of two builds: bench/run does the set-up and then starts this.
 
 Always: one thing runs at a time, all subjects of a measure one after the other in each round, in turn from the first
 to the last and from the last to the first. A figure that could not be taken is named, and the rest goes on.
@@ -10,34 +10,50 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 
 sys.path.insert(1, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))  # `support`
 
+import compare
+import compare_report
 import flows
 import footprint
+import paired
 import profiles
 import report
 import saturation
 import session
 import traffic
-from subjects import Subjects
+from subjects import Subjects, check_alike, find_build
 from support.commands import LabError
 
 ROUNDS, SECONDS = 5, 3.0
 QUICK_ROUNDS, QUICK_SECONDS = 2, 1.0
+EXIT_FAILED = 2
 WARM_UP_SECONDS, SETTLE_SECONDS = 0.5, 1.0
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="bench/run", description="Measures nfq-engine; see the file's first lines.")
     parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--called-from", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="two rounds of a second each")
     parser.add_argument("--rounds", type=int, help="default: 5, with --quick 2")
-    parser.add_argument("--seconds", type=float, help="of each figure; default: 3, with --quick 1")
+    parser.add_argument("--seconds", type=float, help="of each figure; default: 3, with --quick 1, with --compare 0.6")
     parser.add_argument("--only", action="append", metavar="NAME",
                         help="measures whose name contains this: saturated, CPU, bulk, latency, requests, flow, ...")
     parser.add_argument("--profile", action="store_true", help="also write where the time goes (package linux-perf)")
-    return parser.parse_args()
+    parser.add_argument("--compare", metavar="DIR", help="against the build in DIR, or in the build/bench of the tree DIR")
+    parser.add_argument("--pairs", type=int, default=compare.PAIRS,
+                        help=f"of each measure, with --compare; default: {compare.PAIRS}")
+    arguments = parser.parse_args()
+    if arguments.compare is not None:
+        for option in ("quick", "rounds", "profile"):
+            if getattr(arguments, option):
+                parser.error(f"--{option} is not for --compare")
+        if arguments.pairs < paired.PAIRS_MIN:
+            parser.error(f"--pairs must be at least {paired.PAIRS_MIN}")
+    return arguments
 
 
 def take(bench, measure, subject, function):
@@ -71,12 +87,10 @@ def measure_all(bench, rounds, only):
                 take(bench, *step)
 
 
-def main():
-    arguments = parse_arguments()
+def measure_build(arguments, date, started):
+    """A whole run. Returns the exit code and the files that were written."""
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
-    started = time.monotonic()
-    date = session.date_of_run()
     subjects = Subjects(arguments.build)
     with session.open_session() as (lab, folder):
         pace = session.Pace(seconds, WARM_UP_SECONDS, SETTLE_SECONDS)
@@ -86,14 +100,41 @@ def main():
     about = report.describe_machine(bench.subjects.engine_program)
     about.update(date=date, rounds=rounds, seconds_a_figure=seconds, minutes=round((time.monotonic() - started) / 60, 1))
     paths = report.write(session.RESULTS, date, about, bench.figures, bench.packets_per_queue)
-    paths += profile_paths
+    return 1 if bench.figures.failures else 0, paths + profile_paths
+
+
+def compare_builds(arguments, date, started):
+    """This build against another one. Returns the exit code and the files that were written."""
+    other = find_build(os.path.join(arguments.called_from, arguments.compare))
+    check_alike(arguments.build, other)
+    subjects = Subjects(arguments.build), Subjects(other, arguments.build)
+    pace = compare.PACE._replace(seconds=arguments.seconds or compare.PACE.seconds)
+    with session.open_session() as (lab, folder):
+        benches = [session.Bench(arguments.build, each, lab, folder, pace) for each in subjects]
+        comparison = compare.Comparison(benches, arguments.only, arguments.pairs)
+        comparison.run()
+    about = report.describe_machine(subjects[compare.THIS].engine_program)
+    about.update(date=date, pairs=arguments.pairs, this=arguments.build, other=other,
+                 other_engine=report.describe_machine(subjects[compare.OTHER].engine_program)["engine"],
+                 minutes=round((time.monotonic() - started) / 60, 1))
+    return compare_report.exit_code(comparison), compare_report.write(session.RESULTS, about, comparison)
+
+
+def main():
+    arguments = parse_arguments()
+    started = time.monotonic()
+    date = session.date_of_run()
+    code, paths = (compare_builds if arguments.compare is not None else measure_build)(arguments, date, started)
     session.give_back(paths)
     session.show(paths)
-    return 1 if bench.figures.failures else 0
+    return code
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except LabError as error:
-        sys.exit(f"bench: {error}")
+    except LabError as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+    except Exception:  # pylint: disable=broad-except  # Python's own exit code of it would say that a measure is worse
+        traceback.print_exc()
+    sys.exit(EXIT_FAILED)

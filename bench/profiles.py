@@ -42,7 +42,7 @@ def profile(bench, subject, pattern):
     lab, path = bench.lab, f"{bench.folder}/perf.data"
     with saturation.full_socket(lab), \
             subject.serve(lab, saturation.MATCH, pattern=pattern, cpu=SERVE_CPU, whole=False) as served:
-        load = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(saturation.PORT),
+        load = lab.client.start(bench.subjects.load("load_udp"), SERVER, str(saturation.PORT),
                                 str(saturation.PAYLOAD), str(SECONDS + 10), "0", cpu=LOAD_CPU)
         try:
             time.sleep(bench.warm_up)

@@ -81,7 +81,7 @@ def observe(bench, subject, pattern, rate, load_options=()):
     lab, seconds = bench.lab, bench.seconds
     with full_socket(lab), subject.serve(lab, MATCH, pattern=pattern, cpu=SERVE_CPU, whole=False) as served, \
             spinning_neighbour(lab) if pattern == DROP else contextlib.nullcontext():
-        load = lab.client.start(bench.subjects.tool("load_udp"), SERVER, str(PORT), str(PAYLOAD),
+        load = lab.client.start(bench.subjects.load("load_udp"), SERVER, str(PORT), str(PAYLOAD),
                                 str(seconds + 10), str(rate), *load_options, cpu=LOAD_CPU)
         try:
             time.sleep(bench.warm_up)

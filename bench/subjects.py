@@ -8,6 +8,7 @@ the one way to run it: rules and processes are there inside of the `with`, and g
 
 import contextlib
 import os
+import re
 
 from laboratory import CannotMeasure
 from support.commands import run, wait_for
@@ -16,6 +17,7 @@ from support.engine import READY
 ACCEPT, DROP, ALTERNATE = "accept", "drop", "alternate"
 BYPASS_MARK = "0x1/0x1"
 START_SECONDS = 10
+BUILD = "build/bench"  # where bench/run builds, in the source tree
 QUEUED_SHARE_MAX = 0.05  # of packets, with a bypass mark: the first ones of each flow, until its mark is there
 
 
@@ -100,6 +102,12 @@ class Loop(Subject):
         return [namespace.start(self.program, str(number), pattern, size, cpu=cpu) for number in range(1, queues + 1)]
 
 
+def is_ready(process):
+    """Whether an engine has said so."""
+    process.check_running()
+    return READY in process.output()
+
+
 class Engine(Subject):
     """nfq-engine with these plugins. The pattern is laid on by its default verdict, or by one more plugin."""
 
@@ -119,7 +127,7 @@ class Engine(Subject):
         return [namespace.start(*self.arguments(queues, pattern, cpu, whole))]
 
     def is_ready(self, lab, served):
-        return super().is_ready(lab, served) and READY in served.processes[0].output()
+        return super().is_ready(lab, served) and is_ready(served.processes[0])
 
 
 def lay_bypass_rules(lab, program, queues, queue_packets):
@@ -158,10 +166,41 @@ class BypassRules(Subject):
         lay_bypass_rules(lab, self.program, 1, False)
 
 
-class Subjects:
-    """All of them, from one build folder."""
+def find_build(directory):
+    """The build directory that `directory` is, or that bench/run has made in it if it is a source tree."""
+    for build in (directory, os.path.join(directory, BUILD)):
+        if os.path.exists(f"{build}/engine/nfq-engine") and os.path.exists(f"{build}/bench/chain_cost"):
+            return os.path.abspath(build)
+    raise CannotMeasure(
+        f"there is no build with engine/nfq-engine, plugins/ and bench/ in {directory} or in its {BUILD}; make one, in its "
+        f"source tree: cmake -G Ninja -S . -B {BUILD} -DCMAKE_BUILD_TYPE=Release -DNFQE_TESTS=OFF -DNFQE_BENCH=ON && "
+        f"cmake --build {BUILD}")
 
-    def __init__(self, build):
+
+def build_settings(build):
+    """What the compiler was told, as CMakeCache.txt has it; {} without that file."""
+    try:
+        with open(f"{build}/CMakeCache.txt", encoding="utf-8", errors="replace") as file:
+            matches = [re.match(r"(CMAKE_BUILD_TYPE|CMAKE_C_FLAGS\w*|CMAKE_C_COMPILER|NFQE_SANITIZE|NFQE_COVERAGE):\w+=(.*)",
+                                line) for line in file]
+    except OSError:
+        return {}
+    return {match.group(1): match.group(2) for match in matches if match}
+
+
+def check_alike(build, other):
+    """Raises CannotMeasure if the two were built with different settings: then those are what would be compared."""
+    ours, theirs = build_settings(build), build_settings(other)
+    different = [f"{name} is {ours[name]!r} here and {theirs[name]!r} there" for name in ours
+                 if name in theirs and ours[name] != theirs[name]]
+    if different:
+        raise CannotMeasure(f"{other} was built with other settings: {'; '.join(different)}")
+
+
+class Subjects:
+    """All of them, from one build directory. load_build: where the programs that make the load come from."""
+
+    def __init__(self, build, load_build=None):
         tools = f"{build}/bench"
 
         def plugin(name, folder=f"{build}/plugins"):
@@ -170,7 +209,7 @@ class Subjects:
                 raise CannotMeasure(f"{path} is not there")
             return path
 
-        self.tools = tools
+        self.tools, self.load_tools = tools, f"{load_build or build}/bench"
         self.engine_program = f"{build}/engine/nfq-engine"
         alternate = plugin("alternate", f"{tools}/plugins")
         self.drop_tcp80 = plugin("drop_tcp80")
@@ -191,4 +230,9 @@ class Subjects:
         return [self.drop_tcp80, *self.port_plugins][:length - 1] + [last]
 
     def tool(self, name):
+        """A program that has the engine's own code in it."""
         return f"{self.tools}/{name}"
+
+    def load(self, name):
+        """A program that makes the load, and has no code of the engine in it."""
+        return f"{self.load_tools}/{name}"

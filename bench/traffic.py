@@ -18,6 +18,7 @@ BULK_PORT = 5201
 BULK_UNPACED = "bulk TCP, cubic"  # the machine's own choice may pace, and then the CPUs are not the limit
 PING_PORT = 7001
 WEB_PORT = 8080
+SPARE_SECONDS = 10  # that iperf3 would go on for
 QUEUE_COUNTS = (1, 2, 4)
 CONNECTIONS = 64
 PAGE_BYTES = 612
@@ -59,7 +60,7 @@ def tcp(port):
 
 @contextlib.contextmanager
 def bulk_load(bench, subject, seconds, *options):
-    """One connection of iperf3 at full speed through `subject`, for `seconds` and a little more. options: its client's."""
+    """One connection of iperf3 at full speed through `subject`, for at least `seconds`. options: its client's."""
     lab = bench.lab
     with subject.serve(lab, tcp(BULK_PORT)):
         server = lab.server.start("iperf3", "--server", "--one-off", "--port", str(BULK_PORT))
@@ -67,10 +68,10 @@ def bulk_load(bench, subject, seconds, *options):
         try:
             wait_for(lambda: listening(lab.server, BULK_PORT), "iperf3 listens")
             client = lab.client.start("iperf3", "--client", SERVER, "--port", str(BULK_PORT),
-                                      "--time", str(int(seconds + 2)), *options)
+                                      "--time", str(int(seconds + SPARE_SECONDS)), *options)
             time.sleep(bench.warm_up)
             yield
-            client.finish(seconds + 15)
+            client.check_running()
         finally:
             if client is not None:
                 client.stop()
@@ -87,7 +88,7 @@ def measure_bulk(bench, subject, measure="bulk TCP", *options):
 
 def measure_latency(bench, subject):
     lab, seconds = bench.lab, bench.seconds
-    tool = bench.subjects.tool("ping_pong")
+    tool = bench.subjects.load("ping_pong")
     with subject.serve(lab, ["-p", "udp", "--dport", str(PING_PORT)], cpu=SERVE_CPU):
         server = lab.server.start(tool, "server", SERVER, str(PING_PORT), str(seconds + 5), cpu=LOAD_CPU)
         time.sleep(0.1)
