@@ -9,7 +9,7 @@ The sum of three, for the time between two snapshots:
   with the measurement itself, a foreign process gets half of what it wants, so use alone would say half of the truth.
 - Time that the hypervisor gave to other machines (steal).
 
-Always: what the run itself does counts nothing, however much that is; kernel threads belong to nobody in particular and
+Always: what the run itself does counts nothing, however much that is; kernel threads belong to no user and
 count nothing either.
 """
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See values.h.
+ * See text_value.h.
  */
 #include "base/text_value.h"
 

@@ -221,7 +221,7 @@ enum arena_phase arena_recover(struct arena *arena);
 
 /*
  * A message can be lost with its worker: killed inside the receive, on a page fault that then fails. Its
- * packet would wait in the kernel for ever, or be swept along by the next batch verdict, unseen. So after
+ * packet would wait in the kernel for ever, or be answered, unseen, by the next batch verdict. So after
  * a death in mid-burst the ids between the last one answered and the next one freshly received are answered
  * one by one. `last_kernel_id` is the last id given out, read while nobody reads the socket. [supervisor]
  */

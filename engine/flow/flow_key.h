@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which flow a packet belongs to, and the keyed hash of a flow; flow.h says what a flow is.
+ * Which flow a packet belongs to, and the keyed hash of a flow; flow_table.h says what a flow is.
  *
  * Pure functions of the captured headers. Never reads beyond packet->len.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The flow table; see flow.h, and flow_index.h for its memory.
+ * The flow table; see flow_table.h, and flow_memory.h for its memory.
  */
 #include "flow/flow_table.h"
 

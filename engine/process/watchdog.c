@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See watch.h. No clock is read here.
+ * See watchdog.h. No clock is read here.
  */
 #include "process/watchdog.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The worker's life: open, be admitted, serve, leave; see worker.h. What it does with packets is in serve.c.
+ * The worker's life: open, be admitted, serve, leave; see worker.h. What it does with packets is in worker_loop.c.
  */
 #include "process/worker.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One burst: receive, decode, run the chain, encode, send; see serve.h. Each step announces itself in the arena,
+ * One burst: receive, decode, run the chain, encode, send; see worker_loop.h. Each step announces itself in the arena,
  * and a successor goes on from the step where it finds a burst.
  */
 #include "process/worker_loop.h"
@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Ids swept one by one. What is lost was the next message in the socket; behind it are those that it had no room for. */
+/* Ids answered one by one after a crash. Only the message being received can be lost with a worker. */
 #define SWEEP_MAX 65536
 #define RECEIVE_ERRORS_MAX 16 /* in a row, until a new worker has to try */
 #define LOG_BURST 5
@@ -270,7 +270,7 @@ static void take_up_flows(struct worker_loop *loop)
 
 /*
  * Some of the predecessor's messages may be damaged or lost, so nothing is sent that answers more than one id, and
- * ids that did not turn up are swept. What may be missing behind the burst is left to the sweep before the next one.
+ * ids that did not turn up are answered. Those that may be missing after the burst are answered before the next one.
  */
 void worker_loop_recover(struct worker_loop *loop)
 {

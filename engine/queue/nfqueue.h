@@ -2,8 +2,8 @@
 /*
  * The kernel edge: the netlink socket of one queue.
  *
- * nfqueue.c is the packet path (receive a burst, decode a message, send verdicts) and belongs to the
- * worker; nfqueue_setup.c opens, binds, configures and observes, and belongs to the supervisor.
+ * nfqueue_decode.c is the packet path (receive a burst, decode a message, send verdicts) and belongs to the
+ * worker; nfqueue_config.c opens, binds, configures and observes, and belongs to the supervisor.
  * A queue belongs to its socket's port id, not to a process: workers come and go with the same
  * socket, and exactly one process at a time reads it.
  *
@@ -29,7 +29,7 @@
 #define NFQUEUE_CONFIGURATION_SEQUENCE UINT32_C(0x80000000)
 #define NFQUEUE_RESENT_SEQUENCE UINT32_C(0x40000000)
 
-/* ---- nfqueue_setup.c [supervisor] -------------------------------------------------------------- */
+/* ---- nfqueue_config.c [supervisor] -------------------------------------------------------------- */
 
 /* One line of /proc/net/netfilter/nfnetlink_queue. */
 struct nfqueue_status {
@@ -85,7 +85,7 @@ uint32_t nfqueue_slot_size(const struct queue_settings *settings);
  */
 int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept);
 
-/* ---- nfqueue.c [worker] -------------------------------------------------------------------------- */
+/* ---- nfqueue_decode.c [worker] -------------------------------------------------------------------------- */
 
 /*
  * Receives up to BURST_MAX messages into the arena, without waiting; enters RECEIVING. Returns their number,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The coalescing encoder; see verdicts.h.
+ * The coalescing encoder; see nfqueue_encode.h.
  */
 #include "queue/nfqueue_encode.h"
 

@@ -55,7 +55,7 @@ def assert_log_tells(engine, name, version, verdict, every):
         # One queue and one sender: the kernel numbers the datagrams from 1 in the order of sending.
         assert (int(match.group(5)) - 1) % every == every // 2, f"not a marked packet: {match.group(0)}"
     identifiers = [match.group(5) for match in packets]
-    assert len(set(identifiers)) == len(identifiers), "a packet was blamed twice"
+    assert len(set(identifiers)) == len(identifiers), "a packet was held guilty twice"
 
 
 @pytest.mark.parametrize("on_crash", ["drop", "accept"])
@@ -115,7 +115,7 @@ def test_a_hang_costs_the_guilty_packet_only(lab, start_engine, start_pump, name
                                 "--handle-timeout", "300ms", "--on-crash", on_crash)
     assert report["sent_marked"] == 3
     assert report["lost"] == report["lost_marked"] == (3 if on_crash == "drop" else 0), report
-    assert report["longest_pause_ms"] >= 300 * hangs_each, "nothing may be blamed before the time-out"
+    assert report["longest_pause_ms"] >= 300 * hangs_each, "no packet may be held guilty before the time-out"
     assert report["longest_pause_ms"] < 1500 * hangs_each, "a hang must be noticed soon after the time-out"
     assert engine.total("crash_verdicts") == 3
     assert engine.total("restarts") == 3 * hangs_each

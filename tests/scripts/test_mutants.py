@@ -68,7 +68,7 @@ int main(void)
 file: engine/sum.c
 - return a + 5;
 + return a + 6;
-why: nobody calls it
+why: it is never called
 """,
 }
 

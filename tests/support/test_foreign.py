@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Promise: bench/run --compare knows the load of others from its own.
 
-Snapshots that are made up, and the machine as it is with a process that spins: once of the run, once of somebody else.
+Snapshots that are made up, and the machine as it is with a process that spins: once of the run, once of another program.
 """
 
 import os

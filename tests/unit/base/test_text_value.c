@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * values.c: what people may write as a number, a size, a time and a mark, and what they may not.
+ * text_value.c: what people may write as a number, a size, a time and a mark, and what they may not.
  *
- * The tables are written from what values.h and the help text say. A value is read whole or refused: whatever stands
+ * The tables are written from what text_value.h and the help text say. A value is read whole or refused: whatever stands
  * in front of it, behind it or in it makes it no value.
  */
 #include "unit.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The watch: a worker that stands still for a whole time-out is found, and nobody else is blamed.
+ * The watchdog: a worker that makes no progress for a whole time-out is found, and no other is.
  *
  * Time is counted in samples, so no test waits: a sample here is a call. The time-outs are those that the
  * command line allows for --handle-timeout.

@@ -176,7 +176,7 @@ static void test_verdicts_sent_again_say_so_also_after_a_second_death(void **sta
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 2, NFQE_ACCEPT);
-    model_assert_fates(3, 3, NFQE_DROP); /* blamed */
+    model_assert_fates(3, 3, NFQE_DROP); /* the guilty one */
     model_assert_fates(4, 8, NFQE_ACCEPT);
     assert_int_equal(kernel->messages, 6);
     assert_int_equal(kernel->fresh, 1); /* the new burst */

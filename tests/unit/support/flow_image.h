@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A flow table as it lies in shared memory, for the tests of flow.c: flows that are known by a number, what a worker
+ * A flow table as it lies in shared memory, for the tests of flow_table.c: flows that are known by a number, what a worker
  * does with them, and whether all of the index is in order.
  *
  * The table ends where an unmapped page begins; the bytes in front of it are looked after by flow_image_done(). Every
