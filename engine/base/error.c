@@ -6,20 +6,25 @@
  */
 #include "base/error.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+int error_set_list(struct error *error, enum exit_code exit_code, int code, const char *format, va_list arguments)
+{
+    error->exit_code = exit_code;
+    error->code = code;
+    error->line = 0;
+    error->source[0] = '\0';
+    vsnprintf(error->text, sizeof(error->text), format, arguments);
+    return code;
+}
 
 int error_set(struct error *error, enum exit_code exit_code, int code, const char *format, ...)
 {
     va_list arguments;
 
-    error->exit_code = exit_code;
-    error->code = code;
-    error->line = 0;
-    error->source[0] = '\0';
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof(error->text), format, arguments);
+    error_set_list(error, exit_code, code, format, arguments);
     va_end(arguments);
     return code;
 }

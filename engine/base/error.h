@@ -11,6 +11,7 @@
 
 #include "base/exit_code.h"
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #define ERROR_TEXT_MAX 512
@@ -28,6 +29,10 @@ struct error {
 /* Fills the error, without a source. A text that is too long is cut. Returns `code`, a negative errno. */
 int error_set(struct error *error, enum exit_code exit_code, int code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* The same with the arguments in a list, for functions that take a format themselves. */
+int error_set_list(struct error *error, enum exit_code exit_code, int code, const char *format, va_list arguments)
+    __attribute__((format(printf, 4, 0)));
 
 /* Says where the error is. Of a source that is too long, the end is kept, after "...". line: 0: no line. */
 void error_set_source(struct error *error, const char *source, unsigned line);

@@ -80,9 +80,8 @@ void exit_report_report(struct exit_report *exit_report, enum exit_code code, co
     unsigned missed;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
+    error_set_list(&error, code, -ECHILD, format, arguments);
     va_end(arguments);
-    error_set(&error, code, -ECHILD, "%s", text);
     if (source != NULL) {
         error_set_source(&error, source, 0);
     }
