@@ -13,16 +13,14 @@ import time
 
 import pytest
 
-SCRIPTS = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts"))
+from repository import SCRIPTS, Repository
+
 sys.path.insert(0, SCRIPTS)
 
 import mutant_lab  # noqa: E402
 
 SECONDS = 120
 PREFIX = mutant_lab.isolation()
-ENVIRONMENT = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
-               "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
-               "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org"}
 pytestmark = pytest.mark.skipif(PREFIX is None, reason="this user may not make namespaces")
 
 FILES = {
@@ -73,9 +71,9 @@ why: it is never called
 }
 
 
-class Project:
+class Project(Repository):
     def __init__(self, root):
-        self.root = root
+        super().__init__(root, SECONDS)
         (root / "scripts").mkdir()
         for name in os.listdir(SCRIPTS):
             if name.endswith(".py") or name == "mutants":
@@ -85,24 +83,8 @@ class Project:
         self.git("init", "--quiet")
         self.commit()
 
-    def write(self, path, text):
-        (self.root / path).parent.mkdir(exist_ok=True)
-        (self.root / path).write_text(text)
-
-    def git(self, *words):
-        subprocess.run(["git", *words], cwd=self.root, env=ENVIRONMENT, check=True, timeout=SECONDS,
-                       stdin=subprocess.DEVNULL)
-
-    def commit(self):
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", "x")
-
     def mutants(self, *words):
-        """Exit code and output."""
-        result = subprocess.run(["scripts/mutants", *words], cwd=self.root, env=ENVIRONMENT, check=False, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                timeout=SECONDS)
-        return result.returncode, result.stdout
+        return self.script("mutants", *words)
 
 
 @pytest.fixture

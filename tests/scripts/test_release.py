@@ -12,21 +12,21 @@ import tarfile
 
 import pytest
 
-SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts")
+from repository import ENVIRONMENT, SCRIPTS, Repository
+
 SECONDS = 60
 WHEN = 1234567890  # of the commit
-ENVIRONMENT = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
-               "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_AUTHOR_DATE": f"{WHEN} +0100",
-               "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org", "GIT_COMMITTER_DATE": f"{WHEN} +0100"}
+DATED = {**ENVIRONMENT, "GIT_AUTHOR_DATE": f"{WHEN} +0100", "GIT_COMMITTER_DATE": f"{WHEN} +0100"}
 STAND_IN = '#!/bin/bash\necho "$(basename "$0") $*" >>"$(dirname "$0")/../build/calls"\n[[ ! -e build/{0}-fails ]]\n'
 CHANGELOG = "# Changelog\n\n## 1.2.3 (2026-11-30)\n\n- One thing.\n\n- Another.\n\n## 1.2.2 (2026-01-01)\n\n- Old.\n"
 
 
-class Tree:
+class Tree(Repository):
     """A repository with what scripts/release looks at."""
 
     def __init__(self, root):
-        self.root, self.output = root, root / "build" / "release-1.2.3"
+        super().__init__(root, SECONDS, DATED)
+        self.output = root / "build" / "release-1.2.3"
         (root / "scripts").mkdir(parents=True)
         (root / "build").mkdir()
         for name in ("release", "lib.sh"):
@@ -41,23 +41,8 @@ class Tree:
         self.git("init", "--quiet")
         self.commit()
 
-    def write(self, path, text):
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / path).write_text(text)
-
-    def git(self, *words):
-        return subprocess.run(["git", *words], cwd=self.root, env=ENVIRONMENT, check=True, text=True,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=SECONDS).stdout
-
-    def commit(self):
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", "x")
-
     def release(self, *words):
-        result = subprocess.run(["scripts/release", *words], cwd=self.root, env=ENVIRONMENT, check=False, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                timeout=SECONDS)
-        return result.returncode, result.stdout
+        return self.script("release", *words)
 
     def refused(self, text, *words):
         """The release is refused for this reason, and leaves nothing."""
@@ -102,7 +87,7 @@ def test_tarball_is_the_same_from_another_clone_and_with_other_settings(tree, tm
     (tmp_path / "clone" / "build").mkdir()
     (tmp_path / "settings").write_text("[core]\n\tautocrlf = true\n[tar]\n\tumask = 0077\n")
     subprocess.run(["scripts/release", "1.2.3"], cwd=tmp_path / "clone", check=True, timeout=SECONDS,
-                   env={**ENVIRONMENT, "GIT_CONFIG_GLOBAL": str(tmp_path / "settings"), "TZ": "Asia/Tokyo"})
+                   env={**DATED, "GIT_CONFIG_GLOBAL": str(tmp_path / "settings"), "TZ": "Asia/Tokyo"})
     sums = [(path / "build" / "release-1.2.3" / "SHA256SUMS").read_text() for path in (tree.root, tmp_path / "clone")]
     assert sums[0] == sums[1]
 

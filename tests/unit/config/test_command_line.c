@@ -6,9 +6,8 @@
  * What holds for every refusal is checked for every refusal: one line that names what was wrong. The table
  * of good and bad values is written from the help text and the issue, not from the parser.
  */
+#include "parsed_command_line.h"
 #include "unit.h"
-
-#include "config/command_line.h"
 
 #include <nfqe/plugin.h>
 
@@ -17,49 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARGUMENTS_MAX 600
-#define ENOUGH "--plugin=./x.so", "--queue=1"
-
-static struct options options;
-static struct error error;
-
-static enum exit_code parse_all(unsigned count, const char *const *arguments)
-{
-    static char texts[ARGUMENTS_MAX][256];
-    char *argv[ARGUMENTS_MAX + 2];
-    int code;
-
-    assert_true(count <= ARGUMENTS_MAX);
-    argv[0] = texts[0];
-    for (unsigned i = 0; i < count; i++) {
-        assert_true(strlen(arguments[i]) < sizeof(texts[i]));
-        argv[i + 1] = strcpy(texts[i], arguments[i]);
-    }
-    argv[count + 1] = NULL;
-    memset(&error, 0, sizeof(error));
-    memset(&options, 0xee, sizeof(options));
-    code = command_line_parse(&options, (int)count + 1, argv, &error);
-    assert_int_equal(code, error.code); /* 0 where the error is empty */
-    assert_int_equal(code < 0, error.exit_code != EXIT_CODE_OK);
-    return error.exit_code;
-}
-
-#define PARSE(...)                                                                                                     \
-    parse_all(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), (const char *const[]){__VA_ARGS__})
-
 static void assert_code(enum exit_code code, enum exit_code expected, const char *named)
 {
-    if (code != expected || strstr(error.text, named) == NULL || strchr(error.text, '\n') != NULL) {
+    if (code != expected || strstr(parsed_error.text, named) == NULL || strchr(parsed_error.text, '\n') != NULL) {
         fail_msg("exit code %d, expected %d; the error must name \"%s\" on one line: \"%s\"", (int)code, (int)expected,
-                 named, error.text);
+                 named, parsed_error.text);
     }
-    options_done(&options);
+    options_done(&parsed_options);
 }
 
 static void assert_accepted(enum exit_code code)
 {
     if (code != EXIT_CODE_OK) {
-        fail_msg("refused: %s", error.text);
+        fail_msg("refused: %s", parsed_error.text);
     }
 }
 
@@ -72,7 +41,7 @@ struct good_value {
     uint64_t value;
 };
 
-#define MEMBER(member) offsetof(struct options, member), sizeof(options.member)
+#define MEMBER(member) offsetof(struct options, member), sizeof(parsed_options.member)
 
 static const struct good_value good_values[] = {
     {"default-verdict", "accept", MEMBER(default_verdict), NFQE_ACCEPT},
@@ -120,11 +89,11 @@ static uint64_t member_value(size_t offset, size_t size)
     uint64_t value;
 
     if (size == sizeof(value)) {
-        memcpy(&value, (const char *)&options + offset, sizeof(value));
+        memcpy(&value, (const char *)&parsed_options + offset, sizeof(value));
         return value;
     }
     assert_int_equal(size, sizeof(small));
-    memcpy(&small, (const char *)&options + offset, sizeof(small));
+    memcpy(&small, (const char *)&parsed_options + offset, sizeof(small));
     return small;
 }
 
@@ -140,10 +109,10 @@ static void test_every_option_is_read_in_both_spellings(void **state)
         snprintf(both, sizeof(both), "--%s=%s", good->name, good->text);
         assert_accepted(PARSE(ENOUGH, name, good->text));
         assert_int_equal(member_value(good->offset, good->size), good->value);
-        options_done(&options);
+        options_done(&parsed_options);
         assert_accepted(PARSE(both, ENOUGH));
         assert_int_equal(member_value(good->offset, good->size), good->value);
-        options_done(&options);
+        options_done(&parsed_options);
     }
 }
 
@@ -192,13 +161,13 @@ static void test_flags_take_no_value(void **state)
 {
     (void)state;
     assert_accepted(PARSE(ENOUGH));
-    assert_false(options.fail_open);
-    assert_false(options.help);
-    assert_false(options.version);
-    options_done(&options);
+    assert_false(parsed_options.fail_open);
+    assert_false(parsed_options.help);
+    assert_false(parsed_options.version);
+    options_done(&parsed_options);
     assert_accepted(PARSE(ENOUGH, "--fail-open"));
-    assert_true(options.fail_open);
-    options_done(&options);
+    assert_true(parsed_options.fail_open);
+    options_done(&parsed_options);
     assert_code(PARSE(ENOUGH, "--fail-open=yes"), EXIT_CODE_USAGE, "--fail-open");
     assert_code(PARSE(ENOUGH, "--fail-open="), EXIT_CODE_USAGE, "--fail-open");
     assert_code(PARSE("--help=1"), EXIT_CODE_USAGE, "--help");
@@ -210,11 +179,11 @@ static void test_help_and_version_need_nothing_else(void **state)
 {
     (void)state;
     assert_accepted(PARSE("--help"));
-    assert_true(options.help);
-    options_done(&options);
+    assert_true(parsed_options.help);
+    options_done(&parsed_options);
     assert_accepted(PARSE("--version"));
-    assert_true(options.version);
-    options_done(&options);
+    assert_true(parsed_options.version);
+    options_done(&parsed_options);
 }
 
 static void test_what_is_no_option_is_refused_by_its_name(void **state)
@@ -248,7 +217,7 @@ static void test_option_without_its_value_is_refused_by_its_name(void **state)
 static void test_plugin_and_queue_must_be_given(void **state)
 {
     (void)state;
-    assert_code(parse_all(0, NULL), EXIT_CODE_USAGE, "--plugin");
+    assert_code(parsed_command_line(0, NULL), EXIT_CODE_USAGE, "--plugin");
     assert_code(PARSE("--queue=1"), EXIT_CODE_USAGE, "--plugin");
     assert_code(PARSE("--plugin=x.so"), EXIT_CODE_USAGE, "--queue");
 }
@@ -257,51 +226,51 @@ static void test_defaults_are_those_that_the_help_states(void **state)
 {
     (void)state;
     assert_accepted(PARSE(ENOUGH));
-    assert_int_equal(options.default_verdict, NFQE_ACCEPT);
-    assert_int_equal(options.on_crash, NFQE_DROP);
-    assert_int_equal(options.on_stop, NFQE_DROP);
-    assert_int_equal(options.max_len, 8192);
-    assert_int_equal(options.receive_buffer, 0);
-    assert_int_equal(options.copy_range, 0);
-    assert_int_equal(options.gso, GSO_AUTO);
-    assert_int_equal(options.cpu_count, 0);
-    assert_int_equal(options.drain_timeout_ms, 5000);
-    assert_int_equal(options.load_timeout_ms, 10000);
-    assert_int_equal(options.handle_timeout_ms, 1000);
-    assert_int_equal(options.flow_table, 0); /* 65536 for a chain that decides for flows, none for others */
-    assert_int_equal(options.flow_timeout_ms, 0); /* 5 minutes, if a plugin decides for flows */
-    assert_int_equal(options.bypass_mark.bits, 0);
-    assert_int_equal(options.bypass_mark.mask, 0);
-    assert_int_equal(options.print_rules, RULES_NONE);
-    assert_true(options.no_enobufs);
-    options_done(&options);
+    assert_int_equal(parsed_options.default_verdict, NFQE_ACCEPT);
+    assert_int_equal(parsed_options.on_crash, NFQE_DROP);
+    assert_int_equal(parsed_options.on_stop, NFQE_DROP);
+    assert_int_equal(parsed_options.max_len, 8192);
+    assert_int_equal(parsed_options.receive_buffer, 0);
+    assert_int_equal(parsed_options.copy_range, 0);
+    assert_int_equal(parsed_options.gso, GSO_AUTO);
+    assert_int_equal(parsed_options.cpu_count, 0);
+    assert_int_equal(parsed_options.drain_timeout_ms, 5000);
+    assert_int_equal(parsed_options.load_timeout_ms, 10000);
+    assert_int_equal(parsed_options.handle_timeout_ms, 1000);
+    assert_int_equal(parsed_options.flow_table, 0); /* 65536 for a chain that decides for flows, none for others */
+    assert_int_equal(parsed_options.flow_timeout_ms, 0); /* 5 minutes, if a plugin decides for flows */
+    assert_int_equal(parsed_options.bypass_mark.bits, 0);
+    assert_int_equal(parsed_options.bypass_mark.mask, 0);
+    assert_int_equal(parsed_options.print_rules, RULES_NONE);
+    assert_true(parsed_options.no_enobufs);
+    options_done(&parsed_options);
 }
 
 static void test_switch_is_on_or_off(void **state)
 {
     (void)state;
     assert_accepted(PARSE(ENOUGH, "--no-enobufs=off"));
-    assert_false(options.no_enobufs);
-    options_done(&options);
+    assert_false(parsed_options.no_enobufs);
+    options_done(&parsed_options);
     assert_accepted(PARSE(ENOUGH, "--no-enobufs", "off", "--no-enobufs", "on"));
-    assert_true(options.no_enobufs);
-    options_done(&options);
+    assert_true(parsed_options.no_enobufs);
+    options_done(&parsed_options);
 }
 
 static void test_of_a_value_given_twice_the_last_one_counts(void **state)
 {
     (void)state;
     assert_accepted(PARSE(ENOUGH, "--max-len=5", "--max-len", "6", "--cpu=1-3", "--cpu=7", "--gso=on", "--gso=off"));
-    assert_int_equal(options.max_len, 6);
-    assert_int_equal(options.cpu_count, 1);
-    assert_int_equal(options.cpus[0], 7);
-    assert_int_equal(options.gso, GSO_OFF);
-    options_done(&options);
+    assert_int_equal(parsed_options.max_len, 6);
+    assert_int_equal(parsed_options.cpu_count, 1);
+    assert_int_equal(parsed_options.cpus[0], 7);
+    assert_int_equal(parsed_options.gso, GSO_OFF);
+    options_done(&parsed_options);
     assert_accepted(PARSE(ENOUGH, "--bypass-mark=0x7/0xff", "--bypass-mark=0x10", "--flow-table=9", "--flow-table=8"));
-    assert_int_equal(options.bypass_mark.bits, 0x10);
-    assert_int_equal(options.bypass_mark.mask, 0x10);
-    assert_int_equal(options.flow_table, 8);
-    options_done(&options);
+    assert_int_equal(parsed_options.bypass_mark.bits, 0x10);
+    assert_int_equal(parsed_options.bypass_mark.mask, 0x10);
+    assert_int_equal(parsed_options.flow_table, 8);
+    options_done(&parsed_options);
 }
 
 static void test_queues_are_numbers_and_ranges_in_the_order_given(void **state)
@@ -310,9 +279,9 @@ static void test_queues_are_numbers_and_ranges_in_the_order_given(void **state)
 
     (void)state;
     assert_accepted(PARSE("--plugin=x.so", "--queue", "65535", "--queue=0-0", "--queue=7-10", "--queue=3"));
-    assert_int_equal(options.queue_count, 7);
-    assert_memory_equal(options.queues, expected, sizeof(expected));
-    options_done(&options);
+    assert_int_equal(parsed_options.queue_count, 7);
+    assert_memory_equal(parsed_options.queues, expected, sizeof(expected));
+    options_done(&parsed_options);
 }
 
 static void test_queue_named_twice_is_refused(void **state)
@@ -330,9 +299,9 @@ static void test_no_more_queues_than_the_limit(void **state)
     (void)state;
     snprintf(range, sizeof(range), "%d-65535", 65536 - QUEUES_MAX);
     assert_accepted(PARSE("--plugin=x.so", "--queue", range));
-    assert_int_equal(options.queue_count, QUEUES_MAX);
-    assert_int_equal(options.queues[QUEUES_MAX - 1], 65535);
-    options_done(&options);
+    assert_int_equal(parsed_options.queue_count, QUEUES_MAX);
+    assert_int_equal(parsed_options.queues[QUEUES_MAX - 1], 65535);
+    options_done(&parsed_options);
     assert_code(PARSE("--plugin=x.so", "--queue", range, "--queue=1"), EXIT_CODE_CONFIGURATION, "--queue");
     assert_code(PARSE("--plugin=x.so", "--queue=0-65535"), EXIT_CODE_CONFIGURATION, "--queue");
 }
@@ -343,12 +312,12 @@ static void test_cpus_are_numbers_and_ranges_in_the_order_given(void **state)
 
     (void)state;
     assert_accepted(PARSE(ENOUGH, "--cpu", "1023,0,2-4,0-0"));
-    assert_int_equal(options.cpu_count, 6);
-    assert_memory_equal(options.cpus, expected, sizeof(expected));
-    options_done(&options);
+    assert_int_equal(parsed_options.cpu_count, 6);
+    assert_memory_equal(parsed_options.cpus, expected, sizeof(expected));
+    options_done(&parsed_options);
     assert_accepted(PARSE(ENOUGH, "--cpu=0-1023"));
-    assert_int_equal(options.cpu_count, CPUS_MAX);
-    options_done(&options);
+    assert_int_equal(parsed_options.cpu_count, CPUS_MAX);
+    options_done(&parsed_options);
     assert_code(PARSE(ENOUGH, "--cpu=0-1023,0"), EXIT_CODE_USAGE, "--cpu");
 }
 
@@ -357,16 +326,16 @@ static void test_plugins_are_a_chain_in_the_order_given(void **state)
     (void)state;
     assert_accepted(
         PARSE("--plugin", "./a.so", "--queue=1", "--plugin=/b/b.so,x=1,y=2", "--plugin=a.so", "--plugin=c,z=3"));
-    assert_int_equal(options.plugin_count, 4);
-    assert_string_equal(options.plugins[0].path, "./a.so");
-    assert_null(options.plugins[0].values);
-    assert_string_equal(options.plugins[1].path, "/b/b.so");
-    assert_string_equal(options.plugins[1].values, "x=1,y=2");
-    assert_string_equal(options.plugins[2].path, "a.so");
-    assert_null(options.plugins[2].values);
-    assert_string_equal(options.plugins[3].path, "c");
-    assert_string_equal(options.plugins[3].values, "z=3");
-    options_done(&options);
+    assert_int_equal(parsed_options.plugin_count, 4);
+    assert_string_equal(parsed_options.plugins[0].path, "./a.so");
+    assert_null(parsed_options.plugins[0].values);
+    assert_string_equal(parsed_options.plugins[1].path, "/b/b.so");
+    assert_string_equal(parsed_options.plugins[1].values, "x=1,y=2");
+    assert_string_equal(parsed_options.plugins[2].path, "a.so");
+    assert_null(parsed_options.plugins[2].values);
+    assert_string_equal(parsed_options.plugins[3].path, "c");
+    assert_string_equal(parsed_options.plugins[3].values, "z=3");
+    options_done(&parsed_options);
 }
 
 static void test_comma_written_twice_belongs_to_the_file_name(void **state)
@@ -386,16 +355,16 @@ static void test_comma_written_twice_belongs_to_the_file_name(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_accepted(PARSE("--queue=1", "--plugin=first", "--plugin", cases[i].given, "--plugin=last"));
-        assert_string_equal(options.plugins[0].path, "first");
-        assert_string_equal(options.plugins[1].path, cases[i].path);
+        assert_string_equal(parsed_options.plugins[0].path, "first");
+        assert_string_equal(parsed_options.plugins[1].path, cases[i].path);
         if (cases[i].values == NULL) {
-            assert_null(options.plugins[1].values);
+            assert_null(parsed_options.plugins[1].values);
         } else {
-            assert_string_equal(options.plugins[1].values, cases[i].values);
+            assert_string_equal(parsed_options.plugins[1].values, cases[i].values);
         }
-        assert_string_equal(options.plugins[2].path, "last");
-        assert_null(options.plugins[2].values);
-        options_done(&options);
+        assert_string_equal(parsed_options.plugins[2].path, "last");
+        assert_null(parsed_options.plugins[2].values);
+        options_done(&parsed_options);
     }
 }
 
@@ -407,19 +376,19 @@ static void test_no_more_plugins_than_the_limit(void **state)
     for (unsigned i = 1; i < PLUGINS_MAX + 2; i++) {
         arguments[i] = "--plugin=x.so,a=b";
     }
-    assert_accepted(parse_all(PLUGINS_MAX + 1, arguments));
-    assert_int_equal(options.plugin_count, PLUGINS_MAX);
-    assert_string_equal(options.plugins[PLUGINS_MAX - 1].values, "a=b");
-    options_done(&options);
-    assert_code(parse_all(PLUGINS_MAX + 2, arguments), EXIT_CODE_CONFIGURATION, "--plugin");
+    assert_accepted(parsed_command_line(PLUGINS_MAX + 1, arguments));
+    assert_int_equal(parsed_options.plugin_count, PLUGINS_MAX);
+    assert_string_equal(parsed_options.plugins[PLUGINS_MAX - 1].values, "a=b");
+    options_done(&parsed_options);
+    assert_code(parsed_command_line(PLUGINS_MAX + 2, arguments), EXIT_CODE_CONFIGURATION, "--plugin");
 }
 
 static void test_done_may_follow_done(void **state)
 {
     (void)state;
     assert_accepted(PARSE(ENOUGH));
-    options_done(&options);
-    options_done(&options);
+    options_done(&parsed_options);
+    options_done(&parsed_options);
 }
 
 int main(void)

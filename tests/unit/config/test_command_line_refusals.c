@@ -3,54 +3,23 @@
  * command_line_parse(): the refusals word by word, as a person reads them, and what --print-rules may have with it and
  * must have. Which values are refused is in test_command_line.c.
  */
+#include "parsed_command_line.h"
 #include "unit.h"
 
-#include "config/command_line.h"
-
 #include <string.h>
-
-#define ARGUMENTS_MAX 8
-#define ENOUGH "--plugin=./x.so", "--queue=1"
-
-static struct options options;
-static struct error error;
-
-static enum exit_code parse_all(unsigned count, const char *const *arguments)
-{
-    static char texts[ARGUMENTS_MAX + 1][64];
-    char *argv[ARGUMENTS_MAX + 2];
-    int code;
-
-    assert_true(count <= ARGUMENTS_MAX);
-    argv[0] = strcpy(texts[0], "nfq-engine");
-    for (unsigned i = 0; i < count; i++) {
-        assert_true(strlen(arguments[i]) < sizeof(texts[0]));
-        argv[i + 1] = strcpy(texts[i + 1], arguments[i]);
-    }
-    argv[count + 1] = NULL;
-    memset(&error, 0, sizeof(error));
-    memset(&options, 0xee, sizeof(options));
-    code = command_line_parse(&options, (int)count + 1, argv, &error);
-    assert_int_equal(code, error.code); /* 0 where the error is empty */
-    assert_int_equal(code < 0, error.exit_code != EXIT_CODE_OK);
-    return error.exit_code;
-}
-
-#define PARSE(...)                                                                                                     \
-    parse_all(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *), (const char *const[]){__VA_ARGS__})
 
 static void assert_accepted(enum exit_code code)
 {
     if (code != EXIT_CODE_OK) {
-        fail_msg("refused: %s", error.text);
+        fail_msg("refused: %s", parsed_error.text);
     }
 }
 
 static void assert_refused(enum exit_code code, const char *expected)
 {
     assert_int_equal(code, EXIT_CODE_USAGE);
-    assert_string_equal(error.text, expected);
-    options_done(&options);
+    assert_string_equal(parsed_error.text, expected);
+    options_done(&parsed_options);
 }
 
 static void test_refusals_of_values_say_what_is_expected(void **state)
@@ -98,11 +67,11 @@ static void test_refusals_of_lists_say_what_does_not_fit(void **state)
 {
     (void)state;
     assert_int_equal(PARSE(ENOUGH, "--queue=0-3"), EXIT_CODE_CONFIGURATION);
-    assert_string_equal(error.text, "--queue 1: given twice; name each queue once");
-    options_done(&options);
+    assert_string_equal(parsed_error.text, "--queue 1: given twice; name each queue once");
+    options_done(&parsed_options);
     assert_int_equal(PARSE("--plugin=x.so", "--queue=0-256"), EXIT_CODE_CONFIGURATION);
-    assert_string_equal(error.text, "--queue: more than 256 queues; run a second engine for the rest");
-    options_done(&options);
+    assert_string_equal(parsed_error.text, "--queue: more than 256 queues; run a second engine for the rest");
+    options_done(&parsed_options);
 }
 
 /* The whole line, as a person reads it. */
@@ -155,11 +124,11 @@ static void test_print_rules_may_have_a_form_after_an_equals_sign(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_accepted(PARSE(cases[i].argument, ENOUGH));
-        assert_int_equal(options.print_rules, cases[i].form);
-        options_done(&options);
+        assert_int_equal(parsed_options.print_rules, cases[i].form);
+        options_done(&parsed_options);
         assert_accepted(PARSE(ENOUGH, cases[i].argument));
-        assert_int_equal(options.print_rules, cases[i].form);
-        options_done(&options);
+        assert_int_equal(parsed_options.print_rules, cases[i].form);
+        options_done(&parsed_options);
     }
     assert_refused(PARSE(ENOUGH, "--print-rules", "nft"), "nft: not an option; see nfq-engine --help");
 }
@@ -170,9 +139,9 @@ static void test_print_rules_needs_a_queue_but_no_plugin(void **state)
 {
     (void)state;
     assert_accepted(PARSE("--print-rules", "--queue=5-7"));
-    assert_int_equal(options.plugin_count, 0);
-    assert_int_equal(options.queue_count, 3);
-    options_done(&options);
+    assert_int_equal(parsed_options.plugin_count, 0);
+    assert_int_equal(parsed_options.queue_count, 3);
+    options_done(&parsed_options);
     assert_refused(PARSE("--print-rules"), NO_QUEUE);
     assert_refused(PARSE("--print-rules=nft", "--plugin=x.so"), NO_QUEUE);
 }
