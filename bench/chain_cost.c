@@ -34,7 +34,7 @@
 struct named_chain {
     const char *name;
     struct chain chain;
-    struct flows flows;
+    struct flow_table flows;
     double cost[ROUNDS];
 };
 

@@ -56,7 +56,7 @@ union headers {
 
 struct table {
     uint32_t size;
-    struct flows flows;
+    struct flow_table flows;
     uint64_t now_ns;
     double cost[CLOCKS][ROUNDS];
 };
@@ -160,7 +160,7 @@ static void fill_table(struct table *table, uint32_t size)
         }
         table->now_ns += (uint64_t)PACKET_NS * count;
     }
-    totals = table->flows.index.table->totals;
+    totals = table->flows.index.header->totals;
     if (totals.added != size || totals.replaced != 0) {
         die("the table does not hold what it was made for");
     }

@@ -22,6 +22,8 @@
 #ifndef ENGINE_BURST_ARENA_H
 #define ENGINE_BURST_ARENA_H
 
+#include "base/limits.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,7 +32,6 @@
 
 #define ARENA_MAGIC UINT32_C(0x6e667161)
 #define ARENA_LAYOUT 2
-#define BURST_MAX 64         /* messages a receive: beyond this, larger bursts gained nothing */
 #define ARENA_MESSAGE_SIZE 512 /* text from a worker that cannot start */
 #define ARENA_NOBODY UINT32_MAX /* cursor or plugin: none */
 #define ARENA_SLOT_ALIGN 64    /* a cache line: neighbouring slots share none */

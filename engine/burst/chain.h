@@ -33,7 +33,7 @@ struct chain {
     bool has_batch; /* at least one member takes whole bursts */
     uint32_t default_verdict;
     uint32_t on_crash;
-    struct flows *flows;  /* NULL: no member gives verdicts for flows */
+    struct flow_table *flows;  /* NULL: no member gives verdicts for flows */
     uint32_t bypass_mark; /* the bits of bypass_mask that mark an accepted flow's packets */
     uint32_t bypass_mask; /* 0: they are not marked */
 };

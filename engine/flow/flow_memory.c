@@ -11,7 +11,7 @@
 #define PROGRESS_STEPS 4096
 
 _Static_assert(sizeof(struct flow_entry) == 64, "an entry is a cache line");
-_Static_assert(sizeof(struct flow_table) == 64, "and so is the head");
+_Static_assert(sizeof(struct flow_memory_header) == 64, "and so is the head");
 
 /* Two a flow or more: chains are short. */
 static uint32_t bucket_count(uint32_t capacity)
@@ -26,34 +26,35 @@ static uint32_t bucket_count(uint32_t capacity)
 
 size_t flow_memory_size(uint32_t capacity)
 {
-    return sizeof(struct flow_table) + bucket_count(capacity) * sizeof(uint32_t) + capacity * sizeof(struct flow_entry);
+    return sizeof(struct flow_memory_header) + bucket_count(capacity) * sizeof(uint32_t) +
+           capacity * sizeof(struct flow_entry);
 }
 
 void flow_memory_attach(struct flow_memory *index, void *memory, uint32_t capacity)
 {
     uint32_t buckets = bucket_count(capacity);
 
-    *index = (struct flow_memory){.table = memory, .capacity = capacity, .bucket_mask = buckets - 1};
-    index->buckets = (uint32_t *)(index->table + 1);
+    *index = (struct flow_memory){.header = memory, .capacity = capacity, .bucket_mask = buckets - 1};
+    index->buckets = (uint32_t *)(index->header + 1);
     index->entries = (struct flow_entry *)(index->buckets + buckets);
 }
 
 void flow_memory_found_damage(struct flow_memory *index)
 {
     index->damaged = true;
-    atomic_store_explicit(&index->table->changing, 1, memory_order_relaxed);
+    atomic_store_explicit(&index->header->changing, 1, memory_order_relaxed);
 }
 
 void flow_memory_begin_change(const struct flow_memory *index)
 {
-    atomic_store_explicit(&index->table->changing, 1, memory_order_relaxed);
+    atomic_store_explicit(&index->header->changing, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
 }
 
 void flow_memory_end_change(const struct flow_memory *index)
 {
     if (!index->damaged) {
-        atomic_store_explicit(&index->table->changing, 0, memory_order_release);
+        atomic_store_explicit(&index->header->changing, 0, memory_order_release);
     }
 }
 
@@ -117,8 +118,8 @@ void flow_memory_lru_unlink(struct flow_memory *index, const struct flow_entry *
     struct flow_entry *newer = flow_memory_entry(index, entry->newer);
     struct flow_entry *older = flow_memory_entry(index, entry->older);
 
-    *(newer != NULL ? &newer->older : &index->table->newest) = entry->older;
-    *(older != NULL ? &older->newer : &index->table->oldest) = entry->newer;
+    *(newer != NULL ? &newer->older : &index->header->newest) = entry->older;
+    *(older != NULL ? &older->newer : &index->header->oldest) = entry->newer;
 }
 
 static void join_order(struct flow_memory *index, struct flow_entry *entry, uint32_t newer_link, uint32_t older_link)
@@ -128,18 +129,18 @@ static void join_order(struct flow_memory *index, struct flow_entry *entry, uint
 
     entry->newer = newer_link;
     entry->older = older_link;
-    *(newer != NULL ? &newer->older : &index->table->newest) = flow_memory_link(index, entry);
-    *(older != NULL ? &older->newer : &index->table->oldest) = flow_memory_link(index, entry);
+    *(newer != NULL ? &newer->older : &index->header->newest) = flow_memory_link(index, entry);
+    *(older != NULL ? &older->newer : &index->header->oldest) = flow_memory_link(index, entry);
 }
 
 void flow_memory_lru_push_front(struct flow_memory *index, struct flow_entry *entry)
 {
-    join_order(index, entry, FLOW_NO_ENTRY, index->table->newest);
+    join_order(index, entry, FLOW_NO_ENTRY, index->header->newest);
 }
 
 void flow_memory_lru_push_back(struct flow_memory *index, struct flow_entry *entry)
 {
-    join_order(index, entry, index->table->oldest, FLOW_NO_ENTRY);
+    join_order(index, entry, index->header->oldest, FLOW_NO_ENTRY);
 }
 
 void flow_memory_make_progress(_Atomic uint32_t *progress, uint32_t step)
@@ -154,7 +155,7 @@ void flow_memory_clear(struct flow_memory *index, _Atomic uint32_t *progress)
         index->buckets[i] = FLOW_NO_ENTRY;
         flow_memory_make_progress(progress, i);
     }
-    index->table->used = index->capacity; /* the free ones will be in the order, at its old end */
-    index->table->newest = FLOW_NO_ENTRY;
-    index->table->oldest = FLOW_NO_ENTRY;
+    index->header->used = index->capacity; /* the free ones will be in the order, at its old end */
+    index->header->newest = FLOW_NO_ENTRY;
+    index->header->oldest = FLOW_NO_ENTRY;
 }

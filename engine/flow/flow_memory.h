@@ -39,7 +39,7 @@ struct flow_totals {
     uint64_t expired;  /* flows found to have been idle for too long */
 };
 
-struct flow_table {
+struct flow_memory_header {
     _Atomic uint32_t changing; /* chains and order are being changed */
     uint32_t used;             /* entries that ever held a flow; the rest is in no list */
     uint32_t newest;
@@ -51,7 +51,7 @@ struct flow_table {
 
 /* Where the parts are, in private memory. */
 struct flow_memory {
-    struct flow_table *table;
+    struct flow_memory_header *header;
     uint32_t *buckets;
     struct flow_entry *entries;
     uint32_t capacity;

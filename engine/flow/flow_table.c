@@ -10,10 +10,10 @@
 
 #define ORDER_TICKS 80 /* of a large table: 10 s, but at most a 32nd of the idle time-out */
 
-void flow_table_attach(struct flows *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
+void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
                        const struct flow_seed *seed)
 {
-    *flows = (struct flows){.seed = *seed};
+    *flows = (struct flow_table){.seed = *seed};
     flow_memory_attach(&flows->index, memory, capacity);
     flows->idle_ticks = (uint32_t)min_u64((idle_ms * NS_PER_MS + FLOW_TICK_NS - 1) / FLOW_TICK_NS, FLOW_IDLE_TICKS_MAX);
     if (capacity > FLOW_EXACT_MAX) {
@@ -22,9 +22,9 @@ void flow_table_attach(struct flows *flows, void *memory, uint32_t capacity, uin
 }
 
 /* Notes that the flow was seen, in the order too if that must be so exact. */
-static void touch(struct flows *flows, struct flow_entry *entry)
+static void touch(struct flow_table *flows, struct flow_entry *entry)
 {
-    if (flows->index.table->newest == flow_memory_link(&flows->index, entry) ||
+    if (flows->index.header->newest == flow_memory_link(&flows->index, entry) ||
         (flows->order_ticks > 0 && entry->seen / flows->order_ticks == flows->now / flows->order_ticks)) {
         entry->seen = flows->now;
         return;
@@ -43,18 +43,18 @@ static nfqe_verdict verdict_of(const struct flow_entry *entry)
 }
 
 /* In ticks. What another process saw in the next tick already has age 0. */
-static uint32_t age_of(const struct flows *flows, uint32_t seen)
+static uint32_t age_of(const struct flow_table *flows, uint32_t seen)
 {
     return (int32_t)(flows->now - seen) < 0 ? 0 : flows->now - seen;
 }
 
-static bool is_expired(const struct flows *flows, const struct flow_entry *entry)
+static bool is_expired(const struct flow_table *flows, const struct flow_entry *entry)
 {
     return age_of(flows, entry->seen) > flows->idle_ticks;
 }
 
 /* Takes the flow out of its entry, which is the next to be used again. */
-static void forget(struct flows *flows, struct flow_entry *entry)
+static void forget(struct flow_table *flows, struct flow_entry *entry)
 {
     flow_memory_begin_change(&flows->index);
     atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_release);
@@ -65,17 +65,17 @@ static void forget(struct flows *flows, struct flow_entry *entry)
 }
 
 /* An entry for a new flow, in no list: a freed one, one that was never used, or the oldest. NULL: damage. */
-static struct flow_entry *take_entry(struct flows *flows)
+static struct flow_entry *take_entry(struct flow_table *flows)
 {
-    struct flow_entry *oldest = flow_memory_entry(&flows->index, flows->index.table->oldest);
-    uint32_t used = flows->index.table->used;
+    struct flow_entry *oldest = flow_memory_entry(&flows->index, flows->index.header->oldest);
+    uint32_t used = flows->index.header->used;
 
     if (oldest != NULL && verdict_of(oldest) == NFQE_CONTINUE) {
         flow_memory_lru_unlink(&flows->index, oldest);
         return oldest;
     }
     if (used < flows->index.capacity) {
-        flows->index.table->used = used + 1;
+        flows->index.header->used = used + 1;
         return &flows->index.entries[used];
     }
     if (oldest == NULL) {
@@ -83,16 +83,16 @@ static struct flow_entry *take_entry(struct flows *flows)
         return NULL;
     }
     if (is_expired(flows, oldest)) {
-        flows->index.table->totals.expired++;
+        flows->index.header->totals.expired++;
     } else {
-        flows->index.table->totals.replaced++;
+        flows->index.header->totals.replaced++;
     }
     flow_memory_bucket_remove(&flows->index, oldest);
     flow_memory_lru_unlink(&flows->index, oldest);
     return oldest;
 }
 
-static void add_entry(struct flows *flows, const struct flow_lookup *probe, nfqe_verdict verdict)
+static void add_entry(struct flow_table *flows, const struct flow_lookup *probe, nfqe_verdict verdict)
 {
     struct flow_entry *entry;
 
@@ -107,14 +107,14 @@ static void add_entry(struct flows *flows, const struct flow_lookup *probe, nfqe
         atomic_store_explicit(&entry->verdict, verdict, memory_order_release);
         flow_memory_bucket_insert(&flows->index, entry);
         flow_memory_lru_push_front(&flows->index, entry);
-        flows->index.table->totals.added++;
+        flows->index.header->totals.added++;
     }
     flow_memory_end_change(&flows->index);
 }
 
 /* ---- a burst --------------------------------------------------------------------------------------- */
 
-static const struct flow_entry *head_of(const struct flows *flows, uint32_t hash)
+static const struct flow_entry *head_of(const struct flow_table *flows, uint32_t hash)
 {
     uint32_t link = *flow_memory_bucket(&flows->index, hash);
 
@@ -125,7 +125,7 @@ static const struct flow_entry *head_of(const struct flows *flows, uint32_t hash
  * Brings near what flow_table_find() and touch() will read; each pass needs what the one before brought. Inlined, since gcc
  * takes a function that only prefetches for one that does nothing, and removes the call.
  */
-static inline __attribute__((always_inline)) void prefetch(const struct flows *flows, unsigned n)
+static inline __attribute__((always_inline)) void prefetch(const struct flow_table *flows, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         if (flows->lookups[i].has_flow) {
@@ -142,7 +142,7 @@ static inline __attribute__((always_inline)) void prefetch(const struct flows *f
     }
 }
 
-void flow_table_begin_burst(struct flows *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns)
+void flow_table_begin_burst(struct flow_table *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns)
 {
     flows->now = (uint32_t)(now_ns / FLOW_TICK_NS);
     flows->begun_count = 0;
@@ -159,7 +159,7 @@ void flow_table_begin_burst(struct flows *flows, const struct nfqe_packet *packe
     prefetch(flows, n);
 }
 
-bool flow_table_same(const struct flows *flows, unsigned a, unsigned b)
+bool flow_table_same(const struct flow_table *flows, unsigned a, unsigned b)
 {
     const struct flow_lookup *one = &flows->lookups[a];
     const struct flow_lookup *other = &flows->lookups[b];
@@ -169,7 +169,7 @@ bool flow_table_same(const struct flows *flows, unsigned a, unsigned b)
 }
 
 /* Whether a packet before this one in the burst begins the connection anew: the chain has to decide both. */
-static bool has_begun(const struct flows *flows, unsigned index)
+static bool has_begun(const struct flow_table *flows, unsigned index)
 {
     for (unsigned i = 0; i < flows->begun_count; i++) {
         if (flow_table_same(flows, flows->begun[i], index)) {
@@ -180,7 +180,7 @@ static bool has_begun(const struct flows *flows, unsigned index)
 }
 
 /* The connection that packet `index` belongs to has a verdict of its own. */
-static void end_begun(struct flows *flows, unsigned index)
+static void end_begun(struct flow_table *flows, unsigned index)
 {
     unsigned kept = 0;
 
@@ -192,7 +192,7 @@ static void end_begun(struct flows *flows, unsigned index)
     flows->begun_count = kept;
 }
 
-nfqe_verdict flow_table_find(struct flows *flows, unsigned index)
+nfqe_verdict flow_table_find(struct flow_table *flows, unsigned index)
 {
     const struct flow_lookup *probe = &flows->lookups[index];
     struct flow_entry *entry = NULL;
@@ -206,7 +206,7 @@ nfqe_verdict flow_table_find(struct flows *flows, unsigned index)
         return NFQE_CONTINUE;
     }
     if (is_expired(flows, entry)) {
-        flows->index.table->totals.expired++;
+        flows->index.header->totals.expired++;
         forget(flows, entry);
         return NFQE_CONTINUE;
     }
@@ -226,7 +226,7 @@ nfqe_verdict flow_table_find(struct flows *flows, unsigned index)
     return verdict;
 }
 
-bool flow_table_add(struct flows *flows, unsigned index, nfqe_verdict verdict)
+bool flow_table_add(struct flow_table *flows, unsigned index, nfqe_verdict verdict)
 {
     const struct flow_lookup *probe = &flows->lookups[index];
     struct flow_entry *entry;
@@ -246,7 +246,7 @@ bool flow_table_add(struct flows *flows, unsigned index, nfqe_verdict verdict)
     return room;
 }
 
-void flow_table_accepted(struct flows *flows, unsigned index)
+void flow_table_accepted(struct flow_table *flows, unsigned index)
 {
     const struct flow_lookup *probe = &flows->lookups[index];
     struct flow_entry *entry;
@@ -264,23 +264,23 @@ void flow_table_accepted(struct flows *flows, unsigned index)
 /* ---- repair ---------------------------------------------------------------------------------------- */
 
 /* Whether the entry holds a flow, written to its end. */
-static bool is_whole(const struct flows *flows, const struct flow_entry *entry)
+static bool is_whole(const struct flow_table *flows, const struct flow_entry *entry)
 {
     uint32_t verdict = atomic_load_explicit(&entry->verdict, memory_order_acquire);
 
     return (verdict == NFQE_ACCEPT || verdict == NFQE_DROP) && entry->hash == flow_key_hash(&flows->seed, &entry->key);
 }
 
-bool flow_table_need_repair(const struct flows *flows)
+bool flow_table_need_repair(const struct flow_table *flows)
 {
-    return atomic_load_explicit(&flows->index.table->changing, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&flows->index.header->changing, memory_order_relaxed) != 0;
 }
 
 /*
  * Takes an entry into the index, as the newest. One that chance or damage has made a second entry of its flow, or one
  * too many of its chain, is freed instead. Returns whether there is one more flow.
  */
-static bool take_back(struct flows *flows, struct flow_entry *entry)
+static bool take_back(struct flow_table *flows, struct flow_entry *entry)
 {
     bool room;
     struct flow_entry *same = flow_memory_find(&flows->index, &entry->key, entry->hash, &room);
@@ -298,7 +298,7 @@ static bool take_back(struct flows *flows, struct flow_entry *entry)
     return false;
 }
 
-uint32_t flow_table_repair(struct flows *flows, uint64_t now_ns, _Atomic uint32_t *progress)
+uint32_t flow_table_repair(struct flow_table *flows, uint64_t now_ns, _Atomic uint32_t *progress)
 {
     static uint32_t same_age[FLOW_IDLE_TICKS_MAX + 1]; /* lists of entries, linked by `older` */
     uint32_t steps = 0;

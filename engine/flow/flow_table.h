@@ -26,6 +26,7 @@
 #ifndef ENGINE_FLOW_FLOW_TABLE_H
 #define ENGINE_FLOW_FLOW_TABLE_H
 
+#include "base/limits.h"
 #include "flow/flow_memory.h"
 
 #include <nfqe/plugin.h>
@@ -38,10 +39,9 @@
 #define FLOW_TICK_NS UINT64_C(125000000) /* an eighth of a second: the resolution of idle times */
 #define FLOW_IDLE_TICKS_MAX (24 * 60 * 60 * 8) /* a day */
 #define FLOW_EXACT_MAX 65536 /* in larger tables, moving an entry at each packet would cost more than finding it */
-#define BURST_MAX 64
 
 /* What a process knows of a table beside the table itself. */
-struct flows {
+struct flow_table {
     struct flow_memory index;
     uint32_t idle_ticks;
     uint32_t order_ticks; /* how exact the order of use is; 0: moved by each packet */
@@ -63,7 +63,7 @@ struct flows {
  * Takes up the table at `memory`, which is flow_memory_size(capacity) bytes, aligned to 64, all zero when it is new.
  * idle_ms: how long a flow may be idle, at most a day. [worker]
  */
-void flow_table_attach(struct flows *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
+void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
                        const struct flow_seed *seed);
 
 /*
@@ -71,41 +71,41 @@ void flow_table_attach(struct flows *flows, void *memory, uint32_t capacity, uin
  * anew: every flow whose entry is whole stays. *progress changes all the time meanwhile, for the supervisor's
  * watch. Returns how many flows there are. [worker]
  */
-bool flow_table_need_repair(const struct flows *flows);
-uint32_t flow_table_repair(struct flows *flows, uint64_t now_ns, _Atomic uint32_t *progress);
+bool flow_table_need_repair(const struct flow_table *flows);
+uint32_t flow_table_repair(struct flow_table *flows, uint64_t now_ns, _Atomic uint32_t *progress);
 
 /* Computes the flows of a burst's packets (at most BURST_MAX) and brings their entries near. [worker] */
-void flow_table_begin_burst(struct flows *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns);
+void flow_table_begin_burst(struct flow_table *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns);
 
 /*
  * The verdict of the flow of packet `index`, NFQE_ACCEPT or NFQE_DROP; NFQE_CONTINUE: the chain has to decide. Once
  * for each packet, in their order; once more after flow_table_begin_again(). [worker]
  */
-nfqe_verdict flow_table_find(struct flows *flows, unsigned index);
+nfqe_verdict flow_table_find(struct flow_table *flows, unsigned index);
 
 /*
  * From now on, the flow of packet `index` has this verdict, NFQE_ACCEPT or NFQE_DROP. False: the packet has no flow,
  * or there is no room for it. [worker]
  */
-bool flow_table_add(struct flows *flows, unsigned index, nfqe_verdict verdict);
+bool flow_table_add(struct flow_table *flows, unsigned index, nfqe_verdict verdict);
 
 /*
  * Packet `index` was accepted, for itself alone. If it begins a connection, what was decided at earlier packets is
  * over. [worker]
  */
-void flow_table_accepted(struct flows *flows, unsigned index);
+void flow_table_accepted(struct flow_table *flows, unsigned index);
 
 /* From here on, the packets of the burst are gone through once more, from the first on. [worker] */
-static inline void flow_table_begin_again(struct flows *flows)
+static inline void flow_table_begin_again(struct flow_table *flows)
 {
     flows->begun_count = 0;
 }
 
 /* Whether both packets belong to one flow. [worker] */
-bool flow_table_same(const struct flows *flows, unsigned a, unsigned b);
+bool flow_table_same(const struct flow_table *flows, unsigned a, unsigned b);
 
 /* Whether somebody else wrote to the table. Then nothing is found in it until it is repaired. */
-static inline bool flow_table_damaged(const struct flows *flows)
+static inline bool flow_table_damaged(const struct flow_table *flows)
 {
     return flows->index.damaged;
 }

@@ -113,7 +113,7 @@ void queues_log_counters(const struct engine *engine)
                                       .restarts = queue->arena->restarts};
 
         if (queue->flows > 0) {
-            totals.flows = ((const struct flow_table *)arena_flows(queue->arena, queue->shape))->totals;
+            totals.flows = ((const struct flow_memory_header *)arena_flows(queue->arena, queue->shape))->totals;
         }
         log_if_any(queue_report_unanswered(&queue->kernel, text));
         log_if_any(queue_report_counters(&queue->kernel, &totals, text));

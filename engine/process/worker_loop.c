@@ -19,7 +19,6 @@
 
 _Static_assert(NFQUEUE_ENCODER_SIZE <= NFQUEUE_SEND_MAX, "a full buffer can be sent");
 _Static_assert(NFQUEUE_RESENT_SEQUENCE == ARENA_SEQUENCE_MASK + 1, "the bits of a sequence do not overlap");
-_Static_assert(BURST_MAX >= BURST_MAX, "the flows of a burst have room");
 
 /* What the limit of a log line held back before it. */
 static void log_missed(const struct worker_loop *loop, unsigned missed)

@@ -23,7 +23,7 @@ struct worker_loop {
     struct arena *arena;
     const struct arena *view; /* the same, read-only: packets point into it */
     struct chain chain;
-    struct flows flows;      /* in use if chain.flows says so */
+    struct flow_table flows;      /* in use if chain.flows says so */
     unsigned receive_errors; /* in a row */
     struct nfqe_packet packets[BURST_MAX];
     unsigned packet_count;

@@ -103,7 +103,7 @@ static void test_without_the_flag_no_flow_is_made(void **state)
             flow_chain_assert(1, NFQE_DROP, 0);
             flow_chain_assert(2, flow_chain.chain.default_verdict, 0);
         }
-        assert_int_equal(flow_chain.image.table->totals.added, 0);
+        assert_int_equal(flow_chain.image.header->totals.added, 0);
     }
 }
 
@@ -127,7 +127,7 @@ static void test_flow_verdict_of_a_plugin_that_did_not_declare_it_is_invalid(voi
             flow_chain_assert(0, on_crash, 0);
             flow_chain_assert(1, on_crash, 0);
             flow_chain_assert(2, NFQE_ACCEPT, ARENA_FOR_FLOW);
-            assert_int_equal(flow_chain.image.table->totals.added, 1);
+            assert_int_equal(flow_chain.image.header->totals.added, 1);
         }
     }
 }
@@ -148,7 +148,7 @@ static void test_flag_beside_anything_but_accept_and_drop_is_invalid(void **stat
             assert_int_equal(flow_chain.report.invalid, 1);
             flow_chain_assert(0, NFQE_DROP, 0);
             flow_chain_assert(1, NFQE_ACCEPT, 0);
-            assert_int_equal(flow_chain.image.table->totals.added, 0);
+            assert_int_equal(flow_chain.image.header->totals.added, 0);
         }
     }
 }

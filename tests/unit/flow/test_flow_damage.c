@@ -70,7 +70,7 @@ static void repair_and_use(void)
 {
     uint32_t count;
 
-    image.table->changing = 1;
+    image.header->changing = 1;
     count = flow_image_repair(&image, NOW + 6);
     assert_in_range(count, 0, CAPACITY);
     assert_false(flow_table_damaged(&image.flows));
@@ -96,7 +96,7 @@ static void test_any_word_of_the_table_may_be_anything(void **state)
         for (size_t word = 0; word < flow_memory_size(CAPACITY) / sizeof(uint32_t); word++) {
             for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
                 begin(full != 0);
-                ((uint32_t *)(void *)image.table)[word] = wild[i];
+                ((uint32_t *)(void *)image.header)[word] = wild[i];
                 use();
                 repair_and_use();
             }
@@ -117,7 +117,7 @@ static void test_many_words_of_the_table_may_be_anything(void **state)
         while (damages-- > 0) {
             uint32_t word = unit_random_below(&random, words);
 
-            ((uint32_t *)(void *)image.table)[word] =
+            ((uint32_t *)(void *)image.header)[word] =
                 unit_random_below(&random, 2) != 0 ? wild[unit_random_below(&random, sizeof(wild) / sizeof(wild[0]))]
                                                    : (uint32_t)unit_random(&random);
         }
@@ -153,12 +153,12 @@ static void test_link_out_of_the_table_is_damage(void **state)
         assert_damaged_and_left_alone();
         repair_and_use();
         begin(true);
-        image.table->oldest = links[i];
+        image.header->oldest = links[i];
         flow_image_add(&image, 77, NOW + 5, NFQE_ACCEPT);
         assert_damaged_and_left_alone();
         repair_and_use();
         begin(true);
-        image.table->newest = links[i];
+        image.header->newest = links[i];
         flow_image_add(&image, 77, NOW + 5, NFQE_ACCEPT);
         assert_damaged_and_left_alone();
         repair_and_use();
@@ -193,7 +193,7 @@ static void test_full_table_without_an_oldest_flow_is_damage(void **state)
 {
     (void)state;
     begin(true);
-    image.table->oldest = 0;
+    image.header->oldest = 0;
     flow_image_add(&image, 77, NOW + 5, NFQE_ACCEPT);
     assert_damaged_and_left_alone();
     repair_and_use();
@@ -227,7 +227,7 @@ static void test_chain_that_leads_back_to_itself_takes_no_more_flows(void **stat
     assert_int_equal(flow_image_find(&image, 0, NOW + 5), NFQE_ACCEPT);
     assert_int_equal(flow_image_find(&image, 3, NOW + 5), NFQE_CONTINUE);
     assert_false(flow_image_add(&image, 77, NOW + 5, NFQE_ACCEPT));
-    assert_int_equal(image.table->totals.added, CAPACITY);
+    assert_int_equal(image.header->totals.added, CAPACITY);
     repair_and_use();
 }
 
@@ -249,7 +249,7 @@ static void test_flow_that_finds_its_chain_full_is_not_taken(void **state)
     }
     assert_false(flow_table_damaged(&image.flows));
     assert_string_equal(flow_image_fault(&image), "");
-    assert_int_equal(image.table->totals.added, chain_max);
+    assert_int_equal(image.header->totals.added, chain_max);
     assert_int_equal(flow_image_repair(&image, NOW + 1), chain_max);
     assert_string_equal(flow_image_fault(&image), "");
     flow_image_done(&image);

@@ -37,14 +37,14 @@ static void test_flow_is_forgotten_when_it_was_idle_for_longer_than_the_time_out
             flow_image_add(&image, number, begin, NFQE_ACCEPT);
         }
         assert_int_equal(flow_image_find(&image, 0, begin + FLOW_IMAGE_IDLE_TICKS), NFQE_ACCEPT);
-        assert_int_equal(image.table->totals.expired, 0);
+        assert_int_equal(image.header->totals.expired, 0);
         assert_int_equal(flow_image_find(&image, 1, begin + FLOW_IMAGE_IDLE_TICKS + 1), NFQE_CONTINUE);
         assert_int_equal(flow_image_find(&image, 1, begin + FLOW_IMAGE_IDLE_TICKS + 1), NFQE_CONTINUE);
-        assert_int_equal(image.table->totals.expired, 1);
+        assert_int_equal(image.header->totals.expired, 1);
         assert_int_equal(flow_image_syn(&image, 2, begin + 1000000), NFQE_CONTINUE);
-        assert_int_equal(image.table->totals.expired, 2);
+        assert_int_equal(image.header->totals.expired, 2);
         assert_int_equal(flow_image_find(&image, 0, begin + 2 * FLOW_IMAGE_IDLE_TICKS + 1), NFQE_CONTINUE);
-        assert_int_equal(image.table->totals.expired, 3);
+        assert_int_equal(image.header->totals.expired, 3);
         flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
@@ -61,7 +61,7 @@ static void test_flow_in_use_is_not_forgotten(void **state)
         tick += FLOW_IMAGE_IDLE_TICKS;
         assert_int_equal(i % 2 == 0 ? flow_image_find(&image, 1, tick) : flow_image_syn(&image, 1, tick), NFQE_DROP);
     }
-    assert_int_equal(image.table->totals.expired, 0);
+    assert_int_equal(image.header->totals.expired, 0);
 }
 
 static void test_expired_flow_that_makes_room_is_counted_as_expired(void **state)
@@ -72,8 +72,8 @@ static void test_expired_flow_that_makes_room_is_counted_as_expired(void **state
         flow_image_add(&image, 0, NOW, NFQE_ACCEPT);
         flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
         flow_image_add(&image, 2, NOW + FLOW_IMAGE_IDLE_TICKS + late, NFQE_ACCEPT);
-        assert_int_equal(image.table->totals.replaced, !late);
-        assert_int_equal(image.table->totals.expired, late);
+        assert_int_equal(image.header->totals.replaced, !late);
+        assert_int_equal(image.header->totals.expired, late);
         flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
@@ -98,17 +98,17 @@ static void test_forgotten_flow_leaves_its_room_to_the_next_one(void **state)
 
         flow_image_add(&image, number, NOW + 4, NFQE_ACCEPT);
         end_flow(number, NOW + 4);
-        assert_int_equal(image.table->used, 4);
+        assert_int_equal(image.header->used, 4);
         flow_image_add(&image, 100 + i, NOW + 5, NFQE_ACCEPT);
         flow_image_assert_in_order(&image);
     }
-    assert_int_equal(image.table->totals.replaced, 0);
+    assert_int_equal(image.header->totals.replaced, 0);
     flow_image_done(&image);
     flow_image_init(&image, 4, NULL);
     flow_image_add_many(&image, 3, NOW);
     end_flow(1, NOW + 3);
     flow_image_add(&image, 100, NOW + 3, NFQE_ACCEPT);
-    assert_int_equal(image.table->used, 3);
+    assert_int_equal(image.header->used, 3);
     flow_image_assert_in_order(&image);
 }
 
@@ -140,7 +140,7 @@ static void test_flow_seen_in_the_next_tick_is_not_idle(void **state)
     assert_int_equal(flow_image_find(&image, 1, NOW), NFQE_DROP);
     flow_image_add(&image, 2, (uint64_t)UINT32_MAX + 1, NFQE_DROP);
     assert_int_equal(flow_image_find(&image, 2, UINT32_MAX), NFQE_DROP);
-    assert_int_equal(image.table->totals.expired, 0);
+    assert_int_equal(image.header->totals.expired, 0);
 }
 
 /* ---- new connections ------------------------------------------------------------------------------------------ */
@@ -187,7 +187,7 @@ static void test_accepted_syn_ends_an_accepted_flow_and_no_dropped_one(void **st
         flow_table_accepted(&image.flows, 1);
         assert_int_equal(flow_table_find(&image.flows, 2), verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
         assert_int_equal(flow_image_find(&image, 0, NOW), NFQE_ACCEPT);
-        assert_int_equal(image.table->totals.expired + image.table->totals.replaced, 0);
+        assert_int_equal(image.header->totals.expired + image.header->totals.replaced, 0);
         flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
@@ -207,7 +207,7 @@ static void test_packets_behind_a_syn_in_its_burst_ask_the_chain_too(void **stat
     assert_true(flow_table_add(&image.flows, 2, NFQE_ACCEPT));
     assert_int_equal(flow_table_find(&image.flows, 5), NFQE_ACCEPT);
     assert_int_equal(flow_image_find(&image, 1, NOW), NFQE_ACCEPT); /* the next burst knows nothing of it */
-    assert_int_equal(image.table->totals.added, 1);
+    assert_int_equal(image.header->totals.added, 1);
     flow_image_assert_in_order(&image);
 }
 

@@ -117,7 +117,7 @@ static void learn_order(void)
 {
     uint32_t place = 0;
 
-    for (uint32_t link = image.table->newest; link != 0 && place < model.count; link = image.entries[link - 1].older) {
+    for (uint32_t link = image.header->newest; link != 0 && place < model.count; link = image.entries[link - 1].older) {
         uint32_t from = place_of(flow_image_number(&image.entries[link - 1]));
         struct known flow;
 
@@ -131,7 +131,7 @@ static void learn_order(void)
 
 static void assert_same(void)
 {
-    uint32_t link = image.table->newest;
+    uint32_t link = image.header->newest;
 
     assert_string_equal(flow_image_fault(&image), "");
     for (uint32_t place = 0; place < model.count; place++) {
@@ -144,9 +144,9 @@ static void assert_same(void)
         link = entry->older;
     }
     assert_true(link == 0 || image.entries[link - 1].verdict == NFQE_CONTINUE);
-    assert_int_equal(image.table->totals.added, model.totals.added);
-    assert_int_equal(image.table->totals.replaced, model.totals.replaced);
-    assert_int_equal(image.table->totals.expired, model.totals.expired);
+    assert_int_equal(image.header->totals.added, model.totals.added);
+    assert_int_equal(image.header->totals.replaced, model.totals.replaced);
+    assert_int_equal(image.header->totals.expired, model.totals.expired);
 }
 
 static void do_step(uint64_t *random)
@@ -167,7 +167,7 @@ static void do_step(uint64_t *random)
         }
         break;
     case 1:
-        image.table->changing = 1; /* a worker has died */
+        image.header->changing = 1; /* a worker has died */
         memset(image.buckets, (int)unit_random(random), image.bucket_count * sizeof(*image.buckets));
         model_repair();
         assert_int_equal(flow_image_repair(&image, tick), model.count);

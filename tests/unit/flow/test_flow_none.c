@@ -38,9 +38,9 @@ static bool has_flow(const struct builder *builder, size_t len)
     assert_int_equal(flow_table_find(&image.flows, 0), added ? NFQE_DROP : NFQE_CONTINUE);
     assert_int_equal(flow_table_find(&image.flows, 1), added ? NFQE_DROP : NFQE_CONTINUE);
     assert_true(added || !flow_table_same(&image.flows, 0, 1));
-    assert_int_equal(image.table->totals.added, added);
+    assert_int_equal(image.header->totals.added, added);
     for (size_t i = 0; !added && i < image.size; i++) {
-        assert_int_equal(((const uint8_t *)image.table)[i], 0);
+        assert_int_equal(((const uint8_t *)image.header)[i], 0);
     }
     flow_image_done(&image);
     guarded_done(&bytes);

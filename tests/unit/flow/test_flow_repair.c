@@ -50,10 +50,10 @@ static void ruin_index(uint64_t seed)
         image.entries[i].older = unit_random_below(&random, image.capacity + 2);
         image.entries[i].newer = (uint32_t)unit_random(&random);
     }
-    image.table->used = (uint32_t)unit_random(&random);
-    image.table->newest = (uint32_t)unit_random(&random);
-    image.table->oldest = unit_random_below(&random, image.capacity + 2);
-    image.table->changing = 1;
+    image.header->used = (uint32_t)unit_random(&random);
+    image.header->newest = (uint32_t)unit_random(&random);
+    image.header->oldest = unit_random_below(&random, image.capacity + 2);
+    image.header->changing = 1;
 }
 
 static void assert_in_order(void)
@@ -85,7 +85,7 @@ static void test_whole_flows_are_kept_with_verdict_age_and_order(void **state)
         for (uint32_t number = 0; number < CAPACITY - count; number++) { /* free entries are free */
             flow_image_add(&image, 100 + number, NOW + 20, NFQE_ACCEPT);
         }
-        assert_int_equal(image.table->totals.replaced, 0);
+        assert_int_equal(image.header->totals.replaced, 0);
         for (uint32_t number = 0; number < count; number++) { /* and the oldest goes first */
             flow_image_add(&image, 200 + number, NOW + 20, NFQE_ACCEPT);
             assert_null(flow_image_entry(&image, number));
@@ -128,7 +128,7 @@ static void test_entries_that_are_not_whole_are_freed(void **state)
         assert_int_equal(flow_image_find(&image, 1, NOW + 3), NFQE_CONTINUE);
         assert_int_equal(flow_image_find(&image, 2, NOW + 3), flow_image_verdict(2));
         flow_image_add(&image, 3, NOW + 3, NFQE_ACCEPT);
-        assert_int_equal(image.table->totals.replaced, 0);
+        assert_int_equal(image.header->totals.replaced, 0);
         flow_image_done(&image);
     }
 }
@@ -167,7 +167,7 @@ static void test_flow_that_stands_twice_is_kept_once_with_its_later_verdict(void
     assert_int_equal(flow_image_find(&image, 1, NOW + 3), NFQE_DROP);
     flow_image_add(&image, 2, NOW + 3, NFQE_ACCEPT);
     flow_image_add(&image, 3, NOW + 3, NFQE_ACCEPT);
-    assert_int_equal(image.table->totals.replaced, 0);
+    assert_int_equal(image.header->totals.replaced, 0);
     assert_in_order();
 }
 
@@ -182,8 +182,8 @@ static void test_repair_of_what_is_in_order_changes_nothing(void **state)
             assert_int_equal(flow_image_entry(&image, number)->verdict, flow_image_verdict(number));
         }
     }
-    assert_int_equal(image.table->totals.added, CAPACITY - 2);
-    assert_int_equal(image.table->totals.replaced + image.table->totals.expired, 0);
+    assert_int_equal(image.header->totals.added, CAPACITY - 2);
+    assert_int_equal(image.header->totals.replaced + image.header->totals.expired, 0);
 }
 
 static void test_large_table_is_repaired_and_shows_signs_of_life(void **state)
@@ -282,7 +282,7 @@ static void replay_verdict(void)
     uint32_t begun = shared->begun;
     nfqe_verdict now[NUMBERS];
 
-    memcpy(image.table, shared->table, image.size);
+    memcpy(image.header, shared->table, image.size);
     flow_image_attach(&image, FLOW_IMAGE_IDLE_MS);
     image.flows.now = (uint32_t)steps[done].tick;
     if (flow_table_need_repair(&image.flows)) {
@@ -301,7 +301,7 @@ static void replay_verdict(void)
 
 static void run_stopped(unsigned first, unsigned count)
 {
-    image.table = (struct flow_table *)(void *)shared->table;
+    image.header = (struct flow_memory_header *)(void *)shared->table;
     flow_image_attach(&image, FLOW_IMAGE_IDLE_MS);
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0) {
         _exit(77);
@@ -324,7 +324,7 @@ static unsigned stop_after_each_instruction(unsigned first, unsigned count)
     pid_t child;
 
     shared->begun = shared->done = first;
-    memcpy(shared->table, image.table, image.size);
+    memcpy(shared->table, image.header, image.size);
     child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -385,8 +385,8 @@ static void test_worker_killed_at_any_instruction_loses_at_most_the_flow_it_was_
     memcpy(steps, every_kind, sizeof(every_kind));
     steps[count] = steps[count - 1]; /* its tick, at the end */
     rehearse(count);
-    assert_true(image.table->totals.replaced > 0 && image.table->totals.expired > 0);
-    memset(image.table, 0, image.size);
+    assert_true(image.header->totals.replaced > 0 && image.header->totals.expired > 0);
+    memset(image.header, 0, image.size);
     assert_true(stop_after_each_instruction(0, count) > 10 * count);
 }
 
@@ -402,9 +402,9 @@ static void test_successor_killed_at_any_instruction_of_its_repair_loses_no_flow
     memcpy(known[8], known[7], sizeof(known[7]));
     memcpy(known[9], known[7], sizeof(known[7]));
     ruin_index(13);
-    image.table->changing = 1;
+    image.header->changing = 1;
     assert_true(stop_after_each_instruction(7, 8) > 30);
-    memcpy(image.table, shared->table, image.size);
+    memcpy(image.header, shared->table, image.size);
     image.flows.now = (uint32_t)steps[7].tick;
     assert_in_order();
 }

@@ -41,7 +41,7 @@ static void test_zero_memory_is_an_empty_table(void **state)
         }
         flow_image_assert_in_order(&image);
         for (size_t byte = 0; byte < image.size; byte++) {
-            assert_int_equal(((const uint8_t *)image.table)[byte], 0);
+            assert_int_equal(((const uint8_t *)image.header)[byte], 0);
         }
         flow_image_done(&image);
     }
@@ -57,15 +57,15 @@ static void test_exactly_as_many_flows_fit_as_the_table_was_made_for(void **stat
         for (uint32_t number = 0; number < capacity; number++) {
             flow_image_add(&image, number, NOW, number % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
         }
-        assert_int_equal(image.table->totals.added, capacity);
-        assert_int_equal(image.table->totals.replaced, 0);
+        assert_int_equal(image.header->totals.added, capacity);
+        assert_int_equal(image.header->totals.replaced, 0);
         flow_image_assert_in_order(&image);
         for (uint32_t number = 0; number < capacity; number++) {
             assert_int_equal(flow_image_find(&image, number, NOW + 1), number % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
         }
         flow_image_add(&image, capacity, NOW + 1, NFQE_ACCEPT);
-        assert_int_equal(image.table->totals.added, capacity + 1);
-        assert_int_equal(image.table->totals.replaced, 1);
+        assert_int_equal(image.header->totals.added, capacity + 1);
+        assert_int_equal(image.header->totals.replaced, 1);
         flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
@@ -88,7 +88,7 @@ static void test_table_of_many_flows_answers_each_of_them(void **state)
 
             assert_int_equal(verdict, i % 5 == 0 ? NFQE_DROP : NFQE_ACCEPT);
         }
-        assert_int_equal(image.table->totals.replaced, round * capacity);
+        assert_int_equal(image.header->totals.replaced, round * capacity);
     }
     for (uint32_t i = 0; i < capacity; i++) {
         assert_int_equal(flow_image_find(&image, i, NOW + 2), NFQE_CONTINUE);
@@ -105,9 +105,9 @@ static void test_longest_idle_flow_makes_room(void **state)
         flow_image_init(&image, capacity, NULL);
         flow_image_attach(&image, 60 * 60 * 1000);
         flow_image_add_many(&image, 3 * capacity, NOW); /* flow `number` makes room for flow number + capacity */
-        assert_int_equal(image.table->totals.added, 3 * capacity);
-        assert_int_equal(image.table->totals.replaced, 2 * capacity);
-        assert_int_equal(image.table->totals.expired, 0);
+        assert_int_equal(image.header->totals.added, 3 * capacity);
+        assert_int_equal(image.header->totals.replaced, 2 * capacity);
+        assert_int_equal(image.header->totals.expired, 0);
         for (uint32_t number = 0; number < 3 * capacity; number++) {
             assert_int_equal(flow_image_knows(&image, number), number >= 2 * capacity);
         }
@@ -146,7 +146,7 @@ static void test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room(v
             }
             flow_image_add(&image, 200, NOW + 7, NFQE_ACCEPT);
             assert_false(flow_image_knows(&image, touched));
-            assert_int_equal(image.table->totals.replaced, capacity);
+            assert_int_equal(image.header->totals.replaced, capacity);
             flow_image_assert_in_order(&image);
             flow_image_done(&image);
         }
@@ -192,9 +192,9 @@ static void test_adding_a_known_flow_takes_no_room(void **state)
     for (unsigned i = 0; i < 10; i++) {
         flow_image_add(&image, i % 3, NOW + 10 + i, NFQE_ACCEPT);
     }
-    assert_int_equal(image.table->totals.added, 3);
-    assert_int_equal(image.table->totals.replaced, 0);
-    assert_int_equal(image.table->used, 3);
+    assert_int_equal(image.header->totals.added, 3);
+    assert_int_equal(image.header->totals.replaced, 0);
+    assert_int_equal(image.header->used, 3);
     flow_image_assert_in_order(&image);
 }
 
@@ -233,7 +233,7 @@ static void test_packets_of_a_burst_have_each_their_own_flow(void **state)
         assert_true(flow_table_add(&image.flows, i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT));
         assert_int_equal(flow_table_find(&image.flows, i + 1), i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
     }
-    assert_int_equal(image.table->totals.added, BURST_MAX / 2);
+    assert_int_equal(image.header->totals.added, BURST_MAX / 2);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         for (unsigned j = 0; j < BURST_MAX; j++) {
             assert_int_equal(flow_table_same(&image.flows, i, j), i / 2 == j / 2);

@@ -41,7 +41,7 @@ const char *__wrap_process_check_intact(const struct engine *engine)
 
 /* ---- the plugin and its queue -------------------------------------------------------------------------------- */
 
-static struct flow_table *table(void)
+static struct flow_memory_header *table(void)
 {
     return arena_flows(fixture.arena, shape);
 }
@@ -56,7 +56,8 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
         raise(SIGKILL);
     }
     if (answers[id] == DAMAGE) {
-        memset((uint8_t *)table() + sizeof(struct flow_table), 0xff, shape.flows_size - sizeof(struct flow_table));
+        memset((uint8_t *)table() + sizeof(struct flow_memory_header), 0xff,
+               shape.flows_size - sizeof(struct flow_memory_header));
         return NFQE_ACCEPT | NFQE_FLOW;
     }
     return answers[id];
@@ -334,7 +335,7 @@ static void test_verdicts_of_a_burst_that_was_being_sent_are_sent_again_with_the
 static void test_table_that_is_half_changed_is_repaired_before_the_first_answer(void **state)
 {
     uint8_t *buckets = (uint8_t *)(table() + 1);
-    size_t buckets_size = shape.flows_size - sizeof(struct flow_table) - CAPACITY * sizeof(struct flow_entry);
+    size_t buckets_size = shape.flows_size - sizeof(struct flow_memory_header) - CAPACITY * sizeof(struct flow_entry);
 
     (void)state;
     for (uint32_t id = 1; id < 10; id++) {

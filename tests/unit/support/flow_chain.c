@@ -47,7 +47,7 @@ void flow_chain_build(enum way way, unsigned members)
                                                 .self = &flow_chain.members[i],
                                                 .gives_flows = i == members - 1});
     }
-    memset(flow_chain.image.table, 0, flow_chain.image.size);
+    memset(flow_chain.image.header, 0, flow_chain.image.size);
     flow_image_attach(&flow_chain.image, FLOW_IMAGE_IDLE_MS);
 }
 

@@ -44,7 +44,7 @@ void flow_packet_make(struct flow_packet *packet, uint32_t number, bool reply, u
 
 void flow_image_attach(struct flow_image *image, uint64_t idle_ms)
 {
-    flow_table_attach(&image->flows, image->table, image->capacity, idle_ms, &image->seed);
+    flow_table_attach(&image->flows, image->header, image->capacity, idle_ms, &image->seed);
 }
 
 void flow_image_init(struct flow_image *image, uint32_t capacity, const struct flow_seed *seed)
@@ -62,16 +62,16 @@ void flow_image_init(struct flow_image *image, uint32_t capacity, const struct f
     } else {
         assert_int_equal(flow_seed_make(&image->seed), 0);
     }
-    image->table = (struct flow_table *)(void *)table;
-    image->bucket_count = (uint32_t)((image->size - sizeof(*image->table) - capacity * sizeof(*image->entries)) / 4);
-    image->buckets = (uint32_t *)(void *)(table + sizeof(*image->table));
+    image->header = (struct flow_memory_header *)(void *)table;
+    image->bucket_count = (uint32_t)((image->size - sizeof(*image->header) - capacity * sizeof(*image->entries)) / 4);
+    image->buckets = (uint32_t *)(void *)(table + sizeof(*image->header));
     image->entries = (struct flow_entry *)(void *)(image->buckets + image->bucket_count);
     flow_image_attach(image, FLOW_IMAGE_IDLE_MS);
 }
 
 void flow_image_done(struct flow_image *image)
 {
-    for (const uint8_t *byte = image->guarded.region; byte < (const uint8_t *)image->table; byte++) {
+    for (const uint8_t *byte = image->guarded.region; byte < (const uint8_t *)image->header; byte++) {
         assert_int_equal(*byte, IN_FRONT);
     }
     guarded_done(&image->guarded);
@@ -184,13 +184,13 @@ static const char *order_fault(const struct flow_image *image)
     uint32_t count = 0;
     bool free_seen = false;
 
-    for (uint32_t link = image->table->newest; link != 0; link = image->entries[link - 1].older) {
+    for (uint32_t link = image->header->newest; link != 0; link = image->entries[link - 1].older) {
         const struct flow_entry *entry = &image->entries[link - 1];
 
-        if (link > image->table->used || image->table->used > image->capacity) {
+        if (link > image->header->used || image->header->used > image->capacity) {
             return "the order leads to an entry that was never used";
         }
-        if (entry->newer != newer || ++count > image->table->used) {
+        if (entry->newer != newer || ++count > image->header->used) {
             return "the order is not the same in both directions";
         }
         if (entry->verdict != NFQE_CONTINUE &&
@@ -201,7 +201,7 @@ static const char *order_fault(const struct flow_image *image)
         free_seen = free_seen || entry->verdict == NFQE_CONTINUE;
         newer = link;
     }
-    return newer != image->table->oldest || count != image->table->used ? "the order does not hold all entries" : "";
+    return newer != image->header->oldest || count != image->header->used ? "the order does not hold all entries" : "";
 }
 
 const char *flow_image_fault(const struct flow_image *image)
@@ -217,7 +217,7 @@ const char *flow_image_fault(const struct flow_image *image)
     if (fault[0] == '\0') {
         fault = order_fault(image);
     }
-    return fault[0] == '\0' && image->table->changing != 0 ? "it says that it is being changed" : fault;
+    return fault[0] == '\0' && image->header->changing != 0 ? "it says that it is being changed" : fault;
 }
 
 nfqe_verdict flow_image_verdict(uint32_t number)

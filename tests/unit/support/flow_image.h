@@ -21,11 +21,11 @@ struct flow_image {
     size_t size;
     uint32_t capacity;
     uint32_t bucket_count;
-    struct flow_table *table;
+    struct flow_memory_header *header;
     uint32_t *buckets;
     struct flow_entry *entries;
     struct flow_seed seed;
-    struct flows flows; /* the worker's side */
+    struct flow_table flows; /* the worker's side */
 };
 
 /* A packet of a flow, whole. */
