@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Shared memory from memfd_create(2), fcntl(2) seals and mmap(2).
+ *
+ * The guards and the mapping are one reservation of addresses: the mapping replaces its middle (MAP_FIXED). So no other
+ * mapping can come to lie next to it, now or later, and one munmap() returns all of it.
+ */
+#include "base/shm.h"
+
+#include "base/util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
+#endif
+
+/* A kernel before 6.3 does not know MFD_NOEXEC_SEAL and refuses it with EINVAL. */
+static int create_memory_file(const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+    return fd >= 0 || errno != EINVAL ? fd : memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+int shm_new(const char *name, size_t size, int *fd)
+{
+    int memfd = create_memory_file(name);
+
+    if (memfd < 0) {
+        return -errno;
+    }
+    if (ftruncate(memfd, (off_t)size) < 0 || fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+        int error = -errno;
+
+        close_fd(&memfd);
+        return error;
+    }
+    *fd = memfd;
+    return 0;
+}
+
+int shm_reserve(int fd, size_t offset, size_t size)
+{
+    return fallocate(fd, 0, (off_t)offset, (off_t)size) < 0 ? -errno : 0;
+}
+
+int shm_map(int fd, size_t size, bool writable, void **memory)
+{
+    size_t reserved = size + 2 * SHM_GUARD_SIZE;
+    char *base = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *mapped;
+
+    if (base == MAP_FAILED) {
+        return -errno;
+    }
+    mapped =
+        mmap(base + SHM_GUARD_SIZE, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+    if (mapped == MAP_FAILED) {
+        int error = -errno;
+
+        munmap(base, reserved);
+        return error;
+    }
+    *memory = mapped;
+    return 0;
+}
+
+void shm_unmap(void *memory, size_t size)
+{
+    if (memory != NULL) {
+        munmap((char *)memory - SHM_GUARD_SIZE, size + 2 * SHM_GUARD_SIZE);
+    }
+}
+
+/* For kernels before 5.14, which do not know MADV_POPULATE_WRITE: writes one byte of each page. */
+static void touch_pages(void *memory, size_t size)
+{
+    volatile unsigned char *byte = memory;
+
+    for (size_t offset = 0; offset < size; offset += SHM_PAGE_SIZE) {
+        byte[offset] = byte[offset]; // cppcheck-suppress selfAssignment ; the write is what makes the page
+    }
+}
+
+void shm_populate(void *memory, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+    if (madvise(memory, size, MADV_POPULATE_WRITE) == 0) {
+        return;
+    }
+#endif
+    touch_pages(memory, size);
+}
