@@ -7,7 +7,6 @@
 #define BENCH_BURST_FILE_H
 
 #define BURST_FILE_SLOT 1152 /* bytes of a slot: a message with 128 bytes of its packet takes a quarter of it */
-#define BURST_FILE_SHAPE ((struct arena_shape){.slot_size = BURST_FILE_SLOT}) /* of arena.h */
 #define BURST_FILE_COPY_RANGE 128
 
 #endif

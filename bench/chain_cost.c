@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * chain_cost BURST NAME=PLUGIN,PLUGIN... NAME=... - what the engine itself costs: decoding a recorded burst, the chain,
- * and encoding the verdicts, with every step of a worker between its two system calls and none of the system calls.
+ * chain_cost BURST NAME=PLUGIN,PLUGIN... NAME=... - what the engine itself costs: decoding a recorded burst, the
+ * pipeline, and encoding the verdicts, with every step of a worker between its two system calls and none of the system calls.
  *
  * Measures each chain that is named; prints one JSON object: nanoseconds per packet by the chain's name, a list of one
  * value a round. Rounds of the chains are interleaved. A chain with a plugin that decides for flows has a flow table of
- * the usual size, in an arena as a worker's is, and every flow of the burst is in it before the first round. The
+ * the usual size, in shared memory as a worker's is, and every flow of the burst is in it before the first round. The
  * messages are the same in every round, so everything is in the cache, as it is for a worker whose kernel has just
  * copied the burst there.
  */
 #include "burst_file.h"
 
 #include "base/util.h"
-#include "burst/arena.h"
-#include "burst/chain.h"
+#include "burst/pipeline.h"
 #include "config/plan.h"
 #include "flow/flow_table.h"
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_decode.h"
 #include "queue/nfqueue_encode.h"
+#include "queue/queue_shm.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -33,13 +33,15 @@
 
 struct named_chain {
     const char *name;
-    struct chain chain;
+    struct pipeline pipeline;
     struct flow_table flows;
     double cost[ROUNDS];
 };
 
 struct bench {
-    struct arena *arena;
+    struct queue_shm shm;
+    struct burst *burst; /* in shm */
+    struct outstanding outstanding;
     struct named_chain chains[CHAINS_MAX];
     unsigned chain_count;
     struct nfqe_packet packets[BURST_MAX];
@@ -49,6 +51,11 @@ struct bench {
 };
 
 static struct bench bench;
+
+static void *slot(unsigned index)
+{
+    return queue_shm_slot(bench.shm.slots, index, BURST_FILE_SLOT);
+}
 
 static void die(const char *what, const char *why)
 {
@@ -66,13 +73,12 @@ static void read_burst(const char *path)
     for (unsigned i = 0; i < BURST_MAX; i++) {
         uint32_t *len = &bench.message_len[i];
 
-        if (fread(len, sizeof(*len), 1, file) != 1 || *len > BURST_FILE_SLOT ||
-            fread(arena_slot(bench.arena, i), *len, 1, file) != 1) {
+        if (fread(len, sizeof(*len), 1, file) != 1 || *len > BURST_FILE_SLOT || fread(slot(i), *len, 1, file) != 1) {
             die(path, "is no recorded burst");
         }
     }
     fclose(file);
-    memcpy(&bench.queue, (const char *)arena_slot(bench.arena, 0) + 18, sizeof(bench.queue)); /* nfgenmsg.res_id */
+    memcpy(&bench.queue, (const char *)slot(0) + 18, sizeof(bench.queue)); /* nfgenmsg.res_id */
     bench.queue = __builtin_bswap16(bench.queue);
 }
 
@@ -87,19 +93,24 @@ static const struct nfqe_plugin *load_plugin(const char *path)
     return plugin;
 }
 
-/* The table of a chain that decides for flows, in shared memory as a worker's is. */
+static int make_memory(uint64_t flows_size, struct queue_shm *shm)
+{
+    const struct queue_shm_layout layout = {.control_size = 1, .slot_size = BURST_FILE_SLOT, .flows_size = flows_size};
+
+    return queue_shm_new(QUEUE, &layout, shm);
+}
+
+/* The table of a plugin chain that decides for flows, in shared memory as a worker's is. */
 static void add_flows(struct named_chain *named)
 {
-    const struct arena_shape shape = {.slot_size = BURST_FILE_SLOT, .flows_size = flow_memory_size(PLAN_FLOWS_DEFAULT)};
     struct flow_seed seed;
-    struct arena *arena;
-    int arena_fd;
+    struct queue_shm shm;
 
-    if (arena_new(QUEUE, shape, &arena, &arena_fd) != 0 || flow_seed_make(&seed) != 0) {
+    if (make_memory(flow_memory_size(PLAN_FLOWS_DEFAULT), &shm) != 0 || flow_seed_make(&seed) != 0) {
         die("flow table", "no memory");
     }
-    flow_table_attach(&named->flows, arena_flows(arena, shape), PLAN_FLOWS_DEFAULT, FLOW_IDLE_MS, &seed);
-    named->chain.flows = &named->flows;
+    flow_table_attach(&named->flows, shm.flows, PLAN_FLOWS_DEFAULT, FLOW_IDLE_MS, &seed);
+    named->pipeline.flows = &named->flows;
 }
 
 /* text: NAME=PLUGIN,PLUGIN... */
@@ -114,75 +125,57 @@ static void add_chain(char *text)
     }
     *rest++ = '\0';
     named->name = text;
-    named->chain = (struct chain){.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
+    named->pipeline = (struct pipeline){.policy = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP}};
     while ((path = strsep(&rest, ",")) != NULL) {
         const struct nfqe_plugin *plugin = load_plugin(path);
-        const struct chain_member member = {.handle = plugin->handle,
-                                            .handle_batch = plugin->handle_batch,
-                                            .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0};
+        const struct plugin_chain_member member = {.handle = plugin->handle,
+                                                   .handle_batch = plugin->handle_batch,
+                                                   .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0};
 
-        if (named->chain.count == PLUGINS_MAX) {
+        if (named->pipeline.chain.count == PLUGINS_MAX) {
             die(named->name, "has too many plugins");
         }
-        chain_add(&named->chain, &member);
-        if (member.gives_flows && named->chain.flows == NULL) {
+        plugin_chain_add(&named->pipeline.chain, &member);
+        if (member.gives_flows && named->pipeline.flows == NULL) {
             add_flows(named);
         }
     }
 }
 
-static void count_verdict(struct arena_counters *delta, const struct arena_verdict *verdict)
-{
-    uint32_t flags = atomic_load_explicit(&verdict->flags, memory_order_relaxed);
-
-    if (verdict->verdict == NFQE_ACCEPT) {
-        delta->accepted++;
-    } else {
-        delta->dropped++;
-    }
-    delta->flow_packets += (flags & ARENA_BY_FLOW) != 0;
-    delta->flow_not_stored += (flags & ARENA_FLOW_NOT_STORED) != 0;
-}
-
 /* What a worker does with a burst, between receiving it and sending the verdicts. */
 static void run_burst(struct named_chain *named)
 {
-    struct arena *arena = bench.arena;
-    struct arena_counters delta = {.bursts = 1};
-    struct chain_report report;
+    struct burst *burst = bench.burst;
+    struct queue_stats delta = {.bursts = 1};
+    struct decide_invalid invalid;
+    uint64_t now_ns = named->pipeline.flows != NULL ? monotonic_coarse_ns() : 0;
     unsigned received;
     unsigned count = 0;
 
-    arena_begin_receive(arena);
+    burst_begin_receive(burst);
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        arena->messages[i].msg_len = bench.message_len[i];
+        burst->messages[i].msg_len = bench.message_len[i];
     }
-    received = arena_received(arena);
+    received = burst_received(burst);
     for (unsigned i = 0; i < received; i++) {
         struct nfqueue_answer answer;
 
-        if (nfqueue_decode(arena_slot(arena, i), arena_message_len(arena, i), false, bench.queue, &bench.packets[count],
-                           &answer) == NFQUEUE_PACKET) {
-            arena->verdicts[count].id = bench.packets[count].id;
-            atomic_store_explicit(&arena->verdicts[count].flags, 0, memory_order_relaxed);
+        if (nfqueue_decode(slot(i), burst_message_len(burst, i, BURST_FILE_SLOT), false, bench.queue,
+                           &bench.packets[count], &answer) == NFQUEUE_PACKET) {
+            burst->entries[count].id = bench.packets[count].id;
+            atomic_store_explicit(&burst->entries[count].flags, 0, memory_order_relaxed);
             delta.packets++;
             count++;
         }
     }
-    arena->packets = count;
-    arena_enter(arena, ARENA_HANDLING);
-    if (named->chain.flows != NULL) {
-        flow_table_begin_burst(&named->flows, bench.packets, count, monotonic_coarse_ns());
-    }
-    chain_run(&named->chain, arena, bench.packets, count, &report);
-    for (unsigned i = 0; i < count; i++) {
-        count_verdict(&delta, &arena->verdicts[i]);
-    }
-    arena_enter(arena, ARENA_SENDING);
+    burst->packets = count;
+    burst_enter(burst, BURST_HANDLING);
+    pipeline_run(&named->pipeline, burst, bench.packets, count, now_ns, &delta, &invalid);
+    burst_enter(burst, BURST_SENDING);
     for (unsigned next = 0; next < count;) {
-        next = nfqueue_encode(&bench.verdicts, arena->verdicts, NULL, count, next);
+        next = nfqueue_encode(&bench.verdicts, burst->entries, NULL, count, next, &bench.outstanding);
     }
-    arena_commit(arena, &delta);
+    burst_commit(burst, &delta, &bench.outstanding);
 }
 
 static double measure(struct named_chain *named)
@@ -203,11 +196,11 @@ static double measure(struct named_chain *named)
 static void warm_up(struct named_chain *named)
 {
     measure(named);
-    if (bench.arena->packets != BURST_MAX) {
+    if (bench.burst->packets != BURST_MAX) {
         die("burst", "not all of its messages are packets");
     }
-    for (unsigned i = 0; named->chain.flows != NULL && i < BURST_MAX; i++) {
-        if ((bench.arena->verdicts[i].flags & ARENA_BY_FLOW) == 0) {
+    for (unsigned i = 0; named->pipeline.flows != NULL && i < BURST_MAX; i++) {
+        if ((bench.burst->entries[i].flags & BURST_BY_FLOW) == 0) {
             die(named->name, "not all of the burst's packets get the verdict of their flow");
         }
     }
@@ -228,16 +221,15 @@ static void print_results(void)
 
 int main(int argc, char *argv[])
 {
-    int arena_fd;
-
     if (argc < 3 || argc - 2 > CHAINS_MAX) {
         fprintf(stderr, "usage: %s BURST NAME=PLUGIN,PLUGIN... (at most %d chains)\n", argv[0], CHAINS_MAX);
         return 2;
     }
-    if (arena_new(QUEUE, BURST_FILE_SHAPE, &bench.arena, &arena_fd) != 0) {
-        die("arena", "no memory");
+    if (make_memory(0, &bench.shm) != 0) {
+        die("shared memory", "cannot be made");
     }
-    arena_prepare(bench.arena, QUEUE, BURST_FILE_SHAPE);
+    queue_shm_prepare(&bench.shm, QUEUE);
+    bench.burst = bench.shm.burst;
     read_burst(argv[1]);
     bench.verdicts.queue = QUEUE;
     for (int i = 2; i < argc; i++) {

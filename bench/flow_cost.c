@@ -2,7 +2,7 @@
 /*
  * flow_cost - what it costs to look up the flows of a burst, in tables that hold more and more flows.
  *
- * Each table is full, and in an arena as a worker's is. A burst is 64 packets of random flows of the table, UDP over
+ * Each table is full, and in shared memory as a worker's is. A burst is 64 packets of random flows of the table, UDP over
  * IPv4 and a quarter of them over IPv6. They are made anew for each burst, outside of what is measured, so that the
  * flows are not those that the cache still holds, and the packets are, as those that a worker has just decoded.
  * Measured is flow_table_begin_burst() and a flow_table_find() for each packet. Two ways: with a clock that goes on as it does
@@ -13,8 +13,8 @@
  * Rounds of the tables are interleaved. With --short: the smallest and the largest table, the clock that goes on, and a
  * few short rounds, in about two seconds.
  */
-#include "burst/arena.h"
 #include "flow/flow_table.h"
+#include "queue/queue_shm.h"
 
 #include <nfqe/plugin.h>
 
@@ -138,18 +138,18 @@ static void make_packet(unsigned index, uint32_t flow)
 
 static void fill_table(struct table *table, uint32_t size)
 {
-    const struct arena_shape shape = {.slot_size = SLOT_SIZE, .flows_size = flow_memory_size(size)};
+    const struct queue_shm_layout layout = {
+        .control_size = 1, .slot_size = SLOT_SIZE, .flows_size = flow_memory_size(size)};
     struct flow_totals totals;
     struct flow_seed seed;
-    struct arena *arena;
-    int arena_fd;
+    struct queue_shm shm;
 
-    if (arena_new(QUEUE, shape, &arena, &arena_fd) != 0 || flow_seed_make(&seed) != 0) {
+    if (queue_shm_new(QUEUE, &layout, &shm) != 0 || flow_seed_make(&seed) != 0) {
         die("no memory");
     }
     table->size = size;
     table->now_ns = START_NS;
-    flow_table_attach(&table->flows, arena_flows(arena, shape), size, IDLE_MS, &seed);
+    flow_table_attach(&table->flows, shm.flows, size, IDLE_MS, &seed);
     for (uint32_t first = 0, count; first < size; first += count) {
         for (count = 0; count < BURST && first + count < size; count++) {
             make_packet(count, first + count);

@@ -6,7 +6,8 @@
  */
 #include "burst_file.h"
 
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_config.h"
+#include "queue/nfqueue_socket.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,26 +18,28 @@
 #define MAX_LEN 1024
 #define WAIT_MS 5000
 
+static char slots[BURST_MAX][BURST_FILE_SLOT];
+
 static int write_message(FILE *file, const void *data, uint32_t len)
 {
     return fwrite(&len, sizeof(len), 1, file) == 1 && fwrite(data, len, 1, file) == 1 ? 0 : -EIO;
 }
 
 /* Receives until BURST_MAX messages are in the file. */
-static int record(int fd, struct arena *arena, FILE *file)
+static int record(int fd, struct burst *burst, FILE *file)
 {
     struct pollfd socket = {.fd = fd, .events = POLLIN};
     unsigned written = 0;
     int error = 0;
 
     while (error == 0 && written < BURST_MAX) {
-        int count = poll(&socket, 1, WAIT_MS) > 0 ? nfqueue_receive(fd, arena) : -ETIMEDOUT;
+        int count = poll(&socket, 1, WAIT_MS) > 0 ? nfqueue_receive(fd, burst) : -ETIMEDOUT;
 
         if (count < 0) {
             return count;
         }
         for (unsigned i = 0; i < (unsigned)count && written < BURST_MAX && error == 0; i++, written++) {
-            error = write_message(file, arena_slot(arena, i), (uint32_t)arena_message_len(arena, i));
+            error = write_message(file, slots[i], (uint32_t)burst_message_len(burst, i, BURST_FILE_SLOT));
         }
     }
     return error;
@@ -46,11 +49,10 @@ int main(int argc, char *argv[])
 {
     const struct queue_settings settings = {
         .copy_packet = true, .copy_range = BURST_FILE_COPY_RANGE, .max_len = MAX_LEN, .flags = QUEUE_GSO};
-    struct arena *arena;
+    static struct burst burst;
     FILE *file;
     uint32_t port_id;
     uint16_t queue;
-    int arena_fd;
     int error;
     int fd;
 
@@ -64,16 +66,14 @@ int main(int argc, char *argv[])
         perror(argv[2]);
         return 1;
     }
-    error = arena_new(queue, BURST_FILE_SHAPE, &arena, &arena_fd);
-    if (error == 0) {
-        arena_prepare(arena, queue, BURST_FILE_SHAPE);
-        error = nfqueue_open(true, &fd, &port_id);
-    }
+    burst_init(&burst);
+    burst_attach_slots(&burst, slots, BURST_FILE_SLOT);
+    error = nfqueue_open(true, &fd, &port_id);
     if (error == 0) {
         error = nfqueue_bind(fd, queue, &settings);
     }
     if (error == 0) {
-        error = record(fd, arena, file);
+        error = record(fd, &burst, file);
     }
     if (fclose(file) != 0 && error == 0) {
         error = -errno;

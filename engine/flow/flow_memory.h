@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define FLOW_MEMORY_VERSION 1 /* of the layout of header, buckets and entries */
 #define FLOW_NO_ENTRY 0
 
 struct flow_entry {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The flow table: verdicts of whole flows, one table a queue, in the queue's arena, so that a decided flow
+ * The flow table: verdicts of whole flows, one table a queue, in the queue's shared memory, so that a decided flow
  * outlives the worker that decided it.
  *
  * A flow is a protocol and two pairs of address and port, whichever of them sends: TCP, UDP, UDP-Lite, SCTP and

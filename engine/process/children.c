@@ -8,6 +8,8 @@
 #include "base/backoff.h"
 #include "base/probe.h"
 #include "base/util.h"
+#include "queue/nfqueue_proc.h"
+#include "queue/nfqueue_socket.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -86,17 +88,17 @@ static void request_worker(struct children *children, unsigned queue)
 {
     struct forkserver_message message = {.kind = FORKSERVER_FORK, .queue = queue};
     struct children_worker *worker = &children->workers[queue];
-    struct arena *arena = children->engine->queues[queue].arena;
+    struct worker_control *control = children->engine->queues[queue].control;
 
     if (!children->forkserver_ready || worker->pid != 0 || worker->requested || worker->exited || children->ending) {
         return;
     }
     worker->owner = false;
-    arena->owner = 0;
-    arena->request = worker->requested_state;
-    arena->state = ARENA_STARTING;
-    arena->plugin = ARENA_NOBODY;
-    arena->message[0] = '\0';
+    control->owner = 0;
+    control->request = worker->requested_state;
+    control->state = WORKER_STARTING;
+    control->plugin = WORKER_NO_PLUGIN;
+    control->message[0] = '\0';
     worker->retry_ns = 0;
     worker->hung = false;
     worker->requested = send(children->channel, &message, sizeof(message), MSG_NOSIGNAL) == (ssize_t)sizeof(message);
@@ -130,40 +132,39 @@ static void forkserver_ended(struct children *children, int status)
     children->early_exit_count = 0;
 }
 
-/* ---- a worker's end ------------------------------------------------------------------------------ */
-
 static void worker_ended(struct children *children, unsigned queue, pid_t pid, int status)
 {
     struct engine_queue *engine_queue = &children->engine->queues[queue];
     struct children_worker *worker = &children->workers[queue];
-    struct arena *arena = engine_queue->arena;
+    struct worker_control *control = engine_queue->control;
+    struct burst *burst = engine_queue->shm.burst;
     struct nfqueue_status kernel;
-    struct arena_death blame;
+    struct burst_guilt guilt;
 
     worker->pid = 0;
     probe_worker_exit(engine_queue->kernel.number, pid, status);
-    if (worker->requested_state == ARENA_EXIT && (!worker->owner || arena_phase(arena) == ARENA_IDLE)) {
+    if (worker->requested_state == WORKER_EXIT && (!worker->owner || burst_phase(burst) == BURST_IDLE)) {
         worker->exited = true;
         if (status != 0) {
             exit_report_leaving(&children->exit_report, queue, status);
         }
         return;
     }
-    arena->restarts += children->exit_report.running;
+    control->restarts += children->exit_report.running;
     /* The state alone would be the word of a worker; with a packet at the cursor, it was past open(). */
-    if (!worker->owner || (arena->state == ARENA_STARTING && arena->cursor == ARENA_NOBODY)) {
+    if (!worker->owner || (control->state == WORKER_STARTING && burst->cursor == BURST_NONE)) {
         exit_report_start(&children->exit_report, queue, status, worker->hung);
         retry_worker(children, queue);
         return;
     }
-    if (arena_phase(arena) != ARENA_IDLE) {
+    if (burst_phase(burst) != BURST_IDLE) {
         bool known = nfqueue_read_status(engine_queue->kernel.number, &kernel) == 0;
 
-        arena_request_sweep(arena, known ? kernel.last_id : arena->last_id);
+        burst_request_id_recovery(burst, known ? kernel.last_id : burst_totals(burst)->outstanding.last_id);
     }
-    arena_assign_crash(arena, children->engine->plugin_count, children->engine->group->on_crash, &blame);
-    exit_report_worker(&children->exit_report, queue, pid, status, worker->hung, &blame);
-    if (arena_counters(arena)->packets + arena->crash_verdicts != worker->answered) {
+    burst_assign_guilt(burst, children->engine->plugin_count, children->engine->group->on_crash, &guilt);
+    exit_report_worker(&children->exit_report, queue, pid, status, worker->hung, &guilt);
+    if (burst_answered(burst) != worker->answered) {
         worker->backoff_ms = 0;
         request_worker(children, queue);
     } else {
@@ -176,17 +177,17 @@ static void admit(struct children *children, unsigned queue)
     struct engine_queue *engine_queue = &children->engine->queues[queue];
     struct children_worker *worker = &children->workers[queue];
 
-    worker->answered = arena_counters(engine_queue->arena)->packets + engine_queue->arena->crash_verdicts;
+    worker->answered = burst_answered(engine_queue->shm.burst);
     watchdog_reset(&worker->watchdog);
     worker->owner = true;
-    engine_queue->arena->owner = (uint32_t)worker->pid;
+    engine_queue->control->owner = (uint32_t)worker->pid;
     eventfd_signal(engine_queue->wake);
 }
 
-void children_request(struct children *children, unsigned queue, enum arena_request requested_state)
+void children_request(struct children *children, unsigned queue, enum worker_request requested_state)
 {
     children->workers[queue].requested_state = requested_state;
-    children->engine->queues[queue].arena->request = requested_state;
+    children->engine->queues[queue].control->request = requested_state;
     eventfd_signal(children->engine->queues[queue].wake);
 }
 
@@ -203,7 +204,7 @@ static void worker_born(struct children *children, unsigned queue, int32_t pid)
     }
     worker->pid = pid;
     probe_worker_start(children->engine->queues[queue].kernel.number, pid);
-    worker->opening = ARENA_NOBODY;
+    worker->opening = WORKER_NO_PLUGIN;
     worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
     for (unsigned i = 0; i < children->early_exit_count; i++) {
         if (children->early_exits[i].pid == pid) {
@@ -285,7 +286,7 @@ void children_reap(struct children *children)
 bool children_all_opened(const struct children *children)
 {
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        if (children->workers[i].pid == 0 || children->engine->queues[i].arena->state != ARENA_OPENED) {
+        if (children->workers[i].pid == 0 || children->engine->queues[i].control->state != WORKER_OPENED) {
             return false;
         }
     }
@@ -332,7 +333,7 @@ static void confirm_hang(struct children *children, unsigned queue, uint32_t pro
     struct children_worker *worker = &children->workers[queue];
 
     kill(worker->pid, SIGSTOP);
-    if (wait_until_stopped(worker->pid) && children->engine->queues[queue].arena->progress != progress) {
+    if (wait_until_stopped(worker->pid) && children->engine->queues[queue].shm.burst->progress != progress) {
         kill(worker->pid, SIGCONT);
         watchdog_reset(&worker->watchdog);
         return;
@@ -345,10 +346,10 @@ static void watch_worker(struct children *children, unsigned queue)
 {
     struct children_worker *worker = &children->workers[queue];
     const struct engine_queue *engine_queue = &children->engine->queues[queue];
-    struct watchdog_sample sample = {.progress = engine_queue->arena->progress};
+    struct watchdog_sample sample = {.progress = engine_queue->shm.burst->progress};
     bool stalled;
 
-    sample.busy = arena_phase(engine_queue->arena) != ARENA_IDLE || nfqueue_has_unread(engine_queue->kernel.socket);
+    sample.busy = burst_phase(engine_queue->shm.burst) != BURST_IDLE || nfqueue_has_unread(engine_queue->kernel.socket);
     if (watchdog_check(&worker->watchdog, &sample, children->engine->group->handle_timeout_ms, &stalled)) {
         confirm_hang(children, queue, sample.progress);
     }
@@ -390,12 +391,12 @@ static void check_deadlines(struct children *children, uint64_t now)
     }
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
         struct children_worker *worker = &children->workers[i];
-        const struct arena *arena = children->engine->queues[i].arena;
+        const struct worker_control *control = children->engine->queues[i].control;
 
-        if (worker->deadline_ns != 0 && worker->pid != 0 && arena->state != ARENA_STARTING) {
+        if (worker->deadline_ns != 0 && worker->pid != 0 && control->state != WORKER_STARTING) {
             worker->deadline_ns = 0;
-        } else if (worker->deadline_ns != 0 && worker->pid != 0 && worker->opening != arena->plugin) {
-            worker->opening = arena->plugin;
+        } else if (worker->deadline_ns != 0 && worker->pid != 0 && worker->opening != control->plugin) {
+            worker->opening = control->plugin;
             worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
         }
         if (worker->deadline_ns == 0 || now < worker->deadline_ns) {

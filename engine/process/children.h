@@ -22,8 +22,8 @@
 struct children_worker {
     pid_t pid;            /* 0: none */
     bool requested;       /* the fork server was asked for it */
-    bool owner;        /* it may read its socket; our copy, since a worker can write the arena's */
-    enum arena_request requested_state; /* what it was asked to do; likewise */
+    bool owner;        /* it may read its socket; our copy, since a worker can write the control words */
+    enum worker_request requested_state; /* what it was asked to do; likewise */
     bool exited;            /* ended in order; not to be replaced */
     bool hung;            /* was killed for making no progress */
     uint64_t deadline_ns; /* until it has opened the next plugin; 0: it has opened all */
@@ -79,7 +79,7 @@ bool children_all_opened(const struct children *children);
 void children_run(struct children *children);
 
 /* Asks the worker of a queue, and all that come after it, to stop or to leave. */
-void children_request(struct children *children, unsigned queue, enum arena_request requested_state);
+void children_request(struct children *children, unsigned queue, enum worker_request requested_state);
 
 /* Time-outs, pauses and the watch. Call at least every children_interval_ms(). */
 void children_tick(struct children *children, const int *close_in_child);

@@ -92,7 +92,7 @@ const char *process_check_intact(const struct engine *engine)
     for (unsigned i = 0; i < engine->queue_count; i++) {
         const struct engine_queue *queue = &engine->queues[i];
 
-        all = all && is_open(queue->kernel.socket) && is_open(queue->wake) && is_open(queue->arena_fd);
+        all = all && is_open(queue->kernel.socket) && is_open(queue->wake) && is_open(queue->shm.fd);
     }
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         all = all && is_open(engine->plugins[i].memfd);
@@ -120,9 +120,9 @@ void engine_begin_process(const struct engine *engine, const char *name)
     setrlimit(RLIMIT_CORE, &no_core); /* the replacement starts after the dump: a second for 256 MiB */
 }
 
-void engine_set_state(const struct engine *engine, const struct engine_queue *queue, enum arena_state state)
+void engine_set_state(const struct engine *engine, const struct engine_queue *queue, enum worker_state state)
 {
-    queue->arena->state = state;
+    queue->control->state = state;
     eventfd_signal(engine->doorbell);
 }
 
@@ -131,10 +131,10 @@ void engine_fail(const struct engine *engine, const struct engine_queue *queue, 
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(queue->arena->message, sizeof(queue->arena->message), format, arguments);
+    vsnprintf(queue->control->message, sizeof(queue->control->message), format, arguments);
     va_end(arguments);
-    if (queue->arena->state >= ARENA_SERVING) { /* before, it has not started: ARENA_STARTING says that */
-        engine_set_state(engine, queue, ARENA_FAILED);
+    if (queue->control->state >= WORKER_SERVING) { /* before, it has not started: WORKER_STARTING says that */
+        engine_set_state(engine, queue, WORKER_FAILED);
     }
     _exit(ENGINE_EXIT_FAILED);
 }

@@ -2,30 +2,29 @@
 /*
  * What the three kinds of process share, by inheritance: the supervisor fills struct engine, and the fork server
  * and the workers have it by fork. What changes after the fork and matters to another process is in
- * shared memory: the arenas, and struct forkserver_status.
+ * shared memory: that of the queues, and struct forkserver_status.
  */
 #ifndef ENGINE_PROCESS_ENGINE_H
 #define ENGINE_PROCESS_ENGINE_H
 
 #include "base/error.h"
 #include "base/limits.h"
-#include "burst/arena.h"
 #include "config/plan.h"
 #include "config/queue_group.h"
 #include "flow/flow_table.h"
 #include "plugin/plugin.h"
-#include "queue/nfqueue.h"
+#include "process/messages.h"
 #include "queue/queue.h"
+#include "queue/queue_shm.h"
 
 #include <stdint.h>
 #include <sys/types.h>
 
 struct engine_queue {
     struct queue kernel;   /* its number and its socket */
-    int wake;              /* eventfd: something in the arena changed for the worker */
-    int arena_fd;
-    struct arena *arena;
-    struct arena_shape shape;
+    int wake;              /* eventfd: a control word changed for the worker */
+    struct queue_shm shm;
+    struct worker_control *control; /* in shm */
     uint32_t flows;        /* that its flow table remembers; 0: it has none */
     uint64_t flow_timeout_ms;
     int cpu;               /* or QUEUE_GROUP_NO_CPU */
@@ -58,7 +57,7 @@ struct forkserver_message {
 };
 
 /* Exit status of fork server and workers, beside 0. */
-#define ENGINE_EXIT_FAILED 70 /* the reason is in the arena's message, or in the fork server's status */
+#define ENGINE_EXIT_FAILED 70 /* the reason is in the control words' message, or in the fork server's status */
 
 struct engine {
     const struct queue_group *group;
@@ -69,7 +68,7 @@ struct engine {
     unsigned queue_count;
     struct flow_seed flow_seed;
     pid_t supervisor;
-    int doorbell; /* eventfd: an arena's state changed for the supervisor */
+    int doorbell; /* eventfd: a worker's state changed */
     struct forkserver_status *status;
 };
 
@@ -108,7 +107,7 @@ int engine_pin(int cpu);
 const char *process_check_intact(const struct engine *engine);
 
 /* Says how far the worker of `queue` has come. [worker] */
-void engine_set_state(const struct engine *engine, const struct engine_queue *queue, enum arena_state state);
+void engine_set_state(const struct engine *engine, const struct engine_queue *queue, enum worker_state state);
 
 /* Leaves the reason where the supervisor finds it, and exits. [worker] */
 void engine_fail(const struct engine *engine, const struct engine_queue *queue, const char *format, ...)

@@ -115,15 +115,15 @@ void exit_report_forkserver(struct exit_report *exit_report, int status, bool ti
 
 void exit_report_start(struct exit_report *exit_report, unsigned queue, int status, bool timed_out)
 {
-    struct arena *arena = exit_report->engine->queues[queue].arena;
-    const struct plugin *plugin = plugin_at(exit_report, arena->plugin);
+    struct worker_control *control = exit_report->engine->queues[queue].control;
+    const struct plugin *plugin = plugin_at(exit_report, control->plugin);
     char reason[EXIT_REPORT_REASON_MAX];
 
-    arena->message[sizeof(arena->message) - 1] = '\0';
+    control->message[sizeof(control->message) - 1] = '\0';
     reason_or_time(status, timed_out, "did not return within", exit_report->engine->group->load_timeout_ms, reason);
-    if (arena->message[0] != '\0') {
+    if (control->message[0] != '\0') {
         exit_report_report(exit_report, plugin != NULL ? EXIT_CODE_PLUGIN : EXIT_CODE_RUN_TIME,
-                           plugin != NULL ? plugin->path : NULL, "%s", arena->message);
+                           plugin != NULL ? plugin->path : NULL, "%s", control->message);
     } else if (plugin != NULL) {
         exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "open() %s", reason);
     } else {
@@ -133,15 +133,15 @@ void exit_report_start(struct exit_report *exit_report, unsigned queue, int stat
 }
 
 void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out,
-                        const struct arena_death *blame)
+                        const struct burst_guilt *guilt)
 {
     const struct engine *engine = exit_report->engine;
-    const struct plugin *plugin = plugin_at(exit_report, blame->plugin);
+    const struct plugin *plugin = plugin_at(exit_report, guilt->plugin);
     const char *id = plugin != NULL ? plugin->id : "(unknown)";
     const char *version = plugin != NULL ? plugin->version : "";
     const char *verdict = engine_verdict_name(engine->group->on_crash);
     unsigned number = engine->queues[queue].kernel.number;
-    struct arena *arena = engine->queues[queue].arena;
+    struct worker_control *control = engine->queues[queue].control;
     char reason[EXIT_REPORT_REASON_MAX];
     unsigned missed;
 
@@ -150,29 +150,29 @@ void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t p
     }
     log_missed(missed);
     reason_or_time(status, timed_out, "made no progress for", engine->group->handle_timeout_ms, reason);
-    arena->message[sizeof(arena->message) - 1] = '\0';
-    if (arena->state == ARENA_FAILED) {
-        log_line("queue %u: worker %d: %s; it is replaced", number, pid, arena->message);
-    } else if (!blame->handling) {
+    control->message[sizeof(control->message) - 1] = '\0';
+    if (control->state == WORKER_FAILED) {
+        log_line("queue %u: worker %d: %s; it is replaced", number, pid, control->message);
+    } else if (!guilt->in_plugin) {
         log_line("queue %u: worker %d %s between two packets; it is replaced", number, pid, reason);
-    } else if (blame->packet_known) {
+    } else if (guilt->packet_known) {
         log_line("queue %u: plugin %s %s %s on packet %u; verdict %s; worker %d replaced", number, id, version, reason,
-                 blame->packet_id, verdict, pid);
+                 guilt->packet_id, verdict, pid);
     } else {
         log_line("queue %u: plugin %s %s %s in handle_batch(); its packets go through handle() one by one; worker %d "
                  "replaced",
                  number, id, version, reason, pid);
     }
-    if (blame->abandoned > 0) {
+    if (guilt->forced_count > 0) {
         log_line("queue %u: %d workers ended over the same burst; verdict %s for %u of its packets", number,
-                 ARENA_ATTEMPTS, verdict, blame->abandoned);
+                 BURST_ATTEMPTS_MAX, verdict, guilt->forced_count);
     }
 }
 
 void exit_report_leaving(const struct exit_report *exit_report, unsigned queue, int status)
 {
     const struct engine_queue *engine_queue = &exit_report->engine->queues[queue];
-    const struct plugin *plugin = plugin_at(exit_report, engine_queue->arena->plugin);
+    const struct plugin *plugin = plugin_at(exit_report, engine_queue->control->plugin);
     char reason[EXIT_REPORT_REASON_MAX];
 
     log_line("queue %u: %s%s %s; every packet had been answered", engine_queue->kernel.number,

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "burst/recovery.h"
 #include "process/engine.h"
 
 #define EXIT_REPORT_REASON_MAX 64
@@ -41,7 +42,7 @@ void exit_report_start(struct exit_report *exit_report, unsigned queue, int stat
 
 /* A serving worker ended. */
 void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out,
-                        const struct arena_death *blame);
+                        const struct burst_guilt *guilt);
 
 /* A worker had answered everything, and then did not leave in order. */
 void exit_report_leaving(const struct exit_report *exit_report, unsigned queue, int status);

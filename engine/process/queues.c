@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "flow/flow_memory.h"
+#include "process/messages.h"
+#include "queue/nfqueue_config.h"
 #include "queue/queue_report.h"
 
 #include <errno.h>
@@ -22,29 +24,33 @@ static void init_queue(const struct engine *engine, unsigned index, struct engin
 
     *queue = (struct engine_queue){
         .wake = -1,
-        .arena_fd = -1,
-        .shape.slot_size = nfqueue_slot_size(&plan->settings),
-        .shape.flows_size = plan->flows > 0 ? flow_memory_size(plan->flows) : 0,
         .flows = plan->flows,
         .flow_timeout_ms = plan->flow_timeout_ms,
         .cpu = queue_group_cpu(engine->group, index),
     };
     queue_init(&queue->kernel, engine->group->queues[index]);
+    queue_shm_init(&queue->shm);
 }
 
 static int open_queue(const struct engine *engine, struct engine_queue *queue, struct error *error)
 {
+    const struct plan *plan = &engine->plan;
+    const struct queue_shm_layout layout = {.control_version = WORKER_CONTROL_VERSION,
+                                            .control_size = sizeof(struct worker_control),
+                                            .slot_size = nfqueue_slot_size(&plan->settings),
+                                            .flows_size = plan->flows > 0 ? flow_memory_size(plan->flows) : 0};
     unsigned number = queue->kernel.number;
-    int code = queue_open(&queue->kernel, &engine->plan, error);
+    int code = queue_open(&queue->kernel, plan, error);
 
     if (code < 0) {
         return code;
     }
-    code = arena_new(number, queue->shape, &queue->arena, &queue->arena_fd);
+    code = queue_shm_new(queue->kernel.number, &layout, &queue->shm);
     if (code < 0) {
         return error_set(error, EXIT_CODE_RUN_TIME, code, "queue %u: no shared memory: %s%s", number, strerror(-code),
                          queue->flows > 0 ? "; its flow table takes the most, see --flow-table" : "");
     }
+    queue->control = queue->shm.control;
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (queue->wake < 0) {
         return error_set(error, EXIT_CODE_RUN_TIME, -errno, "queue %u: no eventfd: %s", number, strerror(errno));
@@ -97,7 +103,7 @@ void queues_log_settings(const struct engine *engine)
         const struct engine_queue *queue = &engine->queues[i];
 
         log_if_any(queue_report_settings(&queue->kernel, text));
-        log_if_any(queue_report_flow_table(&queue->kernel, &engine->plan, queue->shape.flows_size, text));
+        log_if_any(queue_report_flow_table(&queue->kernel, &engine->plan, queue->shm.layout.flows_size, text));
         log_if_any(queue_report_receive_buffer(&queue->kernel, text));
     }
 }
@@ -108,12 +114,12 @@ void queues_log_counters(const struct engine *engine)
 
     for (unsigned i = 0; i < engine->queue_count; i++) {
         const struct engine_queue *queue = &engine->queues[i];
-        struct queue_totals totals = {.counters = arena_counters(queue->arena),
-                                      .crash_verdicts = queue->arena->crash_verdicts,
-                                      .restarts = queue->arena->restarts};
+        struct queue_totals totals = {.stats = &burst_totals(queue->shm.burst)->stats,
+                                      .crash_verdicts = queue->shm.burst->crash_verdicts,
+                                      .restarts = queue->control->restarts};
 
         if (queue->flows > 0) {
-            totals.flows = ((const struct flow_memory_header *)arena_flows(queue->arena, queue->shape))->totals;
+            totals.flows = ((const struct flow_memory_header *)queue->shm.flows)->totals;
         }
         log_if_any(queue_report_unanswered(&queue->kernel, text));
         log_if_any(queue_report_counters(&queue->kernel, &totals, text));
@@ -127,7 +133,6 @@ void queues_close(struct engine *engine)
 
         queue_close(&queue->kernel);
         close_fd(&queue->wake);
-        arena_free(queue->arena, queue->shape, &queue->arena_fd);
-        queue->arena = NULL;
+        queue_shm_done(&queue->shm);
     }
 }

@@ -13,6 +13,8 @@
 #include "process/children.h"
 #include "process/preflight.h"
 #include "process/queues.h"
+#include "queue/nfqueue_config.h"
+#include "queue/nfqueue_proc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -158,7 +160,7 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
     supervisor->stage = STOPPING;
     supervisor->stop_deadline_ns = monotonic_ns() + engine->group->drain_timeout_ms * NS_PER_MS;
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        children_request(&supervisor->children, i, ARENA_STOP);
+        children_request(&supervisor->children, i, WORKER_STOP);
     }
 }
 
@@ -177,7 +179,7 @@ static void note_waiting(void *context, const struct nfqueue_status *status)
 static void look_at_queues(struct engine *engine)
 {
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        engine->queues[i].draining = engine->queues[i].arena->state == ARENA_DRAINING;
+        engine->queues[i].draining = engine->queues[i].control->state == WORKER_DRAINING;
         engine->queues[i].waiting = -1;
     }
     nfqueue_each_status(note_waiting, engine);
@@ -208,7 +210,7 @@ static void check_drained(struct supervisor *supervisor)
                 "queue %u: every packet is answered, but close() of a plugin does not return; the worker is killed",
                 queue->kernel.number);
         } else if (!late && queue->draining && queue->waiting == 0) {
-            children_request(&supervisor->children, i, ARENA_EXIT);
+            children_request(&supervisor->children, i, WORKER_EXIT);
         }
     }
     if (late || children_all_exited(&supervisor->children)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The watch: finds a worker that makes no progress, from samples of its arena.
+ * The watch: finds a worker that makes no progress, from samples of its journal.
  *
  * It counts its own samples, not the clock: a machine that was paused, or a supervisor that got no CPU, makes
  * one late sample and blames nobody. A worker is stuck when, over a whole time-out's worth of samples,
@@ -22,7 +22,7 @@ struct watchdog {
 
 /* What a sample sees. */
 struct watchdog_sample {
-    uint32_t progress; /* arena.progress */
+    uint32_t progress; /* burst.progress */
     bool busy;         /* a burst is in flight, or packets wait */
 };
 

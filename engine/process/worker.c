@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The worker's life: open, be admitted, serve, leave; see worker.h. What it does with packets is in worker_loop.c.
+ * The worker's life: open the plugins, wait to be the queue's owner, answer packets, leave. What it does with packets is
+ * in worker_loop.c.
+ *
+ * Always: the socket is not touched before the supervisor wrote this process's pid into the control words, since until then
+ * another worker may be reading it, or the queue is not bound yet. Whatever this process cannot go on with ends it,
+ * with the reason in the control words; the burst in the journal is then its successor's.
  */
 #include "process/worker.h"
 
 #include "base/util.h"
 #include "plugin/plugin_load.h"
 #include "process/worker_loop.h"
+#include "queue/nfqueue_config.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +24,7 @@
 struct worker {
     struct engine *engine;
     struct engine_queue *queue;
-    struct arena *arena;
+    struct worker_control *control;
     struct worker_loop loop;
     int epoll;
     bool stopped; /* the kernel queues nothing more */
@@ -26,6 +32,13 @@ struct worker {
 
 /* Static: one worker a process, and too large for the stack. */
 static struct worker worker_state;
+
+static void fail(const struct worker *worker, const struct error *error) __attribute__((noreturn));
+
+static void fail(const struct worker *worker, const struct error *error)
+{
+    engine_fail(worker->engine, worker->queue, "%s", error->text);
+}
 
 /* A worker has no business with the other queues, and must not be able to damage them. */
 static void leave_other_queues(const struct worker *worker)
@@ -36,8 +49,7 @@ static void leave_other_queues(const struct worker *worker)
         if (other != worker->queue) {
             close_fd(&other->kernel.socket);
             close_fd(&other->wake);
-            arena_free(other->arena, other->shape, &other->arena_fd);
-            other->arena = NULL;
+            queue_shm_done(&other->shm);
         }
     }
 }
@@ -51,21 +63,22 @@ static void open_plugins(struct worker *worker)
     for (unsigned i = 0; i < engine->plugin_count; i++) {
         struct plugin *plugin = &engine->plugins[i];
 
-        atomic_store_explicit(&worker->arena->plugin, i, memory_order_release);
+        atomic_store_explicit(&worker->control->plugin, i, memory_order_release);
         if (plugin_open(plugin, &error) != 0) {
-            engine_fail(worker->engine, worker->queue, "%s", error.text);
+            fail(worker, &error);
         }
-        chain_add(&worker->loop.chain, &(struct chain_member){.handle = plugin->table.handle,
-                                                              .handle_batch = plugin->table.handle_batch,
-                                                              .self = plugin->self,
-                                                              .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0});
+        plugin_chain_add(&worker->loop.pipeline.chain,
+                         &(struct plugin_chain_member){.handle = plugin->table.handle,
+                                                       .handle_batch = plugin->table.handle_batch,
+                                                       .self = plugin->self,
+                                                       .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0});
         loss = process_check_intact(engine);
         if (loss != NULL) {
             engine_fail(worker->engine, worker->queue, "open() %s", loss);
         }
     }
     engine_tie_to_supervisor(engine); /* a change of user would have untied it */
-    atomic_store_explicit(&worker->arena->plugin, ARENA_NOBODY, memory_order_release);
+    atomic_store_explicit(&worker->control->plugin, WORKER_NO_PLUGIN, memory_order_release);
 }
 
 /* Until the supervisor says so, somebody else may be reading the socket, or the queue is not bound yet. */
@@ -73,8 +86,8 @@ static void wait_for_admission(struct worker *worker)
 {
     struct pollfd wake = {.fd = worker->queue->wake, .events = POLLIN};
 
-    while (worker->arena->owner != (uint32_t)getpid()) {
-        if (worker->arena->request == ARENA_EXIT) {
+    while (worker->control->owner != (uint32_t)getpid()) {
+        if (worker->control->request == WORKER_EXIT) {
             _exit(0);
         }
         if (poll(&wake, 1, -1) > 0) {
@@ -126,21 +139,28 @@ static void begin_stop(struct worker *worker)
         engine_fail(worker->engine, worker->queue, "the queue's length cannot be set: %s", strerror(-error));
     }
     worker->stopped = true;
-    engine_set_state(worker->engine, worker->queue, ARENA_DRAINING);
+    engine_set_state(worker->engine, worker->queue, WORKER_DRAINING);
 }
 
 static void serve(struct worker *worker)
 {
-    for (;;) {
-        uint32_t request = atomic_load_explicit(&worker->arena->request, memory_order_acquire);
+    struct error error;
+    int more;
 
-        if (request == ARENA_EXIT) {
+    for (;;) {
+        uint32_t request = atomic_load_explicit(&worker->control->request, memory_order_acquire);
+
+        if (request == WORKER_EXIT) {
             return;
         }
-        if (request == ARENA_STOP && !worker->stopped) {
+        if (request == WORKER_STOP && !worker->stopped) {
             begin_stop(worker);
         }
-        if (!worker_loop_burst(&worker->loop)) {
+        more = worker_loop_burst(&worker->loop, &error);
+        if (more < 0) {
+            fail(worker, &error);
+        }
+        if (more == 0) {
             wait_for_work(worker);
         }
     }
@@ -149,27 +169,32 @@ static void serve(struct worker *worker)
 void worker_run(struct engine *engine, unsigned queue)
 {
     struct worker *worker = &worker_state;
+    struct error error;
     char name[16];
 
     worker->engine = engine;
     worker->queue = &engine->queues[queue];
-    worker->arena = worker->queue->arena;
+    worker->control = worker->queue->control;
     snprintf(name, sizeof(name), "nfqe-q%u", worker->queue->kernel.number);
     engine_begin_process(engine, name);
     leave_other_queues(worker);
-    worker_loop_init(&worker->loop, engine, worker->queue);
+    if (worker_loop_init(&worker->loop, engine, worker->queue, &error) < 0) {
+        fail(worker, &error);
+    }
     if (engine_pin(worker->queue->cpu) < 0) {
         engine_fail(worker->engine, worker->queue, "it cannot run on CPU %d: %s", worker->queue->cpu, strerror(errno));
     }
     watch_descriptors(worker);
     open_plugins(worker);
-    engine_set_state(engine, worker->queue, ARENA_OPENED);
+    engine_set_state(engine, worker->queue, WORKER_OPENED);
     wait_for_admission(worker);
-    engine_set_state(engine, worker->queue, ARENA_SERVING);
-    worker_loop_recover(&worker->loop);
+    engine_set_state(engine, worker->queue, WORKER_SERVING);
+    if (worker_loop_recover(&worker->loop, &error) < 0) {
+        fail(worker, &error);
+    }
     serve(worker);
     for (unsigned i = 0; i < engine->plugin_count; i++) {
-        worker->arena->plugin = i;
+        worker->control->plugin = i;
         plugin_close(&engine->plugins[i]);
     }
     _exit(0);

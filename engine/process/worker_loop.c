@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One burst: receive, decode, run the chain, encode, send; see worker_loop.h. Each step announces itself in the arena,
- * and a successor goes on from the step where it finds a burst.
+ * The steps of a burst between the queue's socket and the pipeline, and the recovery of a burst that a predecessor left.
+ *
+ * Errors are of two kinds. What the kernel says of single messages or verdicts is counted, and the worker goes on. What
+ * makes going on impossible or wrong (the socket is gone, the receive headers or the flow table are damaged) is returned: the
+ * worker ends, and its successor finds the burst in the journal.
  */
 #include "process/worker_loop.h"
 
 #include "base/probe.h"
 #include "base/util.h"
+#include "burst/recovery.h"
+#include "queue/nfqueue_decode.h"
+#include "queue/nfqueue_sequence.h"
+#include "queue/nfqueue_socket.h"
 
 #include <errno.h>
 #include <string.h>
 
 /* Ids answered one by one after a crash. Only the message being received can be lost with a worker. */
-#define SWEEP_MAX 65536
+#define RECOVERED_IDS_MAX 65536
 #define RECEIVE_ERRORS_MAX 16 /* in a row, until a new worker has to try */
 #define LOG_BURST 5
 #define LOG_PERIOD_NS (10 * NS_PER_S)
 
 _Static_assert(NFQUEUE_ENCODER_SIZE <= NFQUEUE_SEND_MAX, "a full buffer can be sent");
-_Static_assert(NFQUEUE_RESENT_SEQUENCE == ARENA_SEQUENCE_MASK + 1, "the bits of a sequence do not overlap");
 
-/* What the limit of a log line held back before it. */
+/* ---- decoding ------------------------------------------------------------------------------------ */
+
+/* What the limit of a log line suppressed before it. */
 static void log_missed(const struct worker_loop *loop, unsigned missed)
 {
     if (missed > 0) {
@@ -51,37 +59,42 @@ static void count_answer(struct worker_loop *loop, const struct nfqueue_answer *
     }
 }
 
-/* The burst's next packet. A verdict that stands in the arena already is kept, with its mark, if it is this packet's. */
+/*
+ * Enters the burst's next packet into the journal. keep_verdicts: a verdict that is there already is kept, with its mark,
+ * if it is this packet's.
+ */
 static void add_packet(struct worker_loop *loop, bool keep_verdicts, bool truncated)
 {
     unsigned index = loop->packet_count++;
     const struct nfqe_packet *packet = &loop->packets[index];
-    struct arena_verdict *verdict = &loop->arena->verdicts[index];
-    bool decided = keep_verdicts && arena_decided(loop->arena, index) && verdict->id == packet->id;
+    struct burst_entry *entry = &loop->burst->entries[index];
+    bool decided = keep_verdicts && burst_is_decided(loop->burst, index) && entry->id == packet->id;
 
     loop->delta.packets++;
-    verdict->id = packet->id;
+    entry->id = packet->id;
     if (!decided) {
-        verdict->mark = packet->mark; /* 0 if the packet has none */
-        atomic_store_explicit(&verdict->flags, 0, memory_order_relaxed);
+        entry->mark = packet->mark; /* 0 if the packet has none */
+        atomic_store_explicit(&entry->flags, 0, memory_order_relaxed);
     }
     if (truncated && !decided) {
-        arena_decide(loop->arena, index, loop->chain.on_crash);
+        burst_force_verdict(loop->burst, index, loop->pipeline.policy.on_crash);
     }
 }
 
+/* Plugins can write to the packets' fields, so whatever matters later is entered into the journal here. */
 static void decode_burst(struct worker_loop *loop, bool keep_verdicts)
 {
-    unsigned count = arena_received(loop->arena);
+    const struct burst *burst = loop->burst;
+    size_t slot_size = loop->queue->shm.layout.slot_size;
+    unsigned count = burst_received(burst);
 
     loop->packet_count = 0;
-    loop->delta = (struct arena_counters){.bursts = 1};
-    /* A plugin could write to the packets' fields, so whatever matters later is in the arena. */
+    loop->delta = (struct queue_stats){.bursts = 1};
     for (unsigned i = 0; i < count; i++) {
-        bool cut = (loop->arena->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+        bool cut = (burst->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
         struct nfqueue_answer answer;
 
-        switch (nfqueue_decode(arena_slot(loop->view, i), arena_message_len(loop->arena, i), cut,
+        switch (nfqueue_decode(queue_shm_slot(loop->slots, i, slot_size), burst_message_len(burst, i, slot_size), cut,
                                loop->queue->kernel.number, &loop->packets[loop->packet_count], &answer)) {
         case NFQUEUE_PACKET:
             add_packet(loop, keep_verdicts, false);
@@ -98,171 +111,234 @@ static void decode_burst(struct worker_loop *loop, bool keep_verdicts)
             break;
         }
     }
-    loop->arena->packets = loop->packet_count;
+    loop->burst->packets = loop->packet_count;
 }
 
-static void send_verdicts(struct worker_loop *loop)
-{
-    int error = nfqueue_send(loop->queue->kernel.socket, loop->verdicts.buffer, loop->verdicts.len);
+/* ---- sending ------------------------------------------------------------------------------------- */
 
-    if (error < 0) {
-        engine_fail(loop->engine, loop->queue, "its verdicts cannot be sent: %s", strerror(-error));
-    }
+static int send_verdicts(struct worker_loop *loop, struct error *error)
+{
+    int code = nfqueue_send(loop->queue->kernel.socket, loop->encoder.buffer, loop->encoder.len);
+
+    return code < 0 ? error_set(error, EXIT_CODE_RUN_TIME, code, "its verdicts cannot be sent: %s", strerror(-code))
+                    : 0;
 }
 
-/* Answers ids that no message was seen of; the kernel may have answered some of them already. */
-static void sweep_ids(struct worker_loop *loop, uint32_t first, uint32_t last)
+/* outstanding: NULL: every packet gets a message of its own. */
+static int send_burst(struct worker_loop *loop, const struct outstanding *outstanding, struct error *error)
 {
-    if (last - first >= SWEEP_MAX) {
-        last = first + SWEEP_MAX - 1;
+    const struct burst *burst = loop->burst;
+    int code = 0;
+
+    loop->encoder.sequence = burst->sequence | (burst->resend != 0 ? NFQUEUE_SEQUENCE_RESENT : 0);
+    for (unsigned next = 0; next < loop->packet_count && code == 0;) {
+        next = nfqueue_encode(&loop->encoder, burst->entries, NULL, loop->packet_count, next, outstanding);
+        code = send_verdicts(loop, error);
     }
-    loop->delta.recovered_ids += last - first + 1;
-    loop->verdicts.sequence = loop->arena->sequence | NFQUEUE_RESENT_SEQUENCE;
-    while (first != last + 1) {
-        nfqueue_encode_ids(&loop->verdicts, &first, last, loop->chain.on_crash);
-        send_verdicts(loop);
-    }
+    return code;
 }
 
-/* Before a freshly received burst is answered, or when there is none: see arena_request_sweep(). */
-static void sweep(struct worker_loop *loop, bool has_next, uint32_t next_id)
+/*
+ * Gives lost ids the --on-crash verdict. They are outstanding until that is sent; the kernel may have answered some of
+ * them already.
+ */
+static int answer_lost_ids(struct worker_loop *loop, struct outstanding_range lost, struct error *error)
 {
-    uint32_t first;
-    uint32_t last;
+    uint32_t next = lost.first;
+    int code;
 
-    if (arena_sweep_range(loop->arena, has_next, next_id, &first, &last)) {
-        sweep_ids(loop, first, last);
+    if (lost.last - lost.first >= RECOVERED_IDS_MAX) {
+        lost.last = lost.first + RECOVERED_IDS_MAX - 1;
     }
-    arena_end_sweep(loop->arena);
+    code = outstanding_add(&loop->outstanding, lost);
+    if (code < 0) {
+        return error_set(error, EXIT_CODE_RUN_TIME, code, "ids %u to %u cannot be recovered: %s", lost.first, lost.last,
+                         strerror(-code));
+    }
+    loop->delta.recovered_ids += lost.last - lost.first + 1;
+    loop->encoder.sequence = loop->burst->sequence | NFQUEUE_SEQUENCE_RESENT;
+    while (next != lost.last + 1 && code == 0) {
+        nfqueue_encode_ids(&loop->encoder, &next, lost.last, loop->pipeline.policy.on_crash);
+        code = send_verdicts(loop, error);
+    }
+    if (code == 0) {
+        outstanding_remove(&loop->outstanding, lost); /* it was added above, so it is there */
+    }
+    return code;
 }
 
-static void send_burst(struct worker_loop *loop)
+/* Before a fresh burst is answered, or when there is none: see burst_request_id_recovery(). */
+static int recover_ids(struct worker_loop *loop, bool has_next, uint32_t next_id, struct error *error)
 {
-    struct arena *arena = loop->arena;
+    struct outstanding_range lost;
+    int code = 0;
 
-    loop->verdicts.sequence = arena->sequence | (arena->sent != 0 ? NFQUEUE_RESENT_SEQUENCE : 0);
-    for (unsigned next = 0; next < loop->packet_count;) {
-        next = nfqueue_encode(&loop->verdicts, arena->verdicts, NULL, loop->packet_count, next);
-        send_verdicts(loop);
+    if (burst_lost_ids(loop->burst, &loop->outstanding, has_next, next_id, &lost)) {
+        code = answer_lost_ids(loop, lost, error);
     }
-}
-
-static void log_invalid(struct worker_loop *loop, const struct chain_report *report)
-{
-    const struct plugin *plugin = &loop->engine->plugins[report->plugin];
-    unsigned missed;
-
-    loop->delta.invalid += report->invalid;
-    if (log_limit_pass(&loop->invalid_log, monotonic_ns(), &missed)) {
-        log_missed(loop, missed);
-        log_line("queue %u: plugin %s %s answered 0x%x on packet %u, which is no verdict that it may give; verdict %s",
-                 loop->queue->kernel.number, plugin->id, plugin->version, report->verdict, report->packet_id,
-                 engine_verdict_name(loop->chain.on_crash));
+    if (code == 0) {
+        burst_end_id_recovery(loop->burst);
     }
-}
-
-/* Before the chain: it asks for the flows of these packets. */
-static void begin_flows(struct worker_loop *loop)
-{
-    if (loop->chain.flows != NULL) {
-        flow_table_begin_burst(&loop->flows, loop->packets, loop->packet_count, monotonic_coarse_ns());
-    }
-}
-
-static void count_verdict(struct arena_counters *delta, const struct arena_verdict *verdict)
-{
-    uint32_t flags = atomic_load_explicit(&verdict->flags, memory_order_relaxed);
-
-    if (verdict->verdict == NFQE_ACCEPT) {
-        delta->accepted++;
-    } else {
-        delta->dropped++;
-    }
-    delta->flow_packets += (flags & ARENA_BY_FLOW) != 0;
-    delta->flow_not_stored += (flags & ARENA_FLOW_NOT_STORED) != 0;
-}
-
-/* From decoded packets to verdicts. */
-static void decide_burst(struct worker_loop *loop)
-{
-    struct arena *arena = loop->arena;
-    struct chain_report report;
-
-    arena_enter(arena, ARENA_HANDLING);
-    begin_flows(loop);
-    chain_run(&loop->chain, arena, loop->packets, loop->packet_count, &report);
-    if (report.invalid > 0) {
-        log_invalid(loop, &report);
-    }
-    for (unsigned i = 0; i < loop->packet_count; i++) {
-        count_verdict(&loop->delta, &arena->verdicts[i]);
-        probe_verdict(arena->verdicts[i].id, arena->verdicts[i].verdict);
-    }
-    arena_enter(arena, ARENA_SENDING);
-}
-
-/* A burst is committed, so nothing is lost: a successor repairs the table. */
-static void check_flows(const struct worker_loop *loop)
-{
-    if (flow_table_damaged(&loop->flows)) {
-        engine_fail(loop->engine, loop->queue, "its flow table is damaged; a plugin wrote where it must not");
-    }
-}
-
-static void finish_burst(struct worker_loop *loop)
-{
-    struct arena *arena = loop->arena;
-
-    if (loop->packet_count > 0) {
-        decide_burst(loop);
-        sweep(loop, true, arena->verdicts[0].id);
-        send_burst(loop);
-        arena->last_id = arena->verdicts[loop->packet_count - 1].id;
-    }
-    arena_commit(arena, &loop->delta);
-    check_flows(loop);
+    return code;
 }
 
 /*
  * Answers the ids that are missing in a recovered burst, before and between its packets. An id that the kernel had not
- * given out is damaged; one that is not after the last was answered by a predecessor that died between here and the
- * commit. Returns the last id that is known to be answered.
+ * given out is damaged; one that is not after the newest was answered before.
  */
-static uint32_t sweep_gaps(struct worker_loop *loop)
+static int recover_gaps(struct worker_loop *loop, struct error *error)
 {
-    struct arena *arena = loop->arena;
-    uint32_t last = arena->last_id;
+    const struct burst *burst = loop->burst;
+    int code = 0;
 
-    for (unsigned i = 0; i < loop->packet_count; i++) {
-        uint32_t id = arena->verdicts[i].id;
+    for (unsigned i = 0; i < loop->packet_count && code == 0; i++) {
+        uint32_t id = burst->entries[i].id;
+        struct outstanding_range lost;
 
-        if ((int32_t)(id - last) <= 0 || (arena->sweep != 0 && (int32_t)(arena->sweep_to - id) < 0)) {
+        if (!outstanding_is_after(id, loop->outstanding.last_id) ||
+            (burst->recover_ids != 0 && outstanding_is_after(id, burst->recover_to))) {
             continue;
         }
-        if (id != last + 1) {
-            sweep_ids(loop, last + 1, id - 1);
+        if (outstanding_missing(&loop->outstanding, id, &lost)) {
+            code = answer_lost_ids(loop, lost, error);
         }
-        last = id;
+        outstanding_advance(&loop->outstanding, id);
     }
-    return last;
+    return code;
 }
 
-/* The flows that earlier workers of this queue decided. */
-static void take_up_flows(struct worker_loop *loop)
+/* ---- a burst ------------------------------------------------------------------------------------- */
+
+static void log_invalid(struct worker_loop *loop, const struct decide_invalid *invalid)
 {
-    struct engine_queue *queue = loop->queue;
+    const struct plugin *plugin = &loop->engine->plugins[invalid->plugin];
+    unsigned missed;
+
+    if (log_limit_pass(&loop->invalid_log, monotonic_ns(), &missed)) {
+        log_missed(loop, missed);
+        log_line("queue %u: plugin %s %s answered 0x%x on packet %u, which is no verdict that it may give; verdict %s",
+                 loop->queue->kernel.number, plugin->id, plugin->version, invalid->answer, invalid->packet_id,
+                 engine_verdict_name(loop->pipeline.policy.on_crash));
+    }
+}
+
+/* From decoded packets to verdicts. Returns what pipeline_run() does: the burst is to be finished in any case. */
+static int decide_burst(struct worker_loop *loop)
+{
+    struct decide_invalid invalid;
+    uint64_t now_ns = loop->pipeline.flows != NULL ? monotonic_coarse_ns() : 0;
+    int code;
+
+    burst_enter(loop->burst, BURST_HANDLING);
+    code =
+        pipeline_run(&loop->pipeline, loop->burst, loop->packets, loop->packet_count, now_ns, &loop->delta, &invalid);
+    if (invalid.count > 0) {
+        log_invalid(loop, &invalid);
+    }
+    burst_enter(loop->burst, BURST_SENDING);
+    return code;
+}
+
+/* Commits the burst, which is answered. pipeline_code: of decide_burst(). */
+static int commit(struct worker_loop *loop, int pipeline_code, struct error *error)
+{
+    burst_commit(loop->burst, &loop->delta, &loop->outstanding);
+    if (pipeline_code < 0) {
+        return error_set(error, EXIT_CODE_RUN_TIME, pipeline_code,
+                         "its flow table is damaged; a plugin wrote where it must not");
+    }
+    return 0;
+}
+
+static int finish_burst(struct worker_loop *loop, struct error *error)
+{
+    const struct burst_entry *entries = loop->burst->entries;
+    int pipeline_code = 0;
+    int code;
+
+    if (loop->packet_count > 0) {
+        pipeline_code = decide_burst(loop);
+        code = recover_ids(loop, true, entries[0].id, error);
+        if (code == 0) {
+            code = send_burst(loop, &loop->outstanding, error);
+        }
+        if (code < 0) {
+            return code;
+        }
+        outstanding_advance(&loop->outstanding, entries[loop->packet_count - 1].id);
+    }
+    return commit(loop, pipeline_code, error);
+}
+
+/* A receive that failed, or found nothing. */
+static int take_receive_error(struct worker_loop *loop, int receive_error, struct error *error)
+{
+    int code = 0;
+
+    loop->delta = (struct queue_stats){0};
+    if (receive_error == -EAGAIN) {
+        code = recover_ids(loop, false, 0, error);
+        loop->receive_errors = 0;
+    } else if (receive_error == -EBADF || receive_error == -ENOTSOCK) {
+        code =
+            error_set(error, EXIT_CODE_RUN_TIME, receive_error,
+                      "its socket is gone: %s; a plugin must not close what it did not open", strerror(-receive_error));
+    } else if (receive_error == -EFAULT ||
+               (receive_error != -ENOBUFS && ++loop->receive_errors >= RECEIVE_ERRORS_MAX)) {
+        /* EFAULT: a message may be lost; a successor makes new headers and recovers its id. ENOBUFS may come at any time. */
+        code = error_set(error, EXIT_CODE_RUN_TIME, receive_error, "it cannot receive: %s", strerror(-receive_error));
+    } else {
+        loop->delta.receive_errors = 1;
+    }
+    if (code == 0) {
+        burst_commit(loop->burst, &loop->delta, &loop->outstanding);
+    }
+    return code;
+}
+
+int worker_loop_burst(struct worker_loop *loop, struct error *error)
+{
+    struct burst *burst = loop->burst;
+    int count = nfqueue_receive(loop->queue->kernel.socket, burst);
+    int code;
+
+    if (count >= 0 || count == -EAGAIN) {
+        burst_make_progress(burst);
+    }
+    if (count < 0) {
+        return take_receive_error(loop, count, error);
+    }
+    if ((unsigned)count != burst_received(burst)) {
+        return error_set(error, EXIT_CODE_RUN_TIME, -EUCLEAN,
+                         "its receive headers are damaged: %d messages, %u lengths; a plugin wrote where it must not",
+                         count, burst_received(burst));
+    }
+    loop->receive_errors = 0;
+    burst->sequence = (burst->sequence + 1) & BURST_SEQUENCE_MASK;
+    probe_burst_begin(loop->queue->kernel.number, (uint32_t)count);
+    decode_burst(loop, false);
+    code = finish_burst(loop, error);
+    probe_burst_end(loop->queue->kernel.number, loop->packet_count);
+    return code < 0 ? code : count == BURST_MAX;
+}
+
+/* ---- start --------------------------------------------------------------------------------------- */
+
+/* The flows that earlier workers of this queue decided. */
+static void attach_flows(struct worker_loop *loop)
+{
+    const struct engine_queue *queue = loop->queue;
     uint32_t kept;
 
     if (queue->flows == 0) {
         return;
     }
-    flow_table_attach(&loop->flows, arena_flows(queue->arena, queue->shape), queue->flows, queue->flow_timeout_ms,
-                      &loop->engine->flow_seed);
-    loop->chain.flows = &loop->flows;
+    flow_table_attach(&loop->flows, queue->shm.flows, queue->flows, queue->flow_timeout_ms, &loop->engine->flow_seed);
+    loop->pipeline.flows = &loop->flows;
     if (!flow_table_need_repair(&loop->flows)) {
         return;
     }
-    kept = flow_table_repair(&loop->flows, monotonic_coarse_ns(), &queue->arena->progress);
+    kept = flow_table_repair(&loop->flows, monotonic_coarse_ns(), &loop->burst->progress);
     log_line("queue %u: the flow table was left half changed or damaged; %u flows in it are whole and kept",
              queue->kernel.number, kept);
 }
@@ -271,90 +347,55 @@ static void take_up_flows(struct worker_loop *loop)
  * Some of the predecessor's messages may be damaged or lost, so nothing is sent that answers more than one id, and
  * ids that did not turn up are answered. Those that may be missing after the burst are answered before the next one.
  */
-void worker_loop_recover(struct worker_loop *loop)
+int worker_loop_recover(struct worker_loop *loop, struct error *error)
 {
-    struct arena *arena = loop->arena;
-    enum arena_phase phase = arena_recover(arena);
+    enum burst_phase phase = burst_recover(loop->burst);
+    int pipeline_code = 0;
+    int code;
 
-    take_up_flows(loop);
-    if (phase == ARENA_IDLE) {
-        return;
+    burst_recover_outstanding(loop->burst, &loop->outstanding);
+    attach_flows(loop);
+    if (phase == BURST_IDLE) {
+        return 0;
     }
-    probe_burst_begin(loop->queue->kernel.number, arena_received(arena));
-    decode_burst(loop, phase != ARENA_RECEIVING);
+    probe_burst_begin(loop->queue->kernel.number, burst_received(loop->burst));
+    decode_burst(loop, phase != BURST_RECEIVING);
     if (loop->packet_count > 0) {
-        decide_burst(loop);
-        loop->verdicts.no_batches = true;
-        send_burst(loop);
-        loop->verdicts.no_batches = false;
-        arena->last_id = sweep_gaps(loop);
+        pipeline_code = decide_burst(loop);
+        code = send_burst(loop, NULL, error);
+        if (code == 0) {
+            code = recover_gaps(loop, error);
+        }
+        if (code < 0) {
+            return code;
+        }
     }
-    arena_commit(arena, &loop->delta);
-    check_flows(loop);
+    code = commit(loop, pipeline_code, error);
     probe_burst_end(loop->queue->kernel.number, loop->packet_count);
+    return code;
 }
 
-/* A receive that failed, or found nothing. */
-static void take_receive_error(struct worker_loop *loop, int error)
-{
-    loop->delta = (struct arena_counters){0};
-    if (error == -EAGAIN) {
-        sweep(loop, false, 0);
-        loop->receive_errors = 0;
-    } else if (error == -EBADF || error == -ENOTSOCK) {
-        engine_fail(loop->engine, loop->queue, "its socket is gone: %s; a plugin must not close what it did not open",
-                    strerror(-error));
-    } else if (error == -EFAULT || (error != -ENOBUFS && ++loop->receive_errors >= RECEIVE_ERRORS_MAX)) {
-        /* EFAULT: a message may be lost. A successor makes the headers anew, and sweeps. ENOBUFS may come at any time. */
-        engine_fail(loop->engine, loop->queue, "it cannot receive: %s", strerror(-error));
-    } else {
-        loop->delta.receive_errors = 1;
-    }
-    arena_commit(loop->arena, &loop->delta);
-}
-
-bool worker_loop_burst(struct worker_loop *loop)
-{
-    struct arena *arena = loop->arena;
-    int count = nfqueue_receive(loop->queue->kernel.socket, arena);
-
-    if (count >= 0 || count == -EAGAIN) {
-        atomic_store_explicit(&arena->progress, arena->progress + 1, memory_order_release);
-    }
-    if (count < 0) {
-        take_receive_error(loop, count);
-        return false;
-    }
-    if ((unsigned)count != arena_received(arena)) {
-        engine_fail(loop->engine, loop->queue,
-                    "its receive headers are damaged: %d messages, %u lengths; a plugin wrote where it must not", count,
-                    arena_received(arena));
-    }
-    loop->receive_errors = 0;
-    arena->sequence = (arena->sequence + 1) & ARENA_SEQUENCE_MASK;
-    probe_burst_begin(loop->queue->kernel.number, (uint32_t)count);
-    decode_burst(loop, false);
-    finish_burst(loop);
-    probe_burst_end(loop->queue->kernel.number, loop->packet_count);
-    return count == BURST_MAX;
-}
-
-void worker_loop_init(struct worker_loop *loop, struct engine *engine, struct engine_queue *queue)
+int worker_loop_init(struct worker_loop *loop, const struct engine *engine, const struct engine_queue *queue,
+                     struct error *error)
 {
     const struct queue_group *group = engine->group;
+    int code;
 
     loop->engine = engine;
     loop->queue = queue;
-    loop->arena = queue->arena;
-    loop->verdicts.queue = queue->kernel.number;
+    loop->burst = queue->shm.burst;
+    loop->encoder.queue = queue->kernel.number;
     loop->invalid_log = (struct log_limit){.burst = LOG_BURST, .period_ns = LOG_PERIOD_NS};
     loop->error_log = loop->invalid_log;
-    loop->chain.default_verdict = group->default_verdict;
-    loop->chain.on_crash = group->on_crash;
-    loop->chain.bypass_mark = group->bypass_mark.bits;
-    loop->chain.bypass_mask = group->bypass_mark.mask;
-    arena_prepare(queue->arena, queue->kernel.number, queue->shape);
-    if (arena_map_view(queue->arena_fd, queue->shape, &loop->view) < 0) {
-        engine_fail(engine, queue, "its arena cannot be mapped: %s", strerror(errno));
+    loop->pipeline.policy = (struct decide_policy){.default_verdict = group->default_verdict,
+                                                   .on_crash = group->on_crash,
+                                                   .bypass_mark = group->bypass_mark.bits,
+                                                   .bypass_mask = group->bypass_mark.mask};
+    queue_shm_prepare(&queue->shm, queue->kernel.number);
+    code = queue_shm_map_view(&queue->shm, &loop->slots);
+    if (code < 0) {
+        return error_set(error, EXIT_CODE_RUN_TIME, code, "its packets cannot be mapped for plugins: %s",
+                         strerror(-code));
     }
+    return 0;
 }

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Serving a queue, burst by burst: receive, decode, run the chain, encode, send, commit.
+ * Answering a queue, burst by burst: receive, decode, run the pipeline, encode, send, commit.
  *
- * A successor takes up the burst that its predecessor left, at the step where it stands, and goes the same way to
- * the end: what is decided already is skipped by the chain. What cannot be gone on with ends the process, through
- * engine_fail(). Process: [worker].
+ * Each step is in the journal before the next one begins, so a successor goes on with the burst that its predecessor left,
+ * at the step where it was, and on the same way to the end: what is decided already is skipped by the pipeline.
+ *
+ * The functions return 0 (or a result) or a negative errno with the reason in *error, after which this process must end:
+ * what it left in the journal is its successor's. Process: [worker].
  */
 #ifndef ENGINE_PROCESS_WORKER_LOOP_H
 #define ENGINE_PROCESS_WORKER_LOOP_H
 
+#include "base/error.h"
 #include "base/log.h"
-#include "burst/chain.h"
+#include "burst/outstanding.h"
+#include "burst/pipeline.h"
 #include "flow/flow_table.h"
 #include "process/engine.h"
 #include "queue/nfqueue_encode.h"
@@ -18,28 +22,30 @@
 #include <stdbool.h>
 
 struct worker_loop {
-    struct engine *engine;
-    struct engine_queue *queue;
-    struct arena *arena;
-    const struct arena *view; /* the same, read-only: packets point into it */
-    struct chain chain;
-    struct flow_table flows;      /* in use if chain.flows says so */
-    unsigned receive_errors; /* in a row */
+    const struct engine *engine;
+    const struct engine_queue *queue;
+    struct burst *burst;
+    const void *slots;         /* of the read-only view: packets point into it */
+    struct pipeline pipeline;  /* its plugin chain is the caller's to fill */
+    struct flow_table flows;   /* in use if pipeline.flows says so */
+    struct outstanding outstanding;
+    unsigned receive_errors;   /* in a row */
     struct nfqe_packet packets[BURST_MAX];
     unsigned packet_count;
-    struct arena_counters delta; /* of the burst in flight */
-    struct nfqueue_encoder verdicts;
+    struct queue_stats delta;  /* of the burst in flight */
+    struct nfqueue_encoder encoder;
     struct log_limit invalid_log;
     struct log_limit error_log;
 };
 
-/* Prepares for `queue`: maps its arena for plugins. The chain has no members yet. */
-void worker_loop_init(struct worker_loop *loop, struct engine *engine, struct engine_queue *queue);
+/* Prepares for `queue`: makes its memory ready to receive into, and maps it for plugins. The plugin chain is empty. */
+int worker_loop_init(struct worker_loop *loop, const struct engine *engine, const struct engine_queue *queue,
+                     struct error *error);
 
-/* Takes up the flow table, and what a predecessor left in flight. Once, after the queue was given to this worker. */
-void worker_loop_recover(struct worker_loop *loop);
+/* Attaches the flow table, and finishes what a predecessor left in flight. Once, when the queue is this worker's. */
+int worker_loop_recover(struct worker_loop *loop, struct error *error);
 
-/* One receive and what follows from it. Returns whether the socket may hold more. */
-bool worker_loop_burst(struct worker_loop *loop);
+/* One receive and what follows from it. Returns 1: the socket may hold more, 0: it does not. */
+int worker_loop_burst(struct worker_loop *loop, struct error *error);
 
 #endif

@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Opening, binding and observing a queue; see nfqueue.h.
+ * Configuration requests, built with libnetfilter_queue and sent without asking for an acknowledgement.
  *
- * Requests are sent without asking for an acknowledgement. The kernel handles them inside send(2), so an
- * error answer, if there is one, is in the socket when send returns, and in front of any packet. A
- * success leaves nothing behind: the supervisor never has to read a stream that may hold packets.
+ * The kernel handles a request inside send(2), so an error answer, if there is one, is in the socket when send returns,
+ * before any packet. A success leaves nothing there: the supervisor never has to read a stream that may hold packets.
  */
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_config.h"
 
 #include "base/util.h"
+#include "queue/nfqueue_sequence.h"
+#include "queue/nfqueue_socket.h"
+#include "queue/queue_shm.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter/nfnetlink_queue.h>
-#include <poll.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 
-#define STATUS_FILE "/proc/self/net/netfilter/nfnetlink_queue"
 #define REQUEST_SIZE 256
 #define ANSWER_SIZE 1024
 
@@ -28,55 +26,6 @@
 #define SLOT_OVERHEAD 1024
 #define SLOT_CONNTRACK 1024 /* tuples, NAT, helper, labels */
 #define SLOT_SECCTX 4096    /* a page is the longest that a security module makes */
-
-int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id)
-{
-    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
-    socklen_t address_len = sizeof(address);
-    const int quiet = no_enobufs;
-    const int send_buffer = NFQUEUE_SEND_MAX;
-    int opened = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-
-    if (opened < 0) {
-        return -errno;
-    }
-    /* A send larger than the buffer is refused with EMSGSIZE, and the machine's default may be small. */
-    if (setsockopt(opened, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof(send_buffer)) < 0 &&
-        setsockopt(opened, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer)) < 0) {
-        int error = -errno;
-
-        close_fd(&opened);
-        return error;
-    }
-    if (setsockopt(opened, SOL_NETLINK, NETLINK_NO_ENOBUFS, &quiet, sizeof(quiet)) < 0 ||
-        bind(opened, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-        getsockname(opened, (struct sockaddr *)&address, &address_len) < 0) {
-        int error = -errno;
-
-        close_fd(&opened);
-        return error;
-    }
-    *fd = opened;
-    *port_id = address.nl_pid;
-    return 0;
-}
-
-int nfqueue_set_receive_buffer(int fd, uint64_t bytes, uint64_t *granted)
-{
-    int wanted = (int)min_u64(bytes / 2, INT32_MAX / 2); /* the kernel doubles what is asked for */
-    int effective;
-    socklen_t len = sizeof(effective);
-
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof(wanted)) < 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &wanted, sizeof(wanted)) < 0) {
-        return -errno;
-    }
-    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &effective, &len) < 0) {
-        return -errno;
-    }
-    *granted = (uint64_t)effective;
-    return 0;
-}
 
 /* Sends a request; returns the error that the kernel answered it with, or 0. */
 static int request(int fd, const struct nlmsghdr *message)
@@ -115,7 +64,7 @@ static struct nlmsghdr *put_configuration(char *buffer, uint16_t queue)
 {
     struct nlmsghdr *message = nfq_nlmsg_put(buffer, NFQNL_MSG_CONFIG, queue);
 
-    message->nlmsg_seq = NFQUEUE_CONFIGURATION_SEQUENCE;
+    message->nlmsg_seq = NFQUEUE_SEQUENCE_CONFIGURATION;
     return message;
 }
 
@@ -170,66 +119,11 @@ int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept)
     return nfqueue_send(fd, buffer, flags_len + length->nlmsg_len);
 }
 
-int nfqueue_each_status(nfqueue_visit_status *visit, void *context)
-{
-    FILE *file = fopen(STATUS_FILE, "re");
-    struct nfqueue_status status;
-
-    if (file == NULL) {
-        return -errno;
-    }
-    while (fscanf(file, "%u %u %u %u %u %u %u %u %*u", &status.queue, &status.port_id, &status.waiting,
-                  &status.copy_mode, &status.copy_range, &status.queue_dropped, &status.user_dropped,
-                  &status.last_id) == 8) {
-        visit(context, &status);
-    }
-    fclose(file);
-    return 0;
-}
-
-struct wanted_status {
-    uint16_t queue;
-    bool found;
-    struct nfqueue_status status;
-};
-
-static void keep_wanted(void *context, const struct nfqueue_status *status)
-{
-    struct wanted_status *wanted = context;
-
-    if (status->queue == wanted->queue) {
-        wanted->status = *status;
-        wanted->found = true;
-    }
-}
-
-int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
-{
-    struct wanted_status wanted = {.queue = queue};
-    int error = nfqueue_each_status(keep_wanted, &wanted);
-
-    if (error < 0) {
-        return error;
-    }
-    if (!wanted.found) {
-        return -ENOENT;
-    }
-    *status = wanted.status;
-    return 0;
-}
-
-bool nfqueue_has_unread(int fd)
-{
-    struct pollfd socket = {.fd = fd, .events = POLLIN};
-
-    return poll(&socket, 1, 0) > 0;
-}
-
 uint32_t nfqueue_slot_size(const struct queue_settings *settings)
 {
     uint32_t size = settings->copy_range + SLOT_OVERHEAD;
 
     size += (settings->flags & QUEUE_CONNTRACK) != 0 ? SLOT_CONNTRACK : 0;
     size += (settings->flags & QUEUE_SECCTX) != 0 ? SLOT_SECCTX : 0;
-    return (uint32_t)round_up(size, ARENA_SLOT_ALIGN);
+    return (uint32_t)round_up(size, QUEUE_SHM_SLOT_ALIGN);
 }

@@ -1,37 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The packet path of the kernel edge; see nfqueue.h.
+ * Decoding a message of the kernel.
  *
- * The decoder walks the attributes itself instead of calling libmnl for each step: about fifteen calls a
- * packet would cost more than the whole chain. Every attribute but the packet header may be absent, a
- * too short one counts as absent, an unknown one is skipped.
+ * The decoder walks the attributes itself instead of calling libmnl for each step: about fifteen calls a packet would
+ * cost more than the whole plugin chain. Every attribute but the packet header may be absent, a too short one
+ * counts as absent, an unknown one is skipped. Nothing outside the message is read, whatever its lengths say.
  */
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_decode.h"
 
+#include "base/limits.h"
 #include "base/util.h"
 #include "packet/parse.h"
+#include "queue/nfqueue_sequence.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
-#include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define NS_PER_US 1000
-
-int nfqueue_receive(int fd, struct arena *arena)
-{
-    int count;
-
-    arena_begin_receive(arena);
-    count = recvmmsg(fd, arena->messages, BURST_MAX, MSG_DONTWAIT, NULL);
-    return count < 0 ? -errno : count;
-}
 
 static uint32_t read_be32(const void *from)
 {
@@ -229,8 +219,8 @@ static enum nfqueue_kind decode_answer(const uint8_t *data, size_t len, struct n
     memcpy(&error, data + NLMSG_HDRLEN, sizeof(error));
     answer->error = error.error;
     answer->sequence = error.msg.nlmsg_seq;
-    answer->verdict = (error.msg.nlmsg_seq & NFQUEUE_CONFIGURATION_SEQUENCE) == 0;
-    answer->resent = answer->verdict && (error.msg.nlmsg_seq & NFQUEUE_RESENT_SEQUENCE) != 0;
+    answer->verdict = (error.msg.nlmsg_seq & NFQUEUE_SEQUENCE_CONFIGURATION) == 0;
+    answer->resent = answer->verdict && (error.msg.nlmsg_seq & NFQUEUE_SEQUENCE_RESENT) != 0;
     return NFQUEUE_ANSWER;
 }
 
@@ -252,22 +242,4 @@ enum nfqueue_kind nfqueue_decode(const void *data, size_t len, bool cut, uint16_
         return NFQUEUE_MALFORMED;
     }
     return decode_packet(data, len, cut, queue, packet);
-}
-
-int nfqueue_send(int fd, const void *data, size_t len)
-{
-    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-    int error = 0;
-
-    for (int tries = 0; tries < NFQUEUE_SEND_TRIES; tries++) {
-        if (sendto(fd, data, len, 0, (const struct sockaddr *)&kernel, sizeof(kernel)) >= 0) {
-            return 0;
-        }
-        error = -errno;
-        if (error != -ENOBUFS && error != -ENOMEM && error != -EAGAIN && error != -EINTR) {
-            break;
-        }
-        poll(NULL, 0, 1); /* nothing reports when memory is there again */
-    }
-    return error;
 }

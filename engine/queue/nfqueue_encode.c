@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The coalescing encoder; see nfqueue_encode.h.
+ * Encoding a burst's verdicts into one buffer.
+ *
+ * The messages are built with libnetfilter_queue in place, one after the other, until the next might not fit. Where a run
+ * of equal verdicts ends is the only decision here; it costs a comparison a packet.
  */
 #include "queue/nfqueue_encode.h"
 
@@ -11,7 +14,6 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
-#include <stdbool.h>
 
 /* A message without payload: netlink header, nfnetlink header, verdict, mark. */
 #define MESSAGE_SIZE                                                                                                   \
@@ -28,40 +30,41 @@ static bool has_payload(const struct verdict_payload *payloads, unsigned index)
     return payloads != NULL && payloads[index].data != NULL;
 }
 
-static bool sets_mark(const struct arena_verdict *entry)
+static bool sets_mark(const struct burst_entry *entry)
 {
-    return (atomic_load_explicit(&entry->flags, memory_order_relaxed) & ARENA_SETS_MARK) != 0;
+    return (burst_entry_flags(entry) & BURST_SETS_MARK) != 0;
 }
 
-/* Where the run that starts at `from` ends: the first entry that needs a message of its own. */
-static unsigned run_end(const struct arena_verdict *entries, const struct verdict_payload *payloads, unsigned count,
-                        unsigned from)
+/* Where the run that starts at `from` ends: the first entry that the same message may not answer. */
+static unsigned run_end(const struct burst_entry *entries, const struct verdict_payload *payloads, unsigned count,
+                        unsigned from, const struct outstanding *outstanding)
 {
     bool marked = sets_mark(&entries[from]);
     unsigned end = from + 1;
 
-    if (has_payload(payloads, from)) {
+    if (outstanding == NULL || has_payload(payloads, from)) {
         return end;
     }
     while (end < count && !has_payload(payloads, end) && entries[end].verdict == entries[from].verdict &&
-           sets_mark(&entries[end]) == marked && (!marked || entries[end].mark == entries[from].mark)) {
+           sets_mark(&entries[end]) == marked && (!marked || entries[end].mark == entries[from].mark) &&
+           outstanding_allows_batch(outstanding, entries[end].id)) {
         end++;
     }
     return end;
 }
 
-static struct nlmsghdr *put_verdict(struct nfqueue_encoder *verdicts, int type, uint32_t id, uint32_t verdict)
+static struct nlmsghdr *put_verdict(struct nfqueue_encoder *encoder, int type, uint32_t id, uint32_t verdict)
 {
-    struct nlmsghdr *message = nfq_nlmsg_put(verdicts->buffer + verdicts->len, type, verdicts->queue);
+    struct nlmsghdr *message = nfq_nlmsg_put(encoder->buffer + encoder->len, type, encoder->queue);
 
-    message->nlmsg_seq = verdicts->sequence;
+    message->nlmsg_seq = encoder->sequence;
     nfq_nlmsg_verdict_put(message, (int)id, kernel_verdict(verdict));
     return message;
 }
 
-static bool fits(const struct nfqueue_encoder *verdicts, size_t attribute_size)
+static bool fits(const struct nfqueue_encoder *encoder, size_t attribute_size)
 {
-    return NFQUEUE_ENCODER_SIZE - verdicts->len >= MESSAGE_SIZE + attribute_size;
+    return NFQUEUE_ENCODER_SIZE - encoder->len >= MESSAGE_SIZE + attribute_size;
 }
 
 /* What the new payload of an entry takes in its message. */
@@ -70,39 +73,40 @@ static size_t payload_size(const struct verdict_payload *payloads, unsigned inde
     return has_payload(payloads, index) ? MNL_ATTR_HDRLEN + MNL_ALIGN(payloads[index].len) : 0;
 }
 
-unsigned nfqueue_encode(struct nfqueue_encoder *verdicts, const struct arena_verdict *entries,
-                        const struct verdict_payload *payloads, unsigned count, unsigned from)
+unsigned nfqueue_encode(struct nfqueue_encoder *encoder, const struct burst_entry *entries,
+                        const struct verdict_payload *payloads, unsigned count, unsigned from,
+                        const struct outstanding *outstanding)
 {
-    verdicts->len = 0;
+    encoder->len = 0;
     while (from < count) {
-        unsigned end = verdicts->no_batches ? from + 1 : run_end(entries, payloads, count, from);
-        const struct arena_verdict *last = &entries[end - 1];
+        unsigned end = run_end(entries, payloads, count, from, outstanding);
+        const struct burst_entry *last = &entries[end - 1];
         struct nlmsghdr *message;
 
-        if (!fits(verdicts, payload_size(payloads, from))) {
+        if (!fits(encoder, payload_size(payloads, from))) {
             break;
         }
-        message = put_verdict(verdicts, end - from > 1 ? NFQNL_MSG_VERDICT_BATCH : NFQNL_MSG_VERDICT, last->id,
-                              last->verdict);
+        message =
+            put_verdict(encoder, end - from > 1 ? NFQNL_MSG_VERDICT_BATCH : NFQNL_MSG_VERDICT, last->id, last->verdict);
         if (sets_mark(last)) {
             nfq_nlmsg_verdict_put_mark(message, last->mark);
         }
         if (has_payload(payloads, from)) {
             nfq_nlmsg_verdict_put_pkt(message, payloads[from].data, payloads[from].len);
         }
-        verdicts->len += MNL_ALIGN(message->nlmsg_len);
+        encoder->len += MNL_ALIGN(message->nlmsg_len);
         from = end;
     }
     return from;
 }
 
-void nfqueue_encode_ids(struct nfqueue_encoder *verdicts, uint32_t *first, uint32_t last, uint32_t verdict)
+void nfqueue_encode_ids(struct nfqueue_encoder *encoder, uint32_t *first, uint32_t last, uint32_t verdict)
 {
-    verdicts->len = 0;
-    while (*first != last + 1 && fits(verdicts, 0)) {
-        const struct nlmsghdr *message = put_verdict(verdicts, NFQNL_MSG_VERDICT, *first, verdict);
+    encoder->len = 0;
+    while (*first != last + 1 && fits(encoder, 0)) {
+        const struct nlmsghdr *message = put_verdict(encoder, NFQNL_MSG_VERDICT, *first, verdict);
 
-        verdicts->len += MNL_ALIGN(message->nlmsg_len);
+        encoder->len += MNL_ALIGN(message->nlmsg_len);
         (*first)++;
     }
 }

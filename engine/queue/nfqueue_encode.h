@@ -2,17 +2,18 @@
 /*
  * Encodes verdicts as netlink messages, as few as possible.
  *
- * A run of packets with the same verdict and the same mark, and no new payload, becomes one batch message;
- * everything else is a message of its own; strictly in the order of the packets. A batch message applies
- * to every packet still queued whose id is not after its own. That is right because whatever came
- * before a run was answered by an earlier message of the same send, or earlier.
+ * A run of packets with the same verdict and the same mark, and no new payload, becomes one batch message; everything
+ * else is a message of its own; strictly in the order of the packets. A batch message applies to every packet still
+ * queued whose id is not after its own. So a run is allowed one only where that answers nothing else: what came before it
+ * was answered by an earlier message, and no outstanding id lies before its end.
  *
  * Only builds bytes: no system call, no allocation. Process: [worker].
  */
 #ifndef ENGINE_QUEUE_NFQUEUE_ENCODE_H
 #define ENGINE_QUEUE_NFQUEUE_ENCODE_H
 
-#include "burst/arena.h"
+#include "burst/burst.h"
+#include "burst/outstanding.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,23 +30,24 @@ struct verdict_payload {
 struct nfqueue_encoder {
     uint16_t queue;
     uint32_t sequence; /* nlmsg_seq of every message: the kernel's error answers carry it */
-    bool no_batches; /* one message each: after a crash, a batch might answer a packet that nobody has seen */
     size_t len;      /* bytes of messages in buffer */
     _Alignas(8) char buffer[NFQUEUE_ENCODER_SIZE];
 };
 
 /*
- * Encodes entries[from] to entries[count - 1] into the buffer, from its start, until it is full. payloads: one
+ * outstanding: the unanswered ids that are not in entries; NULL: they are not known, as after a crash, and every packet
+ * gets a message of its own. Encodes entries[from] to entries[count - 1] into the buffer, from its start, until it is full. payloads: one
  * for each entry, or NULL when no packet was changed. Returns the index of the first entry that did not
  * fit: send, then go on from there. At least one entry is encoded if the payloads are at most 65,531 bytes.
  */
-unsigned nfqueue_encode(struct nfqueue_encoder *verdicts, const struct arena_verdict *entries,
-                        const struct verdict_payload *payloads, unsigned count, unsigned from);
+unsigned nfqueue_encode(struct nfqueue_encoder *encoder, const struct burst_entry *entries,
+                        const struct verdict_payload *payloads, unsigned count, unsigned from,
+                        const struct outstanding *outstanding);
 
 /*
  * Encodes the same verdict for each id from *first to last, one message each, until the buffer is full; *first
  * becomes the first id that did not fit, or last + 1. Ids wrap.
  */
-void nfqueue_encode_ids(struct nfqueue_encoder *verdicts, uint32_t *first, uint32_t last, uint32_t verdict);
+void nfqueue_encode_ids(struct nfqueue_encoder *encoder, uint32_t *first, uint32_t last, uint32_t verdict);
 
 #endif

@@ -8,7 +8,9 @@
 #include "queue/queue.h"
 
 #include "base/util.h"
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_config.h"
+#include "queue/nfqueue_proc.h"
+#include "queue/nfqueue_socket.h"
 
 #include <errno.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  */
 #include "queue/queue_report.h"
 
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_proc.h"
 
 #include <nfqe/plugin.h>
 
@@ -84,7 +84,7 @@ const char *queue_report_unanswered(const struct queue *queue, char *text)
 
 const char *queue_report_counters(const struct queue *queue, const struct queue_totals *totals, char *text)
 {
-    const struct arena_counters *counters = totals->counters;
+    const struct queue_stats *stats = totals->stats;
     struct nfqueue_status status = {0};
 
     nfqueue_read_status(queue->number, &status);
@@ -95,10 +95,10 @@ const char *queue_report_counters(const struct queue *queue, const struct queue_
              " flow_packets=%" PRIu64 " flows_added=%" PRIu64 " flows_replaced=%" PRIu64 " flows_expired=%" PRIu64
              " flow_not_stored=%" PRIu64 " bursts=%" PRIu64 " restarts=%" PRIu64 " kernel_queue_dropped=%" PRIu32
              " kernel_user_dropped=%" PRIu32,
-             queue->number, counters->packets, counters->accepted, counters->dropped, totals->crash_verdicts,
-             counters->invalid, counters->verdicts_resent, counters->stale_verdicts, counters->verdict_errors,
-             counters->receive_errors, counters->truncated, counters->malformed, counters->recovered_ids,
-             counters->flow_packets, totals->flows.added, totals->flows.replaced, totals->flows.expired,
-             counters->flow_not_stored, counters->bursts, totals->restarts, status.queue_dropped, status.user_dropped);
+             queue->number, stats->packets, stats->accepted, stats->dropped, totals->crash_verdicts, stats->invalid,
+             stats->verdicts_resent, stats->stale_verdicts, stats->verdict_errors, stats->receive_errors,
+             stats->truncated, stats->malformed, stats->recovered_ids, stats->flow_packets, totals->flows.added,
+             totals->flows.replaced, totals->flows.expired, stats->flow_not_stored, stats->bursts, totals->restarts,
+             status.queue_dropped, status.user_dropped);
     return text;
 }

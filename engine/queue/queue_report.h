@@ -9,7 +9,7 @@
 #define ENGINE_QUEUE_QUEUE_REPORT_H
 
 #include "base/log.h"
-#include "burst/arena.h"
+#include "burst/stats.h"
 #include "config/plan.h"
 #include "flow/flow_table.h"
 #include "queue/queue.h"
@@ -34,7 +34,7 @@ const char *queue_report_passed_over(const struct plan *plan, unsigned index, ch
 
 /* What was counted of a queue since the start. */
 struct queue_totals {
-    const struct arena_counters *counters;
+    const struct queue_stats *stats;
     uint64_t crash_verdicts;
     uint64_t restarts;
     struct flow_totals flows;

@@ -25,7 +25,8 @@
 #define SANITIZED_EXTRA_MS 4000 /* the sanitizers' own start and their look for leaks */
 #define PLUGINS_MAX 3
 #define OPTIONS_MAX 10
-#define LARGEST_FILE (3 * 1024 * 1024) /* larger than a plugin or an arena, smaller than the default flow table */
+#define LARGEST_FILE                                                                                                   \
+    (3 * 1024 * 1024) /* larger than a plugin or the memory of a queue, smaller than the default flow table */
 
 #if defined(__SANITIZE_ADDRESS__)
 #define EXTRA_MS SANITIZED_EXTRA_MS

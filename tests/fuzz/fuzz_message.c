@@ -5,9 +5,11 @@
  * Input: a byte of flags (1: the kernel cut the message, 2: another queue), then the message, which is put at the end of
  * an allocation. libmnl walks the attributes a second time: both must find the same id, marks and payload.
  */
+#include "base/limits.h"
 #include "input.h"
 #include "packet_promises.h"
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_decode.h"
+#include "queue/nfqueue_sequence.h"
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
@@ -124,8 +126,8 @@ static void check_packet(const struct nfqe_packet *packet, const uint8_t *messag
 
 static void check_answer(const struct nfqueue_answer *answer)
 {
-    PROMISE(answer->verdict == ((answer->sequence & NFQUEUE_CONFIGURATION_SEQUENCE) == 0));
-    PROMISE(answer->resent == (answer->verdict && (answer->sequence & NFQUEUE_RESENT_SEQUENCE) != 0));
+    PROMISE(answer->verdict == ((answer->sequence & NFQUEUE_SEQUENCE_CONFIGURATION) == 0));
+    PROMISE(answer->resent == (answer->verdict && (answer->sequence & NFQUEUE_SEQUENCE_RESENT) != 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

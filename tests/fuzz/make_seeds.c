@@ -85,7 +85,7 @@ int main(int argc, char **argv)
         return 2;
     }
     seed_set_folder(argv[1]);
-    make_arenas();
+    make_journals();
     make_elf_files();
     make_messages();
     make_options();

@@ -4,17 +4,19 @@
  *
  * A case is one history of a queue. Packets arrive, a few bursts of them are received and decided: verdicts that come
  * in runs, marks, changed payloads, packets that are held and answered later. Ids have gaps and wrap. Workers die: some
- * while they receive, which loses messages, so their ids are recovered_ids; some while they send, so the burst is sent again.
+ * while they receive, which loses messages, so their ids are recovered; some while they send, so the burst is sent again.
  *
  * What always holds: the kernel answers no packet that was not decided, none twice, none with another verdict, mark or
  * payload than its own, and within one send only in the order of arrival. At the end none is left.
  *
- * How the encoder is to be used while packets are held: their entries are left out; ids behind a held one go without
- * batches, which would answer it. A case depends on SEED and its number alone: FIRST repeats one.
+ * How the encoder is to be used while packets are held: their entries are left out, and their ids are in the set of
+ * outstanding ids, which says where a batch must stop. A case depends on SEED and its number alone: FIRST repeats one.
  */
 #include "promise.h"
 #include "unit.h"
 #include "verdict_messages.h"
+
+#include "burst/recovery.h"
 
 #include <nfqe/plugin.h>
 
@@ -40,7 +42,7 @@ enum packet_state {
 
 struct packet {
     enum packet_state state;
-    struct arena_verdict answer; /* once decided */
+    struct burst_entry answer; /* once decided */
     struct verdict_payload payload;
 };
 
@@ -48,7 +50,7 @@ struct packet {
 enum send_kind {
     SEND_FIRST, /* an error */
     SEND_AGAIN, /* no wonder: it was answered already */
-    SEND_SWEEP, /* no wonder: there was no such packet, or it was answered already */
+    SEND_LOST,  /* no wonder: there was no such packet, or it was answered already */
 };
 
 /* What the cases had in them, so that a test of nothing is noticed. */
@@ -68,7 +70,8 @@ static unsigned queued;
 static unsigned first;
 static uint32_t last_kernel_id;
 static uint64_t random_state;
-static struct arena arena; /* of its fields only those of the sweep */
+static struct burst journal; /* of its fields only those of the id recovery */
+static struct outstanding outstanding;
 static struct nfqueue_encoder verdicts;
 static uint8_t payload_bytes[2 * PAYLOAD_MAX];
 
@@ -100,10 +103,10 @@ static bool is_queued(const struct packet *packet)
 static void answer(unsigned index, const struct verdict_message *message, enum send_kind kind, int *last)
 {
     struct packet *packet = &packets[index];
-    const struct arena_verdict *wanted = &packet->answer;
-    bool marked = (wanted->flags & ARENA_SETS_MARK) != 0;
+    const struct burst_entry *wanted = &packet->answer;
+    bool marked = (wanted->flags & BURST_SETS_MARK) != 0;
 
-    PROMISE(packet->state == DECIDED || (packet->state == LOST && kind == SEND_SWEEP));
+    PROMISE(packet->state == DECIDED || (packet->state == LOST && kind == SEND_LOST));
     if (packet->state == DECIDED) {
         PROMISE(message->verdict == (wanted->verdict == NFQE_ACCEPT ? NF_ACCEPT : NF_DROP));
         PROMISE(message->has_mark == marked && (!marked || message->mark == wanted->mark));
@@ -180,11 +183,10 @@ struct habits {
 
 /* Entries to be encoded, and the packets that they belong to. */
 struct list {
-    struct arena_verdict entries[BURST_MAX];
+    struct burst_entry entries[BURST_MAX];
     struct verdict_payload payloads[BURST_MAX];
     unsigned packets[BURST_MAX];
     unsigned count;
-    unsigned batchable; /* so many of them are before every held packet */
 };
 
 static void draw_answer(const struct habits *habits, const struct packet *before, struct packet *packet)
@@ -196,7 +198,7 @@ static void draw_answer(const struct habits *habits, const struct packet *before
     } else {
         packet->answer.verdict = one_in(2) ? NFQE_ACCEPT : NFQE_DROP;
         packet->answer.mark = below(3);
-        packet->answer.flags = ARENA_DECIDED | (one_in(3) ? ARENA_SETS_MARK : 0);
+        packet->answer.flags = BURST_DECIDED | (one_in(3) ? BURST_SETS_MARK : 0);
     }
     packet->answer.id = id;
     if (habits->changes && one_in(6)) {
@@ -225,52 +227,62 @@ static bool is_held_before(unsigned index)
     return false;
 }
 
+/* Unanswered until it is released. False: the set has no room for another range. */
+static bool hold(struct packet *packet)
+{
+    uint32_t id = packet->answer.id;
+
+    if (outstanding_add(&outstanding, (struct outstanding_range){id, id}) != 0) {
+        return false;
+    }
+    packet->state = HELD;
+    seen.held++;
+    return true;
+}
+
 /* The next packets are received and decided. */
 static void receive(const struct habits *habits, struct list *list)
 {
     unsigned most = one_in(8) ? BURST_MAX : 1 + below(12);
     const struct packet *before = NULL;
-    bool held = is_held_before(queued);
 
     list->count = 0;
-    list->batchable = 0;
     for (unsigned received = 0; received < most && queued < count; received++, queued++) {
-        if (habits->holds && one_in(8)) {
-            packets[queued].state = HELD;
-            held = true;
-            seen.held++;
+        if (habits->holds && one_in(8) && hold(&packets[queued])) {
             continue;
         }
         draw_answer(habits, before, &packets[queued]);
         before = &packets[queued];
         list_add(list, queued);
-        list->batchable += !held;
     }
 }
 
 /*
- * Encodes entries[from] to entries[to - 1] and gives them to the kernel. sends: so many are made before the worker
- * dies, counted down. Returns whether it lived.
+ * Encodes the entries and gives them to the kernel. sends: so many are made before the worker dies, counted down. Returns
+ * whether it lived.
  */
-static bool send_part(const struct list *list, unsigned from, unsigned to, enum send_kind kind, int *last,
-                      unsigned *sends)
+static bool send_all(const struct list *list, const struct outstanding *unanswered, enum send_kind kind,
+                     unsigned *sends)
 {
     bool any_payload = false;
+    unsigned from = 0;
+    int last = -1;
 
-    for (unsigned i = from; i < to; i++) {
+    for (unsigned i = 0; i < list->count; i++) {
         any_payload = any_payload || list->payloads[i].data != NULL;
     }
-    while (from < to) {
-        unsigned next = nfqueue_encode(&verdicts, list->entries, any_payload ? list->payloads : NULL, to, from);
+    while (from < list->count) {
+        unsigned next = nfqueue_encode(&verdicts, list->entries, any_payload ? list->payloads : NULL, list->count, from,
+                                       unanswered);
 
-        PROMISE(next > from && next <= to);
-        seen.full_buffers += next < to;
+        PROMISE(next > from && next <= list->count);
+        seen.full_buffers += next < list->count;
         from = next;
         if (*sends == 0) {
             return false;
         }
         --*sends;
-        take_all(kind, last);
+        take_all(kind, &last);
     }
     return true;
 }
@@ -279,19 +291,11 @@ static bool send_part(const struct list *list, unsigned from, unsigned to, enum 
 static void send_list(const struct habits *habits, const struct list *list)
 {
     unsigned sends = habits->dies && one_in(3) ? below(3) : UINT32_MAX;
-    int last = -1;
 
     verdicts.sequence++;
-    verdicts.no_batches = false;
-    if (send_part(list, 0, list->batchable, SEND_FIRST, &last, &sends)) {
-        verdicts.no_batches = true;
-        send_part(list, list->batchable, list->count, SEND_FIRST, &last, &sends);
-    }
-    if (sends < 3) {
+    if (!send_all(list, &outstanding, SEND_FIRST, &sends)) {
         sends = UINT32_MAX;
-        last = -1;
-        verdicts.no_batches = true;
-        send_part(list, 0, list->count, SEND_AGAIN, &last, &sends);
+        send_all(list, NULL, SEND_AGAIN, &sends);
         seen.resent++;
     }
     for (unsigned i = 0; i < list->count; i++) {
@@ -302,18 +306,25 @@ static void send_list(const struct habits *habits, const struct list *list)
 /* Some of the held packets, or all, are answered now. */
 static void release(const struct habits *habits, bool all)
 {
+    struct outstanding_range released[BURST_MAX];
     struct list list = {.count = 0};
     const struct packet *before = NULL;
 
     for (unsigned i = first; i < queued && list.count < BURST_MAX; i++) {
         if (packets[i].state == HELD && (all || one_in(2))) {
+            uint32_t id = packets[i].answer.id;
+
             draw_answer(habits, before, &packets[i]);
             before = &packets[i];
             list_add(&list, i);
+            released[list.count - 1] = (struct outstanding_range){id, id};
             seen.released++;
         }
     }
     send_list(habits, &list);
+    for (unsigned i = 0; i < list.count; i++) {
+        PROMISE(outstanding_remove(&outstanding, released[i]) == 0);
+    }
 }
 
 /* A worker dies while it receives: messages are gone, their packets wait in the kernel. */
@@ -322,16 +333,17 @@ static void lose(void)
     for (unsigned lost = below(6); lost > 0 && queued < count; lost--) {
         packets[queued++].state = LOST;
     }
-    arena_request_sweep(&arena, last_kernel_id);
+    burst_request_id_recovery(&journal, last_kernel_id);
 }
 
 /* has_next: entries[0] is of the burst just received. */
-static void sweep(bool has_next, uint32_t next_id)
+static void answer_lost(bool has_next, uint32_t next_id)
 {
-    uint32_t from;
-    uint32_t to;
+    struct outstanding_range lost;
 
-    if (arena_sweep_range(&arena, has_next, next_id, &from, &to)) {
+    if (burst_lost_ids(&journal, &outstanding, has_next, next_id, &lost)) {
+        uint32_t from = lost.first;
+        uint32_t to = lost.last;
         int last = -1;
 
         while (from != to + 1) {
@@ -340,15 +352,15 @@ static void sweep(bool has_next, uint32_t next_id)
             nfqueue_encode_ids(&verdicts, &from, to, NFQE_DROP);
             PROMISE(from - before >= 1 && from - before <= to - before + 1);
             seen.full_buffers += from != to + 1;
-            take_all(SEND_SWEEP, &last);
+            take_all(SEND_LOST, &last);
         }
         seen.recovered_ids++;
     }
-    arena_end_sweep(&arena);
+    burst_end_id_recovery(&journal);
 }
 
 /* A receive, and what follows from it. */
-static void serve(const struct habits *habits)
+static void answer_burst(const struct habits *habits)
 {
     unsigned begin;
     struct list list;
@@ -357,12 +369,12 @@ static void serve(const struct habits *habits)
         lose();
     }
     begin = queued;
+    answer_lost(begin < count, begin < count ? packets[begin].answer.id : 0);
     receive(habits, &list);
-    sweep(queued > begin, queued > begin ? packets[begin].answer.id : 0);
     arrive(below(8));
     send_list(habits, &list);
     if (queued > begin) {
-        arena.last_id = packets[queued - 1].answer.id;
+        outstanding_advance(&outstanding, packets[queued - 1].answer.id);
     }
 }
 
@@ -374,11 +386,11 @@ static void run_case(void)
 
     count = queued = first = 0;
     last_kernel_id = one_in(4) ? UINT32_MAX - below(60) : (uint32_t)unit_random(&random_state);
-    arena.last_id = last_kernel_id;
-    arena_end_sweep(&arena);
+    outstanding = (struct outstanding){.last_id = last_kernel_id};
+    burst_end_id_recovery(&journal);
     for (unsigned round = 0; round < rounds; round++) {
         arrive(one_in(8) ? below(2 * BURST_MAX) : below(12));
-        serve(&habits);
+        answer_burst(&habits);
         if (one_in(3)) {
             release(&habits, false);
         }
@@ -386,13 +398,14 @@ static void run_case(void)
     habits.holds = false;
     habits.dies = false;
     while (queued < count) {
-        serve(&habits);
+        answer_burst(&habits);
         release(&habits, one_in(2));
     }
     while (is_held_before(queued)) {
         release(&habits, true);
     }
-    sweep(false, 0); /* what was lost last */
+    answer_lost(false, 0); /* what was lost last */
+    PROMISE(outstanding.count == 0);
     PROMISE(first == count);
 }
 
@@ -423,7 +436,7 @@ int main(int argc, char **argv)
         run_case();
     }
     printf("packets %llu, messages %llu (batches %llu), held %llu, released %llu, payloads %llu, full buffers %llu, "
-           "bursts resent %llu, sweeps %llu, wraps %llu\n",
+           "bursts resent %llu, recoveries of ids %llu, wraps %llu\n",
            (unsigned long long)seen.packets, (unsigned long long)seen.messages, (unsigned long long)seen.batches,
            (unsigned long long)seen.held, (unsigned long long)seen.released, (unsigned long long)seen.payloads,
            (unsigned long long)seen.full_buffers, (unsigned long long)seen.resent,

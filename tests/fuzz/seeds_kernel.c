@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Seeds of what comes from the kernel: packets, messages, and arenas with messages in them.
+ * Seeds of what comes from the kernel: packets, messages, and journals with messages in them.
  */
 #include "seed.h"
 
 #include "builder.h"
-#include "burst/arena.h"
+#include "burst/burst.h"
 #include "kernel_messages.h"
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_sequence.h"
 
 #include <nfqe/plugin.h>
 
@@ -179,18 +179,18 @@ void make_messages(void)
     save_message("conntrack", 1, &message, 0, message.len);
     message_answer(&message, -ENOENT, 7);
     save_message("answer", 0, &message, 0, message.len);
-    message_answer(&message, -EPERM, 7 | NFQUEUE_CONFIGURATION_SEQUENCE);
+    message_answer(&message, -EPERM, 7 | NFQUEUE_SEQUENCE_CONFIGURATION);
     save_message("answer", 1, &message, 0, message.len);
-    message_answer(&message, -ENOENT, 7 | NFQUEUE_RESENT_SEQUENCE);
+    message_answer(&message, -ENOENT, 7 | NFQUEUE_SEQUENCE_RESENT);
     save_message("answer", 2, &message, 0, message.len);
     save_message("answer_cut", 0, &message, 0, message.len - 4);
 }
 
-/* ---- arenas ------------------------------------------------------------------------------------------------- */
+/* ---- journals ----------------------------------------------------------------------------------------------- */
 
-/* The numbers at the start of an input of fuzz_arena.c. */
+/* The numbers at the start of an input of fuzz_burst.c. */
 struct damage {
-    uint32_t phase, cursor, plugin, packets, last_id, sweep, sweep_to, next_id, sequence;
+    uint32_t phase, cursor, plugin, packets, last_id, recover_ids, recover_to, next_id, sequence;
     uint8_t attempts, one_by_one, plugins, choices;
 };
 
@@ -215,12 +215,12 @@ static void put_message(struct seed *seed, uint32_t id, uint8_t flags)
         seed_put_u32(seed, id);
         seed_put_u32(seed, id % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
         seed_put_u32(seed, 0x1234);
-        seed_put_u32(seed, ARENA_DECIDED | (id % 2) << 1);
+        seed_put_u32(seed, BURST_DECIDED | (id % 2) << 1);
     }
     seed_put(seed, message.bytes, message.len);
 }
 
-static void make_arena(const char *name, const struct damage *damage, unsigned messages, unsigned decided)
+static void make_journal(const char *name, const struct damage *damage, unsigned messages, unsigned decided)
 {
     struct seed seed = {.len = 0};
 
@@ -228,60 +228,60 @@ static void make_arena(const char *name, const struct damage *damage, unsigned m
     for (unsigned i = 0; i < messages; i++) {
         put_message(&seed, damage->last_id + 1 + i, i < decided ? 4 : 0);
     }
-    seed_save("arena", name, &seed);
+    seed_save("burst", name, &seed);
 }
 
-void make_arenas(void)
+void make_journals(void)
 {
-    const struct damage idle = {.cursor = ARENA_NOBODY, .plugin = ARENA_NOBODY, .last_id = 9, .plugins = 3};
+    const struct damage idle = {.cursor = BURST_NONE, .plugin = BURST_NONE, .last_id = 9, .plugins = 3};
     struct damage damage = idle;
     struct seed seed = {.len = 0};
 
-    make_arena("idle", &damage, 0, 0);
-    damage.phase = ARENA_RECEIVING;
-    damage.sweep = 1;
-    damage.sweep_to = 15;
-    make_arena("receiving", &damage, 3, 0);
-    make_arena("receiving_none", &damage, 0, 0);
+    make_journal("idle", &damage, 0, 0);
+    damage.phase = BURST_RECEIVING;
+    damage.recover_ids = 1;
+    damage.recover_to = 15;
+    make_journal("receiving", &damage, 3, 0);
+    make_journal("receiving_none", &damage, 0, 0);
     damage.choices = 2;
     damage.next_id = 12;
-    make_arena("next_known", &damage, 2, 2);
+    make_journal("next_known", &damage, 2, 2);
     damage.last_id = UINT32_MAX - 1;
     damage.next_id = 3;
-    make_arena("wrap", &damage, 4, 0);
+    make_journal("wrap", &damage, 4, 0);
     damage = idle;
-    damage.phase = ARENA_HANDLING;
+    damage.phase = BURST_HANDLING;
     damage.packets = 6;
     damage.sequence = 77;
-    make_arena("between_packets", &damage, 6, 3);
+    make_journal("between_packets", &damage, 6, 3);
     damage.cursor = 3;
     damage.plugin = 1;
-    make_arena("in_handle", &damage, 6, 3);
+    make_journal("in_handle", &damage, 6, 3);
     damage.cursor = 2;
-    make_arena("decided_already", &damage, 6, 3);
-    damage.cursor = ARENA_NOBODY;
-    make_arena("in_batch", &damage, 6, 0);
+    make_journal("decided_already", &damage, 6, 3);
+    damage.cursor = BURST_NONE;
+    make_journal("in_batch", &damage, 6, 0);
     damage.choices = 4 | 1;
-    make_arena("given_up", &damage, 6, 1);
+    make_journal("given_up", &damage, 6, 1);
     damage.plugin = 3;
     damage.cursor = BURST_MAX;
-    make_arena("wild_plugin", &damage, 6, 1);
-    damage.phase = ARENA_SENDING | 0x100;
-    make_arena("sending", &damage, 6, 6);
+    make_journal("wild_plugin", &damage, 6, 1);
+    damage.phase = BURST_SENDING | 0x100;
+    make_journal("sending", &damage, 6, 6);
     damage.phase = 77;
     damage.choices = 8;
-    make_arena("wild_phase", &damage, 6, 6);
-    damage.phase = ARENA_SENDING;
+    make_journal("wild_phase", &damage, 6, 6);
+    damage.phase = BURST_SENDING;
     seed_put(&seed, &damage, sizeof(damage));
     for (unsigned i = 0; i < 16; i++) {
         put_message(&seed, i, (uint8_t)(i == 5 ? 2 : i == 6 ? 1 : 4));
     }
-    seed_save("arena", "wild_messages", &seed);
+    seed_save("burst", "wild_messages", &seed);
     seed.len = 0;
     seed_put(&seed, &damage, sizeof(damage));
     for (unsigned i = 0; i < BURST_MAX; i++) { /* each too short to be one */
         seed_put_u8(&seed, (uint8_t)(i % 32));
         seed_put_u8(&seed, 1 + i % 20);
     }
-    seed_save("arena", "full", &seed);
+    seed_save("burst", "full", &seed);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Verdict messages as the kernel reads them, with the checks that it makes of each. For the fuzzer of the arena and for
+ * Verdict messages as the kernel reads them, with the checks that it makes of each. For the fuzzer of the journal and for
  * the property test.
  */
 #ifndef FUZZ_VERDICT_MESSAGES_H

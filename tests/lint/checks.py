@@ -49,10 +49,10 @@ LAYERS = "docs/architecture.md"
 # check, what is broken, where the check must point
 DAMAGES = [
     ("includes", append("engine/base/log.c", '#include "config/options.h"\n'), "engine/base/log.c:"),
-    ("includes", append("engine/burst/chain.c", '#include "queue/nfqueue.h"\n'), "engine/burst/chain.c:"),
-    ("includes", append("engine/burst/chain.h", '# include  <process/worker.h>\n'), "engine/burst/chain.h:"),
-    ("includes", append("engine/burst/chain.c", '#include <libmnl/libmnl.h>\n'), "engine/burst/chain.c:"),
-    ("includes", append("engine/burst/arena.h", '#include <linux/netfilter.h>\n'), "engine/burst/arena.h:"),
+    ("includes", append("engine/burst/pipeline.c", '#include "queue/nfqueue_proc.h"\n'), "engine/burst/pipeline.c:"),
+    ("includes", append("engine/burst/pipeline.h", '# include  <process/worker.h>\n'), "engine/burst/pipeline.h:"),
+    ("includes", append("engine/burst/pipeline.c", '#include <libmnl/libmnl.h>\n'), "engine/burst/pipeline.c:"),
+    ("includes", append("engine/burst/burst.h", '#include <linux/netfilter.h>\n'), "engine/burst/burst.h:"),
     ("includes", append("engine/config/options.c", '#include <linux/netlink.h>\n'), "engine/config/options.c:"),
     ("includes", append("engine/process/worker.c", '#include SOME_HEADER\n'), "engine/process/worker.c:"),
     ("includes", append("engine/process/worker.c", '#include "log.h"\n'), "engine/process/worker.c:"),
@@ -68,7 +68,7 @@ DAMAGES = [
     ("includes", replace(LAYERS, "process/worker.c |", "process/stranger.c |"), LAYERS),
     ("includes", replace(LAYERS, "process/worker_loop ", "process/stranger "), LAYERS),
     ("includes", replace(LAYERS, "may include |", "includes |"), LAYERS),
-    ("includes", append("plugins/drop_tcp80/drop_tcp80.c", '#include "burst/arena.h"\n'),
+    ("includes", append("plugins/drop_tcp80/drop_tcp80.c", '#include "burst/burst.h"\n'),
      "plugins/drop_tcp80/drop_tcp80.c:"),
     ("licences", write("engine/stranger.c", "int stranger;\n"), "engine/stranger.c:"),
     ("licences", write("engine/stranger.c", "/* SPDX-License-Identifier: MIT */\n"), "engine/stranger.c:"),

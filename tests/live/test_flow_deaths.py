@@ -9,7 +9,7 @@ death may cost is the one packet that was being decided.
 The random numbers come from a seed that a failure prints.
 
 Hardly any of those kills hits the few instructions that change the table's index. So one test leaves an index behind
-as such a kill would, and worse: it writes to the arena itself, whose memory root can open in /proc.
+as such a kill would, and worse: it writes to the memory of the queue itself, which root can open in /proc.
 """
 
 import os
@@ -142,10 +142,10 @@ def test_no_decided_flow_is_forgotten_when_a_plugin_crashes_on_others(
 def spoil_index(engine):
     """The table says that it is being changed, nothing in its head is right, and the chains lead anywhere."""
     folder = f"/proc/{engine.process.pid}/fd"
-    arena, = (f"{folder}/{number}" for number in os.listdir(folder)
-              if "nfqe-arena" in os.readlink(f"{folder}/{number}"))
-    with open(arena, "r+b", buffering=0) as file:
-        size = os.stat(arena).st_size
+    memory, = (f"{folder}/{number}" for number in os.listdir(folder)
+              if "nfqe-queue" in os.readlink(f"{folder}/{number}"))
+    with open(memory, "r+b", buffering=0) as file:
+        size = os.stat(memory).st_size
         table = size - BUCKETS_SIZE - ENTRIES_SIZE - PAGE
         file.seek(table)
         assert file.read(4) == bytes(4), "nobody is changing it"

@@ -25,7 +25,7 @@
 
 #define NOBODY 65534
 #define NOT_A_VERDICT UINT32_C(0x7)
-#define QUEUE_MEMORY "/memfd:nfqe-arena" /* as /proc/PID/maps names the memory of a queue */
+#define QUEUE_MEMORY "/memfd:nfqe-queue" /* as /proc/PID/maps names the memory of a queue */
 #define LINE_MAX_BYTES 512
 #define POLL_NS 1000000
 #define NS_PER_US INT64_C(1000)

@@ -3,7 +3,7 @@
  * children_tick() over a worker that seems to hang: it is stopped and looked at again, and only then judged. One that moved on
  * at the last moment goes on, and has a whole time-out again; one that did not, or that does not even stop, is killed.
  *
- * The worker is a real process, which only waits; what a worker would say in its arena the test says. kill() is replaced
+ * The worker is a real process, which only waits; what a worker would say in its memory the test says. kill() is replaced
  * at link time, so that the worker can move on between the supervisor's first look and its signal, which is a matter of
  * microseconds otherwise. Time is counted in ticks.
  */
@@ -21,7 +21,10 @@
 
 #define QUEUE 7
 #define SLOT_SIZE 256
-#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
+#define LAYOUT                                                                                                         \
+    ((struct queue_shm_layout){.control_version = WORKER_CONTROL_VERSION,                                              \
+                               .control_size = sizeof(struct worker_control),                                          \
+                               .slot_size = SLOT_SIZE})
 #define TIMEOUT_MS 40
 #define TICKS_MAX 1000
 
@@ -30,7 +33,7 @@ static struct {
     struct queue_group group;
     struct forkserver_status status;
     struct children children;
-    struct arena *arena;
+    struct burst *burst;
     bool moves_on;     /* between the supervisor's look and SIGSTOP */
     bool cannot_stop;  /* SIGSTOP takes no effect, as in a system call that cannot be interrupted */
     unsigned stops;
@@ -48,7 +51,7 @@ int __wrap_kill(pid_t pid, int number)
     fixture.continues += number == SIGCONT;
     fixture.kills += number == SIGKILL;
     if (number == SIGSTOP && fixture.moves_on) {
-        fixture.arena->progress++;
+        fixture.burst->progress++;
     }
     return number == SIGSTOP && fixture.cannot_stop ? 0 : __real_kill(pid, number);
 }
@@ -80,13 +83,14 @@ static int set_up(void **state)
     fixture.engine.group = &fixture.group;
     fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
-    *queue = (struct engine_queue){.kernel.number = QUEUE, .shape = SHAPE, .cpu = QUEUE_GROUP_NO_CPU, .wake = -1};
+    *queue = (struct engine_queue){.kernel.number = QUEUE, .cpu = QUEUE_GROUP_NO_CPU, .wake = -1};
     queue->kernel.socket = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    assert_int_equal(arena_new(QUEUE, SHAPE, &queue->arena, &queue->arena_fd), 0);
-    fixture.arena = queue->arena;
-    fixture.arena->state = ARENA_SERVING;
-    fixture.arena->progress = 4711;
-    arena_enter(fixture.arena, ARENA_HANDLING);
+    assert_int_equal(queue_shm_new(QUEUE, &LAYOUT, &queue->shm), 0);
+    queue->control = queue->shm.control;
+    fixture.burst = queue->shm.burst;
+    queue->control->state = WORKER_SERVING;
+    fixture.burst->progress = 4711;
+    burst_enter(fixture.burst, BURST_HANDLING);
     children_init(&fixture.children, &fixture.engine, NULL);
     fixture.children.exit_report.running = true;
     fixture.children.workers[0].pid = start_worker();
@@ -103,7 +107,7 @@ static int tear_down(void **state)
     __real_kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     close(queue->kernel.socket);
-    arena_free(queue->arena, SHAPE, &queue->arena_fd);
+    queue_shm_done(&queue->shm);
     return 0;
 }
 

@@ -9,7 +9,8 @@
  */
 #include "kernel_model.h"
 
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_sequence.h"
+#include "queue/nfqueue_socket.h"
 
 #include <nfqe/plugin.h>
 
@@ -100,9 +101,9 @@ static unsigned end_log(int log, int before, const char *text)
     return count;
 }
 
-static const struct arena_counters *counters(void)
+static const struct queue_stats *counters(void)
 {
-    return arena_counters(fixture.arena);
+    return (&burst_totals(fixture.burst)->stats);
 }
 
 /* ---- messages that their slot cuts ------------------------------------------------------------------------ */
@@ -180,9 +181,9 @@ static void test_cut_message_of_a_recovered_burst_gets_the_crash_verdict(void **
     uint32_t first = 1;
 
     (void)state;
-    for (unsigned phase = ARENA_RECEIVING; phase <= ARENA_HANDLING; phase++) {
+    for (unsigned phase = BURST_RECEIVING; phase <= BURST_HANDLING; phase++) {
         for (unsigned place = 0; place < COUNT; place++) {
-            model_die_with_burst(first, COUNT, (enum arena_phase)phase);
+            model_die_with_burst(first, COUNT, (enum burst_phase)phase);
             model_put_packet(place, first + place, true);
             model_supervise(first + COUNT - 1);
             model_run_worker();
@@ -198,9 +199,9 @@ static void test_cut_message_of_a_recovered_burst_gets_the_crash_verdict(void **
 static void test_verdict_of_a_cut_message_that_stands_is_kept(void **state)
 {
     (void)state;
-    model_die_with_burst(1, COUNT, ARENA_HANDLING);
+    model_die_with_burst(1, COUNT, BURST_HANDLING);
     model_put_packet(3, 4, true);
-    arena_decide(fixture.arena, 3, NFQE_ACCEPT);
+    burst_force_verdict(fixture.burst, 3, NFQE_ACCEPT);
     model_supervise(COUNT);
     model_run_worker();
     model_assert_left_in_order();
@@ -247,9 +248,9 @@ static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state
 {
     static const struct step answers[] = {
         {.first = 1, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1},
-        {.first = 4, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | NFQUEUE_RESENT_SEQUENCE},
+        {.first = 4, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | NFQUEUE_SEQUENCE_RESENT},
         {.first = 7, .count = 3, .other = 2, .answer = -EPERM, .sequence = 1},
-        {.first = 10, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | NFQUEUE_CONFIGURATION_SEQUENCE},
+        {.first = 10, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | NFQUEUE_SEQUENCE_CONFIGURATION},
     };
     int before;
     int log;

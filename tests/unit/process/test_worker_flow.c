@@ -29,7 +29,7 @@
 
 static uint32_t answers[64]; /* by id */
 static uint32_t mark_before; /* of every packet */
-static struct arena_shape shape;
+static uint64_t flows_size;
 
 const char *__wrap_process_check_intact(const struct engine *engine);
 
@@ -43,7 +43,7 @@ const char *__wrap_process_check_intact(const struct engine *engine)
 
 static struct flow_memory_header *table(void)
 {
-    return arena_flows(fixture.arena, shape);
+    return fixture.engine.queues[0].shm.flows;
 }
 
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
@@ -57,7 +57,7 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
     }
     if (answers[id] == DAMAGE) {
         memset((uint8_t *)table() + sizeof(struct flow_memory_header), 0xff,
-               shape.flows_size - sizeof(struct flow_memory_header));
+               flows_size - sizeof(struct flow_memory_header));
         return NFQE_ACCEPT | NFQE_FLOW;
     }
     return answers[id];
@@ -91,14 +91,9 @@ static int set_up(void **state)
 
     memset(answers, 0, sizeof(answers));
     mark_before = MARK;
-    arena_free(queue->arena, queue->shape, &queue->arena_fd);
-    shape = (struct arena_shape){.slot_size = SLOT_SIZE, .flows_size = flow_memory_size(CAPACITY)};
-    queue->shape = shape;
+    flows_size = flow_memory_size(CAPACITY);
     queue->flows = CAPACITY;
-    assert_int_equal(arena_new(MESSAGES_QUEUE, shape, &queue->arena, &queue->arena_fd), 0);
-    fixture.arena = queue->arena;
-    arena_prepare(fixture.arena, MESSAGES_QUEUE, shape);
-    fixture.arena->last_id = model_id_base;
+    model_make_memory(flows_size);
     assert_int_equal(flow_seed_make(&fixture.engine.flow_seed), 0);
     queue->flow_timeout_ms = 60 * 1000;
     fixture.group.bypass_mark = (struct mark_setting){BYPASS_BITS, BYPASS_MASK};
@@ -109,9 +104,9 @@ static int set_up(void **state)
     return code;
 }
 
-static const struct arena_counters *counters(void)
+static const struct queue_stats *counters(void)
 {
-    return arena_counters(fixture.arena);
+    return (&burst_totals(fixture.burst)->stats);
 }
 
 /* marked: it has the mark of an accepted flow; otherwise its own stays. */
@@ -132,12 +127,12 @@ static void assert_killed(void)
 /* What the supervisor does after a death: the packet at the cursor gets the crash verdict. */
 static void supervise_with(uint32_t given, uint32_t on_crash)
 {
-    struct arena_death blame;
+    struct burst_guilt guilt;
 
-    if (arena_phase(fixture.arena) != ARENA_IDLE) {
-        arena_request_sweep(fixture.arena, model_id_base + given);
+    if (burst_phase(fixture.burst) != BURST_IDLE) {
+        burst_request_id_recovery(fixture.burst, model_id_base + given);
     }
-    arena_assign_crash(fixture.arena, 1, on_crash, &blame);
+    burst_assign_guilt(fixture.burst, 1, on_crash, &guilt);
 }
 
 static void supervise(uint32_t given)
@@ -154,7 +149,7 @@ static void test_flows_are_decided_once_and_counted(void **state)
         uint32_t first = 1 + 30 * batch;
         bool other = batch != 0;
 
-        memset(table(), 0, shape.flows_size);
+        memset(table(), 0, flows_size);
         fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
         for (uint32_t id = first; id < first + 9; id++) {
             answers[id] = id % 3 == 0 ? NFQE_DROP | NFQE_FLOW : NFQE_ACCEPT | NFQE_FLOW;
@@ -248,11 +243,11 @@ static void test_idle_time_out_is_that_of_the_queue(void **state)
     for (unsigned i = 0; i < 2; i++) {
         uint32_t first = 1 + 20 * i;
 
-        memset(table(), 0, shape.flows_size);
+        memset(table(), 0, flows_size);
         answers[first] = NFQE_ACCEPT | NFQE_FLOW;
         model_will_receive(first, 1);
         model_run_worker();
-        entries = (struct flow_entry *)(void *)((uint8_t *)table() + shape.flows_size) - CAPACITY;
+        entries = (struct flow_entry *)(void *)((uint8_t *)table() + flows_size) - CAPACITY;
         assert_int_equal(entries[0].verdict, NFQE_ACCEPT);
         entries[0].seen -= i == 0 ? 60 * 8 - 80 : 60 * 8 + 1; /* with 10 s to spare for a slow machine */
         model_will_receive(first + 10, 1);
@@ -298,7 +293,7 @@ static void die_and_finish(bool sending)
     model_will_receive(1, 13);
     model_run_worker();
     assert_killed();
-    assert_int_equal(arena_phase(fixture.arena), sending ? ARENA_SENDING : ARENA_HANDLING);
+    assert_int_equal(burst_phase(fixture.burst), sending ? BURST_SENDING : BURST_HANDLING);
     assert_int_equal(kernel->messages, 0);
     kernel->sends_until_death = FOR_EVER;
     supervise(13);
@@ -335,7 +330,7 @@ static void test_verdicts_of_a_burst_that_was_being_sent_are_sent_again_with_the
 static void test_table_that_is_half_changed_is_repaired_before_the_first_answer(void **state)
 {
     uint8_t *buckets = (uint8_t *)(table() + 1);
-    size_t buckets_size = shape.flows_size - sizeof(struct flow_memory_header) - CAPACITY * sizeof(struct flow_entry);
+    size_t buckets_size = flows_size - sizeof(struct flow_memory_header) - CAPACITY * sizeof(struct flow_entry);
 
     (void)state;
     for (uint32_t id = 1; id < 10; id++) {
@@ -347,7 +342,7 @@ static void test_table_that_is_half_changed_is_repaired_before_the_first_answer(
     memset(buckets, 0, buckets_size);
     table()->newest = table()->oldest = 77;
     table()->changing = 1;
-    model_die_with_burst(10, 10, ARENA_RECEIVING); /* a burst that the dead one left is answered by flows too */
+    model_die_with_burst(10, 10, BURST_RECEIVING); /* a burst that the dead one left is answered by flows too */
     supervise(19);
     model_will_receive(20, 10);
     model_run_worker();
@@ -375,9 +370,9 @@ static void test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_
     model_run_worker();
     assert_true(WIFEXITED(fixture.worker_status));
     assert_int_equal(WEXITSTATUS(fixture.worker_status), ENGINE_EXIT_FAILED);
-    assert_int_equal(fixture.arena->state, ARENA_FAILED);
-    assert_string_equal(fixture.arena->message, "its flow table is damaged; a plugin wrote where it must not");
-    assert_int_equal(arena_phase(fixture.arena), ARENA_IDLE);
+    assert_int_equal(fixture.control->state, WORKER_FAILED);
+    assert_string_equal(fixture.control->message, "its flow table is damaged; a plugin wrote where it must not");
+    assert_int_equal(burst_phase(fixture.burst), BURST_IDLE);
     assert_int_equal(kernel->step, 1);
     assert_int_equal(counters()->packets, 13);
     assert_fate(1, NFQE_DROP, false, 1);

@@ -20,15 +20,15 @@
 
 static void damage(unsigned index)
 {
-    memset(arena_slot(fixture.arena, index), 0xff, SLOT_SIZE);
+    memset(queue_shm_slot(fixture.engine.queues[0].shm.slots, index, SLOT_SIZE), 0xff, SLOT_SIZE);
 }
 
 static void assert_gave_up(const char *reason)
 {
     assert_true(WIFEXITED(fixture.worker_status));
     assert_int_equal(WEXITSTATUS(fixture.worker_status), ENGINE_EXIT_FAILED);
-    assert_int_equal(fixture.arena->state, ARENA_FAILED);
-    assert_non_null(strstr(fixture.arena->message, reason));
+    assert_int_equal(fixture.control->state, WORKER_FAILED);
+    assert_non_null(strstr(fixture.control->message, reason));
 }
 
 static void assert_killed(void)
@@ -49,12 +49,12 @@ static void assert_swept(uint32_t first, uint32_t last)
 /* The first id that is not answered yet. */
 static uint32_t next_id(void)
 {
-    return fixture.arena->last_id + 1 - model_id_base;
+    return burst_totals(fixture.burst)->outstanding.last_id + 1 - model_id_base;
 }
 
 static uint64_t recovered_ids(void)
 {
-    return arena_counters(fixture.arena)->recovered_ids;
+    return (&burst_totals(fixture.burst)->stats)->recovered_ids;
 }
 
 /* ---- a message that was lost ---------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ static uint64_t recovered_ids(void)
 static void test_message_lost_behind_the_received_ones_is_answered_before_the_next_burst(void **state)
 {
     (void)state;
-    model_die_with_burst(1, 5, ARENA_RECEIVING);
+    model_die_with_burst(1, 5, BURST_RECEIVING);
     model_supervise(10);
     model_will_receive(7, 4);
     model_run_worker();
@@ -78,7 +78,7 @@ static void test_message_lost_behind_the_received_ones_is_answered_before_the_ne
 static void test_message_lost_behind_the_received_ones_is_answered_when_the_queue_is_idle(void **state)
 {
     (void)state;
-    model_die_with_burst(1, 5, ARENA_RECEIVING);
+    model_die_with_burst(1, 5, BURST_RECEIVING);
     model_supervise(6);
     model_will_fail(-EAGAIN);
     model_run_worker();
@@ -91,7 +91,7 @@ static void test_message_lost_behind_the_received_ones_is_answered_when_the_queu
 static void test_message_lost_before_any_was_received_is_answered(void **state)
 {
     (void)state;
-    model_die_with_burst(1, 0, ARENA_RECEIVING);
+    model_die_with_burst(1, 0, BURST_RECEIVING);
     model_supervise(3);
     model_will_receive(2, 2);
     model_run_worker();
@@ -104,7 +104,7 @@ static void test_message_lost_before_any_was_received_is_answered(void **state)
 static void test_ids_that_did_not_turn_up_before_the_burst_are_swept(void **state)
 {
     (void)state;
-    model_die_with_burst(4, 3, ARENA_HANDLING);
+    model_die_with_burst(4, 3, BURST_HANDLING);
     model_supervise(8);
     model_will_receive(7, 2);
     model_run_worker();
@@ -117,8 +117,8 @@ static void test_ids_that_did_not_turn_up_before_the_burst_are_swept(void **stat
 static void test_death_between_last_id_and_commit_answers_no_later_packet(void **state)
 {
     (void)state;
-    model_die_with_burst(1, 5, ARENA_SENDING);
-    fixture.arena->last_id = model_id_base + 5;
+    model_die_with_burst(1, 5, BURST_SENDING);
+    model_set_last_id(5);
     model_supervise(9);
     model_will_receive(6, 4);
     model_run_worker();
@@ -130,11 +130,11 @@ static void test_death_between_last_id_and_commit_answers_no_later_packet(void *
 static void test_verdicts_that_stand_are_kept(void **state)
 {
     (void)state;
-    for (unsigned phase = ARENA_HANDLING; phase <= ARENA_SENDING; phase++) {
+    for (unsigned phase = BURST_HANDLING; phase <= BURST_SENDING; phase++) {
         uint32_t first = next_id();
 
-        model_die_with_burst(first, 5, (enum arena_phase)phase);
-        arena_decide(fixture.arena, 1, NFQE_DROP);
+        model_die_with_burst(first, 5, (enum burst_phase)phase);
+        burst_force_verdict(fixture.burst, 1, NFQE_DROP);
         model_supervise(first + 4);
         model_run_worker();
         model_assert_left_in_order();
@@ -158,10 +158,10 @@ static nfqe_verdict die(void *self, struct nfqe_packet *packet)
 static void test_verdicts_sent_again_say_so_also_after_a_second_death(void **state)
 {
     (void)state;
-    model_die_with_burst(1, 5, ARENA_SENDING);
+    model_die_with_burst(1, 5, BURST_SENDING);
     for (unsigned i = 0; i < 5; i++) {
         if (i != 2) { /* so the first successor has to ask */
-            arena_decide(fixture.arena, i, NFQE_ACCEPT);
+            burst_force_verdict(fixture.burst, i, NFQE_ACCEPT);
         }
     }
     model_supervise(5);
@@ -186,10 +186,10 @@ static void test_where_nothing_was_lost_nothing_is_swept(void **state)
 {
     (void)state;
     for (unsigned idle = 0; idle < 2; idle++) {
-        for (unsigned phase = ARENA_RECEIVING; phase <= ARENA_SENDING; phase++) {
+        for (unsigned phase = BURST_RECEIVING; phase <= BURST_SENDING; phase++) {
             uint32_t first = next_id();
 
-            model_die_with_burst(first, 5, (enum arena_phase)phase);
+            model_die_with_burst(first, 5, (enum burst_phase)phase);
             model_supervise(idle != 0 ? first + 4 : first + 8);
             if (idle != 0) {
                 model_will_fail(-EAGAIN);
@@ -205,7 +205,7 @@ static void test_where_nothing_was_lost_nothing_is_swept(void **state)
 
 /* ---- a message that was damaged -------------------------------------------------------------------------- */
 
-/* The last place too: behind it only the sweep before the next burst, or of the idle queue, can know. */
+/* The last place too: after it only the recovery of ids before the next burst, or of the idle queue, can know. */
 static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent(void **state)
 {
     (void)state;
@@ -214,7 +214,7 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
             uint32_t first = next_id();
             uint32_t damaged = first + place;
 
-            model_die_with_burst(first, 5, idle != 0 ? ARENA_RECEIVING : ARENA_HANDLING);
+            model_die_with_burst(first, 5, idle != 0 ? BURST_RECEIVING : BURST_HANDLING);
             damage(place);
             if (idle != 0) {
                 model_will_fail(-EAGAIN);
@@ -244,7 +244,7 @@ static void test_damaged_id_of_a_recovered_burst_answers_no_later_packet(void **
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         uint32_t first = next_id();
 
-        model_die_with_burst(first, 5, ARENA_RECEIVING);
+        model_die_with_burst(first, 5, BURST_RECEIVING);
         model_put_packet(4, ids[i], false);
         model_supervise(first + 8);
         model_will_receive(first + 5, 4);
@@ -259,7 +259,7 @@ static void test_damaged_id_of_a_recovered_burst_answers_no_later_packet(void **
 static void test_burst_of_damaged_messages_is_answered(void **state)
 {
     (void)state;
-    model_die_with_burst(1, 5, ARENA_HANDLING);
+    model_die_with_burst(1, 5, BURST_HANDLING);
     for (unsigned i = 0; i < 5; i++) {
         damage(i);
     }
@@ -272,23 +272,23 @@ static void test_burst_of_damaged_messages_is_answered(void **state)
     assert_int_equal(recovered_ids(), 5);
 }
 
-/* ---- a death in the middle of sweeping ------------------------------------------------------------------ */
+/* ---- a death while it recovers ids --------------------------------------------------------------------- */
 
-/* It is killed in its first, second or third send; verdicts for a fresh burst wait behind the sweep. */
-static void test_worker_that_dies_while_it_sweeps_leaves_the_sweep_to_its_successor(void **state)
+/* It is killed in its first, second or third send; verdicts for a fresh burst wait until the ids are recovered. */
+static void test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_successor(void **state)
 {
     (void)state;
     for (unsigned sends = 0; sends < 3; sends++) {
         uint32_t first = next_id();
         uint32_t next = first + SWEPT_IDS;
 
-        model_die_with_burst(first, 0, ARENA_RECEIVING);
+        model_die_with_burst(first, 0, BURST_RECEIVING);
         model_supervise(next);
         kernel->sends_until_death = kernel->sends + sends;
         model_will_receive(next, 1);
         model_run_worker();
         assert_killed();
-        assert_int_equal(fixture.arena->sweep, 1);
+        assert_int_equal(fixture.burst->recover_ids, 1);
         assert_int_equal(kernel->fates[next].verdict, 0);
         assert_int_equal(kernel->fates[next - 1].verdict, 0);
         model_supervise(next);
@@ -301,20 +301,20 @@ static void test_worker_that_dies_while_it_sweeps_leaves_the_sweep_to_its_succes
     }
 }
 
-static void test_worker_that_dies_while_it_sweeps_an_idle_queue_leaves_the_sweep_to_its_successor(void **state)
+static void test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_them_to_its_successor(void **state)
 {
     (void)state;
     for (unsigned sends = 0; sends < 3; sends++) {
         uint32_t first = next_id();
         uint32_t last = first + SWEPT_IDS - 1;
 
-        model_die_with_burst(first, 0, ARENA_RECEIVING);
+        model_die_with_burst(first, 0, BURST_RECEIVING);
         model_supervise(last);
         kernel->sends_until_death = kernel->sends + sends;
         model_will_fail(-EAGAIN);
         model_run_worker();
         assert_killed();
-        assert_int_equal(fixture.arena->sweep, 1);
+        assert_int_equal(fixture.burst->recover_ids, 1);
         assert_int_equal(kernel->fates[last].verdict, 0);
         model_supervise(last);
         kernel->sends_until_death = FOR_EVER;
@@ -330,7 +330,7 @@ static void test_worker_that_dies_while_it_sweeps_an_idle_queue_leaves_the_sweep
 /* ---- giving up ------------------------------------------------------------------------------------------ */
 
 /* The kernel may have consumed a message that it could not copy: its packet is held, and must be recovered_ids. */
-static void test_receive_that_faults_ends_the_worker_and_its_successor_sweeps(void **state)
+static void test_receive_that_faults_ends_the_worker_and_its_successor_recovers(void **state)
 {
     (void)state;
     model_will_receive(1, 3);
@@ -338,7 +338,7 @@ static void test_receive_that_faults_ends_the_worker_and_its_successor_sweeps(vo
     model_run_worker();
     assert_gave_up("it cannot receive: Bad address");
     assert_int_equal(kernel->step, 2);
-    assert_int_equal(arena_phase(fixture.arena), ARENA_RECEIVING);
+    assert_int_equal(burst_phase(fixture.burst), BURST_RECEIVING);
     model_supervise(5);
     model_will_receive(5, 1);
     model_run_worker();
@@ -369,7 +369,7 @@ static void test_passing_receive_errors_are_counted_and_lasting_ones_end_the_wor
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 2, NFQE_ACCEPT);
-    assert_int_equal(arena_counters(fixture.arena)->receive_errors, 5);
+    assert_int_equal((&burst_totals(fixture.burst)->stats)->receive_errors, 5);
     while (kernel->steps < SCRIPT_MAX) {
         model_will_fail(-EINVAL);
     }
@@ -410,9 +410,9 @@ int main(void)
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
         WITH_KERNEL(test_damaged_id_of_a_recovered_burst_answers_no_later_packet),
         WITH_KERNEL(test_burst_of_damaged_messages_is_answered),
-        WITH_KERNEL(test_worker_that_dies_while_it_sweeps_leaves_the_sweep_to_its_successor),
-        WITH_KERNEL(test_worker_that_dies_while_it_sweeps_an_idle_queue_leaves_the_sweep_to_its_successor),
-        WITH_KERNEL(test_receive_that_faults_ends_the_worker_and_its_successor_sweeps),
+        WITH_KERNEL(test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_successor),
+        WITH_KERNEL(test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_them_to_its_successor),
+        WITH_KERNEL(test_receive_that_faults_ends_the_worker_and_its_successor_recovers),
         WITH_KERNEL(test_socket_that_is_gone_ends_the_worker),
         WITH_KERNEL(test_passing_receive_errors_are_counted_and_lasting_ones_end_the_worker),
         WITH_KERNEL(test_receive_headers_that_miss_a_length_end_the_worker_before_it_answers),

@@ -3,7 +3,9 @@
  * The configuration requests of a stop, as they go to the kernel: nfqueue_send() is replaced at link time.
  */
 #include "config/queue_settings.h"
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_config.h"
+#include "queue/nfqueue_sequence.h"
+#include "queue/nfqueue_socket.h"
 #include "unit.h"
 
 #include <arpa/inet.h>
@@ -54,7 +56,7 @@ static void assert_is_for_the_queue(const struct nlmsghdr *message)
 
     assert_int_equal(message->nlmsg_type, NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_CONFIG);
     assert_int_equal(ntohs(family->res_id), QUEUE);
-    assert_int_equal(message->nlmsg_seq, NFQUEUE_CONFIGURATION_SEQUENCE);
+    assert_int_equal(message->nlmsg_seq, NFQUEUE_SEQUENCE_CONFIGURATION);
 }
 
 /* A packet that comes between the two settings must not get the verdict that the flag had before. */

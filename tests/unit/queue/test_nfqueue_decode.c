@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * nfqueue_decode() on what the kernel sends, and nfqueue_receive() into an arena: each attribute present,
- * absent, too short or unknown; answers to verdicts and to configuration; the wrong queue and type.
+ * nfqueue_decode() on what the kernel sends: each attribute present, absent, too short or unknown; answers to verdicts
+ * and to configuration; the wrong queue and type.
  *
- * Messages that lie about lengths or are cut are in test_nfqueue_damage.c. Packets are received from a local
- * socket: what recvmmsg() leaves in the arena does not depend on the kind of socket.
+ * Messages that lie about lengths or are cut are in test_nfqueue_decode_damage.c.
  */
 #include "unit.h"
 
 #include "kernel_messages.h"
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_config.h"
+#include "queue/nfqueue_decode.h"
+#include "queue/nfqueue_sequence.h"
+#include "queue/queue_shm.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,8 +19,6 @@
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static struct message message;
 
@@ -262,15 +262,15 @@ static void test_message_of_another_type_is_malformed(void **state)
 static void test_answer_says_what_it_answers_and_how(void **state)
 {
     static const int errors[] = {0, -ENOENT, -EPERM, -EINVAL, -ENODEV};
-    static const uint32_t numbers[] = {0, 1, NFQUEUE_RESENT_SEQUENCE - 1};
+    static const uint32_t numbers[] = {0, 1, NFQUEUE_SEQUENCE_RESENT - 1};
     static const struct {
         uint32_t bits;
         bool verdict;
         bool resent;
     } kinds[] = {
         {0, true, false},
-        {NFQUEUE_RESENT_SEQUENCE, true, true},
-        {NFQUEUE_CONFIGURATION_SEQUENCE, false, false},
+        {NFQUEUE_SEQUENCE_RESENT, true, true},
+        {NFQUEUE_SEQUENCE_CONFIGURATION, false, false},
     };
 
     (void)state;
@@ -305,116 +305,14 @@ static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
         const struct queue_settings settings = {.copy_packet = true, .copy_range = ranges[i]};
         uint32_t size = nfqueue_slot_size(&settings);
 
-        assert_int_equal(size % ARENA_SLOT_ALIGN, 0);
-        assert_true(size <= ARENA_SLOT_MAX);
+        assert_int_equal(size % QUEUE_SHM_SLOT_ALIGN, 0);
+        assert_true(size <= QUEUE_SHM_SLOT_MAX);
         assert_true(size >= overhead.len + NLA_HDRLEN + ranges[i]);
     }
 }
 
-/* ---- receiving ----------------------------------------------------------------------------------- */
-
-#define SLOT_SIZE 128
-#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
-
-struct receiver {
-    struct arena *arena;
-    int arena_fd;
-    int ends[2];
-};
-
-static int set_up_receiver(void **state)
-{
-    static struct receiver receiver;
-
-    assert_int_equal(arena_new(MESSAGES_QUEUE, SHAPE, &receiver.arena, &receiver.arena_fd), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, receiver.ends), 0);
-    arena_prepare(receiver.arena, MESSAGES_QUEUE, SHAPE);
-    *state = &receiver;
-    return 0;
-}
-
-static int tear_down_receiver(void **state)
-{
-    struct receiver *receiver = *state;
-
-    arena_free(receiver->arena, SHAPE, &receiver->arena_fd);
-    close(receiver->ends[0]);
-    close(receiver->ends[1]);
-    return 0;
-}
-
-static void send_bytes(const struct receiver *receiver, uint8_t value, size_t len)
-{
-    uint8_t bytes[2 * SLOT_SIZE];
-
-    memset(bytes, value, len);
-    assert_int_equal(send(receiver->ends[0], bytes, len, MSG_DONTWAIT), len);
-}
-
-static void test_receive_does_not_wait_and_leaves_an_empty_burst(void **state)
-{
-    const struct receiver *receiver = *state;
-
-    send_bytes(receiver, 1, 20);
-    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), 1);
-    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), -EAGAIN);
-    assert_int_equal(arena_received(receiver->arena), 0);
-    assert_int_equal(arena_phase(receiver->arena), ARENA_RECEIVING);
-}
-
-static void test_receive_puts_each_message_into_its_slot_in_order(void **state)
-{
-    const struct receiver *receiver = *state;
-    const struct arena *arena = receiver->arena;
-
-    for (unsigned i = 0; i < 5; i++) {
-        send_bytes(receiver, (uint8_t)(i + 1), 20 + i);
-    }
-    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), 5);
-    assert_int_equal(arena_phase(arena), ARENA_RECEIVING);
-    assert_int_equal(arena_received(arena), 5);
-    for (unsigned i = 0; i < 5; i++) {
-        const uint8_t *bytes = arena_slot(arena, i);
-
-        assert_int_equal(arena_message_len(arena, i), 20 + i);
-        assert_int_equal(bytes[0], i + 1);
-        assert_int_equal(bytes[20 + i - 1], i + 1);
-        assert_int_equal(arena->messages[i].msg_hdr.msg_flags & MSG_TRUNC, 0);
-    }
-}
-
-static void test_receive_marks_a_message_larger_than_its_slot(void **state)
-{
-    const struct receiver *receiver = *state;
-    const struct arena *arena = receiver->arena;
-
-    send_bytes(receiver, 1, SLOT_SIZE);
-    send_bytes(receiver, 2, SLOT_SIZE + 1);
-    send_bytes(receiver, 3, 20);
-    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), 3);
-    assert_int_equal(arena->messages[0].msg_hdr.msg_flags & MSG_TRUNC, 0);
-    assert_int_equal(arena->messages[1].msg_hdr.msg_flags & MSG_TRUNC, MSG_TRUNC);
-    assert_int_equal(arena->messages[2].msg_hdr.msg_flags & MSG_TRUNC, 0);
-    assert_int_equal(arena_message_len(arena, 1), SLOT_SIZE);
-    assert_int_equal(*(const uint8_t *)arena_slot(arena, 2), 3);
-
-    send_bytes(receiver, 4, 20);
-    send_bytes(receiver, 5, 20);
-    assert_int_equal(nfqueue_receive(receiver->ends[1], receiver->arena), 2);
-    assert_int_equal(arena->messages[1].msg_hdr.msg_flags & MSG_TRUNC, 0); /* not left from the burst before */
-}
-
-static void test_receive_on_a_closed_descriptor_says_so(void **state)
-{
-    const struct receiver *receiver = *state;
-
-    assert_int_equal(nfqueue_receive(-1, receiver->arena), -EBADF);
-    assert_int_equal(arena_received(receiver->arena), 0);
-}
-
 int main(void)
 {
-#define WITH_RECEIVER(test) cmocka_unit_test_setup_teardown(test, set_up_receiver, tear_down_receiver)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_message_with_every_attribute_is_decoded_completely),
         cmocka_unit_test(test_absent_attribute_leaves_its_field_zero_and_the_others_alone),
@@ -431,11 +329,7 @@ int main(void)
         cmocka_unit_test(test_message_of_another_type_is_malformed),
         cmocka_unit_test(test_answer_says_what_it_answers_and_how),
         cmocka_unit_test(test_slot_holds_the_largest_message_of_its_copy_range),
-        WITH_RECEIVER(test_receive_does_not_wait_and_leaves_an_empty_burst),
-        WITH_RECEIVER(test_receive_puts_each_message_into_its_slot_in_order),
-        WITH_RECEIVER(test_receive_marks_a_message_larger_than_its_slot),
-        WITH_RECEIVER(test_receive_on_a_closed_descriptor_says_so),
     };
 
-    return cmocka_run_group_tests_name("nfqueue", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("nfqueue_decode", tests, NULL, NULL);
 }

@@ -11,7 +11,8 @@
 
 #include "guarded.h"
 #include "kernel_messages.h"
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_decode.h"
+#include "queue/nfqueue_sequence.h"
 
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>

@@ -27,6 +27,7 @@
 
 static struct guarded memory;
 static struct nfqueue_encoder *verdicts;
+static const struct outstanding no_ids;
 
 /* A message as libmnl reads it. */
 struct read_message {
@@ -90,14 +91,14 @@ static unsigned read_messages(void)
     return count;
 }
 
-static struct arena_verdict entry(uint32_t id, uint32_t verdict)
+static struct burst_entry entry(uint32_t id, uint32_t verdict)
 {
-    return (struct arena_verdict){.id = id, .verdict = verdict, .flags = ARENA_DECIDED};
+    return (struct burst_entry){.id = id, .verdict = verdict, .flags = BURST_DECIDED};
 }
 
-static struct arena_verdict marked(uint32_t id, uint32_t verdict, uint32_t mark)
+static struct burst_entry marked(uint32_t id, uint32_t verdict, uint32_t mark)
 {
-    return (struct arena_verdict){.id = id, .verdict = verdict, .mark = mark, .flags = ARENA_DECIDED | ARENA_SETS_MARK};
+    return (struct burst_entry){.id = id, .verdict = verdict, .mark = mark, .flags = BURST_DECIDED | BURST_SETS_MARK};
 }
 
 static void assert_message(unsigned index, bool batch, uint32_t id, uint32_t verdict)
@@ -109,43 +110,43 @@ static void assert_message(unsigned index, bool batch, uint32_t id, uint32_t ver
 
 static void test_single_packet_is_a_message_of_its_own(void **state)
 {
-    const struct arena_verdict accepted = entry(0x01020304, NFQE_ACCEPT);
-    const struct arena_verdict dropped = entry(0xfffffffe, NFQE_DROP);
+    const struct burst_entry accepted = entry(0x01020304, NFQE_ACCEPT);
+    const struct burst_entry dropped = entry(0xfffffffe, NFQE_DROP);
 
     (void)state;
-    assert_int_equal(nfqueue_encode(verdicts, &accepted, NULL, 1, 0), 1);
+    assert_int_equal(nfqueue_encode(verdicts, &accepted, NULL, 1, 0, &no_ids), 1);
     assert_int_equal(read_messages(), 1);
     assert_message(0, false, 0x01020304, NF_ACCEPT);
     assert_false(messages[0].has_mark);
     assert_null(messages[0].payload);
 
-    assert_int_equal(nfqueue_encode(verdicts, &dropped, NULL, 1, 0), 1);
+    assert_int_equal(nfqueue_encode(verdicts, &dropped, NULL, 1, 0, &no_ids), 1);
     assert_int_equal(read_messages(), 1);
     assert_message(0, false, 0xfffffffe, NF_DROP);
 }
 
 static void test_no_packet_makes_no_message(void **state)
 {
-    const struct arena_verdict unused = entry(1, NFQE_ACCEPT);
+    const struct burst_entry unused = entry(1, NFQE_ACCEPT);
 
     (void)state;
     verdicts->len = 77;
-    assert_int_equal(nfqueue_encode(verdicts, &unused, NULL, 0, 0), 0);
+    assert_int_equal(nfqueue_encode(verdicts, &unused, NULL, 0, 0, &no_ids), 0);
     assert_int_equal(verdicts->len, 0);
-    assert_int_equal(nfqueue_encode(verdicts, &unused, NULL, 1, 1), 1);
+    assert_int_equal(nfqueue_encode(verdicts, &unused, NULL, 1, 1, &no_ids), 1);
     assert_int_equal(verdicts->len, 0);
 }
 
 static void test_run_of_one_verdict_is_one_batch_message_up_to_its_last_id(void **state)
 {
-    struct arena_verdict entries[BURST_MAX];
+    struct burst_entry entries[BURST_MAX];
 
     (void)state;
     for (unsigned count = 2; count <= BURST_MAX; count++) {
         for (unsigned i = 0; i < count; i++) {
             entries[i] = entry(100 + i, NFQE_DROP);
         }
-        assert_int_equal(nfqueue_encode(verdicts, entries, NULL, count, 0), count);
+        assert_int_equal(nfqueue_encode(verdicts, entries, NULL, count, 0, &no_ids), count);
         assert_int_equal(read_messages(), 1);
         assert_message(0, true, 100 + count - 1, NF_DROP);
     }
@@ -153,13 +154,13 @@ static void test_run_of_one_verdict_is_one_batch_message_up_to_its_last_id(void 
 
 static void test_alternating_verdicts_are_single_messages_in_order(void **state)
 {
-    struct arena_verdict entries[BURST_MAX];
+    struct burst_entry entries[BURST_MAX];
 
     (void)state;
     for (unsigned i = 0; i < BURST_MAX; i++) {
         entries[i] = entry(UINT32_MAX - 20 + i, i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
     }
-    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, BURST_MAX, 0), BURST_MAX);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, BURST_MAX, 0, &no_ids), BURST_MAX);
     assert_int_equal(read_messages(), BURST_MAX);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         assert_message(i, false, UINT32_MAX - 20 + i, i % 2 == 0 ? NF_ACCEPT : NF_DROP);
@@ -168,13 +169,13 @@ static void test_alternating_verdicts_are_single_messages_in_order(void **state)
 
 static void test_runs_between_other_verdicts_are_batches_of_their_own(void **state)
 {
-    const struct arena_verdict entries[] = {
+    const struct burst_entry entries[] = {
         entry(1, NFQE_ACCEPT), entry(2, NFQE_ACCEPT), entry(3, NFQE_DROP), entry(4, NFQE_ACCEPT),
         entry(5, NFQE_ACCEPT), entry(6, NFQE_ACCEPT), entry(7, NFQE_DROP), entry(8, NFQE_DROP),
     };
 
     (void)state;
-    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0), 8);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0, &no_ids), 8);
     assert_int_equal(read_messages(), 4);
     assert_message(0, true, 2, NF_ACCEPT);
     assert_message(1, false, 3, NF_DROP);
@@ -184,7 +185,7 @@ static void test_runs_between_other_verdicts_are_batches_of_their_own(void **sta
 
 static void test_run_over_the_wrap_of_ids_ends_at_its_last_id(void **state)
 {
-    const struct arena_verdict entries[] = {
+    const struct burst_entry entries[] = {
         entry(UINT32_MAX - 1, NFQE_ACCEPT),
         entry(UINT32_MAX, NFQE_ACCEPT),
         entry(0, NFQE_ACCEPT),
@@ -192,14 +193,14 @@ static void test_run_over_the_wrap_of_ids_ends_at_its_last_id(void **state)
     };
 
     (void)state;
-    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 4, 0), 4);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 4, 0, &no_ids), 4);
     assert_int_equal(read_messages(), 1);
     assert_message(0, true, 1, NF_ACCEPT);
 }
 
 static void test_packets_with_different_marks_share_no_message(void **state)
 {
-    const struct arena_verdict entries[] = {
+    const struct burst_entry entries[] = {
         entry(1, NFQE_ACCEPT),        entry(2, NFQE_ACCEPT),        marked(3, NFQE_ACCEPT, 0),
         marked(4, NFQE_ACCEPT, 0),    marked(5, NFQE_ACCEPT, 0xab), marked(6, NFQE_DROP, 0xab),
         marked(7, NFQE_ACCEPT, 0xab), entry(8, NFQE_ACCEPT),
@@ -215,7 +216,7 @@ static void test_packets_with_different_marks_share_no_message(void **state)
     };
 
     (void)state;
-    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0), 8);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0, &no_ids), 8);
     assert_int_equal(read_messages(), 6);
     for (unsigned i = 0; i < 6; i++) {
         assert_message(i, expected[i].batch, expected[i].id, expected[i].id == 6 ? NF_DROP : NF_ACCEPT);
@@ -226,26 +227,26 @@ static void test_packets_with_different_marks_share_no_message(void **state)
 
 static void test_stale_mark_of_a_packet_that_sets_none_is_ignored(void **state)
 {
-    struct arena_verdict entries[] = {entry(1, NFQE_ACCEPT), entry(2, NFQE_ACCEPT)};
+    struct burst_entry entries[] = {entry(1, NFQE_ACCEPT), entry(2, NFQE_ACCEPT)};
 
     (void)state;
     entries[0].mark = 5;
     entries[1].mark = 6;
-    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 2, 0), 2);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 2, 0, &no_ids), 2);
     assert_int_equal(read_messages(), 1);
     assert_false(messages[0].has_mark);
 }
 
 static void test_new_payload_in_the_middle_of_a_run_stands_alone(void **state)
 {
-    const struct arena_verdict entries[] = {
+    const struct burst_entry entries[] = {
         entry(1, NFQE_ACCEPT), entry(2, NFQE_ACCEPT), entry(3, NFQE_ACCEPT),
         entry(4, NFQE_ACCEPT), entry(5, NFQE_ACCEPT),
     };
     const struct verdict_payload payloads[5] = {[2] = {"changed", 7}};
 
     (void)state;
-    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 5, 0), 5);
+    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 5, 0, &no_ids), 5);
     assert_int_equal(read_messages(), 3);
     assert_message(0, true, 2, NF_ACCEPT);
     assert_null(messages[0].payload);
@@ -259,14 +260,14 @@ static void test_new_payload_in_the_middle_of_a_run_stands_alone(void **state)
 static void assert_payload_survives(uint32_t len)
 {
     static uint8_t bytes[PAYLOAD_MAX];
-    const struct arena_verdict entries[] = {entry(1, NFQE_DROP), marked(2, NFQE_ACCEPT, 3), entry(4, NFQE_DROP),
-                                            entry(5, NFQE_DROP)};
+    const struct burst_entry entries[] = {entry(1, NFQE_DROP), marked(2, NFQE_ACCEPT, 3), entry(4, NFQE_DROP),
+                                          entry(5, NFQE_DROP)};
     const struct verdict_payload payloads[4] = {[1] = {bytes, len}};
 
     for (uint32_t i = 0; i < len; i++) {
         bytes[i] = (uint8_t)(i * 7 + 1);
     }
-    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 4, 0), 4);
+    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 4, 0, &no_ids), 4);
     assert_int_equal(read_messages(), 3);
     assert_message(1, false, 2, NF_ACCEPT);
     assert_true(messages[1].has_mark);
@@ -290,19 +291,19 @@ static void test_attribute_length_of_a_payload_never_counts_its_padding(void **s
 static void test_buffer_that_is_full_continues_with_the_first_that_did_not_fit(void **state)
 {
     static uint8_t bytes[PAYLOAD_MAX];
-    struct arena_verdict entries[] = {entry(1, NFQE_ACCEPT), marked(2, NFQE_DROP, 9), entry(3, NFQE_ACCEPT),
-                                      entry(4, NFQE_DROP)};
+    struct burst_entry entries[] = {entry(1, NFQE_ACCEPT), marked(2, NFQE_DROP, 9), entry(3, NFQE_ACCEPT),
+                                    entry(4, NFQE_DROP)};
     const struct verdict_payload payloads[] = {
         {bytes, PAYLOAD_MAX}, {bytes, PAYLOAD_MAX}, {bytes, PAYLOAD_MAX}, {NULL, 0}};
 
     (void)state;
     for (unsigned next = 0; next < 2; next++) {
-        assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 4, next), next + 1);
+        assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 4, next, &no_ids), next + 1);
         assert_int_equal(read_messages(), 1);
         assert_message(0, false, entries[next].id, next == 1 ? NF_DROP : NF_ACCEPT);
         assert_int_equal(mnl_attr_get_payload_len(messages[0].payload), PAYLOAD_MAX);
     }
-    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 4, 2), 4);
+    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 4, 2, &no_ids), 4);
     assert_int_equal(read_messages(), 2);
     assert_message(1, false, 4, NF_DROP);
 }
@@ -311,7 +312,7 @@ static void test_buffer_that_is_full_continues_with_the_first_that_did_not_fit(v
 static void test_messages_never_exceed_the_buffer(void **state)
 {
     static uint8_t bytes[PAYLOAD_MAX];
-    struct arena_verdict entries[] = {entry(1, NFQE_ACCEPT), entry(2, NFQE_ACCEPT), entry(3, NFQE_ACCEPT)};
+    struct burst_entry entries[] = {entry(1, NFQE_ACCEPT), entry(2, NFQE_ACCEPT), entry(3, NFQE_ACCEPT)};
 
     (void)state;
     for (uint32_t last_len = 0; last_len <= 8; last_len++) {
@@ -327,7 +328,7 @@ static void test_messages_never_exceed_the_buffer(void **state)
                 while (next < 3) {
                     unsigned before = next;
 
-                    next = nfqueue_encode(verdicts, entries, payloads, 3, next);
+                    next = nfqueue_encode(verdicts, entries, payloads, 3, next, &no_ids);
                     assert_true(next > before);
                     assert_int_equal(read_messages(), next - before);
                     seen += next - before;
@@ -340,14 +341,64 @@ static void test_messages_never_exceed_the_buffer(void **state)
 
 static void test_burst_without_payload_fits_one_send(void **state)
 {
-    struct arena_verdict entries[BURST_MAX];
+    struct burst_entry entries[BURST_MAX];
 
     (void)state;
     for (unsigned i = 0; i < BURST_MAX; i++) {
         entries[i] = marked(i, i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP, i);
     }
-    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, BURST_MAX, 0), BURST_MAX);
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, BURST_MAX, 0, &no_ids), BURST_MAX);
     assert_int_equal(read_messages(), BURST_MAX);
+}
+
+/* The set of these two ids, which are not of the burst. */
+static struct outstanding ids_of(uint32_t first, uint32_t second)
+{
+    struct outstanding ids = {.last_id = second};
+
+    assert_int_equal(outstanding_add(&ids, (struct outstanding_range){first, first}), 0);
+    assert_int_equal(outstanding_add(&ids, (struct outstanding_range){second, second}), 0);
+    return ids;
+}
+
+static void test_batch_stops_before_an_outstanding_id(void **state)
+{
+    struct burst_entry entries[8];
+    struct outstanding ids;
+
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        entries[i] = marked(10 + 2 * i, NFQE_ACCEPT, 0);
+    }
+    ids = ids_of(15, 17); /* between the third and the fifth one */
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0, &ids), 8);
+    assert_int_equal(read_messages(), 6);
+    assert_message(0, true, 14, NF_ACCEPT);
+    for (unsigned i = 1; i < 6; i++) {
+        assert_message(i, false, 14 + 2 * i, NF_ACCEPT); /* also after the last of them: a batch would answer both */
+    }
+    ids = ids_of(5, 7); /* before the burst */
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0, &ids), 8);
+    assert_int_equal(read_messages(), 8);
+    ids = ids_of(25, 27); /* after it */
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0, &ids), 8);
+    assert_int_equal(read_messages(), 1);
+    assert_message(0, true, 24, NF_ACCEPT);
+}
+
+static void test_while_the_outstanding_ids_are_unknown_every_packet_has_a_message_of_its_own(void **state)
+{
+    struct burst_entry entries[3];
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        entries[i] = marked(1 + i, NFQE_DROP, 0);
+    }
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 3, 0, NULL), 3);
+    assert_int_equal(read_messages(), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_message(i, false, 1 + i, NF_DROP);
+    }
 }
 
 /* Encodes the ids from first to last and returns how many sends it took; checks that each is there once. */
@@ -425,10 +476,12 @@ int main(void)
         cmocka_unit_test(test_buffer_that_is_full_continues_with_the_first_that_did_not_fit),
         cmocka_unit_test(test_messages_never_exceed_the_buffer),
         cmocka_unit_test(test_burst_without_payload_fits_one_send),
+        cmocka_unit_test(test_batch_stops_before_an_outstanding_id),
+        cmocka_unit_test(test_while_the_outstanding_ids_are_unknown_every_packet_has_a_message_of_its_own),
         cmocka_unit_test(test_range_of_ids_is_one_message_each_in_order),
         cmocka_unit_test(test_range_of_ids_goes_over_the_wrap),
         cmocka_unit_test(test_range_of_ids_larger_than_the_buffer_takes_several_sends),
     };
 
-    return cmocka_run_group_tests_name("verdicts", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("nfqueue_encode", tests, set_up, tear_down);
 }

@@ -34,6 +34,7 @@ struct kernel_packet {
 
 /* Packets in the order of arrival; answered ones stay in the table and count their answers. */
 static struct kernel_packet queue[QUEUED_MAX];
+static const struct outstanding no_ids;
 static unsigned queue_len;
 static unsigned not_found; /* verdicts that the kernel would have answered with ENOENT */
 
@@ -92,8 +93,8 @@ static void kernel_take_all(const struct nfqueue_encoder *verdicts)
     assert_int_equal(left, 0);
 }
 
-struct burst_fixture {
-    struct arena_verdict entries[BURST_MAX];
+struct drawn_burst {
+    struct burst_entry entries[BURST_MAX];
     struct verdict_payload payloads[BURST_MAX];
     unsigned count;
     bool has_payloads;
@@ -102,7 +103,7 @@ struct burst_fixture {
 static uint8_t payload_bytes[65531];
 
 /* Fills the kernel's queue and a burst of its first packets, which is what a receive gives. */
-static void draw(struct burst_fixture *burst, uint64_t *random)
+static void draw(struct drawn_burst *burst, uint64_t *random)
 {
     uint32_t id =
         unit_random_below(random, 4) == 0 ? UINT32_MAX - unit_random_below(random, 100) : (uint32_t)unit_random(random);
@@ -125,11 +126,11 @@ static void draw(struct burst_fixture *burst, uint64_t *random)
 
         if (unit_random_below(random, changes) == 0) {
             verdict = unit_random_below(random, 2) == 0 ? NFQE_ACCEPT : NFQE_DROP;
-            sets_mark = unit_random_below(random, 3) == 0 ? ARENA_SETS_MARK : 0;
+            sets_mark = unit_random_below(random, 3) == 0 ? BURST_SETS_MARK : 0;
             mark = unit_random_below(random, 3);
         }
-        burst->entries[i] = (struct arena_verdict){
-            .id = queue[i].id, .verdict = verdict, .mark = mark, .flags = ARENA_DECIDED | sets_mark};
+        burst->entries[i] = (struct burst_entry){
+            .id = queue[i].id, .verdict = verdict, .mark = mark, .flags = BURST_DECIDED | sets_mark};
         burst->payloads[i] = (struct verdict_payload){0};
         if (changed) {
             burst->payloads[i].data = payload_bytes;
@@ -138,15 +139,15 @@ static void draw(struct burst_fixture *burst, uint64_t *random)
     }
 }
 
-static void assert_answered(const struct burst_fixture *burst, unsigned from, unsigned to)
+static void assert_answered(const struct drawn_burst *burst, unsigned from, unsigned to)
 {
     for (unsigned i = from; i < to; i++) {
-        const struct arena_verdict *entry = &burst->entries[i];
+        const struct burst_entry *entry = &burst->entries[i];
         bool changed = burst->has_payloads && burst->payloads[i].data != NULL;
 
         assert_int_equal(queue[i].answers, 1);
         assert_int_equal(queue[i].verdict, entry->verdict == NFQE_ACCEPT ? NF_ACCEPT : NF_DROP);
-        assert_int_equal(queue[i].has_mark, (entry->flags & ARENA_SETS_MARK) != 0);
+        assert_int_equal(queue[i].has_mark, (entry->flags & BURST_SETS_MARK) != 0);
         assert_int_equal(queue[i].mark, queue[i].has_mark ? entry->mark : 0);
         assert_int_equal(queue[i].payload != NULL, changed);
         assert_int_equal(queue[i].payload_len, changed ? burst->payloads[i].len : 0);
@@ -159,7 +160,7 @@ static void assert_answered(const struct burst_fixture *burst, unsigned from, un
 static void test_every_packet_of_a_random_burst_gets_exactly_its_verdict(void **state)
 {
     static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1};
-    static struct burst_fixture burst;
+    static struct drawn_burst burst;
     uint64_t random = UINT64_C(0x0123456789abcdef);
     unsigned continued = 0;
 
@@ -175,7 +176,7 @@ static void test_every_packet_of_a_random_burst_gets_exactly_its_verdict(void **
             unsigned before = next;
 
             next = nfqueue_encode(&verdicts, burst.entries, burst.has_payloads ? burst.payloads : NULL, burst.count,
-                                  before);
+                                  before, &no_ids);
             assert_true(next > before && next <= burst.count);
             continued += before > 0;
             kernel_take_all(&verdicts);
@@ -193,7 +194,7 @@ static void test_every_packet_of_a_random_burst_gets_exactly_its_verdict(void **
 static void test_sending_a_burst_again_answers_no_other_packet(void **state)
 {
     static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1};
-    static struct burst_fixture burst;
+    static struct drawn_burst burst;
     uint64_t random = UINT64_C(0xfeedfacecafebeef);
 
     (void)state;
@@ -201,7 +202,7 @@ static void test_sending_a_burst_again_answers_no_other_packet(void **state)
         draw(&burst, &random);
         burst.has_payloads = false;
         for (unsigned times = 0; times < 2; times++) {
-            assert_int_equal(nfqueue_encode(&verdicts, burst.entries, NULL, burst.count, 0), burst.count);
+            assert_int_equal(nfqueue_encode(&verdicts, burst.entries, NULL, burst.count, 0, &no_ids), burst.count);
             kernel_take_all(&verdicts);
         }
         assert_answered(&burst, 0, burst.count);
@@ -212,15 +213,15 @@ static void test_sending_a_burst_again_answers_no_other_packet(void **state)
 }
 
 /* After a crash some packets may be queued that no message was seen of. */
-static void test_without_batches_no_packet_is_answered_that_the_burst_does_not_have(void **state)
+static void test_while_the_outstanding_ids_are_unknown_no_packet_is_answered_that_the_burst_does_not_have(void **state)
 {
-    static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1, .no_batches = true};
-    static struct burst_fixture burst;
+    static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1};
+    static struct drawn_burst burst;
     uint64_t random = UINT64_C(0x5555aaaa12345678);
 
     (void)state;
     for (unsigned round = 0; round < 2000; round++) {
-        struct arena_verdict known[BURST_MAX];
+        struct burst_entry known[BURST_MAX];
         bool seen[QUEUED_MAX] = {false};
         unsigned count = 0;
 
@@ -231,7 +232,7 @@ static void test_without_batches_no_packet_is_answered_that_the_burst_does_not_h
                 known[count++] = burst.entries[i];
             }
         }
-        assert_int_equal(nfqueue_encode(&verdicts, known, NULL, count, 0), count);
+        assert_int_equal(nfqueue_encode(&verdicts, known, NULL, count, 0, NULL), count);
         kernel_take_all(&verdicts);
         for (unsigned i = 0; i < queue_len; i++) {
             assert_int_equal(queue[i].answers, seen[i]);
@@ -245,7 +246,7 @@ static void test_without_batches_no_packet_is_answered_that_the_burst_does_not_h
 static void test_range_of_ids_answers_no_packet_outside_it(void **state)
 {
     static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1};
-    static struct burst_fixture burst;
+    static struct drawn_burst burst;
     uint64_t random = UINT64_C(0xabcdef0123456789);
 
     (void)state;
@@ -273,9 +274,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_packet_of_a_random_burst_gets_exactly_its_verdict),
         cmocka_unit_test(test_sending_a_burst_again_answers_no_other_packet),
-        cmocka_unit_test(test_without_batches_no_packet_is_answered_that_the_burst_does_not_have),
+        cmocka_unit_test(test_while_the_outstanding_ids_are_unknown_no_packet_is_answered_that_the_burst_does_not_have),
         cmocka_unit_test(test_range_of_ids_answers_no_packet_outside_it),
     };
 
-    return cmocka_run_group_tests_name("verdicts_replay", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("nfqueue_encode_replay", tests, NULL, NULL);
 }

@@ -7,7 +7,9 @@
  */
 #include "unit.h"
 
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_config.h"
+#include "queue/nfqueue_proc.h"
+#include "queue/nfqueue_socket.h"
 #include "queue/queue.h"
 
 #include <nfqe/plugin.h>

@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_proc.h"
 #include "queue/queue_report.h"
 
 #include <nfqe/plugin.h>
@@ -161,7 +161,7 @@ static void test_packets_without_an_answer_have_a_line(void **state)
 static void test_each_counter_has_its_name(void **state)
 {
     const struct queue queue = {.number = NUMBER};
-    const struct arena_counters counters = {
+    const struct queue_stats counters = {
         .packets = 1,
         .accepted = 2,
         .dropped = 3,
@@ -178,7 +178,7 @@ static void test_each_counter_has_its_name(void **state)
         .bursts = 18,
     };
     const struct queue_totals totals = {
-        .counters = &counters,
+        .stats = &counters,
         .crash_verdicts = 4,
         .restarts = 19,
         .flows = {.added = 14, .replaced = 15, .expired = 16},
@@ -198,14 +198,14 @@ static void test_each_counter_has_its_name(void **state)
 static void test_largest_counters_fit_a_line(void **state)
 {
     const struct queue queue = {.number = NUMBER};
-    struct arena_counters counters;
+    struct queue_stats counters;
     struct queue_totals totals;
 
     (void)state;
     memset(&counters, 0xff, sizeof(counters));
     memset(&totals, 0xff, sizeof(totals));
     memset(&status, 0xff, sizeof(status));
-    totals.counters = &counters;
+    totals.stats = &counters;
     queue_report_counters(&queue, &totals, text);
     assert_non_null(strstr(text, " restarts=18446744073709551615 kernel_queue_dropped=4294967295 "));
     assert_string_equal(strrchr(text, ' '), " kernel_user_dropped=4294967295");

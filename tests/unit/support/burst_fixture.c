@@ -1,45 +1,52 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An arena with a burst in it; see burst.h.
+ * Making and filling the journal of the fixture.
  *
- * The packets have no bytes: neither the arena nor the chain looks into them.
+ * The packets have no bytes: neither the journal nor the pipeline looks into them.
  */
 #include "burst_fixture.h"
 
 #include "unit.h"
 
-void burst_fixture_init(struct burst_fixture *burst)
+#include <sys/mman.h>
+
+void burst_fixture_init(struct burst_fixture *fixture)
 {
-    assert_int_equal(arena_new(BURST_QUEUE, BURST_SHAPE, &burst->arena, &burst->arena_fd), 0);
-    arena_prepare(burst->arena, BURST_QUEUE, BURST_SHAPE);
+    void *memory = mmap(NULL, sizeof(*fixture->burst), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(memory != MAP_FAILED);
+    fixture->burst = memory;
+    burst_init(fixture->burst);
 }
 
-void burst_fixture_done(struct burst_fixture *burst)
+void burst_fixture_done(struct burst_fixture *fixture)
 {
-    arena_free(burst->arena, BURST_SHAPE, &burst->arena_fd);
-    burst->arena = NULL;
+    munmap(fixture->burst, sizeof(*fixture->burst));
+    fixture->burst = NULL;
 }
 
-void burst_fill(struct burst_fixture *burst, unsigned count, uint32_t first_id, enum arena_phase phase)
+void burst_fill(struct burst_fixture *fixture, unsigned count, uint32_t first_id, enum burst_phase phase)
 {
-    arena_begin_receive(burst->arena);
+    struct burst *burst = fixture->burst;
+
+    burst_begin_receive(burst);
     for (unsigned i = 0; i < count; i++) {
-        burst->arena->messages[i].msg_len = BURST_LEN;
-        burst->arena->verdicts[i].id = first_id + i;
-        burst->arena->verdicts[i].verdict = 0;
-        burst->arena->verdicts[i].flags = 0;
-        burst->packets[i] = (struct nfqe_packet){.size = sizeof(struct nfqe_packet), .id = first_id + i};
+        burst->messages[i].msg_len = BURST_LEN;
+        burst->entries[i].id = first_id + i;
+        burst->entries[i].verdict = 0;
+        burst->entries[i].flags = 0;
+        fixture->packets[i] = (struct nfqe_packet){.size = sizeof(struct nfqe_packet), .id = first_id + i};
     }
-    burst->arena->packets = count;
-    arena_enter(burst->arena, phase);
+    burst->packets = count;
+    burst_enter(burst, phase);
 }
 
 int burst_set_up(void **state)
 {
-    static struct burst_fixture burst;
+    static struct burst_fixture fixture;
 
-    burst_fixture_init(&burst);
-    *state = &burst;
+    burst_fixture_init(&fixture);
+    *state = &fixture;
     return 0;
 }
 

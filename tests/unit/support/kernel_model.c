@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See kernel_model.h.
+ * The model of the kernel: what a receive finds, what a send changes, and the processes that run on it.
  */
 #include "kernel_model.h"
 
 #include "process/worker.h"
-#include "queue/nfqueue.h"
+#include "queue/nfqueue_sequence.h"
+#include "queue/nfqueue_socket.h"
 
 #include <nfqe/plugin.h>
 
@@ -29,18 +30,19 @@ uint32_t model_id_base;
 struct kernel *kernel;
 void (*model_describe)(struct message *message, uint32_t id);
 
-int __wrap_nfqueue_receive(int fd, struct arena *arena);
+int __wrap_nfqueue_receive(int fd, struct burst *burst);
 int __wrap_nfqueue_send(int fd, const void *data, size_t len);
 
 /* ---- the model of the kernel ------------------------------------------------------------------------ */
 
 static void put(unsigned index, const struct message *message)
 {
-    struct msghdr *header = &fixture.arena->messages[index].msg_hdr;
+    struct msghdr *header = &fixture.burst->messages[index].msg_hdr;
     bool fits = message->len <= SLOT_SIZE;
 
-    memcpy(arena_slot(fixture.arena, index), message->bytes, fits ? message->len : SLOT_SIZE);
-    fixture.arena->messages[index].msg_len = fits ? (unsigned)message->len : SLOT_SIZE;
+    memcpy(queue_shm_slot(fixture.engine.queues[0].shm.slots, index, SLOT_SIZE), message->bytes,
+           fits ? message->len : SLOT_SIZE);
+    fixture.burst->messages[index].msg_len = fits ? (unsigned)message->len : SLOT_SIZE;
     header->msg_flags = fits ? 0 : MSG_TRUNC;
 }
 
@@ -71,14 +73,14 @@ static void put_other(unsigned index, const struct step *step)
     put(index, &message);
 }
 
-int __wrap_nfqueue_receive(int fd, struct arena *arena)
+int __wrap_nfqueue_receive(int fd, struct burst *burst)
 {
     const struct step *step = &kernel->script[kernel->step];
 
     (void)fd;
-    arena_begin_receive(arena);
+    burst_begin_receive(burst);
     if (kernel->step == kernel->steps) {
-        arena->request = ARENA_EXIT;
+        fixture.control->request = WORKER_EXIT;
         return -EAGAIN;
     }
     kernel->step++;
@@ -93,7 +95,7 @@ int __wrap_nfqueue_receive(int fd, struct arena *arena)
         }
     }
     if (step->gap != 0) {
-        arena->messages[step->gap].msg_len = 0;
+        burst->messages[step->gap].msg_len = 0;
     }
     return (int)step->count;
 }
@@ -133,7 +135,7 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
 
         kernel->messages++;
         kernel->batches += batch;
-        kernel->fresh += (message->nlmsg_seq & NFQUEUE_RESENT_SEQUENCE) == 0;
+        kernel->fresh += (message->nlmsg_seq & NFQUEUE_SEQUENCE_RESENT) == 0;
         mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
         {
             if (mnl_attr_get_type(attribute) == NFQA_VERDICT_HDR) {
@@ -153,26 +155,26 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
 
 /* ---- deaths and successors ---------------------------------------------------------------------------- */
 
-void model_die_with_burst(uint32_t first_id, unsigned count, enum arena_phase phase)
+void model_die_with_burst(uint32_t first_id, unsigned count, enum burst_phase phase)
 {
-    arena_begin_receive(fixture.arena);
+    burst_begin_receive(fixture.burst);
     for (unsigned i = 0; i < count; i++) {
         model_put_packet(i, first_id + i, false);
-        fixture.arena->verdicts[i].id = model_id_base + first_id + i;
-        fixture.arena->verdicts[i].flags = 0;
+        fixture.burst->entries[i].id = model_id_base + first_id + i;
+        fixture.burst->entries[i].flags = 0;
     }
-    fixture.arena->packets = count;
-    arena_enter(fixture.arena, phase);
+    fixture.burst->packets = count;
+    burst_enter(fixture.burst, phase);
 }
 
 void model_supervise(uint32_t given)
 {
-    struct arena_death blame;
+    struct burst_guilt guilt;
 
-    if (arena_phase(fixture.arena) != ARENA_IDLE) {
-        arena_request_sweep(fixture.arena, model_id_base + given);
+    if (burst_phase(fixture.burst) != BURST_IDLE) {
+        burst_request_id_recovery(fixture.burst, model_id_base + given);
     }
-    arena_assign_crash(fixture.arena, 0, NFQE_DROP, &blame);
+    burst_assign_guilt(fixture.burst, 0, NFQE_DROP, &guilt);
 }
 
 void model_will(const struct step *step)
@@ -195,14 +197,14 @@ void model_run_worker(void)
 {
     pid_t pid;
 
-    fixture.arena->request = ARENA_RUN;
-    fixture.arena->state = ARENA_STARTING;
-    fixture.arena->message[0] = '\0';
+    fixture.control->request = WORKER_RUN;
+    fixture.control->state = WORKER_STARTING;
+    fixture.control->message[0] = '\0';
     fixture.engine.supervisor = getpid();
     pid = fork();
     if (pid == 0) {
         alarm(WORKER_SECONDS);
-        fixture.arena->owner = (uint32_t)getpid();
+        fixture.control->owner = (uint32_t)getpid();
         worker_run(&fixture.engine, 0);
     }
     assert_true(pid > 0);
@@ -211,10 +213,10 @@ void model_run_worker(void)
 
 void model_assert_left_in_order(void)
 {
-    assert_string_equal(fixture.arena->message, "");
+    assert_string_equal(fixture.control->message, "");
     assert_int_equal(fixture.worker_status, 0);
-    assert_int_equal(arena_phase(fixture.arena), ARENA_IDLE);
-    assert_int_equal(fixture.arena->sweep, 0);
+    assert_int_equal(burst_phase(fixture.burst), BURST_IDLE);
+    assert_int_equal(fixture.burst->recover_ids, 0);
 }
 
 void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict)
@@ -222,6 +224,27 @@ void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict)
     for (uint32_t id = first; id <= last; id++) {
         assert_int_equal(kernel->fates[id].verdict, verdict);
     }
+}
+
+void model_set_last_id(uint32_t id)
+{
+    struct burst_totals *totals = (struct burst_totals *)(uintptr_t)burst_totals(fixture.burst);
+
+    totals->outstanding.last_id = model_id_base + id;
+}
+
+void model_make_memory(uint64_t flows_size)
+{
+    struct engine_queue *queue = &fixture.engine.queues[0];
+    const struct queue_shm_layout layout = MODEL_LAYOUT(flows_size);
+
+    queue_shm_done(&queue->shm);
+    assert_int_equal(queue_shm_new(MESSAGES_QUEUE, &layout, &queue->shm), 0);
+    queue_shm_prepare(&queue->shm, MESSAGES_QUEUE);
+    queue->control = queue->shm.control;
+    fixture.burst = queue->shm.burst;
+    fixture.control = queue->control;
+    model_set_last_id(0);
 }
 
 int model_set_up(void **state)
@@ -239,13 +262,11 @@ int model_set_up(void **state)
     fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
     fixture.engine.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    *queue = (struct engine_queue){.kernel.number = MESSAGES_QUEUE, .shape = SHAPE, .cpu = QUEUE_GROUP_NO_CPU};
+    *queue = (struct engine_queue){.kernel.number = MESSAGES_QUEUE, .cpu = QUEUE_GROUP_NO_CPU};
     queue->kernel.socket = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* always readable: the worker asks again at once */
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    assert_int_equal(arena_new(MESSAGES_QUEUE, SHAPE, &queue->arena, &queue->arena_fd), 0);
-    fixture.arena = queue->arena;
-    arena_prepare(fixture.arena, MESSAGES_QUEUE, SHAPE);
-    fixture.arena->last_id = model_id_base;
+    queue_shm_init(&queue->shm);
+    model_make_memory(0);
     return 0;
 }
 
@@ -254,7 +275,7 @@ int model_tear_down(void **state)
     struct engine_queue *queue = &fixture.engine.queues[0];
 
     (void)state;
-    arena_free(queue->arena, queue->shape, &queue->arena_fd);
+    queue_shm_done(&queue->shm);
     model_describe = NULL;
     close(queue->kernel.socket);
     close(queue->wake);

@@ -14,12 +14,16 @@
 
 #include "unit.h"
 
-#include "burst/arena.h"
+#include "burst/recovery.h"
 #include "kernel_messages.h"
 #include "process/engine.h"
 
 #define SLOT_SIZE 256
-#define SHAPE ((struct arena_shape){.slot_size = SLOT_SIZE})
+#define MODEL_LAYOUT(flows)                                                                                            \
+    ((struct queue_shm_layout){.control_version = WORKER_CONTROL_VERSION,                                              \
+                               .control_size = sizeof(struct worker_control),                                          \
+                               .slot_size = SLOT_SIZE,                                                                 \
+                               .flows_size = (flows)})
 #define IDS 30000         /* the model knows the ids 1 to IDS - 1 */
 #define SCRIPT_MAX 32     /* receives of one worker */
 #define FOR_EVER UINT32_MAX
@@ -62,7 +66,8 @@ struct fixture {
     struct engine engine;
     struct queue_group group;
     struct forkserver_status status;
-    struct arena *arena;
+    struct burst *burst;             /* of the only queue */
+    struct worker_control *control;  /* likewise */
     int worker_status; /* of the last worker, from waitpid() */
 };
 
@@ -77,7 +82,7 @@ extern void (*model_describe)(struct message *message, uint32_t id);
 void model_put_packet(unsigned index, uint32_t id, bool cut);
 
 /* A worker received `count` messages from `first_id` on and died in `phase`. */
-void model_die_with_burst(uint32_t first_id, unsigned count, enum arena_phase phase);
+void model_die_with_burst(uint32_t first_id, unsigned count, enum burst_phase phase);
 
 /* What the supervisor does after a death in mid-burst. given: the last id that the kernel has given out. */
 void model_supervise(uint32_t given);
@@ -94,6 +99,12 @@ void model_assert_left_in_order(void);
 void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict);
 
 /* For cmocka: set up and tear down. */
+/* The newest id that was received, as the journal has it. */
+void model_set_last_id(uint32_t id);
+
+/* New memory for the queue, in place of what it has; flows_size: bytes of a flow table, or 0. */
+void model_make_memory(uint64_t flows_size);
+
 int model_set_up(void **state);
 int model_tear_down(void **state);
 

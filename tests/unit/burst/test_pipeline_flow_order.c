@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The chain with plugins that decide for flows: what comes of a burst does not depend on how it goes through the chain,
+ * The pipeline with plugins that decide for flows: what comes of a burst does not depend on how it goes through the chain,
  * nor on whether a worker died in its middle.
  *
  * Bursts are drawn at random: packets of two flows and of none, and what each plugin answers to each. The reference is
  * the burst that goes packet by packet.
  */
-#include "flow_chain.h"
+#include "flow_pipeline.h"
 
 #include "unit.h"
 
@@ -18,7 +18,7 @@
 #define BYPASS_MARK UINT32_C(0x11)
 #define BYPASS_MASK UINT32_C(0xff)
 
-static struct flow_chain_member *const members = flow_chain.members;
+static struct flow_pipeline_member *const members = flow_pipeline.members;
 
 /* Bursts, one after the other, on one table. */
 struct play {
@@ -27,7 +27,7 @@ struct play {
     nfqe_verdict on_crash;
     unsigned stands[BURSTS]; /* 1 and more: this packet, counted from 1, has the crash verdict before the chain runs */
     struct what what[BURSTS][PACKETS];
-    nfqe_verdict given[BURSTS][FLOW_CHAIN_MEMBERS_MAX][PACKETS];
+    nfqe_verdict given[BURSTS][FLOW_PIPELINE_MEMBERS_MAX][PACKETS];
 };
 
 struct outcome {
@@ -67,13 +67,13 @@ static void draw(uint64_t *random, struct play *play)
 
 static void build(enum way way, const struct play *play)
 {
-    flow_chain_build(way, play->members);
-    flow_chain.chain.default_verdict = play->default_verdict;
-    flow_chain.chain.on_crash = play->on_crash;
-    flow_chain.chain.bypass_mark = BYPASS_MARK;
-    flow_chain.chain.bypass_mask = BYPASS_MASK;
+    flow_pipeline_build(way, play->members);
+    flow_pipeline.pipeline.policy.default_verdict = play->default_verdict;
+    flow_pipeline.pipeline.policy.on_crash = play->on_crash;
+    flow_pipeline.pipeline.policy.bypass_mark = BYPASS_MARK;
+    flow_pipeline.pipeline.policy.bypass_mask = BYPASS_MASK;
     for (unsigned member = 0; member < play->members; member++) {
-        flow_chain.chain.members[member].gives_flows = true;
+        flow_pipeline.pipeline.chain.members[member].gives_flows = true;
     }
 }
 
@@ -88,12 +88,12 @@ static void read_outcome(struct outcome *outcome)
 {
     memset(outcome, 0, sizeof(*outcome));
     for (unsigned packet = 0; packet < PACKETS; packet++) {
-        outcome->verdicts[packet] = flow_chain.burst->arena->verdicts[packet].verdict;
-        outcome->marks[packet] = flow_chain.burst->arena->verdicts[packet].mark;
-        outcome->flags[packet] = flow_chain.burst->arena->verdicts[packet].flags;
+        outcome->verdicts[packet] = flow_pipeline.fixture->burst->entries[packet].verdict;
+        outcome->marks[packet] = flow_pipeline.fixture->burst->entries[packet].mark;
+        outcome->flags[packet] = flow_pipeline.fixture->burst->entries[packet].flags;
     }
     for (uint32_t flow = 0; flow < 2; flow++) {
-        const struct flow_entry *entry = flow_image_entry(&flow_chain.image, flow);
+        const struct flow_entry *entry = flow_image_entry(&flow_pipeline.image, flow);
 
         outcome->flows[flow] = entry != NULL ? entry->verdict : NFQE_CONTINUE;
     }
@@ -106,11 +106,11 @@ static void play_bursts(enum way way, const struct play *play, struct outcome ou
     build(way, play);
     for (unsigned i = 0; i < BURSTS; i++) {
         give(play, i);
-        flow_chain_begin(way, play->what[i], PACKETS);
+        flow_pipeline_begin(way, play->what[i], PACKETS);
         if (play->stands[i] > 0) {
-            arena_decide(flow_chain.burst->arena, play->stands[i] - 1, play->on_crash);
+            burst_force_verdict(flow_pipeline.fixture->burst, play->stands[i] - 1, play->on_crash);
         }
-        flow_chain_finish(PACKETS);
+        flow_pipeline_finish(PACKETS);
         read_outcome(&outcomes[i]);
     }
 }
@@ -160,18 +160,18 @@ static void test_three_plugins_decide_alike_in_all_ways(void **state)
  */
 static void die_and_finish(const struct play *play, const struct what *what, unsigned dead, bool crashed_on)
 {
-    struct arena_verdict before[PACKETS];
-    struct arena_verdict *verdicts = flow_chain.burst->arena->verdicts;
+    struct burst_entry before[PACKETS];
+    struct burst_entry *verdicts = flow_pipeline.fixture->burst->entries;
 
-    flow_chain_run(ONE_BY_ONE, what, dead);
+    flow_pipeline_run(ONE_BY_ONE, what, dead);
     memcpy(before, verdicts, sizeof(before));
-    flow_image_attach(&flow_chain.image, FLOW_IMAGE_IDLE_MS);
-    flow_chain_begin(ONE_BY_ONE, what, PACKETS);
+    flow_image_attach(&flow_pipeline.image, FLOW_IMAGE_IDLE_MS);
+    flow_pipeline_begin(ONE_BY_ONE, what, PACKETS);
     memcpy(verdicts, before, dead * sizeof(before[0]));
     if (crashed_on) {
-        arena_decide(flow_chain.burst->arena, dead, play->on_crash);
+        burst_force_verdict(flow_pipeline.fixture->burst, dead, play->on_crash);
     }
-    flow_chain_finish(PACKETS);
+    flow_pipeline_finish(PACKETS);
 }
 
 static void test_burst_is_decided_alike_when_a_worker_dies_between_two_packets(void **state)
@@ -189,7 +189,7 @@ static void test_burst_is_decided_alike_when_a_worker_dies_between_two_packets(v
         play_bursts(ONE_BY_ONE, &play, outcomes);
         build(ONE_BY_ONE, &play);
         give(&play, 0);
-        flow_chain_run(ONE_BY_ONE, play.what[0], PACKETS);
+        flow_pipeline_run(ONE_BY_ONE, play.what[0], PACKETS);
         give(&play, 1);
         die_and_finish(&play, play.what[1], dead, false);
         read_outcome(&outcome);
@@ -219,7 +219,7 @@ static void test_burst_is_decided_alike_when_a_plugin_dies_of_a_packet(void **st
         deaths++;
         build(ONE_BY_ONE, &play);
         give(&play, 0);
-        flow_chain_run(ONE_BY_ONE, play.what[0], PACKETS);
+        flow_pipeline_run(ONE_BY_ONE, play.what[0], PACKETS);
         give(&play, 1);
         die_and_finish(&play, play.what[1], dead, true);
         read_outcome(&outcome);
@@ -235,17 +235,17 @@ static void test_syn_that_is_accepted_since_a_plugin_died_of_it_ends_the_flow(vo
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
-        flow_chain_build(way, 1);
+        flow_pipeline_build(way, 1);
         members[0].answers[0] = ACCEPT_FLOW;
-        flow_chain_run(way, flow, 1);
-        flow_chain_begin(way, what, 2);
-        arena_decide(flow_chain.burst->arena, 0, NFQE_ACCEPT);
+        flow_pipeline_run(way, flow, 1);
+        flow_pipeline_begin(way, what, 2);
+        burst_force_verdict(flow_pipeline.fixture->burst, 0, NFQE_ACCEPT);
         members[0].answers[1] = NFQE_DROP;
-        flow_chain_finish(2);
-        flow_chain_assert(0, NFQE_ACCEPT, 0);
-        flow_chain_assert(1, NFQE_DROP, 0);
+        flow_pipeline_finish(2);
+        flow_pipeline_assert(0, NFQE_ACCEPT, 0);
+        flow_pipeline_assert(1, NFQE_DROP, 0);
         assert_int_equal(members[0].asked[1], 1);
-        assert_null(flow_image_entry(&flow_chain.image, 1));
+        assert_null(flow_image_entry(&flow_pipeline.image, 1));
     }
 }
 
@@ -256,18 +256,18 @@ static void test_syn_that_a_predecessor_accepted_does_not_end_what_later_data_ha
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
-        flow_chain_build(way, 1);
+        flow_pipeline_build(way, 1);
         members[0].answers[0] = NFQE_ACCEPT;
         members[0].answers[1] = ACCEPT_FLOW;
-        flow_chain_run(way, what, 3);
-        flow_chain.burst->arena->verdicts[2].flags = 0; /* it died before this one */
+        flow_pipeline_run(way, what, 3);
+        flow_pipeline.fixture->burst->entries[2].flags = 0; /* it died before this one */
         members[0].answers[2] = NFQE_DROP;
-        flow_chain_finish(3);
-        flow_chain_assert(0, NFQE_ACCEPT, 0);
-        flow_chain_assert(1, NFQE_ACCEPT, ARENA_FOR_FLOW);
-        flow_chain_assert(2, NFQE_ACCEPT, ARENA_BY_FLOW);
+        flow_pipeline_finish(3);
+        flow_pipeline_assert(0, NFQE_ACCEPT, 0);
+        flow_pipeline_assert(1, NFQE_ACCEPT, BURST_FOR_FLOW);
+        flow_pipeline_assert(2, NFQE_ACCEPT, BURST_BY_FLOW);
         assert_int_equal(members[0].asked[0] + members[0].asked[1] + members[0].asked[2], 0);
-        assert_int_equal(flow_image_entry(&flow_chain.image, 1)->verdict, NFQE_ACCEPT);
+        assert_int_equal(flow_image_entry(&flow_pipeline.image, 1)->verdict, NFQE_ACCEPT);
     }
 }
 
@@ -278,19 +278,19 @@ static void test_syn_that_belongs_to_its_flow_ends_nothing_when_it_is_taken_up(v
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
-        flow_chain_build(way, 1);
+        flow_pipeline_build(way, 1);
         members[0].answers[0] = ACCEPT_FLOW;
-        flow_chain_run(way, what, 2);
-        flow_chain.burst->arena->verdicts[1].flags = 0;
-        flow_chain_finish(2);
-        flow_chain_assert(0, NFQE_ACCEPT, ARENA_FOR_FLOW);
-        flow_chain_assert(1, NFQE_ACCEPT, ARENA_BY_FLOW);
+        flow_pipeline_run(way, what, 2);
+        flow_pipeline.fixture->burst->entries[1].flags = 0;
+        flow_pipeline_finish(2);
+        flow_pipeline_assert(0, NFQE_ACCEPT, BURST_FOR_FLOW);
+        flow_pipeline_assert(1, NFQE_ACCEPT, BURST_BY_FLOW);
     }
 }
 
 int main(void)
 {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, flow_chain_set_up, flow_chain_tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, flow_pipeline_set_up, flow_pipeline_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_one_plugin_decides_alike_in_all_ways),
         TEST(test_two_plugins_decide_alike_in_all_ways),
@@ -302,5 +302,5 @@ int main(void)
         TEST(test_syn_that_belongs_to_its_flow_ends_nothing_when_it_is_taken_up),
     };
 
-    return cmocka_run_group_tests_name("chain_flow_order", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("pipeline_flow_order", tests, NULL, NULL);
 }

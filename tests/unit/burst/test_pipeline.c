@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * chain_run(): who is asked, in which order, about which packet, and what becomes of each answer.
+ * pipeline_run(): who is asked, in which order, about which packet, and what becomes of each answer.
  *
  * The plugins of these tests are one pair of functions: each member has a script (struct member) that says what
- * it answers, and writes down each call together with what the arena said at that moment. Crashes are in
- * test_chain_crash.c.
+ * it answers, and writes down each call together with what the journal said at that moment. Crashes are in
+ * test_pipeline_crash.c.
  */
 #include "unit.h"
 
-#include "burst/arena.h"
-#include "burst/chain.h"
+#include "burst/burst.h"
+#include "burst/pipeline.h"
 #include "burst_fixture.h"
 
 #include <string.h>
@@ -23,7 +23,7 @@ struct call {
     unsigned member;
     bool batch;
     uint32_t packet_id;
-    uint32_t cursor; /* the arena's words as seen from inside the call */
+    uint32_t cursor; /* the words of the journal as seen from inside the call */
     uint32_t plugin;
     uint32_t progress;
 };
@@ -36,9 +36,10 @@ struct member {
 static struct call calls[CALLS_MAX];
 static unsigned call_count;
 static struct member members[MEMBERS_MAX];
-static struct arena *arena;
-static struct chain chain;
-static struct chain_report report;
+static struct burst *burst;
+static struct pipeline pipeline;
+static struct decide_invalid invalid;
+static struct queue_stats stats;
 
 static void write_down(const struct member *member, bool batch, const struct nfqe_packet *packet)
 {
@@ -46,9 +47,9 @@ static void write_down(const struct member *member, bool batch, const struct nfq
     calls[call_count++] = (struct call){.member = member->number,
                                         .batch = batch,
                                         .packet_id = packet->id,
-                                        .cursor = arena->cursor,
-                                        .plugin = arena->plugin,
-                                        .progress = arena->progress};
+                                        .cursor = burst->cursor,
+                                        .plugin = burst->plugin,
+                                        .progress = burst->progress};
 }
 
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
@@ -71,30 +72,31 @@ static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t 
 }
 
 /* batches: bit i: member i has handle_batch. All members answer CONTINUE until the test says otherwise. */
-static void build_chain(unsigned count, unsigned batches)
+static void build_pipeline(unsigned count, unsigned batches)
 {
-    chain = (struct chain){.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
+    pipeline = (struct pipeline){.policy = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP}};
     memset(members, 0, sizeof(members));
     call_count = 0;
     for (unsigned i = 0; i < count; i++) {
         members[i].number = i;
-        chain_add(&chain, &(struct chain_member){.handle = handle,
-                                                 .handle_batch = (batches & 1u << i) != 0 ? handle_batch : NULL,
-                                                 .self = &members[i]});
+        plugin_chain_add(&pipeline.chain,
+                         &(struct plugin_chain_member){.handle = handle,
+                                                       .handle_batch = (batches & 1u << i) != 0 ? handle_batch : NULL,
+                                                       .self = &members[i]});
     }
 }
 
-static void run(struct burst_fixture *burst)
+static void run(struct burst_fixture *fixture)
 {
-    burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
-    chain_run(&chain, burst->arena, burst->packets, COUNT, &report);
+    burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+    pipeline_run(&pipeline, fixture->burst, fixture->packets, COUNT, 0, &stats, &invalid);
 }
 
 static void assert_verdict(unsigned packet, uint32_t verdict)
 {
-    assert_true(arena_decided(arena, packet));
-    assert_int_equal(arena->verdicts[packet].verdict, verdict);
-    assert_int_equal(arena->verdicts[packet].id, FIRST_ID + packet);
+    assert_true(burst_is_decided(burst, packet));
+    assert_int_equal(burst->entries[packet].verdict, verdict);
+    assert_int_equal(burst->entries[packet].id, FIRST_ID + packet);
 }
 
 static void assert_call(unsigned index, unsigned member, bool batch, unsigned packet)
@@ -109,24 +111,24 @@ static void test_packets_without_an_opinion_get_the_default_verdict(void **state
 {
     (void)state;
     for (unsigned batches = 0; batches < 4; batches++) {
-        build_chain(2, batches);
+        build_pipeline(2, batches);
         run(*state);
         for (unsigned i = 0; i < COUNT; i++) {
             assert_verdict(i, NFQE_ACCEPT);
         }
-        chain.default_verdict = NFQE_DROP;
+        pipeline.policy.default_verdict = NFQE_DROP;
         run(*state);
         for (unsigned i = 0; i < COUNT; i++) {
             assert_verdict(i, NFQE_DROP);
         }
-        assert_int_equal(report.invalid, 0);
+        assert_int_equal(invalid.count, 0);
         assert_int_equal(call_count, 2 * 2 * COUNT);
     }
 }
 
 static void test_chain_without_a_plugin_gives_the_default_verdict(void **state)
 {
-    build_chain(0, 0);
+    build_pipeline(0, 0);
     run(*state);
     for (unsigned i = 0; i < COUNT; i++) {
         assert_verdict(i, NFQE_ACCEPT);
@@ -135,7 +137,7 @@ static void test_chain_without_a_plugin_gives_the_default_verdict(void **state)
 
 static void test_without_batches_each_packet_passes_all_plugins_before_the_next(void **state)
 {
-    build_chain(3, 0);
+    build_pipeline(3, 0);
     run(*state);
     assert_int_equal(call_count, 3 * COUNT);
     for (unsigned i = 0; i < call_count; i++) {
@@ -146,7 +148,7 @@ static void test_without_batches_each_packet_passes_all_plugins_before_the_next(
 static void test_with_a_batch_each_plugin_takes_the_whole_burst_before_the_next(void **state)
 {
     for (unsigned batches = 1; batches < 8; batches++) {
-        build_chain(3, batches);
+        build_pipeline(3, batches);
         run(*state);
         assert_int_equal(call_count, 3 * COUNT);
         for (unsigned i = 0; i < call_count; i++) {
@@ -158,7 +160,7 @@ static void test_with_a_batch_each_plugin_takes_the_whole_burst_before_the_next(
 static void test_first_verdict_decides_and_later_plugins_do_not_see_the_packet(void **state)
 {
     for (unsigned batches = 0; batches < 8; batches++) {
-        build_chain(3, batches);
+        build_pipeline(3, batches);
         members[0].answers[1] = NFQE_DROP;
         members[0].answers[4] = NFQE_ACCEPT;
         members[1].answers[1] = NFQE_ACCEPT; /* too late */
@@ -166,7 +168,7 @@ static void test_first_verdict_decides_and_later_plugins_do_not_see_the_packet(v
         members[2].answers[2] = NFQE_DROP; /* too late */
         members[2].answers[4] = NFQE_DROP; /* too late */
         members[2].answers[5] = NFQE_DROP;
-        chain.default_verdict = NFQE_DROP;
+        pipeline.policy.default_verdict = NFQE_DROP;
         run(*state);
         assert_verdict(0, NFQE_DROP);
         assert_verdict(1, NFQE_DROP);
@@ -187,7 +189,7 @@ static void test_first_verdict_decides_and_later_plugins_do_not_see_the_packet(v
 static void test_plugin_is_not_called_when_nothing_is_left_for_it(void **state)
 {
     for (unsigned batches = 0; batches < 4; batches++) {
-        build_chain(2, batches);
+        build_pipeline(2, batches);
         for (unsigned i = 0; i < COUNT; i++) {
             members[0].answers[i] = i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP;
         }
@@ -201,7 +203,7 @@ static void test_plugin_is_not_called_when_nothing_is_left_for_it(void **state)
 
 static void test_answer_that_the_abi_does_not_offer_gets_on_crash_and_is_reported(void **state)
 {
-    static const nfqe_verdict invalid[] = {
+    static const nfqe_verdict answers[] = {
         NFQE_REPEAT,
         NFQE_HELD,
         NFQE_TO_QUEUE(0),
@@ -216,21 +218,21 @@ static void test_answer_that_the_abi_does_not_offer_gets_on_crash_and_is_reporte
         UINT32_MAX,
     };
 
-    for (size_t i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++) {
+    for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         for (unsigned batches = 0; batches < 4; batches++) {
             for (uint32_t on_crash = NFQE_ACCEPT; on_crash <= NFQE_DROP; on_crash++) {
-                build_chain(2, batches);
-                chain.on_crash = on_crash;
-                chain.default_verdict = on_crash == NFQE_ACCEPT ? NFQE_DROP : NFQE_ACCEPT;
-                members[1].answers[3] = invalid[i];
+                build_pipeline(2, batches);
+                pipeline.policy.on_crash = on_crash;
+                pipeline.policy.default_verdict = on_crash == NFQE_ACCEPT ? NFQE_DROP : NFQE_ACCEPT;
+                members[1].answers[3] = answers[i];
                 run(*state);
                 for (unsigned packet = 0; packet < COUNT; packet++) {
-                    assert_verdict(packet, packet == 3 ? on_crash : chain.default_verdict);
+                    assert_verdict(packet, packet == 3 ? on_crash : pipeline.policy.default_verdict);
                 }
-                assert_int_equal(report.invalid, 1);
-                assert_int_equal(report.plugin, 1);
-                assert_true(report.verdict == invalid[i]);
-                assert_int_equal(report.packet_id, FIRST_ID + 3);
+                assert_int_equal(invalid.count, 1);
+                assert_int_equal(invalid.plugin, 1);
+                assert_true(invalid.answer == answers[i]);
+                assert_int_equal(invalid.packet_id, FIRST_ID + 3);
             }
         }
     }
@@ -239,34 +241,34 @@ static void test_answer_that_the_abi_does_not_offer_gets_on_crash_and_is_reporte
 static void test_report_counts_all_invalid_answers_and_names_the_first(void **state)
 {
     for (unsigned batches = 0; batches < 4; batches++) {
-        build_chain(2, batches);
+        build_pipeline(2, batches);
         members[0].answers[1] = 77;
         members[0].answers[2] = 88;
         members[1].answers[1] = 66; /* never asked: an invalid answer decides too */
         run(*state);
-        assert_int_equal(report.invalid, 2);
-        assert_int_equal(report.plugin, 0);
-        assert_int_equal(report.verdict, 77);
-        assert_int_equal(report.packet_id, FIRST_ID + 1);
-        build_chain(1, batches);
+        assert_int_equal(invalid.count, 2);
+        assert_int_equal(invalid.plugin, 0);
+        assert_int_equal(invalid.answer, 77);
+        assert_int_equal(invalid.packet_id, FIRST_ID + 1);
+        build_pipeline(1, batches);
         run(*state);
-        assert_int_equal(report.invalid, 0); /* a report is of one run */
+        assert_int_equal(invalid.count, 0); /* a report is of one run */
     }
 }
 
 static void test_packet_decided_already_is_skipped_and_keeps_its_verdict(void **state)
 {
-    struct burst_fixture *burst = *state;
+    struct burst_fixture *fixture = *state;
 
     for (unsigned batches = 0; batches < 4; batches++) {
         for (unsigned one_by_one = 0; one_by_one < 2; one_by_one++) {
-            build_chain(2, batches);
-            chain.default_verdict = NFQE_DROP;
-            burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
-            arena->one_by_one = one_by_one;
-            arena_decide(arena, 0, NFQE_ACCEPT);
-            arena_decide(arena, 3, NFQE_ACCEPT);
-            chain_run(&chain, arena, burst->packets, COUNT, &report);
+            build_pipeline(2, batches);
+            pipeline.policy.default_verdict = NFQE_DROP;
+            burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+            burst->one_by_one = one_by_one;
+            burst_force_verdict(burst, 0, NFQE_ACCEPT);
+            burst_force_verdict(burst, 3, NFQE_ACCEPT);
+            pipeline_run(&pipeline, burst, fixture->packets, COUNT, 0, &stats, &invalid);
             assert_int_equal(call_count, 2 * (COUNT - 2));
             for (unsigned i = 0; i < COUNT; i++) {
                 assert_verdict(i, i == 0 || i == 3 ? NFQE_ACCEPT : NFQE_DROP);
@@ -280,78 +282,78 @@ static void test_packet_decided_already_is_skipped_and_keeps_its_verdict(void **
 
 static void test_burst_decided_already_calls_nobody(void **state)
 {
-    struct burst_fixture *burst = *state;
+    struct burst_fixture *fixture = *state;
 
     for (unsigned batches = 0; batches < 2; batches++) {
-        build_chain(1, batches);
-        burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
+        build_pipeline(1, batches);
+        burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         for (unsigned i = 0; i < COUNT; i++) {
-            arena_decide(arena, i, NFQE_DROP);
+            burst_force_verdict(burst, i, NFQE_DROP);
         }
-        chain_run(&chain, arena, burst->packets, COUNT, &report);
+        pipeline_run(&pipeline, burst, fixture->packets, COUNT, 0, &stats, &invalid);
         assert_int_equal(call_count, 0);
     }
 }
 
 static void test_one_by_one_calls_no_batch(void **state)
 {
-    struct burst_fixture *burst = *state;
+    struct burst_fixture *fixture = *state;
 
-    build_chain(2, 3);
-    burst_fill(burst, COUNT, FIRST_ID, ARENA_HANDLING);
-    arena->one_by_one = 1;
-    chain_run(&chain, arena, burst->packets, COUNT, &report);
+    build_pipeline(2, 3);
+    burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+    burst->one_by_one = 1;
+    pipeline_run(&pipeline, burst, fixture->packets, COUNT, 0, &stats, &invalid);
     assert_int_equal(call_count, 2 * COUNT);
     for (unsigned i = 0; i < call_count; i++) {
         assert_call(i, i % 2, false, i / 2);
     }
 }
 
-static void test_arena_says_which_packet_is_with_which_plugin(void **state)
+static void test_journal_says_which_packet_is_with_which_plugin(void **state)
 {
     for (unsigned batches = 0; batches < 4; batches++) {
-        build_chain(2, batches);
+        build_pipeline(2, batches);
         members[0].answers[2] = NFQE_DROP; /* so that places in the burst and among the rest differ */
         run(*state);
         for (unsigned i = 0; i < call_count; i++) {
             assert_int_equal(calls[i].plugin, calls[i].member);
             if (calls[i].batch) {
-                assert_int_equal(calls[i].cursor, ARENA_NOBODY);
+                assert_int_equal(calls[i].cursor, BURST_NONE);
             } else {
                 assert_int_equal(calls[i].cursor, calls[i].packet_id - FIRST_ID);
             }
         }
-        assert_int_equal(arena->cursor, ARENA_NOBODY);
-        assert_int_equal(arena->plugin, ARENA_NOBODY);
+        assert_int_equal(burst->cursor, BURST_NONE);
+        assert_int_equal(burst->plugin, BURST_NONE);
     }
 }
 
 static void test_progress_changes_after_every_call(void **state)
 {
     for (unsigned batches = 0; batches < 4; batches++) {
-        build_chain(2, batches);
-        arena->progress = UINT32_MAX - 2; /* it wraps */
+        build_pipeline(2, batches);
+        burst->progress = UINT32_MAX - 2; /* it wraps */
         run(*state);
         for (unsigned i = 1; i < call_count; i++) {
             bool same_batch = calls[i].batch && calls[i - 1].batch && calls[i].member == calls[i - 1].member;
 
             assert_int_equal(calls[i].progress != calls[i - 1].progress, !same_batch);
         }
-        assert_int_not_equal(arena->progress, calls[call_count - 1].progress);
+        assert_int_not_equal(burst->progress, calls[call_count - 1].progress);
     }
 }
 
 static void test_largest_burst_is_decided_completely(void **state)
 {
-    struct burst_fixture *burst = *state;
+    struct burst_fixture *fixture = *state;
 
     for (unsigned batches = 0; batches < 4; batches++) {
-        build_chain(2, batches);
+        build_pipeline(2, batches);
         for (unsigned i = 0; i < BURST_MAX; i++) {
             members[i % 2].answers[i] = i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT;
         }
-        burst_fill(burst, BURST_MAX, FIRST_ID, ARENA_HANDLING);
-        chain_run(&chain, arena, burst->packets, BURST_MAX, &report);
+        burst_fill(fixture, BURST_MAX, FIRST_ID, BURST_HANDLING);
+        pipeline_run(&pipeline, burst, fixture->packets, BURST_MAX, 0, &stats, &invalid);
         for (unsigned i = 0; i < BURST_MAX; i++) {
             assert_verdict(i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
         }
@@ -361,19 +363,19 @@ static void test_largest_burst_is_decided_completely(void **state)
 static void test_longest_chain_asks_every_plugin(void **state)
 {
     static struct member many[PLUGINS_MAX];
-    struct burst_fixture *burst = *state;
+    struct burst_fixture *fixture = *state;
 
     for (unsigned batch = 0; batch < 2; batch++) {
-        build_chain(0, 0);
+        build_pipeline(0, 0);
         for (unsigned i = 0; i < PLUGINS_MAX; i++) {
             many[i] = (struct member){.number = i};
-            chain_add(&chain, &(struct chain_member){.handle = handle,
-                                                     .handle_batch = batch != 0 ? handle_batch : NULL,
-                                                     .self = &many[i]});
+            plugin_chain_add(&pipeline.chain,
+                             &(struct plugin_chain_member){
+                                 .handle = handle, .handle_batch = batch != 0 ? handle_batch : NULL, .self = &many[i]});
         }
         many[PLUGINS_MAX - 1].answers[0] = NFQE_DROP;
-        burst_fill(burst, 2, FIRST_ID, ARENA_HANDLING);
-        chain_run(&chain, arena, burst->packets, 2, &report);
+        burst_fill(fixture, 2, FIRST_ID, BURST_HANDLING);
+        pipeline_run(&pipeline, burst, fixture->packets, 2, 0, &stats, &invalid);
         assert_int_equal(call_count, 2 * PLUGINS_MAX);
         assert_verdict(0, NFQE_DROP);
         assert_verdict(1, NFQE_ACCEPT);
@@ -383,7 +385,7 @@ static void test_longest_chain_asks_every_plugin(void **state)
 static int set_up(void **state)
 {
     burst_set_up(state);
-    arena = ((struct burst_fixture *)*state)->arena;
+    burst = ((struct burst_fixture *)*state)->burst;
     return 0;
 }
 
@@ -402,11 +404,11 @@ int main(void)
         WITH_BURST(test_packet_decided_already_is_skipped_and_keeps_its_verdict),
         WITH_BURST(test_burst_decided_already_calls_nobody),
         WITH_BURST(test_one_by_one_calls_no_batch),
-        WITH_BURST(test_arena_says_which_packet_is_with_which_plugin),
+        WITH_BURST(test_journal_says_which_packet_is_with_which_plugin),
         WITH_BURST(test_progress_changes_after_every_call),
         WITH_BURST(test_largest_burst_is_decided_completely),
         WITH_BURST(test_longest_chain_asks_every_plugin),
     };
 
-    return cmocka_run_group_tests_name("chain", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);
 }

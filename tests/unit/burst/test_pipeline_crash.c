@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A worker dies in a plugin: real processes run the chain in a shared arena and crash in handle() or
+ * A worker dies in a plugin: real processes run the pipeline on a shared journal and crash in handle() or
  * handle_batch() at packet k, for every k; this process does what the supervisor does, and further
  * processes finish the burst.
  *
@@ -8,8 +8,9 @@
  */
 #include "unit.h"
 
-#include "burst/arena.h"
-#include "burst/chain.h"
+#include "burst/burst.h"
+#include "burst/pipeline.h"
+#include "burst/recovery.h"
 #include "burst_fixture.h"
 
 #include <signal.h>
@@ -19,7 +20,7 @@
 
 #define FIRST_ID 5000
 #define NOBODY_CRASHES UINT32_MAX
-#define LIVES_MAX (ARENA_ATTEMPTS + BURST_MAX)
+#define LIVES_MAX (BURST_ATTEMPTS_MAX + BURST_MAX)
 #define EXIT_FINISHED 42
 
 /* What the members do; set before the fork. */
@@ -71,20 +72,21 @@ static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t 
     }
 }
 
-static void build_chain(struct chain *chain, unsigned batches)
+static void build_pipeline(struct pipeline *pipeline, unsigned batches)
 {
     static unsigned numbers[] = {0, 1};
 
-    *chain = (struct chain){.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
+    *pipeline = (struct pipeline){.policy = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP}};
     for (unsigned i = 0; i < 2; i++) {
-        chain_add(chain, &(struct chain_member){.handle = handle,
-                                                .handle_batch = (batches & 1u << i) != 0 ? handle_batch : NULL,
-                                                .self = &numbers[i]});
+        plugin_chain_add(&pipeline->chain,
+                         &(struct plugin_chain_member){.handle = handle,
+                                                       .handle_batch = (batches & 1u << i) != 0 ? handle_batch : NULL,
+                                                       .self = &numbers[i]});
     }
 }
 
 /* One worker's life over the burst. Returns whether it came to the end. */
-static bool live(const struct chain *chain, struct burst_fixture *burst, unsigned count)
+static bool live(const struct pipeline *pipeline, struct burst_fixture *fixture, unsigned count)
 {
     int status;
     pid_t worker = fork();
@@ -92,12 +94,13 @@ static bool live(const struct chain *chain, struct burst_fixture *burst, unsigne
     assert_true(worker >= 0);
     if (worker == 0) {
         const struct rlimit no_core = {0, 0};
-        struct chain_report report;
+        struct queue_stats stats = {0};
+        struct decide_invalid invalid;
 
         setrlimit(RLIMIT_CORE, &no_core);
-        if (arena_recover(burst->arena) == ARENA_HANDLING) {
-            chain_run(chain, burst->arena, burst->packets, count, &report);
-            arena_enter(burst->arena, ARENA_SENDING);
+        if (burst_recover(fixture->burst) == BURST_HANDLING) {
+            pipeline_run(pipeline, fixture->burst, fixture->packets, count, 0, &stats, &invalid);
+            burst_enter(fixture->burst, BURST_SENDING);
             _exit(EXIT_FINISHED);
         }
         _exit(1);
@@ -112,49 +115,49 @@ static bool live(const struct chain *chain, struct burst_fixture *burst, unsigne
 }
 
 /* Lets workers live until one finishes. Returns how many died; the ids they were crashed_on for are in crashed_on[]. */
-static unsigned finish(const struct chain *chain, struct burst_fixture *burst, unsigned count, uint32_t on_crash,
-                       uint32_t *crashed_on, unsigned *blamed_count)
+static unsigned finish(const struct pipeline *pipeline, struct burst_fixture *fixture, unsigned count,
+                       uint32_t on_crash, uint32_t *crashed_on, unsigned *blamed_count)
 {
     unsigned deaths = 0;
 
     *blamed_count = 0;
-    while (!live(chain, burst, count)) {
-        struct arena_death blame;
+    while (!live(pipeline, fixture, count)) {
+        struct burst_guilt guilt;
 
         assert_true(++deaths <= LIVES_MAX);
-        arena_assign_crash(burst->arena, chain->count, on_crash, &blame);
-        assert_true(blame.handling);
-        assert_int_equal(blame.abandoned, 0);
-        assert_int_equal(blame.plugin, crashing_member);
-        if (blame.packet_known) {
-            crashed_on[(*blamed_count)++] = blame.packet_id;
+        burst_assign_guilt(fixture->burst, pipeline->chain.count, on_crash, &guilt);
+        assert_true(guilt.in_plugin);
+        assert_int_equal(guilt.forced_count, 0);
+        assert_int_equal(guilt.plugin, crashing_member);
+        if (guilt.packet_known) {
+            crashed_on[(*blamed_count)++] = guilt.packet_id;
         }
     }
     return deaths;
 }
 
-static void assert_verdicts(const struct arena *arena, unsigned count, uint32_t on_crash)
+static void assert_verdicts(const struct burst *burst, unsigned count, uint32_t on_crash)
 {
-    assert_int_equal(arena_phase(arena), ARENA_SENDING);
+    assert_int_equal(burst_phase(burst), BURST_SENDING);
     for (unsigned i = 0; i < count; i++) {
         uint32_t id = FIRST_ID + i;
         bool guilty = id == crashing_id || id == second_crashing_id;
 
-        assert_true(arena_decided(arena, i));
-        assert_int_equal(arena->verdicts[i].id, id);
-        assert_int_equal(arena->verdicts[i].verdict, guilty ? on_crash : verdict_of(id));
+        assert_true(burst_is_decided(burst, i));
+        assert_int_equal(burst->entries[i].id, id);
+        assert_int_equal(burst->entries[i].verdict, guilty ? on_crash : verdict_of(id));
     }
 }
 
 /* A crash in `member` at every packet that it is asked about, one after the other. */
-static void crash_at_each_packet(struct burst_fixture *burst, unsigned count, unsigned batches, unsigned member,
+static void crash_at_each_packet(struct burst_fixture *fixture, unsigned count, unsigned batches, unsigned member,
                                  uint32_t on_crash)
 {
     /* With the crashing plugin's batch the first death tells the plugin only, the second one the packet. */
     unsigned expected_deaths = (batches & 1u << member) != 0 ? 2 : 1;
-    struct chain chain;
+    struct pipeline pipeline;
 
-    build_chain(&chain, batches);
+    build_pipeline(&pipeline, batches);
     crashing_member = member;
     second_crashing_id = NOBODY_CRASHES;
     for (unsigned k = 0; k < count; k++) {
@@ -165,13 +168,13 @@ static void crash_at_each_packet(struct burst_fixture *burst, unsigned count, un
         if (member == 1 && answer_of(0, crashing_id) != NFQE_CONTINUE) {
             continue; /* decided by the first plugin: the second never sees it */
         }
-        burst->arena->crash_verdicts = 0;
-        burst_fill(burst, count, FIRST_ID, ARENA_HANDLING);
-        assert_int_equal(finish(&chain, burst, count, on_crash, crashed_on, &blamed_count), expected_deaths);
+        fixture->burst->crash_verdicts = 0;
+        burst_fill(fixture, count, FIRST_ID, BURST_HANDLING);
+        assert_int_equal(finish(&pipeline, fixture, count, on_crash, crashed_on, &blamed_count), expected_deaths);
         assert_int_equal(blamed_count, 1);
         assert_int_equal(crashed_on[0], crashing_id);
-        assert_int_equal(burst->arena->crash_verdicts, 1);
-        assert_verdicts(burst->arena, count, on_crash);
+        assert_int_equal(fixture->burst->crash_verdicts, 1);
+        assert_verdicts(fixture->burst, count, on_crash);
     }
 }
 
@@ -197,24 +200,24 @@ static void test_crash_in_handle_batch_costs_exactly_the_guilty_packet(void **st
 
 static void test_two_guilty_packets_of_a_burst_both_pay_and_no_other(void **state)
 {
-    struct burst_fixture *burst = *state;
+    struct burst_fixture *fixture = *state;
 
     for (unsigned batches = 0; batches < 2; batches++) {
         for (unsigned k = 0; k + 1 < 12; k++) {
             uint32_t crashed_on[LIVES_MAX];
             unsigned blamed_count;
-            struct chain chain;
+            struct pipeline pipeline;
 
-            build_chain(&chain, batches);
+            build_pipeline(&pipeline, batches);
             crashing_member = 0;
             crashing_id = FIRST_ID + k;
             second_crashing_id = FIRST_ID + 11;
-            burst_fill(burst, 12, FIRST_ID, ARENA_HANDLING);
-            assert_int_equal(finish(&chain, burst, 12, NFQE_DROP, crashed_on, &blamed_count), 2 + batches);
+            burst_fill(fixture, 12, FIRST_ID, BURST_HANDLING);
+            assert_int_equal(finish(&pipeline, fixture, 12, NFQE_DROP, crashed_on, &blamed_count), 2 + batches);
             assert_int_equal(blamed_count, 2);
             assert_int_equal(crashed_on[0], crashing_id);
             assert_int_equal(crashed_on[1], second_crashing_id);
-            assert_verdicts(burst->arena, 12, NFQE_DROP);
+            assert_verdicts(fixture->burst, 12, NFQE_DROP);
         }
     }
 }
@@ -229,21 +232,21 @@ static nfqe_verdict handle_crashes(void *self, struct nfqe_packet *packet)
 
 static void test_plugin_that_crashes_on_everything_costs_every_packet_once(void **state)
 {
-    const struct chain_member member = {.handle = handle_crashes};
-    struct chain chain = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
-    struct burst_fixture *burst = *state;
+    const struct plugin_chain_member member = {.handle = handle_crashes};
+    struct pipeline pipeline = {.policy = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP}};
+    struct burst_fixture *fixture = *state;
     uint32_t crashed_on[LIVES_MAX];
     unsigned blamed_count;
 
-    chain_add(&chain, &member);
+    plugin_chain_add(&pipeline.chain, &member);
     crashing_member = 0;
-    burst_fill(burst, BURST_MAX, FIRST_ID, ARENA_HANDLING);
-    assert_int_equal(finish(&chain, burst, BURST_MAX, NFQE_DROP, crashed_on, &blamed_count), BURST_MAX);
+    burst_fill(fixture, BURST_MAX, FIRST_ID, BURST_HANDLING);
+    assert_int_equal(finish(&pipeline, fixture, BURST_MAX, NFQE_DROP, crashed_on, &blamed_count), BURST_MAX);
     assert_int_equal(blamed_count, BURST_MAX);
-    assert_int_equal(burst->arena->crash_verdicts, BURST_MAX);
+    assert_int_equal(fixture->burst->crash_verdicts, BURST_MAX);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         assert_int_equal(crashed_on[i], FIRST_ID + i);
-        assert_int_equal(burst->arena->verdicts[i].verdict, NFQE_DROP);
+        assert_int_equal(fixture->burst->entries[i].verdict, NFQE_DROP);
     }
 }
 
@@ -258,5 +261,5 @@ int main(void)
         WITH_BURST(test_plugin_that_crashes_on_everything_costs_every_packet_once),
     };
 
-    return cmocka_run_group_tests_name("chain_crash", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("pipeline_crash", tests, NULL, NULL);
 }

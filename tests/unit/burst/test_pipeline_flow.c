@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The chain with plugins that decide for flows: who is still asked, which verdict the rest of a flow gets, in the same
+ * The pipeline with plugins that decide for flows: who is still asked, which verdict the rest of a flow gets, in the same
  * burst and later, what a new connection changes, and which packets are marked.
  *
- * Each test runs in all ways that a burst can go through the chain.
+ * Each test runs in all ways that a burst can go through the plugin chain.
  */
-#include "flow_chain.h"
+#include "flow_pipeline.h"
 
 #include "unit.h"
 
+#include <errno.h>
 #include <string.h>
 
-static struct flow_chain_member *const members = flow_chain.members;
+static struct flow_pipeline_member *const members = flow_pipeline.members;
 
 /* ---- whose packets are asked for ---------------------------------------------------------------------------- */
 
@@ -23,29 +24,29 @@ static void test_rest_of_a_decided_flow_reaches_no_plugin(void **state)
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
         for (nfqe_verdict verdict = NFQE_ACCEPT; verdict <= NFQE_DROP; verdict++) {
-            bool batch = flow_chain_in_bursts(way); /* it was asked before the answer was known */
+            bool batch = flow_pipeline_in_bursts(way); /* it was asked before the answer was known */
             nfqe_verdict other = verdict == NFQE_ACCEPT ? NFQE_DROP : NFQE_ACCEPT;
 
-            flow_chain_build(way, 2);
+            flow_pipeline_build(way, 2);
             members[1].answers[0] = verdict | NFQE_FLOW;
             members[1].answers[2] = other;
             members[1].answers[3] = batch ? NFQE_HELD : NFQE_CONTINUE; /* nobody hears of it */
-            flow_chain_run(way, first, 6);
-            assert_int_equal(flow_chain.report.invalid, 0);
-            flow_chain_assert(0, verdict, ARENA_FOR_FLOW);
-            flow_chain_assert(1, NFQE_DROP, 0);
-            flow_chain_assert(2, verdict, ARENA_BY_FLOW);
-            flow_chain_assert(3, verdict, ARENA_BY_FLOW);
-            flow_chain_assert(4, NFQE_DROP, 0);
-            flow_chain_assert(5, NFQE_DROP, 0);
+            flow_pipeline_run(way, first, 6);
+            assert_int_equal(flow_pipeline.invalid.count, 0);
+            flow_pipeline_assert(0, verdict, BURST_FOR_FLOW);
+            flow_pipeline_assert(1, NFQE_DROP, 0);
+            flow_pipeline_assert(2, verdict, BURST_BY_FLOW);
+            flow_pipeline_assert(3, verdict, BURST_BY_FLOW);
+            flow_pipeline_assert(4, NFQE_DROP, 0);
+            flow_pipeline_assert(5, NFQE_DROP, 0);
             assert_int_equal(members[0].asked[0] + members[1].asked[0], 2);
             assert_int_equal(members[0].asked[2] + members[1].asked[2], batch ? 2 : 0);
             assert_int_equal(members[0].asked[1] + members[1].asked[1], 2);
             assert_int_equal(members[0].asked[5] + members[1].asked[5], 2);
-            flow_chain_run(way, second, 3);
-            flow_chain_assert(0, verdict, ARENA_BY_FLOW);
-            flow_chain_assert(1, NFQE_DROP, 0);
-            flow_chain_assert(2, verdict, ARENA_BY_FLOW);
+            flow_pipeline_run(way, second, 3);
+            flow_pipeline_assert(0, verdict, BURST_BY_FLOW);
+            flow_pipeline_assert(1, NFQE_DROP, 0);
+            flow_pipeline_assert(2, verdict, BURST_BY_FLOW);
             assert_int_equal(members[0].asked[0] + members[1].asked[0], 0);
             assert_int_equal(members[0].asked[1] + members[1].asked[1], 2);
             assert_int_equal(members[0].asked[2] + members[1].asked[2], 0);
@@ -64,24 +65,24 @@ static void test_verdict_for_a_flow_overrides_what_other_plugins_answer_for_its_
         for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
             for (nfqe_verdict verdict = NFQE_ACCEPT; verdict <= NFQE_DROP; verdict++) {
                 bool accepted = verdict == NFQE_ACCEPT;
-                uint32_t mark = accepted ? (FLOW_CHAIN_MARK & ~0xffU) | 1 : FLOW_CHAIN_MARK;
+                uint32_t mark = accepted ? (FLOW_PIPELINE_MARK & ~0xffU) | 1 : FLOW_PIPELINE_MARK;
 
-                flow_chain_build(way, 3);
-                flow_chain.chain.members[0].gives_flows = true;
-                flow_chain.chain.bypass_mark = 1;
-                flow_chain.chain.bypass_mask = 0xff;
+                flow_pipeline_build(way, 3);
+                flow_pipeline.pipeline.chain.members[0].gives_flows = true;
+                flow_pipeline.pipeline.policy.bypass_mark = 1;
+                flow_pipeline.pipeline.policy.bypass_mask = 0xff;
                 members[2].answers[0] = verdict | NFQE_FLOW;
                 members[0].answers[1] = given[i];
                 members[1].answers[3] = accepted ? NFQE_DROP : NFQE_ACCEPT;
-                flow_chain_run(way, what, 4);
-                flow_chain_assert(0, verdict, ARENA_FOR_FLOW | (accepted ? ARENA_SETS_MARK : 0));
-                flow_chain_assert(1, verdict, ARENA_BY_FLOW | (accepted ? ARENA_SETS_MARK : 0));
-                flow_chain_assert(2, NFQE_DROP, 0);
-                flow_chain_assert(3, verdict, ARENA_BY_FLOW | (accepted ? ARENA_SETS_MARK : 0));
-                flow_chain_assert_mark(0, mark);
-                flow_chain_assert_mark(1, mark);
-                flow_chain_assert_mark(3, mark);
-                assert_int_equal(flow_image_entry(&flow_chain.image, 1)->verdict, verdict);
+                flow_pipeline_run(way, what, 4);
+                flow_pipeline_assert(0, verdict, BURST_FOR_FLOW | (accepted ? BURST_SETS_MARK : 0));
+                flow_pipeline_assert(1, verdict, BURST_BY_FLOW | (accepted ? BURST_SETS_MARK : 0));
+                flow_pipeline_assert(2, NFQE_DROP, 0);
+                flow_pipeline_assert(3, verdict, BURST_BY_FLOW | (accepted ? BURST_SETS_MARK : 0));
+                flow_pipeline_assert_mark(0, mark);
+                flow_pipeline_assert_mark(1, mark);
+                flow_pipeline_assert_mark(3, mark);
+                assert_int_equal(flow_image_entry(&flow_pipeline.image, 1)->verdict, verdict);
             }
         }
     }
@@ -93,17 +94,17 @@ static void test_without_the_flag_no_flow_is_made(void **state)
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
-        flow_chain_build(way, 1);
+        flow_pipeline_build(way, 1);
         members[0].answers[0] = NFQE_ACCEPT;
         members[0].answers[1] = NFQE_DROP;
         for (unsigned i = 0; i < 2; i++) { /* the third one gets the default verdict */
-            flow_chain.chain.default_verdict = i == 0 ? NFQE_ACCEPT : NFQE_DROP;
-            flow_chain_run(way, what, 4);
-            flow_chain_assert(0, NFQE_ACCEPT, 0);
-            flow_chain_assert(1, NFQE_DROP, 0);
-            flow_chain_assert(2, flow_chain.chain.default_verdict, 0);
+            flow_pipeline.pipeline.policy.default_verdict = i == 0 ? NFQE_ACCEPT : NFQE_DROP;
+            flow_pipeline_run(way, what, 4);
+            flow_pipeline_assert(0, NFQE_ACCEPT, 0);
+            flow_pipeline_assert(1, NFQE_DROP, 0);
+            flow_pipeline_assert(2, flow_pipeline.pipeline.policy.default_verdict, 0);
         }
-        assert_int_equal(flow_chain.image.header->totals.added, 0);
+        assert_int_equal(flow_pipeline.image.header->totals.added, 0);
     }
 }
 
@@ -114,20 +115,20 @@ static void test_flow_verdict_of_a_plugin_that_did_not_declare_it_is_invalid(voi
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
         for (nfqe_verdict on_crash = NFQE_ACCEPT; on_crash <= NFQE_DROP; on_crash++) {
-            flow_chain_build(way, 2);
-            flow_chain.chain.on_crash = on_crash;
+            flow_pipeline_build(way, 2);
+            flow_pipeline.pipeline.policy.on_crash = on_crash;
             members[0].answers[0] = ACCEPT_FLOW;
             members[0].answers[1] = DROP_FLOW;
             members[1].answers[2] = ACCEPT_FLOW; /* this one may */
-            flow_chain_run(way, what, 3);
-            assert_int_equal(flow_chain.report.invalid, 2);
-            assert_int_equal(flow_chain.report.plugin, 0);
-            assert_int_equal(flow_chain.report.verdict, ACCEPT_FLOW);
-            assert_int_equal(flow_chain.report.packet_id, FLOW_CHAIN_FIRST_ID);
-            flow_chain_assert(0, on_crash, 0);
-            flow_chain_assert(1, on_crash, 0);
-            flow_chain_assert(2, NFQE_ACCEPT, ARENA_FOR_FLOW);
-            assert_int_equal(flow_chain.image.header->totals.added, 1);
+            flow_pipeline_run(way, what, 3);
+            assert_int_equal(flow_pipeline.invalid.count, 2);
+            assert_int_equal(flow_pipeline.invalid.plugin, 0);
+            assert_int_equal(flow_pipeline.invalid.answer, ACCEPT_FLOW);
+            assert_int_equal(flow_pipeline.invalid.packet_id, FLOW_PIPELINE_FIRST_ID);
+            flow_pipeline_assert(0, on_crash, 0);
+            flow_pipeline_assert(1, on_crash, 0);
+            flow_pipeline_assert(2, NFQE_ACCEPT, BURST_FOR_FLOW);
+            assert_int_equal(flow_pipeline.image.header->totals.added, 1);
         }
     }
 }
@@ -141,14 +142,14 @@ static void test_flag_beside_anything_but_accept_and_drop_is_invalid(void **stat
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
         for (size_t i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++) {
-            flow_chain_build(way, 1);
+            flow_pipeline_build(way, 1);
             members[0].answers[0] = invalid[i];
             members[0].answers[1] = NFQE_ACCEPT;
-            flow_chain_run(way, what, 2);
-            assert_int_equal(flow_chain.report.invalid, 1);
-            flow_chain_assert(0, NFQE_DROP, 0);
-            flow_chain_assert(1, NFQE_ACCEPT, 0);
-            assert_int_equal(flow_chain.image.header->totals.added, 0);
+            flow_pipeline_run(way, what, 2);
+            assert_int_equal(flow_pipeline.invalid.count, 1);
+            flow_pipeline_assert(0, NFQE_DROP, 0);
+            flow_pipeline_assert(1, NFQE_ACCEPT, 0);
+            assert_int_equal(flow_pipeline.image.header->totals.added, 0);
         }
     }
 }
@@ -159,13 +160,13 @@ static void test_packet_without_a_flow_gets_the_verdict_alone(void **state)
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
-        flow_chain_build(way, 1);
+        flow_pipeline_build(way, 1);
         members[0].answers[0] = ACCEPT_FLOW;
         members[0].answers[1] = NFQE_DROP;
-        flow_chain_run(way, what, 2);
-        assert_int_equal(flow_chain.report.invalid, 0);
-        flow_chain_assert(0, NFQE_ACCEPT, ARENA_FLOW_NOT_STORED);
-        flow_chain_assert(1, NFQE_DROP, 0);
+        flow_pipeline_run(way, what, 2);
+        assert_int_equal(flow_pipeline.invalid.count, 0);
+        flow_pipeline_assert(0, NFQE_ACCEPT, BURST_FLOW_NOT_STORED);
+        flow_pipeline_assert(1, NFQE_DROP, 0);
         assert_int_equal(members[0].asked[1], 1);
     }
 }
@@ -176,15 +177,15 @@ static void test_verdicts_that_stand_already_are_kept_beside_their_flow(void **s
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
-        flow_chain_build(way, 1);
+        flow_pipeline_build(way, 1);
         members[0].answers[0] = ACCEPT_FLOW;
-        flow_chain_run(way, what, 1);
-        flow_chain_begin(way, what, 3);
-        arena_decide(flow_chain.burst->arena, 1, NFQE_DROP); /* the guilty one of a crash */
-        flow_chain_finish(3);
-        flow_chain_assert(0, NFQE_ACCEPT, ARENA_BY_FLOW);
-        flow_chain_assert(1, NFQE_DROP, 0);
-        flow_chain_assert(2, NFQE_ACCEPT, ARENA_BY_FLOW);
+        flow_pipeline_run(way, what, 1);
+        flow_pipeline_begin(way, what, 3);
+        burst_force_verdict(flow_pipeline.fixture->burst, 1, NFQE_DROP); /* the guilty one of a crash */
+        flow_pipeline_finish(3);
+        flow_pipeline_assert(0, NFQE_ACCEPT, BURST_BY_FLOW);
+        flow_pipeline_assert(1, NFQE_DROP, 0);
+        flow_pipeline_assert(2, NFQE_ACCEPT, BURST_BY_FLOW);
     }
 }
 
@@ -198,20 +199,20 @@ static void test_syn_of_an_accepted_flow_is_decided_by_the_chain_and_so_is_what_
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
         for (nfqe_verdict verdict = NFQE_ACCEPT; verdict <= NFQE_DROP; verdict++) {
-            flow_chain_build(way, 2);
+            flow_pipeline_build(way, 2);
             members[1].answers[0] = ACCEPT_FLOW;
-            flow_chain_run(way, flow, 1);
+            flow_pipeline_run(way, flow, 1);
             members[1].answers[0] = NFQE_DROP;
             members[1].answers[1] = verdict;
             members[1].answers[2] = NFQE_DROP;
-            flow_chain_run(way, what, 3);
-            flow_chain_assert(0, NFQE_ACCEPT, ARENA_BY_FLOW);
-            flow_chain_assert(1, verdict, 0);
-            flow_chain_assert(2, NFQE_DROP, 0);
+            flow_pipeline_run(way, what, 3);
+            flow_pipeline_assert(0, NFQE_ACCEPT, BURST_BY_FLOW);
+            flow_pipeline_assert(1, verdict, 0);
+            flow_pipeline_assert(2, NFQE_DROP, 0);
             assert_int_equal(members[0].asked[1] + members[1].asked[1], 2);
-            flow_chain_run(way, flow, 1); /* a SYN that was dropped has ended nothing */
-            flow_chain_assert(0, verdict == NFQE_ACCEPT ? NFQE_DROP : NFQE_ACCEPT,
-                              verdict == NFQE_ACCEPT ? 0 : ARENA_BY_FLOW);
+            flow_pipeline_run(way, flow, 1); /* a SYN that was dropped has ended nothing */
+            flow_pipeline_assert(0, verdict == NFQE_ACCEPT ? NFQE_DROP : NFQE_ACCEPT,
+                                 verdict == NFQE_ACCEPT ? 0 : BURST_BY_FLOW);
         }
     }
 }
@@ -224,15 +225,15 @@ static void test_syn_that_the_default_or_the_crash_verdict_accepts_ends_the_flow
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
         for (unsigned invalid = 0; invalid < 2; invalid++) {
-            flow_chain_build(way, 1);
-            flow_chain.chain.default_verdict = flow_chain.chain.on_crash = NFQE_ACCEPT;
+            flow_pipeline_build(way, 1);
+            flow_pipeline.pipeline.policy.default_verdict = flow_pipeline.pipeline.policy.on_crash = NFQE_ACCEPT;
             members[0].answers[0] = ACCEPT_FLOW;
-            flow_chain_run(way, flow, 1);
+            flow_pipeline_run(way, flow, 1);
             members[0].answers[0] = invalid != 0 ? NFQE_HELD : NFQE_CONTINUE;
-            flow_chain_run(way, syn, 1);
+            flow_pipeline_run(way, syn, 1);
             members[0].answers[0] = NFQE_DROP;
-            flow_chain_run(way, flow, 1);
-            flow_chain_assert(0, NFQE_DROP, 0);
+            flow_pipeline_run(way, flow, 1);
+            flow_pipeline_assert(0, NFQE_DROP, 0);
         }
     }
 }
@@ -245,12 +246,12 @@ static void test_syn_that_is_decided_late_does_not_end_what_later_data_has_decid
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
-        flow_chain_build(way, 1);
-        flow_chain.chain.default_verdict = NFQE_ACCEPT;
+        flow_pipeline_build(way, 1);
+        flow_pipeline.pipeline.policy.default_verdict = NFQE_ACCEPT;
         members[0].answers[1] = ACCEPT_FLOW;
-        flow_chain_run(way, what, 2);
-        flow_chain_run(way, flow, 1);
-        flow_chain_assert(0, NFQE_ACCEPT, ARENA_BY_FLOW);
+        flow_pipeline_run(way, what, 2);
+        flow_pipeline_run(way, flow, 1);
+        flow_pipeline_assert(0, NFQE_ACCEPT, BURST_BY_FLOW);
     }
 }
 
@@ -260,12 +261,12 @@ static void test_syn_ends_what_earlier_data_of_its_burst_has_decided(void **stat
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
-        flow_chain_build(way, 1);
+        flow_pipeline_build(way, 1);
         members[0].answers[0] = ACCEPT_FLOW;
         members[0].answers[1] = NFQE_ACCEPT;
-        flow_chain_run(way, what, 2);
-        flow_chain_assert(1, NFQE_ACCEPT, 0);
-        assert_null(flow_image_entry(&flow_chain.image, 1));
+        flow_pipeline_run(way, what, 2);
+        flow_pipeline_assert(1, NFQE_ACCEPT, 0);
+        assert_null(flow_image_entry(&flow_pipeline.image, 1));
     }
 }
 
@@ -276,13 +277,13 @@ static void test_syn_of_a_dropped_flow_is_dropped_and_reaches_no_plugin(void **s
 
     (void)state;
     for (enum way way = 0; way < WAYS; way++) {
-        flow_chain_build(way, 1);
+        flow_pipeline_build(way, 1);
         members[0].answers[0] = DROP_FLOW;
-        flow_chain_run(way, flow, 1);
+        flow_pipeline_run(way, flow, 1);
         members[0].answers[0] = members[0].answers[1] = NFQE_ACCEPT;
-        flow_chain_run(way, what, 2);
-        flow_chain_assert(0, NFQE_DROP, ARENA_BY_FLOW);
-        flow_chain_assert(1, NFQE_DROP, ARENA_BY_FLOW);
+        flow_pipeline_run(way, what, 2);
+        flow_pipeline_assert(0, NFQE_DROP, BURST_BY_FLOW);
+        flow_pipeline_assert(1, NFQE_DROP, BURST_BY_FLOW);
         assert_int_equal(members[0].asked[0] + members[0].asked[1], 0);
     }
 }
@@ -291,42 +292,44 @@ static void test_syn_of_a_dropped_flow_is_dropped_and_reaches_no_plugin(void **s
 
 static const struct {
     uint32_t mark, mask;
-    uint32_t of_flows; /* what becomes of FLOW_CHAIN_MARK when the flow is accepted, */
+    uint32_t of_flows; /* what becomes of FLOW_PIPELINE_MARK when the flow is accepted, */
     uint32_t alone;    /* and when the packet alone is */
 } marks[] = {
-    {0x10, 0x10, 0xaabbccdd, 0xaabbcccd},      {0x0f00, 0xff00, 0xaabb0fdd, 0xaabb00dd},
-    {0, 0xff, 0xaabbcc00, 0xaabbcc00},         {0x12345678, UINT32_MAX, 0x12345678, 0},
-    {0x02, 0x22, 0xaabbccdf, FLOW_CHAIN_MARK}, /* it had none of these bits */
-    {0, 0, FLOW_CHAIN_MARK, FLOW_CHAIN_MARK},  /* nothing is marked */
+    {0x10, 0x10, 0xaabbccdd, 0xaabbcccd},
+    {0x0f00, 0xff00, 0xaabb0fdd, 0xaabb00dd},
+    {0, 0xff, 0xaabbcc00, 0xaabbcc00},
+    {0x12345678, UINT32_MAX, 0x12345678, 0},
+    {0x02, 0x22, 0xaabbccdf, FLOW_PIPELINE_MARK}, /* it had none of these bits */
+    {0, 0, FLOW_PIPELINE_MARK, FLOW_PIPELINE_MARK},  /* nothing is marked */
 };
 
 #define MARKS (sizeof(marks) / sizeof(marks[0]))
 
 static void build_with_mark(enum way way, size_t i)
 {
-    flow_chain_build(way, 1);
-    flow_chain.chain.bypass_mark = marks[i].mark;
-    flow_chain.chain.bypass_mask = marks[i].mask;
-    flow_chain.chain.default_verdict = flow_chain.chain.on_crash = NFQE_ACCEPT;
+    flow_pipeline_build(way, 1);
+    flow_pipeline.pipeline.policy.bypass_mark = marks[i].mark;
+    flow_pipeline.pipeline.policy.bypass_mask = marks[i].mask;
+    flow_pipeline.pipeline.policy.default_verdict = flow_pipeline.pipeline.policy.on_crash = NFQE_ACCEPT;
 }
 
 static void assert_accepted_with_flow(unsigned packet, size_t i, uint32_t flags)
 {
-    flow_chain_assert(packet, NFQE_ACCEPT, flags | (marks[i].mask != 0 ? ARENA_SETS_MARK : 0));
-    flow_chain_assert_mark(packet, marks[i].of_flows);
+    flow_pipeline_assert(packet, NFQE_ACCEPT, flags | (marks[i].mask != 0 ? BURST_SETS_MARK : 0));
+    flow_pipeline_assert_mark(packet, marks[i].of_flows);
 }
 
 /* What the mask covers must not be taken for the mark of an accepted flow; what has nothing there stays as it is. */
 static void assert_accepted_alone(unsigned packet, size_t i, uint32_t flags)
 {
-    flow_chain_assert(packet, NFQE_ACCEPT, flags | (marks[i].alone != FLOW_CHAIN_MARK ? ARENA_SETS_MARK : 0));
-    flow_chain_assert_mark(packet, marks[i].alone);
+    flow_pipeline_assert(packet, NFQE_ACCEPT, flags | (marks[i].alone != FLOW_PIPELINE_MARK ? BURST_SETS_MARK : 0));
+    flow_pipeline_assert_mark(packet, marks[i].alone);
 }
 
 static void assert_dropped(unsigned packet, uint32_t flags)
 {
-    flow_chain_assert(packet, NFQE_DROP, flags);
-    flow_chain_assert_mark(packet, FLOW_CHAIN_MARK);
+    flow_pipeline_assert(packet, NFQE_DROP, flags);
+    flow_pipeline_assert_mark(packet, FLOW_PIPELINE_MARK);
 }
 
 static void test_packets_of_accepted_flows_and_no_other_carry_the_mark(void **state)
@@ -341,13 +344,13 @@ static void test_packets_of_accepted_flows_and_no_other_carry_the_mark(void **st
         for (size_t i = 0; i < MARKS; i++) {
             build_with_mark(way, i);
             memcpy(members[0].answers, given, sizeof(given));
-            flow_chain_run(way, what, 10);
-            assert_accepted_with_flow(0, i, ARENA_FOR_FLOW);
-            assert_dropped(1, ARENA_FOR_FLOW);
-            assert_accepted_with_flow(2, i, ARENA_BY_FLOW);
-            assert_dropped(3, ARENA_BY_FLOW);
-            assert_accepted_alone(4, i, ARENA_FLOW_NOT_STORED);
-            assert_dropped(5, ARENA_FLOW_NOT_STORED);
+            flow_pipeline_run(way, what, 10);
+            assert_accepted_with_flow(0, i, BURST_FOR_FLOW);
+            assert_dropped(1, BURST_FOR_FLOW);
+            assert_accepted_with_flow(2, i, BURST_BY_FLOW);
+            assert_dropped(3, BURST_BY_FLOW);
+            assert_accepted_alone(4, i, BURST_FLOW_NOT_STORED);
+            assert_dropped(5, BURST_FLOW_NOT_STORED);
             assert_dropped(6, 0);
             assert_accepted_alone(7, i, 0);
             assert_accepted_alone(8, i, 0);
@@ -364,14 +367,15 @@ static void test_packet_whose_flow_finds_no_room_gets_the_verdict_alone_and_no_m
     for (enum way way = 0; way < WAYS; way++) {
         for (size_t i = 0; i < MARKS; i++) {
             build_with_mark(way, i);
-            flow_chain.image.flows.index.damaged = true;
+            flow_pipeline.image.flows.index.damaged = true;
+            flow_pipeline.code = -EUCLEAN; /* and every packet has its verdict all the same */
             members[0].answers[0] = ACCEPT_FLOW;
             members[0].answers[1] = NFQE_CONTINUE;
             members[0].answers[2] = DROP_FLOW;
-            flow_chain_run(way, what, 3);
-            assert_accepted_alone(0, i, ARENA_FLOW_NOT_STORED);
+            flow_pipeline_run(way, what, 3);
+            assert_accepted_alone(0, i, BURST_FLOW_NOT_STORED);
             assert_accepted_alone(1, i, 0);
-            assert_dropped(2, ARENA_FLOW_NOT_STORED);
+            assert_dropped(2, BURST_FLOW_NOT_STORED);
         }
     }
 }
@@ -384,11 +388,11 @@ static void test_chain_that_decides_for_no_flow_lets_no_mark_pass(void **state)
     for (enum way way = 0; way < WAYS; way++) {
         for (size_t i = 0; i < MARKS; i++) {
             build_with_mark(way, i);
-            flow_chain.chain.flows = NULL;
-            flow_chain.chain.members[0].gives_flows = false;
+            flow_pipeline.pipeline.flows = NULL;
+            flow_pipeline.pipeline.chain.members[0].gives_flows = false;
             members[0].answers[1] = NFQE_ACCEPT;
             members[0].answers[2] = NFQE_DROP;
-            flow_chain_run(way, what, 3);
+            flow_pipeline_run(way, what, 3);
             assert_accepted_alone(0, i, 0);
             assert_accepted_alone(1, i, 0);
             assert_dropped(2, 0);
@@ -398,7 +402,7 @@ static void test_chain_that_decides_for_no_flow_lets_no_mark_pass(void **state)
 
 int main(void)
 {
-#define TEST(test) cmocka_unit_test_setup_teardown(test, flow_chain_set_up, flow_chain_tear_down)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, flow_pipeline_set_up, flow_pipeline_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_rest_of_a_decided_flow_reaches_no_plugin),
         TEST(test_verdict_for_a_flow_overrides_what_other_plugins_answer_for_its_later_packets),
@@ -417,5 +421,5 @@ int main(void)
         TEST(test_chain_that_decides_for_no_flow_lets_no_mark_pass),
     };
 
-    return cmocka_run_group_tests_name("chain_flow", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("pipeline_flow", tests, NULL, NULL);
 }

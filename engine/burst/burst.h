@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The journal of the burst in flight: what was received, what was decided, and how far its process has come.
+ *
+ * It lies in memory that outlives the process that reads the queue, so that a successor can finish the burst:
+ *
+ *   IDLE        nothing is in flight
+ *   RECEIVING   the messages whose msg_len is not 0 are the burst: the kernel stores each msg_len inside the system
+ *               call, so there is no moment at which a received message is unknown
+ *   HANDLING    entries marked DECIDED have their verdict; the packet at `cursor` was with plugin `plugin`
+ *   SENDING     every packet has its verdict; whether the kernel got them is unknown, so they are sent again
+ *
+ * Plugin code runs in the same process and can write here. Whoever reads a field that another process wrote checks its
+ * bounds; recovery.h does so for a successor. What other processes must see in order is stored with release; the end of
+ * a process is a full barrier.
+ *
+ * Where the memory comes from is not this module's concern: queue/queue_shm.h. Never allocates.
+ */
+#ifndef ENGINE_BURST_BURST_H
+#define ENGINE_BURST_BURST_H
+
+#include "base/limits.h"
+#include "burst/outstanding.h"
+#include "burst/stats.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define BURST_VERSION 1 /* of struct burst as it lies in memory */
+#define BURST_NONE UINT32_MAX /* cursor or plugin: none */
+#define BURST_SEQUENCE_MASK UINT32_C(0x3fffffff) /* a burst's number; the bits above are nfqueue_sequence.h's */
+
+enum burst_phase { BURST_IDLE, BURST_RECEIVING, BURST_HANDLING, BURST_SENDING };
+
+/* Flags of an entry. */
+#define BURST_DECIDED UINT32_C(1)
+#define BURST_SETS_MARK UINT32_C(2)        /* the packet gets `mark` */
+#define BURST_BY_FLOW UINT32_C(4)          /* it is the verdict of the packet's flow; no plugin was called */
+#define BURST_FOR_FLOW UINT32_C(8)         /* a plugin gave it for the packet's flow */
+#define BURST_FLOW_NOT_STORED                                                                                          \
+    UINT32_C(16) /* a plugin gave it for a flow, but the packet has none, or there is no room */
+
+/*
+ * The verdict of one packet, by its position among the burst's packets. The fields from connection_mark on are
+ * reserved: zero, until the plugin ABI can set them.
+ */
+struct burst_entry {
+    uint32_t id;
+    uint32_t verdict; /* NFQE_ACCEPT or NFQE_DROP, once decided */
+    uint32_t mark;    /* of the packet; with BURST_SETS_MARK, what it becomes */
+    _Atomic uint32_t flags; /* BURST_... */
+    uint32_t connection_mark;
+    uint32_t priority;
+    uint32_t reason;         /* that the plugin gives, for counters and traces */
+    uint32_t payload_len;    /* of the new payload; 0: the packet is unchanged */
+    uint64_t payload_offset; /* where it lies */
+    uint64_t held_token;     /* by which a held packet is released */
+};
+
+_Static_assert(sizeof(struct burst_entry) == 48, "part of BURST_VERSION");
+
+/* What a burst's end changes, all at once. */
+struct burst_totals {
+    struct queue_stats stats;
+    struct outstanding outstanding;
+};
+
+struct burst {
+    /* of the process that reads the queue */
+    _Atomic uint32_t phase;      /* enum burst_phase in the low 8 bits, which totals are valid above */
+    _Atomic uint32_t cursor;     /* packet of the burst that is with a plugin, or BURST_NONE */
+    _Atomic uint32_t plugin;     /* its position in the plugin chain, or BURST_NONE */
+    _Atomic uint32_t one_by_one; /* not 0: this burst goes through handle(), since handle_batch() crashed */
+    _Atomic uint32_t resend;     /* not 0: verdicts of this burst may have been sent already */
+    _Atomic uint32_t progress;   /* changes whenever a plugin returned, for the watchdog */
+    uint32_t packets;            /* decoded from the messages */
+    uint32_t sequence;           /* number of the burst, in nlmsg_seq of its verdict messages */
+
+    /* of the supervisor, when that process has died */
+    uint32_t attempts;    /* processes that died over this burst in a plugin, with no guilty packet */
+    uint32_t recover_ids; /* not 0: a message may have been lost with the process, see burst_request_id_recovery() */
+    uint32_t recover_to;  /* with recover_ids: the last id that the kernel had given out by then */
+    uint32_t reserved;
+    uint64_t crash_verdicts; /* packets that got the --on-crash verdict since a process died handling them */
+
+    struct burst_totals totals[2]; /* `phase` says which are valid */
+    struct burst_entry entries[BURST_MAX];
+    struct mmsghdr messages[BURST_MAX];
+    struct iovec iovecs[BURST_MAX];
+};
+
+/* Sets up the journal of a new queue in zeroed memory. */
+void burst_init(struct burst *burst);
+
+/*
+ * Points the receive headers at BURST_MAX slots of slot_size bytes each, whatever they were before; msg_len and
+ * msg_flags are kept. In each process that is going to receive.
+ */
+void burst_attach_slots(struct burst *burst, void *slots, size_t slot_size);
+
+/* Forgets the burst before and enters RECEIVING. */
+void burst_begin_receive(struct burst *burst);
+
+/* How many messages of the burst were received: all non-zero msg_len from the first on. Any process. */
+unsigned burst_received(const struct burst *burst);
+
+/* Length of received message `index`, at most slot_size. */
+size_t burst_message_len(const struct burst *burst, unsigned index, size_t slot_size);
+
+enum burst_phase burst_phase(const struct burst *burst);
+void burst_enter(struct burst *burst, enum burst_phase phase);
+
+/* The totals as last committed. Any process. */
+const struct burst_totals *burst_totals(const struct burst *burst);
+
+/* Packets that the queue's processes have answered, or that were answered for them when they died. Any process. */
+static inline uint64_t burst_answered(const struct burst *burst)
+{
+    return burst_totals(burst)->stats.packets + burst->crash_verdicts;
+}
+
+/*
+ * Adds `delta` to the totals, replaces the outstanding ids, and ends the burst (IDLE): all in one store, so whoever dies
+ * before it has counted nothing and answered nothing, and whoever dies after it all.
+ */
+void burst_commit(struct burst *burst, const struct queue_stats *delta, const struct outstanding *outstanding);
+
+/*
+ * Tells the watchdog that something was done. Only the process that reads the queue writes the word, so no atomic
+ * addition is needed.
+ */
+static inline void burst_make_progress(struct burst *burst)
+{
+    uint32_t progress = atomic_load_explicit(&burst->progress, memory_order_relaxed);
+
+    atomic_store_explicit(&burst->progress, progress + 1, memory_order_release);
+}
+
+/* A packet and a plugin are together from here on; BURST_NONE: no longer. */
+static inline void burst_set_cursor(struct burst *burst, uint32_t packet, uint32_t plugin)
+{
+    atomic_store_explicit(&burst->cursor, packet, memory_order_release);
+    atomic_store_explicit(&burst->plugin, plugin, memory_order_release);
+}
+
+static inline uint32_t burst_entry_flags(const struct burst_entry *entry)
+{
+    return atomic_load_explicit(&entry->flags, memory_order_relaxed);
+}
+
+static inline bool burst_is_decided(const struct burst *burst, unsigned index)
+{
+    return (burst_entry_flags(&burst->entries[index]) & BURST_DECIDED) != 0;
+}
+
+/* Stores the verdict of packet `index`, with what it leaves as its mark, and marks it decided. flags: the others. */
+static inline void burst_set_verdict(struct burst *burst, unsigned index, uint32_t verdict, uint32_t mark,
+                                     uint32_t flags)
+{
+    burst->entries[index].verdict = verdict;
+    burst->entries[index].mark = mark;
+    atomic_store_explicit(&burst->entries[index].flags, BURST_DECIDED | flags, memory_order_release);
+}
+
+/* The same without a plugin's say, after a crash or a damaged message: the packet's mark stays as it came. */
+static inline void burst_force_verdict(struct burst *burst, unsigned index, uint32_t verdict)
+{
+    burst->entries[index].verdict = verdict;
+    atomic_store_explicit(&burst->entries[index].flags, BURST_DECIDED, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From a plugin's answer to the verdict of a packet: what the ABI allows, what becomes of its flow, and which mark the
+ * packet leaves with.
+ *
+ * An accepted packet of a decided flow leaves with the bypass mark, by which the firewall lets the rest of the flow pass;
+ * a packet that is accepted for itself alone leaves without it. Knows nothing of the order in which plugins are called:
+ * pipeline.h. Never allocates, blocks or logs. Process: [worker].
+ */
+#ifndef ENGINE_BURST_DECIDE_H
+#define ENGINE_BURST_DECIDE_H
+
+#include "burst/burst.h"
+#include "flow/flow_table.h"
+
+#include <nfqe/plugin.h>
+
+#include <stdbool.h>
+
+/* What decides beside the plugins. Made once. */
+struct decide_policy {
+    uint32_t default_verdict; /* when no plugin decides */
+    uint32_t on_crash;        /* in place of an answer that the ABI does not know */
+    uint32_t bypass_mark;     /* the bits of bypass_mask that mark an accepted flow's packets */
+    uint32_t bypass_mask;     /* 0: they are not marked */
+};
+
+struct decide {
+    const struct decide_policy *policy;
+    struct flow_table *flows; /* NULL: no plugin gives verdicts for flows */
+    struct burst *burst;
+};
+
+/* Answers that were invalid, for the process to count and to log. */
+struct decide_invalid {
+    unsigned count;
+    unsigned plugin;    /* of the first of them: position in the plugin chain, */
+    uint32_t answer;    /* what it answered, */
+    uint32_t packet_id; /* and for which packet */
+};
+
+/* Whether the answer is a verdict for a flow. */
+static inline bool decide_is_for_flow(nfqe_verdict answer)
+{
+    return answer == (NFQE_ACCEPT | NFQE_FLOW) || answer == (NFQE_DROP | NFQE_FLOW);
+}
+
+/* Decides the packet if its flow is decided already; returns whether it is. */
+bool decide_by_flow(const struct decide *decide, unsigned packet);
+
+/*
+ * Turns an answer into the packet's verdict. may_give_flow: the plugin has declared NFQE_NEED_FLOW. plugin: whose answer
+ * it is, for *invalid; without a plugin the answer is NFQE_CONTINUE.
+ */
+void decide_by_answer(const struct decide *decide, unsigned packet, unsigned plugin, nfqe_verdict answer,
+                      bool may_give_flow, struct decide_invalid *invalid);
+
+/*
+ * The packet has its verdict from a process that died, or from its death: it has the same effect on flow and mark as if
+ * it were decided now.
+ */
+void decide_again(const struct decide *decide, unsigned packet);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is counted of a queue's packets, by the process that reads the queue. docs/counters.md says of each what it
+ * means to an operator.
+ *
+ * A burst is counted in a struct queue_stats of its own; burst_commit() adds it to the totals at the end of the burst, so a
+ * process that dies in the middle counts nothing twice.
+ */
+#ifndef ENGINE_BURST_STATS_H
+#define ENGINE_BURST_STATS_H
+
+#include <stdint.h>
+
+/* Only uint64_t: burst_commit() adds them in a row. */
+struct queue_stats {
+    uint64_t packets;         /* received, each once */
+    uint64_t accepted;
+    uint64_t dropped;
+    uint64_t invalid;         /* verdicts that the ABI does not know; they got the --on-crash verdict */
+    uint64_t verdicts_resent; /* verdicts of a burst sent again after a crash that the kernel had already */
+    uint64_t stale_verdicts;  /* verdicts for packets that the kernel had flushed (ENOENT) */
+    uint64_t verdict_errors;  /* verdicts that the kernel refused otherwise */
+    uint64_t receive_errors;
+    uint64_t truncated;       /* messages larger than their slot; their packets got the --on-crash verdict */
+    uint64_t malformed;       /* messages that are no nfqueue message */
+    uint64_t recovered_ids;   /* ids that no message was seen of after a crash, answered with --on-crash */
+    uint64_t flow_packets;    /* packets that got the verdict of their flow, without the plugin chain */
+    uint64_t flow_not_stored; /* verdicts for a flow that only the packet got: it has none, or there is no room */
+    uint64_t bursts;
+};
+
+#define QUEUE_STATS_COUNT (sizeof(struct queue_stats) / sizeof(uint64_t))
+
+#endif

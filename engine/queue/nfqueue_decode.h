@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From a netlink message of the kernel to a packet, or to the kernel's answer to a request. Pure: no system call.
+ */
+#ifndef ENGINE_QUEUE_NFQUEUE_DECODE_H
+#define ENGINE_QUEUE_NFQUEUE_DECODE_H
+
+#include <nfqe/packet.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum nfqueue_kind {
+    NFQUEUE_PACKET,
+    NFQUEUE_TRUNCATED, /* a packet whose message did not fit its slot: only its id is known */
+    NFQUEUE_ANSWER,    /* the kernel's answer to a verdict or a configuration request */
+    NFQUEUE_MALFORMED, /* nothing that this queue's socket should receive */
+};
+
+struct nfqueue_answer {
+    int error;       /* negative errno; 0: acknowledged */
+    uint32_t sequence; /* nlmsg_seq of what it answers */
+    bool verdict;    /* it answers a verdict, not a configuration request */
+    bool resent;     /* of a verdict that may have been answered before */
+};
+
+/*
+ * Decodes one message. PACKET: *packet is filled, its data points into the message. TRUNCATED: packet->id is.
+ * ANSWER: *answer is filled. cut: the kernel said that the message was longer than the slot.
+ * Never reads outside data[len].
+ */
+enum nfqueue_kind nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue, struct nfqe_packet *packet,
+                                 struct nfqueue_answer *answer);
+
+#endif

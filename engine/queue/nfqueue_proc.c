@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading /proc/self/net/netfilter/nfnetlink_queue: one line a bound queue, nine numbers, the last one always 1.
+ *
+ * The file is that of this process's network namespace. It is read whole for each question: a few lines, and never on the
+ * packet path.
+ */
+#include "queue/nfqueue_proc.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#define STATUS_FILE "/proc/self/net/netfilter/nfnetlink_queue"
+
+int nfqueue_each_status(nfqueue_visit_status *visit, void *context)
+{
+    FILE *file = fopen(STATUS_FILE, "re");
+    struct nfqueue_status status;
+
+    if (file == NULL) {
+        return -errno;
+    }
+    while (fscanf(file, "%u %u %u %u %u %u %u %u %*u", &status.queue, &status.port_id, &status.waiting,
+                  &status.copy_mode, &status.copy_range, &status.queue_dropped, &status.user_dropped,
+                  &status.last_id) == 8) {
+        visit(context, &status);
+    }
+    fclose(file);
+    return 0;
+}
+
+struct wanted_status {
+    uint16_t queue;
+    bool found;
+    struct nfqueue_status status;
+};
+
+static void keep_wanted(void *context, const struct nfqueue_status *status)
+{
+    struct wanted_status *wanted = context;
+
+    if (status->queue == wanted->queue) {
+        wanted->status = *status;
+        wanted->found = true;
+    }
+}
+
+int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
+{
+    struct wanted_status wanted = {.queue = queue};
+    int error = nfqueue_each_status(keep_wanted, &wanted);
+
+    if (error < 0) {
+        return error;
+    }
+    if (!wanted.found) {
+        return -ENOENT;
+    }
+    *status = wanted.status;
+    return 0;
+}

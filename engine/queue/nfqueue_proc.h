@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel says of its queues in /proc: who owns one, how many packets wait, and what was dropped.
+ *
+ * Functions return 0 or a negative errno. Process: [supervisor].
+ */
+#ifndef ENGINE_QUEUE_NFQUEUE_PROC_H
+#define ENGINE_QUEUE_NFQUEUE_PROC_H
+
+#include <stdint.h>
+
+/* One line of /proc/net/netfilter/nfnetlink_queue (nfnetlink_queue.c, seq_show()). */
+struct nfqueue_status {
+    uint32_t queue;
+    uint32_t port_id;
+    uint32_t waiting;       /* packets queued and not yet answered */
+    uint32_t copy_mode;     /* 0 none, 1 metadata, 2 packet */
+    uint32_t copy_range;    /* bytes */
+    uint32_t queue_dropped; /* dropped since the queue was full */
+    uint32_t user_dropped;  /* dropped since the socket's receive buffer was full */
+    uint32_t last_id;       /* the last id given out */
+};
+
+/* The line of one queue; -ENOENT: it is not bound. */
+int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);
+
+/* Reads the file once and calls visit for each bound queue of this network namespace. */
+typedef void nfqueue_visit_status(void *context, const struct nfqueue_status *status);
+int nfqueue_each_status(nfqueue_visit_status *visit, void *context);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Laying out the sections of a queue's shared memory, and reading the table of one.
+ *
+ * The table is computed from the layout alone. So a process that knows the layout can write the table again after a
+ * plugin scribbled over it, and one that maps memory of an unknown layout needs nothing but the table.
+ */
+#include "queue/queue_shm.h"
+
+#include "base/shm.h"
+#include "base/util.h"
+#include "flow/flow_memory.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SLOTS_VERSION 1 /* of the messages: the kernel's netlink ABI */
+
+static void add_section(struct queue_shm_header *header, enum queue_shm_kind kind, uint32_t version, uint64_t size)
+{
+    header->sections[header->section_count++] =
+        (struct queue_shm_section){.kind = kind, .version = version, .offset = header->size, .size = size};
+    header->size = round_up(header->size + size, SHM_PAGE_SIZE);
+}
+
+/* The header of a layout. Offsets in it are the places of the sections. */
+static struct queue_shm_header make_header(uint16_t queue, const struct queue_shm_layout *layout)
+{
+    struct queue_shm_header header = {.magic = QUEUE_SHM_MAGIC,
+                                      .version = QUEUE_SHM_VERSION,
+                                      .queue = queue,
+                                      .size = round_up(sizeof(header), SHM_PAGE_SIZE)};
+
+    add_section(&header, QUEUE_SHM_CONTROL, layout->control_version, layout->control_size);
+    add_section(&header, QUEUE_SHM_BURST, BURST_VERSION, sizeof(struct burst));
+    add_section(&header, QUEUE_SHM_SLOTS, SLOTS_VERSION, BURST_MAX * (uint64_t)layout->slot_size);
+    if (layout->flows_size > 0) {
+        add_section(&header, QUEUE_SHM_FLOWS, FLOW_MEMORY_VERSION, layout->flows_size);
+    }
+    return header;
+}
+
+const struct queue_shm_section *queue_shm_find(const struct queue_shm_header *header, enum queue_shm_kind kind,
+                                               uint32_t version)
+{
+    for (uint32_t i = 0; i < header->section_count; i++) {
+        if (header->sections[i].kind == kind && header->sections[i].version == version) {
+            return &header->sections[i];
+        }
+    }
+    return NULL;
+}
+
+static bool overlap(const struct queue_shm_section *a, const struct queue_shm_section *b)
+{
+    return a->offset < b->offset + b->size && b->offset < a->offset + a->size;
+}
+
+int queue_shm_check(const struct queue_shm_header *header, size_t size)
+{
+    if (size < sizeof(*header) || header->magic != QUEUE_SHM_MAGIC || header->version != QUEUE_SHM_VERSION) {
+        return -EPROTO;
+    }
+    if (header->section_count > QUEUE_SHM_SECTIONS_MAX || header->size != size) {
+        return -EUCLEAN;
+    }
+    for (uint32_t i = 0; i < header->section_count; i++) {
+        const struct queue_shm_section *section = &header->sections[i];
+
+        if (section->offset < sizeof(*header) || section->offset % SHM_PAGE_SIZE != 0 || section->offset > size ||
+            section->size > size - section->offset) {
+            return -EUCLEAN;
+        }
+        for (uint32_t other = 0; other < i; other++) {
+            if (overlap(section, &header->sections[other])) {
+                return -EUCLEAN;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Where a section lies in memory that begins with `memory`. NULL: the header has no such section. */
+static void *place(void *memory, const struct queue_shm_header *header, enum queue_shm_kind kind)
+{
+    for (uint32_t i = 0; i < header->section_count; i++) {
+        if (header->sections[i].kind == kind) {
+            return (char *)memory + header->sections[i].offset;
+        }
+    }
+    return NULL;
+}
+
+void queue_shm_init(struct queue_shm *shm)
+{
+    *shm = (struct queue_shm){.fd = -1};
+}
+
+int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct queue_shm *shm)
+{
+    struct queue_shm_header header;
+    size_t view_size;
+    void *memory = NULL;
+    int error;
+    int fd;
+
+    if (layout->slot_size == 0 || layout->slot_size % QUEUE_SHM_SLOT_ALIGN != 0 ||
+        layout->slot_size > QUEUE_SHM_SLOT_MAX || layout->flows_size % QUEUE_SHM_SLOT_ALIGN != 0) {
+        return -EINVAL;
+    }
+    header = make_header(queue, layout);
+    view_size = (size_t)header.size - round_up((size_t)layout->flows_size, SHM_PAGE_SIZE);
+    error = shm_new(QUEUE_SHM_NAME, (size_t)header.size, &fd);
+    if (error < 0) {
+        return error;
+    }
+    if (layout->flows_size > 0) {
+        error = shm_reserve(fd, view_size, (size_t)layout->flows_size);
+    }
+    if (error == 0) {
+        error = shm_map(fd, (size_t)header.size, true, &memory);
+    }
+    if (error < 0) {
+        close_fd(&fd);
+        return error;
+    }
+    *shm = (struct queue_shm){.fd = fd,
+                              .layout = *layout,
+                              .size = (size_t)header.size,
+                              .view_size = view_size,
+                              .header = memory,
+                              .control = place(memory, &header, QUEUE_SHM_CONTROL),
+                              .burst = place(memory, &header, QUEUE_SHM_BURST),
+                              .slots = place(memory, &header, QUEUE_SHM_SLOTS),
+                              .flows = place(memory, &header, QUEUE_SHM_FLOWS)};
+    *shm->header = header;
+    burst_init(shm->burst);
+    return 0;
+}
+
+void queue_shm_done(struct queue_shm *shm)
+{
+    shm_unmap(shm->header, shm->size);
+    close_fd(&shm->fd);
+    queue_shm_init(shm);
+}
+
+void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue)
+{
+    *shm->header = make_header(queue, &shm->layout);
+    madvise(shm->header, shm->size, MADV_DONTDUMP); /* it holds packets; and a core must not take long */
+    shm_populate(shm->header, shm->view_size);
+    burst_attach_slots(shm->burst, shm->slots, shm->layout.slot_size);
+}
+
+int queue_shm_map_view(const struct queue_shm *shm, const void **slots)
+{
+    const struct queue_shm_section *section = NULL;
+    void *memory;
+    int error = shm_map(shm->fd, shm->view_size, false, &memory);
+
+    if (error < 0) {
+        return error;
+    }
+    if (queue_shm_check(memory, shm->size) == 0) {
+        section = queue_shm_find(memory, QUEUE_SHM_SLOTS, SLOTS_VERSION);
+    }
+    if (section == NULL || section->size != BURST_MAX * (uint64_t)shm->layout.slot_size) {
+        shm_unmap(memory, shm->view_size);
+        return -EUCLEAN;
+    }
+    *slots = (const char *)memory + section->offset;
+    return 0;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The shared memory of one queue: what outlives the process that reads the queue.
+ *
+ * One memfd a queue. It begins with a header and a table of sections, each with its kind, version, offset and size:
+ *
+ *   CONTROL  what supervisor and worker say to each other; its layout is process/messages.h's
+ *   BURST    the journal of the burst in flight, struct burst
+ *   SLOTS    BURST_MAX receive slots: the messages as the kernel wrote them
+ *   FLOWS    the flow table, if the queue has one; always the last section
+ *
+ * Always: whoever maps memory that another process made reads the table, and refuses it unless every section that it
+ * needs is there in its version. A process that has the memory from its own parent keeps the places in its private
+ * struct queue_shm and does not look at the table again, since a plugin can write there.
+ */
+#ifndef ENGINE_QUEUE_QUEUE_SHM_H
+#define ENGINE_QUEUE_QUEUE_SHM_H
+
+#include "burst/burst.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define QUEUE_SHM_MAGIC UINT32_C(0x71656d6d)
+#define QUEUE_SHM_VERSION 3 /* of header and table */
+#define QUEUE_SHM_SECTIONS_MAX 8
+#define QUEUE_SHM_NAME "nfqe-queue" /* as /proc/PID/maps shows it */
+#define QUEUE_SHM_SLOT_ALIGN 64 /* a cache line: neighbouring slots share none */
+#define QUEUE_SHM_SLOT_MAX (128 * 1024)
+
+enum queue_shm_kind { QUEUE_SHM_NONE, QUEUE_SHM_CONTROL, QUEUE_SHM_BURST, QUEUE_SHM_SLOTS, QUEUE_SHM_FLOWS };
+
+struct queue_shm_section {
+    uint32_t kind; /* enum queue_shm_kind */
+    uint32_t version;
+    uint64_t offset; /* from the header, a multiple of SHM_PAGE_SIZE */
+    uint64_t size;   /* bytes */
+};
+
+struct queue_shm_header {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t queue;
+    uint32_t section_count;
+    uint64_t size; /* of the whole memory */
+    struct queue_shm_section sections[QUEUE_SHM_SECTIONS_MAX];
+};
+
+/* What the memory of a queue is made for. */
+struct queue_shm_layout {
+    uint32_t control_version;
+    uint32_t control_size;
+    uint32_t slot_size; /* bytes of each receive slot: a multiple of QUEUE_SHM_SLOT_ALIGN, at most QUEUE_SHM_SLOT_MAX */
+    uint64_t flows_size; /* bytes of the flow table: a multiple of QUEUE_SHM_SLOT_ALIGN; 0: none */
+};
+
+/* A process's access to it. Private: a plugin that scribbles over the shared memory does not move these. */
+struct queue_shm {
+    int fd;
+    struct queue_shm_layout layout;
+    size_t size;
+    size_t view_size; /* of what plugins may see: everything in front of the flow table */
+    struct queue_shm_header *header; /* NULL: there is no memory */
+    void *control;
+    struct burst *burst;
+    void *slots;
+    void *flows; /* NULL: no flow table */
+};
+
+/* Sets up a struct without memory. */
+void queue_shm_init(struct queue_shm *shm);
+
+/*
+ * Makes the memory of a queue; that of the flow table is taken at once. Returns 0 or a negative errno; -EINVAL: the layout
+ * is outside its limits. [supervisor]
+ */
+int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct queue_shm *shm);
+
+/* Unmaps and closes. Also for a struct without memory. [supervisor], and a worker for the queues of others */
+void queue_shm_done(struct queue_shm *shm);
+
+/*
+ * Makes the memory ready for this process to receive into: writes the header and the table again, whatever a
+ * predecessor left there, points the receive headers at the slots, keeps the packets out of core dumps, and makes the page
+ * table entries of everything that a receive writes to. A process killed while the kernel copies into a page that is not
+ * there yet loses that message: the page fault fails, and the message has left the socket. [worker]
+ */
+void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue);
+
+/*
+ * Maps the memory again, read-only, without the flow table, and sets *slots to the receive slots in it: packets that
+ * plugins see lie there. Returns 0 or a negative errno; -EUCLEAN: the table of sections is not that of `shm`. [worker]
+ */
+int queue_shm_map_view(const struct queue_shm *shm, const void **slots);
+
+/*
+ * Whether the header and the table at `memory`, `size` bytes, can be used: the magic number and version are ours, and
+ * every section lies within the memory and overlaps no other. Returns 0; -EPROTO: it is no such memory or another
+ * version; -EUCLEAN: a section does not fit.
+ */
+int queue_shm_check(const struct queue_shm_header *header, size_t size);
+
+/* The section of a kind in a table that queue_shm_check() took. NULL: it has none, or one of another version. */
+const struct queue_shm_section *queue_shm_find(const struct queue_shm_header *header, enum queue_shm_kind kind,
+                                               uint32_t version);
+
+/* Receive slot `index`, below BURST_MAX. slots: of the memory, or of a view. */
+static inline void *queue_shm_slot(const void *slots, unsigned index, size_t slot_size)
+{
+    return (void *)((uintptr_t)slots + index * slot_size);
+}
+
+#endif

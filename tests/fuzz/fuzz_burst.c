@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the supervisor and the next worker make of a journal that a dead worker left, whatever is in it: guilt, recovery,
+ * decoding what was received, answering it, lost ids, commit.
+ *
+ * Input: struct damage, then for each message of the burst a byte of flags, its length, its verdict and its bytes; see
+ * read_burst(). The steps are those of children.c and worker_loop.c, in their order. Each is held against what burst.h
+ * and recovery.h promise, from a copy of the journal as it was before.
+ */
+#include "burst/recovery.h"
+#include "input.h"
+#include "queue/nfqueue_decode.h"
+#include "queue/queue_shm.h"
+#include "verdict_messages.h"
+
+#include <nfqe/plugin.h>
+
+#include <linux/netfilter.h>
+#include <sanitizer/asan_interface.h>
+#include <stdbool.h>
+
+#define QUEUE 4711 /* MESSAGES_QUEUE of the seeds */
+#define SLOT_SIZE 256
+#define MESSAGE_CUT 1      /* the kernel said MSG_TRUNC */
+#define MESSAGE_WILD 2     /* its length is a number of 32 bits, not the number of its bytes */
+#define MESSAGE_VERDICT 4  /* its verdict is given; otherwise it has none */
+#define MESSAGE_DECIDED 8  /* and it is decided: accept */
+#define MESSAGE_HEADER 16  /* its receive header was overwritten */
+
+/* The numbers at the start of the input. */
+struct damage {
+    uint32_t phase;
+    uint32_t cursor;
+    uint32_t plugin;
+    uint32_t packets;
+    uint32_t last_id;
+    uint32_t recover_ids;
+    uint32_t recover_to;
+    uint32_t next_id;
+    uint32_t sequence;
+    uint8_t attempts;
+    uint8_t one_by_one;
+    uint8_t plugins;
+    uint8_t choices; /* 1: the verdict is accept; 2: there is a next message; 4: guilt twice; 8: wild layout */
+};
+
+static struct queue_shm shm;
+static struct burst *burst;
+static const void *view;    /* the slots, read-only, as plugins see them */
+static struct burst before; /* the journal ahead of the step under test */
+static struct outstanding outstanding;
+static struct nfqueue_encoder verdicts;
+
+static void make_memory(void)
+{
+    const struct queue_shm_layout layout = {.control_version = 1, .control_size = 64, .slot_size = SLOT_SIZE};
+
+    if (burst == NULL) {
+        PROMISE(queue_shm_new(QUEUE, &layout, &shm) == 0);
+        PROMISE(queue_shm_map_view(&shm, &view) == 0);
+        burst = shm.burst;
+    }
+}
+
+static void *slot(unsigned index)
+{
+    return queue_shm_slot(shm.slots, index, SLOT_SIZE);
+}
+
+static void read_burst(struct input *input)
+{
+    for (unsigned i = 0; i < BURST_MAX && input->len > 0; i++) {
+        struct mmsghdr *message = &burst->messages[i];
+        struct burst_entry *verdict = &burst->entries[i];
+        uint8_t flags = input_u8(input);
+        uint8_t len = input_u8(input);
+
+        message->msg_len = (flags & MESSAGE_WILD) != 0 ? input_u32(input) : len;
+        message->msg_hdr.msg_flags = (flags & MESSAGE_CUT) != 0 ? MSG_TRUNC : 0;
+        if ((flags & MESSAGE_HEADER) != 0) {
+            input_bytes(input, &message->msg_hdr, sizeof(message->msg_hdr));
+            input_bytes(input, &burst->iovecs[i], sizeof(burst->iovecs[i]));
+        }
+        if ((flags & MESSAGE_VERDICT) != 0) {
+            verdict->id = input_u32(input);
+            verdict->verdict = input_u32(input);
+            verdict->mark = input_u32(input);
+            verdict->flags = input_u32(input);
+        } else if ((flags & MESSAGE_DECIDED) != 0) {
+            verdict->verdict = NFQE_ACCEPT;
+            verdict->flags = BURST_DECIDED;
+        }
+        input_bytes(input, slot(i), len);
+    }
+}
+
+static void read_journal(struct input *input, struct damage *damage)
+{
+    input_bytes(input, damage, sizeof(*damage));
+    memset(burst, 0, sizeof(*burst));
+    queue_shm_prepare(&shm, QUEUE);
+    burst->phase = damage->phase;
+    burst->cursor = damage->cursor;
+    burst->plugin = damage->plugin;
+    burst->packets = damage->packets;
+    burst->totals[0].outstanding.last_id = damage->last_id;
+    burst->totals[0].outstanding.count = damage->next_id % 3;
+    burst->totals[0].outstanding.ranges[0] = (struct outstanding_range){damage->next_id, damage->last_id};
+    burst->totals[1] = burst->totals[0];
+    burst->recover_ids = damage->recover_ids;
+    burst->recover_to = damage->recover_to;
+    burst->sequence = damage->sequence;
+    burst->attempts = damage->attempts;
+    burst->one_by_one = damage->one_by_one;
+    burst->totals[0].stats.packets = damage->sequence;
+    burst->totals[1].stats.packets = damage->next_id;
+    read_burst(input);
+    if ((damage->choices & 8) != 0) {
+        memset(shm.header, (int)damage->phase, sizeof(*shm.header));
+    }
+}
+
+/* The messages that count: up to the first length of 0. */
+static unsigned count_received(const struct burst *of)
+{
+    unsigned count = 0;
+
+    while (count < BURST_MAX && of->messages[count].msg_len != 0) {
+        count++;
+    }
+    return count;
+}
+
+static bool is_verdict(uint32_t verdict)
+{
+    return verdict == NFQE_ACCEPT || verdict == NFQE_DROP;
+}
+
+/* ---- the supervisor ----------------------------------------------------------------------------------- */
+
+/* Gives back how many verdicts were added. Every other verdict is as it was. */
+static unsigned check_added(uint32_t packets, uint32_t verdict)
+{
+    unsigned added = 0;
+
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        PROMISE(burst->entries[i].id == before.entries[i].id && burst->entries[i].mark == before.entries[i].mark);
+        if (burst_is_decided(burst, i) && !burst_is_decided(&before, i)) {
+            PROMISE(i < packets && burst->entries[i].verdict == verdict);
+            added++;
+        } else {
+            PROMISE(burst->entries[i].verdict == before.entries[i].verdict);
+            PROMISE(burst->entries[i].flags == before.entries[i].flags);
+        }
+    }
+    return added;
+}
+
+static void assign_guilt(uint32_t plugins, uint32_t verdict)
+{
+    uint32_t received = count_received(burst);
+    uint32_t packets = burst->packets < received ? burst->packets : received;
+    bool guilty = burst->cursor < packets;
+    struct burst_guilt guilt;
+    unsigned added;
+
+    before = *burst;
+    memset(&guilt, 1, sizeof(guilt)); /* a bool is 0 or 1 */
+    burst_assign_guilt(burst, plugins, verdict, &guilt);
+    added = check_added(packets, verdict);
+    PROMISE(guilt.plugin < plugins || guilt.plugin == BURST_NONE);
+    PROMISE(burst_phase(burst) == burst_phase(&before) && count_received(burst) == received);
+    PROMISE(burst->packets == before.packets && burst->recover_ids == before.recover_ids);
+    PROMISE(burst->crash_verdicts == before.crash_verdicts + added);
+    if (burst_phase(&before) != BURST_HANDLING) {
+        PROMISE(added == 0 && !guilt.in_plugin && !guilt.packet_known && guilt.plugin == BURST_NONE);
+        PROMISE(burst->cursor == before.cursor && burst->one_by_one == before.one_by_one);
+        return;
+    }
+    PROMISE(burst->one_by_one != 0 && burst->cursor == BURST_NONE && burst->plugin == BURST_NONE);
+    guilty = guilty && !burst_is_decided(&before, before.cursor);
+    PROMISE(guilt.packet_known == guilty);
+    if (guilty) {
+        PROMISE(guilt.in_plugin && added == 1 && guilt.forced_count == 0);
+        PROMISE(burst_is_decided(burst, before.cursor) && guilt.packet_id == before.entries[before.cursor].id);
+    } else {
+        PROMISE(added == guilt.forced_count && (added == 0 || guilt.in_plugin));
+        PROMISE(guilt.forced_count == 0 || before.attempts + 1 >= BURST_ATTEMPTS_MAX);
+    }
+}
+
+/* ---- the next worker ------------------------------------------------------------------------------------ */
+
+static void prepare(void)
+{
+    before = *burst;
+    queue_shm_prepare(&shm, QUEUE);
+    PROMISE(queue_shm_check(shm.header, shm.size) == 0 && shm.header->queue == QUEUE);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        const struct msghdr *header = &burst->messages[i].msg_hdr;
+        const struct iovec *room = &burst->iovecs[i];
+
+        PROMISE(header->msg_iov == room && header->msg_iovlen == 1);
+        PROMISE(header->msg_name == NULL && header->msg_control == NULL && header->msg_controllen == 0);
+        PROMISE(room->iov_base == slot(i) && room->iov_len == SLOT_SIZE);
+        PROMISE((char *)room->iov_base + SLOT_SIZE <= (char *)shm.header + shm.size);
+        PROMISE(burst->messages[i].msg_len == before.messages[i].msg_len);
+        PROMISE(header->msg_flags == before.messages[i].msg_hdr.msg_flags);
+    }
+}
+
+static enum burst_phase recover(void)
+{
+    enum burst_phase was = burst_phase(burst);
+    bool stand = was == BURST_IDLE || was == BURST_HANDLING || was == BURST_SENDING;
+    unsigned received = count_received(burst);
+    enum burst_phase phase;
+
+    before = *burst;
+    phase = burst_recover(burst);
+    PROMISE(phase <= BURST_SENDING && phase == burst_phase(burst));
+    PROMISE(phase == (received == 0 ? BURST_IDLE : stand ? was : BURST_RECEIVING));
+    PROMISE(burst->cursor == BURST_NONE && burst->plugin == BURST_NONE);
+    PROMISE(burst_received(burst) == received);
+    PROMISE(burst->sequence <= BURST_SEQUENCE_MASK && burst->packets <= received);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        PROMISE(burst->messages[i].msg_len == (i < received ? before.messages[i].msg_len : 0));
+        PROMISE(i >= received ||
+                (burst_message_len(burst, i, SLOT_SIZE) >= 1 && burst_message_len(burst, i, SLOT_SIZE) <= SLOT_SIZE));
+        PROMISE(!burst_is_decided(burst, i) || is_verdict(burst->entries[i].verdict));
+        if (stand && is_verdict(before.entries[i].verdict)) {
+            PROMISE(burst->entries[i].verdict == before.entries[i].verdict);
+            PROMISE(burst_is_decided(burst, i) == burst_is_decided(&before, i));
+        } else {
+            PROMISE(!burst_is_decided(burst, i));
+        }
+    }
+    PROMISE(memcmp(burst_totals(burst), burst_totals(&before), sizeof(struct burst_totals)) == 0);
+    burst_recover_outstanding(burst, &outstanding);
+    PROMISE(outstanding_is_sound(&outstanding));
+    PROMISE(outstanding.last_id == burst_totals(burst)->outstanding.last_id);
+    return phase;
+}
+
+/* One received message; what is behind it in its slot may not be read. */
+static bool decode(unsigned index, struct nfqe_packet *packet)
+{
+    const uint8_t *bytes = queue_shm_slot(view, index, SLOT_SIZE);
+    size_t len = burst_message_len(burst, index, SLOT_SIZE);
+    bool cut = (burst->messages[index].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+    struct nfqueue_answer answer;
+    enum nfqueue_kind kind;
+
+    ASAN_POISON_MEMORY_REGION(bytes, SLOT_SIZE);
+    ASAN_UNPOISON_MEMORY_REGION(bytes, len);
+    kind = nfqueue_decode(bytes, len, cut, QUEUE, packet, &answer);
+    ASAN_UNPOISON_MEMORY_REGION(bytes, SLOT_SIZE);
+    if (kind == NFQUEUE_PACKET && packet->len > 0) {
+        PROMISE(packet->data >= bytes && packet->data + packet->len <= bytes + len);
+    }
+    return kind == NFQUEUE_PACKET || kind == NFQUEUE_TRUNCATED;
+}
+
+/* Every received packet gets a verdict: the one that stands if it is its own, or `rest`. Returns how many. */
+static unsigned decide(bool keep, uint32_t rest)
+{
+    struct nfqe_packet packet;
+    unsigned packets = 0;
+
+    for (unsigned i = 0; i < burst_received(burst); i++) {
+        if (decode(i, &packet)) {
+            struct burst_entry *verdict = &burst->entries[packets];
+
+            if (!keep || !burst_is_decided(burst, packets) || verdict->id != packet.id) {
+                burst_force_verdict(burst, packets, rest);
+            }
+            verdict->id = packet.id;
+            packets++;
+        }
+    }
+    return packets;
+}
+
+static bool is_marked(const struct burst_entry *verdict)
+{
+    return (verdict->flags & BURST_SETS_MARK) != 0;
+}
+
+static void check_answer(const struct verdict_message *message, const struct burst_entry *verdict)
+{
+    PROMISE(message->verdict == (verdict->verdict == NFQE_ACCEPT ? NF_ACCEPT : NF_DROP));
+    PROMISE(message->has_mark == is_marked(verdict));
+    PROMISE(!message->has_mark || message->mark == verdict->mark);
+    PROMISE(message->payload == NULL);
+}
+
+/* As a successor sends them: one message each, in order, with what stands. */
+static void answer_each(unsigned packets)
+{
+    struct verdict_message message;
+    size_t offset = 0;
+
+    verdicts.queue = QUEUE;
+    verdicts.sequence = burst->sequence;
+    PROMISE(nfqueue_encode(&verdicts, burst->entries, NULL, packets, 0, NULL) == packets);
+    for (unsigned i = 0; i < packets; i++) {
+        PROMISE(verdict_message_next(&verdicts, &offset, &message));
+        PROMISE(!message.batch && message.id == burst->entries[i].id);
+        check_answer(&message, &burst->entries[i]);
+    }
+    PROMISE(!verdict_message_next(&verdicts, &offset, &message));
+}
+
+static bool same_answer(const struct burst_entry *one, const struct burst_entry *other)
+{
+    return one->verdict == other->verdict && is_marked(one) == is_marked(other) &&
+           (!is_marked(one) || one->mark == other->mark);
+}
+
+/* In as few messages as possible: each is of all neighbours with the same answer. */
+static void answer_in_batches(unsigned packets)
+{
+    static const struct outstanding none;
+    const struct burst_entry *entries = burst->entries;
+    struct verdict_message message;
+    size_t offset = 0;
+    unsigned next = 0;
+
+    PROMISE(nfqueue_encode(&verdicts, entries, NULL, packets, 0, &none) == packets);
+    while (verdict_message_next(&verdicts, &offset, &message)) {
+        unsigned first = next;
+
+        PROMISE(next < packets);
+        do {
+            check_answer(&message, &entries[next++]);
+        } while (next < packets && same_answer(&entries[first], &entries[next]));
+        PROMISE(entries[next - 1].id == message.id && message.batch == (next - first > 1));
+    }
+    PROMISE(next == packets);
+}
+
+static void recover_ids(bool has_next, uint32_t next_id)
+{
+    struct outstanding_range lost;
+    bool any = burst_lost_ids(burst, &outstanding, has_next, next_id, &lost);
+
+    PROMISE(!any || burst->recover_ids != 0);
+    if (any) {
+        struct verdict_message message;
+        uint32_t id = lost.first;
+        uint32_t next = lost.first;
+        size_t offset = 0;
+
+        PROMISE(lost.first == outstanding.last_id + 1 && lost.last == (has_next ? next_id - 1 : burst->recover_to));
+        PROMISE((int32_t)(lost.last - lost.first) >= 0);
+        PROMISE(outstanding_add(&outstanding, lost) == 0);
+        nfqueue_encode_ids(&verdicts, &next, lost.last, NFQE_DROP);
+        while (verdict_message_next(&verdicts, &offset, &message)) {
+            PROMISE(!message.batch && message.id == id && message.verdict == NF_DROP && !message.has_mark);
+            id++;
+        }
+        PROMISE(id == next && id != lost.first && next - lost.first <= lost.last - lost.first + 1);
+        PROMISE(outstanding_remove(&outstanding, lost) == 0);
+    }
+    burst_end_id_recovery(burst);
+    PROMISE(!burst_lost_ids(burst, &outstanding, has_next, next_id, &lost));
+}
+
+static void commit(void)
+{
+    struct queue_stats delta = {.packets = 3, .bursts = 1, .dropped = 2};
+    struct queue_stats stats = burst_totals(burst)->stats;
+
+    burst_commit(burst, &delta, &outstanding);
+    PROMISE(burst_phase(burst) == BURST_IDLE);
+    PROMISE(burst_totals(burst)->stats.packets == stats.packets + 3);
+    PROMISE(burst_totals(burst)->stats.bursts == stats.bursts + 1);
+    burst_begin_receive(burst);
+    PROMISE(burst_phase(burst) == BURST_RECEIVING && burst->attempts == 0 && burst->one_by_one == 0);
+    PROMISE(burst_totals(burst)->stats.packets == stats.packets + 3);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        PROMISE(burst->messages[i].msg_len == 0); /* or it would count as received */
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct input input = {data, len};
+    struct damage damage;
+    uint32_t verdict;
+    enum burst_phase phase;
+    unsigned packets;
+
+    make_memory();
+    read_journal(&input, &damage);
+    verdict = (damage.choices & 1) != 0 ? NFQE_ACCEPT : NFQE_DROP;
+    for (unsigned deaths = 0; deaths < ((damage.choices & 4) != 0 ? BURST_ATTEMPTS_MAX : 1U); deaths++) {
+        burst->plugin = damage.plugin;
+        burst->cursor = damage.cursor;
+        assign_guilt(damage.plugins, verdict);
+    }
+    prepare();
+    phase = recover();
+    if (phase != BURST_IDLE) {
+        packets = decide(phase != BURST_RECEIVING, verdict);
+        answer_each(packets);
+        answer_in_batches(packets);
+    }
+    recover_ids((damage.choices & 2) != 0, damage.next_id);
+    commit();
+    return 0;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * burst_recover() and the lost ids: what the next worker makes of what the dead one left.
+ *
+ * Each test leaves the journal in some phase, in order or with nonsense in one kind of field, or with nonsense in
+ * all of them. Afterwards every field is within its bounds, and what had been received and decided in order
+ * is still there. Whose fault the death was is in test_recovery_guilt.c.
+ */
+#include "unit.h"
+
+#include "burst/recovery.h"
+#include "burst_fixture.h"
+
+#include <nfqe/plugin.h>
+
+#define COUNT 8
+#define FIRST_ID 100
+#define PLUGINS 3
+
+/* Phase words that no worker writes in order. */
+static const uint32_t wild_phases[] = {BURST_SENDING + 1, 77, 0xff};
+
+static void assert_undecided(const struct burst *burst)
+{
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_false(burst_is_decided(burst, i));
+    }
+}
+
+static void test_recovery_takes_up_the_phase_of_the_dead(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+
+    for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
+        burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
+        assert_int_equal(burst_recover(burst), phase);
+        assert_int_equal(burst_phase(burst), phase);
+    }
+}
+
+static void test_recovery_of_a_phase_that_does_not_exist_keeps_the_messages_and_no_verdict(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+
+    for (size_t i = 0; i < sizeof(wild_phases) / sizeof(wild_phases[0]); i++) {
+        burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+        burst_force_verdict(burst, 1, NFQE_ACCEPT);
+        burst->phase = wild_phases[i];
+        assert_int_equal(burst_recover(burst), BURST_RECEIVING);
+        assert_int_equal(burst_phase(burst), BURST_RECEIVING);
+        assert_int_equal(burst_received(burst), COUNT);
+        assert_undecided(burst);
+    }
+}
+
+/* Verdicts in the journal belong to the burst before until HANDLING begins. */
+static void test_recovery_from_receiving_forgets_the_verdicts_of_the_burst_before(void **state)
+{
+    struct burst_fixture *fixture = *state;
+
+    burst_fill(fixture, COUNT, FIRST_ID, BURST_RECEIVING);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        burst_force_verdict(fixture->burst, i, NFQE_ACCEPT);
+    }
+    assert_int_equal(burst_recover(fixture->burst), BURST_RECEIVING);
+    assert_undecided(fixture->burst);
+}
+
+static void test_recovery_keeps_the_verdicts_that_stand(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+
+    for (unsigned phase = BURST_HANDLING; phase <= BURST_SENDING; phase++) {
+        burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
+        burst_force_verdict(burst, 0, NFQE_ACCEPT);
+        burst_force_verdict(burst, 4, NFQE_DROP);
+        assert_int_equal(burst_recover(burst), phase);
+        for (unsigned i = 0; i < COUNT; i++) {
+            assert_int_equal(burst_is_decided(burst, i), i == 0 || i == 4);
+        }
+        assert_int_equal(burst->entries[0].verdict, NFQE_ACCEPT);
+        assert_int_equal(burst->entries[4].verdict, NFQE_DROP);
+    }
+}
+
+static void test_recovery_without_a_message_is_idle(void **state)
+{
+    struct burst_fixture *fixture = *state;
+
+    for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING + 1; phase++) {
+        burst_fill(fixture, 0, FIRST_ID, BURST_RECEIVING);
+        fixture->burst->phase = phase;
+        assert_int_equal(burst_recover(fixture->burst), BURST_IDLE);
+        assert_int_equal(burst_phase(fixture->burst), BURST_IDLE);
+    }
+}
+
+static void test_recovery_resets_cursor_and_plugin_whatever_they_were(void **state)
+{
+    static const uint32_t values[] = {0, COUNT, BURST_MAX, 0x80000000, UINT32_MAX};
+    struct burst_fixture *fixture = *state;
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+        fixture->burst->cursor = values[i];
+        fixture->burst->plugin = values[i];
+        burst_recover(fixture->burst);
+        assert_int_equal(fixture->burst->cursor, BURST_NONE);
+        assert_int_equal(fixture->burst->plugin, BURST_NONE);
+    }
+}
+
+static void test_message_length_beyond_its_slot_is_the_slot(void **state)
+{
+    static const unsigned lengths[] = {BURST_SLOT_SIZE + 1, 0x10000, 0x80000000, UINT32_MAX};
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+        burst->messages[3].msg_len = lengths[i];
+        burst_recover(burst);
+        assert_int_equal(burst_received(burst), COUNT);
+        assert_int_equal(burst_message_len(burst, 2, BURST_SLOT_SIZE), BURST_LEN);
+        assert_int_equal(burst_message_len(burst, 3, BURST_SLOT_SIZE), BURST_SLOT_SIZE);
+    }
+}
+
+static void test_burst_ends_at_the_first_gap(void **state)
+{
+    struct burst_fixture *fixture = *state;
+
+    for (unsigned gap = 0; gap < COUNT; gap++) {
+        burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+        fixture->burst->messages[gap].msg_len = 0;
+        assert_int_equal(burst_recover(fixture->burst), gap == 0 ? BURST_IDLE : BURST_HANDLING);
+        assert_int_equal(burst_received(fixture->burst), gap);
+        for (unsigned i = gap; i < BURST_MAX; i++) { /* none is left behind it, to be taken for a later burst's */
+            assert_int_equal(fixture->burst->messages[i].msg_len, 0);
+        }
+    }
+}
+
+/* "Brings every burst field that a dead worker left into its bounds": a verdict is ACCEPT or DROP. */
+static void test_recovery_lets_no_verdict_stand_that_is_neither_accept_nor_drop(void **state)
+{
+    static const uint32_t nonsense[] = {NFQE_CONTINUE, NFQE_REPEAT, NFQE_ACCEPT | NFQE_FLOW, 0x10001, UINT32_MAX};
+    struct burst_fixture *fixture = *state;
+
+    for (unsigned phase = BURST_HANDLING; phase <= BURST_SENDING; phase++) {
+        for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++) {
+            burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
+            burst_force_verdict(fixture->burst, 1, nonsense[i]);
+            burst_force_verdict(fixture->burst, 2, NFQE_DROP);
+            burst_recover(fixture->burst);
+            assert_false(burst_is_decided(fixture->burst, 1));
+            assert_true(burst_is_decided(fixture->burst, 2));
+        }
+    }
+}
+
+static void test_recovery_keeps_the_counters(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    const struct queue_stats delta = {.packets = 3, .accepted = 2, .dropped = 1, .bursts = 1};
+
+    for (unsigned commits = 1; commits <= 2; commits++) {
+        burst_commit(fixture->burst, &delta, &(struct outstanding){0});
+        for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
+            burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
+            burst_recover(fixture->burst);
+            assert_int_equal((&burst_totals(fixture->burst)->stats)->packets, 3 * commits);
+            assert_int_equal(burst_totals(fixture->burst)->stats.bursts, commits);
+        }
+    }
+}
+
+static void test_journal_full_of_random_bytes_is_brought_into_its_bounds(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+    uint64_t random = 99;
+
+    for (unsigned round = 0; round < 3000; round++) {
+        struct burst_guilt guilt;
+        uint8_t *bytes = (uint8_t *)burst;
+
+        for (size_t i = 0; i < sizeof(*burst); i++) {
+            bytes[i] = (uint8_t)(unit_random(&random) >> 20);
+        }
+        if (round % 2 == 0) {
+            burst->phase = BURST_HANDLING;
+            burst->cursor = unit_random_below(&random, BURST_MAX + 2);
+        }
+        burst_assign_guilt(burst, PLUGINS, NFQE_DROP, &guilt);
+        assert_true(guilt.plugin < PLUGINS || guilt.plugin == BURST_NONE);
+        assert_in_range(burst_recover(burst), BURST_IDLE, BURST_SENDING);
+        assert_in_range(burst_phase(burst), BURST_IDLE, BURST_SENDING);
+        assert_in_range(burst_received(burst), 0, BURST_MAX);
+        for (unsigned i = 0; i < burst_received(burst); i++) {
+            assert_in_range(burst_message_len(burst, i, BURST_SLOT_SIZE), 1, BURST_SLOT_SIZE);
+        }
+    }
+}
+
+/* ---- lost ids ------------------------------------------------------------------------------------ */
+
+static void test_without_a_request_no_id_is_lost(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    struct outstanding ids = {0};
+    struct outstanding_range lost;
+
+    ids.last_id = 10;
+    assert_false(burst_lost_ids(fixture->burst, &ids, true, 20, &lost));
+    assert_false(burst_lost_ids(fixture->burst, &ids, false, 0, &lost));
+}
+
+static void test_ids_between_the_newest_and_the_next_message_are_lost(void **state)
+{
+    static const struct {
+        uint32_t last_id, next_id;
+        uint32_t count; /* ids in between */
+    } cases[] = {
+        {0, 1, 0},
+        {0, 2, 1},
+        {10, 11, 0},
+        {10, 12, 1},
+        {10, 100, 89},
+        {UINT32_MAX - 1, UINT32_MAX, 0},
+        {UINT32_MAX - 1, 0, 1},
+        {UINT32_MAX, 0, 0},
+        {UINT32_MAX, 1, 1},
+        {UINT32_MAX - 9, 10, 19},
+        {0x7fffffff, 0x80000001, 1},
+    };
+    struct burst_fixture *fixture = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (unsigned has_next = 0; has_next < 2; has_next++) {
+            struct outstanding ids = {0};
+            struct outstanding_range lost;
+            bool any;
+
+            ids.last_id = cases[i].last_id;
+            burst_request_id_recovery(fixture->burst, has_next != 0 ? cases[i].next_id + 5 : cases[i].next_id - 1);
+            any = burst_lost_ids(fixture->burst, &ids, has_next != 0, cases[i].next_id, &lost);
+            assert_int_equal(any, cases[i].count > 0);
+            if (any) {
+                assert_true(lost.first == cases[i].last_id + 1);
+                assert_int_equal(lost.last - lost.first + 1, cases[i].count);
+            }
+        }
+    }
+}
+
+/* A worker that dies between answering the ids and ending the recovery leaves it to its successor. */
+static void test_request_holds_until_it_is_ended(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    struct outstanding ids = {0};
+    struct outstanding_range lost;
+
+    ids.last_id = 7;
+    burst_request_id_recovery(fixture->burst, 8);
+    for (unsigned times = 0; times < 3; times++) {
+        assert_true(burst_lost_ids(fixture->burst, &ids, true, 9, &lost));
+        assert_int_equal(lost.first, 8);
+        assert_int_equal(lost.last, 8);
+        burst_fill(fixture, 3, 9, BURST_SENDING);
+        assert_int_equal(burst_recover(fixture->burst), BURST_SENDING);
+    }
+    burst_end_id_recovery(fixture->burst);
+    assert_false(burst_lost_ids(fixture->burst, &ids, true, 9, &lost));
+    assert_false(burst_lost_ids(fixture->burst, &ids, false, 0, &lost));
+}
+
+static void test_outstanding_ids_are_taken_as_they_were_committed(void **state)
+{
+    const struct burst_fixture *fixture = *state;
+    struct outstanding ids = {.last_id = 100};
+    struct outstanding found;
+
+    assert_int_equal(outstanding_add(&ids, (struct outstanding_range){95, 97}), 0);
+    burst_commit(fixture->burst, &(struct queue_stats){0}, &ids);
+    burst_recover_outstanding(fixture->burst, &found);
+    assert_int_equal(found.last_id, 100);
+    assert_int_equal(found.count, 1);
+    assert_int_equal(found.ranges[0].first, 95);
+    assert_int_equal(found.ranges[0].last, 97);
+}
+
+static void test_outstanding_ids_that_are_damaged_are_none(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    struct outstanding *committed = &fixture->burst->totals[0].outstanding;
+    struct outstanding found;
+
+    committed->last_id = 100;
+    committed->count = OUTSTANDING_RANGES_MAX + 1;
+    burst_recover_outstanding(fixture->burst, &found);
+    assert_int_equal(found.last_id, 100);
+    assert_int_equal(found.count, 0);
+}
+
+int main(void)
+{
+#define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_BURST(test_recovery_takes_up_the_phase_of_the_dead),
+        WITH_BURST(test_recovery_of_a_phase_that_does_not_exist_keeps_the_messages_and_no_verdict),
+        WITH_BURST(test_recovery_from_receiving_forgets_the_verdicts_of_the_burst_before),
+        WITH_BURST(test_recovery_keeps_the_verdicts_that_stand),
+        WITH_BURST(test_recovery_without_a_message_is_idle),
+        WITH_BURST(test_recovery_resets_cursor_and_plugin_whatever_they_were),
+        WITH_BURST(test_message_length_beyond_its_slot_is_the_slot),
+        WITH_BURST(test_burst_ends_at_the_first_gap),
+        WITH_BURST(test_recovery_lets_no_verdict_stand_that_is_neither_accept_nor_drop),
+        WITH_BURST(test_recovery_keeps_the_counters),
+        WITH_BURST(test_journal_full_of_random_bytes_is_brought_into_its_bounds),
+        WITH_BURST(test_without_a_request_no_id_is_lost),
+        WITH_BURST(test_ids_between_the_newest_and_the_next_message_are_lost),
+        WITH_BURST(test_request_holds_until_it_is_ended),
+        WITH_BURST(test_outstanding_ids_are_taken_as_they_were_committed),
+        WITH_BURST(test_outstanding_ids_that_are_damaged_are_none),
+    };
+
+    return cmocka_run_group_tests_name("recovery", tests, NULL, NULL);
+}

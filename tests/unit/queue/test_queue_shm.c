@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The shared memory of a queue: where its sections lie, what plugins can see of it, and which tables are refused.
+ */
+#include "unit.h"
+
+#include "base/shm.h"
+#include "faults.h"
+#include "queue/queue_shm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define QUEUE 65535
+#define CONTROL_VERSION 9
+#define CONTROL_SIZE 100
+#define SLOT_SIZE 1152
+
+static struct queue_shm_layout layout_of(uint32_t slot_size, uint64_t flows_size)
+{
+    return (struct queue_shm_layout){.control_version = CONTROL_VERSION,
+                                     .control_size = CONTROL_SIZE,
+                                     .slot_size = slot_size,
+                                     .flows_size = flows_size};
+}
+
+static int set_up(void **state)
+{
+    static struct queue_shm shm;
+    const struct queue_shm_layout layout = layout_of(SLOT_SIZE, 4160);
+
+    *state = &shm;
+    return queue_shm_new(QUEUE, &layout, &shm);
+}
+
+static int tear_down(void **state)
+{
+    queue_shm_done(*state);
+    return 0;
+}
+
+static void assert_refused(uint32_t slot_size, uint64_t flows_size)
+{
+    const struct queue_shm_layout layout = layout_of(slot_size, flows_size);
+    struct queue_shm shm;
+
+    queue_shm_init(&shm);
+    assert_int_equal(queue_shm_new(1, &layout, &shm), -EINVAL);
+    assert_null(shm.header);
+    assert_int_equal(shm.fd, -1);
+}
+
+static void test_layout_outside_its_limits_is_refused_and_leaves_nothing(void **state)
+{
+    static const uint32_t slot_sizes[] = {
+        0,
+        1,
+        63,
+        65,
+        QUEUE_SHM_SLOT_MAX - 1,
+        QUEUE_SHM_SLOT_MAX + 1,
+        QUEUE_SHM_SLOT_MAX + QUEUE_SHM_SLOT_ALIGN,
+        UINT32_MAX,
+        UINT32_MAX - QUEUE_SHM_SLOT_ALIGN + 1,
+    };
+    static const uint64_t flows_sizes[] = {1, 63, 65, UINT64_MAX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(slot_sizes) / sizeof(slot_sizes[0]); i++) {
+        assert_refused(slot_sizes[i], 0);
+    }
+    for (size_t i = 0; i < sizeof(flows_sizes) / sizeof(flows_sizes[0]); i++) {
+        assert_refused(SLOT_SIZE, flows_sizes[i]);
+    }
+}
+
+/* That the section is in the table, where the process has its pointer, and inside of the memory. */
+static void assert_section(const struct queue_shm *shm, enum queue_shm_kind kind, uint32_t version, const void *place,
+                           uint64_t size)
+{
+    const struct queue_shm_section *section = queue_shm_find(shm->header, kind, version);
+
+    assert_non_null(section);
+    assert_ptr_equal((const char *)shm->header + section->offset, place);
+    assert_int_equal(section->size, size);
+    assert_int_equal(section->offset % SHM_PAGE_SIZE, 0);
+    assert_true(section->offset + section->size <= shm->size);
+}
+
+static void test_table_says_where_each_section_is(void **state)
+{
+    static const uint32_t slot_sizes[] = {QUEUE_SHM_SLOT_ALIGN, SLOT_SIZE, 4096, QUEUE_SHM_SLOT_MAX};
+    static const uint64_t flows_sizes[] = {0, 64, 4096, 4160, 1024 * 1024};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(slot_sizes) / sizeof(slot_sizes[0]); i++) {
+        for (size_t j = 0; j < sizeof(flows_sizes) / sizeof(flows_sizes[0]); j++) {
+            const struct queue_shm_layout layout = layout_of(slot_sizes[i], flows_sizes[j]);
+            struct queue_shm shm;
+            struct stat status;
+
+            assert_int_equal(queue_shm_new(QUEUE, &layout, &shm), 0);
+            assert_int_equal(queue_shm_check(shm.header, shm.size), 0);
+            assert_int_equal(shm.header->queue, QUEUE);
+            assert_int_equal(fstat(shm.fd, &status), 0);
+            assert_int_equal(status.st_size, shm.size);
+            assert_section(&shm, QUEUE_SHM_CONTROL, CONTROL_VERSION, shm.control, CONTROL_SIZE);
+            assert_section(&shm, QUEUE_SHM_BURST, BURST_VERSION, shm.burst, sizeof(struct burst));
+            assert_section(&shm, QUEUE_SHM_SLOTS, 1, shm.slots, (uint64_t)BURST_MAX * slot_sizes[i]);
+            if (flows_sizes[j] > 0) {
+                assert_section(&shm, QUEUE_SHM_FLOWS, 1, shm.flows, flows_sizes[j]);
+            } else {
+                assert_null(shm.flows);
+                assert_null(queue_shm_find(shm.header, QUEUE_SHM_FLOWS, 1));
+            }
+            assert_int_equal(burst_phase(shm.burst), BURST_IDLE);
+            assert_int_equal(shm.burst->cursor, BURST_NONE);
+            queue_shm_done(&shm);
+            assert_int_equal(shm.fd, -1);
+            assert_null(shm.header);
+        }
+    }
+}
+
+static void test_slots_share_no_cache_line_and_hold_their_size(void **state)
+{
+    const struct queue_shm *shm = *state;
+    const struct burst before = *shm->burst;
+
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        char *slot = queue_shm_slot(shm->slots, i, SLOT_SIZE);
+
+        assert_int_equal((uintptr_t)slot % QUEUE_SHM_SLOT_ALIGN, 0);
+        assert_ptr_equal(slot, (char *)shm->slots + (size_t)i * SLOT_SIZE);
+        memset(slot, 0xff, SLOT_SIZE);
+    }
+    assert_memory_equal(shm->burst, &before, sizeof(before)); /* writing slots touched nothing else */
+    assert_int_equal(*(const uint8_t *)shm->flows, 0);
+}
+
+static void test_flow_table_is_zero_and_its_memory_is_taken_at_once(void **state)
+{
+    const struct queue_shm_layout layout = layout_of(SLOT_SIZE, 1024 * 1024);
+    struct queue_shm shm;
+    struct stat status;
+
+    (void)state;
+    assert_int_equal(queue_shm_new(1, &layout, &shm), 0);
+    assert_int_equal(fstat(shm.fd, &status), 0);
+    assert_true((uint64_t)status.st_blocks * 512 >= layout.flows_size);
+    for (uint64_t byte = 0; byte < layout.flows_size; byte++) {
+        assert_int_equal(((const uint8_t *)shm.flows)[byte], 0);
+    }
+    queue_shm_done(&shm);
+}
+
+static void test_plugins_see_the_slots_read_only_and_no_flow_table(void **state)
+{
+    const struct queue_shm *shm = *state;
+    const void *slots = NULL;
+    uint8_t *seen;
+
+    assert_int_equal(queue_shm_map_view(shm, &slots), 0);
+    assert_ptr_not_equal(slots, shm->slots);
+    *(uint8_t *)queue_shm_slot(shm->slots, BURST_MAX - 1, SLOT_SIZE) = 0xab;
+    seen = queue_shm_slot(slots, BURST_MAX - 1, SLOT_SIZE);
+    assert_int_equal(*seen, 0xab);
+    assert_false(faults(seen + SLOT_SIZE - 1, false));
+    assert_true(faults(seen, true));
+    assert_true(faults((uint8_t *)(uintptr_t)slots + ((char *)shm->flows - (char *)shm->slots), false));
+    shm_unmap((char *)(uintptr_t)slots - ((char *)shm->slots - (char *)shm->header), shm->view_size);
+}
+
+static void test_view_of_a_damaged_table_is_refused(void **state)
+{
+    const struct queue_shm *shm = *state;
+    const struct queue_shm_header whole = *shm->header;
+    const void *slots = NULL;
+
+    shm->header->sections[2].size += SHM_PAGE_SIZE;
+    assert_int_equal(queue_shm_map_view(shm, &slots), -EUCLEAN);
+    *shm->header = whole;
+    shm->header->sections[2].kind = QUEUE_SHM_NONE;
+    assert_int_equal(queue_shm_map_view(shm, &slots), -EUCLEAN);
+    *shm->header = whole;
+    shm->header->magic++;
+    assert_int_equal(queue_shm_map_view(shm, &slots), -EUCLEAN);
+    assert_null(slots);
+}
+
+static void test_prepare_restores_the_header_and_keeps_what_outlives_a_worker(void **state)
+{
+    const struct queue_shm *shm = *state;
+    const struct queue_shm_header whole = *shm->header;
+    struct burst *burst = shm->burst;
+
+    memset(shm->header, 0xff, sizeof(*shm->header));
+    memset(shm->flows, 0x77, shm->layout.flows_size);
+    memset(shm->control, 0x66, CONTROL_SIZE);
+    memset(&burst->messages[1].msg_hdr, 0xff, sizeof(burst->messages[1].msg_hdr));
+    burst->messages[1].msg_len = 5;
+    queue_shm_prepare(shm, QUEUE);
+    assert_memory_equal(shm->header, &whole, sizeof(whole));
+    assert_int_equal(((const uint8_t *)shm->flows)[shm->layout.flows_size - 1], 0x77);
+    assert_int_equal(((const uint8_t *)shm->control)[CONTROL_SIZE - 1], 0x66);
+    assert_int_equal(burst->messages[1].msg_len, 5);
+    assert_ptr_equal(burst->messages[1].msg_hdr.msg_iov->iov_base, queue_shm_slot(shm->slots, 1, SLOT_SIZE));
+    assert_int_equal(burst->messages[1].msg_hdr.msg_iov->iov_len, SLOT_SIZE);
+}
+
+static void test_memory_of_another_program_or_version_is_refused(void **state)
+{
+    const struct queue_shm *shm = *state;
+    struct queue_shm_header header = *shm->header;
+
+    assert_int_equal(queue_shm_check(&header, sizeof(header) - 1), -EPROTO);
+    header.magic ^= 1;
+    assert_int_equal(queue_shm_check(&header, shm->size), -EPROTO);
+    header = *shm->header;
+    header.version++;
+    assert_int_equal(queue_shm_check(&header, shm->size), -EPROTO);
+    header = *shm->header;
+    assert_null(queue_shm_find(&header, QUEUE_SHM_CONTROL, CONTROL_VERSION + 1));
+    assert_null(queue_shm_find(&header, QUEUE_SHM_BURST, BURST_VERSION - 1));
+}
+
+static void test_table_whose_sections_do_not_fit_is_refused(void **state)
+{
+    const struct queue_shm *shm = *state;
+    const struct {
+        uint64_t offset;
+        uint64_t size;
+    } bad[] = {
+        {0, SHM_PAGE_SIZE},                   /* over the header */
+        {SHM_PAGE_SIZE + 1, 1},               /* not aligned */
+        {shm->size, 1},                       /* after the end */
+        {shm->size + SHM_PAGE_SIZE, 0},       /* the same, and empty */
+        {shm->size - SHM_PAGE_SIZE, SHM_PAGE_SIZE + 1},
+        {SHM_PAGE_SIZE, UINT64_MAX},          /* the sum wraps */
+        {UINT64_MAX - SHM_PAGE_SIZE + 1, SHM_PAGE_SIZE},
+        {shm->header->sections[1].offset, 1}, /* over another section */
+    };
+    struct queue_shm_header header;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        header = *shm->header;
+        header.sections[0].offset = bad[i].offset;
+        header.sections[0].size = bad[i].size;
+        assert_int_equal(queue_shm_check(&header, shm->size), -EUCLEAN);
+    }
+    header = *shm->header;
+    header.section_count = QUEUE_SHM_SECTIONS_MAX + 1;
+    assert_int_equal(queue_shm_check(&header, shm->size), -EUCLEAN);
+    header = *shm->header;
+    assert_int_equal(queue_shm_check(&header, shm->size + SHM_PAGE_SIZE), -EUCLEAN);
+}
+
+static void test_freeing_no_memory_is_fine(void **state)
+{
+    struct queue_shm shm;
+
+    (void)state;
+    queue_shm_init(&shm);
+    queue_shm_done(&shm);
+    queue_shm_done(&shm);
+    assert_int_equal(shm.fd, -1);
+}
+
+int main(void)
+{
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layout_outside_its_limits_is_refused_and_leaves_nothing),
+        cmocka_unit_test(test_table_says_where_each_section_is),
+        TEST(test_slots_share_no_cache_line_and_hold_their_size),
+        cmocka_unit_test(test_flow_table_is_zero_and_its_memory_is_taken_at_once),
+        TEST(test_plugins_see_the_slots_read_only_and_no_flow_table),
+        TEST(test_view_of_a_damaged_table_is_refused),
+        TEST(test_prepare_restores_the_header_and_keeps_what_outlives_a_worker),
+        TEST(test_memory_of_another_program_or_version_is_refused),
+        TEST(test_table_whose_sections_do_not_fit_is_refused),
+        cmocka_unit_test(test_freeing_no_memory_is_fine),
+    };
+
+    return cmocka_run_group_tests_name("queue_shm", tests, NULL, NULL);
+}
