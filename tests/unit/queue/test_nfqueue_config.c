@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The configuration requests of a stop, as they go to the kernel: nfqueue_send() is replaced at link time.
+ * Configuration requests, as they go to the kernel: nfqueue_send() is replaced at link time, by one that looks at the
+ * message and, where the test says so, leaves the kernel's answer in the socket before it returns, as the kernel does.
  */
 #include "config/queue_settings.h"
 #include "queue/nfqueue_config.h"
@@ -14,14 +15,20 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define QUEUE 4711
-#define SOCKET 12
 
 static char sent[1024] __attribute__((aligned(NLMSG_ALIGNTO)));
 static size_t sent_len;
 static unsigned sends;
 static int send_code;
+static int ends[2];     /* the engine's end of the socket, and the kernel's */
+static bool has_answer; /* the kernel answers the request, with: */
+static int answer;
+
+#define SOCKET ends[0]
 
 int __wrap_nfqueue_send(int fd, const void *data, size_t len);
 
@@ -32,6 +39,14 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
     memcpy(sent, data, len);
     sent_len = len;
     sends++;
+    if (has_answer) {
+        struct {
+            struct nlmsghdr header;
+            struct nlmsgerr error;
+        } reply = {.header.nlmsg_len = sizeof(reply), .header.nlmsg_type = NLMSG_ERROR, .error.error = answer};
+
+        assert_int_equal(send(ends[1], &reply, sizeof(reply), 0), sizeof(reply));
+    }
     return send_code;
 }
 
@@ -59,6 +74,166 @@ static void assert_is_for_the_queue(const struct nlmsghdr *message)
     assert_int_equal(message->nlmsg_seq, NFQUEUE_SEQUENCE_CONFIGURATION);
 }
 
+static int set_up(void **state)
+{
+    (void)state;
+    sends = 0;
+    send_code = 0;
+    has_answer = false;
+    return socketpair(AF_UNIX, SOCK_DGRAM, 0, ends);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close(ends[0]);
+    return close(ends[1]);
+}
+
+static void assert_socket_is_empty(void)
+{
+    char byte;
+
+    assert_int_equal(recv(SOCKET, &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+/* The one message that was sent. */
+static const struct nlmsghdr *the_message(void)
+{
+    const struct nlmsghdr *message = (const void *)sent;
+
+    assert_int_equal(sends, 1);
+    assert_true(mnl_nlmsg_ok(message, (int)sent_len));
+    assert_int_equal(message->nlmsg_len, sent_len);
+    assert_is_for_the_queue(message);
+    assert_int_equal(message->nlmsg_flags & NLM_F_ACK, 0); /* an acknowledgement would lie among the packets */
+    return message;
+}
+
+static const void *find(const struct nlmsghdr *message, uint16_t type, size_t len)
+{
+    struct nlattr *attribute;
+
+    mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+    {
+        if (mnl_attr_get_type(attribute) == type) {
+            assert_true(mnl_attr_get_payload_len(attribute) >= len);
+            return mnl_attr_get_payload(attribute);
+        }
+    }
+    return NULL;
+}
+
+static void assert_command(const struct nlmsghdr *message, uint8_t command)
+{
+    const struct nfqnl_msg_config_cmd *found = find(message, NFQA_CFG_CMD, sizeof(*found));
+
+    assert_non_null(found);
+    assert_int_equal(found->command, command);
+}
+
+static void test_bind_sets_everything_in_one_message(void **state)
+{
+    const struct queue_settings settings = {
+        .copy_packet = true, .copy_range = 300, .max_len = 5000, .flags = QUEUE_GSO | QUEUE_FAIL_OPEN};
+    const struct nlmsghdr *message;
+    const struct nfqnl_msg_config_params *parameters;
+    uint32_t value;
+
+    (void)state;
+    assert_int_equal(nfqueue_bind(SOCKET, QUEUE, &settings), 0);
+    message = the_message();
+    assert_command(message, NFQNL_CFG_CMD_BIND);
+    parameters = find(message, NFQA_CFG_PARAMS, 5);
+    assert_non_null(parameters);
+    assert_int_equal(parameters->copy_mode, NFQNL_COPY_PACKET);
+    assert_int_equal(ntohl(parameters->copy_range), 300);
+    assert_true(find_u32(message, NFQA_CFG_QUEUE_MAXLEN, &value));
+    assert_int_equal(value, 5000);
+    assert_true(find_u32(message, NFQA_CFG_FLAGS, &value));
+    assert_int_equal(value, QUEUE_GSO | QUEUE_FAIL_OPEN);
+    assert_true(find_u32(message, NFQA_CFG_MASK, &value)); /* an old kernel refuses flags that it does not know */
+    assert_int_equal(value, QUEUE_GSO | QUEUE_FAIL_OPEN);
+}
+
+static void test_bind_without_packets_asks_for_metadata(void **state)
+{
+    const struct queue_settings settings = {.copy_packet = false, .copy_range = 0, .max_len = 1};
+    const struct nfqnl_msg_config_params *parameters;
+
+    (void)state;
+    assert_int_equal(nfqueue_bind(SOCKET, QUEUE, &settings), 0);
+    parameters = find(the_message(), NFQA_CFG_PARAMS, 5);
+    assert_non_null(parameters);
+    assert_int_equal(parameters->copy_mode, NFQNL_COPY_META);
+}
+
+static void test_refusal_of_the_kernel_is_returned_and_taken_from_the_socket(void **state)
+{
+    static const int refusals[] = {-EPERM, -EBUSY, -EOPNOTSUPP, -ENODEV};
+    const struct queue_settings settings = {.copy_packet = true, .copy_range = 300, .max_len = 1};
+
+    (void)state;
+    has_answer = true;
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        answer = refusals[i];
+        assert_int_equal(nfqueue_bind(SOCKET, QUEUE, &settings), refusals[i]);
+        assert_socket_is_empty();
+        assert_int_equal(nfqueue_unbind(SOCKET, QUEUE), refusals[i]);
+        assert_socket_is_empty();
+    }
+}
+
+static void test_send_that_fails_is_returned(void **state)
+{
+    const struct queue_settings settings = {.max_len = 1};
+
+    (void)state;
+    send_code = -EBADF;
+    assert_int_equal(nfqueue_bind(SOCKET, QUEUE, &settings), -EBADF);
+    assert_int_equal(nfqueue_unbind(SOCKET, QUEUE), -EBADF);
+}
+
+/* A queue that is bound already may have packets in its socket: they are the worker's. */
+static void test_request_leaves_a_packet_where_it_is(void **state)
+{
+    struct {
+        struct nlmsghdr header;
+        char bytes[64];
+    } packet = {.header.nlmsg_len = sizeof(packet), .header.nlmsg_type = NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET};
+    char found[sizeof(packet)];
+
+    (void)state;
+    assert_int_equal(send(ends[1], &packet, sizeof(packet), 0), sizeof(packet));
+    assert_int_equal(nfqueue_unbind(SOCKET, QUEUE), 0);
+    assert_command(the_message(), NFQNL_CFG_CMD_UNBIND);
+    assert_int_equal(recv(SOCKET, found, sizeof(found), MSG_DONTWAIT), sizeof(packet));
+    assert_memory_equal(found, &packet, sizeof(packet));
+}
+
+static void test_flag_is_unknown_only_if_the_kernel_says_so(void **state)
+{
+    const struct nlmsghdr *message;
+    uint32_t value;
+
+    (void)state;
+    has_answer = true;
+    answer = -ENODEV; /* what a kernel says that knows the flag: the queue is not bound */
+    assert_int_equal(nfqueue_probe_flag(SOCKET, QUEUE, QUEUE_SECCTX), 0);
+    message = the_message();
+    assert_true(find_u32(message, NFQA_CFG_FLAGS, &value));
+    assert_int_equal(value, QUEUE_SECCTX);
+    assert_true(find_u32(message, NFQA_CFG_MASK, &value));
+    assert_int_equal(value, QUEUE_SECCTX);
+    assert_null(find(message, NFQA_CFG_CMD, 0)); /* asking changes nothing */
+    answer = -EOPNOTSUPP;
+    assert_int_equal(nfqueue_probe_flag(SOCKET, QUEUE, QUEUE_SECCTX), -EOPNOTSUPP);
+    assert_socket_is_empty();
+    has_answer = false;
+    assert_int_equal(nfqueue_probe_flag(SOCKET, QUEUE, QUEUE_SECCTX), 0);
+}
+
 /* A packet that comes between the two settings must not get the verdict that the flag had before. */
 static void assert_flag_is_set_before_the_length(bool accept)
 {
@@ -68,7 +243,6 @@ static void assert_flag_is_set_before_the_length(bool accept)
     uint32_t length = UINT32_MAX;
     int left;
 
-    sends = 0;
     assert_int_equal(nfqueue_stop_queueing(SOCKET, QUEUE, accept), send_code);
     assert_int_equal(sends, 1);
     left = (int)sent_len;
@@ -93,14 +267,12 @@ static void assert_flag_is_set_before_the_length(bool accept)
 static void test_a_stop_that_accepts_sets_fail_open_before_the_length(void **state)
 {
     (void)state;
-    send_code = 0;
     assert_flag_is_set_before_the_length(true);
 }
 
 static void test_a_stop_that_drops_clears_fail_open_before_the_length(void **state)
 {
     (void)state;
-    send_code = 0;
     assert_flag_is_set_before_the_length(false);
 }
 
@@ -113,11 +285,18 @@ static void test_a_stop_reports_what_the_send_said(void **state)
 
 int main(void)
 {
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_stop_that_accepts_sets_fail_open_before_the_length),
-        cmocka_unit_test(test_a_stop_that_drops_clears_fail_open_before_the_length),
-        cmocka_unit_test(test_a_stop_reports_what_the_send_said),
+        TEST(test_bind_sets_everything_in_one_message),
+        TEST(test_bind_without_packets_asks_for_metadata),
+        TEST(test_refusal_of_the_kernel_is_returned_and_taken_from_the_socket),
+        TEST(test_send_that_fails_is_returned),
+        TEST(test_request_leaves_a_packet_where_it_is),
+        TEST(test_flag_is_unknown_only_if_the_kernel_says_so),
+        TEST(test_a_stop_that_accepts_sets_fail_open_before_the_length),
+        TEST(test_a_stop_that_drops_clears_fail_open_before_the_length),
+        TEST(test_a_stop_reports_what_the_send_said),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("nfqueue_config", tests, NULL, NULL);
 }
