@@ -311,6 +311,26 @@ static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
     }
 }
 
+/* A security context is at most a page; a connection has two tuples, NAT, a helper and labels. */
+static void test_slot_has_room_for_what_the_flags_add(void **state)
+{
+    static const struct {
+        uint32_t flags;
+        uint32_t bytes;
+    } added[] = {{QUEUE_SECCTX, 4096}, {QUEUE_CONNTRACK, 800}, {QUEUE_SECCTX | QUEUE_CONNTRACK, 4896}};
+    struct queue_settings settings = {.copy_packet = true, .copy_range = COPY_RANGE_MAX};
+    uint32_t without = nfqueue_slot_size(&settings);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
+        settings.flags = added[i].flags;
+        assert_true(nfqueue_slot_size(&settings) >= without + added[i].bytes);
+        assert_true(nfqueue_slot_size(&settings) <= QUEUE_SHM_SLOT_MAX);
+    }
+    settings.flags = QUEUE_GSO | QUEUE_UID_GID | QUEUE_FAIL_OPEN; /* these add no more than a few bytes */
+    assert_int_equal(nfqueue_slot_size(&settings), without);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_message_of_another_type_is_malformed),
         cmocka_unit_test(test_answer_says_what_it_answers_and_how),
         cmocka_unit_test(test_slot_holds_the_largest_message_of_its_copy_range),
+        cmocka_unit_test(test_slot_has_room_for_what_the_flags_add),
     };
 
     return cmocka_run_group_tests_name("nfqueue_decode", tests, NULL, NULL);
