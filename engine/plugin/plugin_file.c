@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 
 #define PLUGIN_FILE_MAX (256L * 1024 * 1024)
+#define LINK_NAME_MAX 32 /* /proc/self/fd/N */
 
 /* The directory of `path` and every directory above: whoever may write to one can put another file there. */
 static int check_directories(const char *path, struct error *error)
@@ -54,16 +55,13 @@ static int check_directories(const char *path, struct error *error)
 /* The name of what is open, whatever its path leads to by now. */
 static int check_opened_directory(int fd, struct error *error)
 {
-    char name[32];
-    char opened[PATH_MAX];
-    ssize_t len;
+    char name[LINK_NAME_MAX];
+    char opened[PATH_MAX] = "";
 
     snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    len = readlink(name, opened, sizeof(opened) - 1);
-    if (len < 0) {
+    if (readlink(name, opened, sizeof(opened) - 1) < 0) {
         return error_set(error, EXIT_CODE_PLUGIN, -errno, "its directory cannot be found: %s", strerror(errno));
     }
-    opened[len] = '\0';
     return check_directories(opened, error);
 }
 

@@ -33,6 +33,9 @@ static const struct {
     {NFQE_NEED_TICK, "TICK"},
 };
 
+#define NEED_NAMES_MAX 64
+_Static_assert(sizeof("MODIFY, HOLD, REQUEUE, TICK, bits 0x0123456789abcdef") <= NEED_NAMES_MAX, "all names fit");
+
 static bool is_id(const char *text)
 {
     size_t len = strnlen(text, NFQE_ID_SIZE);
@@ -94,22 +97,20 @@ static int check_abi(const struct nfqe_plugin *head, struct error *error)
 static int check_needs(const struct nfqe_plugin *head, struct error *error)
 {
     uint64_t missing = head->needs & ~NEEDS_OFFERED;
-    char names[128] = "";
-    size_t used = 0;
+    char names[NEED_NAMES_MAX];
+    char *end = names;
 
     if (missing == 0) {
         return 0;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(need_names) && used < sizeof(names); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(need_names); i++) {
         if ((missing & need_names[i].need) != 0) {
-            int len = snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "", need_names[i].name);
-
-            used += len > 0 ? (size_t)len : 0;
+            end = stpcpy(stpcpy(end, end != names ? ", " : ""), need_names[i].name);
             missing &= ~need_names[i].need;
         }
     }
-    if (missing != 0 && used < sizeof(names)) {
-        snprintf(names + used, sizeof(names) - used, "%sbits 0x%" PRIx64, used > 0 ? ", " : "", missing);
+    if (missing != 0) {
+        sprintf(end, "%sbits 0x%" PRIx64, end != names ? ", " : "", missing);
     }
     return error_set(error, EXIT_CODE_PLUGIN, -ENOTSUP,
                      "needs %s, which this engine (" NFQE_VERSION ") does not offer; upgrade the engine", names);

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COPY_NAME_MAX 32 /* /proc/self/fd/N */
+
 static int check_functions(const struct nfqe_plugin *table, struct error *error)
 {
     const char *unoffered = table->tick != NULL       ? "tick()"
@@ -46,7 +48,7 @@ static const char *loader_message(const char *name)
     if (message == NULL) {
         return "the dynamic loader gave no reason";
     }
-    return strncmp(message, name, len) == 0 && strncmp(message + len, ": ", 2) == 0 ? message + len + 2 : message;
+    return strncmp(message, name, len) == 0 ? message + len + strspn(message + len, ": ") : message;
 }
 
 /* Looks for an address in the executable segments of one library. */
@@ -115,7 +117,7 @@ static int check_code(const struct plugin *plugin, struct error *error)
 int plugin_link(struct plugin *plugin, const struct host_services *services, struct error *error)
 {
     const struct nfqe_plugin *exported;
-    char name[32];
+    char name[COPY_NAME_MAX];
     int code;
 
     snprintf(name, sizeof(name), "/proc/self/fd/%d", plugin->memfd);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * zoo_foreign_code - of its functions, the build lets ZOO_FUNCTIONS choose one: code of another library, data, or
- * no address at all.
+ * zoo_foreign_code - the build lets ZOO_FUNCTIONS choose its functions: one of them is code of another library, data,
+ * or no address at all.
  *
- * Called, it would end the process at best; that the pointer is wrong can be seen before any call.
+ * A call of it would end the process at best. That the pointer is wrong can be seen before any call.
  */
 #include <nfqe/plugin.h>
 
 #include <unistd.h>
 
-typedef nfqe_verdict (*handle_function)(void *self, struct nfqe_packet *packet);
-typedef int (*open_function)(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old,
-                             void **self);
 typedef void (*any_function)(void);
+
+/* .MEMBER = the function or address, in the member's own type. */
+#define ZOO_SET(member, function) .member = (__typeof__(((struct nfqe_plugin *)NULL)->member))(function)
 
 /* A function that another library has, or data that only looks like code: int3. */
 #define ZOO_OTHER_LIBRARY ((any_function)getpid)
