@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * nfq-engine: wiring only.
+ * The program nfq-engine: parses the command line and does what it asks for.
+ *
+ * It prints the help, the version or firewall rules and exits, or it becomes the supervisor. An error before that comes
+ * back as a struct error, which is logged here. The supervisor gets the functions that the other processes run from
+ * here, so that its code does not depend on theirs.
+ *
+ * Always: descriptors 0 to 2 are open before anything else is opened. Runs in the process that becomes the supervisor.
  */
 #include "base/error.h"
 #include "base/log.h"
@@ -21,7 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Standard descriptors that are closed would be the numbers of the next ones we open. */
+/* If a standard descriptor were closed, the next file that is opened would get its number. */
 static void open_standard_descriptors(void)
 {
     int fd;
@@ -34,7 +40,7 @@ static void open_standard_descriptors(void)
     }
 }
 
-/* Says what is wrong. Returns what the program exits with. */
+/* Logs the error. Returns the exit status that it leads to. */
 static enum exit_code report(const struct error *error)
 {
     char text[ERROR_LINE_MAX];
@@ -43,7 +49,7 @@ static enum exit_code report(const struct error *error)
     return error->exit_code;
 }
 
-/* Runs the engine with the options, until it is told to stop or fails. */
+/* Runs the engine until it is told to stop, or fails. */
 static enum exit_code run_engine(const struct options *options)
 {
     static const struct engine_programs programs = {.forkserver_run = forkserver_run, .worker_run = worker_run};
@@ -59,7 +65,7 @@ static enum exit_code run_engine(const struct options *options)
     return code;
 }
 
-/* What was asked for is on standard output, or nobody may think so. */
+/* What was printed must have arrived: output to a full disk is an error. */
 static enum exit_code flush_output(enum exit_code code)
 {
     if (code == EXIT_CODE_OK && (fflush(stdout) != 0 || ferror(stdout) != 0)) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Filling an error and writing it as one line.
+ * Fills a struct error and formats it as one line.
  *
- * Text and source are copied, so an error outlives what it was made from, and may be kept or sent.
+ * Text and source are copied into the struct, which has no pointers. So an error can outlive what it was made from,
+ * be kept, or be sent to another process. What does not fit is cut; nothing here allocates or fails. Runs in every
+ * process.
  */
 #include "base/error.h"
 

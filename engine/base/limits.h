@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The limits that more than one layer must know. A limit that one module alone enforces is defined in that module.
+ * Limits that more than one layer uses. A limit that only one module uses is defined in that module.
  */
 #ifndef ENGINE_BASE_LIMITS_H
 #define ENGINE_BASE_LIMITS_H
 
-#define PLUGINS_MAX 64       /* in a plugin chain; the cost of a packet grows with each */
-#define QUEUES_MAX 256       /* of one engine: each takes three descriptors and a process */
-#define CPUS_MAX 1024        /* numbers for --cpu: what CONFIG_NR_CPUS allows on large machines */
-#define BURST_MAX 64         /* packets received by one system call; larger bursts gained nothing */
-#define COPY_RANGE_MAX 65531 /* bytes of a packet: nfnetlink_queue.c copies at most 0xffff less an attribute header */
+#define PLUGINS_MAX 64       /* in a plugin chain; each one adds to the cost of a packet */
+#define QUEUES_MAX 256       /* of one engine; each takes three descriptors and a process */
+#define CPUS_MAX 1024        /* entries of --cpu, and each number is below this */
+#define BURST_MAX 64         /* packets that one system call receives; larger bursts were not faster */
+#define COPY_RANGE_MAX 65531 /* bytes of a packet; nfnetlink_queue.c copies at most 0xffff minus an attribute header */
 
 #endif

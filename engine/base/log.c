@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writing log lines; see log.h for what always holds.
+ * Writes log lines to standard error, each with one write(2) and without blocking.
  *
- * poll(2) says whether standard error takes a line without blocking: a pipe is writable while it has room
- * for PIPE_BUF bytes, and a line is never longer than that. Setting O_NONBLOCK instead would change
- * the descriptor for every other process that shares the terminal.
+ * poll(2) says whether a write would block: a pipe is writable while it has room for PIPE_BUF bytes, and a line is
+ * never longer than that. O_NONBLOCK is not used because it is a property of the open file, which other processes
+ * share. A line that would block is dropped and counted; the next line that can be written reports the count first.
+ *
+ * Runs in every process. Each process counts its own lost lines.
  */
 #include "base/log.h"
 
@@ -22,7 +24,7 @@ static bool stderr_takes_a_line(void)
     return poll(&descriptor, 1, 0) == 1 && (descriptor.revents & POLLOUT) != 0;
 }
 
-/* Writes prefix, text and newline at once, so that lines of several processes do not mix. */
+/* Writes prefix, text and newline in one write(2), so that lines of several processes do not mix. */
 static bool write_line(const char *text)
 {
     char line[LOG_LINE_MAX];

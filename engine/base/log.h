@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Log lines of the processes: one line, one write(2) to standard error, "nfq-engine: " in front.
+ * The engine's log: lines on standard error that start with "nfq-engine: ".
  *
- * A line never blocks its writer: when standard error does not take it (a full pipe), the line is
- * dropped and counted, and the next line that gets through says how many were. Control characters in
- * the text are written as '?', so that nothing a plugin or a packet says can forge a line.
+ * log_line() never blocks. If standard error cannot take a line (a full pipe), the line is dropped and counted, and the
+ * next line that can be written is preceded by one with the count. Control characters are written as '?', so that text
+ * from a plugin or a packet cannot imitate a log line.
  *
- * Process: any. Not for the packet path, except behind a struct log_limit.
+ * Process: any. The packet path logs only what log_limit_pass() lets pass.
  */
 #ifndef ENGINE_BASE_LOG_H
 #define ENGINE_BASE_LOG_H
@@ -14,11 +14,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOG_LINE_MAX 2048 /* an error with its source fits; below PIPE_BUF, so lines of several processes do not mix */
+#define LOG_LINE_MAX 2048 /* a formatted error fits; less than PIPE_BUF, so lines of several processes do not mix */
 
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* At most `burst` lines in each `period_ns`; what is beyond is counted in `suppressed`. */
+/* At most `burst` lines in each period of period_ns; further ones are counted in `suppressed`. */
 struct log_limit {
     unsigned burst;
     uint64_t period_ns;
@@ -28,8 +28,8 @@ struct log_limit {
 };
 
 /*
- * Whether a line may be written now. When a new period begins after lines were suppressed, their number is
- * put into *missed once, for the caller to say; otherwise *missed gets 0.
+ * Whether a line may be written now. *missed gets the number of lines suppressed in the last period if this call begins
+ * a new one, for the caller to log; otherwise 0.
  */
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ns, unsigned *missed);
 

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See text_value.h.
+ * Parsers of values in text: numbers, sizes, times and marks.
+ *
+ * They accept what a person is expected to write and refuse the rest of what strtoull() takes: white space, signs,
+ * and a prefix without digits. A value that does not fit 64 bits (a mark: 32) is refused, also when only its unit
+ * makes it too large. Pure functions of the text. Used where options are parsed: in the supervisor, before any other
+ * process exists.
  */
 #include "base/text_value.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading the values that people write: numbers, sizes, times, marks.
+ * Parsing values that a person writes: numbers, sizes, times, marks.
  *
- * Each function returns whether the text is such a value, whole; limits are the caller's.
+ * Each function returns whether the whole text is such a value. The caller checks limits.
  */
 #ifndef ENGINE_BASE_TEXT_VALUE_H
 #define ENGINE_BASE_TEXT_VALUE_H
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* An unsigned decimal number at the start of `text`; *end is what follows. */
+/* An unsigned decimal number at the start of `text`; *end gets the place after it. */
 bool text_value_read_digits(const char *text, const char **end, uint64_t *number);
 
 /* A decimal number. */
@@ -22,7 +22,7 @@ bool text_value_read_size(const char *text, uint64_t *bytes);
 /* A time with its unit: "500ms", "5s", "2m". */
 bool text_value_read_time(const char *text, uint64_t *ms);
 
-/* Bits and the mask they are written through, "0x1/0xff"; without a mask, the bits are it. Decimal or 0x. */
+/* Bits and a mask, decimal or 0x: "0x1/0xff". Without "/MASK", *mask is *bits. */
 bool text_value_read_mark(const char *text, uint32_t *bits, uint32_t *mask);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Small things that every floor may use. Nothing here keeps state.
+ * Small functions for every layer: arithmetic, clocks, closing. None of them keeps state.
  */
 #ifndef ENGINE_BASE_UTIL_H
 #define ENGINE_BASE_UTIL_H
@@ -34,7 +34,7 @@ static inline uint64_t monotonic_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* Cheaper, and a few milliseconds late. */
+/* The time of the last timer tick: cheaper to read, and up to some milliseconds old. */
 static inline uint64_t monotonic_coarse_ns(void)
 {
     struct timespec now;
