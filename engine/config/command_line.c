@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The command line: each argument is an option of the table, as `--name value` or `--name=value`.
+ * The command line parser. Each argument is an option of the table in options.c, as `--name value` or `--name=value`.
  *
- * After the last argument is checked what must be given. The command line is copied, so argv may change afterwards.
+ * The parser of the option's kind reads the value. After the last argument, the parser checks that a plugin and a
+ * queue were given, unless the help or the version is asked for. Strings are copied, so argv may change afterwards.
+ * Runs before any process is forked; reads nothing of the machine.
  */
 #include "config/command_line.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* One option at argv[*index], as `--name value` or `--name=value`. */
+/* Parses the option at argv[*index]; if its value is the next argument, *index moves to that. */
 static int parse_argument(struct options *options, int argc, char *const argv[], int *index, struct error *error)
 {
     const char *argument = argv[*index];

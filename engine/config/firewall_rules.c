@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See rules.h.
+ * --print-rules: the firewall rules that queue packets, and with --bypass-mark those that let accepted flows bypass the
+ * queue.
  *
- * Packets are queued on the input, forward and output hooks at the priority of the mangle table, behind connection
- * tracking. The mark is saved in chains that come later: a verdict ends the chain that queued, not the hook.
+ * Packets are queued on the input, forward and output hooks at the priority of the mangle table, which is after
+ * connection tracking. An accept verdict ends the nft chain that queued the packet but not the hook, so chains of a
+ * later priority see the packet with the mark that the engine set, and save the mark's bits in the connection.
  *
- * Who may carry the bits: only packets whose flow the engine has accepted, from its verdict to the rule that saves
- * them. A packet that brings them along (the kernel keeps marks when it puts packets into tunnels and takes them out)
- * loses them in front of the queue; a connection that inherited them (the kernel gives an expected connection, such as
- * FTP data, the mark of the one that announced it) with its first packets.
+ * Only a packet of a flow that the engine has accepted may carry the bits, and only from the verdict to the rule that
+ * saves them. The rules clear the bits where they come from elsewhere: of every packet before the queue, since the
+ * kernel keeps a mark through tunnels; and of a new expected connection (such as FTP data), since the kernel copies
+ * the mark of the connection that announced it.
+ *
+ * Runs before any process is forked; writes to standard output.
  */
 #include "config/firewall_rules.h"
 
@@ -80,7 +84,7 @@ static void print_nft(const struct options *options, const struct queue_range *r
     printf("}\n");
 }
 
-/* prefix: in front of each line. */
+/* prefix: written before each line. */
 static void print_iptables(const struct options *options, const struct queue_range *range, const char *prefix)
 {
     uint32_t bits = options->bypass_mark.bits;
@@ -130,10 +134,10 @@ static void print_iptables_remarks(bool with_mark)
 
 static void print_remarks(bool nft)
 {
-    printf("# Every packet to, from and through this machine goes to the queues, and passes while nobody owns them.\n"
-           "# To queue only some connections, in both directions, put a match in front of the queue, such as\n"
+    printf("# Every packet to, from and through this machine is queued. While no engine runs, packets pass.\n"
+           "# To queue only some connections, in both directions, put a match before the queue statement, such as\n"
            "#   %s\n"
-           "# On the output hook, packets still have their addresses from before destination NAT.\n",
+           "# On the output hook, packets have their addresses from before destination NAT.\n",
            nft ? "meta l4proto tcp ct original proto-dst 443" : "-p tcp -m conntrack --ctorigdstport 443");
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Firewall rules for the given options: what sends packets to the queues, and what lets decided flows pass.
+ * Firewall rules for the given options: rules that queue packets, and rules that let accepted flows bypass the queue.
  *
- * Two forms: for nft -f -, and for iptables-restore --noflush and its IPv6 sister. Both forms at once are a text for
- * nft, the other form in its comments.
+ * There are two forms: for nft -f -, and for iptables-restore --noflush and ip6tables-restore --noflush. Both forms at
+ * once are a file for nft that has the other form in comments.
  */
 #ifndef ENGINE_CONFIG_FIREWALL_RULES_H
 #define ENGINE_CONFIG_FIREWALL_RULES_H
@@ -11,8 +11,8 @@
 #include "config/options.h"
 
 /*
- * Writes the rules to standard output. Returns 0, or -EINVAL with EXIT_CODE_CONFIGURATION: one rule spreads flows over
- * queues only if their numbers are consecutive.
+ * Writes the rules to standard output. Returns 0, or -EINVAL with EXIT_CODE_CONFIGURATION if the queues' numbers are
+ * not consecutive: one rule can spread flows only over a range of queues.
  */
 int firewall_rules_print(const struct options *options, struct error *error);
 

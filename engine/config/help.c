@@ -2,7 +2,8 @@
 /*
  * The text of --help: the usage line, every option of the table with its help, and the exit statuses.
  *
- * Each line is at most 80 characters wide: the table breaks its own lines.
+ * The help of an option has its line breaks in the table; together with the indentation written here, no line is longer
+ * than 80 characters. Runs before any process is forked.
  */
 #include "config/help.h"
 

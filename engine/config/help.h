@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-/* Writes the help text. Whether it arrived, ferror() says. */
+/* Writes the help text. If a write fails, ferror() is set. */
 void help_print(FILE *file);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The parsers of option values: one function for each kind of value.
+ * The parsers of option values, one function for each kind of value.
  *
- * A value is checked as far as it can be without the other options and without this machine: its form, its limits, and
- * for lists that they have room and that no queue is named twice. A refusal names the option as the user wrote it.
+ * A parser checks what does not depend on other options or on this machine: the form of the value, its limits, that a
+ * list has room for it, and that no queue is named twice. The error names the option and the value as the user wrote
+ * them. Runs before any process is forked.
  */
 #include "config/option_parsers.h"
 
@@ -148,7 +149,7 @@ int option_parse_flag(const struct option_entry *option, struct options *options
     return 0;
 }
 
-/* `N` or `A-B` at the start of `text`, within the option's limits. */
+/* Reads `N` or `A-B` at the start of `text`; at most the option's maximum. *end gets the place after it. */
 static bool read_range(const struct option_entry *option, const char *text, const char **end, uint64_t *first,
                        uint64_t *last)
 {
@@ -226,7 +227,7 @@ int option_parse_cpus(const struct option_entry *option, struct options *options
     }
 }
 
-/* Copies `text` into the strings that options owns, and cuts it at its first single comma. */
+/* Copies `text` into options->text, as the file name up to its first single comma, and the values after that. */
 int option_parse_plugin(const struct option_entry *option, struct options *options, void *target, const char *text,
                         struct error *error)
 {
@@ -240,7 +241,7 @@ int option_parse_plugin(const struct option_entry *option, struct options *optio
         return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL, "--plugin: more than %d plugins in a chain",
                          PLUGINS_MAX);
     }
-    /* The text area has room for all plugin settings: options_init(). The first empty string in it is its free end. */
+    /* options_init() made room for all plugin settings. The first empty string in it is where the free part starts. */
     for (path = options->text; *path != '\0'; path += strlen(path) + 1) {
     }
     for (to = path; *text != '\0'; text++) {

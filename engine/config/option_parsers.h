@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kinds of value that an option can have. Each parser writes *target, or the list in *options that it appends to.
+ * The kinds of value that an option can have. A parser writes *target, or appends to its list in *options.
  *
- * On failure the error is filled with EXIT_CODE_USAGE, or with EXIT_CODE_CONFIGURATION if the value can be understood
- * but a list cannot take it; the options may be changed in part and must not be used.
+ * On failure the error has EXIT_CODE_USAGE, or EXIT_CODE_CONFIGURATION if the value is valid but does not fit into the
+ * list. The options may then be changed in part and must not be used.
  */
 #ifndef ENGINE_CONFIG_OPTION_PARSERS_H
 #define ENGINE_CONFIG_OPTION_PARSERS_H
 
 #include "config/options.h"
 
-/* FILE[,KEY=VALUE...] appended to options->plugins; a comma in the file name is written twice. */
+/* Appends FILE[,KEY=VALUE...] to options->plugins. A comma in the file name is written twice. */
 option_parser option_parse_plugin;
 
-/* N or A-B appended to options->queues. */
+/* Appends N or A-B to options->queues. */
 option_parser option_parse_queues;
 
-/* 0,2-5 in place of options->cpus. */
+/* Replaces options->cpus by a list such as 0,2-5. */
 option_parser option_parse_cpus;
 
-/* Into an uint64_t: a decimal number; bytes with K, M or G; milliseconds of a time with its unit. */
+/* Set a uint64_t: from a decimal number; from a size with K, M or G, in bytes; from a time with its unit, in ms. */
 option_parser option_parse_number, option_parse_size, option_parse_time;
 
-/* accept or drop, into an uint32_t as NFQE_ACCEPT or NFQE_DROP. */
+/* Sets a uint32_t to NFQE_ACCEPT or NFQE_DROP from accept or drop. */
 option_parser option_parse_verdict;
 
-/* on, off or auto, into an enum gso_setting. */
+/* Sets an enum gso_setting from on, off or auto. */
 option_parser option_parse_gso;
 
-/* on or off, into a bool. */
+/* Sets a bool from on or off. */
 option_parser option_parse_switch;
 
-/* Without a value: sets a bool. */
+/* Sets a bool to true; the option takes no value. */
 option_parser option_parse_flag;
 
-/* BITS[/MASK], into a struct mark_setting. */
+/* Sets a struct mark_setting from BITS[/MASK]. */
 option_parser option_parse_mark;
 
-/* nft, iptables or nothing for both, into an enum rules_form. */
+/* Sets an enum rules_form from nft, iptables, or no value for both. */
 option_parser option_parse_rules;
 
 #endif

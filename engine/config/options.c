@@ -2,8 +2,9 @@
 /*
  * The table of options, their defaults, and the memory that holds their strings.
  *
- * An option is one line of the table: how it is written, where its value goes, what it may be and what the help says.
- * Defaults that depend on what the plugins need are not here but in plan.c; such an option is 0 if it was not given.
+ * An entry of the table has an option's name, the form of its value, its parser, the member of struct options that it
+ * sets, its limits and its help. A default that depends on what the plugins need is made by plan.c; the option is 0
+ * here if it was not given. Runs before any process is forked.
  */
 #include "config/options.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the user asked for, and the table that describes every option: its name, value, limits and help. The command
- * line parser and --help read the same table.
+ * The options as the user gave them, and the table that describes every option: its name, value, limits and help. The
+ * command line parser and --help read the same table.
  *
- * Nothing here looks at the machine: whether a queue can be bound or a plugin loaded is checked later (preflight.h).
+ * Nothing here depends on the machine. Whether a queue can be bound or a plugin loaded is checked later, in the
+ * supervisor.
  */
 #ifndef ENGINE_CONFIG_OPTIONS_H
 #define ENGINE_CONFIG_OPTIONS_H
@@ -18,10 +19,10 @@
 enum gso_setting { GSO_AUTO, GSO_ON, GSO_OFF };
 enum rules_form { RULES_NONE, RULES_BOTH, RULES_NFT, RULES_IPTABLES };
 
-/* Bits of a 32-bit mark, and the bits that are theirs. */
+/* Bits of a 32-bit mark, and the mask through which they are written and compared. */
 struct mark_setting {
     uint32_t bits;
-    uint32_t mask; /* 0: none */
+    uint32_t mask; /* 0: not given */
 };
 
 struct plugin_setting {
@@ -57,18 +58,19 @@ struct options {
     uint32_t on_stop;
     bool help;
     bool version;
-    char *text;                   /* owns the strings that plugins[] points into */
+    char *text;                   /* owns the strings that plugins[] points to */
 };
 
 struct option_entry;
 
-/* Parses `text` into *target. text: NULL if no value was given. Returns 0, or a negative errno with the error filled. */
+/* Parses `text` into *target. text: NULL if no value was given. Returns 0 or a negative errno with the error filled. */
 typedef int option_parser(const struct option_entry *option, struct options *options, void *target, const char *text,
                           struct error *error);
 
 struct option_entry {
     const char *name;
-    const char *value; /* how the help writes the value; NULL: takes none; with '[' first, it may be left out */
+    const char
+        *value; /* how the help writes the value; NULL: takes none; if it starts with '[', the value may be left out */
     option_parser *parse;
     size_t offset; /* of the target in struct options */
     uint64_t min;
@@ -79,12 +81,12 @@ struct option_entry {
 extern const struct option_entry options_table[];
 extern const size_t options_table_count;
 
-/* The option of that name; NULL: there is none. */
+/* The option with this name, or NULL. */
 const struct option_entry *options_find(const char *name, size_t len);
 
 /*
- * Sets the defaults. text_size: the lengths of all plugin settings, with 2 more bytes for each, or more than that.
- * Returns 0 or -ENOMEM with the error filled. options_done() in any case, and as often as wanted.
+ * Sets the defaults. text_size: at least the lengths of all plugin settings plus 2 bytes for each. Returns 0 or -ENOMEM
+ * with the error filled. Call options_done() also after a failure; calling it again does nothing.
  */
 int options_init(struct options *options, size_t text_size, struct error *error);
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Deciding how the queues of a group are bound: how many bytes the kernel copies, which flags are set, whether there is
- * a flow table.
+ * Decides how the queues of a group are bound: how many bytes of a packet the kernel copies, which queue flags are set,
+ * and whether there is a flow table.
  *
- * The largest need of any plugin decides. An option may ask for more than the plugins need, never for less.
+ * The plugin that needs most decides. An option may ask for more than the plugins need; one that asks for less is
+ * refused, and so is one that no plugin makes use of. Reads nothing but the group and what the plugins declare, so the
+ * result is the same on every machine. Runs in the supervisor, once for each plugin chain.
  */
 #include "config/plan.h"
 
@@ -23,7 +25,10 @@ const struct plan_plugin *plan_who_needs(const struct plan *plan, uint64_t needs
     return NULL;
 }
 
-/* Bytes of each packet that the plugin asks for; 0: none. To know flows, the engine itself must see headers. */
+/*
+ * Bytes of each packet that must be copied for the plugin; 0: none. For flow verdicts the engine reads headers
+ * itself.
+ */
 static uint32_t needed_bytes(const struct plan_plugin *plugin)
 {
     uint32_t headers = (plugin->needs & NFQE_NEED_HEADERS) != 0 ? plugin->header_bytes : 0;
@@ -37,7 +42,7 @@ static uint32_t needed_bytes(const struct plan_plugin *plugin)
     return headers;
 }
 
-/* How much of each packet the kernel copies: the largest need, or what the user says if that is enough. */
+/* How much of each packet the kernel copies: what the user says, which must be enough, or the largest need. */
 static int plan_copy_range(const struct queue_group *group, struct plan *plan, struct error *error)
 {
     uint32_t largest = 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The plan of the queues of a group: how each is bound and what it gets, decided from the group's configuration and
- * from what its plugins need.
+ * The plan for the queues of a group: how each is bound, its receive buffer and its flow table. It follows from the
+ * group's configuration and from what the plugins need.
  *
- * Pure data: it knows no plugin file, no machine and no kernel. What this machine cannot do is refused later
- * (process/preflight.h, queue/queue.h). Process: [supervisor] makes it, the others read it.
+ * Pure data: it does not depend on plugin files, this machine or its kernel. What this machine cannot do is refused
+ * later (process/preflight.h, queue/queue.h). [supervisor] makes it; fork server and workers inherit it.
  */
 #ifndef ENGINE_CONFIG_PLAN_H
 #define ENGINE_CONFIG_PLAN_H
@@ -20,7 +20,7 @@
 #define PLAN_FLOWS_DEFAULT 65536
 #define PLAN_FLOW_TIMEOUT_DEFAULT_MS (5 * 60 * 1000)
 
-/* A plugin as the plan sees it. The strings must outlive the plan. */
+/* What the plan needs to know of a plugin. The strings must outlive the plan. */
 struct plan_plugin {
     const char *id;
     const char *path;
@@ -32,21 +32,21 @@ struct plan {
     struct plan_plugin plugins[PLUGINS_MAX]; /* in the order of the plugin chain */
     unsigned plugin_count;
     struct queue_settings settings; /* of every queue */
-    bool gso_optional;              /* on a kernel without it, the flag is left out */
+    bool gso_optional;              /* leave the flag out on a kernel without it */
     bool no_enobufs;
     uint64_t receive_buffer;        /* bytes; 0: sized from the settings */
-    uint32_t flows;                 /* that each queue remembers; 0: no flow table */
+    uint32_t flows;                 /* in the table of each queue; 0: no flow table */
     uint64_t flow_timeout_ms;
 };
 
 /*
- * Makes the plan. Returns 0, or -EINVAL with EXIT_CODE_CONFIGURATION: an option contradicts what a plugin needs, or no
- * plugin makes use of it.
+ * Makes the plan. Returns 0, or -EINVAL with EXIT_CODE_CONFIGURATION if an option contradicts what a plugin needs, or
+ * if no plugin makes use of it.
  */
 int plan_make(const struct queue_group *group, const struct plan_plugin *plugins, unsigned count, struct plan *plan,
               struct error *error);
 
-/* The first plugin of the chain with any of these needs; NULL: there is none. */
+/* The first plugin with any of these needs, or NULL. */
 const struct plan_plugin *plan_who_needs(const struct plan *plan, uint64_t needs);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Making a queue group from options: a copy of what belongs to the group, with its strings in one piece of memory.
+ * Makes a queue group from options: a copy of the options that concern the group, with its strings in one allocation.
  *
- * The parsers have checked every value against its limits, so nothing can be refused here but memory.
+ * The option parsers have checked every value, so only a lack of memory can fail here. Runs in the supervisor, before
+ * any other process exists.
  */
 #include "config/queue_group.h"
 
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A copy of `text` at *end, which moves behind it; NULL for NULL. */
+/* Copies `text` to *end and moves *end past the copy. Returns the copy, or NULL for NULL. */
 static const char *copy_text(char **end, const char *text)
 {
     char *copy = *end;

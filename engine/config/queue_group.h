@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The configuration of a group of queues that share a plugin chain: which queues on which CPUs, which plugins with
- * which values, and the policy for their packets.
+ * The configuration of a group of queues that share a plugin chain: the queues, the CPUs of their workers, the plugins
+ * with their options, and the policy for packets.
  *
- * Made once from options and never changed afterwards, so every process may read it without asking who else does.
- * It owns its strings: the options may go. What was not given is 0 where the plugins decide the default; see plan.h.
+ * It is made once from the options and never changed, so every process may read it without a lock. It owns its strings,
+ * so the options may be freed. A value that was not given is 0 where its default depends on the plugins (plan.h).
  */
 #ifndef ENGINE_CONFIG_QUEUE_GROUP_H
 #define ENGINE_CONFIG_QUEUE_GROUP_H
@@ -47,13 +47,13 @@ struct queue_group {
     uint64_t load_timeout_ms;
     uint64_t handle_timeout_ms;
 
-    char *text;                   /* owns the strings that plugins[] points into */
+    char *text;                   /* owns the strings that plugins[] points to */
 };
 
-/* Makes a group of all queues and plugins in the options. Returns 0 or -ENOMEM with the error filled. */
+/* Makes a group of all queues and plugins of the options. Returns 0 or -ENOMEM with the error filled. */
 int queue_group_new(const struct options *options, const struct queue_group **group, struct error *error);
 
-/* The CPU for the worker of queues[index]: the CPUs in turn; QUEUE_GROUP_NO_CPU: any. */
+/* The CPU for the worker of queues[index]: the CPUs are used in turn. QUEUE_GROUP_NO_CPU: any CPU. */
 int queue_group_cpu(const struct queue_group *group, unsigned index);
 
 void queue_group_free(const struct queue_group *group);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The table of queue flags: who asks for each, what it is called, and since when kernels have it.
+ * The table of queue flags: the need of a plugin that asks for the flag, its name in options and logs, and the kernel
+ * version or option that it requires.
  *
- * The planning of a queue, the probing of the kernel and the report of what is in force read the same table.
+ * plan.c sets the flags by this table, queue/ probes the kernel by it, and the startup report names the flags by it. So
+ * a new flag is one more line here. Constant data, read in every process.
  */
 #include "config/queue_settings.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How a queue is bound: the settings that the kernel keeps for it, and the flags that a kernel may lack.
+ * The settings that the kernel keeps for a queue, and the flags of it that a kernel may lack.
  *
- * Configuration knows no netlink header, so the flags have their numbers here; nfqueue_config.c asserts that they are
- * the kernel's.
+ * The layer config/ includes no netlink header, so the flags are defined here; nfqueue_config.c asserts that they
+ * have the kernel's values.
  */
 #ifndef ENGINE_CONFIG_QUEUE_SETTINGS_H
 #define ENGINE_CONFIG_QUEUE_SETTINGS_H
@@ -27,9 +27,9 @@ struct queue_settings {
 
 struct queue_flag {
     uint32_t bit;
-    uint64_t need;      /* NFQE_NEED_... of plugins that ask for it; 0: only the user asks for it */
-    const char *name;   /* of the option, without its dashes */
-    const char *kernel; /* what a kernel that lacks the flag lacks */
+    uint64_t need;      /* NFQE_NEED_... that asks for it; 0: only the user can */
+    const char *name;   /* of the option, without dashes */
+    const char *kernel; /* the version or the configuration option that brings it */
 };
 
 #define QUEUE_FLAG_COUNT 5

@@ -56,10 +56,10 @@ static void assert_rules(const struct options *options, const char *expected)
 #define WITH_MARK .bypass_mark = {.bits = 0x10, .mask = 0xf0}
 
 #define INTRODUCTION(match)                                                                                            \
-    "# Every packet to, from and through this machine goes to the queues, and passes while nobody owns them.\n"        \
-    "# To queue only some connections, in both directions, put a match in front of the queue, such as\n"               \
+    "# Every packet to, from and through this machine is queued. While no engine runs, packets pass.\n"                \
+    "# To queue only some connections, in both directions, put a match before the queue statement, such as\n"          \
     "#   " match "\n"                                                                                                  \
-    "# On the output hook, packets still have their addresses from before destination NAT.\n"
+    "# On the output hook, packets have their addresses from before destination NAT.\n"
 
 /* ---- nft ----------------------------------------------------------------------------------------------- */
 
