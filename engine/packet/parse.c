@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Finding the headers; see packet.h.
+ * The header parser: finds the network and transport header and the payload of an IPv4 or IPv6 packet.
  *
- * The rule for what is missing: a header that is not there (a later fragment, "no next header", an
- * unknown protocol) leaves its offset NFQE_NONE; a header that must be there but is malformed or was not
- * captured sets NFQE_PACKET_HEADERS_CUT as well, so that a policy can tell "not TCP" from "cannot know".
+ * The offset of a header that the packet does not have (later fragment, "no next header", unknown protocol) is
+ * NFQE_NONE. If a header must be there but is malformed or was not captured, NFQE_PACKET_HEADERS_CUT is set as well,
+ * so that a plugin can tell "not TCP" from "cannot know".
+ *
+ * Never reads beyond packet->len, and each step of the loop over IPv6 extension headers consumes captured bytes. Runs
+ * in the worker, for every packet; allocates nothing.
  */
 #include "packet/parse.h"
 
@@ -33,13 +36,13 @@ static void cut(struct nfqe_packet *packet)
     packet->flags |= NFQE_PACKET_HEADERS_CUT;
 }
 
-/* Where the captured bytes of the IP packet end: behind it may be padding. ip_len 0: a packet above 64 KiB. */
+/* Where the captured bytes of the IP packet end; padding may follow. ip_len 0: a packet of more than 64 KiB. */
 static uint32_t packet_end(const struct nfqe_packet *packet, uint32_t ip_len)
 {
     return ip_len != 0 && ip_len < packet->len ? ip_len : packet->len;
 }
 
-/* The fixed part of a transport header; 0: of a protocol that has no accessor. */
+/* Bytes of the fixed part of a transport header; 0: a protocol without accessor. */
 static uint32_t transport_size(uint8_t protocol)
 {
     switch (protocol) {
@@ -57,8 +60,8 @@ static uint32_t transport_size(uint8_t protocol)
 }
 
 /*
- * Sets transport, and payload: where the transport header ends. ip_len: of the IP packet, or 0. A header that reaches
- * beyond it has no offset: an accessor would read the padding behind the packet as ports.
+ * Sets `transport`, and `payload` to the end of the transport header. ip_len: length of the IP packet, or 0. If the
+ * header reaches beyond the IP packet, no offset is set: an accessor would read link-layer padding as ports.
  */
 static void parse_transport(struct nfqe_packet *packet, uint32_t offset, uint32_t ip_len)
 {
@@ -131,7 +134,7 @@ static bool is_extension(uint8_t next_header)
     }
 }
 
-/* Walks the extension headers. Each takes at least 8 of the captured bytes, which bounds the loop. */
+/* Walks the extension headers. Each has at least 8 captured bytes, which bounds the loop. */
 static void parse_ipv6(struct nfqe_packet *packet)
 {
     const struct nfqe_ipv6 *header;
