@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The ELF preflight. dlopen() maps a file by its headers and trusts them: a truncated file ends in SIGBUS,
- * so every segment and the section table must lie inside the file before it gets there.
+ * Checks an ELF file before dlopen() sees it. dlopen() maps a file as its headers say without checking them against the
+ * file's size, so a truncated file would end the process with SIGBUS. Here every segment and the section table must lie
+ * inside the file.
  *
- * What "this machine" is, the engine's own ELF header says.
+ * The class, byte order and machine that are accepted are those of the engine's own ELF header. The file is
+ * untrusted: each read is checked against its size, and structures are copied out, since their offsets need not be
+ * aligned. Runs in the supervisor; executes nothing of the file.
  */
 #include "plugin/elf_file.h"
 
@@ -14,7 +17,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Our own header, put there by the linker. */
+/* The ELF header of this program; the linker defines the symbol. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 /* Whether [offset, offset + len) lies inside a file of `size` bytes. */
@@ -23,7 +26,7 @@ static bool inside(uint64_t offset, uint64_t len, size_t size)
     return offset <= size && len <= size - offset;
 }
 
-/* Copies a structure out of the file: its offset need not be aligned. */
+/* Copies a structure out of the file. False: it does not lie inside. */
 static bool read_at(const void *data, size_t size, uint64_t offset, void *to, size_t len)
 {
     if (!inside(offset, len, size)) {
@@ -74,7 +77,7 @@ static const char *check_segments(const void *data, size_t size, const ElfW(Ehdr
     return NULL;
 }
 
-/* Whether the string table `names` has `name` at `offset`. */
+/* Whether `name` is at `offset` of the string table `names`. */
 static bool has_name(const void *data, size_t size, const ElfW(Shdr) *names, uint64_t offset, const char *name)
 {
     size_t len = strlen(name) + 1;

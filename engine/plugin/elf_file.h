@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads an ELF file without running any of it: is it whole, is it for this machine, and where is a section.
+ * Reads an ELF file without executing any of it: whether it is complete, whether it is for this machine, and where a
+ * section is.
  *
- * Everything is read from a buffer with bounds checks; the file may be anything at all.
+ * The file is a buffer of any content; every read is checked against its size.
  */
 #ifndef ENGINE_PLUGIN_ELF_FILE_H
 #define ENGINE_PLUGIN_ELF_FILE_H
@@ -12,8 +13,9 @@
 #include <stddef.h>
 
 /*
- * Finds section `name` of the shared object in data[size]. Returns 0 and the section's place in the file; or
- * -ENOEXEC (not a whole shared object of this machine) or -ENOENT (no such section) with the reason in *error.
+ * Finds section `name` of the shared object in data[size]. Returns 0 and sets *offset and *section_size; or -ENOEXEC
+ * (not a complete shared object for this machine) or -ENOENT (no such section) with the reason in *error.
+ * [supervisor]
  */
 int elf_file_find_section(const void *data, size_t size, const char *name, size_t *offset, size_t *section_size,
                           struct error *error);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The functions of the host table.
+ * The functions of the host table: what a plugin can call.
  *
- * Each finds its plugin_host through the context of the table that the plugin passes back, formats what the plugin
- * says into a buffer of its own, and hands it to the service of the process.
+ * Each function gets its plugin_host from the context of the table that the plugin passes. log() formats the text
+ * into a buffer on the stack and calls the service of the process; fail() keeps the text for the one who called
+ * load() or open(). Text that does not fit is cut. Runs in every process that runs plugin code: fork server and
+ * workers.
  */
 #include "plugin/host.h"
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The host table that a plugin calls, and the services behind it.
+ * The host table that a plugin calls, and the services that it uses.
  *
- * The process that runs the plugin provides the services: the fork server and the worker write to the engine's log; a
- * test keeps the lines. A plugin calls only through its own struct nfqe_host, whose context is its plugin_host.
+ * The process that runs the plugin provides the services: fork server and worker write to the engine's log, a test
+ * keeps the lines. Each plugin has its own struct nfqe_host, whose context is its plugin_host.
  */
 #ifndef ENGINE_PLUGIN_HOST_H
 #define ENGINE_PLUGIN_HOST_H
 
 #include <nfqe/plugin.h>
 
-#define PLUGIN_FAIL_MAX 201 /* bytes that host->fail() keeps, with its NUL */
+#define PLUGIN_FAIL_MAX 201 /* bytes that host->fail() keeps, including the NUL */
 
-/* What a process offers to the plugins that it runs. The services outlive every plugin_host that uses them. */
+/* What a process offers to the plugins that it runs. Must outlive every plugin_host that uses it. */
 struct host_services {
     void *context;
-    /* Writes one log line. level: NFQE_LOG_...; unchecked: it comes from the plugin. */
+    /* Writes one log line. level: NFQE_LOG_... as the plugin gave it, so it may be any number. */
     void (*log)(void *context, int level, const char *id, const char *text);
 };
 
@@ -23,10 +23,10 @@ struct plugin_host {
     struct nfqe_host table; /* what the plugin sees */
     const struct host_services *services;
     const char *id;         /* of the plugin */
-    char fail_text[PLUGIN_FAIL_MAX]; /* what host->fail() was given last; empty: nothing */
+    char fail_text[PLUGIN_FAIL_MAX]; /* of the last host->fail(); empty: none */
 };
 
-/* id: lives as long as the host. [fork server] */
+/* id: must outlive the host. [fork server] */
 void plugin_host_init(struct plugin_host *host, const struct host_services *services, const char *id);
 
 #endif

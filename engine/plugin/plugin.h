@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A plugin of the plugin chain: what is known of it, from its file to its instance.
+ * A plugin of the plugin chain, from its file to its instance.
  *
- * The supervisor fills what plugin_file.h says, the fork server what plugin_link() and plugin_load() say, and a worker
- * the rest. Each process inherits from the one before by fork, so a field is never written by two processes.
+ * plugin_file_check() fills its part in the supervisor, plugin_link() and plugin_load() theirs in the fork server, and
+ * plugin_open() the rest in a worker. Each process inherits by fork what the one before filled.
  */
 #ifndef ENGINE_PLUGIN_PLUGIN_H
 #define ENGINE_PLUGIN_PLUGIN_H
@@ -21,11 +21,11 @@ struct plugin {
     const char *values_text; /* "key=value,..." or NULL */
 
     /* from plugin_file_check() */
-    int memfd;               /* sealed copy; kept open as long as the process lives, since the dynamic loader
-                                takes a second library under the same name for the first */
-    bool foreign_owner;      /* the file belongs to neither root nor the engine's user */
+    int memfd;               /* sealed copy; open for the life of the process, since the dynamic loader takes
+                                a second library with the same file name for the first one */
+    bool foreign_owner;      /* the file is owned by neither root nor the engine's user */
     uid_t owner;
-    char head[NFQE_HEAD_SIZE]; /* as it stands in the file */
+    char head[NFQE_HEAD_SIZE]; /* as in the file */
     char id[NFQE_ID_SIZE];
     char version[NFQE_VERSION_SIZE];
     uint32_t abi;
@@ -33,9 +33,9 @@ struct plugin {
     uint64_t needs;
 
     /* from plugin_link() and plugin_load() */
-    struct plugin_values values; /* until load() returned */
+    struct plugin_values values; /* until load() has returned */
     void *library;
-    struct nfqe_plugin table; /* what the plugin exports, cut or zero-filled to our size */
+    struct nfqe_plugin table; /* what the plugin exports, cut or filled with zeros to our size */
     struct plugin_host host;
     void *shared;
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Checking a plugin's file and copying it into a sealed memfd.
+ * Checks a plugin's file and copies it into a sealed memfd.
  *
- * The file is copied first and the copy is checked: a file can be replaced between a check and its use. The copy is
- * sealed, so its owner cannot change it either. No code of the plugin runs here.
+ * Type, size and permissions are checked on the open file; then it is copied, and the content of the copy is checked.
+ * The copy is what the fork server loads, so replacing the file after a check changes nothing. The seals keep
+ * everybody from changing the copy, the engine included. Opening never blocks, also not on a FIFO.
+ *
+ * Always: on failure nothing stays open. Runs in the supervisor; executes nothing of the plugin.
  */
 #include "plugin/plugin_file.h"
 
@@ -24,7 +27,7 @@
 #define PLUGIN_FILE_MAX (256L * 1024 * 1024)
 #define LINK_NAME_MAX 32 /* /proc/self/fd/N */
 
-/* The directory of `path` and every directory above: whoever may write to one can put another file there. */
+/* Checks the directory of `path` and every one above it: whoever can write to one of them can replace the file. */
 static int check_directories(const char *path, struct error *error)
 {
     char copy[PATH_MAX];
@@ -52,7 +55,7 @@ static int check_directories(const char *path, struct error *error)
     return 0;
 }
 
-/* The name of what is open, whatever its path leads to by now. */
+/* Checks the directory of the file that is open: the path may be a link, or lead elsewhere by now. */
 static int check_opened_directory(int fd, struct error *error)
 {
     char name[LINK_NAME_MAX];
@@ -85,12 +88,12 @@ static int check_file(struct plugin *plugin, int fd, size_t *size, struct error 
     plugin->owner = status.st_uid;
     plugin->foreign_owner = status.st_uid != 0 && status.st_uid != geteuid();
     *size = (size_t)status.st_size;
-    /* A link can be pointed elsewhere by whoever may write to its own directory. */
+    /* Whoever can write to the directory of a link can make it point elsewhere. */
     code = check_directories(plugin->path, error);
     return code != 0 ? code : check_opened_directory(fd, error);
 }
 
-/* Copies the file into a new memfd and seals it. */
+/* Copies the file into a new memfd and seals that. */
 static int copy_file(int from, size_t size, int *memfd, struct error *error)
 {
     size_t copied = 0;
@@ -121,7 +124,7 @@ static int copy_file(int from, size_t size, int *memfd, struct error *error)
     return 0;
 }
 
-/* Checks the head that is in the copy. */
+/* Checks the content of the copy. */
 static int check_copy(struct plugin *plugin, size_t size, struct error *error)
 {
     void *data;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Checking the head of a plugin's struct: magic, ABI, size, id, version, needs; each refusal has a message of its own.
+ * Checks the head of a plugin's struct nfqe_plugin: magic, ABI version, size, id, version, header bytes, needs.
  *
- * The head is read from the file by its ELF section. It holds no pointers, so nothing has to be relocated and no code
- * of the plugin runs.
+ * The head is found by its ELF section in the file. It contains no pointers, so it can be read without relocation and
+ * without executing code of the plugin. The layout of the head is frozen, so plugins of every ABI version can be
+ * refused with a message that names their version. Each flaw has its own message; of several flaws, the first in the
+ * order above is reported. Runs in the supervisor.
  */
 #include "plugin/plugin_head.h"
 
@@ -17,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What every plugin of major version 1 has at least, however long our struct has become. */
+/* The size of the struct in ABI 1.0, which every plugin of major version 1 has at least. */
 #define PLUGIN_SIZE_1_0 (offsetof(struct nfqe_plugin, ext) + sizeof(void (*)(void)))
 #define NEEDS_OFFERED                                                                                                  \
     (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_FLOW | NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER |                  \

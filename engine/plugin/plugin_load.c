@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Loading and opening a plugin: dlopen() of the sealed copy, the checks that need it mapped, and the calls of its
+ * Loads and opens a plugin: dlopen() of the sealed copy, the checks that need the library mapped, and the calls of its
  * functions in the order that nfqe/plugin.h promises.
  *
- * plugin_link() is the first step that runs code of the plugin: its constructors. Everything that can be refused
- * before is refused by plugin_file.c and plugin_head.c.
+ * plugin_link() is the first step that executes code of the plugin, its constructors; plugin_file.c and plugin_head.c
+ * have refused what can be refused before that. A library is never unmapped: a refusal ends the process.
+ * plugin_link(), plugin_load() and plugin_unload() run in the fork server, plugin_open() and plugin_close() in a
+ * worker.
  */
 #include "plugin/plugin_load.h"
 
@@ -39,7 +41,7 @@ static int check_functions(const struct nfqe_plugin *table, struct error *error)
     return 0;
 }
 
-/* The loader's message without the name of our copy, which tells the user nothing. */
+/* The loader's message without the name of the copy, which means nothing to the user. */
 static const char *loader_message(const char *name)
 {
     const char *message = dlerror();
@@ -51,7 +53,7 @@ static const char *loader_message(const char *name)
     return strncmp(message, name, len) == 0 ? message + len + strspn(message + len, ": ") : message;
 }
 
-/* Looks for an address in the executable segments of one library. */
+/* A search for an address in the executable segments of one library. */
 struct text_search {
     uintptr_t base; /* of the library */
     uintptr_t address;
@@ -78,7 +80,7 @@ static int search_text(struct dl_phdr_info *info, size_t size, void *data)
     return 1;
 }
 
-/* A pointer that leads anywhere else would be a crash on the first packet at best. NULL is fine. */
+/* Whether the address is NULL or code of the plugin. A call to anything else would crash a worker at best. */
 static bool is_own_code(const struct plugin *plugin, uintptr_t address)
 {
     struct link_map *map;
@@ -149,7 +151,7 @@ int plugin_link(struct plugin *plugin, const struct host_services *services, str
                                 error);
 }
 
-/* What a failed load() or open() said, or what its number means. */
+/* Fills the error with what the plugin gave as its reason, or with the meaning of its error number. */
 static int refuse_failed(const struct plugin *plugin, const char *function, int code, struct error *error)
 {
     if (plugin->host.fail_text[0] != '\0') {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Loading and opening a plugin whose file was checked: the functions of a plugin, called in the order of its life.
+ * Loading and opening a plugin whose file was checked. The functions are called in the order in which they are
+ * declared, except that plugin_close() precedes plugin_unload().
  *
- * Functions return 0 or a negative errno, with the reason in *error, without the plugin's path.
+ * They return 0, or a negative errno with the reason in *error. The reason does not contain the plugin's path.
  */
 #ifndef ENGINE_PLUGIN_PLUGIN_LOAD_H
 #define ENGINE_PLUGIN_PLUGIN_LOAD_H
@@ -11,21 +12,21 @@
 #include "plugin/plugin.h"
 
 /*
- * Maps the sealed copy into this process, which runs its constructors; checks its functions and options.
- * services: outlive the plugin. [fork server]
+ * Maps the sealed copy into this process, which runs its constructors, and checks its functions and options. services:
+ * must outlive the plugin. [fork server]
  */
 int plugin_link(struct plugin *plugin, const struct host_services *services, struct error *error);
 
-/* Calls load(). [fork server] */
+/* Calls load() if the plugin has it, then frees the option values. [fork server] */
 int plugin_load(struct plugin *plugin, struct error *error);
 
-/* Calls unload(). [fork server] */
+/* Calls unload() if the plugin has it. [fork server] */
 void plugin_unload(struct plugin *plugin);
 
-/* Calls open(). [worker] */
+/* Calls open() if the plugin has it. [worker] */
 int plugin_open(struct plugin *plugin, struct error *error);
 
-/* Calls close(). [worker] */
+/* Calls close() if the plugin has it. [worker] */
 void plugin_close(struct plugin *plugin);
 
 #endif

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Parsing a plugin's options; see plugin_options.h.
+ * Parses the options that the user gives a plugin, by the list that the plugin declares.
  *
- * The user's text is split in place, in a copy. Each key is looked up in the declaration; then every
- * declared option that was not given takes its default through the same checks.
+ * First the declaration is checked, as it comes from the plugin and may be anything. Then a copy of the user's text is
+ * split in place and each key is looked up. Last, every option that was not given gets its default, through the same
+ * checks as a given value. The first error ends it, and then nothing stays allocated.
+ *
+ * Elements of the list are found by the plugin's element size, which may be larger than ours. Runs in the fork server,
+ * before load().
  */
 #include "plugin/plugin_options.h"
 
@@ -18,7 +22,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* What every plugin of major version 1 has at least, however long our struct has become. */
+/* The size of an element in ABI 1.0, which every plugin of major version 1 has at least. */
 #define OPTION_SIZE_1_0 (offsetof(struct nfqe_option, help) + sizeof(const char *))
 
 struct parser {
@@ -28,7 +32,7 @@ struct parser {
     struct error *error;
 };
 
-/* A plugin built for a later minor version may have longer elements: the plugin's stride counts, not ours. */
+/* A plugin built for a later minor version may have longer elements, so the stride is the plugin's. */
 static const struct nfqe_option *option_at(const struct parser *parser, size_t index)
 {
     uintptr_t address = (uintptr_t)parser->declared + index * parser->stride;
@@ -173,7 +177,7 @@ static int set_given(const struct parser *parser, const char *key, const char *t
     return refuse_unknown(parser, key);
 }
 
-/* Cuts one "key=value" off *text, in place. Double commas become one. NULL: nothing is left. */
+/* Cuts the first "key=value" off *text, in place; a double comma becomes one. NULL: no item is left. */
 static char *next_item(char **text)
 {
     char *item = *text;

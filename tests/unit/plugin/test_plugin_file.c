@@ -2,8 +2,9 @@
 /*
  * plugin_file_check() on files: which are refused, with which message, and what the copy is.
  *
- * The order of the checks is part of the promise, so that a person who repairs what a message says never goes backwards.
- * A system call that fails is one that the kernel refuses: the check then runs in a thread that has a seccomp filter.
+ * The order of the checks is part of the promise, so that a person who repairs what a message says never goes
+ * backwards. A system call that fails is one that the kernel refuses: the check then runs in a thread that has a
+ * seccomp filter.
  *
  * Always: a check that fails leaves no descriptor open (attempt_done() counts them), and none of these files makes it
  * hang: the program ends after ALARM_SECONDS.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plugin_load.c on real shared objects, the plugins of tests/abi: what plugin_link() refuses and with which message, and
- * what load(), open(), close() and unload() are given.
+ * plugin_load.c on real shared objects, the plugins of tests/abi: what plugin_link() refuses and with which message,
+ * and what load(), open(), close() and unload() are given.
  *
  * Always: each test ends with the plugin unmapped and its copy closed. What plugin_link() never looks at, the arguments
  * of the calls, is tried with functions of this program in the plugin's table.
