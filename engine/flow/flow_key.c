@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See flow_key.h.
+ * Computes the flow key of a packet and the keyed hash of a key.
+ *
+ * The two ends of a flow are put in an order that does not depend on the direction, so both directions have the same
+ * key. Only bytes that were captured and that lie inside the IP packet are read; if the ports, or the bytes that say
+ * whether the packet begins a connection, are not among them, the packet has no flow. Every byte of a key is defined,
+ * padding included, since keys are compared and hashed as memory.
+ *
+ * Pure functions, except for the making of the seed. Runs in the worker, for every packet; allocates nothing.
  */
 #include "flow/flow_key.h"
 
@@ -28,7 +35,7 @@ int flow_seed_make(struct flow_seed *seed)
     return getrandom(seed, sizeof(*seed), 0) == (ssize_t)sizeof(*seed) ? 0 : -errno;
 }
 
-/* Puts the two ends in an order of their own, so that both directions have the same key. */
+/* Puts the ends of the flow in the order of their addresses, then of their ports. */
 static void set_ends(struct flow_key *key, const uint8_t *source, const uint8_t *dest, size_t size,
                      const uint16_t ports[2])
 {
@@ -41,7 +48,7 @@ static void set_ends(struct flow_key *key, const uint8_t *source, const uint8_t 
     key->port[!first] = ports[1];
 }
 
-/* An echo's identifier stands for the port of who asks; who answers has 0. False: no echo. */
+/* Of an echo, the identifier is used as the port of the side that asks; the other side's is 0. False: no echo. */
 static bool find_echo(const struct nfqe_packet *packet, const uint8_t *bytes, uint16_t ports[2])
 {
     bool v6 = packet->protocol == NFQE_PROTOCOL_ICMPV6;
@@ -55,7 +62,7 @@ static bool find_echo(const struct nfqe_packet *packet, const uint8_t *bytes, ui
     return true;
 }
 
-/* Bytes of the transport header that say which flow the packet is of, and whether it begins a connection; 0: no flow. */
+/* Bytes of the transport header that have the ports and whether a connection begins; 0: the protocol has no flows. */
 static uint32_t flow_header_size(uint8_t protocol)
 {
     switch (protocol) {
@@ -76,7 +83,7 @@ static uint32_t flow_header_size(uint8_t protocol)
     }
 }
 
-/* The ports of source and destination. False: the packet has no flow. ip_len: of the IP packet, without padding. */
+/* The ports of source and destination. False: the packet has no flow. ip_len: length of the IP packet. */
 static bool find_ports(const struct nfqe_packet *packet, uint32_t ip_len, uint16_t ports[2], bool *begins)
 {
     uint32_t size = flow_header_size(packet->protocol);
@@ -112,7 +119,7 @@ bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, bool 
     const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
     const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
     uint16_t ports[2];
-    uint32_t len; /* as the IP header has it; 0: made by segmentation offload, and larger than the field */
+    uint32_t len; /* from the IP header; 0: longer than the field can say, made by segmentation offload */
 
     *begins = false;
     if ((packet->flags & NFQE_PACKET_FRAGMENT) != 0) {
@@ -142,8 +149,9 @@ bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, bool 
 }
 
 /*
- * The high half of a multilinear sum, which is strongly universal, then mixed by a bijection, which keeps that: flows
- * in a row, one port after the other, share no long chains either.
+ * The high half of a multilinear sum is a strongly universal hash: without the seed, no one can choose flows that
+ * collide. The mixing steps after it are a bijection, which preserves that, and spread flows with consecutive ports
+ * over the buckets.
  */
 uint32_t flow_key_hash(const struct flow_seed *seed, const struct flow_key *key)
 {

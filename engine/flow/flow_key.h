@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which flow a packet belongs to, and the keyed hash of a flow; flow_table.h says what a flow is.
+ * The key of the flow that a packet belongs to, and the keyed hash of a key. flow_table.h defines what a flow is.
  *
  * Pure functions of the captured headers. Never reads beyond packet->len.
  */
@@ -14,16 +14,16 @@
 
 #define FLOW_KEY_WORDS 10 /* 32-bit words of struct flow_key */
 
-/* The two ends of a flow in an order that does not depend on who sent the packet. */
+/* The two ends of a flow, in an order that does not depend on the direction of the packet. */
 struct flow_key {
-    uint8_t address[2][16]; /* IPv4: the first 4 bytes, the rest 0 */
+    uint8_t address[2][16]; /* IPv4: the first 4 bytes; the rest is 0 */
     uint16_t port[2];       /* as in the packet, big-endian; 0 for protocols without */
     uint8_t protocol;
     uint8_t version;        /* 4 or 6 */
     uint16_t zero;
 };
 
-/* The key of the hash. Made once, at start; workers inherit it. */
+/* The key of the hash: made once, at the start; workers inherit it. */
 struct flow_seed {
     uint64_t words[FLOW_KEY_WORDS + 1];
 };
@@ -32,11 +32,12 @@ struct flow_seed {
 int flow_seed_make(struct flow_seed *seed);
 
 /*
- * The flow of the packet. False: it has none, and *key is not to be used. *begins: it begins a connection: TCP SYN
- * without ACK, SCTP INIT, DCCP Request.
+ * Finds the flow of the packet. False: it has none, and *key is undefined. *begins: whether it begins a connection: TCP
+ * SYN without ACK, SCTP INIT, DCCP Request. [worker]
  */
 bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, bool *begins);
 
+/* The hash of a key; always the same for the same seed. [worker] */
 uint32_t flow_key_hash(const struct flow_seed *seed, const struct flow_key *key);
 
 #endif

@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See flow_index.h.
+ * The index of a flow table in shared memory: hash buckets with chains of entries, and the list of entries in the
+ * order of their last use.
+ *
+ * Plugin code of a worker can write to this memory. So a link is checked whenever it is followed, a walk has at most
+ * CHAIN_MAX steps, and sizes and pointers come from private memory. What contradicts itself sets `damaged`, and
+ * nothing is looked up until the table is repaired. A change is announced in `changing` before the first store and
+ * withdrawn after the last, so that the next worker knows if this one died in between.
+ *
+ * Runs in the worker; allocates nothing.
  */
 #include "flow/flow_memory.h"
 
 #include <string.h>
 
-#define BUCKETS_MIN 16 /* a cache line of them, so that the entries are aligned */
-#define CHAIN_MAX 64 /* entries; with half a flow a bucket, about 10 is the most that is ever seen */
+#define BUCKETS_MIN 16 /* one cache line, so that the entries after them are aligned */
+#define CHAIN_MAX 64   /* entries; with two buckets a flow, more than about 10 are never seen */
 #define PROGRESS_STEPS 4096
 
 _Static_assert(sizeof(struct flow_entry) == 64, "an entry is a cache line");
 _Static_assert(sizeof(struct flow_memory_header) == 64, "and so is the head");
 
-/* Two a flow or more: chains are short. */
+/* At least two buckets a flow, so that chains are short. */
 static uint32_t bucket_count(uint32_t capacity)
 {
     uint32_t count = BUCKETS_MIN;
@@ -155,7 +163,7 @@ void flow_memory_clear(struct flow_memory *index, _Atomic uint32_t *progress)
         index->buckets[i] = FLOW_NO_ENTRY;
         flow_memory_make_progress(progress, i);
     }
-    index->header->used = index->capacity; /* the free ones will be in the order, at its old end */
+    index->header->used = index->capacity; /* free entries will be at the old end of the list */
     index->header->newest = FLOW_NO_ENTRY;
     index->header->oldest = FLOW_NO_ENTRY;
 }

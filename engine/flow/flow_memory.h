@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The memory of a flow table: entries, and the index around them: chains by hash, and the order of use.
+ * The memory of a flow table: entries, and an index of hash chains and of the order of use.
  *
- * Memory that is all zero is an empty table: a link between entries is an index plus one, and 0 is nobody. An entry is
- * in one chain, by its hash, if it holds a flow, and always in the order of use: a doubly linked list from the newest
- * to the oldest, at whose old end the freed entries are.
+ * Memory that is all zero is an empty table: a link to an entry is its index plus one, and 0 is no entry. An entry that
+ * holds a flow is in one hash chain. Every entry that was ever used is in the order of use, a doubly linked list from
+ * the newest to the oldest; freed entries are at its old end.
  *
- * Whoever changes chains or order announces it in `changing` first, so what a worker that dies in between leaves is
- * found by the next one. Others can write to this memory, so every link is checked when it is followed, and every
- * walk is bounded; what cannot be is `damaged`. Knows nothing of packets, verdicts and time.
+ * A change of chains or order is announced in `changing`, so that the next worker finds out if this one dies in
+ * between. Plugins can write to this memory, so every link is checked when it is followed and every walk is bounded;
+ * an impossible value sets `damaged`. Does not depend on packets, verdicts or time. Process: [worker].
  */
 #ifndef ENGINE_FLOW_FLOW_MEMORY_H
 #define ENGINE_FLOW_FLOW_MEMORY_H
@@ -26,31 +26,31 @@
 struct flow_entry {
     struct flow_key key;
     uint32_t hash;
-    _Atomic uint32_t verdict; /* 0: the entry is free. Written last: a verdict says that the rest is whole */
+    _Atomic uint32_t verdict; /* 0: the entry is free. Written last, so that an entry with a verdict is complete */
     uint32_t seen;            /* tick */
-    uint32_t next;            /* in its chain */
+    uint32_t next;            /* link, in its chain */
     uint32_t older;
     uint32_t newer;
 };
 
-/* Since the table was made. Kept in it, so that the death of a worker costs at most one count. */
+/* Since the table was made. They are kept in it, so that a worker that dies loses at most one count. */
 struct flow_totals {
     uint64_t added;
-    uint64_t replaced; /* flows that made room for newer ones, since the table was full */
-    uint64_t expired;  /* flows found to have been idle for too long */
+    uint64_t replaced; /* flows removed for a new one because the table was full */
+    uint64_t expired;  /* flows found to have been idle for longer than the time-out */
 };
 
 struct flow_memory_header {
-    _Atomic uint32_t changing; /* chains and order are being changed */
-    uint32_t used;             /* entries that ever held a flow; the rest is in no list */
+    _Atomic uint32_t changing; /* not 0: chains and order are being changed */
+    uint32_t used;             /* entries that ever held a flow; the others are in no list */
     uint32_t newest;
     uint32_t oldest;
     struct flow_totals totals;
     uint32_t zero[6];
-    /* then the buckets: the first entry of each chain; then the entries */
+    /* after it: the buckets, each a link to the first entry of its chain; then the entries */
 };
 
-/* Where the parts are, in private memory. */
+/* Where the parts of a table are; in private memory. */
 struct flow_memory {
     struct flow_memory_header *header;
     uint32_t *buckets;
@@ -60,48 +60,48 @@ struct flow_memory {
     bool damaged;
 };
 
-/* Bytes that a table of so many flows takes, a multiple of 64. */
+/* The bytes of a table with room for `capacity` flows; a multiple of 64. */
 size_t flow_memory_size(uint32_t capacity);
 
 /* memory: flow_memory_size(capacity) bytes, aligned to 64. */
 void flow_memory_attach(struct flow_memory *index, void *memory, uint32_t capacity);
 
-/* Between the two, the index may be wrong. */
+/* To be called before the first and after the last store that changes the index. */
 void flow_memory_begin_change(const struct flow_memory *index);
 void flow_memory_end_change(const struct flow_memory *index);
 
-/* Somebody else wrote to the table: `damaged`, and `changing` until it is repaired. */
+/* Notes that the table was damaged: sets `damaged`, and `changing` until it is repaired. */
 void flow_memory_found_damage(struct flow_memory *index);
 
-/* The entry behind a link. NULL: nobody, or nothing that can be an entry. */
+/* The entry that a link leads to. NULL: the link is FLOW_NO_ENTRY, or impossible, which is noted as damage. */
 struct flow_entry *flow_memory_entry(struct flow_memory *index, uint32_t link);
 
-/* The link that leads to an entry. */
+/* The link to an entry. */
 static inline uint32_t flow_memory_link(const struct flow_memory *index, const struct flow_entry *entry)
 {
     return (uint32_t)(entry - index->entries) + 1;
 }
 
-/* The bucket in which the chain of this hash begins. */
+/* The bucket of the chain for this hash. */
 static inline uint32_t *flow_memory_bucket(const struct flow_memory *index, uint32_t hash)
 {
     return &index->buckets[hash & index->bucket_mask];
 }
 
-/* The entry of a flow, or NULL. *room: whether its chain takes another entry. */
+/* The entry of a flow, or NULL. *room: whether its chain has room for another entry. */
 struct flow_entry *flow_memory_find(struct flow_memory *index, const struct flow_key *key, uint32_t hash, bool *room);
 
-/* The rest changes the index. */
+/* These change the index. */
 void flow_memory_bucket_insert(const struct flow_memory *index, struct flow_entry *entry);
 void flow_memory_bucket_remove(struct flow_memory *index, const struct flow_entry *entry);
 void flow_memory_lru_unlink(struct flow_memory *index, const struct flow_entry *entry);
 void flow_memory_lru_push_front(struct flow_memory *index, struct flow_entry *entry);
 void flow_memory_lru_push_back(struct flow_memory *index, struct flow_entry *entry);
 
-/* Takes all entries out of the index, whatever it was. What `progress` is for: see flow_table_repair(). */
+/* Empties the index, whatever was in it. progress: as for flow_table_repair(). */
 void flow_memory_clear(struct flow_memory *index, _Atomic uint32_t *progress);
 
-/* A sign of life every few thousand steps. */
+/* Increments *progress every few thousand steps. */
 void flow_memory_make_progress(_Atomic uint32_t *progress, uint32_t step);
 
 #endif

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The flow table; see flow_table.h, and flow_memory.h for its memory.
+ * The flow table: lookup, insertion, expiry, replacement, and repair after a worker died. flow_memory.c has the index.
+ *
+ * The table stays usable whenever a worker is killed: an entry's verdict is written last, after the rest of the entry,
+ * and cleared first, so that an entry with a verdict is complete; and a half-made change of the index is known by
+ * `changing`, after which the index is rebuilt from the entries.
+ *
+ * The flow keys of a burst are computed first and their memory is prefetched, since lookups in a large table are bound
+ * by cache misses. Runs in the worker, for every packet; allocates nothing and reads no clock.
  */
 #include "flow/flow_table.h"
 
@@ -8,7 +15,7 @@
 
 #include <string.h>
 
-#define ORDER_TICKS 80 /* of a large table: 10 s, but at most a 32nd of the idle time-out */
+#define ORDER_TICKS 80 /* 10 s, the inexactness of the order in a large table; at most a 32nd of the idle time-out */
 
 void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
                        const struct flow_seed *seed)
@@ -21,7 +28,7 @@ void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity
     }
 }
 
-/* Notes that the flow was seen, in the order too if that must be so exact. */
+/* Notes that a packet of the flow was seen; moves the entry to the front unless the order is exact enough without. */
 static void touch(struct flow_table *flows, struct flow_entry *entry)
 {
     if (flows->index.header->newest == flow_memory_link(&flows->index, entry) ||
@@ -36,13 +43,13 @@ static void touch(struct flow_table *flows, struct flow_entry *entry)
     flow_memory_end_change(&flows->index);
 }
 
-/* NFQE_CONTINUE: the entry is free. */
+/* The verdict; NFQE_CONTINUE: the entry is free. */
 static nfqe_verdict verdict_of(const struct flow_entry *entry)
 {
     return atomic_load_explicit(&entry->verdict, memory_order_relaxed);
 }
 
-/* In ticks. What another process saw in the next tick already has age 0. */
+/* The idle time in ticks; 0 if an earlier worker saw the flow later than `now`. */
 static uint32_t age_of(const struct flow_table *flows, uint32_t seen)
 {
     return (int32_t)(flows->now - seen) < 0 ? 0 : flows->now - seen;
@@ -53,7 +60,7 @@ static bool is_expired(const struct flow_table *flows, const struct flow_entry *
     return age_of(flows, entry->seen) > flows->idle_ticks;
 }
 
-/* Takes the flow out of its entry, which is the next to be used again. */
+/* Removes the flow; its entry is the next that is used for a new one. */
 static void forget(struct flow_table *flows, struct flow_entry *entry)
 {
     flow_memory_begin_change(&flows->index);
@@ -64,7 +71,7 @@ static void forget(struct flow_table *flows, struct flow_entry *entry)
     flow_memory_end_change(&flows->index);
 }
 
-/* An entry for a new flow, in no list: a freed one, one that was never used, or the oldest. NULL: damage. */
+/* An entry for a new flow, taken out of all lists: a freed one, a never used one, or the oldest. NULL: damage. */
 static struct flow_entry *take_entry(struct flow_table *flows)
 {
     struct flow_entry *oldest = flow_memory_entry(&flows->index, flows->index.header->oldest);
@@ -122,8 +129,8 @@ static const struct flow_entry *head_of(const struct flow_table *flows, uint32_t
 }
 
 /*
- * Brings near what flow_table_find() and touch() will read; each pass needs what the one before brought. Inlined, since gcc
- * takes a function that only prefetches for one that does nothing, and removes the call.
+ * Prefetches what flow_table_find() and touch() will read. The second pass reads what the first one prefetched. Always
+ * inlined: gcc treats a function that only prefetches as one without effects, and removes the call.
  */
 static inline __attribute__((always_inline)) void prefetch(const struct flow_table *flows, unsigned n)
 {
@@ -168,7 +175,7 @@ bool flow_table_same(const struct flow_table *flows, unsigned a, unsigned b)
            memcmp(&one->key, &other->key, sizeof(one->key)) == 0;
 }
 
-/* Whether a packet before this one in the burst begins the connection anew: the chain has to decide both. */
+/* Whether an earlier packet of the burst begins a connection of this flow: the plugins then decide this packet too. */
 static bool has_begun(const struct flow_table *flows, unsigned index)
 {
     for (unsigned i = 0; i < flows->begun_count; i++) {
@@ -179,7 +186,7 @@ static bool has_begun(const struct flow_table *flows, unsigned index)
     return false;
 }
 
-/* The connection that packet `index` belongs to has a verdict of its own. */
+/* The flow of packet `index` gets a new verdict, so later packets of the burst can use it. */
 static void end_begun(struct flow_table *flows, unsigned index)
 {
     unsigned kept = 0;
@@ -263,7 +270,7 @@ void flow_table_accepted(struct flow_table *flows, unsigned index)
 
 /* ---- repair ---------------------------------------------------------------------------------------- */
 
-/* Whether the entry holds a flow, written to its end. */
+/* Whether the entry holds a flow and is complete. */
 static bool is_whole(const struct flow_table *flows, const struct flow_entry *entry)
 {
     uint32_t verdict = atomic_load_explicit(&entry->verdict, memory_order_acquire);
@@ -277,8 +284,8 @@ bool flow_table_need_repair(const struct flow_table *flows)
 }
 
 /*
- * Takes an entry into the index, as the newest. One that chance or damage has made a second entry of its flow, or one
- * too many of its chain, is freed instead. Returns whether there is one more flow.
+ * Inserts an entry into the index, as the newest. If its flow has an entry already, that one gets the verdict and this
+ * one is freed; it is also freed if its chain is full. Returns whether there is one more flow.
  */
 static bool take_back(struct flow_table *flows, struct flow_entry *entry)
 {
