@@ -2,8 +2,8 @@
 /*
  * accept_all - accepts every packet without looking at it.
  *
- * It needs nothing, so the kernel copies no packet bytes: the cheapest chain there is, for finding out
- * what a queue itself costs.
+ * It needs nothing, so the kernel copies no bytes of packets. That makes it the cheapest plugin, with which the cost
+ * of the queue itself can be measured.
  */
 #include <nfqe/plugin.h>
 

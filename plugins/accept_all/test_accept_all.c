@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * accept_all: accepts whatever it is given, and asks the kernel for nothing.
+ * accept_all accepts every packet and needs nothing from the kernel.
  *
- * The built plugin (its file is the first argument) is opened as the engine opens it. With no needs declared
- * a packet may come without any bytes, so `data` is NULL here where it would be in production.
+ * The test opens the built plugin, whose file is the first argument, as the engine does. A plugin without needs gets
+ * packets without bytes, so `data` is NULL in one of them.
  */
 #include <nfqe/plugin.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drop_tcp80 - drops TCP to port 80, has no opinion on anything else.
+ * drop_tcp80 - drops TCP to port 80 and leaves other packets undecided.
  *
- * The smallest useful plugin, and the one the documentation shows.
+ * It is the smallest useful plugin, and the example of the documentation.
  */
 #include <nfqe/plugin.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drop_tcp80: what it drops, and everything that looks like it and is not.
+ * drop_tcp80 drops TCP to port 80, and nothing that only resembles it: other protocols, other directions, fragments,
+ * cut headers, bytes that happen to be 80 at that place.
  *
- * The built plugin (its file is the first argument) is opened as the engine opens it, and gets packets that
- * went through the engine's own parser: where a header is cut or missing, the plugin sees what it would see
- * in production. Nobody else's traffic may be dropped because of bytes that only happen to read 80.
+ * The test opens the built plugin, whose file is the first argument, as the engine does. The packets are parsed by
+ * the engine's own parser, so the plugin sees cut and missing headers as in the engine.
  */
 #include "packet/parse.h"
 
@@ -65,8 +65,8 @@ static void add_extension(struct sample *sample, uint8_t protocol, const uint8_t
 }
 
 /*
- * What the plugin says to the first `len` bytes. They stand in memory of exactly that size, so that a sanitizer
- * sees a read behind them.
+ * The plugin's verdict for the first `len` bytes. Their allocation has exactly that size, so that a sanitizer notices
+ * a read beyond it.
  */
 static nfqe_verdict answer_to(const struct sample *sample, uint32_t len)
 {
@@ -104,7 +104,7 @@ static void tcp_to_port_80_is_dropped(void **state)
     assert_int_equal(answer_to(&sample, sample.len), NFQE_DROP);
 }
 
-/* The port stands behind the options: a plugin that expects 20 bytes of IPv4 header reads something else. */
+/* A plugin that expects 20 bytes of IPv4 header would read the options as ports. */
 static void ipv4_options_are_skipped(void **state)
 {
     struct sample sample;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nfqe/packet.h - what a plugin sees of a packet.
+ * nfqe/packet.h - a packet as a plugin sees it.
  *
- * `struct nfqe_packet` is filled by the engine and only read by the plugin. Numbers in it are in
- * host byte order. The bytes behind `data` are as they were on the wire, so the fields of the header
- * structs below (struct nfqe_tcp and the like) are in network byte order: they have a type of their
- * own, which cannot be compared or added by mistake, and nfqe_be16() / nfqe_be32() read them.
+ * The engine fills `struct nfqe_packet`; the plugin only reads it. Numbers in it are in host byte order.
+ * The bytes that `data` points to are as on the wire, so the fields of the header structs below
+ * (struct nfqe_tcp and so on) are in network byte order. They have types of their own, nfqe_be16_t and
+ * nfqe_be32_t, which cannot be compared or added by mistake; nfqe_be16() and nfqe_be32() read them.
  *
- * Each accessor (nfqe_tcp(), nfqe_ipv6(), ...) returns a pointer into `data` or NULL. What it
- * returns lies wholly inside the captured bytes, so its fields may be read without a further check.
+ * Each accessor (nfqe_tcp(), nfqe_ipv6(), ...) returns a pointer into `data`, or NULL. The struct that it
+ * points to lies completely inside the captured bytes, so its fields may be read without a further check.
  * The pointer is valid for as long as the packet: until handle() or handle_batch() returns.
  *
- * Process: everything here may be called [worker] in handle() and handle_batch(). Nothing allocates,
- * blocks or fails in another way than returning NULL.
+ * Process: everything here may be called [worker] in handle() and handle_batch(). Nothing allocates or
+ * blocks; the only failure is to return NULL.
  */
 #ifndef NFQE_PACKET_H
 #define NFQE_PACKET_H
@@ -24,10 +24,10 @@
 extern "C" {
 #endif
 
-/* An offset that is not there. */
+/* The offset of a header that the packet does not have, or that is not known. */
 #define NFQE_NONE UINT16_C(0xffff)
 
-/* nfqe_packet.present: which optional fields the kernel delivered. A field that is not present is 0. */
+/* nfqe_packet.present: the optional fields that the kernel delivered. A field that is not present is 0. */
 #define NFQE_HAS_MARK (UINT32_C(1) << 0)
 #define NFQE_HAS_TIMESTAMP (UINT32_C(1) << 1)       /* input, forward; while a socket asks for timestamps */
 #define NFQE_HAS_IN_IFINDEX (UINT32_C(1) << 2)
@@ -43,24 +43,24 @@ extern "C" {
 
 /* nfqe_packet.flags */
 #define NFQE_PACKET_TRUNCATED UINT16_C(0x01)        /* len < wire_len: the kernel copied less than all */
-#define NFQE_PACKET_GSO UINT16_C(0x02)              /* several segments in one, larger than the MTU */
-#define NFQE_PACKET_CHECKSUM_PENDING UINT16_C(0x04) /* checksums are filled in later; normal for local output */
+#define NFQE_PACKET_GSO UINT16_C(0x02)              /* several segments in one packet, larger than the MTU */
+#define NFQE_PACKET_CHECKSUM_PENDING UINT16_C(0x04) /* checksums are computed later; normal for local output */
 #define NFQE_PACKET_FRAGMENT UINT16_C(0x08)         /* an IP fragment, first or later */
-#define NFQE_PACKET_MODIFIED UINT16_C(0x10)         /* an earlier plugin of the chain changed it */
-/* Headers are malformed or reach beyond the captured bytes: the transport header is unknown, not absent. */
+#define NFQE_PACKET_MODIFIED UINT16_C(0x10)         /* an earlier plugin changed it */
+/* Headers are malformed or were not captured completely: the transport header is unknown, not absent. */
 #define NFQE_PACKET_HEADERS_CUT UINT16_C(0x20)
 
 /*
- * One packet. Borrowed: valid until handle() returns, for handle_batch() until that returns.
- * The plugins of a chain share it: do not write to it, nor behind data, which is read-only.
- * Members are only ever appended; `size` says how many bytes of the struct this engine filled.
+ * One packet. Borrowed: valid until handle() or handle_batch() returns. All plugins get the same struct, so a
+ * plugin must not write to it; the bytes at `data` are mapped read-only. Members are only ever appended;
+ * `size` says how many bytes of the struct this engine filled.
  */
 struct nfqe_packet {
     uint32_t size;
     uint32_t present;             /* NFQE_HAS_... */
     const uint8_t *data;          /* captured bytes from the network header on; NULL if len is 0 */
-    uint32_t len;                 /* how many bytes behind data */
-    uint32_t wire_len;            /* the packet's length on the wire, from the network header; 0 if unknown */
+    uint32_t len;                 /* captured bytes at data */
+    uint32_t wire_len;            /* bytes of the packet on the wire, from the network header on; 0 if unknown */
     uint64_t timestamp_ns;        /* when the packet arrived, CLOCK_REALTIME nanoseconds */
     uint32_t mark;                /* packet mark */
     uint32_t conntrack_mark;
@@ -68,7 +68,7 @@ struct nfqe_packet {
     uint32_t id;                  /* the kernel's id of this packet in its queue; wraps */
     uint32_t in_ifindex;
     uint32_t out_ifindex;
-    uint32_t phys_in_ifindex;     /* the bridge port behind in_ifindex */
+    uint32_t phys_in_ifindex;     /* the bridge port, where in_ifindex is the bridge */
     uint32_t phys_out_ifindex;
     uint32_t uid;                 /* owner of the local socket */
     uint32_t gid;
@@ -78,19 +78,19 @@ struct nfqe_packet {
     uint8_t hw_address[8];        /* the sender's link-layer address */
     uint8_t hook;                 /* 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting */
     uint8_t family;               /* AF_INET, AF_INET6, AF_BRIDGE: of the hook, not of the packet */
-    uint8_t protocol;             /* IP protocol of the transport header (6 TCP, 17 UDP, ...), behind any IPv6
+    uint8_t protocol;             /* IP protocol of the transport header (6 TCP, 17 UDP, ...), after all IPv6
                                      extension headers; 0 if unknown */
     uint8_t reserved;
     uint16_t flags;               /* NFQE_PACKET_... */
     uint16_t network;             /* offset of the IPv4 or IPv6 header in data, or NFQE_NONE */
     uint16_t transport;           /* offset of the transport header; NFQE_NONE for a later fragment too */
-    uint16_t payload;             /* offset of the first byte behind the transport header of TCP, UDP, ICMP and
+    uint16_t payload;             /* offset of the first byte after the transport header of TCP, UDP, ICMP and
                                      ICMPv6; may equal len (nothing captured); NFQE_NONE if unknown */
-    uint32_t secctx_len;          /* bytes behind secctx */
+    uint32_t secctx_len;          /* bytes at secctx */
     const char *secctx; /* security context of the local socket, such as an SELinux label; no NUL at its end */
 };
 
-/* Big-endian numbers as they stand in a packet: no alignment, no arithmetic by mistake. */
+/* Big-endian numbers in a packet. They need no alignment, and allow no arithmetic by mistake. */
 typedef struct {
     uint8_t bytes[2];
 } nfqe_be16_t;
@@ -127,7 +127,7 @@ struct nfqe_ipv4 {
 struct nfqe_ipv6 {
     nfqe_be32_t version_class_flow;
     nfqe_be16_t payload_len;
-    uint8_t next_header; /* of the first header behind this one; see nfqe_packet.protocol */
+    uint8_t next_header; /* of the first header after this one; see nfqe_packet.protocol */
     uint8_t hop_limit;
     uint8_t source[16];
     uint8_t dest[16];
@@ -178,7 +178,7 @@ struct nfqe_icmpv6 {
 #define NFQE_PROTOCOL_UDP 17
 #define NFQE_PROTOCOL_ICMPV6 58
 
-/* `size` captured bytes at `offset`, or NULL when they are not all there. For headers not listed here. */
+/* `size` captured bytes at `offset`, or NULL if not all of them were captured. For headers not listed here. */
 static inline const void *nfqe_bytes(const struct nfqe_packet *packet, uint32_t offset, uint32_t size)
 {
     if (offset == NFQE_NONE || offset > packet->len || packet->len - offset < size) {
@@ -187,27 +187,27 @@ static inline const void *nfqe_bytes(const struct nfqe_packet *packet, uint32_t 
     return packet->data == NULL ? NULL : packet->data + offset;
 }
 
-/* Each accessor has the name of what it returns, as stat() has in C; g++ calls that shadowing. */
+/* Each accessor has the name of the struct that it returns, like stat(2); g++ warns of that as shadowing. */
 #if defined(__cplusplus) && defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #endif
 
-/* The IPv4 header without its options; NULL when the packet is not IPv4. */
+/* The IPv4 header without its options; NULL if the packet is not IPv4. */
 static inline const struct nfqe_ipv4 *nfqe_ipv4(const struct nfqe_packet *packet)
 {
     const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv4));
     return header != NULL && header[0] >> 4 == 4 ? (const struct nfqe_ipv4 *)(const void *)header : NULL;
 }
 
-/* The fixed IPv6 header; NULL when the packet is not IPv6. */
+/* The fixed IPv6 header; NULL if the packet is not IPv6. */
 static inline const struct nfqe_ipv6 *nfqe_ipv6(const struct nfqe_packet *packet)
 {
     const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv6));
     return header != NULL && header[0] >> 4 == 6 ? (const struct nfqe_ipv6 *)(const void *)header : NULL;
 }
 
-/* The transport header if it is of this protocol and `size` bytes of it were captured. */
+/* The transport header, if it is of this protocol and `size` bytes of it were captured; else NULL. */
 static inline const void *nfqe_transport(const struct nfqe_packet *packet, uint8_t protocol, uint32_t size)
 {
     return packet->protocol == protocol ? nfqe_bytes(packet, packet->transport, size) : NULL;
@@ -242,16 +242,16 @@ static inline const struct nfqe_icmpv6 *nfqe_icmpv6(const struct nfqe_packet *pa
 #endif
 
 /*
- * The captured bytes behind the transport header, without link-layer padding behind the IP packet;
- * *len gets their number. NULL and 0 when the transport header is unknown or nothing was captured.
- * A plugin that did not declare NFQE_NEED_PAYLOAD sees at most what fits its header bytes.
+ * The captured bytes after the transport header, without link-layer padding; *len gets their number. NULL
+ * and 0 if the transport header is unknown or none of them was captured. Without NFQE_NEED_PAYLOAD, a plugin
+ * is only sure to get its header bytes.
  */
 static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint32_t *len)
 {
     const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
     const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
     uint32_t end = packet->len;
-    uint32_t ip_len = 0; /* stays 0 in IPv4 and IPv6 packets above 64 KiB, where the captured length counts */
+    uint32_t ip_len = 0; /* 0 in packets of more than 64 KiB, where the captured length counts */
 
     if (ipv4 != NULL) {
         ip_len = nfqe_be16(ipv4->total_len);
