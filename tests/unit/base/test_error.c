@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * struct error: what a person reads of it, and that no text, source or line makes it exceed its buffers.
+ * struct error: the line that a person reads, and that no text, source or line number overflows its buffers.
  */
 #include "base/error.h"
 #include "base/log.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Log lines: one line is one write, nothing in it can forge a line, and a full pipe neither blocks the writer
- * nor goes unreported. And the limit on how many there are.
+ * log_line(): a line is one write, its text cannot imitate another line, and a full pipe does not block the writer but
+ * is reported later. log_limit_pass(): how many lines pass.
  *
- * Standard error is a pipe while the lines are written, and put back before anything is asserted: cmocka
- * reports there. A writer that blocks is ended by the alarm that each such test sets.
+ * Standard error is a pipe while lines are written. It is restored before an assertion, since cmocka writes there. A
+ * test in which the writer could block sets an alarm, which ends it.
  */
 #include "unit.h"
 
@@ -42,7 +42,7 @@ static void end_capture(void)
     close(saved_stderr);
 }
 
-/* Everything that was written, as a string. Closes the pipe. */
+/* Returns all that was written, as a string, and closes the pipe. */
 static size_t read_captured(char *text, size_t size)
 {
     size_t len = 0;
@@ -117,7 +117,7 @@ static void test_long_line_is_cut_and_stays_one_line(void **state)
     }
 }
 
-/* Fills standard error's pipe, logs `lines`, makes room, logs once more. Returns what arrived behind the filling. */
+/* Fills the pipe, logs `lines` lines, makes room, logs one more. Returns what arrived after the filling. */
 static void log_into_a_full_pipe(int flags, unsigned lines, char *text, size_t size)
 {
     static char filling[1 << 20];
@@ -185,17 +185,17 @@ static void test_closed_standard_error_does_no_harm(void **state)
     begin_capture(0);
     closed = dup(STDERR_FILENO);
     close(STDERR_FILENO);
-    log_line("nobody reads this");
+    log_line("this does not fit");
     dup2(closed, STDERR_FILENO);
     close(closed);
     log_line("again");
     end_capture();
     read_captured(written, sizeof(written));
-    assert_null(strstr(written, "nobody"));
+    assert_null(strstr(written, "does not fit"));
     assert_non_null(strstr(written, PREFIX "again\n"));
 }
 
-/* Several processes share standard error: their lines come whole. */
+/* Several processes share standard error: no line is mixed with another. */
 static void test_lines_of_several_processes_do_not_mix(void **state)
 {
     enum { WRITERS = 4, LINES = 60 };

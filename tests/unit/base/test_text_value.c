@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * text_value.c: what people may write as a number, a size, a time and a mark, and what they may not.
+ * text_value.c: which texts are a number, a size, a time or a mark, and which are not.
  *
- * The tables are written from what text_value.h and the help text say. A value is read whole or refused: whatever stands
- * in front of it, behind it or in it makes it no value.
+ * The tables follow text_value.h and the help text, not the code. Each good value is also tried with characters before,
+ * after and inside it, which must be refused.
  */
 #include "unit.h"
 
@@ -21,7 +21,7 @@ struct good {
     uint64_t value;
 };
 
-/* `text` in an allocation that ends with it, so that a sanitizer sees whoever reads behind it. */
+/* A copy of `text` that ends where its allocation ends, so that a sanitizer notices a read beyond it. */
 static bool reads(read_value *read, const char *text, uint64_t *value)
 {
     char *copy = strdup(text);
@@ -156,7 +156,7 @@ static void test_time_is_a_number_with_its_unit(void **state)
     ASSERT_READS(text_value_read_time, good, bad);
 }
 
-/* Bits in the upper half, mask in the lower: so a mark is one value of the tables. */
+/* Bits in the upper half, mask in the lower half: a mark as one value of the tables. */
 static bool read_mark(const char *text, uint64_t *value)
 {
     uint32_t bits = 0x5a5a5a5a;

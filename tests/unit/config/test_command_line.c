@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * command_line_parse(): every option of the command line in both spellings, its limits, and what is refused with
- * which exit code.
+ * command_line_parse(): every option in both spellings, its limits, and the exit code of what is refused.
  *
- * What holds for every refusal is checked for every refusal: one line that names what was wrong. The table
- * of good and bad values is written from the help text and the issue, not from the parser.
+ * Each refusal is also checked for what all have in common: the error is one line and names the option. The tables of
+ * good and bad values follow the help text, not the parser.
  */
 #include "parsed_command_line.h"
 #include "unit.h"
@@ -32,7 +31,7 @@ static void assert_accepted(enum exit_code code)
     }
 }
 
-/* A value of one option, as it is written and as it must be understood. */
+/* A value of one option: the text, and the value that it must be parsed to. */
 struct good_value {
     const char *name;
     const char *text;
@@ -237,7 +236,7 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(parsed_options.drain_timeout_ms, 5000);
     assert_int_equal(parsed_options.load_timeout_ms, 10000);
     assert_int_equal(parsed_options.handle_timeout_ms, 1000);
-    assert_int_equal(parsed_options.flow_table, 0); /* 65536 for a chain that decides for flows, none for others */
+    assert_int_equal(parsed_options.flow_table, 0); /* 65536 if a plugin decides for flows, else none */
     assert_int_equal(parsed_options.flow_timeout_ms, 0); /* 5 minutes, if a plugin decides for flows */
     assert_int_equal(parsed_options.bypass_mark.bits, 0);
     assert_int_equal(parsed_options.bypass_mark.mask, 0);

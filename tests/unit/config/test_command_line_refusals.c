@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * command_line_parse(): the refusals word by word, as a person reads them, and what --print-rules may have with it and
- * must have. Which values are refused is in test_command_line.c.
+ * command_line_parse(): the exact messages of refusals, and which other options --print-rules needs and allows. Which
+ * values are refused is in test_command_line.c.
  */
 #include "parsed_command_line.h"
 #include "unit.h"
@@ -74,7 +74,7 @@ static void test_refusals_of_lists_say_what_does_not_fit(void **state)
     options_done(&parsed_options);
 }
 
-/* The whole line, as a person reads it. */
+/* The complete line, as a person reads it. */
 static void test_refusals_of_flow_options_say_what_is_expected(void **state)
 {
 #define TABLE ": must be 1 to 16777216"

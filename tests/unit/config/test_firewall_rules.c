@@ -2,8 +2,7 @@
 /*
  * firewall_rules_print(): the rules for one queue and for several, with a mark and without, in each form.
  *
- * Whole texts are compared, since a firewall takes them by the letter. A text with both forms is for nft, so all that
- * it has of the other form must be a comment.
+ * Complete texts are compared. A text with both forms is for nft, so every line of the other form must be a comment.
  */
 #include "unit.h"
 
@@ -68,7 +67,7 @@ static void assert_rules(const struct options *options, const char *expected)
     "# For nft -f -. Loading it again replaces the rules.\n"                                                           \
     "# To remove, once the engine has stopped: nft delete table inet nfq-engine\n"
 
-/* The first line makes the table, so that the second one finds it. */
+/* The first line creates the table, so that the second one can flush it. */
 #define NFT_TABLE                                                                                                      \
     "table inet nfq-engine\n"                                                                                          \
     "flush table inet nfq-engine\n"                                                                                    \
@@ -118,7 +117,7 @@ static void test_nft_rules_queue_everything_with_bypass(void **state)
                  NFT_WITHOUT_MARK("65535"));
 }
 
-/* What the mark has beside the engine's bits stays as it is; the bits themselves are taken from whoever brings them. */
+/* The rules clear the engine's bits of a mark and leave its other bits alone. */
 static void test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark(void **state)
 {
     (void)state;
@@ -195,7 +194,7 @@ static void test_iptables_rules_let_marked_flows_and_no_others_pass_and_save_the
 
 /* ---- both ------------------------------------------------------------------------------------------------ */
 
-/* Copies the lines that are no comments; a blank line says nothing in either form. */
+/* Copies the lines that are neither comments nor blank. */
 static void copy_rules(const char *from, char to[TEXT_MAX])
 {
     size_t len = 0;
@@ -203,7 +202,7 @@ static void copy_rules(const char *from, char to[TEXT_MAX])
     for (const char *line = from; *line != '\0';) {
         const char *end = strchr(line, '\n');
 
-        assert_non_null(end); /* a line that does not end is half a rule */
+        assert_non_null(end); /* every line ends with a newline */
         if (line[0] != '#' && end > line) {
             memcpy(to + len, line, (size_t)(end + 1 - line));
             len += (size_t)(end + 1 - line);
@@ -213,7 +212,7 @@ static void copy_rules(const char *from, char to[TEXT_MAX])
     to[len] = '\0';
 }
 
-/* Takes "# " from the lines that have it, and leaves out those that do not. */
+/* Copies the lines that start with "# ", without it. */
 static void copy_comments(const char *from, char to[TEXT_MAX])
 {
     size_t len = 0;

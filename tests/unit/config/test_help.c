@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * help_print(): it names every option of the table the way it is written, indents its help, and ends with the exit
- * statuses. The table is walked, so an option that is added is checked too.
+ * help_print(): the help has every option of the table with the form of its value, indents the option's help, and ends
+ * with the exit statuses. The test walks the table, so a new option is checked too.
  */
 #include "unit.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plan_make(): what the plugins need and what the user says decide how many bytes are copied, which flags are set and
- * whether there is a flow table; what contradicts is refused, word by word.
+ * plan_make(): how many bytes are copied, which flags are set and whether there is a flow table, from the needs of the
+ * plugins and from the options; and the exact messages where these contradict each other.
  *
- * The expected values are written from the help text and the plugin API, not from plan.c.
+ * The expected values follow the help text and the plugin API, not plan.c.
  */
 #include "unit.h"
 
@@ -31,7 +31,7 @@ static int set_up(void **state)
     return 0;
 }
 
-/* A chain of two plugins, named first and second. */
+/* Two plugins, named first and second. */
 static int make_plan(uint64_t first_needs, uint32_t first_bytes, uint64_t second_needs, uint32_t second_bytes)
 {
     const struct plan_plugin plugins[] = {
@@ -49,7 +49,7 @@ static void assert_planned(int code)
     }
 }
 
-/* Refused with that line; the plan is as it was. */
+/* The plan is refused with this line, and *plan is unchanged. */
 static void assert_refused(int code, const char *line)
 {
     struct plan untouched;
@@ -75,7 +75,7 @@ static void test_plugins_that_need_no_bytes_get_metadata_only(void **state)
     (void)state;
     assert_planned(make_plan(0, 0, 0, 0));
     assert_copies(0);
-    assert_planned(make_plan(NEEDS_WITHOUT_BYTES, 128, 0, 64)); /* header_bytes without the need count for nothing */
+    assert_planned(make_plan(NEEDS_WITHOUT_BYTES, 128, 0, 64)); /* header_bytes without the need are ignored */
     assert_copies(0);
 }
 

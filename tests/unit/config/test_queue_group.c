@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * queue_group_new(): a group has everything that the options say of its queues, keeps it when the options are gone, and
- * gives its queues their CPUs in turn. Each option has a value of its own here, so no field can be another's.
+ * queue_group_new(): a group has every option that concerns it, also after the options are freed, and assigns the
+ * CPUs to its queues in turn. Each option has a different value here, so a field that is copied from another one is
+ * noticed.
  */
 #include "unit.h"
 
@@ -16,7 +17,7 @@
 static const struct queue_group *group;
 static struct options options;
 
-/* Makes the group from a command line, and lets the options go. */
+/* Makes the group from a command line, and frees the options. */
 static void make_group(int argc, const char *const *arguments)
 {
     char *argv[40];
@@ -85,7 +86,7 @@ static void test_group_has_the_limits_of_the_options(void **state)
     assert_int_equal(group->handle_timeout_ms, 7000);
 }
 
-/* Each switch by itself, so that none is taken for another. */
+/* One switch at a time, so that a mix-up of two is noticed. */
 static void test_group_has_the_switches_of_the_options(void **state)
 {
     static const char *const switches[] = {"--fail-open", "--conntrack", "--uid-gid", "--secctx", "--no-enobufs=off"};

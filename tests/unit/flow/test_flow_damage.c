@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A flow table that somebody else wrote to: whatever stands in it, a worker neither crashes nor reads outside of it nor
- * runs for ever, and says that it is damaged where it cannot go on. A repair always leaves a table that works.
+ * A flow table with arbitrary content: a worker does not crash, does not read outside of it and does not loop for ever;
+ * where it cannot go on, it notes the damage. A repair always leaves a table that works.
  *
- * The table ends at a guard page. A test that hangs is ended by an alarm.
+ * The table ends at a guard page. An alarm ends a test that hangs.
  */
 #include "unit.h"
 
@@ -29,7 +29,7 @@ static int set_up(void **state)
     return flow_seed_make(&seed);
 }
 
-/* Flows 0 to 3 and a free entry, or all of 5. */
+/* Flows 0 to 3 and a free entry, or flows 0 to 4. */
 static void begin(bool full)
 {
     flow_image_init(&image, CAPACITY, &seed);
@@ -49,7 +49,7 @@ static void assert_plausible(nfqe_verdict verdict)
     assert_true(!flow_table_damaged(&image.flows) || flow_table_need_repair(&image.flows));
 }
 
-/* Everything that a worker does: old flows, new connections, new flows, more than fit; flows that are too old. */
+/* All that a worker does: known flows, new connections, new flows, more than fit; expired flows. */
 static void use(void)
 {
     static const uint64_t ticks[] = {NOW + 5, NOW + 6, NOW + 6 + FLOW_IMAGE_IDLE_TICKS + 1};
@@ -65,7 +65,7 @@ static void use(void)
     }
 }
 
-/* The successor's part: it repairs, if it has to, and then the table is as good as new. */
+/* What the next worker does: it repairs the table if it must, and then everything works. */
 static void repair_and_use(void)
 {
     uint32_t count;
@@ -215,7 +215,7 @@ static void test_repair_ends_damage(void **state)
     repair_and_use();
 }
 
-/* No walk along it ends by itself. */
+/* The chain is a cycle. */
 static void test_chain_that_leads_back_to_itself_takes_no_more_flows(void **state)
 {
     (void)state;
@@ -233,7 +233,7 @@ static void test_chain_that_leads_back_to_itself_takes_no_more_flows(void **stat
 
 /* ---- chains that are full ------------------------------------------------------------------------------------ */
 
-/* With this key all flows are in one chain. It takes so many and no more, and nothing is damaged. */
+/* With this seed all flows are in one chain, which has a limit. To reach it is no damage. */
 static void test_flow_that_finds_its_chain_full_is_not_taken(void **state)
 {
     static const struct flow_seed same_hash;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How a flow ends: it was idle for too long, or a new connection takes its place.
+ * How a flow ends: it was idle for too long, or a new connection with its addresses and ports replaces it.
  */
 #include "unit.h"
 
@@ -25,7 +25,7 @@ static int tear_down(void **state)
 
 static void test_flow_is_forgotten_when_it_was_idle_for_longer_than_the_time_out(void **state)
 {
-    /* the last ones: the tick, of 32 bits, wraps */
+    /* the last ones: the tick has 32 bits and wraps */
     static const uint64_t begins[] = {0, NOW, UINT32_MAX, UINT32_MAX - FLOW_IMAGE_IDLE_TICKS, UINT32_MAX - 5};
 
     (void)state;
@@ -79,7 +79,7 @@ static void test_expired_flow_that_makes_room_is_counted_as_expired(void **state
     }
 }
 
-/* A SYN of it is accepted, for itself alone. */
+/* A SYN of the flow is accepted, for itself alone. */
 static void end_flow(uint32_t number, uint64_t tick)
 {
     assert_int_equal(flow_image_syn(&image, number, tick), NFQE_CONTINUE);
@@ -87,7 +87,7 @@ static void end_flow(uint32_t number, uint64_t tick)
     assert_false(flow_image_knows(&image, number));
 }
 
-/* Entries that were freed are used before any flow has to make room, and before entries that were never used. */
+/* Freed entries are used before entries that were never used, and before a flow is replaced. */
 static void test_forgotten_flow_leaves_its_room_to_the_next_one(void **state)
 {
     (void)state;
@@ -131,7 +131,7 @@ static void test_idle_time_is_rounded_up_and_at_most_a_day(void **state)
     assert_int_equal(image.flows.idle_ticks, 9);
 }
 
-/* A predecessor on another CPU may have read a clock that is a tick ahead. */
+/* An earlier worker, on another CPU, may have read a clock that is one tick ahead. */
 static void test_flow_seen_in_the_next_tick_is_not_idle(void **state)
 {
     (void)state;
@@ -166,7 +166,7 @@ static void test_packet_that_begins_a_connection_asks_the_chain_unless_its_flow_
         flow_image_init(&image, 3, NULL);
         flow_image_add(&image, 1, NOW, verdict);
         assert_int_equal(flow_image_syn(&image, 1, NOW), verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
-        assert_int_equal(flow_image_find(&image, 1, NOW), verdict); /* nobody has decided for the SYN */
+        assert_int_equal(flow_image_find(&image, 1, NOW), verdict); /* the SYN is undecided */
         begin_burst("r");
         assert_int_equal(flow_table_find(&image.flows, 0), verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
         flow_image_assert_in_order(&image);
@@ -182,7 +182,7 @@ static void test_accepted_syn_ends_an_accepted_flow_and_no_dropped_one(void **st
         flow_image_add(&image, 0, NOW, NFQE_ACCEPT);
         flow_image_add(&image, 1, NOW, verdict);
         begin_burst("dsd");
-        flow_table_accepted(&image.flows, 0); /* it begins nothing */
+        flow_table_accepted(&image.flows, 0); /* it does not begin a connection */
         assert_int_equal(flow_table_find(&image.flows, 0), verdict);
         flow_table_accepted(&image.flows, 1);
         assert_int_equal(flow_table_find(&image.flows, 2), verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
@@ -193,7 +193,7 @@ static void test_accepted_syn_ends_an_accepted_flow_and_no_dropped_one(void **st
     }
 }
 
-/* What follows a SYN in its burst belongs to the new connection, until that is decided. */
+/* Packets after a SYN in its burst belong to the new connection, which is undecided. */
 static void test_packets_behind_a_syn_in_its_burst_ask_the_chain_too(void **state)
 {
     (void)state;
@@ -206,7 +206,7 @@ static void test_packets_behind_a_syn_in_its_burst_ask_the_chain_too(void **stat
     }
     assert_true(flow_table_add(&image.flows, 2, NFQE_ACCEPT));
     assert_int_equal(flow_table_find(&image.flows, 5), NFQE_ACCEPT);
-    assert_int_equal(flow_image_find(&image, 1, NOW), NFQE_ACCEPT); /* the next burst knows nothing of it */
+    assert_int_equal(flow_image_find(&image, 1, NOW), NFQE_ACCEPT); /* in the next burst the SYN has no effect */
     assert_int_equal(image.header->totals.added, 1);
     flow_image_assert_in_order(&image);
 }

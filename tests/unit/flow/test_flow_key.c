@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which packets belong to one flow, and which to two. Which belong to none is in test_flow_none.c.
+ * Which packets belong to the same flow and which to different ones. Packets without flow are in test_flow_none.c.
  *
  * Each case is a burst of two packets: the flow of the first one is accepted, and the second one is looked up.
  */
@@ -44,7 +44,7 @@ static bool share_flow(const struct flow_ends *a, const struct flow_ends *b)
     flow_build(&builders[0], a);
     flow_build(&builders[1], b);
     for (unsigned i = 0; i < 2; i++) {
-        builders[i].bytes[builders[i].transport + 13] = NFQE_TCP_ACK; /* a SYN ends flows; behind other headers */
+        builders[i].bytes[builders[i].transport + 13] = NFQE_TCP_ACK; /* a SYN would end the flow */
         packets[i] = builder_packet(&builders[i], builders[i].bytes, builders[i].len);
         packet_parse(&packets[i]);
     }
@@ -68,7 +68,7 @@ static void test_both_directions_of_protocols_with_ports_are_one_flow(void **sta
     }
 }
 
-/* A host that talks to itself: then only the ports say who is who. */
+/* A host that talks to itself: only the ports tell the ends apart. */
 static void test_both_directions_between_ports_of_one_address_are_one_flow(void **state)
 {
     (void)state;
@@ -85,7 +85,7 @@ static void test_both_directions_between_ports_of_one_address_are_one_flow(void 
     }
 }
 
-/* It is the flow of who asks: the other end may ask with the same identifier. */
+/* The flow is of the side that asks: the other side may ask with the same identifier. */
 static void test_echo_request_and_its_reply_are_one_flow_whatever_their_sequence_number(void **state)
 {
     (void)state;
@@ -203,7 +203,7 @@ static void test_echo_identifiers_and_addresses_distinguish(void **state)
     }
 }
 
-/* An IPv6 address that begins as an IPv4 address and is zero behind it. */
+/* An IPv6 address that starts with the bytes of an IPv4 address, and is zero after them. */
 static void test_ip_version_distinguishes(void **state)
 {
     struct flow_ends ends = flow_ends_of(4, NFQE_PROTOCOL_UDP);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The flow table against a list that is kept in the order of use: random flows are added, found, begun anew and
- * forgotten, time passes, workers die. After each step both hold the same flows, in the same order, and have counted
- * the same.
+ * The flow table compared with a model, a list in the order of use. Random steps add, find, begin and forget flows, let
+ * time pass, and let workers die. After each step both must have the same flows in the same order, and the same counts.
  */
 #include "unit.h"
 
@@ -13,7 +12,7 @@
 #include <string.h>
 
 #define CAPACITY_MAX 12
-#define NUMBERS 16 /* of flows: a little more than fit */
+#define NUMBERS 16 /* flows; a few more than fit */
 #define CASES 3000
 #define STEPS 120
 
@@ -112,7 +111,7 @@ static void model_repair(void)
     }
 }
 
-/* Within a tick, a repair does not know the order: the model takes over the table's. */
+/* A repair does not know the order of flows seen in the same tick: the model adopts the table's order. */
 static void learn_order(void)
 {
     uint32_t place = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which packets belong to no flow, and which ones begin a connection.
+ * Which packets have no flow, and which packets begin a connection.
  */
 #include "unit.h"
 
@@ -19,7 +19,7 @@
 
 static struct flow_image image;
 
-/* Whether the packet has a flow: `len` bytes of it are captured, and no byte behind them may be read. */
+/* Whether the packet has a flow if `len` bytes of it are captured; no byte after those may be read. */
 static bool has_flow(const struct builder *builder, size_t len)
 {
     struct guarded bytes;
@@ -34,7 +34,7 @@ static bool has_flow(const struct builder *builder, size_t len)
     flow_table_begin_burst(&image.flows, packets, 2, 0);
     assert_int_equal(flow_table_find(&image.flows, 0), NFQE_CONTINUE);
     added = flow_table_add(&image.flows, 0, NFQE_DROP);
-    flow_table_accepted(&image.flows, 0); /* ends nothing: the flow is dropped, or there is none */
+    flow_table_accepted(&image.flows, 0); /* no flow ends: it is dropped, or there is none */
     assert_int_equal(flow_table_find(&image.flows, 0), added ? NFQE_DROP : NFQE_CONTINUE);
     assert_int_equal(flow_table_find(&image.flows, 1), added ? NFQE_DROP : NFQE_CONTINUE);
     assert_true(added || !flow_table_same(&image.flows, 0, 1));
@@ -137,7 +137,7 @@ static void test_headers_that_are_cut_have_no_flow(void **state)
     }
 }
 
-/* Padding of the link layer, behind the end that the IP header says. Without an end there, all is the packet. */
+/* Link-layer padding follows the end of the IP packet. If the IP header has no length, all bytes are the packet. */
 static void test_bytes_behind_the_ip_packet_are_no_header(void **state)
 {
     (void)state;
@@ -163,7 +163,7 @@ static void test_bytes_behind_the_ip_packet_are_no_header(void **state)
     }
 }
 
-/* Of what is behind them the kernel's rules know nothing either; and some change where the packet goes. */
+/* Firewall rules do not look past extension headers either, and some of them change where the packet goes. */
 static void test_ipv6_packets_with_extension_headers_have_no_flow(void **state)
 {
     static const uint8_t kinds[] = {IPV6_HOP_BY_HOP, IPV6_ROUTING, IPV6_DESTINATION, IPV6_AUTHENTICATION};
@@ -183,7 +183,7 @@ static void test_ipv6_packets_with_extension_headers_have_no_flow(void **state)
     }
 }
 
-/* A TCP header that says it ends before it does; an echo with a code. */
+/* A TCP header whose length is less than its fixed part; an echo with a code. */
 static void test_headers_that_contradict_themselves_have_no_flow(void **state)
 {
     struct flow_ends ends = flow_ends_of(4, NFQE_PROTOCOL_TCP);
@@ -206,7 +206,7 @@ static void test_headers_that_contradict_themselves_have_no_flow(void **state)
 
 /* ---- new connections ------------------------------------------------------------------------------------------- */
 
-/* Whether the packet, of a flow that is accepted, asks the chain again. */
+/* Whether the plugins are asked about the packet although its flow is accepted. */
 static bool begins(struct builder *builder)
 {
     struct nfqe_packet packet = builder_packet(builder, builder->bytes, builder->len);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a successor makes of a flow table whose worker died while it changed it: all flows whose entries are whole, in
- * their order of use, and an index that is in order.
+ * The repair of a flow table whose worker died while it changed the table: it keeps all flows whose entries are
+ * complete, in their order of use, and leaves a correct index.
  *
- * Two tests stop a process after each single instruction, and repair a copy of what it has done so far.
+ * Two tests stop a process after each machine instruction, and repair a copy of the table as it is then.
  */
 #include "unit.h"
 
@@ -37,7 +37,7 @@ static void begin(uint32_t capacity, uint32_t count)
     flow_image_add_many(&image, count, NOW);
 }
 
-/* All of the index becomes nonsense; what the entries say of themselves stays. */
+/* Overwrites the index; the flows in the entries stay. */
 static void ruin_index(uint64_t seed)
 {
     uint64_t random = seed;
@@ -142,7 +142,7 @@ static void test_flow_as_old_as_the_time_out_is_kept_and_an_older_one_is_not(voi
         flow_image_init(&image, 4, NULL);
         flow_image_add(&image, 0, begins[i], NFQE_DROP);
         flow_image_add(&image, 1, begins[i] + 1, NFQE_DROP);
-        flow_image_add(&image, 2, begins[i] + FLOW_IMAGE_IDLE_TICKS + 2, NFQE_DROP); /* of a clock that is ahead */
+        flow_image_add(&image, 2, begins[i] + FLOW_IMAGE_IDLE_TICKS + 2, NFQE_DROP); /* with a clock that is ahead */
         ruin_index(3);
         assert_int_equal(flow_image_repair(&image, begins[i] + FLOW_IMAGE_IDLE_TICKS + 1), 2);
         assert_null(flow_image_entry(&image, 0));
@@ -152,7 +152,7 @@ static void test_flow_as_old_as_the_time_out_is_kept_and_an_older_one_is_not(voi
     }
 }
 
-/* Somebody who writes to the table can make a second entry of a flow. */
+/* A plugin that writes to the table can make a second entry of a flow. */
 static void test_flow_that_stands_twice_is_kept_once_with_its_later_verdict(void **state)
 {
     (void)state;
@@ -200,7 +200,7 @@ static void test_large_table_is_repaired_and_shows_signs_of_life(void **state)
     flow_image_attach(&image, 60 * 1000);
     assert_int_equal(flow_table_repair(&image.flows, (NOW + 66) * FLOW_TICK_NS, &progress), capacity);
     assert_in_order();
-    /* the chains, the entries, and the entries again: one in 4096 */
+    /* buckets, entries, and entries again: one count for 4096 steps */
     assert_in_range(progress + 3, (131072 + 2 * 65536) / 4096, UINT32_MAX);
     for (uint32_t number = 0; number < capacity; number++) {
         assert_int_equal(flow_image_find(&image, number, NOW + 66), flow_image_verdict(number));
@@ -221,7 +221,7 @@ struct step {
     uint64_t tick;
 };
 
-/* Shared with the process that is stopped. The steps below `done` are over, those from `begun` on have not begun. */
+/* Shared with the process that is stopped. Steps below `done` have ended; steps from `begun` on have not begun. */
 static struct shared {
     volatile uint32_t begun;
     volatile uint32_t done;
@@ -261,7 +261,7 @@ static void note_known(nfqe_verdict flows[NUMBERS], uint64_t tick)
     }
 }
 
-/* Once without a death, to know what there must be before each step. */
+/* Runs once without a death, to record what must be there before each step. */
 static void rehearse(unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -273,8 +273,8 @@ static void rehearse(unsigned count)
 }
 
 /*
- * A successor takes up what the process has left by now. What no step under way changes is as it was; what one does
- * is as before it, as behind it, or forgotten.
+ * The next worker repairs what the process has left so far. A flow that the current step does not change is
+ * unchanged; one that it changes is as before the step, as after it, or forgotten.
  */
 static void replay_verdict(void)
 {
@@ -288,7 +288,7 @@ static void replay_verdict(void)
     if (flow_table_need_repair(&image.flows)) {
         flow_image_repair(&image, steps[done].tick);
     } else {
-        image.flows.order_ticks = UINT32_MAX / 2; /* a flow that was touched may not have moved yet */
+        image.flows.order_ticks = UINT32_MAX / 2; /* a flow that was used may not have been moved yet */
     }
     assert_in_order();
     note_known(now, steps[done].tick);

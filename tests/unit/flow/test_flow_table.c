@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The flow table as a worker uses it: how many flows fit, which one makes room, and how a verdict changes.
+ * The flow table as a worker uses it: how many flows fit, which one is replaced, and how a verdict changes.
  *
- * When a flow ends is in test_flow_end.c, which packets belong to one flow in test_flow_key.c, what a death or a scribble
- * leaves in test_flow_repair.c and test_flow_damage.c.
+ * test_flow_end.c has the end of flows, test_flow_key.c which packets belong to a flow, test_flow_repair.c and
+ * test_flow_damage.c what follows a worker's death or damage.
  */
 #include "unit.h"
 
@@ -71,7 +71,7 @@ static void test_exactly_as_many_flows_fit_as_the_table_was_made_for(void **stat
     }
 }
 
-/* Chains stay short with a random key, also for flows in a row. */
+/* With a random seed, hash chains are short also for consecutive addresses and ports. */
 static void test_table_of_many_flows_answers_each_of_them(void **state)
 {
     const uint32_t capacity = 65536;
@@ -104,7 +104,7 @@ static void test_longest_idle_flow_makes_room(void **state)
 
         flow_image_init(&image, capacity, NULL);
         flow_image_attach(&image, 60 * 60 * 1000);
-        flow_image_add_many(&image, 3 * capacity, NOW); /* flow `number` makes room for flow number + capacity */
+        flow_image_add_many(&image, 3 * capacity, NOW); /* flow number + capacity replaces flow `number` */
         assert_int_equal(image.header->totals.added, 3 * capacity);
         assert_int_equal(image.header->totals.replaced, 2 * capacity);
         assert_int_equal(image.header->totals.expired, 0);
@@ -116,7 +116,7 @@ static void test_longest_idle_flow_makes_room(void **state)
     }
 }
 
-/* Whoever is touched, one tick later than the others or many, it is the next oldest that makes room. */
+/* Whichever flow is used again, one tick or many ticks later, the oldest of the others is replaced. */
 static void test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room(void **state)
 {
     const uint32_t capacity = 5;
@@ -134,7 +134,7 @@ static void test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room(v
                 flow_image_add(&image, touched, NOW + 5, NFQE_DROP);
                 assert_int_equal(flow_image_syn(&image, touched, NOW + 6), NFQE_DROP);
             } else {
-                assert_int_equal(flow_image_find(&image, 77, NOW + 5), NFQE_CONTINUE); /* touches nobody */
+                assert_int_equal(flow_image_find(&image, 77, NOW + 5), NFQE_CONTINUE); /* uses no flow */
             }
             for (uint32_t more = 0; more + 1 < capacity; more++) {
                 flow_image_add(&image, 100 + more, NOW + 7, NFQE_ACCEPT);
@@ -273,7 +273,7 @@ static void test_seeds_differ_in_every_word_and_decide_the_hash(void **state)
     flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
     memcpy(words, &image.entries[0].key, sizeof(image.entries[0].key));
     for (unsigned i = 0; i <= FLOW_KEY_WORDS; i++) {
-        bool used = words[i] != 0; /* the last one is not multiplied with a word of the key */
+        bool used = words[i] != 0; /* the last word of the seed is not multiplied with a word of the key */
 
         flow_image_done(&other);
         flow_image_init(&other, 2, &image.seed);

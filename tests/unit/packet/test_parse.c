@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * packet_parse() and the accessors of nfqe/packet.h on packets that are well formed: each header is found
- * where the builder put it, for every IP version, extension header, fragment and transport protocol.
+ * packet_parse() and the accessors of nfqe/packet.h on well-formed packets: each header is found where the builder
+ * put it, for every IP version, extension header, fragment and transport protocol.
  *
- * What must be found is not written here as numbers: the builder (builder.c) knows where it put each header.
- * Damaged and truncated packets are in test_packet_damage.c.
+ * The expected offsets come from the builder (builder.c), which records where it put each header. Damaged and truncated
+ * packets are in test_parse_damage.c.
  */
 #include "unit.h"
 
@@ -25,7 +25,7 @@ static struct nfqe_packet parsed(const struct builder *builder)
     return packet;
 }
 
-/* Everything that the parser promises about a whole packet with `payload_len` bytes behind its headers. */
+/* All that the parser promises about a complete packet with `payload_len` bytes of payload. */
 static void assert_found(const struct builder *builder, size_t payload_len)
 {
     struct nfqe_packet packet = parsed(builder);

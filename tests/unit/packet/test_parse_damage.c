@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * packet_parse() and the accessors of nfqe/packet.h on packets that are truncated at every byte, malformed,
- * padded or plain random.
+ * packet_parse() and the accessors of nfqe/packet.h on packets that are truncated at every byte, malformed, padded or
+ * random.
  *
- * Always: the data ends at a page that cannot be touched, so a read behind it ends the test. What an accessor
- * returns is also read to its last byte. A header that is not wholly there makes no pointer, and the packet
- * says NFQE_PACKET_HEADERS_CUT: "not TCP" and "cannot know" are different answers.
+ * Always: the data ends at a page that cannot be accessed, so a read beyond it ends the test. What an accessor
+ * returns is also read to its last byte. For a header that was not captured completely, the accessor returns NULL and
+ * the packet has NFQE_PACKET_HEADERS_CUT: "not TCP" and "cannot know" are different.
  */
 #include "unit.h"
 
@@ -31,7 +31,7 @@ static void assert_inside(const struct nfqe_packet *packet, const void *header, 
     }
 }
 
-/* What holds for any packet whatever. */
+/* What holds for every packet. */
 static void assert_harmless(const struct nfqe_packet *packet)
 {
     uint32_t len = 1;
@@ -64,7 +64,7 @@ static size_t fixed_size(uint8_t protocol)
     return protocol == NFQE_PROTOCOL_TCP ? 20 : 8;
 }
 
-/* Cuts a packet with a transport header at every byte. */
+/* Truncates a packet with a transport header at every byte. */
 static void cut_everywhere(const struct builder *builder)
 {
     for (size_t len = 1; len <= builder->len; len++) {
@@ -153,7 +153,7 @@ static void test_later_fragment_cut_at_every_byte_never_has_a_transport_header(v
     }
 }
 
-/* A packet has headers; with no byte of it captured they are unknown, not absent. */
+/* If no byte of a packet was captured, its headers are unknown, not absent. */
 static void test_packet_of_which_nothing_was_captured_has_unknown_headers(void **state)
 {
     struct nfqe_packet packet = {.wire_len = 60, .hw_protocol = 0x0800};
@@ -265,7 +265,7 @@ static void test_payload_excludes_padding_behind_the_ip_packet(void **state)
     }
 }
 
-/* The bytes behind the IP packet are anybody's: ports and flags must not be read from them unnoticed. */
+/* The bytes after the IP packet may be anything: ports and flags must not be read from them. */
 static void test_transport_header_that_reaches_into_the_padding_is_malformed(void **state)
 {
     static struct builder builder;
@@ -320,7 +320,7 @@ static void test_ip_length_of_zero_takes_the_captured_length(void **state)
         } else {
             builder_ipv6(&builder);
         }
-        builder_udp(&builder); /* never finished: the length field stays 0, as in packets above 64 KiB */
+        builder_udp(&builder); /* without builder_finish(), the length field is 0, as above 64 KiB */
         builder_bytes(&builder, 77);
         packet = parsed_at_guard(&builder, builder.len);
         nfqe_payload(&packet, &len);
@@ -336,7 +336,7 @@ static void test_largest_packet_of_only_extension_headers_ends(void **state)
     uint8_t *data = guarded_put(&memory, NULL, LARGEST, 1);
 
     (void)state;
-    memset(data, 0, LARGEST); /* hop-by-hop options of 8 bytes, one behind the other */
+    memset(data, 0, LARGEST); /* hop-by-hop options of 8 bytes, one after the other */
     data[0] = 0x60;
     packet.data = data;
     packet_parse(&packet);
@@ -358,7 +358,7 @@ static void test_random_bytes_never_lead_outside(void **state)
         for (size_t i = 0; i < len; i++) {
             data[i] = (uint8_t)(unit_random(&random) >> 24);
         }
-        /* mostly a header that is believed, so that what follows it is reached */
+        /* mostly a valid header, so that what follows it is parsed too */
         if (round % 4 != 0) {
             static const uint8_t likely[] = {0, 6, 17, 43, 44, 51, 58, 60};
             bool ipv6 = round % 2 != 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * elf_file_find_section() on a plugin as the build makes it: whole, truncated at every length, and with its
- * headers overwritten.
+ * elf_file_find_section() on a plugin as the build makes it: complete, truncated at every length, and with its headers
+ * overwritten.
  *
- * Always: the bytes end at a page that cannot be touched, so a read behind the file ends the test; a section
- * that is found lies inside the file; a refusal says why in one line.
+ * Always: the file ends at a page that cannot be accessed, so a read beyond it ends the test. A section that is found
+ * lies inside the file; an error is one line.
  */
 #include "unit.h"
 
@@ -48,7 +48,7 @@ static int find(const void *data, size_t size)
     return code;
 }
 
-/* The plugin with `header` in the place of its own. */
+/* Searches the plugin with `header` in place of its own ELF header. */
 static int find_with_header(void)
 {
     static uint8_t *changed;
@@ -93,7 +93,7 @@ static void test_section_that_is_not_there_is_refused_by_its_name(void **state)
 
 static void test_file_truncated_at_any_length_is_refused(void **state)
 {
-    size_t needed = 0; /* all that the headers promise ends here; what may follow is padding */
+    size_t needed = 0; /* the end of all that the headers refer to; only padding may follow */
 
     (void)state;
     restore_header();
@@ -189,7 +189,7 @@ static void test_tables_outside_the_file_are_refused(void **state)
     assert_int_equal(find_with_header(), -ENOEXEC);
 }
 
-/* The dynamic loader maps segments without a look at the file's size: what lies behind it ends in SIGBUS. */
+/* The dynamic loader maps segments without a check of the file's size; an access beyond it is SIGBUS. */
 static void test_segment_outside_the_file_is_refused(void **state)
 {
     unsigned loaded = 0;
@@ -235,7 +235,7 @@ static void test_file_without_section_names_has_no_section(void **state)
     assert_int_equal(find_with_header(), -ENOENT);
 }
 
-/* Overwrites `size` bytes at every 4th byte of a table with a value; all that counts is that nothing reads outside. */
+/* Writes each value at every fourth byte of a table. Any result is right, if nothing is read outside of the file. */
 static void overwrite_table(size_t offset, size_t size)
 {
     static const uint64_t values[] = {0, 1, UINT32_MAX, UINT64_MAX, UINT64_C(1) << 63, UINT64_C(0x7fffffff)};

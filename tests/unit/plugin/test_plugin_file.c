@@ -2,12 +2,11 @@
 /*
  * plugin_file_check() on files: which are refused, with which message, and what the copy is.
  *
- * The order of the checks is part of the promise, so that a person who repairs what a message says never goes
- * backwards. A system call that fails is one that the kernel refuses: the check then runs in a thread that has a
- * seccomp filter.
+ * The order of the checks is part of the promise, so that a person who corrects what a message says meets no earlier
+ * check again. To make a system call fail, the check runs in a thread with a seccomp filter that refuses the call.
  *
- * Always: a check that fails leaves no descriptor open (attempt_done() counts them), and none of these files makes it
- * hang: the program ends after ALARM_SECONDS.
+ * Always: a check that fails leaves no descriptor open (attempt_done() counts them), and no file makes it hang: an
+ * alarm ends the program after ALARM_SECONDS.
  */
 #include "unit.h"
 
@@ -96,7 +95,7 @@ static void test_a_file_that_may_not_be_read_is_refused(void **state)
     assert_true(refused);
 }
 
-/* Every length in the ELF header, then a sample: a copy that was cut is never linked. */
+/* Every length up to 256 bytes, then a sample. */
 static void test_a_truncated_file_is_refused_at_every_length(void **state)
 {
     size_t len;
@@ -110,7 +109,7 @@ static void test_a_truncated_file_is_refused_at_every_length(void **state)
     free(data);
 }
 
-/* A file of sysfs has fewer bytes than its size says: to the copy it is one that became shorter meanwhile. */
+/* A file in sysfs has fewer bytes than its size says, like a file that becomes shorter during the copy. */
 static void test_a_file_that_is_shorter_than_its_size_is_refused(void **state)
 {
     const char *path = "/sys/devices/system/cpu/online";
@@ -210,7 +209,7 @@ static void test_a_file_of_another_user_is_accepted_and_marked(void **state)
 
 /* ---- the copy -------------------------------------------------------------------------------------- */
 
-/* What was checked is what runs: whoever has the copy, its owner too, cannot change it. */
+/* What was checked is what runs, since nothing can change the copy. */
 static void test_the_copy_is_equal_and_cannot_be_changed(void **state)
 {
     struct plugin plugin = {.path = scratch_copy("plugin.so", "good")};
@@ -259,7 +258,7 @@ static size_t mapped_bytes(void)
     return bytes;
 }
 
-/* The file fills its last page, so one byte too many or too few would be a page. */
+/* The file ends at the end of a page, so a mapping that is one byte too long or too short differs by a page. */
 static void test_the_check_leaves_nothing_mapped(void **state)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -279,14 +278,14 @@ static void test_the_check_leaves_nothing_mapped(void **state)
         struct error error;
 
         assert_int_equal(plugin_file_check(&plugin, &error), 0);
-        assert_true(i == 0 || mapped_bytes() == before); /* the first has the allocator grow */
+        assert_true(i == 0 || mapped_bytes() == before); /* the first call may make the heap grow */
         plugin_file_close(&plugin);
     }
     free(padded);
     free(data);
 }
 
-/* The file then has the number 0. */
+/* The plugin's file then gets descriptor 0. */
 static void test_a_closed_standard_input_is_no_error(void **state)
 {
     struct plugin plugin = {.path = scratch_copy("plugin.so", "good")};
@@ -307,7 +306,7 @@ static void test_a_closed_standard_input_is_no_error(void **state)
 
 /* ---- system calls that fail ------------------------------------------------------------------------ */
 
-/* A system call that the kernel refuses if one of its arguments, which has 32 bits, has this value. */
+/* A system call that the kernel refuses if the low 32 bits of one of its arguments have this value. */
 struct refused_call {
     uint32_t number;
     unsigned argument;
@@ -322,7 +321,7 @@ static struct refused_call refused;
 static struct plugin checked;
 static struct error check_error;
 
-/* A filter is of one thread alone: it goes with it. Returns the code of the check, or 1: no filter is possible. */
+/* A filter applies to its thread only. *data gets the code of the check, or 1 if no filter is possible. */
 static void *check_with_refusal(void *data)
 {
     struct sock_filter filter[] = {
@@ -399,7 +398,7 @@ static void test_each_system_call_that_fails_is_told(void **state)
     expect_failure(mapping, path, "its copy cannot be mapped: Cannot allocate memory");
 }
 
-/* A directory that goes between the opening of the file and the look at it. */
+/* A directory that is removed after the file was opened. */
 static void test_a_directory_that_is_not_found_is_told(void **state)
 {
     const struct refused_call first_part = {SYS_readlink, 2, 1023, ENOENT}; /* of realpath(3) */
@@ -409,7 +408,7 @@ static void test_a_directory_that_is_not_found_is_told(void **state)
                    "its directory cannot be found: No such file or directory");
 }
 
-/* So large a copy is not made here: it is refused memory instead. */
+/* For the largest allowed file, the memfd is refused, so that the test need not copy so much. */
 static void test_a_file_larger_than_the_limit_is_refused(void **state)
 {
     const struct refused_call new_copy = {SYS_memfd_create, 1, MFD_CLOEXEC | MFD_ALLOW_SEALING, ENFILE};

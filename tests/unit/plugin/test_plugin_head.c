@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plugin_head_read() on the file of a real plugin, of which single bytes of the head are changed: what is just refused,
- * what is just accepted, and which of two flaws is named first.
+ * plugin_head_read() on the file of a real plugin with changed bytes in its head: the limits of what is accepted, the
+ * exact messages, and which of two flaws is reported.
  *
- * Always: the file ends at a page that cannot be touched, so a read outside of it ends the test. The places in the head
- * are written as numbers: the head is frozen, and a test that took them from the header would follow a mistake there.
+ * Always: the file ends at a page that cannot be accessed, so a read beyond it ends the test. The offsets in the head
+ * are numbers here: the head is frozen, and offsets taken from the header would follow a mistake in it.
  */
 #include "unit.h"
 
@@ -108,7 +108,7 @@ static int read_head(void)
     return read_head_of(file_size);
 }
 
-/* Reads the changed head, and restores it. */
+/* Reads the changed head, and then restores the file. */
 static void expect_refusal(int code, const char *message)
 {
     assert_int_equal(read_head(), code);
@@ -193,7 +193,7 @@ static const struct {
      -ENOTSUP,
      MISSING("MODIFY, HOLD, REQUEUE, TICK, bits 0xfffffffffffff800")},
 
-    /* Two flaws: the first that is looked for is named. */
+    /* Of two flaws, the one that is checked first is reported. */
     {{AT(MAGIC, 1, 'N'), AT(ABI, 4, U32(0x20000))}, -ENOEXEC, WRONG_MAGIC},
     {{AT(ABI, 4, U32(0x20007)), AT(ABI_MIN, 4, U32(0x20007))}, -ENOEXEC, OTHER_MAJOR("2.7")},
     {{AT(ABI_MIN, 4, U32(0x10007)), AT(SIZE, 4, U32(0))}, -ENOEXEC, TOO_NEW("1.7")},
@@ -249,7 +249,7 @@ static void test_id_and_version_may_have_every_length_but_0_and_need_a_nul(void 
     }
 }
 
-/* The character in front, in the middle and at the end of 5. */
+/* The character is the first, the middle and the last one of 5. */
 static void test_id_and_version_have_the_allowed_characters_alone(void **state)
 {
     (void)state;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plugin_load.c on real shared objects, the plugins of tests/abi: what plugin_link() refuses and with which message,
- * and what load(), open(), close() and unload() are given.
+ * plugin_load.c with real shared objects, the plugins of tests/abi: what plugin_link() refuses and with which message,
+ * and the arguments and results of load(), open(), close() and unload().
  *
- * Always: each test ends with the plugin unmapped and its copy closed. What plugin_link() never looks at, the arguments
- * of the calls, is tried with functions of this program in the plugin's table.
+ * Always: after each test the plugin is unmapped and its copy is closed. To check arguments, the plugin's table gets
+ * functions of this program.
  */
 #include "unit.h"
 
@@ -95,14 +95,14 @@ static void test_a_linked_plugin_has_its_functions_its_host_and_its_values(void 
     assert_string_equal(log_text, "2 options: of the host\n");
 }
 
-/* Its struct is longer than ours, and each of its options too. */
+/* Its struct and each of its options are longer than ours. */
 static void test_a_plugin_of_a_later_minor_version_is_read_up_to_our_size(void **state)
 {
     (void)state;
     assert_int_equal(link_plugin("later_minor", NULL), 0);
     assert_int_equal(plugin.values.count, 2);
     assert_string_equal(plugin.values.values[1].name, "second");
-    assert_int_equal(plugin.host.fail_text[0], '\0'); /* not what follows the table */
+    assert_int_equal(plugin.host.fail_text[0], '\0'); /* nothing was written past the table */
 }
 
 static void test_what_cannot_be_mapped_or_has_another_symbol_is_refused(void **state)
@@ -115,7 +115,7 @@ static void test_what_cannot_be_mapped_or_has_another_symbol_is_refused(void **s
         "its symbol nfqe_plugin_v1 is not what its section .nfqe_plugin holds; does it link another plugin?");
 }
 
-/* The loader's message then starts with the name of the library, which the user must read. */
+/* The loader's message then starts with the name of that library, which must stay. */
 static void test_a_library_that_is_missing_is_named(void **state)
 {
     size_t len;
@@ -140,7 +140,7 @@ static void test_functions_that_must_or_must_not_be_there(void **state)
     expect_refusal("fields_tick", NULL, -ENOTSUP, UNOFFERED("tick()"));
     expect_refusal("fields_save", NULL, -ENOTSUP, UNOFFERED("save()"));
     expect_refusal("fields_counters", NULL, -ENOTSUP, UNOFFERED("counters"));
-    /* Two flaws: the first that is looked for is named. */
+    /* Of two flaws, the one that is checked first is reported. */
     expect_refusal("fields_no_handle_but_tick", NULL, -EINVAL, NO_HANDLE);
     expect_refusal("fields_tick", "rate=1", -ENOTSUP, UNOFFERED("tick()"));
     expect_refusal("zoo_handle_library", "rate=1", -ENOEXEC, FOREIGN("handle()"));
@@ -167,7 +167,7 @@ static void test_the_executable_segment_may_be_the_first(void **state)
     assert_int_equal(link_plugin("good_code_first", NULL), 0);
 }
 
-/* Where the plugin `good` has its handle(), from the begin of the library. */
+/* The offset of handle() in the library `good`. */
 static uint64_t place_of_handle(void)
 {
     struct link_map *map;
@@ -180,7 +180,7 @@ static uint64_t place_of_handle(void)
     return place;
 }
 
-/* Links `good` with an executable segment that starts or ends at another place; `end_at` 0: where it ends. */
+/* Links `good` with the start or the end of its executable segment changed; 0: unchanged. */
 static int link_with_segment(uint64_t start_at, uint64_t end_at)
 {
     size_t len;
@@ -211,7 +211,7 @@ static int link_with_segment(uint64_t start_at, uint64_t end_at)
     return plugin_link(&plugin, &services, &error);
 }
 
-/* Whole pages are mapped, so the code next to an edge is there all the same. */
+/* Segments are mapped in whole pages, so the code outside of the changed segment is still there. */
 static void test_code_is_the_plugins_from_the_first_byte_of_its_segment_to_the_last(void **state)
 {
     const uint64_t handle = place_of_handle();
@@ -228,7 +228,7 @@ static void test_code_is_the_plugins_from_the_first_byte_of_its_segment_to_the_l
     assert_string_equal(error.text, FOREIGN("handle()"));
 }
 
-/* The plugin's own table, with option_size changed in the file: stepping by it would leave the list. */
+/* option_size is changed in the file: with it, the engine would read outside of the list. */
 static void test_an_option_size_that_is_not_one_is_refused(void **state)
 {
     const uint32_t size = 40;
@@ -261,7 +261,7 @@ static void test_the_functions_are_called_in_their_order_and_log_to_the_services
     assert_string_equal(error.text, "");
 }
 
-static int answer; /* of load() and open() */
+static int answer; /* what own_load() and own_open() return */
 static char shared_data;
 static char self_data;
 static unsigned called;
@@ -346,7 +346,7 @@ static void test_the_values_are_freed_when_load_has_returned(void **state)
     assert_null(plugin.values.values);
 }
 
-/* What was said before the call that failed is not its reason. */
+/* A reason that was set before the call is not the reason of its failure. */
 static void test_a_failure_without_a_reason_is_told_by_its_number(void **state)
 {
     (void)state;

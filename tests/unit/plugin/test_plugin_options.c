@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plugin_options_parse(): "key=value,key=value" from the user against what a plugin declares.
+ * plugin_options_parse(): "key=value,key=value" from the user, parsed by the list that a plugin declares.
  *
- * What holds for every refusal is checked for every refusal: the error names the option, is one line, and
- * nothing is left behind in the values.
+ * Each refusal is also checked for what all have in common: the error is one line and names the option, and the
+ * values are empty.
  */
 #include "unit.h"
 
@@ -129,7 +129,7 @@ static void test_integer_takes_decimal_and_hexadecimal_to_its_full_range(void **
         {"number=0x0", 0},
         {"number=0XfF", 255},
         {"number=-0x80", -128},
-        {"number=010", 10}, /* decimal: a leading zero is no octal */
+        {"number=010", 10}, /* decimal: a leading zero does not mean octal */
         {"number=9223372036854775807", INT64_MAX},
         {"number=-9223372036854775808", INT64_MIN},
         {"number=0x7fffffffffffffff", INT64_MAX},

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Building IP packets for tests; see builder.h.
+ * Builds IP packets for tests, header by header.
  *
- * Written from the RFCs (791, 8200, 4302 and the transport protocols), without a look at the parser: every
- * length and place here is arithmetic of its own.
+ * It follows the RFCs (791, 8200, 4302 and those of the transport protocols), not the parser: all lengths and offsets
+ * are computed here, independently of the code under test.
  */
 #include "builder.h"
 
@@ -26,7 +26,7 @@ static void put16(uint8_t *to, size_t value)
     to[1] = (uint8_t)value;
 }
 
-/* The header in front says what comes now, and this header's own field becomes the next one to fill. */
+/* Fills the "next header" field of the header before, and remembers that field of this header. */
 static void chain_header(struct builder *builder, uint8_t protocol)
 {
     builder->bytes[builder->next_header] = protocol;

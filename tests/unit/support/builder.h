@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Builds IP packets byte by byte and remembers where it put what: the tests compare these places with the
- * ones that packet_parse() finds.
+ * Builds IP packets header by header and records the offset of each; the tests compare them with what packet_parse()
+ * finds.
  *
- * Each header is appended behind what is there; builder_finish() then fills in the length fields of the IP
- * header. Padding appended after that is behind the IP packet, as a link layer would leave it.
+ * Each header is appended; then builder_finish() fills in the length field of the IP header. What is appended after
+ * that is link-layer padding.
  */
 #ifndef UNIT_BUILDER_H
 #define UNIT_BUILDER_H
@@ -35,9 +35,9 @@ struct builder {
     uint8_t bytes[BUILDER_SIZE];
     size_t len;
     unsigned version;      /* 4 or 6 */
-    size_t next_header;    /* place of the byte that says what comes next */
-    size_t transport;      /* place of the transport header */
-    size_t headers_end;    /* behind the transport header, or behind all headers if there is none */
+    size_t next_header;    /* offset of the byte for the protocol of the next header */
+    size_t transport;      /* offset of the transport header */
+    size_t headers_end;    /* end of the transport header, or of all headers if there is none */
     bool has_transport;
     uint8_t protocol;      /* of the transport header */
 };
@@ -57,16 +57,16 @@ void builder_udp(struct builder *builder);
 void builder_icmp(struct builder *builder);
 void builder_icmpv6(struct builder *builder);
 
-/* The number of a protocol without a header of its own. */
+/* A protocol number without a header. */
 void builder_protocol(struct builder *builder, uint8_t protocol);
 
 /* Appends `len` bytes that are not zero. */
 void builder_bytes(struct builder *builder, size_t len);
 
-/* Fills in the IP length: everything so far is the IP packet. */
+/* Fills in the IP length: the IP packet is what was appended so far. */
 void builder_finish(struct builder *builder);
 
-/* The packet as the engine has it before packet_parse(). */
+/* The packet as it is before packet_parse(). */
 struct nfqe_packet builder_packet(const struct builder *builder, const void *data, size_t len);
 
 #endif

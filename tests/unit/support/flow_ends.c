@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Packets by the two ends of their flow; see flow_ends.h.
+ * Makes packets from the two ends of their flow: addresses, ports and protocol.
+ *
+ * Protocols for which the builder has no header get one with ports and zeros.
  */
 #include "flow_ends.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Packets by the two ends of their flow, for the tests of which packet belongs to which.
+ * Packets made from the two ends of their flow, for the tests of flow keys.
  */
 #ifndef UNIT_FLOW_ENDS_H
 #define UNIT_FLOW_ENDS_H
@@ -15,10 +15,10 @@
 #define FLOW_ECHO_V6 128
 #define FLOW_ECHO_REPLY_V6 129
 
-/* Protocols whose flows are known by ports. */
+/* Protocols that have ports. */
 extern const uint8_t flow_port_protocols[5];
 
-/* What a packet says of its flow. For ICMP, the ports are the identifier and the sequence number. */
+/* The ends of a packet's flow. For ICMP, the ports are the identifier and the sequence number. */
 struct flow_ends {
     unsigned version;
     uint8_t protocol;
@@ -35,7 +35,7 @@ struct flow_ends flow_ends_of(unsigned version, uint8_t protocol);
 /* What the other end sends. */
 struct flow_ends flow_ends_reversed(const struct flow_ends *ends);
 
-/* A whole packet; or its parts, fragment being the 16 bits of flags and offset of IPv4. */
+/* A complete packet; or a fragment, with the 16 bits of flags and offset of IPv4. */
 void flow_build(struct builder *builder, const struct flow_ends *ends);
 void flow_build_network(struct builder *builder, const struct flow_ends *ends, uint16_t fragment);
 void flow_build_transport(struct builder *builder, const struct flow_ends *ends);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A flow table as it lies in shared memory; see flow_image.h.
+ * A flow table in memory as the worker has it, and a check of its whole index.
+ *
+ * The check follows every chain and the order of use, and compares them with the entries. It is written from the
+ * comments in flow_memory.h and does not call flow_memory.c.
  */
 #include "flow_image.h"
 
@@ -11,7 +14,7 @@
 
 #define IN_FRONT 0xa5 /* every byte before the table */
 #define IN_FRONT_SIZE 4096
-#define ADDRESS_HIGH 10 /* the flow's own end is 10.x.y.z, x.y.z its number; the other one is the same for all */
+#define ADDRESS_HIGH 10 /* one end is 10.x.y.z, where x.y.z is the number; the other is the same for all flows */
 
 /* ---- packets ------------------------------------------------------------------------------------------- */
 
@@ -165,7 +168,7 @@ static const char *chains_fault(const struct flow_image *image, uint8_t *chained
     return "";
 }
 
-/* In ticks; 0 for one that was seen by a clock that is ahead. */
+/* The age in ticks; 0 if it was seen with a clock that is ahead. */
 static uint32_t age_of(const struct flow_image *image, const struct flow_entry *entry)
 {
     uint32_t age = image->flows.now - entry->seen;
@@ -174,8 +177,8 @@ static uint32_t age_of(const struct flow_image *image, const struct flow_entry *
 }
 
 /*
- * All entries that were ever used are in the order, and no other; from the newest to the oldest, then the free ones.
- * Large tables may be a little wrong about who is older.
+ * The order of use has exactly the entries that were ever used: from the newest to the oldest, then the free ones. In
+ * large tables, the order may be inexact by some ticks.
  */
 static const char *order_fault(const struct flow_image *image)
 {
@@ -195,7 +198,7 @@ static const char *order_fault(const struct flow_image *image)
         }
         if (entry->verdict != NFQE_CONTINUE &&
             (free_seen || image->flows.now - entry->seen + image->flows.order_ticks < age)) {
-            return "an entry is behind an older or a free one";
+            return "an entry follows an older or a free one";
         }
         age = entry->verdict != NFQE_CONTINUE ? age_of(image, entry) : age;
         free_seen = free_seen || entry->verdict == NFQE_CONTINUE;

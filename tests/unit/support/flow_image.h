@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A flow table as it lies in shared memory, for the tests of flow_table.c: flows that are known by a number, what a worker
- * does with them, and whether all of the index is in order.
+ * A flow table in memory, for the tests of flow_table.c: flows that are identified by a number, what a worker does with
+ * them, and a check of the whole index.
  *
- * The table ends where an unmapped page begins; the bytes in front of it are looked after by flow_image_done(). Every
- * flow of a number is TCP over IPv4; numbers are below 2^24.
+ * The table ends at an unmapped page; flow_image_done() checks that the bytes before it are unchanged. The flow of a
+ * number is TCP over IPv4; numbers are less than 2^24.
  */
 #ifndef UNIT_FLOW_IMAGE_H
 #define UNIT_FLOW_IMAGE_H
@@ -36,37 +36,37 @@ struct flow_packet {
 
 void flow_packet_make(struct flow_packet *packet, uint32_t number, bool reply, uint8_t tcp_flags);
 
-/* An empty table of its own. seed NULL: a random one. */
+/* Makes an empty table. seed NULL: a random one. */
 void flow_image_init(struct flow_image *image, uint32_t capacity, const struct flow_seed *seed);
 void flow_image_done(struct flow_image *image);
 
-/* Takes the table up as it is, as the next worker does. */
+/* Attaches to the table as it is, as the next worker does. */
 void flow_image_attach(struct flow_image *image, uint64_t idle_ms);
 
 /* A burst of one packet of the flow, at this tick. The SYN is a TCP SYN; the other ones have the flag ACK. */
 nfqe_verdict flow_image_find(struct flow_image *image, uint32_t number, uint64_t tick);
 nfqe_verdict flow_image_syn(struct flow_image *image, uint32_t number, uint64_t tick);
-/* Returns what flow_table_add() does. */
+/* Returns what flow_table_add() returns. */
 bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict);
 
 /* Flows 0 to count - 1, one a tick from `tick` on; every third is dropped, from the first on. */
 nfqe_verdict flow_image_verdict(uint32_t number);
 void flow_image_add_many(struct flow_image *image, uint32_t count, uint64_t tick);
 
-/* Another worker takes the table up and repairs it, at this tick. Returns how many flows there are. */
+/* Another worker attaches to the table and repairs it, at this tick. Returns the number of flows. */
 uint32_t flow_image_repair(struct flow_image *image, uint64_t tick);
 
 /* The flow in an entry, FLOW_IMAGE_NONE: none. The entry of a flow, NULL: none. */
 uint32_t flow_image_number(const struct flow_entry *entry);
 const struct flow_entry *flow_image_entry(const struct flow_image *image, uint32_t number);
 
-/* Whether the table has the flow. Does not touch it. */
+/* Whether the table has the flow. Does not change its place in the order of use. */
 bool flow_image_knows(const struct flow_image *image, uint32_t number);
 
-/* What is wrong with the index; "": it is in order. */
+/* What is wrong with the index; "" if it is correct. */
 const char *flow_image_fault(const struct flow_image *image);
 
-/* No damage, nothing to repair, no fault. */
+/* Asserts that there is no damage, nothing to repair, and no fault in the index. */
 void flow_image_assert_in_order(const struct flow_image *image);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory with a guard page behind it; see guarded.h.
+ * Memory that is followed by a guard page.
  *
- * With len 0 the returned pointer is the guard page itself: nothing at all may be read there.
+ * For len 0 the returned pointer is the guard page itself, so that any read ends the test.
  */
 #include "guarded.h"
 

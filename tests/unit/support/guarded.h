@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Memory that ends where the data ends: bytes are put right in front of a page that cannot be touched, so
- * that the first byte read behind them kills the test.
+ * Memory that ends where the data ends: the bytes are copied to the end of a mapping, before a page that cannot be
+ * accessed, so that a read beyond them ends the test.
  *
- * Data that must be aligned may leave a few bytes between its end and the page. With the address sanitizer
- * those are poisoned, so nothing is missed there either.
+ * If the data must be aligned, a few bytes can lie between its end and the page. With the address sanitizer they are
+ * poisoned.
  */
 #ifndef UNIT_GUARDED_H
 #define UNIT_GUARDED_H
@@ -23,8 +23,8 @@ void guarded_init(struct guarded *guarded, size_t capacity);
 void guarded_done(struct guarded *guarded);
 
 /*
- * A place of `len` bytes at the end of the room, aligned to `alignment` (a power of two). With data it is a copy
- * of them. What an earlier call returned is gone.
+ * Returns `len` bytes at the end of the memory, aligned to `alignment` (a power of two), with a copy of data unless
+ * that is NULL. Invalidates what an earlier call returned.
  */
 void *guarded_put(struct guarded *guarded, const void *data, size_t len, size_t alignment);
 

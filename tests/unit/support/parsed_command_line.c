@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Parsing a command line as main() would, with arguments that can be written to and options that are not zero before.
+ * Parses a command line as main() does, with writable arguments, and with options that are not zero before the call.
  */
 #include "parsed_command_line.h"
 

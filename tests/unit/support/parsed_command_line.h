@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A command line, parsed: for the tests of the options.
+ * A parsed command line, for the tests of options.
  *
- * What holds for every parse is checked for every parse: the return value and the error say the same.
+ * Each parse also checks that the return value and the error agree.
  */
 #ifndef UNIT_PARSED_COMMAND_LINE_H
 #define UNIT_PARSED_COMMAND_LINE_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What every unit test includes: cmocka, with the headers that it wants in front of it.
+ * What every unit test includes: cmocka, and before it the headers that it needs.
  *
- * Also a random number generator with a fixed seed: a test that draws its cases at random draws the same ones
- * in every run, on every machine, so that a failure can be repeated.
+ * Also a random number generator: its seed is fixed, so a test with random cases has the same ones in every run and on
+ * every machine, and a failure can be repeated.
  */
 #ifndef UNIT_H
 #define UNIT_H
