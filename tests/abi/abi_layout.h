@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * abi_layout.h - the layout and the numbers of plugin ABI 1.1, written down a second time.
+ * abi_layout.h - the layout and the numbers of plugin ABI 1.1, independently of the public headers.
  *
- * What stands here is what plugins in the field were compiled with. A line of this file is never changed: a later
- * minor version adds lines for what it appended, and changes NFQE_ABI_VERSION and the sizes in NFQE_SIZE. If a change to
- * the public headers makes this file fail to compile, the change breaks every plugin that exists.
+ * Existing plugins were compiled with these values, so a line of this file is never changed. A later minor version adds
+ * lines for what it appended, and changes NFQE_ABI_VERSION and the sizes in NFQE_SIZE. A change of the public headers
+ * that makes this file fail to compile breaks every existing plugin.
  *
- * Included by a C and by a C++ file, since both languages must see the same. For LP64 machines (x86-64,
- * aarch64). The frozen head alone is the same on every machine.
+ * A C and a C++ file include it, since both languages must agree. It is for LP64 machines (x86-64, aarch64); only the
+ * head is the same on every machine.
  */
 #ifndef TESTS_ABI_LAYOUT_H
 #define TESTS_ABI_LAYOUT_H
@@ -20,7 +20,7 @@
 
 #define NFQE_SIZE(type, size) static_assert(sizeof(type) == (size), #type " must have " #size " bytes")
 #define NFQE_AT(type, member, offset)                                                                                  \
-    static_assert(offsetof(struct type, member) == (offset), #type "." #member " must stand at " #offset)
+    static_assert(offsetof(struct type, member) == (offset), #type "." #member " must be at offset " #offset)
 #define NFQE_IS(name, value, bytes)                                                                                    \
     static_assert((name) == (value) && sizeof(name) == (bytes), #name " must be " #value " of " #bytes " bytes")
 #define NFQE_TEXT(name, text) static_assert(sizeof(name) == sizeof(text), #name " must be " text)
@@ -226,7 +226,7 @@ NFQE_IS(NFQE_OPTION_BOOLEAN, 3, 4);
 
 /* ---- of a packet -------------------------------------------------------------------------------------- */
 
-/* Constants of less than 32 bits have type int: their macros only say that they fit. */
+/* Constants of less than 32 bits have type int; their macros UINT8_C() and UINT16_C() do not change that. */
 NFQE_IS(NFQE_NONE, 0xffff, 4);
 NFQE_IS(NFQE_HAS_MARK, 0x1, 4);
 NFQE_IS(NFQE_HAS_TIMESTAMP, 0x2, 4);

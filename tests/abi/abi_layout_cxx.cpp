@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * abi_layout_cxx.cpp - the layout of the ABI as a C++ compiler sees it; see abi_layout.h.
+ * abi_layout_cxx.cpp - checks the layout of the ABI with a C++ compiler.
  *
- * It only has to compile. The texts, which C cannot compare at compile time, are compared by
- * test_abi_layout.c.
+ * The checks of abi_layout.h are static assertions, so this file only has to compile. test_abi_layout.c compares the
+ * texts, which C cannot compare at compile time.
  */
 #include "abi_layout.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The set-up that the ABI test programs share: one tear-down for each test, one for the program.
+ * The main() of the ABI test programs: a tear-down after each test, and one at the end.
  *
- * cmocka takes a tear-down from the table of tests, and the tables of the programs name none. So the table is copied,
- * and the copy names it. Runs in the test program.
+ * cmocka takes the tear-down of a test from the table of tests, and the programs' tables have none. So the table is
+ * copied, and the tear-down is added to the copy. Runs in the test program.
  */
 #include "abi_main.h"
 

@@ -2,9 +2,8 @@
 /*
  * abi_main.h - the main() of every ABI test program.
  *
- * Always: the scratch directory is removed at the end. A program that runs the real engine is skipped, as engine_run.h
- * says, where that is impossible; and an engine that a test leaves running, also by failing, is ended before the next
- * test.
+ * Always: the scratch directory is removed at the end. A program that runs the real engine is skipped where that is
+ * impossible (engine_run.h). An engine that still runs after a test, also a failed one, is ended before the next test.
  */
 #ifndef TESTS_ABI_ABI_MAIN_H
 #define TESTS_ABI_ABI_MAIN_H
@@ -21,8 +20,8 @@
 #define ABI_TESTS_MAX 256
 
 /*
- * Runs the tests and returns what main() returns. run: the engine of the program's tests, ended after each test that
- * has no tear-down of its own; NULL for a program that starts none.
+ * Runs the tests. Returns the exit status for main(). run: the engine of the tests, which is ended after each test
+ * without a tear-down; NULL for a program that starts no engine.
  */
 int abi_main(const struct CMUnitTest tests[], size_t count, struct engine_run *run);
 

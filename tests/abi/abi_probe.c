@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * abi_probe.c - one function that mentions every public type, for abidiff.
+ * abi_probe.c - one function with a parameter for every public type, for abidiff.
  *
- * abidiff reads debugging information, and that holds only the types which something uses. The types are
- * mentioned through pointers: a member appended to one of them then changes that type and nothing else.
- * Compiled with -g into a shared object, and compared with golden/ by check_golden.sh. A new public type or
- * extension gets its argument here.
+ * abidiff reads debugging information, which has only the types that are used. The parameters are pointers, so that a
+ * member appended to one type does not change another. check_golden.sh compares the shared object, compiled with -g,
+ * with golden/. A new public type or extension needs a new parameter here.
  */
 #include <nfqe/plugin.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The calls of the supervisor, the fork server and a worker on one plugin, one after the other in the test's process.
+ * Makes the calls of supervisor, fork server and worker for one plugin, one after the other in the test's process.
  *
- * What the plugin logs is collected; the descriptors are counted before and after, so that each test of a refusal is a
- * test for leaks, too. Runs in the test program.
+ * The plugin's log lines are collected. Descriptors are counted before and after, so each test of a refusal also finds
+ * leaked descriptors. Runs in the test program.
  */
 #include "attempt.h"
 
@@ -80,8 +80,8 @@ void attempt_run(struct attempt *attempt, const char *path, const char *values)
 }
 
 /*
- * A C++ plugin may stay mapped after dlclose(). Its copy then keeps its descriptor, as in the engine: the dynamic
- * loader would take the next plugin under the same /proc/self/fd name for this one.
+ * Whether the plugin is mapped after dlclose(), as a C++ plugin may be. Then its copy must stay open, as in the engine:
+ * the dynamic loader would take a later plugin with the same /proc/self/fd name for this one.
  */
 static bool stays_mapped(const struct plugin *plugin)
 {

@@ -3,8 +3,8 @@
 #
 # check_constants.sh LAYOUT HEADER...
 #
-# Every constant that a public header defines must have its value asserted in LAYOUT (abi_layout.h): a number
-# that nobody wrote down can change unnoticed, and no tool sees the value of a #define in a binary.
+# Checks that LAYOUT (abi_layout.h) asserts the value of every constant that a public header defines: a constant that is
+# not asserted could change unnoticed, since abidiff does not see the value of a #define.
 #
 # Not constants: include guards, names that end in _ (not public), and the macros that define a plugin.
 # NFQE_VERSION is that of the release. Exit status: 0 all are asserted, 1 some are not, with their names.

@@ -3,13 +3,13 @@
 #
 # check_golden.sh GOLDEN SUPPRESSIONS PROBE PROBE_INSERTED PROBE_APPENDED
 #
-# Holds the types of the public headers (PROBE, see abi_probe.c) against those of the first release of this
-# major version (GOLDEN). Then holds the guard itself against two probes of which the answer is known: a member
-# inserted in the middle of a struct must be reported, one appended at the end must not.
+# Compares the types of the public headers (PROBE, from abi_probe.c) with those of the first release of this major
+# version (GOLDEN). Then checks the comparison itself with two probes: it must report a member that was inserted in the
+# middle of a struct, and must not report one that was appended.
 #
 # Exit status: 0 compatible; 1 not, with abidiff's report; 77 the check cannot run here, with the reason.
 # GOLDEN was made by: abidw --no-corpus-path --no-comp-dir-path --no-show-locs --out-file GOLDEN PROBE, with the
-# directory cut from the one path that is left in it. It is made once a major version, and never again after that.
+# directory cut from the one path that is left in it. It is made once for a major version.
 
 set -u
 golden=$1 suppressions=$2 probe=$3 inserted=$4 appended=$5

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Starts the engine by fork and exec in a namespace of its own, and watches it through a pidfd and a pipe.
+ * Starts the engine in a new network namespace, reads its standard error from a pipe, and waits for it by a pidfd.
  *
- * Every wait is a poll() with a deadline. The engine and what it leaves behind are found as children of the test program,
- * which is a subreaper. Runs in the test program.
+ * Every wait is a poll() with a deadline. The test program is a subreaper, so the engine and every process that
+ * outlives it are children of the test program. Runs in the test program.
  */
 #include "engine_run.h"
 
@@ -26,7 +26,7 @@
 
 #include <cmocka.h>
 
-#define WAIT_LIMIT_MS 10000 /* for a line of output: the machine may be loaded */
+#define WAIT_LIMIT_MS 10000 /* for a line of output; long, since the machine may be loaded */
 
 static uint64_t now_ns(void)
 {
@@ -63,8 +63,8 @@ int engine_run_possible(void)
 }
 
 /*
- * A sanitized engine must end like any other when a plugin crashes: by the signal, not by a report. Appended,
- * since the last setting counts.
+ * A crash must end a sanitized process by the signal, as without sanitizers, not by a report. The settings are
+ * appended, since the last one counts.
  */
 static void leave_signals_alone(void)
 {
@@ -118,7 +118,7 @@ void engine_start(struct engine_run *run, const char *const arguments[])
     assert_true(run->pidfd >= 0);
 }
 
-/* Reads what is there. False at the end of it. */
+/* Reads the output that is available. False: end of file. */
 static bool read_some(struct engine_run *run)
 {
     ssize_t part = read(run->error_output, run->output + run->len, sizeof(run->output) - 1 - run->len);
@@ -165,7 +165,7 @@ void engine_wait_end(struct engine_run *run, unsigned limit_ms)
     assert_int_equal(waitpid(run->pid, &status, 0), run->pid);
     run->pid = 0;
     run->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    /* Whatever outlived the engine is our child now, even if it is about to end. */
+    /* A process that outlived the engine is our child now, even if it is about to end. */
     run->left_behind = waitpid(-1, &status, WNOHANG) >= 0 || errno != ECHILD;
     engine_kill(run);
 }
@@ -243,7 +243,7 @@ void engine_kill(struct engine_run *run)
         run->pid = 0;
     }
     if (run->pidfd >= 0) {
-        /* The engine's own processes end with it; waiting for them is what keeps one test out of the next. */
+        /* Waits for the other processes of the engine, so that they cannot disturb the next test. */
         while (waitpid(-1, NULL, 0) > 0) {
         }
         while (read_some(run)) {

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * engine_run.h - the real engine (the program in NFQE_ENGINE) in a network namespace of its own.
+ * engine_run.h - runs the real engine (the program in NFQE_ENGINE) in a new network namespace.
  *
- * Always: the engine dies with the test program (PR_SET_PDEATHSIG). What it leaves behind becomes a child of
- * the test program, which is a subreaper, so a process that outlives the engine is seen, whatever it is
- * called. Standard error is read as it comes: a full pipe never blocks the engine. No wait is without a limit,
- * and a limit that passes ends the engine and fails the test.
+ * Always: the engine dies with the test program (PR_SET_PDEATHSIG). A process that outlives the engine becomes a child
+ * of the test program, which is a subreaper, and so is found. Standard error is read all the time, so a full pipe never
+ * blocks the engine. Every wait has a limit; when it passes, the engine is ended and the test fails.
  *
  * Needs root, for the namespace and the queue.
  */
@@ -22,28 +21,28 @@
 struct engine_run {
     pid_t pid;
     int pidfd;
-    int error_output; /* what the engine's standard error writes to, our end */
+    int error_output; /* our end of the pipe from its standard error */
     uint64_t started_ns;
     unsigned took_ms;               /* from start to end */
-    int status;                     /* exit status, or -1 when a signal ended it */
-    bool left_behind;               /* some process outlived it */
-    char output[ENGINE_OUTPUT_MAX]; /* its standard error so far, a string */
+    int status;                     /* exit status, or -1 if a signal ended it */
+    bool left_behind;               /* a process outlived it */
+    char output[ENGINE_OUTPUT_MAX]; /* its standard error so far, as a string */
     size_t len;
 };
 
 /*
- * 0 if engines can be run here. Otherwise prints the reason and returns what the test program exits with: 77
- * (skipped), or 1 where the environment says CI=true.
+ * Returns 0 if engines can be run here. Otherwise prints the reason and returns the exit status of the test program: 77
+ * (skipped), or 1 with CI=true in the environment.
  */
 int engine_run_possible(void);
 
-/* Starts it with these arguments, ending with NULL. */
+/* Starts it with these arguments; the last one is NULL. */
 void engine_start(struct engine_run *run, const char *const arguments[]);
 
-/* Waits until its output contains `text` at or behind `from`. Returns the place behind it. */
+/* Waits until its output contains `text` at or after `from`. Returns the place after it. */
 const char *engine_wait_for(struct engine_run *run, const char *text, const char *from);
 
-/* Waits for its end, which must come within limit_ms. */
+/* Waits for its end, at most limit_ms. */
 void engine_wait_end(struct engine_run *run, unsigned limit_ms);
 
 void engine_signal(const struct engine_run *run, int number);
@@ -51,10 +50,10 @@ void engine_signal(const struct engine_run *run, int number);
 /* The pid of the process with this name (as in ps) among the engine's children. */
 pid_t engine_child(const struct engine_run *run, const char *name);
 
-/* How many lines of the output contain `text`. */
+/* The number of lines of the output that contain `text`. */
 unsigned engine_count_lines(const struct engine_run *run, const char *text);
 
-/* Ends what is still running; for a test's tear-down. */
+/* Ends the engine if it still runs; for a test's tear-down. */
 void engine_kill(struct engine_run *run);
 
 #endif

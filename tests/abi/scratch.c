@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See scratch.h. Paths are kept in a list, since the engine keeps pointers to those it is given.
+ * The temporary directory of a test program.
+ *
+ * Returned paths are kept in a list and freed at the end, since the code under test keeps pointers to them. Runs in the
+ * test program.
  */
 #include "scratch.h"
 

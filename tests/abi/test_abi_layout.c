@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The layout of the ABI. Most of it is checked by compiling abi_layout.h, in C here and in C++ next door: a
- * field that moved, or a number that changed, fails to build.
+ * The layout of the ABI. Most of it is checked when abi_layout.h is compiled, as C here and as C++ in
+ * abi_layout_cxx.cpp: if a field moves or a number changes, the build fails.
  *
- * What is left for run time are the texts, and the promise that the frozen head can be read out of a
- * plugin's file, at fixed places in its section, without running the plugin.
+ * At run time the texts are checked, and that the head can be read from a plugin's file, at fixed offsets in its
+ * section.
  */
 #include "abi_layout.h"
 #include "abi_main.h"
@@ -61,12 +61,12 @@ static void the_frozen_head_can_be_read_from_the_file(void **state)
     free(file);
 }
 
-/* Bytes behind the last member of a struct. */
+/* Bytes after the last member of a struct. */
 #define PADDING(type, last) (sizeof(struct type) - offsetof(struct type, last) - sizeof(((struct type *)0)->last))
 
 /*
- * A member that is appended into padding does not make its struct larger. Then `size` is the same before and after, and
- * a plugin cannot tell whether the engine filled the new member or never heard of it.
+ * A member that is appended where padding was does not make the struct larger. Then `size` is the same as before, and a
+ * plugin cannot know whether the engine filled the new member. So no struct may end with padding.
  */
 static void no_struct_with_a_size_ends_in_padding(void **state)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Options and plugins that contradict each other: one line that names the option and the plugin, exit status 3, in
- * time, and nothing left behind. Those that agree: the engine starts, and logs what is in force.
+ * Options that contradict a plugin: the engine prints one line that names the option and the plugin, exits with
+ * status 3 within a limit, and leaves no process. Options that agree: the engine starts, and logs the settings in
+ * force.
  *
- * Each case runs the real engine on a queue of its own network namespace. What --print-rules writes is looked at
- * by others; here, that it needs nothing but a queue.
+ * Each case runs the real engine on a queue in a new network namespace. Of --print-rules only is checked that it needs
+ * nothing but a queue; unit.firewall_rules checks the rules.
  */
 #include "abi_main.h"
 #include "engine_run.h"
@@ -22,7 +23,7 @@
 
 #define PROMPT_MS 1000
 #define END_LIMIT_MS 10000
-#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' own start and their look for leaks */
+#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' start, and their search for leaks */
 #define PLUGINS_MAX 3
 #define OPTIONS_MAX 10
 #define LARGEST_FILE                                                                                                   \
@@ -37,9 +38,9 @@
 static struct engine_run run = {.pidfd = -1};
 
 struct configuration {
-    const char *plugins[PLUGINS_MAX]; /* in the order of the chain; ends with NULL */
+    const char *plugins[PLUGINS_MAX]; /* in the order of the plugin chain; ends with NULL */
     const char *options[OPTIONS_MAX];
-    const char *lines[2]; /* refused: the line, without prefix; otherwise what the log must have before "ready" */
+    const char *lines[2]; /* refused: the line without its prefix; else what the log must have before "ready" */
 };
 
 #define NO_FLOWS ": no plugin of the chain decides for flows (NFQE_NEED_FLOW); leave the option out"
@@ -101,7 +102,7 @@ static void start(const struct configuration *configuration)
     engine_start(&run, arguments);
 }
 
-/* Whether it ended with that status, and that is all it said; says what was different. */
+/* Whether it ended with this status and wrote nothing but this line; if not, prints what was different. */
 static bool ended_with(int status, const char *expected)
 {
     bool good;
@@ -110,7 +111,7 @@ static bool ended_with(int status, const char *expected)
     good = run.status == status && !run.left_behind && strcmp(run.output, expected) == 0 &&
            run.took_ms <= PROMPT_MS + EXTRA_MS;
     if (!good) {
-        print_error("exit status %d (%d), took %u ms (at most %u), processes left behind: %s (none)\n"
+        print_error("exit status %d (%d), took %u ms (at most %u), processes left: %s (none)\n"
                     "expected: %s     got: %s\n",
                     run.status, status, run.took_ms, PROMPT_MS + EXTRA_MS, run.left_behind ? "some" : "none", expected,
                     run.output);
@@ -165,7 +166,7 @@ static void a_chain_that_decides_for_no_flow_has_no_flow_table(void **state)
     assert_int_equal(engine_count_lines(&run, "flow table"), 0);
 }
 
-/* Before a queue is bound, rather than as a crash of a worker when the table fills. */
+/* The refusal comes before a queue is bound, instead of a worker's crash when the table fills. */
 static void a_flow_table_that_does_not_fit_the_memory_is_refused(void **state)
 {
     static const struct configuration flows = {.plugins = {"fields_flow"}};
@@ -183,7 +184,7 @@ static void a_flow_table_that_does_not_fit_the_memory_is_refused(void **state)
     assert_true(ended_with(1,
                            "nfq-engine: queue 1: no shared memory: File too large; its flow table takes the most, see "
                            "--flow-table\n"));
-    start(&few_flows); /* or the line above would be about something else */
+    start(&few_flows); /* or the line would not be about the flow table */
     engine_wait_for(&run, "nfq-engine: ready\n", run.output);
     engine_signal(&run, SIGTERM);
     engine_wait_end(&run, END_LIMIT_MS);
@@ -192,7 +193,7 @@ static void a_flow_table_that_does_not_fit_the_memory_is_refused(void **state)
     signal(SIGXFSZ, SIG_DFL);
 }
 
-/* 256 tables of 1.1 GiB: more than this machine has to give. */
+/* 256 tables of 1.1 GiB are more than this machine has. */
 static void flow_tables_larger_than_the_memory_are_refused_before_they_are_taken(void **state)
 {
     static const char start_of_line[] = "nfq-engine: --flow-table 16777216: the tables of 256 queues take 294912 MiB, ";

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a plugin gets from a running engine: its options, its log, its functions in the right process and
- * order, and a copy of its file that nobody can change any more.
+ * What a running engine promises a plugin: its options, its log, calls of its functions in the right order and process,
+ * and that later changes of its file have no effect.
  *
- * Each test runs the real engine on a queue of its own network namespace. Nothing here needs a packet; the
- * plugin `narrator` logs each call, with the name of the process it happens in.
+ * Each test runs the real engine on a queue in a new network namespace. No test needs a packet; the plugin `narrator`
+ * logs each call with the name of the process.
  */
 #include "abi_main.h"
 #include "engine_run.h"
@@ -21,8 +21,8 @@
 #include <cmocka.h>
 
 #define STOP_LIMIT_MS 10000
-#define STOP_PROMPT_MS 5000 /* drain-timeout 500 ms and a second for the fork server; the rest is a loaded machine */
-#define LOG_LIMIT 20        /* lines a second and process, as nfqe/plugin.h promises */
+#define STOP_PROMPT_MS 5000 /* 500 ms of drain-timeout and 1 s for the fork server; the rest is for a loaded machine */
+#define LOG_LIMIT 20 /* lines a second in one process, as in nfqe/plugin.h */
 
 static struct engine_run run = {.pidfd = -1};
 
@@ -113,7 +113,7 @@ static void each_function_is_called_once_in_its_process(void **state)
     assert_int_equal(engine_count_lines(&run, "plugin narrator_one: "), 4);
 }
 
-/* load() is called before any worker exists, so once, whatever the number of queues. */
+/* load() is called once, before any worker exists, for any number of queues. */
 static void each_worker_opens_and_closes_for_itself(void **state)
 {
     static const char *const calls[] = {"open in nfqe-q", "close in nfqe-q"};
@@ -192,7 +192,7 @@ static void log_lines_beyond_the_limit_are_counted(void **state)
     });
 }
 
-/* What load() wrote in the fork server is not the worker's: its first line must be there. */
+/* The limit counts each process's lines: the lines of load() in the fork server do not suppress the worker's first. */
 static void each_process_has_a_log_limit_of_its_own(void **state)
 {
     (void)state;
@@ -226,7 +226,7 @@ static void a_plugin_cannot_forge_a_log_line(void **state)
 
 /* ---- the end ----------------------------------------------------------------------------------------- */
 
-/* The fork server ignores a terminal's signals, so a load() that takes its time must not keep the engine alive. */
+/* The fork server ignores a terminal's signals; a slow load() must not keep the engine from stopping. */
 static void a_signal_during_load_ends_the_engine(void **state)
 {
     (void)state;
@@ -240,8 +240,8 @@ static void a_signal_during_load_ends_the_engine(void **state)
 }
 
 /*
- * What a plugin does in its last function, the engine still stops in order and in time. The log names the function,
- * and nobody is started again to go through the same once more.
+ * If a plugin fails in its last function, the engine still stops normally and in time. The log names the function,
+ * and no process is started again.
  */
 static bool stops_in_order(const char *function, const char *how)
 {
@@ -281,8 +281,8 @@ static void a_plugin_that_misbehaves_at_the_end_does_not_disturb_the_stop(void *
 /* ---- the copy ---------------------------------------------------------------------------------------- */
 
 /*
- * The file is overwritten in place, as cp does it, with something that is no plugin. A new worker, and even a
- * new fork server, still come from the copy that was checked.
+ * The file is overwritten in place, as cp does, with something that is no plugin. A new worker and a new fork server
+ * still use the copy that was checked.
  */
 static void a_plugin_replaced_on_disk_does_not_disturb_the_engine(void **state)
 {

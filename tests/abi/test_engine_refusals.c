@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A plugin that the engine cannot run costs one line, exit status 4, and nothing left behind, also where more is in play
- * than one plugin and one queue, which the zoo has: a plugin chain, eight queues, a long path.
+ * If the engine cannot run a plugin, it prints one line, exits with status 4 and leaves no process. The zoo has the
+ * cases with one plugin and one queue; here are a plugin chain, eight queues, and a long path.
  *
- * Each case runs the real engine on a queue of its own network namespace.
+ * Each case runs the real engine on a queue in a new network namespace.
  */
 #include "abi_main.h"
 #include "engine_run.h"
@@ -19,7 +19,7 @@
 #define PROMPT_MS 1000
 #define END_LIMIT_MS 10000
 #define LOAD_TIMEOUT_MS 300
-#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' own start and their look for leaks */
+#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' start, and their search for leaks */
 #define REPETITIONS 10
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -30,14 +30,14 @@
 
 static struct engine_run run = {.pidfd = -1};
 
-/* Whether it ended as promised; says what was different. */
+/* Whether it ended as promised; if not, prints what was different. */
 static bool ended_as_promised(const char *expected, unsigned limit_ms)
 {
     bool good =
         run.status == 4 && !run.left_behind && strcmp(run.output, expected) == 0 && run.took_ms <= limit_ms + EXTRA_MS;
 
     if (!good) {
-        print_error("exit status %d (4), took %u ms (at most %u), processes left behind: %s (none)\n"
+        print_error("exit status %d (4), took %u ms (at most %u), processes left: %s (none)\n"
                     "expected: %s     got: %s\n",
                     run.status, run.took_ms, limit_ms + EXTRA_MS, run.left_behind ? "some" : "none", expected,
                     run.output);
@@ -58,7 +58,7 @@ static bool is_refused(const char *path, const char *values, const char *queues,
     return ended_as_promised(expected, limit_ms);
 }
 
-/* The workers of eight queues fail one after the other; the person reads it once. */
+/* The workers of eight queues fail one after the other; the failure is printed once. */
 static void a_failure_in_every_worker_is_reported_once(void **state)
 {
     const char *path = scratch_copy("plugin.so", "misbehave");
@@ -75,7 +75,7 @@ static void a_failure_in_every_worker_is_reported_once(void **state)
     assert_int_equal(failures, 0);
 }
 
-/* The plugins before it were loaded already; the message is about the one that failed. */
+/* Other plugins were loaded before; the message is about the one that failed. */
 static void the_plugin_that_failed_is_named_in_a_chain(void **state)
 {
     static const char *const ways[][2] = {
@@ -106,7 +106,7 @@ static void the_plugin_that_failed_is_named_in_a_chain(void **state)
     assert_int_equal(failures, 0);
 }
 
-/* A path of 600 bytes is nothing unusual to a build system; it must not push the reason out of the line. */
+/* Build systems make paths of 600 bytes; such a path must not push the reason out of the line. */
 static void a_long_path_does_not_hide_the_reason(void **state)
 {
     static const char *const ways[][2] = {

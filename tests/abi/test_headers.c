@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The public headers work in every language and with every way of building that they promise: C99, C11 and
- * C++17, hidden visibility, link-time optimisation with --gc-sections. And plugins of other minor versions load.
+ * The public headers work in every language and way of building that they promise: C99, C11 and C++17, hidden
+ * visibility, link-time optimisation with --gc-sections. Plugins of other minor versions load.
  *
- * That they compile without a warning the build has shown (-Werror); here each result goes the whole way
- * through the engine's loader and decides packets, by handle() and by handle_batch().
+ * The build shows that they compile without warnings (-Werror). Here each built plugin is loaded as by the engine and
+ * decides packets, with handle() and with handle_batch().
  */
 #include "abi_main.h"
 #include "attempt.h"
@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-/* An IPv4 packet with 4 bytes of payload behind 20 bytes of transport header; the rest is set below. */
+/* An IPv4 packet with 20 bytes of transport header and 4 bytes of payload; the rest is set below. */
 struct sample {
     uint8_t data[44];
     struct nfqe_packet packet;
@@ -99,7 +99,7 @@ static void a_plugin_of_a_later_minor_version_loads(void **state)
     attempt_done(&attempt);
 }
 
-/* It was compiled before any later version existed. That does not change, so there is nothing of ours in it. */
+/* It was compiled before any later version existed, so it includes none of the headers. */
 static void a_plugin_of_the_first_minor_version_loads_and_decides_packets(void **state)
 {
     struct attempt attempt;

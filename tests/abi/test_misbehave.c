@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The test plugin misbehave refuses what it does not know, so that no test passes by a typing error.
+ * The test plugin misbehave refuses options that it does not know, so that no test passes because of a typing error.
  */
 #include "abi_main.h"
 #include "attempt.h"
@@ -47,7 +47,7 @@ static void the_test_plugin_refuses_a_misbehaviour_that_it_does_not_have(void **
         char message[256];
         struct attempt attempt;
 
-        /* Without a reason here: the engine refuses it by the plugin's declaration of its options. */
+        /* No reason: the engine refuses the option by the plugin's declaration. */
         snprintf(message, sizeof(message), "load() failed: %s", unknown[i].reason != NULL ? unknown[i].reason : "");
         attempt_run(&attempt, path, unknown[i].values);
         assert_int_equal(attempt.stage, unknown[i].reason != NULL ? ATTEMPT_LOAD : ATTEMPT_LINK);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The options of a plugin: what the user writes behind the file name against what the plugin declares, up
- * to the values that load() gets. The zoo has one animal for each kind of mistake; here are the edges of each kind.
+ * The options of a plugin, from what the user writes after the file name to the values that load() gets. The zoo has
+ * one animal for each kind of mistake; here are the limits of each kind.
  *
- * The plugin `options` logs what it got; the tests compare these lines. A refusal comes before load() is
- * called, so it leaves no line.
+ * The plugin `options` logs its values, and the tests compare these lines. After a refusal there is no line, since
+ * load() is not called.
  */
 #include "abi_main.h"
 #include "attempt.h"
@@ -37,7 +37,7 @@ static const struct {
     {"name=x,rate=1e2", "option rate=1e2: must be a number"},
     {"name=x,rate=99999999999999999999", "option rate=99999999999999999999: must be a number"},
     {"name=x,strict=ON", "option strict=ON: must be on or off"},
-    /* The user's own mistake is named before what is missing. */
+    /* A wrong option is reported before a missing one. */
     {"speed=5", "unknown option speed" KNOWN},
 };
 
@@ -106,7 +106,7 @@ static void every_word_for_a_boolean_is_understood(void **state)
     }
 }
 
-/* A number with a leading zero is decimal: nobody means octal. */
+/* A number with a leading zero is decimal, not octal. */
 static void a_leading_zero_is_not_octal(void **state)
 {
     struct attempt attempt;

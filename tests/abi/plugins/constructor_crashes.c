@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * constructor_crashes - dereferences NULL before any function of the plugin was called, in the dynamic loader.
+ * constructor_crashes - its constructor writes through NULL: it crashes inside dlopen(), before any function of the
+ * plugin is called.
  */
 #include <nfqe/plugin.h>
 

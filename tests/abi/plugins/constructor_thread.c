@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * constructor_thread - starts a thread before any function of the plugin was called; it has no load() at all.
+ * constructor_thread - its constructor starts a thread, before any function of the plugin is called. It has no load().
  *
- * What libraries with a pool of their own do to a plugin that is linked with them.
+ * A library with a thread pool does this to a plugin that is linked with it.
  */
 #include <nfqe/plugin.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fields - a plugin of which the build chooses the members: NFQE_TEST_FIELDS is the rest of NFQE_PLUGIN().
+ * fields - a plugin whose members the build chooses: NFQE_TEST_FIELDS is the rest of NFQE_PLUGIN().
  *
- * So that each plugin that promises too much, or too little, differs from the others in one word.
+ * So the plugins that have a member too many, or too few, differ from each other only in that.
  */
 #include <nfqe/plugin.h>
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * first_minor - a plugin as it was compiled for ABI 1.0: drops TCP to a port, accepts everything else but TCP.
+ * first_minor - a plugin as compiled for ABI 1.0: it drops TCP to a port, leaves other TCP undecided, and accepts the
+ * rest.
  *
- * It includes no header of ours, since those move on and a binary does not: layout and numbers stand here as the
- * headers of ABI 1.0 had them. Nothing in this file is ever changed to follow the headers.
+ * It does not include the public headers, since they change and a compiled plugin does not. The layout and the numbers
+ * of ABI 1.0 are repeated here, and are never changed to follow the headers.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -76,7 +77,7 @@ struct plugin {
     const void *(*ext)(const char *name);
 };
 
-/* Up to what is read here. */
+/* Up to the last member that is read here. */
 struct packet {
     uint32_t size;
     uint32_t present;

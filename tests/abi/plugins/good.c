@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * good - a plugin without a flaw, which accepts every packet.
+ * good - a correct plugin that accepts every packet.
  *
- * The refusal tests copy it and change single bytes of its head in the file: what they then see is the
- * refusal of exactly that byte, not of something else that a second source file would have different.
+ * The tests of refusals copy it and change single bytes of its head in the file, so that the change is the only
+ * possible reason of a refusal.
  */
 #include <nfqe/plugin.h>
 

@@ -2,10 +2,9 @@
 /*
  * header_c - drops TCP to a port; written in the C that the public headers promise to compile as.
  *
- * It is built once as C99 and once as C11, without GNU extensions and with every warning an error, and it
- * touches each part of the headers: options, the host's table, load(), open(), both handle functions and
- * all accessors. NFQE_TEST_STANDARD is the value that __STDC_VERSION__ must have, so that the build
- * cannot quietly fall back to another standard.
+ * It is built as C99 and as C11, without GNU extensions and with warnings as errors. It uses every part of the
+ * headers: options, the host table, load(), open(), both handle functions and all accessors. NFQE_TEST_STANDARD is
+ * the value that __STDC_VERSION__ must have, so that the build cannot silently use another standard.
  */
 #include <nfqe/plugin.h>
 
@@ -56,7 +55,7 @@ static int open(const struct nfqe_host *host, const void *shared, const struct n
     return 0;
 }
 
-/* Every accessor once. A packet without any of these headers is none of its business. */
+/* Calls every accessor. A packet without any of these headers is undecided. */
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
     const struct settings *settings = (const struct settings *)self;

@@ -2,8 +2,8 @@
 /*
  * header_cxx - header_c in C++17: the same plugin, built by the constexpr builder and NFQE_PLUGIN_CXX.
  *
- * It uses the standard library (a std::string, new and delete), since a plugin that drags libstdc++
- * into an engine written in C is the case that has to work. Compiled with every warning an error.
+ * It uses the standard library (std::string, new and delete), so that libstdc++ is loaded into the engine, which is
+ * written in C. Warnings are errors.
  */
 #include <nfqe/plugin.h>
 

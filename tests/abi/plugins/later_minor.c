@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * later_minor - a plugin compiled against a header of the future, ABI 1.3, that can live with ABI 1.0.
+ * later_minor - a plugin compiled for a later ABI, 1.3, that also works with ABI 1.0.
  *
- * Its struct and each of its options are longer than ours. What the engine does not know it must leave
- * alone: the appended function ends the process, and the second option is only found by an engine that
- * steps through the list by the plugin's option_size.
+ * Its struct and each of its options are longer than the engine's. The engine must not use the appended members: the
+ * appended function ends the process. It finds the second option only if it goes through the list by the plugin's
+ * option_size.
  */
 #include <nfqe/plugin.h>
 

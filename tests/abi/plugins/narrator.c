@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * narrator - says in the log when each of its functions is called, and by which process.
+ * narrator - logs each call of its functions, with the name of the process.
  *
- * `lines` adds as many lines to load(); `pause-ms` makes load() wait after them and then log one line more,
- * for the period of the log limit. `text` is one more line of load(), as it stands. The build sets the
- * id, so that a chain can have two of them.
+ * Options of load(): `lines` logs that number of lines; `pause-ms` then waits, so that a new period of the log limit
+ * begins, and logs one more line; `text` logs this text. The build sets the id, so that a plugin chain can have two of
+ * them.
  */
 #include <nfqe/plugin.h>
 
@@ -21,7 +21,7 @@ static const struct nfqe_option options[] = {
     {.name = NULL},
 };
 
-/* unload() and close() get no host; the table is the plugin's for the life of the process. */
+/* unload() and close() get no host; the table is valid for the life of the process. */
 static const struct nfqe_host *host_of_process;
 
 static void say(const struct nfqe_host *host, const char *function)

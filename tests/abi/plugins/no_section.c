@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * no_section - a shared object like any other: no plugin, but whole, and of this machine.
+ * no_section - a complete shared object of this machine that is no plugin: it has no section .nfqe_plugin.
  *
- * It even exports the plugin's symbol, as somebody would write who copied the struct without the macro.
+ * It exports the plugin's symbol, like a plugin that defines the struct without NFQE_PLUGIN().
  */
 #include <nfqe/plugin.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * no_symbol - has the section, but its symbol is local: what a C++ plugin gets that puts the visibility
- * attribute on the definition, and what a linker script with "local: *" does.
+ * no_symbol - has the section, but its symbol is local. This happens to a C++ plugin with the visibility attribute on
+ * the definition, and to a plugin that is linked with "local: *" in a version script.
  */
 #include <nfqe/plugin.h>
 

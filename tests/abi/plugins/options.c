@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * options - declares options of each type, and logs what load() got of each of them.
+ * options - declares options of each type, and logs the values that load() gets.
  *
  * One option is required; the others have a default, no default, or limits.
  */

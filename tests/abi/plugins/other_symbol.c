@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * other_symbol - its section holds one plugin, its symbol is another: what a shared object gets that has a hidden
- * table of its own and links a second plugin.
+ * other_symbol - its section has one plugin, its symbol is another one, as in a shared object that has a hidden struct
+ * and links a second plugin.
  *
- * The head is checked in the section. If the symbol were used all the same, nothing that was checked would be
- * what runs.
+ * The engine checks the head in the section. If it then used the symbol, it would run a plugin that was not checked.
  */
 #include <nfqe/plugin.h>
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * short_section - has the plugin's section, with one byte less than the frozen head.
- *
- * Reading the head out of it would read behind the section.
+ * short_section - its section has one byte less than the head, so that reading the head would read beyond the section.
  */
 #include <nfqe/plugin.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * unresolved - calls a function that no library has, as a plugin does that was linked without one of its own.
+ * unresolved - calls a function that no library has, like a plugin that was linked without one of its libraries.
  *
- * It must be refused when it is loaded, not when the call happens on the first packet.
+ * It must be refused when it is loaded, not when the function is called for the first packet.
  */
 #include <nfqe/plugin.h>
 

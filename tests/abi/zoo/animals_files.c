@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Animals that are refused for what their file is: no file, no ELF file, not one of this machine, not whole, or one
- * that anybody may change.
+ * Animals that are refused because of their file: no file, no ELF file, one of another machine, an incomplete one, or
+ * one that every user may change.
  */
 #include "scratch.h"
 #include "zoo.h"
@@ -134,7 +134,7 @@ static const char *make_too_large(const struct animal *animal)
     return path;
 }
 
-/* animal->number: the length; beyond 1,000,000: so many bytes less than the whole. */
+/* animal->number: the length; if it is above 1,000,000: what is above is cut off at the end. */
 static const char *make_cut(const struct animal *animal)
 {
     const char *path = make_copy(animal);
@@ -156,7 +156,7 @@ static const char *make_half(const struct animal *animal)
     return path;
 }
 
-/* What a compiler for an older machine makes, as far as anybody will read it. */
+/* The header of a 32-bit ELF file; nothing else of it is read. */
 static const char *make_32_bit(const struct animal *animal)
 {
     union {
@@ -203,7 +203,7 @@ static void set_byte_order(char *data, size_t number)
     data[EI_DATA] = (char)number;
 }
 
-/* The headers are right, but one of the addresses that the dynamic loader goes by leads nowhere. */
+/* The headers are correct, but an address that the dynamic loader uses is wrong. */
 static void damage_dynamic_section(char *data, size_t number)
 {
     const Elf64_Ehdr *header = (const Elf64_Ehdr *)(const void *)data;
@@ -261,12 +261,12 @@ const struct animal zoo_files[] = {
     {.name = "empty", .make = make_empty},
     {.name = "too-large", .plugin = "good", .make = make_too_large},
     {.name = "cut-in-magic", .plugin = "good", .make = make_cut, .number = 3},
-    {.name = "cut-behind-magic", .plugin = "good", .make = make_cut, .number = 4},
+    {.name = "cut-after-magic", .plugin = "good", .make = make_cut, .number = 4},
     {.name = "cut-in-header", .plugin = "good", .make = make_cut, .number = 63},
-    {.name = "cut-behind-header", .plugin = "good", .make = make_cut, .number = 64},
+    {.name = "cut-after-header", .plugin = "good", .make = make_cut, .number = 64},
     {.name = "cut-in-segment-table", .plugin = "good", .make = make_cut, .number = 100},
     {.name = "cut-in-first-page", .plugin = "good", .make = make_cut, .number = 1000},
-    {.name = "cut-behind-first-page", .plugin = "good", .make = make_cut, .number = 4096},
+    {.name = "cut-after-first-page", .plugin = "good", .make = make_cut, .number = 4096},
     {.name = "cut-in-half", .plugin = "good", .make = make_half},
     {.name = "cut-by-one-byte", .plugin = "good", .make = make_cut, .number = 1000001},
     {.name = "damaged-string-table-address",

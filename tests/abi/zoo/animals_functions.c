@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Animals that are refused for what their functions are or do, and those whose file is changed under the engine.
+ * Animals that are refused because of what their functions are or do, and animals whose file changes while the engine
+ * runs.
  */
 #include "scratch.h"
 #include "zoo.h"
@@ -11,7 +12,7 @@
 
 #include <cmocka.h>
 
-#define HANG_LIMIT_MS 1300 /* the load time-out of 300 ms and what a run may take */
+#define HANG_LIMIT_MS 1300 /* a load time-out of 300 ms, and the limit of the run */
 
 static const char *good_in_front(const char *path)
 {
@@ -93,7 +94,7 @@ const struct animal zoo_functions[] = {
     {.name = "load-closes-standard-descriptors", .plugin = "misbehave", .values = "do=close-all-descriptors,in=load"},
     {.name = "load-in-front-closes-descriptors", .plugin = "good", .in_front = load_closer_in_front},
     {.name = "load-drops-capabilities", .plugin = "misbehave", .values = "do=drop-capabilities,in=load"},
-    {.name = "load-behind-another-drops-capabilities",
+    {.name = "load-after-another-drops-capabilities",
      .plugin = "misbehave",
      .values = "do=drop-capabilities,in=load",
      .in_front = good_in_front},
@@ -110,7 +111,7 @@ const struct animal zoo_functions[] = {
     {.name = "open-in-front-closes-descriptors", .plugin = "good", .in_front = open_closer_in_front},
     {.name = "open-drops-capabilities", .plugin = "misbehave", .values = "do=drop-capabilities,in=open"},
 
-    /* These must load: what was checked is what runs, whatever happens to the file. */
+    /* These must load: the engine runs the copy that it checked. */
     {.name = "replaced-before-load",
      .plugin = "narrator_one",
      .in_front = replacer_in_front,

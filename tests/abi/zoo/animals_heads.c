@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Animals that are refused for what their section and their head say, and those that look odd and must load.
+ * Animals that are refused because of their section or their head, and animals with an unusual head that must load.
  */
 #include "zoo.h"
 
@@ -25,7 +25,7 @@ enum { MAGIC = 0, SIZE = 8, ABI = 12, ABI_MIN = 16, HEADER_BYTES = 20, NEEDS = 2
     }
 #define A_12 "aaaaaaaaaaaa"
 
-/* The good plugin with a change. */
+/* The plugin `good` with changed bytes. */
 #define CHANGED(label, ...) .name = (label), .plugin = "good", .patches = {__VA_ARGS__}
 
 const struct animal zoo_heads[] = {

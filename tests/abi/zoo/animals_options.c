@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Animals that are refused, or not, for what the user wrote behind the file name.
+ * Animals that are refused, or accepted, because of the options after the file name.
  */
 #include "zoo.h"
 
@@ -21,7 +21,7 @@ const struct animal zoo_options[] = {
     {.name = "option-missing-among-others", .plugin = "options", .values = "rate=5"},
     {.name = "option-without-value", .plugin = "options", .values = "name"},
     {.name = "option-without-name", .plugin = "options", .values = "=x"},
-    {.name = "option-behind-last-comma", .plugin = "options", .values = "name=x,"},
+    {.name = "option-after-last-comma", .plugin = "options", .values = "name=x,"},
 
     {.name = "integer-empty", .plugin = "options", .values = "name=x,rate="},
     {.name = "integer-no-number", .plugin = "options", .values = "name=x,rate=many"},
@@ -41,7 +41,7 @@ const struct animal zoo_options[] = {
     {.name = "declared-twice", .plugin = "fields_option_twice"},
     {.name = "declared-default-bad", .plugin = "fields_option_default"},
 
-    /* These must load, and show what load() got. */
+    /* These must load, and log the values that load() gets. */
     {.name = "integer-at-its-max", .plugin = "options", .values = "name=x,rate=1000", .shows = "rate type 2"},
     {.name = "integer-default", .plugin = "options", .values = "name=x", .shows = "rate type 2"},
     {.name = "string-empty-without-bound", .plugin = "options", .values = "name=x,comment=", .shows = COMMENT},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The files in golden/: one line each, the exit status and what standard error said. @ is the plugin's path, DIRECTORY
- * the directory that the test works in, VERSION the engine's version; the rest is word for word.
+ * The files in golden/: one line with the exit status and the output on standard error. The plugin's path is replaced
+ * by @, the test's directory by DIRECTORY, and the engine's version by VERSION. Runs in the test program.
  */
 #include "scratch.h"
 #include "zoo.h"

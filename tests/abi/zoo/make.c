@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Making an animal: a copy of a built plugin with some bytes of its head changed. See zoo.h.
+ * Makes an animal: copies a built plugin and changes bytes of its head. Runs in the test program.
  */
 #include "plugin/elf_file.h"
 #include "scratch.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The zoo: the real engine against every kind of bad plugin. Each animal is one test: exit status and message stand
- * in golden/, the engine ends in time, and leaves no process, no bound queue and no file behind.
+ * The zoo: the real engine with every kind of bad plugin. Each animal is one test: exit status and message are as in
+ * golden/, and the engine ends in time and leaves no process, no bound queue and no file.
  *
- * All runs share one network namespace, that of this program, so that a queue which stays bound is seen. engine_run.h
- * gives each engine a namespace of its own; so NFQE_ENGINE leads to this program again, which returns to the shared
- * one and becomes the engine.
+ * All runs share the network namespace of this program, so that a queue that stays bound is noticed. Since engine_run.h
+ * starts each engine in a new namespace, NFQE_ENGINE is set to this program, which returns to the shared namespace and
+ * then executes the engine.
  */
 #include "abi_main.h"
 #include "engine_run.h"
@@ -31,7 +31,7 @@
 
 #define PROMPT_MS 1000
 #define END_LIMIT_MS 10000
-#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' own start and their look for leaks */
+#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' start, and their search for leaks */
 #define LINE_BYTES 8192
 #define ARGUMENT_BYTES (100 * 1024)
 
@@ -77,7 +77,7 @@ static void start(const struct animal *animal, const char *path)
     unsetenv(AS_ANYBODY);
 }
 
-/* The line that belongs into golden/. False, and nothing in it: there is not exactly one. */
+/* The line for golden/. False, and an empty line: the output is not exactly one line. */
 static bool find_line(const char *shows, const char *path, char *line, size_t size)
 {
     const char *from = run.output;
@@ -98,9 +98,9 @@ static bool find_line(const char *shows, const char *path, char *line, size_t si
     }
 }
 
-/* ---- what is left behind ----------------------------------------------------------------------------- */
+/* ---- what is left after a run ------------------------------------------------------------------------- */
 
-/* Whether the kernel knows a queue of the shared namespace; its line about it. */
+/* Whether a queue is bound in the shared namespace; its line in /proc. */
 static bool is_queue_bound(char *line, int size)
 {
     FILE *file = fopen("/proc/self/net/netfilter/nfnetlink_queue", "re");
@@ -122,7 +122,7 @@ static bool has_none(const char *directory, const char *name)
     while (stream != NULL && (entry = readdir(stream)) != NULL) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
             strstr(entry->d_name, name) != NULL) {
-            print_error("%s/%s was left behind\n", directory, entry->d_name);
+            print_error("%s/%s was left\n", directory, entry->d_name);
             none = false;
         }
     }
@@ -144,7 +144,7 @@ static bool nothing_is_left(void)
         print_error("a queue is still bound: %s", queue);
         good = false;
     }
-    /* The working directory, which is TMPDIR too, had nothing in it. */
+    /* The working directory, which is also TMPDIR, was empty before the run. */
     good = has_none(".", "") && good;
     return has_none("/dev/shm", "nfq") && good;
 }
@@ -163,7 +163,7 @@ static void the_animal_is_handled_as_written(void **state)
     start(animal, path);
     if (animal->shows != NULL) {
         engine_wait_for(&run, "nfq-engine: ready\n", run.output);
-        assert_true(is_queue_bound(line, sizeof(line))); /* or its end would prove nothing */
+        assert_true(is_queue_bound(line, sizeof(line))); /* or its end would show nothing */
         if (animal->when_ready != NULL) {
             animal->when_ready();
         }
@@ -197,7 +197,7 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     return remove(path);
 }
 
-/* Ends the engine and empties the scratch directory but for the working directory: the next animal begins anew. */
+/* Ends the engine and empties the scratch directory, except for the working directory, for the next animal. */
 static int clean_up(void **state)
 {
     static const char *const used[] = {"animal.so", "front.so", "other.so", "directory"};
@@ -212,7 +212,7 @@ static int clean_up(void **state)
 
 /* ---- the way into the namespace ---------------------------------------------------------------------- */
 
-/* In the engine's place: returns to the shared namespace and becomes the engine. */
+/* Started in place of the engine: returns to the shared namespace and executes the engine. */
 static int become_real_engine(char *argv[])
 {
     static char name[4096];
@@ -232,7 +232,7 @@ static int become_real_engine(char *argv[])
     return 127;
 }
 
-/* Before the first run: the shared namespace, an empty working directory, and the way through this program. */
+/* Before the first run: makes the shared namespace and an empty working directory, and sets NFQE_ENGINE. */
 static int prepare(void)
 {
     const char *directory = scratch_directory("working-directory", 0755);

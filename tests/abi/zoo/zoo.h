@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * zoo.h - an animal: a plugin that must be refused, or must load for all its oddness, and how it is made.
+ * zoo.h - an animal: a plugin that must be refused, or an unusual one that must load, and how it is made.
  *
- * The tables animals_*.c describe them; test_zoo.c runs the engine on each and compares what it says with
- * golden/NAME.txt. Nothing in an animal says which message that is: it stands in one place.
+ * The tables animals_*.c have the animals. test_zoo.c runs the engine with each one and compares its output with
+ * golden/NAME.txt, which is the only place that has the message.
  */
 #ifndef TESTS_ABI_ZOO_ZOO_H
 #define TESTS_ABI_ZOO_ZOO_H
@@ -14,7 +14,7 @@
 
 #define ZOO_PATCH_MAX 49 /* one more than the longest text, for its NUL */
 
-/* Bytes that are changed in the frozen head. The places are numbers on purpose: the head never changes. */
+/* Bytes that are changed in the head. Offsets are numbers on purpose: the head never changes. */
 struct patch {
     size_t offset;
     size_t len;
@@ -23,29 +23,29 @@ struct patch {
 
 struct animal {
     const char *name;
-    const char *plugin;    /* the built plugin that it is a copy of */
+    const char *plugin;    /* the built plugin that is copied */
     struct patch patches[2];
     const char *(*make)(const struct animal *animal); /* NULL: copies and patches; returns the file's path */
     size_t number;         /* for make() */
     const char *values;    /* "key=value,..." or NULL */
-    unsigned padding;      /* as many x after the values */
+    unsigned padding;      /* number of x after the values */
 
-    /* The argument of a plugin in front of it in the chain, when there is one. */
+    /* The argument for a plugin before it in the plugin chain, or NULL. */
     const char *(*in_front)(const char *path);
 
-    /* NULL: it is refused, by one line. Otherwise it loads, and this is what only the line in golden/ has. */
+    /* NULL: it is refused with one line. Else it loads, and this text selects the line for golden/. */
     const char *shows;
-    void (*when_ready)(void); /* what happens to a running engine with it */
+    void (*when_ready)(void); /* what is done while the engine runs with it */
 
-    unsigned limit_ms;     /* 0: the usual one */
+    unsigned limit_ms;     /* 0: the default */
     bool as_anybody;       /* the engine may not read every file */
 };
 
 /* Tables, each ending with an animal without a name. */
-extern const struct animal zoo_files[];     /* refused for what the file is */
-extern const struct animal zoo_heads[];     /* for what its head says */
-extern const struct animal zoo_options[];   /* for what the user wrote behind its name */
-extern const struct animal zoo_functions[]; /* for what its functions are, or do */
+extern const struct animal zoo_files[];     /* refused because of the file */
+extern const struct animal zoo_heads[];     /* because of the head */
+extern const struct animal zoo_options[];   /* because of the options */
+extern const struct animal zoo_functions[]; /* because of the functions */
 
 /* A copy of animal->plugin with its patches, in the file animal.so. */
 const char *make_copy(const struct animal *animal);
@@ -54,14 +54,14 @@ const char *make_copy(const struct animal *animal);
 const char *make_copy_at(const char *name, const struct animal *animal);
 
 /*
- * Compares one line with golden/NAME.txt, or writes it there (NFQE_UPDATE_GOLDEN=1). Says what is different.
+ * Compares one line with golden/NAME.txt and prints a difference; with NFQE_UPDATE_GOLDEN=1, writes the line there.
  */
 bool golden_matches(const char *name, const char *line);
 
 /* Whether every file of golden/ belongs to an animal of these tables, the last of which is NULL. */
 bool golden_is_complete(const struct animal *const tables[]);
 
-/* Into to[size]: the line as it stands in golden/: paths and versions of the engine replaced. */
+/* Writes into to[size] the line as in golden/, with paths and the engine's version replaced. */
 void golden_normalize(const char *line, size_t len, const char *path, char *to, size_t size);
 
 #endif

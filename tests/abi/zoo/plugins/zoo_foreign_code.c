@@ -3,7 +3,7 @@
  * zoo_foreign_code - the build lets ZOO_FUNCTIONS choose its functions: one of them is code of another library, data,
  * or no address at all.
  *
- * A call of it would end the process at best. That the pointer is wrong can be seen before any call.
+ * A call of it would crash the process at best. The engine must notice before any call.
  */
 #include <nfqe/plugin.h>
 

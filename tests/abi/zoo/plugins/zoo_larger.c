@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * zoo_larger - its struct is longer than the engine's, by members that nobody knows, under the same ABI version.
+ * zoo_larger - its struct is longer than the engine's, with unknown members, under the same ABI version.
  *
- * The engine reads what it knows. If it took one member more than that, it would find a function that ends the
- * process, and nothing but ones.
+ * The engine must read only what it knows. The next member is a function that ends the process; after it all bits are
+ * set.
  */
 #include <nfqe/plugin.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * zoo_long_value - logs how long the text of its option is and whether it is all x: a log line could not hold it.
+ * zoo_long_value - logs the length of its option's text and whether it is all x. The text itself does not fit a log
+ * line.
  */
 #include <nfqe/plugin.h>
 

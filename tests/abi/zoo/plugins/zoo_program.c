@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * zoo_program - a plugin in all but one thing: it was linked as a program.
+ * zoo_program - a correct plugin, except that it is linked as a program.
  */
 #include <nfqe/plugin.h>
 

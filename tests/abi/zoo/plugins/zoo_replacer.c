@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * zoo_replacer - its load() replaces the file `target`, another plugin's, by what is in the file `source`.
+ * zoo_replacer - its load() replaces the file `target`, which is another plugin's, by the content of the file `source`.
  *
- * At that moment every file of the chain was checked, and the plugins behind this one are not linked yet. With
- * in-place=on the bytes are written over the old ones, as cp does; otherwise a new file takes the old one's name.
+ * At that time the files of all plugins were checked, and the plugins after this one are not linked yet. With
+ * in-place=on the file is overwritten, as cp does; otherwise a new file is renamed to the old one's name.
  */
 #include <nfqe/plugin.h>
 
