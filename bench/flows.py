@@ -113,10 +113,10 @@ def measure_look_up(bench, subject, *options):
 def shared_memory_bytes(pid):
     """What the engine's shared memory takes, whether a process has it mapped or not: the blocks of its files. The copies
     of plugins are such files, too, but do not count."""
-    folder = f"/proc/{pid}/fd"
+    directory = f"/proc/{pid}/fd"
     found = {}
-    for name in os.listdir(folder):
-        path = f"{folder}/{name}"
+    for name in os.listdir(directory):
+        path = f"{directory}/{name}"
         if re.match("/memfd:nfqe-(?!plugin)", os.readlink(path)):
             status = os.stat(path)
             found[status.st_ino] = status.st_blocks * 512

@@ -99,7 +99,7 @@ def send_connections(lab):
 
 def record_burst(bench, send):
     """Returns the file. The burst comes from a queue of the laboratory, so it is what this kernel writes."""
-    lab, path = bench.lab, f"{bench.folder}/burst"
+    lab, path = bench.lab, f"{bench.directory}/burst"
     recorder = lab.server.start(bench.subjects.tool("record_burst"), "1", path)
     try:
         deadline = time.monotonic() + 5

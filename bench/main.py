@@ -92,9 +92,9 @@ def measure_build(arguments, date, started):
     rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
     seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
     subjects = Subjects(arguments.build)
-    with session.open_session() as (lab, folder):
+    with session.open_session() as (lab, directory):
         pace = session.Pace(seconds, WARM_UP_SECONDS, SETTLE_SECONDS)
-        bench = session.Bench(arguments.build, subjects, lab, folder, pace)
+        bench = session.Bench(arguments.build, subjects, lab, directory, pace)
         measure_all(bench, rounds, arguments.only)
         profile_paths = profiles.write(bench, os.path.join(session.RESULTS, date)) if arguments.profile else []
     about = report.describe_machine(bench.subjects.engine_program)
@@ -109,8 +109,8 @@ def compare_builds(arguments, date, started):
     check_alike(arguments.build, other)
     subjects = Subjects(arguments.build), Subjects(other, arguments.build)
     pace = compare.PACE._replace(seconds=arguments.seconds or compare.PACE.seconds)
-    with session.open_session() as (lab, folder):
-        benches = [session.Bench(arguments.build, each, lab, folder, pace) for each in subjects]
+    with session.open_session() as (lab, directory):
+        benches = [session.Bench(arguments.build, each, lab, directory, pace) for each in subjects]
         comparison = compare.Comparison(benches, arguments.only, arguments.pairs)
         comparison.run()
     about = report.describe_machine(subjects[compare.THIS].engine_program)

@@ -39,7 +39,7 @@ def report(path, *options):
 
 def profile(bench, subject, pattern):
     """What reads a saturated queue."""
-    lab, path = bench.lab, f"{bench.folder}/perf.data"
+    lab, path = bench.lab, f"{bench.directory}/perf.data"
     with saturation.full_socket(lab), \
             subject.serve(lab, saturation.MATCH, pattern=pattern, cpu=SERVE_CPU, whole=False) as served:
         load = lab.client.start(bench.subjects.load("load_udp"), SERVER, str(saturation.PORT),
@@ -56,7 +56,7 @@ def profile(bench, subject, pattern):
 
 def profile_bulk(bench, subject):
     """All processes, while iperf3 runs."""
-    path = f"{bench.folder}/perf.data"
+    path = f"{bench.directory}/perf.data"
     with traffic.bulk_load(bench, subject, SECONDS):
         record(bench, path, "--all-cpus", "-g")
     alone = report(path, "--no-children", "--sort", "comm,symbol")

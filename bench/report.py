@@ -124,10 +124,10 @@ def text(about, verdicts, figures, packets_per_queue):
     return "\n".join(lines) + "\n"
 
 
-def write(folder, date, about, figures, packets_per_queue):
+def write(directory, date, about, figures, packets_per_queue):
     """Returns the paths written, the table first."""
     verdicts = targets.judge(figures)
-    base = os.path.join(folder, date)
+    base = os.path.join(directory, date)
     picture_paths = pictures.draw(base, figures)
     with open(base + ".txt", "w", encoding="utf-8") as file:
         file.write(text(about, verdicts, figures, packets_per_queue))

@@ -27,11 +27,11 @@ Pace = namedtuple("Pace", "seconds warm_up settle")
 
 
 class Bench:
-    """What the measures of one build share. build: of this tree, with the load programs; folder: for files of this
+    """What the measures of one build share. build: of this tree, with the load programs; directory: for files of this
     run."""
 
-    def __init__(self, build, subjects, lab, folder, pace):
-        self.build, self.subjects, self.lab, self.folder = build, subjects, lab, folder
+    def __init__(self, build, subjects, lab, directory, pace):
+        self.build, self.subjects, self.lab, self.directory = build, subjects, lab, directory
         self.seconds, self.warm_up, self.settle = pace
         self.figures = Figures()
         self.packets_per_queue = {}
@@ -58,8 +58,8 @@ def open_session():
     for number in STOP_SIGNALS:
         signal.signal(number, stop)
     remove_stale()
-    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as folder, Laboratory() as lab:
-        yield lab, folder
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-") as directory, Laboratory() as lab:
+        yield lab, directory
 
 
 def date_of_run():

@@ -203,8 +203,8 @@ class Subjects:
     def __init__(self, build, load_build=None):
         tools = f"{build}/bench"
 
-        def plugin(name, folder=f"{build}/plugins"):
-            path = f"{folder}/{name}.so"
+        def plugin(name, directory=f"{build}/plugins"):
+            path = f"{directory}/{name}.so"
             if not os.path.exists(path):
                 raise CannotMeasure(f"{path} is not there")
             return path

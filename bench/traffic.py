@@ -25,19 +25,19 @@ PAGE_BYTES = 612
 
 NGINX = """daemon off;
 worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
+pid {directory}/nginx.pid;
+error_log {directory}/error.log;
 user root;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
     keepalive_requests 100000000;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{ listen {port} backlog=1024; root {folder}; }}
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    server {{ listen {port} backlog=1024; root {directory}; }}
 }}
 """
 
@@ -114,14 +114,14 @@ def find_nginx(bench):
 
 @contextlib.contextmanager
 def web_server(bench):
-    folder = bench.folder
-    with open(f"{folder}/nginx.conf", "w", encoding="ascii") as file:
-        file.write(NGINX.format(folder=folder, port=WEB_PORT))
-    with open(f"{folder}/index.html", "w", encoding="ascii") as file:
+    directory = bench.directory
+    with open(f"{directory}/nginx.conf", "w", encoding="ascii") as file:
+        file.write(NGINX.format(directory=directory, port=WEB_PORT))
+    with open(f"{directory}/index.html", "w", encoding="ascii") as file:
         file.write("x" * PAGE_BYTES)
-    with open(f"{folder}/wrk.lua", "w", encoding="ascii") as file:
+    with open(f"{directory}/wrk.lua", "w", encoding="ascii") as file:
         file.write(WRK_SCRIPT.format(port=WEB_PORT))
-    server = bench.lab.server.start(find_nginx(bench), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf")
+    server = bench.lab.server.start(find_nginx(bench), "-e", f"{directory}/error.log", "-c", f"{directory}/nginx.conf")
     try:
         def is_ready():
             server.check_running()
@@ -138,7 +138,7 @@ def measure_web(bench, subject, queues):
     addresses = lab.server_addresses
     with web_server(bench), subject.serve(lab, tcp(WEB_PORT), queues=queues):
         client = lab.client.start("wrk", "--threads", str(len(addresses)), "--connections", str(CONNECTIONS),
-                                  "--duration", f"{seconds}s", "--script", f"{bench.folder}/wrk.lua",
+                                  "--duration", f"{seconds}s", "--script", f"{bench.directory}/wrk.lua",
                                   f"http://{addresses[0]}:{WEB_PORT}/")
         try:
             output = client.finish(seconds + 20)

@@ -90,9 +90,9 @@ class Run:
             parts = list(dict.fromkeys(FAILED_PART.findall(output)))
             self.failed.append((name, ", ".join(parts) or "see its output above"))
 
-    def read(self, folder):
+    def read(self, directory):
         try:
-            cases = xml.etree.ElementTree.parse(os.path.join(folder, f"{self.preset}-{self.label}.xml"))
+            cases = xml.etree.ElementTree.parse(os.path.join(directory, f"{self.preset}-{self.label}.xml"))
         except (OSError, xml.etree.ElementTree.ParseError):
             self.failed.append((f"{self.label}.*", "no result: ctest did not get to its end, or there is no such test"))
             return

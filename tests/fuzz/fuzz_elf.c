@@ -2,8 +2,8 @@
 /*
  * elf_file_find_section() on any bytes, and plugin_file_check() on a file of them.
  *
- * Input: the file. plugin_file_check() wants a file with a path in a folder that not everybody may write to, so there is one
- * in a new folder below TMPDIR; it is written anew for each input and removed at the end. The file is looked at
+ * Input: the file. plugin_file_check() wants a file with a path in a directory that not everybody may write to, so there is one
+ * in a new directory below TMPDIR; it is written anew for each input and removed at the end. The file is looked at
  * first at the end of an allocation: a read behind it is noticed there.
  */
 #include "input.h"
@@ -27,14 +27,14 @@
 #define UNTOUCHED 0x5a
 #define SOME 8 /* of the files without the section plugin_file_check() gets one in so many: it is slow */
 
-static char folder[PATH_MAX];
+static char directory[PATH_MAX];
 static char path[PATH_MAX + 8];
 static int file = -1;
 
 static void remove_file(void)
 {
     unlink(path);
-    rmdir(folder);
+    rmdir(directory);
 }
 
 static void make_file(void)
@@ -44,9 +44,9 @@ static void make_file(void)
     if (file >= 0) {
         return;
     }
-    snprintf(folder, sizeof(folder), "%s/nfqe-fuzz-elf-XXXXXX", parent != NULL ? parent : "/tmp");
-    PROMISE(mkdtemp(folder) != NULL);
-    snprintf(path, sizeof(path), "%s/plugin", folder);
+    snprintf(directory, sizeof(directory), "%s/nfqe-fuzz-elf-XXXXXX", parent != NULL ? parent : "/tmp");
+    PROMISE(mkdtemp(directory) != NULL);
+    snprintf(path, sizeof(path), "%s/plugin", directory);
     file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     PROMISE(file >= 0);
     atexit(remove_file);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writes the seeds of the fuzzers: make_seeds FOLDER, one folder for each target in it, one file for each seed.
+ * Writes the seeds of the fuzzers: make_seeds DIRECTORY, one directory for each target in it, one file for each seed.
  *
  * Real structures, made by the builders of the unit tests; the ELF files are made by hand, to be small. The layouts are
  * those that the fuzzers read.
@@ -16,7 +16,7 @@
 
 #define PATH_SIZE 4096
 
-static const char *seeds_folder;
+static const char *seeds_directory;
 
 void seed_put(struct seed *seed, const void *bytes, size_t len)
 {
@@ -45,7 +45,7 @@ void seed_put_text(struct seed *seed, const char *text)
     seed_put(seed, text, strlen(text) + 1);
 }
 
-static void make_folder(const char *path)
+static void make_directory(const char *path)
 {
     PROMISE(mkdir(path, 0755) == 0 || errno == EEXIST);
 }
@@ -55,9 +55,9 @@ void seed_save(const char *target, const char *name, const struct seed *seed)
     char path[PATH_SIZE];
     FILE *file;
 
-    snprintf(path, sizeof(path), "%s/%s", seeds_folder, target);
-    make_folder(path);
-    snprintf(path, sizeof(path), "%s/%s/%s", seeds_folder, target, name);
+    snprintf(path, sizeof(path), "%s/%s", seeds_directory, target);
+    make_directory(path);
+    snprintf(path, sizeof(path), "%s/%s/%s", seeds_directory, target, name);
     file = fopen(path, "wb");
     PROMISE(file != NULL);
     PROMISE(fwrite(seed->bytes, 1, seed->len, file) == seed->len);
@@ -72,19 +72,19 @@ void seed_save_number(const char *target, const char *name, unsigned number, con
     seed_save(target, full, seed);
 }
 
-void seed_set_folder(const char *folder)
+void seed_set_directory(const char *directory)
 {
-    seeds_folder = folder;
-    make_folder(folder);
+    seeds_directory = directory;
+    make_directory(directory);
 }
 
 int main(int argc, char **argv)
 {
     if (argc != 2) {
-        fprintf(stderr, "usage: make_seeds FOLDER\n");
+        fprintf(stderr, "usage: make_seeds DIRECTORY\n");
         return 2;
     }
-    seed_set_folder(argv[1]);
+    seed_set_directory(argv[1]);
     make_journals();
     make_elf_files();
     make_messages();

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lint.checks: each check of the sources notices what it is there to notice.
 
-Always: works on copies of the tree in a temporary folder. A check is run on an untouched copy, then on one that is
+Always: works on copies of the tree in a temporary directory. A check is run on an untouched copy, then on one that is
 broken in one place; of what it says then, there must be a line that it did not say before and that names the place.
 So it does not matter here whether the tree itself is clean.
 """
@@ -19,22 +19,22 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def append(path, text):
-    def damage(folder):
-        with open(os.path.join(folder, path), "a", encoding="utf-8") as file:
+    def damage(directory):
+        with open(os.path.join(directory, path), "a", encoding="utf-8") as file:
             file.write(text)
     return damage
 
 
 def write(path, text):
-    def damage(folder):
-        with open(os.path.join(folder, path), "w", encoding="utf-8") as file:
+    def damage(directory):
+        with open(os.path.join(directory, path), "w", encoding="utf-8") as file:
             file.write(text)
     return damage
 
 
 def replace(path, old, new):
-    def damage(folder):
-        with open(os.path.join(folder, path), "r+", encoding="utf-8") as file:
+    def damage(directory):
+        with open(os.path.join(directory, path), "r+", encoding="utf-8") as file:
             text = file.read()
             assert old in text, f"{path} has no {old!r} any more"
             file.seek(0)
@@ -91,9 +91,9 @@ DAMAGES = [
 ]
 
 
-def run_check(name, folder):
+def run_check(name, directory):
     """The lines of a check that found something; None if it cannot run here."""
-    result = subprocess.run([sys.executable, "-B", os.path.join(HERE, f"{name}.py"), folder], text=True, check=False,
+    result = subprocess.run([sys.executable, "-B", os.path.join(HERE, f"{name}.py"), directory], text=True, check=False,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=CHECK_SECONDS)
     if result.returncode == tree.EXIT_SKIPPED:
         return None
@@ -106,18 +106,18 @@ def check(root):
     before = {}
     with tempfile.TemporaryDirectory() as scratch:
         for number, (name, damage, place) in enumerate(DAMAGES):
-            folder = os.path.join(scratch, "tree")
-            shutil.copytree(root, folder, ignore=lambda folder, names: [
-                entry for entry in names if os.path.isdir(os.path.join(folder, entry))
-                and not tree.is_source_folder(folder, entry)])
+            directory = os.path.join(scratch, "tree")
+            shutil.copytree(root, directory, ignore=lambda directory, names: [
+                entry for entry in names if os.path.isdir(os.path.join(directory, entry))
+                and not tree.is_source_directory(directory, entry)])
             if name not in before:
-                before[name] = run_check(name, folder)
+                before[name] = run_check(name, directory)
             if before[name] is not None:
-                damage(folder)
-                said = run_check(name, folder) - before[name]
+                damage(directory)
+                said = run_check(name, directory) - before[name]
                 if not any(line.startswith(place) for line in said):
                     findings.append(f"lint.{name} does not notice damage {number}, in {place} it says {sorted(said)}")
-            shutil.rmtree(folder)
+            shutil.rmtree(directory)
     return findings
 
 

@@ -13,7 +13,7 @@ import tree
 ENDINGS = (".c", ".h", ".cpp", ".hpp", ".py", ".sh", ".cmake", ".cmake.in", ".pc.in", ".map", ".suppr", ".service",
            ".yaml")
 NAMES = ("CMakeLists.txt", ".clang-format", ".clang-tidy")
-MIT_FOLDERS = ("plugin-api/", "plugins/")
+MIT_DIRECTORIES = ("plugin-api/", "plugins/")
 FIRST_LINES = 3
 IDENTIFIER = re.compile(r"SPDX-License-Identifier:\s*(.*?)\s*(\*/)?$")
 
@@ -24,7 +24,7 @@ def check(root):
 
     findings = []
     for path in tree.files(root, carries_licence):
-        expected = "MIT" if path.startswith(MIT_FOLDERS) else "GPL-2.0-or-later"
+        expected = "MIT" if path.startswith(MIT_DIRECTORIES) else "GPL-2.0-or-later"
         found = [match.group(1) for match in map(IDENTIFIER.search, tree.lines(root, path)[:FIRST_LINES]) if match]
         if not found:
             findings.append(f"{path}:1: no line `SPDX-License-Identifier: {expected}`")

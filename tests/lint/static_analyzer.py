@@ -9,7 +9,7 @@ import os
 import static_build
 import tree
 
-FOLDERS = ("engine/", "plugins/")
+DIRECTORIES = ("engine/", "plugins/")
 TEST = "test_"
 # Optimised and not, since each sees paths that the other does not. Without the path to a finding, which is shown when
 # gcc -fanalyzer is run by hand.
@@ -21,7 +21,7 @@ def check(root, build, only):
     tool = tree.find_tool("gcc")
     commands = [[tool, level, *HOW, *arguments, os.path.join(root, path), "-o", "/dev/null"]
                 for level in LEVELS for path, arguments in static_build.units(root, build)
-                if path.startswith(FOLDERS) and not os.path.basename(path).startswith(TEST)
+                if path.startswith(DIRECTORIES) and not os.path.basename(path).startswith(TEST)
                 and static_build.wanted(path, only)]
     return static_build.run_all(root, commands)
 

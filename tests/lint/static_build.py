@@ -2,8 +2,8 @@
 """What the checks that compile share: which files the build compiles, with which definitions, and running a tool on
 many of them.
 
-Always: such a check is called with the tree, the build folder, and perhaps the only files to look at. What is compiled
-is taken from the tree, even if the build folder was configured for another copy of it; nothing is written to either.
+Always: such a check is called with the tree, the build directory, and perhaps the only files to look at. What is compiled
+is taken from the tree, even if the build directory was configured for another copy of it; nothing is written to either.
 The fuzz targets, which are built only with clang, are compiled as the engine is.
 """
 
@@ -18,7 +18,7 @@ import tree
 
 JOBS = 2  # as PROCESSORS in CMakeLists.txt says
 NICE = 10
-FOLDERS = ("engine/", "plugins/", "plugin-api/", "tests/")
+DIRECTORIES = ("engine/", "plugins/", "plugin-api/", "tests/")
 ENDINGS = (".c", ".cpp")
 FUZZ = "tests/fuzz/"
 INCLUDED = ("engine", "plugin-api/include", "tests/unit/support")
@@ -28,23 +28,23 @@ NO_FINDING = re.compile(r"^\S+: (?:fatal )?error: |^\S+ ended with exit code \d+
 OF_THE_SOURCE = ("-D", "-I", "-isystem", "-std=")  # these arguments say what is compiled; the others, how
 
 
-def source_folder(build):
-    """The tree that the build folder was configured for."""
+def source_directory(build):
+    """The tree that the build directory was configured for."""
     with open(os.path.join(build, "CMakeCache.txt"), encoding="utf-8") as file:
         for line in file:
             if line.startswith("CMAKE_HOME_DIRECTORY:"):
                 return line.rstrip("\n").partition("=")[2]
-    sys.exit(f"{build}/CMakeCache.txt names no source folder")
+    sys.exit(f"{build}/CMakeCache.txt names no source directory")
 
 
 def as_the_engine(root, path):
     standard = "gnu11" if path.endswith(".c") else "gnu++17"
-    return ["-D_GNU_SOURCE", *(f"-I{root}/{folder}" for folder in INCLUDED), f"-std={standard}"]
+    return ["-D_GNU_SOURCE", *(f"-I{root}/{directory}" for directory in INCLUDED), f"-std={standard}"]
 
 
 def units(root, build):
     """Every (path, arguments) that is compiled, once; the path is relative to root."""
-    source, build = source_folder(build), os.path.realpath(build)
+    source, build = source_directory(build), os.path.realpath(build)
 
     def moved(text):
         for prefix in ("-I", "-isystem", ""):
@@ -72,11 +72,11 @@ def wanted(path, only):
     return not only or path in only
 
 
-def write_commands(root, folder, entries):
-    """A compile_commands.json in folder, for tools that read one."""
+def write_commands(root, directory, entries):
+    """A compile_commands.json in directory, for tools that read one."""
     entries = [{"directory": root, "file": os.path.join(root, path),
                 "arguments": ["cc", *arguments, "-c", os.path.join(root, path)]} for path, arguments in entries]
-    path = os.path.join(folder, "compile_commands.json")
+    path = os.path.join(directory, "compile_commands.json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(entries, file)
     return path
@@ -94,7 +94,7 @@ def run_all(root, commands):
 def main(check):
     """Runs check(root, build, only), which returns the findings; `only` is a list of paths, empty for all."""
     if len(sys.argv) < 3 or not os.path.isdir(sys.argv[1]):
-        sys.exit(f"usage: {sys.argv[0]} FOLDER BUILD-FOLDER [FILE...]")
+        sys.exit(f"usage: {sys.argv[0]} DIRECTORY BUILD-DIRECTORY [FILE...]")
     root, build, only = os.path.realpath(sys.argv[1]), sys.argv[2], sys.argv[3:]
     if not os.path.isfile(os.path.join(build, "compile_commands.json")):
         sys.exit(f"{build} has no compile_commands.json; cmake --preset release makes it")

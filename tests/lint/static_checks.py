@@ -81,9 +81,9 @@ DAMAGES = [
 ]
 
 
-def run_check(name, folder, build, path):
+def run_check(name, directory, build, path):
     """What a check says; None if it cannot run here."""
-    arguments = [folder] if name == "spelling" else [folder, build, path]
+    arguments = [directory] if name == "spelling" else [directory, build, path]
     result = subprocess.run([sys.executable, "-B", os.path.join(checks.HERE, f"static_{name}.py"), *arguments],
                             text=True, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             timeout=CHECK_SECONDS)
@@ -93,27 +93,27 @@ def run_check(name, folder, build, path):
     return set(result.stdout.splitlines())
 
 
-def copy(root, folder):
-    shutil.copytree(root, folder, ignore=lambda folder, names: [
-        entry for entry in names if os.path.isdir(os.path.join(folder, entry))
-        and not tree.is_source_folder(folder, entry)])
+def copy(root, directory):
+    shutil.copytree(root, directory, ignore=lambda directory, names: [
+        entry for entry in names if os.path.isdir(os.path.join(directory, entry))
+        and not tree.is_source_directory(directory, entry)])
 
 
 def check(root, build, only):
     del only
     findings, before = [], {}
     with tempfile.TemporaryDirectory() as scratch:
-        folder = os.path.join(scratch, "tree")
+        directory = os.path.join(scratch, "tree")
         for number, (name, damage, path) in enumerate(DAMAGES):
-            copy(root, folder)
+            copy(root, directory)
             if (name, path) not in before:
-                before[name, path] = run_check(name, folder, build, path)
+                before[name, path] = run_check(name, directory, build, path)
             if before[name, path] is not None:
-                damage(folder)
-                said = run_check(name, folder, build, path) - before[name, path]
+                damage(directory)
+                said = run_check(name, directory, build, path) - before[name, path]
                 if not any(line.startswith(path + ":") for line in said):
                     findings.append(f"lint.{name} does not notice damage {number}, in {path} it says {sorted(said)}")
-            shutil.rmtree(folder)
+            shutil.rmtree(directory)
     return findings
 
 

@@ -53,7 +53,7 @@ def check(root, build, only):
     tools = {name: tree.find_tool(name) for names in COMPILERS.values() for name in names}
     units = static_build.units(root, build)
     compiled = {path for path, _ in units}
-    sources = tree.files(root, lambda path: path.startswith(static_build.FOLDERS)
+    sources = tree.files(root, lambda path: path.startswith(static_build.DIRECTORIES)
                          and path.endswith(static_build.ENDINGS) and static_build.wanted(path, only))
     findings = [f"{path}:1: the build does not compile it" for path in sources if path not in compiled]
     with tempfile.NamedTemporaryFile("w", suffix=".c") as empty:

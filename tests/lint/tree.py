@@ -2,7 +2,7 @@
 """What the checks of the sources share: which files there are, and how a check ends.
 
 Always: a check reads the tree that its only argument names and changes nothing. It looks at what lies there, whether
-or not it is committed; build folders and hidden folders other than .ci do not count. Exit code 0: nothing to say; 1:
+or not it is committed; build directories and hidden directories other than .ci do not count. Exit code 0: nothing to say; 1:
 one line a finding, `file:line: what is wrong`; 77: `SKIPPED: reason`.
 """
 
@@ -15,18 +15,18 @@ EXIT_SKIPPED = 77
 TOOL_SECONDS = 100
 
 
-def is_source_folder(folder, name):
+def is_source_directory(directory, name):
     if name.startswith(".") and name != ".ci":
         return False
-    return name not in ("build", "__pycache__") and not os.path.exists(os.path.join(folder, name, "CMakeCache.txt"))
+    return name not in ("build", "__pycache__") and not os.path.exists(os.path.join(directory, name, "CMakeCache.txt"))
 
 
 def files(root, accept):
     """The files below root, as sorted relative paths, for which accept(path) is true."""
     found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if is_source_folder(folder, name)]
-        paths = [os.path.relpath(os.path.join(folder, name), root) for name in names]
+    for directory, directories, names in os.walk(root):
+        directories[:] = [name for name in directories if is_source_directory(directory, name)]
+        paths = [os.path.relpath(os.path.join(directory, name), root) for name in names]
         found += [path for path in paths if os.path.isfile(os.path.join(root, path)) and accept(path)]
     return sorted(found)
 
@@ -73,7 +73,7 @@ def run_tool(root, command):
 def main(check):
     """Runs check(root), which returns the findings, on the tree that the command line names."""
     if len(sys.argv) != 2 or not os.path.isdir(sys.argv[1]):
-        sys.exit(f"usage: {sys.argv[0]} FOLDER")
+        sys.exit(f"usage: {sys.argv[0]} DIRECTORY")
     findings = check(sys.argv[1])
     print("\n".join(findings))
     sys.exit(1 if findings else 0)

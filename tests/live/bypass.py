@@ -35,15 +35,15 @@ def drop_multicast(lab):
 class Bypass:
     """bypass(queues): an engine with obey and the printed rules of this form in the router. Engine and trace."""
 
-    def __init__(self, form, lab, start_engine, folder):
+    def __init__(self, form, lab, start_engine, directory):
         self.form = form
-        self._lab, self._start_engine, self._folder = lab, start_engine, folder
+        self._lab, self._start_engine, self._directory = lab, start_engine, directory
 
     def __call__(self, queues=1, cut=None):
         """cut: a pattern for each form, of the line that is not loaded."""
         numbers = f"1-{queues}" if queues > 1 else "1"
         text = printed(self._lab, f"--print-rules={self.form}", "--queue", numbers, "--bypass-mark", MARK)
-        trace = Trace(self._folder, "obey")
+        trace = Trace(self._directory, "obey")
         engine = self._start_engine("--plugin", traced("obey", trace), "--queue", numbers, "--bypass-mark", MARK)
         if cut:
             text = without(cut[self.form], text)

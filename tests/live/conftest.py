@@ -5,7 +5,7 @@ Always: a test that cannot run on this machine does not pass in silence. The fir
 with `SKIPPED: <reason>` and exit code 77, which ctest shows as skipped; with CI=true in the environment it is a
 failure. Everything a test started is ended, and its namespaces are removed, also when the test failed.
 
-Environment: NFQE_ENGINE (the program), NFQE_PLUGINS, NFQE_TEST_PLUGINS, NFQE_TOOLS (folders of the build),
+Environment: NFQE_ENGINE (the program), NFQE_PLUGINS, NFQE_TEST_PLUGINS, NFQE_TOOLS (directories of the build),
 NFQE_QUICK=1 (smaller counts, the same promises).
 """
 

@@ -29,8 +29,8 @@ def head(order, sequence=0, flow=0):
 class Trace:
     """The trace of one plugin: `asked` packets in all, and how often each numbered datagram."""
 
-    def __init__(self, folder, name, datagrams=0):
-        self.path = os.path.join(folder, f"{name}.trace")
+    def __init__(self, directory, name, datagrams=0):
+        self.path = os.path.join(directory, f"{name}.trace")
         with open(self.path, "wb") as file:
             file.truncate(8 + datagrams)
 

@@ -141,9 +141,9 @@ def test_no_decided_flow_is_forgotten_when_a_plugin_crashes_on_others(
 
 def spoil_index(engine):
     """The table says that it is being changed, nothing in its head is right, and the chains lead anywhere."""
-    folder = f"/proc/{engine.process.pid}/fd"
-    memory, = (f"{folder}/{number}" for number in os.listdir(folder)
-              if "nfqe-queue" in os.readlink(f"{folder}/{number}"))
+    directory = f"/proc/{engine.process.pid}/fd"
+    memory, = (f"{directory}/{number}" for number in os.listdir(directory)
+              if "nfqe-queue" in os.readlink(f"{directory}/{number}"))
     with open(memory, "r+b", buffering=0) as file:
         size = os.stat(memory).st_size
         table = size - BUCKETS_SIZE - ENTRIES_SIZE - PAGE

@@ -27,8 +27,8 @@ AT_ONCE = 8          # engines that run at the same time, each with a queue of i
 GONE_SECONDS = 2.0   # for what is left of a killed supervisor: its children end by a signal of the kernel
 SHARED_MEMORY = "/dev/shm"
 MEMORY_FILE = "/memfd:nfqe"
-# In folders that are everybody's, only names like the project's count, without those of tests that may run meanwhile.
-SHARED_FOLDERS = ("/tmp", "/var/tmp", "/run")
+# In directories that are everybody's, only names like the project's count, without those of tests that may run meanwhile.
+SHARED_DIRECTORIES = ("/tmp", "/var/tmp", "/run")
 SHARED_NAME = re.compile(r"nfq(?!e-(abi|fuzz)-)")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -37,11 +37,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def descriptors(process_id="self"):
     """What each descriptor of a process refers to, without the one that reads this."""
     found = {}
-    folder = f"/proc/{process_id}/fd"
+    directory = f"/proc/{process_id}/fd"
     with contextlib.suppress(FileNotFoundError):  # the process may end meanwhile
-        for number in os.listdir(folder):
+        for number in os.listdir(directory):
             with contextlib.suppress(FileNotFoundError):
-                found[int(number)] = os.readlink(f"{folder}/{number}")
+                found[int(number)] = os.readlink(f"{directory}/{number}")
     return found
 
 
@@ -70,12 +70,12 @@ def reap_inherited():
             pass
 
 
-def footprint(lab, folder):
+def footprint(lab, directory):
     """All that could be left behind, each by its name. A memory file lives as long as somebody holds it, so whoever
     could be left is asked for those: on the rest of the machine, other tests have theirs."""
     processes = lab.router.process_ids() + children()
     own = f"{Lab.PREFIX}-{os.getpid()}-"
-    named = {path: sorted(name for name in os.listdir(path) if SHARED_NAME.search(name)) for path in SHARED_FOLDERS}
+    named = {path: sorted(name for name in os.listdir(path) if SHARED_NAME.search(name)) for path in SHARED_DIRECTORIES}
     return {
         "processes": processes,
         "queues": lab.router.queues(),
@@ -84,7 +84,7 @@ def footprint(lab, folder):
         "shared memory": sorted(os.listdir(SHARED_MEMORY)),
         "namespaces": sorted(name for name in os.listdir(NETNS_DIRECTORY) if name.startswith(own)),
         "mounts": sorted(line.split()[4] for line in open_mounts() if own in line),
-        "temporary files": sorted(os.listdir(folder)),
+        "temporary files": sorted(os.listdir(directory)),
         **named,
     }
 
@@ -96,7 +96,7 @@ def open_mounts():
 
 @pytest.fixture
 def unchanged(lab, tmp_path, monkeypatch):
-    """unchanged() compares what there is with what there was before the test. Temporary files go to a folder of
+    """unchanged() compares what there is with what there was before the test. Temporary files go to a directory of
     the test's own, which is also where the engines run."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)

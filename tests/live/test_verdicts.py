@@ -47,10 +47,10 @@ def patterns(count, generator):
 class Flood:
     """What became of a flood of datagrams with these orders through one queue or more, of which every one was full."""
 
-    def __init__(self, lab, start_engine, start_pump, folder, marks, name="obey", queues=1, options=()):
+    def __init__(self, lab, start_engine, start_pump, directory, marks, name="obey", queues=1, options=()):
         count = len(marks)
         self.marks, self.batches = marks, name.endswith("batch")
-        trace = Trace(folder, name, count)
+        trace = Trace(directory, name, count)
         self.engine = start_engine("--plugin", traced(name, trace, FLOWS, work=WORK_MICROSECONDS), "--queue",
                                    f"1-{queues}" if queues > 1 else "1", "--max-len", str(MAX_LEN), *options)
         rule = lab.queue_pump_traffic(1, queues)
