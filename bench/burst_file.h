@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The file in which record_burst keeps one burst for chain_cost: the messages as the kernel wrote them, each behind
- * its length in 32 bits. Written and read on the same machine.
+ * The file with a burst that record_burst writes for chain_cost: the messages as the kernel made them, each preceded by
+ * its length in 32 bits. It is written and read on the same machine.
  */
 #ifndef BENCH_BURST_FILE_H
 #define BENCH_BURST_FILE_H

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * chain_cost BURST NAME=PLUGIN,PLUGIN... NAME=... - what the engine itself costs: decoding a recorded burst, the
- * pipeline, and encoding the verdicts, with every step of a worker between its two system calls and none of the system calls.
+ * chain_cost BURST NAME=PLUGIN,PLUGIN... NAME=... - measures the engine's own code: decoding a recorded burst, the
+ * pipeline, and encoding the verdicts. It does all that a worker does between its two system calls, without these.
  *
- * Measures each chain that is named; prints one JSON object: nanoseconds per packet by the chain's name, a list of one
- * value a round. Rounds of the chains are interleaved. A chain with a plugin that decides for flows has a flow table of
- * the usual size, in shared memory as a worker's is, and every flow of the burst is in it before the first round. The
- * messages are the same in every round, so everything is in the cache, as it is for a worker whose kernel has just
- * copied the burst there.
+ * It measures each plugin chain that is named and prints one JSON object: for each name a list with the nanoseconds per
+ * packet of each round. Rounds of the chains are interleaved. A chain with a plugin that gives flow verdicts has a flow
+ * table of the default size, in shared memory as in a worker, which has every flow of the burst before the first round.
+ * The messages are the same in every round, so they are in the cache, as in a worker after the kernel has copied them.
  */
 #include "burst_file.h"
 
@@ -100,7 +99,7 @@ static int make_memory(uint64_t flows_size, struct queue_shm *shm)
     return queue_shm_new(QUEUE, &layout, shm);
 }
 
-/* The table of a plugin chain that decides for flows, in shared memory as a worker's is. */
+/* The flow table of a plugin chain, in shared memory as in a worker. */
 static void add_flows(struct named_chain *named)
 {
     struct flow_seed seed;
@@ -142,7 +141,7 @@ static void add_chain(char *text)
     }
 }
 
-/* What a worker does with a burst, between receiving it and sending the verdicts. */
+/* All that a worker does between receiving a burst and sending the verdicts. */
 static void run_burst(struct named_chain *named)
 {
     struct burst *burst = bench.burst;
@@ -192,7 +191,7 @@ static double measure(struct named_chain *named)
            BURSTS_PER_ROUND / BURST_MAX;
 }
 
-/* That the rounds measure what they should: all packets, and no flow that the table does not know. */
+/* Checks that the rounds measured all packets, and that all flows were in the table. */
 static void warm_up(struct named_chain *named)
 {
     measure(named);

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """bench/run --compare: this build of the engine against another one, measure by measure, in interleaved pairs.
 
-A pair is a measure of both builds, one right after the other; in the next pair of the measure their order is the other
-one. A round has one pair of each measure, so the pairs of a measure are spread over the whole run. All is as in a whole
-run of bench/run, but shorter; each build runs its own engine, plugins, record_burst, chain_cost and flow_cost, and both
-get their load from this build's programs. Nothing depends on the names of processes, counters or log lines but for
-`ready`, so builds of different age can be compared.
+A pair is a measurement of both builds, one directly after the other, in alternating order. A round has one pair of
+each measure, so the pairs of a measure are spread over the whole run. Measurements are those of bench/run, but
+shorter. Each build uses its own engine, plugins, record_burst, chain_cost and flow_cost; the load comes from this
+build's programs. Nothing depends on the names of processes, counters or log lines except `ready`, so builds of
+different age can be compared.
 
-Always: a pair with more than FOREIGN_LOAD_MAX of foreign load (foreign.py) is void and is taken once more, as is one
-that could not be measured. A measure that was found worse is measured again with as many new pairs, and is worse only if
-they say so as well: of fifty measures of two equal builds, one or the other is found worse once by chance, never twice.
+Always: a pair with more than FOREIGN_LOAD_MAX of foreign load (foreign.py), or one that could not be measured, is
+void and is measured again. A measure that is found worse is measured again with as many new pairs, and counts as
+worse only if both results say so: among fifty measures of two equal builds, one is found worse by chance now and
+then, but not twice.
 """
 
 import os

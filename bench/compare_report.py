@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What bench/run --compare prints and writes: a row for each measure, the void pairs, and every single value as JSON."""
+"""The output of bench/run --compare: a row for each measure, the void pairs, and all values as JSON."""
 
 import json
 import math

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The figures of one run: for each measure and each subject, one value a round.
+"""The figures of one run: for each measure and each subject, one value for each round.
 
-A comparison is made round by round, since what was measured one after the other had the same machine; its result is the
-median of the rounds' ratios. A round in which one of the two is missing is left out of it.
+Subjects are compared round by round, since the values of a round were measured one after the other, under similar
+conditions. The result is the median of the rounds' ratios. A round without one of the two values is left out.
 """
 
 import statistics

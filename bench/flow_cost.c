@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * flow_cost - what it costs to look up the flows of a burst, in tables that hold more and more flows.
+ * flow_cost - measures the look-up of the flows of a burst, in flow tables of several sizes.
  *
- * Each table is full, and in shared memory as a worker's is. A burst is 64 packets of random flows of the table, UDP over
- * IPv4 and a quarter of them over IPv6. They are made anew for each burst, outside of what is measured, so that the
- * flows are not those that the cache still holds, and the packets are, as those that a worker has just decoded.
- * Measured is flow_table_begin_burst() and a flow_table_find() for each packet. Two ways: with a clock that goes on as it does
- * at 500,000 packets a second, so that flows change their place in the order of use as they do in a worker; and with a
- * clock that stands still, which is the look-up alone.
+ * Each table is full, and in shared memory as in a worker. A burst has 64 packets of random flows of the table, UDP
+ * over IPv4 and a quarter of them over IPv6. New packets are made for each burst, outside of the measured time, so
+ * that the entries of the flows are not in the cache but the packets are, as after decoding. It measures
+ * flow_table_begin_burst() and one flow_table_find() for each packet, in two ways: with a clock that advances as at
+ * 500,000 packets a second, so that flows move in the order of use as in a worker; and with a constant clock, which
+ * is the look-up alone.
  *
- * Prints one JSON object: for each clock, nanoseconds per packet by the number of flows, a list of one value a round.
- * Rounds of the tables are interleaved. With --short: the smallest and the largest table, the clock that goes on, and a
- * few short rounds, in about two seconds.
+ * It prints one JSON object: for each clock and number of flows, a list with the nanoseconds per packet of each
+ * round. Rounds of the tables are interleaved. With --short: the smallest and the largest table, the advancing clock,
+ * and a few short rounds, in about two seconds.
  */
 #include "flow/flow_table.h"
 #include "queue/queue_shm.h"
@@ -29,13 +29,12 @@
 #define SLOT_SIZE 1024
 #define BURST BURST_MAX
 #define ROUNDS 9
-#define BURSTS_PER_ROUND                                                                                               \
-    80000 /* 10 s of the clock that goes on: the order of a large table is brought up to date once */
-#define WARM_UP_BURSTS 100000 /* 13 s of the clock that goes on: flows are of all ages then */
+#define BURSTS_PER_ROUND 80000 /* 10 s of the advancing clock: each flow of a large table moves once in the order */
+#define WARM_UP_BURSTS 100000 /* 13 s of the advancing clock, for flows of all ages */
 #define SHORT_ROUNDS 3
 #define SHORT_BURSTS 20000
 #define IDLE_MS 300000 /* what the engine takes by itself */
-#define PACKET_NS 2000 /* between two packets of the clock that goes on */
+#define PACKET_NS 2000 /* of the advancing clock, between two packets */
 #define IPV6_EVERY 4
 #define UDP_PORT 4000
 #define START_NS UINT64_C(3600000000000)
@@ -47,7 +46,7 @@ static const uint32_t sizes[] = {1000, 10000, 100000, 1000000};
 static const char *const clocks[] = {"moving", "standing"};
 #define CLOCKS (sizeof(clocks) / sizeof(clocks[0]))
 
-/* The network header; the transport header begins right behind it. */
+/* The network header; the transport header follows it. */
 union headers {
     struct nfqe_ipv4 ipv4;
     struct nfqe_ipv6 ipv6;
@@ -100,7 +99,7 @@ static uint64_t clock_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* Packet `index` of the burst becomes one of flow `flow`: its number is in the client's address and port. */
+/* Makes packet `index` of the burst one of flow `flow`, whose number is in the client's address and port. */
 static void make_packet(unsigned index, uint32_t flow)
 {
     union headers *header = &headers[index];

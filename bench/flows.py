@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What verdicts for whole flows bring, and what the flow table takes.
+"""The effect of flow verdicts, and the memory of the flow table.
 
-With a bypass mark the kernel lets the rest of an accepted flow pass without queueing it. It is compared with the same
-rules without the one that queues, in two ways. Bulk TCP is what a user notices first. Datagrams of a few flows, sent
-one by one so that each is a packet of its own on all its way, are the harder test: every packet goes through the rules,
-where a bulk packet stands for dozens. They are counted where they arrive, at a socket that is full.
+With a bypass mark, the kernel passes the rest of an accepted flow without queueing it. This is compared with the same
+rules without the one that queues, in two ways: bulk TCP, and datagrams of a few flows. The latter are sent one by
+one, so that the rules see each of them, where a bulk packet has dozens of segments. They are counted at a socket that
+is full.
 
-Without a bypass mark, the engine answers for the flow and calls no plugin. It is compared with a chain that is the same
-but for the verdict of its last plugin: drop_tcp80, 14 plugins that look at ports, and one that accepts, with the rest
-of the flow or alone. What a packet costs without system calls is the precise answer; a saturated queue shows how much
-of it is left between the kernel's own work. Both have many flows: of one, the table would only have to know one entry.
+Without a bypass mark, the engine applies the flow verdict and calls no plugin. This is compared with a plugin chain
+that differs only in the verdict of its last plugin: drop_tcp80, 14 plugins that read ports, and one that accepts the
+flow or the packet alone. The cost of a packet without system calls is the precise result; a saturated queue shows the
+part of it in a whole worker. Both use many flows, since a single one would use only one entry of the table.
 """
 
 import json
@@ -42,7 +42,7 @@ MEMORY_KEPT, MEMORY_PSS = "memory kept for 1 M flows", "memory (PSS), 1 M flows 
 
 
 def look_up(size, clock="moving"):
-    return f"flow look-up, {size} flows" + (", clock stands" if clock == "standing" else "")
+    return f"flow look-up, {size} flows" + (", constant clock" if clock == "standing" else "")
 
 
 def chain_cost(length):
@@ -68,7 +68,7 @@ def measure_bypass_udp(bench, subject):
 
 
 def send_established(lab):
-    """Datagrams of a few flows by turns, as connections that exist already send them."""
+    """Datagrams of a few flows in turn, as existing connections send them."""
     with lab.client.entered():
         sockets = []
         for _ in range(BURST_FLOWS):
@@ -111,8 +111,8 @@ def measure_look_up(bench, subject, *options):
 
 
 def shared_memory_bytes(pid):
-    """What the engine's shared memory takes, whether a process has it mapped or not: the blocks of its files. The copies
-    of plugins are such files, too, but do not count."""
+    """What the engine's shared memory takes, whether a process has it mapped or not: the blocks of its files. The
+    copies of plugins are such files, too, but do not count."""
     directory = f"/proc/{pid}/fd"
     found = {}
     for name in os.listdir(directory):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the engine takes when nothing happens, how fast it is there, and what its own code costs a packet."""
+"""The engine's idle load and memory, its start time, and the cost of its own code for a packet."""
 
 import json
 import socket
@@ -53,8 +53,8 @@ def measure_memory(bench, subject, queues):
 
 
 def measure_start(bench, subject):
-    """From starting the program to the first packet that it accepted; probes come all the time, and are dropped as
-    long as nobody owns the queue."""
+    """From starting the program to the first packet that it accepted. Probes are sent all the time; the kernel drops
+    them until the queue is bound."""
     lab = bench.lab
     process = None
     with lab.server.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:

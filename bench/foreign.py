@@ -2,15 +2,14 @@
 """Foreign load: how many CPUs the rest of the machine used or wanted while something was measured.
 
 The sum of three, for the time between two snapshots:
-- CPU time of processes that are not of this run. From /proc/stat, less the time of this process and its descendants;
-  and from /proc/<pid>/stat of all others, with that of children they have waited for. Each can miss something: the
-  first what the kernel books under interrupts, the second processes of other containers. The larger one counts.
-- The time that those processes were ready to run and waited for a CPU (/proc/<pid>/schedstat). On a machine that is full
-  with the measurement itself, a foreign process gets half of what it wants, so use alone would say half of the truth.
+- CPU time of processes that are not of this run, by two methods: /proc/stat, minus the time of this process and its
+  descendants; and /proc/<pid>/stat of all others, with children that they have waited for. The first misses what the
+  kernel accounts as interrupts, the second processes of other containers. The larger value counts.
+- The time that those processes were ready to run and waited for a CPU (/proc/<pid>/schedstat). If the measurement uses
+  all CPUs, a foreign process gets only a part of the time that it wants.
 - Time that the hypervisor gave to other machines (steal).
 
-Always: what the run itself does counts nothing, however much that is; kernel threads belong to no user and
-count nothing either.
+Always: the run itself does not count, and neither do kernel threads.
 """
 
 import contextlib

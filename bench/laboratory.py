@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where everything is measured: a client and a server, each a network namespace, joined by one link.
+"""The network of all measurements: a client and a server, each a network namespace, connected by one link.
 
-Always: packets are queued in the server's INPUT hook. The receiving side of the link works on the CPU of the sender, so
-that LOAD_CPU has the load and SERVE_CPU has what reads the queue. How namespaces are made and removed is in
-tests/support/namespaces.py.
+Always: packets are queued in the server's INPUT hook. The receiving side of the link runs on the sender's CPU, so
+LOAD_CPU has the load, and SERVE_CPU has the process that reads the queue. tests/support/namespaces.py makes and removes
+the namespaces.
 """
 
 import os

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * load_udp - sends UDP datagrams of one size to one address, many a system call (UDP_SEGMENT), for a limited time.
+ * load_udp - sends UDP datagrams of one size to one address for a limited time, many with each system call
+ * (UDP_SEGMENT).
  *
- * The stack makes one large packet of each send, which is cut into datagrams by whoever must: a queue that does not take
- * such packets whole, or the socket at the end. One core then sends more than one queue takes.
- * With a rate it sends that many datagrams a second, in small groups. With FLOWS it has that many sockets and sends
- * from them by turns; with SEGMENTS it sends that many datagrams a system call: 1 makes each a packet of its own on all
- * its way. Prints how many it sent.
+ * The stack makes one large packet of each send. A queue that does not take such packets whole, or the receiving
+ * socket, splits it into datagrams. So one CPU can send more than a queue can take. With a rate, it sends that many
+ * datagrams a second, in small groups. With FLOWS, it uses that many sockets in turn. With SEGMENTS, it sends that
+ * many datagrams with each system call; with 1, each is a separate packet on its whole path. It prints the number of
+ * datagrams that it sent.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -75,7 +76,7 @@ static int open_socket(const char *address, int port, int payload)
     return fd;
 }
 
-/* A datagram or many from one socket. Returns how many were sent; what does not fit is for the next try. */
+/* Sends a datagram or many from one socket. Returns how many were sent; 0 if the socket is full. */
 static size_t send_datagrams(int fd, size_t segments, size_t payload)
 {
     static const char data[SEGMENTS_MAX * PAYLOAD_MAX];

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the whole benchmark, or the comparison of two builds: bench/run does the set-up and then starts this.
 
-Always: one thing runs at a time, all subjects of a measure one after the other in each round, in turn from the first
-to the last and from the last to the first. A figure that could not be taken is named, and the rest goes on.
+Always: one measurement runs at a time. In each round the subjects of a measure follow each other, in alternating order.
+A figure that could not be measured is reported, and the others are still measured.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def parse_arguments():
 
 
 def take(bench, measure, subject, function):
-    """One figure. What went wrong is kept, with its reason; whatever it was, the rest goes on."""
+    """One figure. A failure is recorded with its reason, and the run continues."""
     print(f"  {measure}: {subject.name} ...", flush=True)
     try:
         function()

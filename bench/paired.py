@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Statistics of paired measurements: is this build worse than the other one?
 
-A pair is one value of each build, taken one after the other, so whatever the machine did at that time it did to both.
-What is judged is the ratio this / other. Nothing is assumed about how ratios are distributed, only that pairs are
-independent: each ratio of an endless run is above its median with probability 1/2, so the number of those above it
-follows the binomial distribution, and the ratio at place k from either end bounds the median with a known confidence.
-With 15 pairs and 95 % these are the 4th from both ends (96.5 %).
+A pair is one value of each build, measured one after the other, so that the state of the machine is similar for both.
+The result is the ratio this / other. No distribution of the ratios is assumed, only that pairs are independent: each
+ratio of an endless run is above its median with probability 1/2, so the number of those above it follows the binomial
+distribution, and the ratio at place k from either end bounds the median with a known confidence. With 15 pairs and 95
+% these are the 4th from both ends (96.5 %).
 
 Always: "worse" needs the whole interval beyond WORSE; a measure that is too noisy to tell is not worse.
 """
@@ -23,8 +23,8 @@ Judgement = namedtuple("Judgement", "ratio low high worse better")
 
 
 def interval_place(count, confidence=CONFIDENCE):
-    """The place k, counted from 1, so that the k-th lowest and the k-th highest of `count` values bound the median; 0 if
-    there are too few values."""
+    """The place k, counted from 1, so that the k-th lowest and the k-th highest of `count` values bound the median; 0
+    if there are too few values."""
     place = outside = 0
     while True:
         outside += math.comb(count, place)  # sets of values with at most `place` of them below the median

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pictures of the figures, drawn by gnuplot. What has no figures is left out."""
+"""Pictures of the figures, drawn by gnuplot. A picture without figures is left out."""
 
 import statistics
 import subprocess

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ping_pong - how long a small UDP request and its answer take, one at a time, on a machine that does nothing else.
+ * ping_pong - measures the time of a small UDP request and its answer, one at a time, on an otherwise idle machine.
  *
  * `ping_pong server ADDRESS PORT SECONDS` returns every datagram; `ping_pong client ADDRESS PORT SECONDS` sends one,
  * waits for its return, pauses, and prints the number of round trips and their quantiles in nanoseconds as JSON.
- * Always: bounded in time; an answer that does not come is counted and left behind.
+ * Always: bounded in time; an answer that does not come is counted as lost.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

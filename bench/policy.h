@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What both reference loops decide: the work of the plugin drop_tcp80, and behind it one of three patterns.
+ * The verdicts of both reference loops: those of the plugin drop_tcp80, and for other packets one of three patterns.
  *
- * TCP to port 80 is dropped. Everything else is accepted, dropped, or accepted and dropped by turns, as the command
- * line says: `reference_... QUEUE accept|drop|alternate whole|segments`. The last word says whether packets that are
- * to be segmented by offloading are taken whole, by a loop that can.
+ * TCP to port 80 is dropped. Other packets are accepted, dropped, or alternately accepted and dropped, as the command
+ * line says: `reference_... QUEUE accept|drop|alternate whole|segments`. The last argument says whether offload
+ * packets are taken whole, by the loop that can do so.
  */
 #ifndef BENCH_POLICY_H
 #define BENCH_POLICY_H

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the time goes, by function of the kernel and of the program (bench/run --profile).
+"""The CPU time by function of the kernel and of the program (bench/run --profile).
 
-Of a saturated queue: what reads it. Of bulk TCP: the whole machine, since there the sender, the receiver and what reads
-the queue share the CPUs. By perf's clock and not its cycle counter, which a virtual machine may not have: what the
-kernel does with interrupts off is therefore seen where it turns them on again (`..._unlock_irqrestore`,
-`handle_softirqs`), above all the waking of another CPU.
+With a saturated queue: of the process that reads it. With bulk TCP: of the whole machine, since sender, receiver and
+reader share the CPUs. perf uses its clock, since a virtual machine may have no cycle counter. So time with interrupts
+off is attributed to the function that enables them again (`..._unlock_irqrestore`, `handle_softirqs`), in particular
+the waking of another CPU.
 """
 
 import shutil

@@ -2,7 +2,7 @@
 /*
  * record_burst QUEUE FILE - takes a burst from a queue and writes its messages to a file, for chain_cost.
  *
- * Bounded in time. Answers nothing: the kernel drops the packets when this ends.
+ * Always: bounded in time. It sends no verdicts; the kernel drops the packets when this program ends.
  */
 #include "burst_file.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * reference_classic - the loop that every tutorial teaches: libnetfilter_queue with a callback, one recv() and one
- * nfq_set_verdict() a packet, the whole packet copied, offloaded packets cut into segments.
+ * reference_classic - the loop of the usual tutorial: libnetfilter_queue with a callback, one recv() and one
+ * nfq_set_verdict() for each packet, whole packets copied, offload packets split into segments.
  *
- * Only the length of the queue and the receive buffer are not the tutorial's, but those of the engine: with the
- * default ones it would be slower still. Runs until it is killed; the kernel then drops what is queued.
+ * Only the length of the queue and the receive buffer are those of the engine; with the defaults the loop would be even
+ * slower. It runs until it is killed; the kernel then drops queued packets.
  */
 #include "policy.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * reference_tuned - the smallest loop that does what makes a queue fast: up to 64 packets a recvmmsg(), one batch
- * verdict for a run of equal verdicts, single messages otherwise, all of a burst in one send; 128 bytes of a packet
- * copied, offloaded packets taken whole.
+ * reference_tuned - the smallest fast loop: recvmmsg() of up to 64 packets, one batch verdict for a run of equal
+ * verdicts, single messages otherwise, all verdicts of a burst in one send; 128 bytes of a packet copied, offload
+ * packets whole.
  *
- * What it leaves out is what the engine adds: plugins, crashes, counters, a stop without loss, packets that are no
- * packets. It trusts the kernel's messages. Runs until it is killed; the kernel then drops what is queued.
+ * It does not have what the engine adds: plugins, crash containment, counters, a stop without loss, checks of messages.
+ * It runs until it is killed; the kernel then drops queued packets.
  */
 #include "policy.h"
 
@@ -70,7 +70,7 @@ static int open_queue(uint16_t queue, bool whole)
     return fd;
 }
 
-/* Decides one packet. Returns whether the message was one. */
+/* Decides one packet. Returns whether the message was a packet. */
 static bool decide(const struct nlmsghdr *message, enum policy_pattern pattern, struct answer *answer)
 {
     struct nlattr *attribute; /* mnl_attr_for_each() casts const away */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Writes what was measured: a table for people, JSON with every single value, and pictures."""
+"""Writes the results: a table for people, JSON with all values, and pictures."""
 
 import json
 import os

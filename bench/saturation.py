@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One queue with more packets than it can take, and what a packet costs.
+"""A saturated queue, and the cost of a packet.
 
-The load has one CPU, which also does the kernel's work of receiving and queueing; what reads the queue has another. The
-load sends many datagrams in one large packet, and the queue is told not to take such packets whole (--gso off), so the
-kernel cuts them up where it queues them: anywhere before, the load would be slower than a good reader.
-Verdicts that drop cost the reader so little that its CPU takes more than the load's CPU brings, whoever reads. There,
-every reader shares its CPU with a process that spins, both of equal weight: each has half a CPU, and the queue fills. A
-reader that did not get its half was not measured.
-Verdicts are counted by the kernel: ids given out, less what did not get into the reader's socket, less what still
-waits. What was accepted goes to a UDP socket that is full, where the kernel counts it as well; a subject that lets
-through another share than its pattern asks for was not measured but is broken.
+The load has one CPU, which also receives and queues the packets; the process that reads the queue has another. The load
+sends many datagrams in one large packet, and the queue does not take such packets whole (--gso off), so the kernel splits
+them when it queues them. If they were split earlier, the load would be slower than a good reader.
+
+Drop verdicts cost the reader so little that it is faster than the load. For these, every reader shares its CPU with a
+spinning process of equal weight, so that it has half a CPU and the queue fills. A figure counts only if the reader got
+its half.
+
+The kernel counts the verdicts: used ids, minus packets that did not fit the reader's socket, minus waiting packets.
+Accepted packets go to a UDP socket that is full, where the kernel counts them too. If a subject accepts another share of
+the packets than its pattern says, the measurement fails.
 """
 
 import contextlib
@@ -58,7 +60,7 @@ class Snapshot:
 
 @contextlib.contextmanager
 def full_socket(lab):
-    """A socket of the server that nobody reads."""
+    """A socket of the server that is never read."""
     with lab.server.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         sink.bind((SERVER, PORT))

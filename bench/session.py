@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What every kind of run has: its laboratory, a directory for its files, the place of its results, an orderly end.
+"""What every kind of run has: its laboratory, a directory for its files, the place of its results, a clean end.
 
-Always: the directory and the laboratory are gone when the run ends; those of runs that were killed are removed by the
-next one. A signal that asks for the end lets everything be tidied up.
+Always: directory and laboratory are removed when the run ends, also by a signal; those of killed runs are removed by
+the next run.
 """
 
 import contextlib

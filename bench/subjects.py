@@ -2,8 +2,8 @@
 """What is compared: no queue, the two reference loops, and the engine with a chain of plugins; and the rules of a
 bypass mark, with the engine and without the queue.
 
-A subject knows how it is started for some queues and for a pattern of verdicts, and when it serves them. serve() is
-the one way to run it: rules and processes are there inside of the `with`, and gone behind it.
+A subject knows how to start for a number of queues and a pattern of verdicts, and when it is ready. serve() is the only
+way to run it: rules and processes exist inside of the `with`, and are removed after it.
 """
 
 import contextlib

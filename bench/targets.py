@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The targets: what each measure must reach, and how that is read from the figures.
 
-A target is one line of the table. Its value comes from a function of the figures, which answers None where a figure
-is missing.
+A target is one line of the table. A function computes its value from the figures, and returns None if one is missing.
 """
 
 from collections import namedtuple

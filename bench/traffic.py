@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Traffic that somebody would notice: bulk TCP, the time of one request, and requests to a web server.
+"""Traffic as applications have it: bulk TCP, the time of one request, and requests to a web server.
 
-Nothing is pinned to a CPU but the two ends of the latency measurement: the scheduler is part of what is measured.
+Only the two ends of the latency measurement are pinned to a CPU; otherwise the scheduler is part of the measurement.
 """
 
 import contextlib

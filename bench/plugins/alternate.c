@@ -2,7 +2,7 @@
 /*
  * alternate - accepts packets with an even id and drops those with an odd one.
  *
- * The pattern in which no two neighbours have the same verdict: nothing can be coalesced.
+ * No two neighbours have the same verdict, so no batch verdict is possible.
  */
 #include <nfqe/plugin.h>
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * flow_accept and plain_accept - accept every packet: the first with all that follow of its flow, the second alone.
+ * flow_accept and plain_accept - accept every packet: the first with a flow verdict, the second for the packet alone.
  *
- * Built from one source, so that a chain that ends in one of them differs from a chain that ends in the other by the
- * verdict alone. Both ask for headers, since the engine needs them to know a flow. LAST_WORD_ID, LAST_WORD_NEEDS and
- * LAST_WORD are given by the build.
+ * They have one source, so two plugin chains that end in them differ only in that verdict. Both need headers, since the
+ * engine needs them for flows. The build sets LAST_WORD_ID, LAST_WORD_NEEDS and LAST_WORD.
  */
 #include <nfqe/plugin.h>
 

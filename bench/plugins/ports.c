@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ports_N - drops TCP and UDP to or from port N, has no opinion on anything else.
+ * ports_N - drops TCP and UDP to or from port N, and leaves other packets undecided.
  *
- * Looks at the ports and at nothing else: what one more plugin of the usual kind costs. PORTS_ID and PORTS_BLOCKED
- * are given by the build, so that a chain can have many of them. Always: the blocked port is one that no load uses.
+ * It reads only the ports, to measure the cost of a further plugin of the usual kind. The build sets PORTS_ID and
+ * PORTS_BLOCKED, so that a plugin chain can have many of them. Always: no load uses the blocked port.
  */
 #include <nfqe/plugin.h>
 
