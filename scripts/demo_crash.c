@@ -2,8 +2,8 @@
 /*
  * demo_crash - a plugin with a bug, for scripts/demo: it forgets that not every packet has a TCP header.
  *
- * Drops telnet as it should, and reads through a NULL pointer on the first packet that is anything else. scripts/demo
- * builds it as an author would, with one line; it is not part of the build and is not installed.
+ * It drops telnet, and dereferences NULL for the first packet that is not TCP. scripts/demo
+ * compiles it with one line, as an author would. It is not part of the build, and is not installed.
  */
 #include <nfqe/plugin.h>
 

@@ -1,21 +1,21 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# What the scripts share: fail(), packages, the build under its lock, becoming root. A script sources it first:
+# Functions that the scripts share: fail(), packages, building under a lock, becoming root. A script sources it first:
 #
 #   source "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
 #
-# Always: afterwards the shell stops at the first error, `root` is the top directory of the tree and the working
-# directory, and /usr/sbin is in PATH. Two scripts that build in the same directory wait for each other, and nothing
-# that a build starts keeps the lock. A function that cannot do its work calls fail(), which a script may define
-# again. Needs nothing but bash and what a bare Debian 12 has.
+# Always: after that, the shell stops at the first error, `root` is the top directory of the tree and the working
+# directory, and /usr/sbin is in PATH. If two scripts build in the same directory, the second one waits; a process that
+# a build starts does not keep the lock. A function that fails calls fail(), which a script may redefine. It needs only
+# bash and what a bare Debian 12 has.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
 BUILD_LOCK_SECONDS=900     # that another build in the same directory may take
 BUILD_SECONDS=900          # one preset
 INSTALL_SECONDS=900        # that each step of apt-get may take
-INSTALL_LOCK=/var/lib/dpkg # a directory that every Debian has; dpkg itself locks files in it, in another way
+INSTALL_LOCK=/var/lib/dpkg # a directory of every Debian; dpkg locks files in it, not the directory
 INSTALL_LOCK_SECONDS=900   # that another script's apt-get may take
 
 script=$(basename -- "$0")
@@ -50,7 +50,7 @@ as_root()
     fi
 }
 
-# Goes on as root: become_root WHY COMMAND... replaces this process by COMMAND, run through sudo. Returns if it is root.
+# Becomes root: become_root WHY COMMAND... replaces this process by COMMAND, run through sudo; returns if it is root.
 become_root()
 {
     local why=$1
@@ -63,7 +63,7 @@ become_root()
 
 # ---- packages --------------------------------------------------------------------------------------------
 
-# Prints each of its arguments that is not an installed package.
+# Prints those of its arguments that are not installed packages.
 list_missing()
 {
     local package
@@ -75,7 +75,7 @@ list_missing()
     done
 }
 
-# Runs apt-get as root; if it fails, shows the end of what it said: apt_get ARGUMENT...
+# Runs apt-get as root; if it fails, shows the end of its output: apt_get ARGUMENT...
 apt_get()
 {
     local output code=0
@@ -94,7 +94,7 @@ apt_get()
 
 apt_updated=no
 
-# Fetches the lists of packages, once a script.
+# Fetches the package lists, once in a script.
 apt_update()
 {
     [[ $apt_updated == no ]] || return 0
@@ -132,7 +132,8 @@ with_build_lock()
     exec 9>&-
 }
 
-# Configures a preset, with the tests and the benchmark, so that no change breaks it unseen; its output goes to a file: configure_preset PRESET [ARGUMENT...]
+# Configures a preset, with the tests and with the benchmark, so that these are always built: configure_preset PRESET
+# [ARGUMENT...]. The output goes to a file.
 configure_preset()
 {
     local preset=$1 log=build/configure-$1.log
@@ -167,7 +168,7 @@ build_presets()
     done
 }
 
-# Runs a command that builds; shows the end of what it said only if it fails: build_quietly LOG COMMAND...
+# Runs a command that builds; shows the end of its output only if it fails: build_quietly LOG COMMAND...
 build_quietly()
 {
     local log=$1

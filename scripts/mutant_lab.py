@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where scripts/mutants tries a mutant: a copy of the tree, its build, and the tests, each run within bounds.
+"""A copy of the tree in which scripts/mutants builds and tests a mutant, within limits.
 
-Always: the tree that is copied is never written to. Whatever a mutant does, it does not get out: each build and each
-test runs in process, network and mount namespaces of its own, whose end ends all that it started, so a mutant that
-calls kill(-1) or forks for ever reaches nothing else. Bounded are its time, its processes, its memory, and the size
-of its files. A test that measures time runs alone, and must fail twice to count.
+Always: the original tree is never written to. A mutant cannot affect anything else: each build and each test runs in
+new process, network and mount namespaces, and all that it started ends with them, so a mutant that calls kill(-1) or
+forks for ever reaches no other process. Time, number of processes, memory and size of files are limited. A test that
+measures time runs alone, and must fail twice to count.
 """
 
 import contextlib
@@ -149,7 +149,7 @@ class Lab:
     # ---- set-up
 
     def copy(self):
-        """Makes the copy equal to the tree as it lies there; what is equal already keeps its time, and its objects."""
+        """Makes the copy equal to the tree, committed or not; unchanged files keep their time, and so their objects."""
         listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=self.root,
                                 check=True, text=True, stdout=subprocess.PIPE, timeout=BUILD_SECONDS).stdout.split("\0")
         wanted = {path for path in listed if path and os.path.isfile(os.path.join(self.root, path))}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The mutants of a C source for scripts/mutants: one small change each, at one place of the text.
 
-Always: works on the text, which is laid out by clang-format, with regular expressions; comments, strings, preprocessor
-lines and static assertions are left alone. So some mutants do not compile, and some mean the same as the original; the
-compiler finds the former, people the latter. Two operators that come to the same text give one mutant. Pure: reads no
-file and runs nothing.
+Always: applies regular expressions to the text, which has the layout of clang-format; comments, strings, preprocessor
+lines and static assertions are not changed. Some mutants do not compile, which the compiler finds; some mean the same
+as the original, which a person must find. If two operators give the same text, there is one mutant. Pure: reads no
+file and runs no program.
 """
 
 import bisect

@@ -219,7 +219,7 @@ def print_how_to_debug(test):
         if test.label in ROOT_LABELS:
             lines.append(f"sanitizers:      scripts/check --asan {test.name}")
     elif test.label == "fuzz":
-        lines.append("run it again:    see above; scripts/fuzz TARGET SECONDS goes on from what it has found")
+        lines.append("run it again:    see above; scripts/fuzz TARGET SECONDS starts with the inputs that it has found")
     elif test.command:
         lines.append(f"by hand:         {test.by_hand(test.environment)}")
     for line in lines:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Adds up which lines ran: summarize_coverage.py --lcov FILE --uncovered FILE --percent-min N --tests-exit-code N
 
-Reads what llvm-cov exported and prints, for each file and in total, how many lines, functions and branches there are
-and ran. Writes the lines that did not run to the second file, `path:line: text`. --junit FILE: also the outcome, as
-the result of a test `coverage.lines`. Always: a line that several programs have has run if it ran in one of them. The
+Reads the output of llvm-cov and prints, for each file and in total, the number of lines, functions and branches and
+how many of them ran. Writes the lines that did not run to the second file, `path:line: text`. --junit FILE: also
+writes the result of a test `coverage.lines`. Always: a line of several programs has run if it ran in one of them. The
 exit code is 1 if less than N percent of the lines ran, or if the tests did not end with exit code 0.
 """
 

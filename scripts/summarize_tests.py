@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Adds up what ctest wrote: summarize_tests.py --results DIRECTORY --seconds N PRESET:LABEL...
 
-Reads DIRECTORY/PRESET-LABEL.xml (ctest --output-junit) for each run that was expected, and prints a table, the names
-and reasons of skipped tests and the names of failed ones. Always: a run that left no file counts as one failure, and so
-does a test that ctest could not start. What a test that passed skipped of itself counts as skipped: cmocka's skip(),
-with the line `skipped: reason` that the test printed before it, a line of pytest -rs, or `SKIPPED: reason`. A test that
-skipped all of itself did not pass. With CI=true in the environment a skip is a failure for the labels of
-MUST_RUN. The last line is `N passed, N failed, N skipped`; the exit code is 1 if anything failed.
+Reads DIRECTORY/PRESET-LABEL.xml (ctest --output-junit) for each expected run, and prints a table, the names and
+reasons of skipped tests, and the names of failed ones. Always: a run without file counts as one failure, and so does
+a test that ctest could not start. Parts that a passed test skipped count as skipped: cmocka's skip(), with the line
+`skipped: reason` that the test printed before it, a line of pytest -rs, or `SKIPPED: reason`. A test that skipped all
+its parts did not pass. With CI=true in the environment a skip is a failure for the labels of MUST_RUN. The last line
+is `N passed, N failed, N skipped`; the exit code is 1 if a test failed.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import re
 import sys
 import xml.etree.ElementTree
 
-MUST_RUN = ("live", "vm")  # what they need is there in CI, so a skip would hide that it is not
+MUST_RUN = ("live", "vm")  # CI has what they need, so a skip would hide that it is missing
 REASON = re.compile(r"^skipped: (.+)$", re.MULTILINE | re.IGNORECASE)
 CMOCKA_SKIPPED = re.compile(r"\[ RUN      \] (\w+)\n((?:(?!\[ RUN      \]).)*?)\[  SKIPPED \] \1$",
                             re.MULTILINE | re.DOTALL)
@@ -29,7 +29,7 @@ NO_REASON = "says no reason"
 
 
 def skipped_parts(output):
-    """(part, reason) of each thing that a test says it skipped; part is None where it does not say which."""
+    """(part, reason) of each part that a test skipped; part is None if the test does not name it."""
     parts = []
 
     def note_cmocka(match):
@@ -50,7 +50,7 @@ def skipped_all(output):
 
 
 class Run:
-    """What one run of ctest, a label with a preset, came to."""
+    """The results of one run of ctest: a label with a preset."""
 
     def __init__(self, preset, label):
         self.preset, self.label = preset, label

@@ -4,13 +4,13 @@
     gdb -ix scripts/gdb/nfqe.py -p PID -ex nfqe-plugins
     gdb -ix scripts/gdb/nfqe.py PROGRAM CORE -ex 'nfqe-plugins ./one.so ./other.so'
 
-The engine loads a sealed copy of each plugin's file, /memfd:nfqe-plugin, as /proc/self/fd/N. gdb takes that name for one
-of its own descriptors: it finds nothing there, or waits for ever. So this file has to be read before there is a process
-(-ix): it gives gdb a root directory without /proc. Then nfqe-plugins finds the copies by their mappings and gives gdb
-the same bytes at the same address. Of a process they come from its descriptors, so the plugin's file may have been
-replaced since; of a core, from the files that are named, in any order.
+The engine loads a sealed copy of each plugin's file, /memfd:nfqe-plugin, as /proc/self/fd/N. gdb takes that name for
+one of its own descriptors: it finds nothing there, or waits for ever. So this file has to be read before there is a
+process (-ix): it gives gdb a root directory without /proc. Then nfqe-plugins finds the copies by their mappings and
+gives gdb the same bytes at the same address. Of a process they come from its descriptors, so the plugin's file may
+have been replaced since; of a core, from the files that are named, in any order.
 
-Always: the process is read only. A plugin whose bytes are not found is named, and the others are loaded all the same.
+Always: the process is only read. A plugin whose file is not found is named, and the others are loaded.
 Runs inside gdb; what it writes is in a temporary directory, which is removed when gdb ends.
 """
 
