@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The engine with a bypass mark, and the rules that it prints for it, in the router.
 
-Always: the rules are loaded as they are printed, but for a line that a test cuts out.
+Always: the rules are loaded as they are printed, except for a line that a test removes.
 """
 
 import re
@@ -19,7 +19,7 @@ def printed(lab, *arguments):
 
 
 def without(pattern, text):
-    """The text without the one line that the pattern is found in."""
+    """The text without the one line that matches the pattern."""
     lines = text.splitlines(keepends=True)
     kept = [line for line in lines if not re.search(pattern, line)]
     assert len(kept) == len(lines) - 1, f"one line has {pattern!r} in it: {text}"
@@ -27,7 +27,7 @@ def without(pattern, text):
 
 
 def drop_multicast(lab):
-    """The rules queue all that the router itself sends, so what it says about multicast groups would be counted."""
+    """The rules also queue what the router sends, so its multicast messages would be counted."""
     for chain in ("PREROUTING", "OUTPUT"):
         Rule(lab.router, chain, "-p", "icmpv6", "-j", "DROP", table="raw")
 
@@ -40,7 +40,7 @@ class Bypass:
         self._lab, self._start_engine, self._directory = lab, start_engine, directory
 
     def __call__(self, queues=1, cut=None):
-        """cut: a pattern for each form, of the line that is not loaded."""
+        """cut: for each form, a pattern of the line that is not loaded."""
         numbers = f"1-{queues}" if queues > 1 else "1"
         text = printed(self._lab, f"--print-rules={self.form}", "--queue", numbers, "--bypass-mark", MARK)
         trace = Trace(self._directory, "obey")

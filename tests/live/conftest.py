@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What every live test gets: a fresh laboratory, and ways to start things in it that end with the test.
+"""Fixtures of the live tests: a new laboratory, and functions that start processes in it, which end with the test.
 
-Always: a test that cannot run on this machine does not pass in silence. The first missing requirement ends the run
-with `SKIPPED: <reason>` and exit code 77, which ctest shows as skipped; with CI=true in the environment it is a
-failure. Everything a test started is ended, and its namespaces are removed, also when the test failed.
+Always: a test that cannot run on this machine does not pass silently. The first missing requirement ends the run with
+`SKIPPED: <reason>` and exit code 77, which ctest shows as skipped; with CI=true in the environment it is a failure. All
+that a test started is ended, and its namespaces are removed, also if the test fails.
 
 Environment: NFQE_ENGINE (the program), NFQE_PLUGINS, NFQE_TEST_PLUGINS, NFQE_TOOLS (directories of the build),
 NFQE_QUICK=1 (smaller counts, the same promises).
@@ -52,7 +52,7 @@ def missing_requirement():
 
 
 def missing_file():
-    """What the build should have made and has not, or None."""
+    """What the build should have made but did not, or None."""
     for variable in ("NFQE_ENGINE", "NFQE_PLUGINS", "NFQE_TEST_PLUGINS", "NFQE_TOOLS"):
         if not os.path.exists(os.environ.get(variable, "")):
             return f"environment variable {variable} must name something that exists; run these tests with ctest"
@@ -81,7 +81,7 @@ def lab():
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(lab):
-    """However a test ends its engines: no process and no bound queue is left in the router's namespace."""
+    """After a test ended its engines, no process and no bound queue is left in the router's namespace."""
     yield
     wait_for(lambda: not lab.router.process_ids(), "no process is left in the router's namespace", 2)
     assert lab.router.queues() == {}

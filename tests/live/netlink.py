@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A netlink client for tests that ask the kernel's queue itself, without the engine and without its libraries.
+"""A netlink client for tests that use the kernel's queue without the engine and its libraries.
 
-Always: what is sent is packed here byte by byte, and what comes is taken apart here, so a mistake in the engine's
-encoder or decoder cannot hide. Every wait has a limit. Nothing is thrown away: a packet that came while an answer was
-awaited is handed out by the next receive, in the order of the stream.
+Always: messages are encoded and decoded here byte by byte, so that a mistake in the engine's encoder or decoder is not
+repeated. Every wait has a limit. No message is discarded: a packet that arrives before an awaited answer is returned by
+the next receive, in the order of the stream.
 """
 
 import errno
@@ -37,7 +37,7 @@ DROP, ACCEPT, QUEUE, REPEAT = 0, 1, 3, 4
 QUEUE_BYPASS = 0x8000
 
 HEADER = 16         # of every netlink message
-FAMILY = 4          # struct nfgenmsg behind it
+FAMILY = 4          # struct nfgenmsg after it
 ATTRIBUTE = 4       # the head of an attribute
 BUFFER = 128 * 1024  # larger than any message
 LIMIT_SECONDS = 5.0
@@ -50,7 +50,7 @@ Other = namedtuple("Other", "kind body")
 
 
 def attribute(kind, value):
-    """One attribute. Its length counts the value, not the padding behind it."""
+    """One attribute. Its length includes the value, but not the padding after it."""
     return (struct.pack("=HH", ATTRIBUTE + len(value), kind) + value).ljust((ATTRIBUTE + len(value) + 3) & ~3, b"\0")
 
 
@@ -156,7 +156,7 @@ class Client:
         return decode(data, bool(received & socket.MSG_TRUNC))
 
     def receive(self, size=BUFFER):
-        """The next message of the stream, whatever it is."""
+        """The next message of the stream, of any kind."""
         return self._came_early.popleft() if self._came_early else self._read(size)
 
     def packets(self, count):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Packets that say themselves which verdict they want, and what the plugin `obey` (tests/plugins/obey.c) tells of them.
+"""Packets that contain the verdict that they ask for, and the trace that the plugin `obey` (tests/plugins/obey.c)
+writes.
 
-Always: an order is the mark byte of the head that tests/plugins/marked.h describes, so the plugin has no memory: a
-packet that got another verdict than it asked for was decided without it. A Talk numbers what it sends in each direction
-and keeps what arrives, with its number. A Trace is a file that the workers write as shared memory, so it says how
-often the plugin was asked, also by workers that were killed.
+Always: an order is the mark byte of the head in tests/plugins/marked.h, so the plugin keeps no state: a packet that
+got another verdict than it asked for was not decided by the plugin. A Talk numbers the datagrams of each direction
+and keeps those that arrive. A Trace is a file that the workers write as shared memory, so it has how often the plugin
+was asked, also by workers that were killed.
 """
 
 import contextlib
@@ -146,4 +147,4 @@ def wait_decided(namespace, count):
         assert all(queue.queue_dropped == queue.user_dropped == 0 for queue in queues), queues
         return sum(queue.last_id for queue in queues) >= count and namespace.waiting() == 0
     wait_for(condition, f"{count} packets are decided; the queues are {namespace.queues()}")
-    assert sum(queue.last_id for queue in namespace.queues().values()) == count, "no packet was queued that nobody sent"
+    assert sum(queue.last_id for queue in namespace.queues().values()) == count, "no packet was queued that was not sent"

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: with the rules that --print-rules prints, the kernel lets the rest of an accepted flow pass by itself.
+"""Promise: with the rules that --print-rules prints, the kernel passes the rest of an accepted flow without the engine.
 
-The printed text goes into iptables-restore or nft as it is. After the one packet on which a plugin decided, no further
-packet of that connection is given to the queue, in either direction, whatever it asks for (orders.py): the queue's
-last id stays. The connection's mark has the bits of --bypass-mark and keeps all others. Dropped flows, other
-connections, and what passes while nobody owns the queue are not affected.
+The printed rules are loaded unchanged by iptables-restore or nft. After the packet on which a plugin decided, no
+further packet of that connection is queued, in either direction, whatever it asks for (orders.py): the queue's last
+id does not change. The connection's mark has the bits of --bypass-mark and keeps all others. Dropped flows, other
+connections, and packets that pass while no engine runs are not affected.
 
-What must not pass with it is in test_bypass_leaks.py.
+test_bypass_leaks.py tests what must not bypass the queue.
 """
 
 import contextlib

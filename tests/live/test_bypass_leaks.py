@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: no connection bypasses the queue because of a mark that was not given to it by a verdict for its flow.
+"""Promise: a connection bypasses the queue only if a verdict for its flow set its mark.
 
-Marks come along in other ways, too: with a packet out of a tunnel or from rules of somebody else's, with an ICMP error,
-which the kernel counts to the connection that it is about, and from the connection because of which the kernel expected
-this one, such as the data of FTP. What the plugin decides on then (orders.py) is what shows that it was asked.
+Marks can come from elsewhere: with a packet from a tunnel or from other rules; with an ICMP error, which conntrack
+assigns to the connection that it is about; and from a connection that announced this one, such as FTP's control
+connection. The verdicts of the plugin (orders.py) show that it was asked.
 """
 
 import contextlib
@@ -42,9 +42,9 @@ def stack():
 
 @pytest.fixture
 def brought_along(lab, bypass, start_engine):
-    """brought_along(by, protocol): every packet of the protocol brings the bits along. Only one takes them away, `by`:
-    the rules while nobody owns the queue, or the engine with rules that do not. What it returns is the trace, and a
-    function that ends this, and returns the engine that must be asked from then on."""
+    """brought_along(by, protocol): every packet of the protocol has the bits. Only `by` clears them: the rules, while
+    no engine runs, or the engine, with rules that do not. Returns the trace, and a function that ends this and
+    returns the engine that must be asked from then on."""
     def start(by, protocol):
         engine, trace = bypass(cut=CLEARING if by == "engine" else None)
         marking = Rule(lab.router, "PREROUTING", "-p", protocol, "-j", "MARK", "--set-mark", hex(BITS), table="raw")
@@ -101,7 +101,7 @@ def make_tunnel(lab):
         lab.server_main[4], TUNNEL_ADDRESSES["server"], "02:00:00:00:09:02")
     for namespace, (local, inside, mac), (remote, other_inside, other_mac) in (
             (lab.router, router, server), (lab.server, server, router)):
-        namespace.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")  # nothing in it that nobody sent
+        namespace.write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")  # so only the test's packets are in it
         for command in (
                 f"link add tunnel address {mac} type vxlan id 7 local {local} remote {remote} dev link2 "
                 f"dstport {TUNNEL_PORT} srcport {TUNNEL_PORT} {TUNNEL_PORT + 1}",  # one connection, whatever is in it

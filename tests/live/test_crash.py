@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: a plugin that crashes or hangs on a packet costs that packet only, and the log says which one it was.
+"""Promise: if a plugin crashes or hangs on a packet, only that packet is lost, and the log names it.
 
 400 of 200,000 datagrams are marked, and the test plugin dereferences NULL (or loops for ever) on those. Exactly the
-marked ones get the crash verdict, everything else arrives once and in order, although a worker dies each time. The same
-holds when the plugin works on whole bursts and nothing but its handle() can tell which packet was the reason. The
-log names plugin, version and packet, and is rate-limited without hiding how much there was.
+marked ones get the crash verdict; all others arrive once and in order, although a worker dies each time. The same
+holds if the plugin processes whole bursts, and only its handle() can show which packet is the cause. The log names
+plugin, version and packet; if lines are suppressed, it has their number.
 """
 
 import re
@@ -109,7 +109,7 @@ def test_a_plugin_that_crashes_on_every_packet_is_survived(lab, start_engine, st
 @pytest.mark.parametrize("on_crash", ["drop", "accept"])
 @pytest.mark.parametrize("name, hangs_each", [("misbehave", 1), ("misbehave_batch", 2)])
 def test_a_hang_costs_the_guilty_packet_only(lab, start_engine, start_pump, name, hangs_each, on_crash):
-    """Three marked datagrams: each blocks its worker until the engine ends it; what is behind it waits, and passes.
+    """Three marked datagrams: each blocks its worker until the engine ends it; later packets wait, and pass.
     A hang in a burst takes a second one, in handle(), to find the packet."""
     engine, report = run_marked(lab, start_engine, start_pump, f"{name},do=hang", 3000, 1000,
                                 "--handle-timeout", "300ms", "--on-crash", on_crash)

@@ -2,8 +2,7 @@
 """Promise: of 200,000 packets none is lost, none arrives twice, and the order within each flow is kept.
 
 With one queue and with four, IPv4 and IPv6 mixed, 64 flows from as many addresses. The counts come from the kernel: the
-firewall's counters in front of the queue and behind it, and the receiver's UDP statistics. That the engine's own
-counters say the same is asserted too, but proves nothing alone.
+firewall's counters before and after the queue, and the receiver's UDP statistics. The engine's own counters must agree.
 """
 
 import re
@@ -20,7 +19,7 @@ def test_every_packet_arrives_once_and_in_order(lab, start_engine, start_pump, q
     count = 50000 if quick else 200000
     engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1")
     rule = lab.queue_pump_traffic(1, queues)
-    behind = lab.count_pump_traffic(lab.router, "POSTROUTING")
+    after = lab.count_pump_traffic(lab.router, "POSTROUTING")
     arrived = lab.count_pump_traffic(lab.server, "INPUT")
 
     report = start_pump(count).report()
@@ -28,8 +27,8 @@ def test_every_packet_arrives_once_and_in_order(lab, start_engine, start_pump, q
     assert report["ended"] == "complete", report
     assert report["sent"] == count
     assert report["duplicates"] == 0 and report["out_of_order"] == 0 and report["lost"] == 0, report
-    assert rule.packets() == count, "the rule in front of the queue"
-    assert behind.packets() == count, "the counter behind the queue"
+    assert rule.packets() == count, "the rule before the queue"
+    assert after.packets() == count, "the counter after the queue"
     assert arrived.packets() == count, "the counter at the receiver"
     assert lab.server.udp_received() == (count, 0), "datagrams received, and lost in the receiver's buffer"
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in a queue")
@@ -47,7 +46,7 @@ def test_every_packet_arrives_once_and_in_order(lab, start_engine, start_pump, q
 
 
 def test_effective_values_are_printed_and_are_the_kernels(lab, start_engine):
-    """What the engine says at start about a queue is what the kernel has, not what was asked for."""
+    """The engine's startup line about a queue has the kernel's values, not those that were requested."""
     engine = start_engine("--plugin", plugin("drop_tcp80"), "--queue", "1", "--queue", "5-6", "--max-len", "4000",
                           "--gso", "on", "--fail-open")
     lines = engine.matches(

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: every queue flag and parameter does what its name says, or the engine refuses it and says why.
+"""Promise: every queue flag and parameter does what its name says, or the engine refuses it with the reason.
 
-A flag that is asked for and never takes effect looks exactly like one that does, so no test here stops at what the
-engine was asked for. What the kernel delivers is described by the plugin `describe` from inside a worker; what
-became of the packets is counted by their receiver and in /proc. Whether the running kernel knows a flag at all is found
-out by asking it, without the engine, and where it says, from its configuration. A queue is made to overflow by a
-worker that stands still, so the numbers are exact: so many wait, so many do not fit.
+A flag that was requested may have no effect, so each test checks the effect. The plugin `describe` in a worker logs
+what the kernel delivers; receivers and /proc count what happened to the packets. Whether the running kernel has a
+flag is tested without the engine, and read from the kernel's configuration if there is one. To overflow a queue, its
+worker is stopped, so the numbers are exact: so many packets wait, and so many do not fit.
 """
 
 # Longer than 500 lines: one promise about all flags, and what shows the effects has no other user.
@@ -35,9 +34,9 @@ EXIT_CONFIGURATION, EXIT_PLUGIN = 3, 4
 PORT = 7100
 MTU = 1500
 IP_AND_UDP = {4: 28, 6: 48}  # bytes of both headers
-STALLED = "60s"              # a --handle-timeout that no test reaches: the worker that stands still is kept
+STALLED = "60s"              # a --handle-timeout that no test reaches, so that a stopped worker is not replaced
 HEADER_BYTES = 128           # what NFQE_NEED_HEADERS asks for
-OWNER_UID, OWNER_GID = 54321, 12345  # of nobody on this machine
+OWNER_UID, OWNER_GID = 54321, 12345  # no user of this machine has them
 CONFIGURATION = "/proc/config.gz"
 
 # As in nfqe/packet.h.
@@ -146,15 +145,15 @@ def read_pairs(text):
 
 @contextlib.contextmanager
 def stalled(engine, queue=1):
-    """The worker of a queue stands still. Whatever comes meanwhile waits in the kernel."""
+    """The worker of a queue is stopped. Packets that arrive meanwhile wait in the kernel."""
     worker = engine.workers()[queue]
     assert engine.signal_child(worker, signal.SIGSTOP)
-    wait_for(lambda: process_status(worker)[1] == "T", "the worker stands still")
+    wait_for(lambda: process_status(worker)[1] == "T", "the worker is stopped")
     try:
         yield
     finally:
         engine.signal_child(worker, signal.SIGCONT)
-    assert engine.workers()[queue] == worker, "the worker that stood still is the one that goes on"
+    assert engine.workers()[queue] == worker, "the stopped worker was not replaced"
 
 
 def kernel_takes(namespace, flag):
@@ -208,8 +207,8 @@ def netlink_receive_buffers(engine):
 
 @pytest.mark.parametrize("fail_open", [True, False])
 def test_fail_open_decides_about_packets_over_a_full_queue(start_engine, through, fail_open):
-    """With it they pass while the worker stands still, and nothing counts them; without it they are dropped and
-    counted. What fitted is answered later in either case."""
+    """With it they pass while the worker is stopped, and no counter counts them; without it they are dropped and
+    counted. Packets that fit are answered later in both cases."""
     fits, rest = 16, 200
     engine = start_engine("--plugin", plugin("describe_headers"), "--queue", "1", "--max-len", str(fits),
                           "--handle-timeout", STALLED, *(["--fail-open"] if fail_open else []))
@@ -229,7 +228,7 @@ def test_fail_open_decides_about_packets_over_a_full_queue(start_engine, through
 @pytest.mark.parametrize("name, packet_size", [("describe", 100), ("describe_headers", 100), ("describe_payload", MTU)])
 @pytest.mark.parametrize("max_len", [1, 17, 500])
 def test_a_queue_holds_exactly_its_length(start_engine, through, max_len, name, packet_size):
-    """And the receive buffer that comes with it holds as many: no packet is lost there."""
+    """The default receive buffer has room for as many: no packet is lost there."""
     rest = 50
     engine = start_engine("--plugin", plugin(name), "--queue", "1", "--max-len", str(max_len),
                           "--handle-timeout", STALLED)
@@ -303,7 +302,7 @@ def test_checksums_of_local_output(start_engine, through, gso):
     ("describe_owner", (), True), ("describe_headers", ("--uid-gid",), True), ("describe", ("--uid-gid",), True),
     ("describe_headers", (), False)])
 def test_the_owner_of_local_output_is_known(start_engine, through, name, options, present, family):
-    """For whoever asks, as an option or as a plugin's need. The two packets were sent by two users."""
+    """Requested by an option, or by a plugin's need. The two packets were sent by two users."""
     engine = start_engine("--plugin", plugin(name), "--queue", "1", *options)
     datagrams = through(hook="OUTPUT", family=family, packet_mark=1)
     datagrams.send()
@@ -508,11 +507,11 @@ def test_a_queue_that_is_named_twice_is_refused(lab, queues, named):
 # The verdict without an opinion, and the fields of a packet
 
 
-@pytest.mark.parametrize("verdict, behind, passes", [
+@pytest.mark.parametrize("verdict, second, passes", [
     ("drop", "drop_marked", False), ("accept", "drop_marked", True), ("drop", "accept_all", True)])
-def test_the_default_verdict_is_for_packets_without_an_opinion(start_engine, through, verdict, behind, passes):
+def test_the_default_verdict_is_for_packets_without_an_opinion(start_engine, through, verdict, second, passes):
     """Both plugins of the chain see the packet. The default decides only if neither does."""
-    engine = start_engine("--plugin", plugin("describe"), "--plugin", plugin(behind), "--queue", "1",
+    engine = start_engine("--plugin", plugin("describe"), "--plugin", plugin(second), "--queue", "1",
                           "--default-verdict", verdict)
     datagrams = through()
     datagrams.send(50, mark=0)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: once a plugin has decided for a flow, the rest of it gets that verdict, and no plugin is asked about it.
+"""Promise: after a flow verdict, the rest of the flow gets that verdict, and no plugin is asked about it.
 
-Both directions, IPv4 and IPv6, over one queue and several. After the deciding packet every packet asks for the opposite
-of what was decided (orders.py), so one that a plugin was asked about would show where it arrives, or where it does not.
-A flow ends when it is idle for too long, when it is the longest idle one of a full table, or when an accepted TCP
-connection begins anew; then, and only then, the plugin is asked again. That deaths of workers do not end it is shown
-by test_flow_deaths.py.
+Both directions, IPv4 and IPv6, with one queue and several. After the deciding packet every packet asks for the
+opposite of the decision (orders.py), so the receiver shows if a plugin was asked about one. A flow ends if it is idle
+for too long, if it is the one idle for longest in a full table, or if a new TCP connection replaces an accepted one;
+only then the plugin is asked again. test_flow_deaths.py shows that deaths of workers do not end it.
 """
 
 import contextlib
@@ -52,7 +51,7 @@ def assert_final(engine, **expected):
 @pytest.mark.parametrize("family", [4, 6])
 def test_the_rest_of_a_flow_gets_its_verdict_without_the_chain(
         lab, start_obey, talk, tmp_path, family, order, queues):
-    """Of each second flow, the decision is about a packet of the server. The plugin in front is not asked either."""
+    """Of each second flow, the decision is about a packet of the server. The plugin before is not asked either."""
     flows, rounds = 12, 25
     witness = Trace(tmp_path, "witness")
     engine, decider = start_obey(queues=queues, front=("--plugin", traced("obey_witness", witness)))
@@ -82,7 +81,7 @@ def test_the_rest_of_a_flow_gets_its_verdict_without_the_chain(
 @pytest.mark.parametrize("order", [ACCEPT_FLOW, DROP_FLOW])
 @pytest.mark.parametrize("name", ["obey", "obey_batch"])
 def test_packets_of_one_burst_follow_its_first_decision(lab, start_obey, talk, name, order):
-    """The deciding packet and those behind it come in one burst; so do packets of the same flow in front of it, and
+    """The deciding packet and later ones are in one burst; so are earlier packets of the same flow, and
     those of other flows, which get what they ask for. Of two decisions for a flow, the first one counts."""
     engine, trace = start_obey("--handle-timeout", "60s", name=name)
     decided, other = talk(0), talk(1)
@@ -163,7 +162,7 @@ def test_an_idle_flow_is_forgotten_and_one_in_use_is_not(lab, start_obey, talk, 
 @pytest.mark.parametrize("family, queues", [(4, 1), (6, 2)])
 def test_a_connection_is_decided_on_its_first_payload_until_it_begins_anew(lab, start_obey, listen, family, queues):
     """Accepted, the rest of it passes whatever it asks for. A new connection between the same ports is asked about
-    again; a dropped one stays dropped, also if it begins anew."""
+    again; a dropped one stays dropped, also if it begins again."""
     engine, trace = start_obey(queues=queues)
     server = listen(lab.server, lab.server_main[family])
     with contextlib.closing(Connection(lab, server)) as first:

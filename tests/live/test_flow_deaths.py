@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: a decided flow is not forgotten when a worker dies, wherever it dies.
+"""Promise: a decided flow is not forgotten when a worker dies, at any instruction.
 
 SIGKILL hits workers at random moments under load, while flows are looked up, decided and put into order; or a plugin
-crashes on packets of some flows while the others go on. A flow that was decided once gets that verdict for every later
+crashes on packets of some flows while others continue. A flow that was decided once gets that verdict for every later
 packet, each of which asks for the opposite, so a single packet of 200,000 that a plugin was asked about would
 show: it would be missing at the receiver, or arrive there. So would one that lost the mark of accepted flows. What a
 death may cost is the one packet that was being decided.
 The random numbers come from a seed that a failure prints.
 
-Hardly any of those kills hits the few instructions that change the table's index. So one test leaves an index behind
-as such a kill would, and worse: it writes to the memory of the queue itself, which root can open in /proc.
+Few of those kills hit the instructions that change the table's index. So one test leaves an index as after such a kill,
+and worse: it writes to the memory of the queue, which root can open in /proc.
 """
 
 import os
@@ -25,7 +25,7 @@ from support.commands import wait_for
 from support.rules import Rule, queue_target
 
 FLOWS = 1024
-DROPPED_EVERY = 8     # every so manieth flow is dropped: few, since the pump cannot see that their packets are through
+DROPPED_EVERY = 8     # one flow in so many is dropped: few, since the pump cannot see that their packets are done
 DECIDING = 3          # packets in a row ask for the flow's verdict, as the first may be the one that a death costs
 PAUSE_SECONDS = 0.02  # the longest pause between two kills
 RELEASE_SECONDS = 0.05
@@ -89,7 +89,7 @@ def test_no_decided_flow_is_forgotten_when_workers_are_killed(
     for index in range(count):
         sequence, flow = divmod(index, FLOWS)
         decided = sequence >= decisions[flow] + DECIDING
-        if pump.arrived[index] == is_dropped(flow):  # lost, or passed although nobody accepted it
+        if pump.arrived[index] == is_dropped(flow):  # lost, or passed although it was not accepted
             wrong["passed" if pump.arrived[index] else "forgotten" if decided else "deciding"] += 1
         wrong["asked about a decided flow"] += decided and asked[index] > 0
         lost += not pump.arrived[index]
@@ -148,7 +148,7 @@ def spoil_index(engine):
         size = os.stat(memory).st_size
         table = size - BUCKETS_SIZE - ENTRIES_SIZE - PAGE
         file.seek(table)
-        assert file.read(4) == bytes(4), "nobody is changing it"
+        assert file.read(4) == bytes(4), "no worker is changing it"
         file.seek(table)
         file.write(b"\1\0\0\0" + random.randbytes(12))  # changing; how many were used, the newest, the oldest
         file.seek(table + PAGE)
@@ -165,7 +165,7 @@ def test_a_worker_that_dies_while_it_changes_the_table_leaves_every_flow(lab, st
         one.send(DROP_FLOW if is_dropped(number) else ACCEPT_FLOW)
     wait_decided(lab.router, 2 * flows)
     worker = engine.workers()[1]
-    spoil_index(engine)  # the worker waits for packets, so nobody uses it
+    spoil_index(engine)  # the worker waits for packets and does not use it
     assert engine.signal_child(worker, signal.SIGKILL)
     engine.wait_line(rf"queue 1: the flow table was left half changed or damaged; {2 * flows} flows in it are whole and "
                      "kept")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: the rare turns of an engine's life cost no packet that they need not, and are told in the log.
+"""Promise: rare events in an engine's life lose no packet unnecessarily, and are logged.
 
-A plugin answers what is no verdict. A plugin takes long, but never too long: in the middle of service, during a stop,
-while another queue's worker cannot start. The fork server hangs. A queue is taken by somebody else while the plugins load.
-There is no worker at the moment of a stop. Nobody reads the log. SIGHUP means nothing yet.
+A plugin returns an invalid verdict. A plugin takes long, but not too long: normally, during a stop, while another
+queue's worker cannot start. The fork server hangs. Another process binds a queue while the plugins load. There is no
+worker when the engine stops. The log is not read. SIGHUP, which has no meaning yet, arrives.
 """
 
 import contextlib
@@ -132,7 +132,7 @@ def test_a_template_that_hangs_is_replaced_and_then_the_worker(lab, start_engine
     orders = through(1)
     fork_server, other = engine.fork_server(), engine.workers()[2]
     assert engine.signal_child(fork_server, signal.SIGSTOP)
-    wait_for(lambda: process_status(fork_server)[1] == "T", "the fork server stands still")
+    wait_for(lambda: process_status(fork_server)[1] == "T", "the fork server is stopped")
     before = kill_worker(engine, 1)
     numbers = orders.send(*[NONE] * 20)
     killed = time.monotonic()
@@ -297,7 +297,7 @@ def test_an_engine_whose_log_nobody_reads_goes_on_and_later_says_how_much_was_lo
     assert_serves(engine, orders)
     assert unread_log.read()[before:] == [], "nothing has come through"
     signal_and_wait(engine, signal.SIGHUP)
-    lines = wait_for(lambda: unread_log.read()[before:], "the log goes on")
+    lines = wait_for(lambda: unread_log.read()[before:], "the log continues")
     # Three for the signals, one for the crash, one for the worker that was killed between two packets.
     assert lines[0] == f"{PREFIX}5 log lines lost: standard error was full", lines
     assert lines[1].startswith(f"{PREFIX}SIGHUP: "), lines

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: what a plugin does to its own process, or the environment to the engine, costs at most the packet at hand.
+"""Promise: whatever a plugin does to its process, or the environment to the engine, at most the current packet is lost.
 
 A plugin writes into packets and over all memory that it can reach, closes descriptors that are not its own, gives up
-rights, ends its process, starts threads that crash, crashes when it should leave. An environment ignores SIGCHLD, closes
-standard descriptors, runs out of descriptors. Each time the packets that are lost are exactly those that were with
-the plugin, all others get their own verdict, other queues notice nothing, and the engine goes on.
+rights, ends its process, starts threads that crash, crashes in close(). An environment ignores SIGCHLD, closes
+standard descriptors, or has no more descriptors. Each time, exactly the packets that the plugin was handling are
+lost, all others get their own verdict, other queues are not affected, and the engine continues.
 
-Datagrams are few here, and each carries an order of its own for the plugin. Where it matters that they are in one
-burst, the worker is stopped until the kernel says that all of them wait.
+The tests use few datagrams, each with an order for the plugin. If they must be in one burst, the worker is stopped
+until the kernel says that all of them wait.
 """
 
 import contextlib
@@ -62,15 +62,15 @@ class Orders:
         """The same, and the worker receives all of them at once."""
         worker = engine.workers()[self.queue]
         assert engine.signal_child(worker, signal.SIGSTOP)
-        wait_for(lambda: process_status(worker)[1] == "T", "the worker stands still")
+        wait_for(lambda: process_status(worker)[1] == "T", "the worker is stopped")
         numbers = self.send(*orders)
         wait_for(lambda: self.lab.router.queues()[self.queue].waiting == len(orders), "the whole burst waits")
         assert engine.signal_child(worker, signal.SIGCONT)
         return numbers
 
     def delivered(self):
-        """The numbers that arrived since the last call, in order. One more datagram is sent behind them: when that
-        one arrives, nothing that was accepted before it is still on its way."""
+        """The numbers that arrived since the last call, in order. One more datagram is sent after them: when that
+        one arrives, all that were accepted before it have arrived."""
         last = self.send(NONE)[0]
         numbers = []
         while True:
@@ -78,7 +78,7 @@ class Orders:
                 number = struct.unpack_from("!4sIQB", self.receiver.recv(2048))[2]
             except TimeoutError as late:
                 waiting = self.lab.router.queues()
-                raise AssertionError(f"{last} has not arrived behind {numbers}; the kernel's queues: {waiting}") from late
+                raise AssertionError(f"{last} has not arrived after {numbers}; the kernel's queues: {waiting}") from late
             if number == last:
                 return numbers
             numbers.append(number)
@@ -96,7 +96,7 @@ def through(lab):
 
 
 def stop_in_order(lab, engine, orders):
-    """An orderly stop after which nothing is unaccounted for."""
+    """A normal stop, after which every packet is accounted for."""
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in a queue")
     kernel = lab.router.queues()[orders.queue]
     assert kernel.last_id == orders.sent and kernel.queue_dropped == kernel.user_dropped == 0, kernel
@@ -125,7 +125,7 @@ def test_a_write_into_a_packet_costs_that_packet_and_no_verdict_of_those_behind_
     engine = start_engine("--plugin", plugin("misbehave,do=overrun:4096"), "--queue", "1")
     orders = through(1)
     crashed_on = []
-    for length in (10, 6):  # with packets behind the dropped ones, and with none: their own verdict is the last word
+    for length in (10, 6):  # with packets after the dropped ones, and without: their own verdict applies
         burst = [NONE, NONE, MISBEHAVE, DROP, DROP, DROP, NONE, NONE, NONE, NONE][:length]
         numbers = orders.send_as_one_burst(engine, *burst)
         assert orders.delivered() == [number for number, order in zip(numbers, burst) if order == NONE]
@@ -151,7 +151,7 @@ def test_an_overrun_on_one_queue_does_not_disturb_the_queue_that_lies_behind_it(
         last_id = lab.router.queues()[1].last_id
         numbers = orders.send(NONE, MISBEHAVE, NONE)
         assert orders.delivered() == [numbers[0], numbers[2]]
-        wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "queue 1 goes on")
+        wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "queue 1 continues")
     report = pump.stop_sending().report()
     assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
     assert engine.workers()[1] == worker, "no worker of queue 1 may die"
@@ -178,10 +178,10 @@ def test_a_plugin_that_destroys_all_it_can_reach_reaches_its_own_queue_alone(lab
             return engine.workers().get(2) not in (None, before)
         wait_for(replaced, "the worker of queue 2 has been replaced")
         later = orders.send(NONE, NONE)
-        assert orders.delivered()[-len(later):] == later, "queue 2 goes on"
+        assert orders.delivered()[-len(later):] == later, "queue 2 continues"
         wait_for(lambda: lab.router.queues()[2].waiting == 0, "no packet waits in queue 2")
         assert third.delivered() == []
-        wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "queue 1 goes on")
+        wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "queue 1 continues")
     report = pump.stop_sending().report()
     assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
     assert {queue: engine.workers()[queue] for queue in (1, 3)} == {queue: workers[queue] for queue in (1, 3)}
@@ -236,7 +236,7 @@ def test_a_crash_in_close_does_not_delay_the_stop(lab, start_engine, through):
     elapsed = time.monotonic() - start
     assert elapsed < 2.0, f"stopped after {elapsed:.2f} s: {engine.lines}"
     assert counters["accepted"] == orders.sent, counters
-    assert engine.total("restarts") == 0, "nobody is needed any more"
+    assert engine.total("restarts") == 0, "no worker was replaced"
     for queue in range(1, 5):
         engine.wait_line(rf"queue {queue}: \S*/misbehave\.so: close\(\) crashed \(SIGSEGV\)")
 
@@ -250,7 +250,7 @@ def test_a_plugin_that_gives_up_the_right_to_answer_is_refused(lab, start_engine
     assert len(engine.lines) == 1, f"a refusal is one line: {engine.lines}"
     assert engine.lines[0].startswith(f"{PREFIX}{plugin('misbehave')}: "), engine.lines
     assert "CAP_NET_ADMIN" in engine.lines[0], engine.lines
-    assert lab.router.process_ids() == [], "a refusal leaves no process behind"
+    assert lab.router.process_ids() == [], "a refusal leaves no process"
 
 
 def test_a_worker_that_changed_its_user_serves_and_dies_with_the_supervisor(lab, start_engine, through):
@@ -277,7 +277,7 @@ def test_an_engine_that_is_started_with_sigchld_ignored_replaces_workers(lab, st
 
 @pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
 def test_an_engine_that_is_started_without_standard_descriptors_serves(lab, start_engine, through, closed):
-    """None of the numbers may be given to something else: a log line would go there."""
+    """No other file may get one of these numbers: a log line would go there."""
     redirections = " ".join(f"{descriptor}>&-" for descriptor in closed)
     engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1", ready=False,
                           launcher=("sh", "-c", f"exec \"$@\" {redirections}", "sh"))

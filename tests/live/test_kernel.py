@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Longer than 500 lines: its tests have the numbers of docs/kernel-notes.md and are read beside it.
-"""Promise: the running kernel does what the engine was built upon, fact by fact.
+"""Promise: the running kernel behaves as docs/kernel-notes.md says, fact by fact.
 
-The numbers are those of docs/kernel-notes.md. No engine runs here: a netlink client asks the kernel, and the
-laboratory's firewall, sockets and counters say what became of the packets. A fact that depends on how a kernel was
-built is asserted as found: either it works by its effect, or it is refused with the documented error.
+The numbers are those of that page. No engine runs here: a netlink client talks to the kernel, and the laboratory's
+firewall, sockets and counters show what happened to the packets. A feature that depends on the kernel's configuration
+must either have its effect or be refused with the documented error.
 
-A datagram that must not arrive is never waited for. Another one, which meets no queue, is sent behind it: what has not
-arrived before that one does not arrive any more.
+To show that a datagram does not arrive, another one, which is not queued, is sent after it: what has not arrived before
+that one does not arrive.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class Path:
         self.wire = opened(lab.server, socket.AF_PACKET, ("link2", 0x0800))  # whole IPv4 packets
 
     def through(self, first=1, count=1, bypass=False):
-        """What goes to QUEUED_PORT meets a queue in the router."""
+        """Packets to QUEUED_PORT are queued in the router."""
         return Rule(self.lab.router, "FORWARD", *QUEUED, *queue_target(first, count, bypass))
 
     def send(self, *texts):
@@ -251,8 +251,8 @@ def test_04_a_new_queue_drops_until_its_copy_mode_is_set(lab, path, client):
 
 def test_06_bypass_is_for_a_queue_without_owner_and_fail_open_is_not_counted(lab, path, client):
     path.through(bypass=True)
-    path.send(b"nobody owns it")
-    assert path.arrived() == [b"nobody owns it"]
+    path.send(b"no owner")
+    assert path.arrived() == [b"no owner"]
     client.bind(1, netlink.max_len(1), netlink.flags(netlink.FAIL_OPEN), netlink.mask(netlink.FAIL_OPEN))
     path.send(b"waits")
     wait_waiting(lab, 1)
@@ -426,7 +426,7 @@ def test_14_33_ids_count_from_1_per_queue_and_verdicts_decide_the_order(lab, pat
     assert client.configure(1, netlink.command(netlink.UNBIND)) is None
     client.bind(1)
     path.send(b"again")
-    assert client.packet().id == 1, "a queue that is bound anew begins anew"
+    assert client.packet().id == 1, "a queue that is bound again starts with id 1"
 
 
 def test_15_the_copy_range_and_the_true_length(lab, stack, client):
@@ -562,7 +562,7 @@ def test_21_a_batch_answers_every_packet_up_to_its_id_also_those_nobody_has_read
     assert path.arrived() == [texts(6)[index] for index in (0, 2, 3)], "in order, and their payload as it was"
     assert marked.packets() == 3
     assert client.answer_up_to(1, 4, ACCEPT) == "ENOENT"
-    assert ids(client.packets(4)) == [3, 4, 5, 6], "their messages come all the same"
+    assert ids(client.packets(4)) == [3, 4, 5, 6], "their messages still arrive"
     assert client.answer_up_to(1, 0xffff, ACCEPT) is None, "an id that does not exist yet is a limit like any other"
     assert path.arrived() == texts(6)[4:] and marked.packets() == 3
 
@@ -603,10 +603,10 @@ def test_24_requeued_and_repeated_packets(lab, path, client):
     path.send(*texts(3))
     client.packets(3)
     to_queue_9 = 9 << 16 | netlink.QUEUE
-    assert client.answer(1, 1, to_queue_9) is None, "an unbound queue drops, and nobody is told"
+    assert client.answer(1, 1, to_queue_9) is None, "an unbound queue drops without an answer"
     assert client.answer(1, 2, to_queue_9 | netlink.QUEUE_BYPASS) is None
     assert path.arrived() == [b"datagram 2"]
-    for packet_id in (3, 4):  # the rules begin anew, and so does the queue
+    for packet_id in (3, 4):  # the rules start again, and so does the queue
         assert client.answer(1, packet_id, netlink.REPEAT) is None
         assert client.packet().id == packet_id + 1
     assert client.answer(1, 5, netlink.REPEAT, netlink.number(netlink.MARK, MARK)) is None

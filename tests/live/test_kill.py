@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: workers may be killed at any moment, a thousand times; only what was being decided is lost.
+"""Promise: workers may be killed at any time, a thousand times; only the packets that were being decided are lost.
 
-SIGKILL hits a random worker at a random moment, under load, so it hits every phase of a worker's life: waiting, between
-two system calls, in handle(), while sending verdicts, while starting. Afterwards no packet waits in a queue for ever,
-the datagrams that are missing are exactly those that the engine says it gave the crash verdict because they were
-under a dead worker's cursor, and none of the others came twice or out of order. The random numbers come from a seed
-that a failure prints.
+SIGKILL hits a random worker at a random moment, under load, so it hits every phase of a worker's life: waiting,
+between two system calls, in handle(), while sending verdicts, while starting. Afterwards no packet waits in a queue,
+the missing datagrams are exactly those that got the crash verdict according to the engine, and no other one arrived
+twice or out of order. The random numbers come from a seed that a failure prints.
 """
 
 import random

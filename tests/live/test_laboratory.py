@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: the instruments of the live tests see what they are there to see.
+"""Promise: the helpers of the live tests notice what they must notice.
 
 Without any engine: the path between client and server loses nothing by itself, a datagram that the firewall drops
-is reported as lost, and one that it doubles as a duplicate. And what an aborted earlier run left behind is removed before
-the next one starts, without touching what a running one uses.
+is reported as lost, and one that it doubles as a duplicate. What an aborted run left is removed before the next one
+starts, and what another running test uses is not.
 """
 
 import os
@@ -55,7 +55,7 @@ def test_what_an_aborted_run_left_behind_is_removed(lab):
                              timeout=20, check=False)
     run_pid, left_pid = (int(word) for word in aborted.stdout.split())
     stale = [f"{Lab.PREFIX}-{run_pid}-{role}" for role in Lab.ROLES]
-    assert set(stale) <= set(os.listdir(NETNS_DIRECTORY)), "the aborted run must have left something behind"
+    assert set(stale) <= set(os.listdir(NETNS_DIRECTORY)), "the aborted run must have left something"
     remove_stale(Lab.PREFIX)
     assert not set(stale) & set(os.listdir(NETNS_DIRECTORY))
     wait_for(lambda: not is_running(left_pid), "what ran in the removed namespace has ended")

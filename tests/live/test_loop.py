@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: however often engines are started and stopped, or killed while they start, nothing of them is left.
+"""Promise: after engines were started and stopped many times, or killed while they started, nothing of them is left.
 
-Not a process, in whatever namespace and whoever its parent is; not a descriptor in the process that started them; not
-a bound queue, a network namespace, a shared memory file or a temporary file. The test process is the subreaper
-of what it starts, so that a process which loses its parent turns up here instead of with init. The random
-moments come from a seed that a failure prints.
+No process, in any namespace and with any parent; no descriptor in the process that started them; no bound queue,
+network namespace, shared memory file or temporary file. The test process is a subreaper, so that a process whose
+parent has ended becomes its child. The random times come from a seed that a failure prints.
 """
 
 import contextlib
@@ -27,7 +26,7 @@ AT_ONCE = 8          # engines that run at the same time, each with a queue of i
 GONE_SECONDS = 2.0   # for what is left of a killed supervisor: its children end by a signal of the kernel
 SHARED_MEMORY = "/dev/shm"
 MEMORY_FILE = "/memfd:nfqe"
-# In directories that are everybody's, only names like the project's count, without those of tests that may run meanwhile.
+# In shared directories, only names like the project's count, without those of other tests that run.
 SHARED_DIRECTORIES = ("/tmp", "/var/tmp", "/run")
 SHARED_NAME = re.compile(r"nfq(?!e-(abi|fuzz)-)")
 
@@ -71,8 +70,8 @@ def reap_inherited():
 
 
 def footprint(lab, directory):
-    """All that could be left behind, each by its name. A memory file lives as long as somebody holds it, so whoever
-    could be left is asked for those: on the rest of the machine, other tests have theirs."""
+    """All that could be left, each by its name. A memory file exists as long as a process has it open or mapped, so
+    only processes that could be left are checked for those; other tests of this machine have theirs."""
     processes = lab.router.process_ids() + children()
     own = f"{Lab.PREFIX}-{os.getpid()}-"
     named = {path: sorted(name for name in os.listdir(path) if SHARED_NAME.search(name)) for path in SHARED_DIRECTORIES}
@@ -141,7 +140,7 @@ def several(lab):
 
 
 def test_starts_and_stops_leave_nothing_behind(lab, several, unchanged, quick):
-    """In an orderly stop everything is gone at the moment the supervisor ends, not some time later."""
+    """After a normal stop, everything is removed when the supervisor ends, not some time later."""
     starts = 50 if quick else 1000
     for first in range(0, starts, AT_ONCE):
         engines = several(min(AT_ONCE, starts - first))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: what the plugins of the chain need decides what the kernel copies and in which form, and nothing else does.
+"""Promise: the needs of the plugins alone decide what the kernel copies, and in which form.
 
-The sum over the chain: metadata alone while nobody needs more, the largest number of header bytes, the whole packet as
-soon as one plugin needs it; and segments one by one as soon as one plugin needs those. Asked are /proc, which knows
-what is in force, and a plugin in the worker (tests/plugins/describe.c), which sees what arrives.
+The largest need counts: only metadata if no plugin needs more, the largest number of header bytes, the whole packet
+if one plugin needs it; and single segments if one plugin needs those. The tests read /proc for the settings in force,
+and the log of a plugin in the worker (tests/plugins/describe.c) for what arrives.
 """
 
 import pytest
@@ -37,7 +37,7 @@ def chain(*names):
     (("describe_payload", "describe_flow", "describe_many_headers"), WHOLE),
 ])
 def test_the_kernel_copies_what_the_chain_needs(lab, start_engine, through, names, copied):
-    """On every queue, and as much arrives; a worker that replaces another changes nothing."""
+    """On every queue, and as much arrives; also after a worker was replaced."""
     engine = start_engine(*chain(*names), "--queue", "1-2")
     expected = (METADATA, 0) if copied is None else (PACKET, copied)
     line = "metadata only" if copied is None else f"packet {copied} bytes"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: what the engine cannot do it refuses in one line and under a second, with the right exit code.
+"""Promise: the engine refuses what it cannot do with one line, within a second, and with the right exit code.
 
-And it leaves nothing behind: no process and no bound queue, not even when the supervisor is killed with SIGKILL, which it
-cannot handle. The line says what is wrong with which thing: the port id of the socket that owns a queue, the
-missing capability, the unknown option, the missing file.
+It leaves no process and no bound queue, not even if the supervisor is killed with SIGKILL, which it cannot handle. The
+line names what is wrong: the port id of the socket that owns a queue, the missing capability, the unknown option, the
+missing file.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ def refused(lab, *arguments, launcher=()):
     assert elapsed < REFUSAL_SECONDS, f"refused only after {elapsed:.2f} s: {engine.lines}"
     assert len(engine.lines) == 1, f"a refusal is one line: {engine.lines}"
     assert engine.lines[0].startswith(PREFIX), engine.lines
-    assert lab.router.process_ids() == [], "a refusal leaves no process behind"
+    assert lab.router.process_ids() == [], "a refusal leaves no process"
     return code, engine.lines[0]
 
 

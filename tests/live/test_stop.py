@@ -3,8 +3,8 @@
 
 A stop first lets the kernel queue nothing more: new packets are dropped (--on-stop drop) or accepted unseen (--on-stop
 accept). Then what is queued is answered, for at most --drain-timeout. How many packets were accepted into the queue
-is read from the kernel, while the engine stops: the last packet id of a queue stands still from that moment on. With
---on-stop accept and a rule with `bypass` there is no moment at all in which a packet is lost.
+is read from the kernel, while the engine stops: from then on the last packet id of a queue does not change. With
+--on-stop accept and a rule with `bypass`, no packet is lost at any time.
 """
 
 import signal
@@ -76,7 +76,7 @@ def test_a_stop_that_accepts_loses_nothing_at_all(lab, start_engine, start_pump,
     seen = stop_and_watch(lab, engine, number)
     assert engine.wait() == 0
     passed = lab.server.udp_received()[0]
-    wait_for(lambda: lab.server.udp_received()[0] > passed, "traffic goes on without the engine")
+    wait_for(lambda: lab.server.udp_received()[0] > passed, "traffic continues without the engine")
     report = pump.stop_sending().report()
     context = f"{seen}, {report}, {engine.final()}"
     # The order is not asserted: what is accepted unseen overtakes what is still queued.
@@ -88,7 +88,7 @@ def test_a_stop_that_accepts_loses_nothing_at_all(lab, start_engine, start_pump,
 
 
 def start_hanging(lab, start_engine, start_pump, *options):
-    """An engine that has one packet before it on which the plugin hangs, and a whole window of others behind."""
+    """An engine with a packet on which the plugin hangs, and a whole window of others after it."""
     every, window = 10000, 500
     engine = start_engine("--plugin", plugin("misbehave,do=hang"), "--queue", "1", *options)
     lab.queue_pump_traffic()

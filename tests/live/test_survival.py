@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: what goes wrong around the engine is counted and survived, and blames no packet that is innocent.
+"""Promise: faults outside of the engine are counted and survived, and no packet is taken for the cause of one.
 
-A receive buffer that overruns, a queue that is too short, a firewall that is reloaded under load (the kernel then drops
-all that is queued, and verdicts find nothing), a fork server that dies, a worker that stops, a machine that pauses. Each
-time the losses are exactly those that the kernel counts, the same worker goes on where it may, and traffic
-afterwards loses nothing.
+A receive buffer that overruns, a queue that is too short, a firewall that is reloaded under load (the kernel then
+drops all that is queued, and verdicts find nothing), a fork server that dies, a worker that stops, a machine that
+pauses. Each time the losses are exactly those that the kernel counts, the same worker continues if possible, and no
+packet is lost afterwards.
 """
 
 import signal
@@ -111,7 +111,7 @@ def test_a_stopped_worker_is_replaced_and_blames_at_most_its_packet(lab, start_e
     assert engine.signal_child(worker, signal.SIGSTOP)
     wait_for(lambda: engine.workers().get(1) not in (None, worker), "the stopped worker has been replaced", 5)
     last_id = lab.router.queues()[1].last_id
-    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic goes on")
+    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic continues")
     report = pump.stop_sending().report()
     assert engine.stop() == 0
     assert report["lost"] == engine.total("crash_verdicts") <= 1, report
@@ -132,7 +132,7 @@ def test_a_paused_machine_blames_nobody(lab, start_engine, start_pump):
     for process_id in children:
         assert engine.signal_child(process_id, signal.SIGCONT)
     last_id = lab.router.queues()[1].last_id
-    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic goes on")
+    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic continues")
     report = pump.stop_sending().report()
     assert engine.workers() == workers
     assert engine.stop() == 0
@@ -141,14 +141,14 @@ def test_a_paused_machine_blames_nobody(lab, start_engine, start_pump):
 
 
 def test_a_short_stop_of_a_worker_costs_nothing(lab, start_engine, start_pump):
-    """Slow is not guilty: a worker that goes on before the time-out keeps its packets."""
+    """A worker that continues before the time-out keeps its packets."""
     engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, "--handle-timeout", "5s")
     workers = engine.workers()
     assert engine.signal_child(workers[1], signal.SIGSTOP)
     time.sleep(0.5)  # a tenth of the time-out
     assert engine.signal_child(workers[1], signal.SIGCONT)
     last_id = lab.router.queues()[1].last_id
-    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic goes on")
+    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic continues")
     report = pump.stop_sending().report()
     assert engine.workers() == workers
     assert engine.stop() == 0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: with drop_tcp80, TCP to port 80 fails and TCP to port 8080 succeeds, wherever the queue stands.
+"""Promise: with drop_tcp80, TCP to port 80 fails and TCP to port 8080 succeeds, wherever the queue is.
 
-Wherever means: IPv4 and IPv6; INPUT, OUTPUT and FORWARD; one queue, or two or four with queue-balance, which spreads by
+That is: IPv4 and IPv6; INPUT, OUTPUT and FORWARD; one queue, or two or four with queue-balance, which spreads by
 address pair, so many addresses are used and every queue must have seen packets. The traffic is real HTTP, once
 with curl as a person would try it. Each test first shows that port 80 answers without the engine, so a
 broken laboratory cannot look like a working plugin, and afterwards that it answers again.
@@ -22,7 +22,7 @@ CURL_TIMED_OUT = 28
 
 
 def requests_of(lab, hook, port):
-    """Where the client and the server of a request stand, so that it passes the hook of the router, and the
+    """Where the client and the server of a request are, so that it passes the hook of the router, and the
     requests: (address, port, source), over all further addresses of one side, for IPv4 and IPv6."""
     if hook == "OUTPUT":  # the router itself is the client, and the server's address varies
         return lab.router, [(address, port, None) for family in (4, 6) for address in lab.server_addresses[family]]
@@ -45,7 +45,7 @@ def test_port_80_fails_and_port_8080_succeeds(lab, start_engine, start_web_serve
     engine = start_engine("--plugin", plugin("drop_tcp80"), "--queue", f"1-{queues}" if queues > 1 else "1")
     # Replies leave the router through OUTPUT, requests enter it through INPUT; FORWARD sees both.
     rule = Rule(lab.router, hook, "-p", "tcp", *queue_target(1, queues))
-    # The table security comes behind filter, where the queue stands, also within INPUT.
+    # The table security comes after filter, where the queue is, also within INPUT.
     counter = Rule(server, "INPUT", "-p", "tcp", "--dport", "80", table="security")
     answers = fetch_all(client, passed + blocked, BLOCKED_SECONDS)
     if not all(answers[:len(passed)]):  # a loaded machine may be slow, but must get there
@@ -54,7 +54,7 @@ def test_port_80_fails_and_port_8080_succeeds(lab, start_engine, start_web_serve
     assert not any(answers[len(passed):]), "no request to port 80 may be answered"
     assert at_once([partial(curl, client, main[family], port, seconds) for family in (4, 6)
                     for port, seconds in ((8080, OPEN_SECONDS), (80, BLOCKED_SECONDS))]) == [0, CURL_TIMED_OUT] * 2
-    assert counter.packets() == 0, "the kernel saw a packet to port 80 behind the queue"
+    assert counter.packets() == 0, "a packet to port 80 passed the queue"
 
     rule.remove()
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in a queue")
@@ -102,7 +102,7 @@ def test_other_protocols_to_port_80_pass(lab, start_engine, start_pump):
 
 
 def test_the_first_plugin_with_an_opinion_decides(lab, start_engine, start_pump):
-    """Several --plugin form a chain: drop_tcp80 has no opinion on UDP, drop_marked decides, accept_all never sees it."""
+    """Several --plugin make a plugin chain: drop_tcp80 does not decide UDP, drop_marked does, accept_all never sees it."""
     engine = start_engine("--plugin", plugin("drop_tcp80"), "--plugin", plugin("drop_marked"),
                           "--plugin", plugin("accept_all"), "--queue", "1", "--default-verdict", "drop")
     lab.queue_pump_traffic()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Promise: each packet gets the verdict that it asks for, also while its queue is full and many packets are dropped.
 
-Batch verdicts answer everything up to an id, so a wrong batch gives a packet its neighbour's verdict: nobody would see
-that in a counter of accepted packets alone. So each datagram says what it wants (orders.py), in runs, in alternation
-and at random; the sender floods the queue beyond its length all the time; and sender, plugin and receiver are
-compared datagram by datagram. What nobody was asked about, the kernel must have counted as dropped, to the packet.
+Batch verdicts apply to all ids up to their own, so a wrong batch gives a packet its neighbour's verdict, which a
+counter of accepted packets alone may not show. So each datagram contains the verdict that it asks for (orders.py), in
+runs, alternating and at random; the sender always sends more than the queue can hold; and sender, plugin and receiver
+are compared datagram by datagram. The kernel must have counted exactly those that the plugin was not asked about as
+dropped.
 """
 
 import itertools
@@ -23,7 +24,7 @@ RELEASE_SECONDS = 0.005
 SETTLE_SECONDS = 0.6
 SEGMENT_MAX = 300  # datagrams of one pattern
 WORK_MICROSECONDS = 20
-BURST = 64       # handle_batch() is also asked about what stands behind the deciding packet in its burst
+BURST = 64       # handle_batch() is also asked about packets after the deciding one in its burst
 MARK_BITS, MARK_MASK = 0x10, 0x30
 # What the firewall does at random to packets before they are queued: DSCP, and the mark that goes with it.
 PAINTED = {0: 0, 1: 0x01, 2: 0x22}
@@ -54,7 +55,7 @@ class Flood:
         self.engine = start_engine("--plugin", traced(name, trace, FLOWS, work=WORK_MICROSECONDS), "--queue",
                                    f"1-{queues}" if queues > 1 else "1", "--max-len", str(MAX_LEN), *options)
         rule = lab.queue_pump_traffic(1, queues)
-        behind = lab.count_pump_traffic(lab.router, "POSTROUTING")
+        after = lab.count_pump_traffic(lab.router, "POSTROUTING")
         pump = start_pump(count, marks=bytes(marks), flows=FLOWS, window=WINDOW, release=RELEASE_SECONDS,
                           settle=SETTLE_SECONDS)
         report = pump.report()
@@ -67,9 +68,9 @@ class Flood:
         assert all(queue.queue_dropped > 0 for queue in kernel.values()), f"every queue was full: {context}"
         refused = sum(queue.queue_dropped + queue.user_dropped for queue in kernel.values())
         assert refused == total("kernel_queue_dropped") + total("kernel_user_dropped"), context
-        assert report["sent"] == rule.packets() == count, f"lost in front of the queue: {context}"
+        assert report["sent"] == rule.packets() == count, f"lost before the queue: {context}"
         assert total("packets") == sum(queue.last_id for queue in kernel.values()) == count - refused, context
-        assert report["received"] == behind.packets() == total("accepted"), context
+        assert report["received"] == after.packets() == total("accepted"), context
         assert report["sent"] == report["received"] + total("dropped") + refused, context
         assert report["duplicates"] == report["out_of_order"] == 0, context
         assert sum(self.arrived) == report["received"], context
@@ -80,7 +81,7 @@ class Flood:
 
     def wrong(self, indexes):
         """Those of them about which the plugin was asked, and which did not get what they ask for; or about which it
-        was not, and which arrived all the same."""
+        was not, but which arrived."""
         return [index for index in indexes
                 if self.arrived[index] != (self.asked[index] and self.marks[index] in (ACCEPT, ACCEPT_FLOW))]
 
@@ -147,7 +148,7 @@ def test_each_packet_gets_the_verdict_of_its_flow(lab, start_engine, start_pump,
 def test_each_packet_keeps_its_mark_beside_the_bits_of_its_flow(
         lab, start_engine, start_pump, tmp_path, quick, name):
     """Marks differ from packet to packet, so neighbours with the same verdict may not share a batch. What the mark was
-    is painted onto the packet (DSCP) as well, so each combination is counted behind the queue."""
+    is painted onto the packet (DSCP) as well, so each combination is counted after the queue."""
     count = 20000 if quick else 80000
     seed = random.randrange(1 << 32)
     for dscp, probability in ((1, 0.7), (2, 0.4)):
