@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the supervisor and the next worker make of a journal that a dead worker left, whatever is in it: guilt, recovery,
- * decoding what was received, answering it, lost ids, commit.
+ * What the supervisor and the next worker do with a journal that a dead worker left, with any content: find the
+ * packet that caused the crash, recover, decode what was received, answer it, answer lost ids, commit.
  *
  * Input: struct damage, then for each message of the burst a byte of flags, its length, its verdict and its bytes; see
- * read_burst(). The steps are those of children.c and worker_loop.c, in their order. Each is held against what burst.h
- * and recovery.h promise, from a copy of the journal as it was before.
+ * read_burst(). The steps are those of children.c and worker_loop.c, in their order. After each, the journal
+ * is compared with what burst.h and recovery.h promise, from a copy that was made before.
  */
 #include "burst/recovery.h"
 #include "input.h"
@@ -138,7 +138,7 @@ static bool is_verdict(uint32_t verdict)
 
 /* ---- the supervisor ----------------------------------------------------------------------------------- */
 
-/* Gives back how many verdicts were added. Every other verdict is as it was. */
+/* Returns how many verdicts were added. Every other verdict is unchanged. */
 static unsigned check_added(uint32_t packets, uint32_t verdict)
 {
     unsigned added = 0;
@@ -242,7 +242,7 @@ static enum burst_phase recover(void)
     return phase;
 }
 
-/* One received message; what is behind it in its slot may not be read. */
+/* One received message; the bytes after it in its slot may not be read. */
 static bool decode(unsigned index, struct nfqe_packet *packet)
 {
     const uint8_t *bytes = queue_shm_slot(view, index, SLOT_SIZE);
@@ -261,7 +261,7 @@ static bool decode(unsigned index, struct nfqe_packet *packet)
     return kind == NFQUEUE_PACKET || kind == NFQUEUE_TRUNCATED;
 }
 
-/* Every received packet gets a verdict: the one that stands if it is its own, or `rest`. Returns how many. */
+/* Every received packet gets a verdict: its own if it has one, else `rest`. Returns how many. */
 static unsigned decide(bool keep, uint32_t rest)
 {
     struct nfqe_packet packet;
@@ -294,7 +294,7 @@ static void check_answer(const struct verdict_message *message, const struct bur
     PROMISE(message->payload == NULL);
 }
 
-/* As a successor sends them: one message each, in order, with what stands. */
+/* As the next worker sends them: one message each, in order, with the verdicts in the journal. */
 static void answer_each(unsigned packets)
 {
     struct verdict_message message;

@@ -2,9 +2,9 @@
 /*
  * elf_file_find_section() on any bytes, and plugin_file_check() on a file of them.
  *
- * Input: the file. plugin_file_check() wants a file with a path in a directory that not everybody may write to, so there is one
- * in a new directory below TMPDIR; it is written anew for each input and removed at the end. The file is looked at
- * first at the end of an allocation: a read behind it is noticed there.
+ * Input: the file. plugin_file_check() needs a file in a directory that not all users can write to, so there is one
+ * in a new directory below TMPDIR; it is overwritten for each input and removed at the end. elf_file_find_section()
+ * gets the bytes at the end of an allocation, so that a read beyond them is noticed.
  */
 #include "input.h"
 #include "plugin/elf_file.h"
@@ -52,7 +52,7 @@ static void make_file(void)
     atexit(remove_file);
 }
 
-/* A file that is not refused as damaged has all its segments: what is not there would be a SIGBUS in dlopen(). */
+/* A file that is not refused as damaged has all its segments, or dlopen() would get SIGBUS. */
 static void check_segments(const uint8_t *data, size_t len)
 {
     ElfW(Ehdr) header;
@@ -99,7 +99,7 @@ static int find_section(const uint8_t *data, size_t len, size_t *offset, size_t 
     return code;
 }
 
-/* What plugin.h promises of a plugin that passed. */
+/* What plugin.h promises for an accepted plugin. */
 static void check_plugin(const struct plugin *plugin, const uint8_t *data, size_t len, size_t section)
 {
     const char *letters = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
@@ -118,7 +118,7 @@ static void check_plugin(const struct plugin *plugin, const uint8_t *data, size_
     PROMISE(memchr(plugin->version, '\0', sizeof(plugin->version)) != NULL && plugin->version[0] != '\0');
     PROMISE(NFQE_ABI_MAJOR(plugin->abi) == NFQE_ABI_MAJOR(NFQE_ABI_VERSION));
     PROMISE(plugin->header_bytes >= 1 && plugin->header_bytes <= 65531);
-    PROMISE((plugin->needs & ~OFFERED) == 0); /* none that nobody knows */
+    PROMISE((plugin->needs & ~OFFERED) == 0); /* no unknown need */
 }
 
 static void check_file(const uint8_t *data, size_t len, int found, size_t section)

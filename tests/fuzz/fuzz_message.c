@@ -2,8 +2,8 @@
 /*
  * nfqueue_decode() on any message, and the accessors on what it yields.
  *
- * Input: a byte of flags (1: the kernel cut the message, 2: another queue), then the message, which is put at the end of
- * an allocation. libmnl walks the attributes a second time: both must find the same id, marks and payload.
+ * Input: a byte of flags (1: the kernel cut the message, 2: another queue), then the message, which is copied to the
+ * end of an allocation. libmnl also parses the attributes: both must find the same id, marks and payload.
  */
 #include "base/limits.h"
 #include "input.h"
@@ -143,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     size_t message_len;
     uint8_t *message = input_copy(&input, input.len, &message_len);
 
-    /* Twice, over different rubbish: nothing of what was there before may stay. */
+    /* Twice, with different content before: nothing of that may stay. */
     for (unsigned i = 0; i < 2; i++) {
         enum nfqueue_kind before = kind;
 

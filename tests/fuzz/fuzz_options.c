@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The two option parsers: the command line, and "key=value,..." against what a plugin declares.
+ * The two option parsers: the command line, and "key=value,..." with the list that a plugin declares.
  *
  * Input: a byte. Even: the rest, cut at its NULs, is the command line. Odd: a declaration of a plugin, then the user's
- * text; see read_declaration(). Every string is an allocation of its own, so reading behind one is noticed.
+ * text; see read_declaration(). Every string has its own allocation, so that a read beyond it is noticed.
  */
 #include "base/util.h"
 #include "config/command_line.h"
@@ -18,7 +18,7 @@
 #define ARGUMENTS_MAX 400
 #define TIMEOUT_MAX_MS (60 * 60 * 1000)
 
-/* The error is one line, if what the user wrote is. */
+/* The error is one line, if the input has no newline. */
 static void check_error(const struct error *error, bool one_line)
 {
     PROMISE(error->code < 0);
@@ -123,7 +123,7 @@ struct declaration {
     size_t count;
     size_t stride;
     size_t said_stride; /* what the plugin says of it */
-    bool endless;       /* no NULL name behind the last one */
+    bool endless;       /* no NULL name after the last one */
 };
 
 #define HAS_DEFAULT 0x04

@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct nfqe_packet shorter;
 
     PROMISE(memory != NULL && shorter_memory != NULL);
-    memset(memory, 0, shift); /* what stands in front of the packet is nobody's */
+    memset(memory, 0, shift); /* the bytes before the packet are not part of it */
     memset(shorter_memory, 0, shift);
     if (packet_len > 0) {
         memcpy(memory + shift, input.data, packet_len);

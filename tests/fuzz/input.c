@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What every fuzzer has; see input.h and promise.h.
+ * Reads the fuzzer's input field by field, and ends the program if a promise is broken.
  *
- * Copies are allocations of their own, so that the address sanitizer notices the first byte read behind them.
+ * Each copy has its own allocation, so that the address sanitizer notices a read beyond it.
  */
 #include "input.h"
 

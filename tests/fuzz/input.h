@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The fuzzer's input, read field by field: numbers in the machine's byte order, then bytes and strings. Behind its
- * end everything is 0, so that any input is a case.
+ * The fuzzer's input, read field by field: numbers in the machine's byte order, then bytes and strings. After its
+ * end all fields are 0, so that every input is a case.
  *
  * make_seeds.c writes its seeds with the same layout.
  */
@@ -58,10 +58,10 @@ static inline uint64_t input_u64(struct input *input)
     return value;
 }
 
-/* A copy of the next `len` bytes, or of what is left, in an allocation that ends with them. To be freed. */
+/* A copy of the next `len` bytes, or of those that are left, at the end of an allocation. The caller frees it. */
 void *input_copy(struct input *input, size_t len, size_t *copied);
 
-/* A copy of the text up to the next NUL, or to the end, in an allocation that ends with its NUL. To be freed. */
+/* A copy of the text up to the next NUL, or to the end, in an allocation of its size. The caller frees it. */
 char *input_text(struct input *input);
 
 #endif

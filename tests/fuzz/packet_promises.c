@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The promises of nfqe/packet.h; see packet_promises.h.
+ * Checks the promises of nfqe/packet.h for a parsed packet.
  *
- * The bytes that an accessor gives are all read: the caller has the packet at the end of an allocation, so the address
- * sanitizer notices those that are not the packet's.
+ * All bytes that an accessor returns are read. The caller has the packet at the end of an allocation, so the address
+ * sanitizer notices bytes that do not belong to it.
  */
 #include "packet_promises.h"
 
@@ -56,8 +56,8 @@ static void check_offsets(const struct nfqe_packet *packet)
     }
 }
 
-/* The transport header is whole, or said to be cut; the payload starts where it ends. */
-/* What an accessor returns belongs to the IP packet, not to the padding behind it. */
+/* The transport header is complete, or marked as cut; the payload starts where it ends. */
+/* What an accessor returns belongs to the IP packet, not to the padding after it. */
 static void check_inside_ip(const struct nfqe_packet *packet, size_t size)
 {
     const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
@@ -130,7 +130,7 @@ static void check_payload(const struct nfqe_packet *packet)
         end = sizeof(*ipv6) + nfqe_be16(ipv6->payload_len);
     }
     if (packet->payload != NFQE_NONE) {
-        PROMISE(packet->payload + len <= end); /* what is behind the IP packet is not in it */
+        PROMISE(packet->payload + len <= end); /* padding is not part of it */
     }
 }
 

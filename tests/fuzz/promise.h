@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PROMISE(): what must hold, or the program ends with a message that names it.
+ * PROMISE(): a condition that must hold; if not, the program ends with a message that has the condition.
  *
- * A fuzzer and the property test end differently: the one aborts, so that libFuzzer keeps the input, the other
- * says how to repeat the case. So each program brings its own promise_broken().
+ * Each program defines promise_broken(): a fuzzer aborts, so that libFuzzer keeps the input; the property test prints
+ * how to repeat the case.
  */
 #ifndef FUZZ_PROMISE_H
 #define FUZZ_PROMISE_H

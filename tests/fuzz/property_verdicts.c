@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The verdict encoder against a model of a kernel queue, in random histories: property_verdicts [SEED [CASES [FIRST]]].
+ * The verdict encoder with a model of a kernel queue, in random histories: property_verdicts [SEED [CASES [FIRST]]].
  *
  * A case is one history of a queue. Packets arrive, a few bursts of them are received and decided: verdicts that come
- * in runs, marks, changed payloads, packets that are held and answered later. Ids have gaps and wrap. Workers die: some
- * while they receive, which loses messages, so their ids are recovered; some while they send, so the burst is sent again.
+ * in runs, marks, changed payloads, packets that are held and answered later. Ids have gaps and wrap. Workers die:
+ * some while they receive, which loses messages, so their ids are recovered; some while they send, so the burst is
+ * sent again.
  *
  * What always holds: the kernel answers no packet that was not decided, none twice, none with another verdict, mark or
  * payload than its own, and within one send only in the order of arrival. At the end none is left.
@@ -49,11 +50,11 @@ struct packet {
 /* What the kernel must think of a message whose packet is not there. */
 enum send_kind {
     SEND_FIRST, /* an error */
-    SEND_AGAIN, /* no wonder: it was answered already */
-    SEND_LOST,  /* no wonder: there was no such packet, or it was answered already */
+    SEND_AGAIN, /* expected: it was answered already */
+    SEND_LOST,  /* expected: there was no such packet, or it was answered already */
 };
 
-/* What the cases had in them, so that a test of nothing is noticed. */
+/* What the cases had, so that a test without effect is noticed. */
 static struct {
     uint64_t packets, messages, batches, held, released, full_buffers, resent, recovered_ids, wrapped, payloads;
 } seen;
@@ -134,12 +135,12 @@ static void take_message(const struct verdict_message *message, enum send_kind k
     seen.messages++;
     seen.batches += message->batch;
     for (unsigned i = first; i < count; i++) {
-        int32_t behind = (int32_t)(packets[i].answer.id - message->id);
+        int32_t after = (int32_t)(packets[i].answer.id - message->id);
 
-        if (behind > 0) {
+        if (after > 0) {
             break;
         }
-        if (is_queued(&packets[i]) && (message->batch || behind == 0)) {
+        if (is_queued(&packets[i]) && (message->batch || after == 0)) {
             answer(i, message, kind, last);
             found = true;
         }
@@ -258,8 +259,8 @@ static void receive(const struct habits *habits, struct list *list)
 }
 
 /*
- * Encodes the entries and gives them to the kernel. sends: so many are made before the worker dies, counted down. Returns
- * whether it lived.
+ * Encodes the entries and gives them to the kernel. sends: so many are made before the worker dies, counted down.
+ * Returns whether it lived.
  */
 static bool send_all(const struct list *list, const struct outstanding *unanswered, enum send_kind kind,
                      unsigned *sends)

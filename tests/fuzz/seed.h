@@ -23,7 +23,7 @@ void seed_put_u32(struct seed *seed, uint32_t value);
 void seed_put_u64(struct seed *seed, uint64_t value);
 void seed_put_text(struct seed *seed, const char *text); /* with its NUL */
 
-/* Where the seeds go: one directory for each target in it, one file for each seed. */
+/* The directory for the seeds; it gets a directory for each target, with a file for each seed. */
 void seed_set_directory(const char *directory);
 void seed_save(const char *target, const char *name, const struct seed *seed);
 void seed_save_number(const char *target, const char *name, unsigned number, const struct seed *seed);

@@ -173,7 +173,7 @@ static void make_command_lines(void)
     }
 }
 
-/* What stands before the options of a declaration. */
+/* The fields before the options of a declaration. */
 static void begin_declaration(struct seed *seed, uint8_t choice, uint8_t count, uint8_t longer)
 {
     seed->len = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading verdict messages; see verdict_messages.h.
+ * Reads verdict messages as the kernel does.
  *
- * Follows net/netfilter/nfnetlink_queue.c and nfnetlink.c: what they ignore or refuse breaks a promise here.
+ * It follows net/netfilter/nfnetlink_queue.c and nfnetlink.c: what they ignore or refuse is a broken promise here.
  */
 #include "verdict_messages.h"
 

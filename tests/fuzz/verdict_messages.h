@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Verdict messages as the kernel reads them, with the checks that it makes of each. For the fuzzer of the journal and for
- * the property test.
+ * Verdict messages as the kernel reads them, with the checks that it makes of each. For the fuzzer of the journal and
+ * for the property test.
  */
 #ifndef FUZZ_VERDICT_MESSAGES_H
 #define FUZZ_VERDICT_MESSAGES_H
@@ -23,7 +23,7 @@ struct verdict_message {
 };
 
 /*
- * Reads the message at *offset of what was encoded, and advances *offset behind it. False: there is none left. Breaks a
+ * Reads the message at *offset of the encoded bytes, and moves *offset past it. False: there is no more. Breaks a
  * promise if it is not a verdict message of this queue, with this serial, that the kernel would take as it is meant.
  */
 bool verdict_message_next(const struct nfqueue_encoder *verdicts, size_t *offset, struct verdict_message *message);

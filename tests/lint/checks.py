@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""lint.checks: each check of the sources notices what it is there to notice.
+"""lint.checks: each check of the sources notices what it must notice.
 
-Always: works on copies of the tree in a temporary directory. A check is run on an untouched copy, then on one that is
-broken in one place; of what it says then, there must be a line that it did not say before and that names the place.
-So it does not matter here whether the tree itself is clean.
+Always: works on copies of the tree in a temporary directory. A check runs on an unchanged copy, then on one that is
+damaged in one place. Its second output must have a new line that names the place. So the tree itself need not be clean.
 """
 
 import os

@@ -2,8 +2,8 @@
 """lint.counters: docs/counters.md has each counter of the engine's final line, in its order, and no other.
 
 The names are read from the format of the line in engine/ that says `final: `: from there to the end of the statement,
-each `name=` of a string. The table is the one whose first column is headed `counter`; every cell before the last, what
-to do, must say something. README.md has a smaller table of counters: its names must be among these.
+each `name=` of a string. The table is the one whose first column is headed `counter`; every cell except the last one
+must have a text. README.md has a smaller table of counters: its names must be among these.
 """
 
 import re

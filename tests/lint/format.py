@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lint.format: every C and C++ file is laid out as clang-format does it with .clang-format.
 
-Always: with the version that .clang-format is written for, since versions differ in what they do.
+Always: with the version that .clang-format names, since versions differ.
 """
 
 import tree

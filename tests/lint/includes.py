@@ -3,10 +3,10 @@
 
 Both lists are tables in docs/architecture.md. `| layer | may include | idea |` has a row for each directory of engine/
 and for main.c. `| process | begins in | may reach |` has a row for each kind of process: from the file in which it
-begins, all `#include` lines are followed, and a header that is included brings the source of the same name with it.
+begins, all `#include` lines are followed; an included header also leads to the source file of the same name.
 
 Always: the engine's headers are included by their path below engine/. A file may include the headers of its own
-directory. The layers that the pipeline is made of include no netlink header. plugin-api/ and plugins/ include nothing
+directory. The layers of the pipeline include no netlink header. plugin-api/ and plugins/ include nothing
 of the engine, except in their tests.
 """
 

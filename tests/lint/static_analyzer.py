@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lint.analyzer: gcc -fanalyzer finds no path through engine/ and plugins/ that goes wrong.
 
-Always: only C, and not the tests of the plugins, which end by cmocka's longjmp where the analyzer goes on.
+Always: only C, and not the tests of the plugins: cmocka ends a test by longjmp(), which the analyzer does not know.
 """
 
 import os

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the checks that compile share: which files the build compiles, with which definitions, and running a tool on
-many of them.
+"""Code that the checks that compile share: which files the build compiles, with which definitions, and running a tool
+on many of them.
 
-Always: such a check is called with the tree, the build directory, and perhaps the only files to look at. What is compiled
-is taken from the tree, even if the build directory was configured for another copy of it; nothing is written to either.
-The fuzz targets, which are built only with clang, are compiled as the engine is.
+Always: such a check is called with the tree, the build directory, and perhaps the only files to look at. What is
+compiled is taken from the tree, even if the build directory was configured for another copy of it; nothing is written
+to either. The fuzz targets, which are built only with clang, are compiled as the engine is.
 """
 
 import concurrent.futures

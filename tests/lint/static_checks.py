@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""lint.static_checks: each check that compiles, and the one of the spelling, notices what it is there to notice.
+"""lint.static_checks: each check that compiles, and the check of the spelling, notices what it must notice.
 
-Always: as lint.checks, on copies of the tree, each broken in one place; the check must say something new about that
-place. To be quick it is asked about that one file.
+Always: like lint.checks, on copies of the tree, each damaged in one place; the check must report something new about
+that place. To save time, only that file is checked.
 """
 
 import os

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lint.cppcheck: cppcheck finds nothing in any C or C++ source.
 
-Always: what is not to be reported is in SUPPRESSED with its reason, or, for one line, in a comment above the line:
+Always: a suppression is in SUPPRESSED with its reason, or, for one line, in a comment above the line:
 `// cppcheck-suppress id; reason`. Its Python add-ons are not used.
 """
 
@@ -12,7 +12,7 @@ import tree
 
 HOW = ["--quiet", "--enable=warning,performance,portability", "--inline-suppr", f"-j{static_build.JOBS}",
        "--template={file}:{line}: {message} [{id}]", "--template-location=", "--error-exitcode=1"]
-# It does not understand an attribute behind a member that is a pointer to a function, and leaves such a file out.
+# It cannot parse an attribute after a member that is a pointer to a function, and leaves out such a file.
 WITHOUT_ATTRIBUTES = "-D__attribute__(attributes)="
 SUPPRESSED = {
     # what is not to be reported, in which files: why

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""lint.spelling: codespell knows every word of the prose, the comments and the messages.
+"""lint.spelling: codespell finds no spelling error in texts, comments and messages.
 
-Always: all text files but the licences, which are not ours to correct.
+Always: all text files except the licences.
 """
 
 import os

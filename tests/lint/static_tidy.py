@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lint.tidy: clang-tidy, with the checks of .clang-tidy, has nothing to say about any C or C++ source or its headers.
 
-Always: the analyzer's checks are not for the tests, which crash on purpose, and end by cmocka's longjmp where the
-analyzer goes on; the tests run with sanitizers instead. A source that is compiled several times with different
-definitions is looked at once. A line that must be as it is says so: `// NOLINT(check): reason`. .clang-tidy has a
-reason for each check that is off.
+Always: the analyzer's checks are not used for the tests, which crash on purpose, and which cmocka ends by longjmp();
+the tests run with sanitizers instead. A source that is compiled several times with different definitions is checked
+once. To keep a line as it is: `// NOLINT(check): reason`. .clang-tidy has a reason for each check that is off.
 """
 
 import os

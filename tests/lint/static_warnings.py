@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """lint.warnings: gcc and clang compile everything without a warning, with the flags of the house style.
 
-Always: every source in engine/, plugins/, plugin-api/ and tests/; one that no CMakeLists.txt names is a finding itself.
-gcc optimises, since it sees some mistakes only then.
+Always: every source in engine/, plugins/, plugin-api/ and tests/; a source that no CMakeLists.txt names is a finding.
+gcc optimises, since it finds some mistakes only then.
 The public headers compile on their own, also twice in one file, in each standard that they are promised for, with
 -Wpedantic; so do those of the engine, in its own standard.
 """

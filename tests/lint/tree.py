@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the checks of the sources share: which files there are, and how a check ends.
+"""Code that the checks of the sources share: finding files, and the end of a check.
 
-Always: a check reads the tree that its only argument names and changes nothing. It looks at what lies there, whether
-or not it is committed; build directories and hidden directories other than .ci do not count. Exit code 0: nothing to say; 1:
-one line a finding, `file:line: what is wrong`; 77: `SKIPPED: reason`.
+Always: a check reads the tree that its only argument names and changes nothing. It reads all files, committed or not,
+except in build directories and hidden directories other than .ci. Exit code 0: no finding; 1: one line for each
+finding, `file:line: what is wrong`; 77: `SKIPPED: reason`.
 """
 
 import os

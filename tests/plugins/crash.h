@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * crash.h - a crash that is always the same one: SIGSEGV from a write through NULL.
+ * crash.h - a crash that is always the same: SIGSEGV from a write through NULL.
  *
  * Always: the address is read from a volatile, so that no compiler turns the access into a trap of another signal or
  * leaves it out; and no sanitizer instruments the function, since it would turn the signal into an exit.

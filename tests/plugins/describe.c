@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * describe - says in the log what the engine tells a plugin about a packet; has no opinion on any.
+ * describe - logs what the engine tells a plugin about a packet, and leaves every packet undecided.
  *
- * Described is a packet that carries a packet mark, or the mark of marked.h in its payload: one line each, and at most
- * DESCRIBED_MAX of them, so that none falls to the limit of the log. Of all packets together, described or not, close()
- * writes one line. Where the payload is there, the checksum of TCP and UDP is computed anew.
+ * It describes a packet with a packet mark, or with the mark of marked.h in its payload: one line each, and at most
+ * DESCRIBED_MAX lines, so that the log limit suppresses none. close() writes one line about all packets, described or
+ * not. If the payload was captured, the checksum of TCP and UDP is computed and compared.
  *
  * CMakeLists.txt builds it once for each need, since a need cannot be chosen at run time: DESCRIBE_ID is the name
  * of the plugin, DESCRIBE_NEEDS what it declares.

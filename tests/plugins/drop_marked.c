@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * drop_marked - drops marked datagrams, has no opinion on anything else.
+ * drop_marked - drops marked datagrams and leaves other packets undecided.
  *
- * The counterpart of misbehave,do=crash: what is lost after it was dropped on purpose, so a test can tell such a drop
- * from the crash verdict. It answers NFQE_CONTINUE for the rest, so that it can come before another plugin of a plugin
+ * It is the counterpart of misbehave,do=crash: it drops the packets on purpose, so a test can tell such a drop from the
+ * crash verdict. It answers NFQE_CONTINUE for the rest, so that it can come before another plugin of a plugin
  * chain.
  */
 #include "marked.h"

@@ -6,7 +6,7 @@
  * every UDP payload: a magic of 4 bytes, the flow, the sequence number, and one byte that is the mark. The mark travels
  * in the payload, so that marked and unmarked datagrams are of the same flow and only a plugin can tell them apart.
  *
- * Always: what is not such a datagram has the mark 0. The head fits the 128 bytes that NFQE_NEED_HEADERS asks for,
+ * Always: other packets have the mark 0. The head fits the 128 bytes that NFQE_NEED_HEADERS asks for,
  * after IPv4 as well as after IPv6.
  */
 #ifndef NFQE_TEST_MARKED_H

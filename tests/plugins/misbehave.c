@@ -8,11 +8,11 @@
  *     crash             writes through NULL: SIGSEGV
  *     crash-thread      starts a thread that does so, and waits for it
  *     abort             SIGABRT
- *     exit:STATUS       calls exit(), as a library does that thinks it owns the program
+ *     exit:STATUS       calls exit(), as some libraries do
  *     _exit:STATUS      calls _exit()
  *     hang              loops for ever and burns its CPU
- *     sleep:MS          sleeps as long, then goes on
- *     work:US           burns as many microseconds of CPU, then goes on
+ *     sleep:MS          sleeps as long, then continues
+ *     work:US           burns as many microseconds of CPU, then continues
  *     wait-for-file     waits until file=PATH is there               (load, open)
  *     fail              fails with ENOENT and a reason               (load, open)
  *     fail-at-length    fails with a reason of 260 bytes             (load, open)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * misbehave.h - between the two sources of the plugin misbehave: misbehave.c decides when and in which function,
- * misbehave_ways.c has what is done then, one entry of a table for each value of the option do=.
+ * misbehave.h - the interface between the two sources of the plugin misbehave: misbehave.c decides when and in which
+ * function, misbehave_ways.c has what is done then, in a table with an entry for each value of the option do=.
  *
  * Always: a way is called only in a function that its entry names, and its entry says whether it takes a number.
  */
@@ -30,7 +30,7 @@ struct occasion {
     const struct nfqe_host *host;
     const struct nfqe_packet *packet; /* in IN_PACKET; otherwise NULL */
     nfqe_verdict verdict;             /* in IN_PACKET: what the plugin is going to answer */
-    long number;                      /* behind the colon of do= */
+    long number;                      /* after the colon of do= */
     const char *file;                 /* of file=, or "" */
 };
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the plugin misbehave can do wrong: one function each, and the table of them, which is the list of values of do=.
+ * What the plugin misbehave can do wrong: a function for each, and the table of them, the list of values of do=.
  *
- * Each is what real plugins and the libraries in them do: dereference NULL, loop, call exit(), close descriptors that
- * are not theirs, give up rights, write over the end of a packet. misbehave.c explains them to those who write a test.
- * Runs in the fork server or in a worker, wherever misbehave.c says.
+ * Real plugins and their libraries do each of these: dereference NULL, loop, call exit(), close descriptors that are
+ * not theirs, give up rights, write beyond the end of a packet. The list in misbehave.c explains them. Runs in the
+ * fork server or in a worker, wherever misbehave.c says.
  */
 #include "misbehave.h"
 
@@ -123,7 +123,7 @@ static int do_wait_for_file(struct occasion *occasion)
     return 0;
 }
 
-/* ---- load() and open() that fail, or leave something behind ----------------------------------------------- */
+/* ---- load() and open() that fail, or leave something ----------------------------------------------- */
 
 static int do_fail(struct occasion *occasion)
 {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * obey - gives each packet the verdict that the packet itself asks for, and leaves a trace of having been asked.
+ * obey - gives each packet the verdict that the packet itself asks for, and records that it was asked.
  *
- * A packet asks with the mark byte of the head that marked.h describes, in the payload of UDP or of TCP. What has no
- * such head has no order, and obey no opinion on it. The trace is a file that the test has made, `trace`: a count of
- * all packets it was asked about, then one byte for each numbered datagram (sequence * flows + flow), which counts how
- * often it was asked about that one. It is shared memory, so it outlives the worker. `work` is how many microseconds of
- * CPU each packet costs.
+ * A packet asks with the mark byte of the head that marked.h describes, in the payload of UDP or of TCP. obey leaves
+ * packets without such a head undecided. The trace is a file that the test has made, `trace`: a count of all packets
+ * it was asked about, then one byte for each numbered datagram (sequence * flows + flow), which counts how often it
+ * was asked about that one. It is shared memory, so it outlives the worker. `work` is how many microseconds of CPU
+ * each packet costs.
  *
  * CMakeLists.txt builds it more than once, as a need or a function cannot be chosen at run time. OBEY_BATCH: it has
- * handle_batch(), too. OBEY_WITNESS: it only leaves its trace and never has an opinion, in front of an obey.
+ * handle_batch(), too. OBEY_WITNESS: it only records packets and leaves all undecided; for use before an obey.
  */
 #include "crash.h"
 #include "marked.h"

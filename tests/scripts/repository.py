@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A small git repository in which a script of scripts/ is tried.
+"""A small git repository for the test of a script.
 
 Always: git reads no configuration of the user or the machine, so author, dates and defaults are the same everywhere.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""scripts/mutants on a small project of its own, and the bounds within which it runs what it has changed.
+"""scripts/mutants with a small project, and the limits within which it runs mutants.
 
 Needs namespaces, which scripts/mutants refuses to work without; where they are not allowed, this is skipped.
 """

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What scripts/release refuses, and what it leaves: in small git repositories of its own.
+"""What scripts/release refuses, and which files it writes: in small git repositories.
 
-Always: scripts/test and scripts/reproducible are stand-ins there, which note how they were called and fail on request.
+Always: scripts/test and scripts/reproducible are replaced there by scripts that record their arguments and fail on
+request.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What scripts/summarize_tests.py says of each way in which a test can end.
 
-Always: nothing is made up. The tests that are summed up are real ones (cmocka, pytest, sh), run by the real ctest, so
-that a new version of one of them which prints something else is noticed here.
+Always: the tests are real ones (cmocka, pytest, sh), run by the real ctest, so that a new version of one of them with
+other output is noticed here.
 """
 
 import os

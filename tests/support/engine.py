@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The engine as a test sees it: a process that is started in a namespace, watched, and always ended.
+"""The engine in a test: a process that is started in a namespace, observed, and always ended.
 
 Always: the engine is killed with the test process and leaves no core file, and its standard error is read by a thread,
-line by line. Workers and fork server are found in /proc as children of the supervisor, by their names, and a signal goes
-to one of them through a pidfd that was checked after it was opened: no signal can reach a process that merely got the
-same number. The log says what the engine did; what happened to the packets is asked of the kernel (namespaces.py).
+line by line. Workers and fork server are found in /proc as children of the supervisor, by their names. A signal is sent
+through a pidfd that is checked after it was opened, so it cannot reach another process with the same number. The log
+shows what the engine did; the kernel's counters show what happened to the packets (namespaces.py).
 
 Environment: NFQE_ENGINE, NFQE_PLUGINS, NFQE_TEST_PLUGINS: the program and the directories with plugins.
 """
@@ -37,7 +37,7 @@ def plugin(text):
 
 
 class Engine:
-    """A running (or already ended) engine. `arguments` are what stands behind the program's name."""
+    """A running (or already ended) engine. `arguments` follow the program's name."""
 
     def __init__(self, namespace, *arguments, launcher=()):
         self.lines = []
@@ -78,7 +78,7 @@ class Engine:
         return self
 
     def final(self):
-        """The final counters: of each queue a dictionary, by the queue's number."""
+        """The final counters: queue number -> dictionary."""
         counters = {}
         for match in self.matches(rf"^{PREFIX}queue (\d+): final: (.*)$"):
             pairs = (pair.split("=") for pair in match.group(2).split())
@@ -149,7 +149,7 @@ class Engine:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired as expired:
             raise LabError(f"the engine has not ended within {timeout} s: {self.lines[-5:]}") from expired
-        # The log ends when the last process that holds it ends: a worker left behind would keep it open.
+        # The log ends when the last process that holds it ends: a worker that is left would keep it open.
         self._reader.join(5)
         assert not self._reader.is_alive(), "the engine has ended, but something still holds its standard error"
         return code

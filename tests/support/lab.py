@@ -36,9 +36,8 @@ class Lab(NamespaceGroup):
         self.router.write("/proc/sys/net/ipv6/conf/all/forwarding", "1")
         self._link(self.client, 1, "10.81.0.0/24", "fd81::/64", self.client_addresses)
         self._link(self.server, 2, "10.82.0.0/24", "fd82::/64", self.server_addresses)
-        # One CPU takes what comes in by each link. Otherwise a sender that the scheduler moves leaves packets in
-        # the backlog of one CPU and puts the next ones in that of another, where they overtake: nothing to do with
-        # the engine, but it would look like it.
+        # One CPU receives the packets of each link. Otherwise, if the scheduler moves the sender, packets in the
+        # backlog of another CPU can overtake earlier ones, which would look like a fault of the engine.
         for namespace, device in ((self.router, "link1"), (self.router, "link2"), (self.server, "link2")):
             run("ip", "netns", "exec", namespace.name, "sh", "-c",
                 f"echo 1 > /sys/class/net/{device}/queues/rx-0/rps_cpus")

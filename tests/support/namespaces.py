@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Network namespaces: made, joined by links, entered, read, and removed.
+"""Network namespaces: making, connecting, entering, reading and removing them.
 
 Always: a namespace of a NamespaceGroup is named <prefix>-<pid>-<role> after the process that made it and is removed
-when the group is closed, with every process that still runs in it. What a process left behind that was killed is
-removed before the next group with the same prefix is made. Nothing outside of these namespaces is changed. What a test
-asserts is read from the kernel: /proc/net/netfilter/nfnetlink_queue, /proc/net/snmp, and the counters of rules.
+when the group is closed, with every process that still runs in it. Namespaces of a killed process are
+removed before the next group with the same prefix is made. Nothing outside of these namespaces is changed. Tests assert
+what the kernel says: /proc/net/netfilter/nfnetlink_queue, /proc/net/snmp, and the counters of rules.
 """
 
 import contextlib

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Processes: how they are started so that none outlives its test, and what /proc says about them.
+"""Processes: starting them so that none outlives its test, and reading /proc about them.
 
-Always: a process that is started with tied_to_parent() is killed when its parent ends, however that ends, and leaves
-no core file. Functions that look for processes leave out those that end meanwhile; functions that read a figure of one
-process fail with OSError if there is no such process.
+Always: a process that is started with tied_to_parent() is killed when its parent ends for any reason, and leaves
+no core file. Functions that search for processes leave out those that end meanwhile; functions that read a value of
+one process fail with OSError if there is no such process.
 """
 
 import ctypes

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pump - sends numbered UDP datagrams out of one network namespace and accounts for every one of them in
- * another: which arrived, which twice, which too late, which never. It prints one JSON object at the end.
+ * pump - sends numbered UDP datagrams from one network namespace and records each of them in another one: which
+ * arrived, which twice, which too late, which never. It prints one JSON object at the end.
  *
- * Always: at most --window datagrams are on their way, so nothing but the thing under test can lose one
- * (no socket buffer or backlog on the way overflows as long as the window is below those limits). One
- * process and one thread, on one CPU, does both ends: the order of sending is exact, and so is the
- * accounting. A flow is one source address and port; its datagrams carry 0, 1, 2, ... The loss of one
- * never stalls the rest: a later one of its flow settles it, and after --release-ms without any arrival
- * all that is on its way is settled. Every wait and every run is bounded in time.
+ * Always: at most --window datagrams are in flight, so that no socket buffer or backlog overflows, and only the
+ * program under test can lose one. One thread on one CPU sends and receives, so the order of sending is exact. A flow
+ * is one source address and port; its datagrams have the numbers 0, 1, 2, ... A lost datagram does not stop the
+ * others: it counts as lost when a later one of its flow arrives, or after --release-ms without any arrival. Every
+ * wait and every run is bounded.
  *
  * The payload, also read by tests/plugins/marked.h: "nfqp", flow (32 bits), sequence (64 bits), mark (8).
  */
@@ -164,7 +163,7 @@ static unsigned receive_some(struct pump *pump, struct burst_fixture *burst)
     return count > 0 ? (unsigned)count : 0;
 }
 
-/* Nothing has arrived for long: what is on its way is taken as lost, so that sending goes on. */
+/* Nothing has arrived for a long time: datagrams in flight count as lost, so that sending continues. */
 static void release_window(struct pump *pump)
 {
     for (uint32_t i = 0; i < pump->options.flows; i++) {
@@ -174,7 +173,7 @@ static void release_window(struct pump *pump)
     pump->releases++;
 }
 
-/* The last datagram of every flow has arrived: no earlier one is still on its way, if order is kept. */
+/* The last datagram of every flow has arrived: no earlier one is in flight, if the order is kept. */
 static bool all_flows_ended(const struct pump *pump)
 {
     for (uint32_t i = 0; i < pump->options.flows; i++) {

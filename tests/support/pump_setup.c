@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pump_setup.c - the traffic generator's edges: command line, sockets, report. See pump.c for what it does.
+ * pump_setup.c - the command line, the sockets and the report of the traffic generator pump.
  *
  * Always: a wrong option, address or namespace ends the process with exit code 2 and one line on stderr,
  * before anything is sent. The sending sockets live in one network namespace, the receiving socket in the
- * other; the process itself ends up in the second, which does not matter, because a socket stays where it
- * was made. Flows share a socket (so that one sendmmsg carries many flows) unless they share the source
+ * other; the process stays in the second one, which does not matter, since a socket stays in the namespace in
+ * which it was made. Flows share a socket (so that one sendmmsg carries many flows) unless they share the source
  * address: then they need different ports, and so different sockets.
  */
 #include "pump.h"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Firewall rules: single ones that queue or count, and the text that the engine prints, loaded into a namespace.
+"""Firewall rules: single rules that queue or count, and loading the rules that the engine prints.
 
-Always: the printed text goes into iptables-restore or nft as it is, but for lines that a test itself cuts out. A kernel
-without `queue` for nft refuses the nft form at that statement, and only there. Then all of the text but that statement
-is loaded, and a rule of iptables at the same hooks and priority queues what the text would have queued.
+Always: the printed rules are loaded unchanged by iptables-restore or nft, except for lines that a test removes. A
+kernel without nft's queue statement refuses the nft form at that statement, and only there. Then the rest of the file
+is loaded, and iptables rules at the same hooks and priority queue the packets.
 """
 
 import re

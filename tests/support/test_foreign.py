@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Promise: bench/run --compare knows the load of others from its own.
 
-Snapshots that are made up, and the machine as it is with a process that spins: once of the run, once of another program.
+With made-up snapshots, and with a real process that spins: one of the run, and one of another program.
 """
 
 import os
@@ -62,7 +62,7 @@ class MadeUp(unittest.TestCase):
 
 class ThisMachine(unittest.TestCase):
     def test_a_process_that_spins_counts_for_every_run_but_its_own(self):
-        """The same second, as two runs see it: this process, and one that has no children. Other load counts in both."""
+        """The same second for two runs: this process, and one without children. Other load counts in both."""
         with subprocess.Popen(["sleep", "60"], preexec_fn=tied_to_parent) as another, \
                 subprocess.Popen(["sh", "-c", "while :; do :; done"], preexec_fn=tied_to_parent) as spinner:
             try:

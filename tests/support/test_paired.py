@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: bench/run --compare finds a build that is slower and does not accuse one that is as fast.
+"""Promise: bench/run --compare finds a slower build, and does not report one that is equally fast.
 
-The statistics alone, with values that are drawn from known distributions, always with the same seed.
+The statistics alone, with random values of known distributions, always with the same seed.
 """
 
 import math

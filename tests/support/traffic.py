@@ -2,9 +2,9 @@
 """Traffic for the live tests: numbered UDP datagrams in large numbers (Pump) and real HTTP (WebServer, fetch).
 
 Always: a Pump is one process (pump.c) that ends by itself within its time limit, and dies with the test. Its report
-says what became of every datagram. A WebServer runs in threads of the test process, with a socket that was
-made in the namespace it serves. It listens for IPv4 and IPv6 and answers every request with the port it came to,
-so a client can tell that it reached the right one; BULK_PATH is a page of many megabytes.
+has what happened to every datagram. A WebServer runs in threads of the test process, with a socket in the namespace
+that it serves. It listens for IPv4 and IPv6 and answers every request with its port, so that a client knows that it
+reached the right one; BULK_PATH is a page of many megabytes.
 """
 
 import concurrent.futures
@@ -25,7 +25,7 @@ from support.processes import tied_to_parent
 
 WINDOW_MAX = 900  # the kernel's backlog of a CPU takes 1,000 packets by default, and drops what is beyond
 RELEASE_SECONDS = 3.0  # a window without any arrival for so long counts as lost, and the next one is sent
-SETTLE_SECONDS = 2.0   # without an arrival the end has come: longer than the engine needs to replace a worker
+SETTLE_SECONDS = 2.0   # the end, after so long without an arrival: longer than the engine needs to replace a worker
 BULK_PATH = "/bulk"
 BULK = bytes(range(256)) * 4096 * 32  # 32 MiB
 BITS = [bytes(byte >> bit & 1 for bit in range(8)) for byte in range(256)]  # of each byte, the lowest first
@@ -95,7 +95,7 @@ class Pump:
             raise LabError(f"the pump has not ended within {self._limit} s") from expired
         assert self.process.returncode == 0, f"the pump failed: {errors}"
         report = json.loads(output)
-        # Of the whole machine, so not asserted; but whoever reads about a loss should see this first.
+        # Of the whole machine, so not asserted; but it explains a loss.
         report["backlog_dropped"] = backlog_dropped() - self._backlog_dropped
         if self._arrivals is not None:
             bits = self._arrivals.read()
