@@ -10,17 +10,15 @@
 
 #include "guarded.h"
 #include "plugin/elf_file.h"
+#include "scratch.h"
 
 #include <nfqe/plugin.h>
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static struct guarded memory;
 static uint8_t *file; /* the plugin's bytes */
@@ -275,17 +273,8 @@ static void test_overwritten_section_table_never_leads_outside(void **state)
 
 static int set_up(void **state)
 {
-    struct stat status;
-    int fd = open(TEST_PLUGIN, O_RDONLY | O_CLOEXEC);
-
     (void)state;
-    assert_true(fd >= 0);
-    assert_int_equal(fstat(fd, &status), 0);
-    file_size = (size_t)status.st_size;
-    file = malloc(file_size);
-    assert_non_null(file);
-    assert_int_equal(read(fd, file, file_size), file_size);
-    close(fd);
+    file = (uint8_t *)scratch_read(TEST_PLUGIN, &file_size);
     guarded_init(&memory, file_size);
     return 0;
 }

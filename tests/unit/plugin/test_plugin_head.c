@@ -11,17 +11,15 @@
 #include "guarded.h"
 #include "plugin/elf_file.h"
 #include "plugin/plugin_head.h"
+#include "scratch.h"
 
 #include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define ENGINE "this engine (" NFQE_VERSION ")"
 #define USE_MACRO "; it must use NFQE_PLUGIN(...)"
@@ -339,20 +337,13 @@ static void find_section(size_t offset)
 
 static int set_up(void **state)
 {
-    struct stat status;
     size_t offset;
     size_t size;
-    int fd = open(TEST_PLUGIN, O_RDONLY | O_CLOEXEC);
 
     (void)state;
-    assert_true(fd >= 0);
-    assert_int_equal(fstat(fd, &status), 0);
-    file_size = (size_t)status.st_size;
-    original = malloc(file_size);
+    original = (uint8_t *)scratch_read(TEST_PLUGIN, &file_size);
     file = malloc(file_size);
-    assert_true(original != NULL && file != NULL);
-    assert_int_equal(read(fd, original, file_size), file_size);
-    close(fd);
+    assert_non_null(file);
     restore();
     guarded_init(&memory, file_size);
     assert_int_equal(elf_file_find_section(file, file_size, NFQE_SECTION, &offset, &size, &error), 0);
