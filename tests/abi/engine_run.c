@@ -170,6 +170,22 @@ void engine_wait_end(struct engine_run *run, unsigned limit_ms)
     engine_kill(run);
 }
 
+bool engine_ended(struct engine_run *run, int status, const char *expected, unsigned limit_ms)
+{
+    bool good;
+
+    engine_wait_end(run, ENGINE_END_LIMIT_MS);
+    limit_ms += ENGINE_EXTRA_MS;
+    good = run->status == status && !run->left_behind && strcmp(run->output, expected) == 0 && run->took_ms <= limit_ms;
+    if (!good) {
+        print_error("exit status %d (%d), took %u ms (at most %u), processes left: %s (none)\n"
+                    "expected: %s     got: %s\n",
+                    run->status, status, run->took_ms, limit_ms, run->left_behind ? "some" : "none", expected,
+                    run->output);
+    }
+    return good;
+}
+
 void engine_signal(const struct engine_run *run, int number)
 {
     assert_int_equal(pidfd_send_signal(run->pidfd, number, NULL, 0), 0);

@@ -18,6 +18,14 @@
 #define ENGINE_ARGUMENTS_MAX 24
 #define ENGINE_OUTPUT_MAX (256 * 1024)
 
+#define ENGINE_PROMPT_MS 1000     /* for an engine that refuses to start */
+#define ENGINE_END_LIMIT_MS 10000 /* for any end; then the engine is killed and the test fails */
+#ifdef __SANITIZE_ADDRESS__
+#define ENGINE_EXTRA_MS 4000 /* for the sanitizers' start, and their search for leaks */
+#else
+#define ENGINE_EXTRA_MS 0
+#endif
+
 struct engine_run {
     pid_t pid;
     int pidfd;
@@ -44,6 +52,12 @@ const char *engine_wait_for(struct engine_run *run, const char *text, const char
 
 /* Waits for its end, at most limit_ms. */
 void engine_wait_end(struct engine_run *run, unsigned limit_ms);
+
+/*
+ * Waits for its end. Returns whether it exited with `status` within limit_ms of its start (with the sanitizers, somewhat
+ * later), left no process, and wrote exactly `expected`; if not, prints what was different.
+ */
+bool engine_ended(struct engine_run *run, int status, const char *expected, unsigned limit_ms);
 
 void engine_signal(const struct engine_run *run, int number);
 

@@ -21,19 +21,10 @@
 
 #include <cmocka.h>
 
-#define PROMPT_MS 1000
-#define END_LIMIT_MS 10000
-#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' start, and their search for leaks */
 #define PLUGINS_MAX 3
 #define OPTIONS_MAX 10
 #define LARGEST_FILE                                                                                                   \
     (3 * 1024 * 1024) /* larger than a plugin or the memory of a queue, smaller than the default flow table */
-
-#if defined(__SANITIZE_ADDRESS__)
-#define EXTRA_MS SANITIZED_EXTRA_MS
-#else
-#define EXTRA_MS 0
-#endif
 
 static struct engine_run run = {.pidfd = -1};
 
@@ -102,23 +93,6 @@ static void start(const struct configuration *configuration)
     engine_start(&run, arguments);
 }
 
-/* Whether it ended with this status and wrote nothing but this line; if not, prints what was different. */
-static bool ended_with(int status, const char *expected)
-{
-    bool good;
-
-    engine_wait_end(&run, END_LIMIT_MS);
-    good = run.status == status && !run.left_behind && strcmp(run.output, expected) == 0 &&
-           run.took_ms <= PROMPT_MS + EXTRA_MS;
-    if (!good) {
-        print_error("exit status %d (%d), took %u ms (at most %u), processes left: %s (none)\n"
-                    "expected: %s     got: %s\n",
-                    run.status, status, run.took_ms, PROMPT_MS + EXTRA_MS, run.left_behind ? "some" : "none", expected,
-                    run.output);
-    }
-    return good;
-}
-
 static void each_contradiction_is_one_line_and_exit_status_3(void **state)
 {
     unsigned failures = 0;
@@ -129,7 +103,7 @@ static void each_contradiction_is_one_line_and_exit_status_3(void **state)
 
         snprintf(expected, sizeof(expected), "nfq-engine: %s\n", refused[i].lines[0]);
         start(&refused[i]);
-        failures += !ended_with(3, expected);
+        failures += !engine_ended(&run, 3, expected, ENGINE_PROMPT_MS);
     }
     assert_int_equal(failures, 0);
 }
@@ -149,7 +123,7 @@ static void what_plugins_need_of_a_queue_is_in_force(void **state)
             }
         }
         engine_signal(&run, SIGTERM);
-        engine_wait_end(&run, END_LIMIT_MS);
+        engine_wait_end(&run, ENGINE_END_LIMIT_MS);
         failures += run.status != 0 || run.left_behind;
     }
     assert_int_equal(failures, 0);
@@ -161,7 +135,7 @@ static void a_chain_that_decides_for_no_flow_has_no_flow_table(void **state)
     start(&(const struct configuration){.plugins = {"good", "fields_segments"}});
     engine_wait_for(&run, "nfq-engine: ready\n", run.output);
     engine_signal(&run, SIGTERM);
-    engine_wait_end(&run, END_LIMIT_MS);
+    engine_wait_end(&run, ENGINE_END_LIMIT_MS);
     assert_int_equal(run.status, 0);
     assert_int_equal(engine_count_lines(&run, "flow table"), 0);
 }
@@ -181,13 +155,14 @@ static void a_flow_table_that_does_not_fit_the_memory_is_refused(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     start(&flows);
-    assert_true(ended_with(1,
-                           "nfq-engine: queue 1: no shared memory: File too large; its flow table takes the most, see "
-                           "--flow-table\n"));
+    assert_true(engine_ended(&run, 1,
+                             "nfq-engine: queue 1: no shared memory: File too large; its flow table takes the most, "
+                             "see --flow-table\n",
+                             ENGINE_PROMPT_MS));
     start(&few_flows); /* or the line would not be about the flow table */
     engine_wait_for(&run, "nfq-engine: ready\n", run.output);
     engine_signal(&run, SIGTERM);
-    engine_wait_end(&run, END_LIMIT_MS);
+    engine_wait_end(&run, ENGINE_END_LIMIT_MS);
     assert_int_equal(run.status, 0);
     setrlimit(RLIMIT_FSIZE, &before);
     signal(SIGXFSZ, SIG_DFL);
@@ -200,7 +175,7 @@ static void flow_tables_larger_than_the_memory_are_refused_before_they_are_taken
 
     (void)state;
     start(&(const struct configuration){{"fields_flow"}, {"--queue", "2-256", "--flow-table", "16777216"}, {NULL}});
-    engine_wait_end(&run, END_LIMIT_MS);
+    engine_wait_end(&run, ENGINE_END_LIMIT_MS);
     assert_int_equal(run.status, 3);
     assert_int_equal(strncmp(run.output, start_of_line, sizeof(start_of_line) - 1), 0);
     assert_non_null(strstr(run.output, " MiB available; lower it\n"));
@@ -215,9 +190,9 @@ static void rules_are_printed_without_a_plugin_and_without_a_word(void **state)
     (void)state;
     for (unsigned i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
         start(&(const struct configuration){.options = {forms[i]}});
-        assert_true(ended_with(0, ""));
+        assert_true(engine_ended(&run, 0, "", ENGINE_PROMPT_MS));
         start(&(const struct configuration){.options = {forms[i], "--bypass-mark", "0x1", "--plugin", "./none.so"}});
-        assert_true(ended_with(0, ""));
+        assert_true(engine_ended(&run, 0, "", ENGINE_PROMPT_MS));
     }
 }
 

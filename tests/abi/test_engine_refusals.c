@@ -16,34 +16,10 @@
 
 #include <cmocka.h>
 
-#define PROMPT_MS 1000
-#define END_LIMIT_MS 10000
 #define LOAD_TIMEOUT_MS 300
-#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' start, and their search for leaks */
 #define REPETITIONS 10
 
-#if defined(__SANITIZE_ADDRESS__)
-#define EXTRA_MS SANITIZED_EXTRA_MS
-#else
-#define EXTRA_MS 0
-#endif
-
 static struct engine_run run = {.pidfd = -1};
-
-/* Whether it ended as promised; if not, prints what was different. */
-static bool ended_as_promised(const char *expected, unsigned limit_ms)
-{
-    bool good =
-        run.status == 4 && !run.left_behind && strcmp(run.output, expected) == 0 && run.took_ms <= limit_ms + EXTRA_MS;
-
-    if (!good) {
-        print_error("exit status %d (4), took %u ms (at most %u), processes left: %s (none)\n"
-                    "expected: %s     got: %s\n",
-                    run.status, run.took_ms, limit_ms + EXTRA_MS, run.left_behind ? "some" : "none", expected,
-                    run.output);
-    }
-    return good;
-}
 
 /* Runs an engine that must refuse `path` with `message`. */
 static bool is_refused(const char *path, const char *values, const char *queues, const char *message, unsigned limit_ms)
@@ -54,8 +30,7 @@ static bool is_refused(const char *path, const char *values, const char *queues,
     snprintf(argument, sizeof(argument), "%s%s%s", path, values != NULL ? "," : "", values != NULL ? values : "");
     snprintf(expected, sizeof(expected), "nfq-engine: %s: %s\n", path, message);
     engine_start(&run, (const char *const[]){"--plugin", argument, "--queue", queues, "--load-timeout", "300ms", NULL});
-    engine_wait_end(&run, END_LIMIT_MS);
-    return ended_as_promised(expected, limit_ms);
+    return engine_ended(&run, 4, expected, limit_ms);
 }
 
 /* The workers of eight queues fail one after the other; the failure is printed once. */
@@ -66,12 +41,12 @@ static void a_failure_in_every_worker_is_reported_once(void **state)
 
     (void)state;
     for (unsigned i = 0; i < REPETITIONS; i++) {
-        failures +=
-            !is_refused(path, "do=fail,in=open", "0-7", "open() failed: the list /etc/list cannot be read", PROMPT_MS);
-        failures += !is_refused(path, "do=crash,in=open", "0-7", "open() crashed (SIGSEGV)", PROMPT_MS);
+        failures += !is_refused(path, "do=fail,in=open", "0-7", "open() failed: the list /etc/list cannot be read",
+                                ENGINE_PROMPT_MS);
+        failures += !is_refused(path, "do=crash,in=open", "0-7", "open() crashed (SIGSEGV)", ENGINE_PROMPT_MS);
     }
-    failures +=
-        !is_refused(path, "do=hang,in=open", "0-7", "open() did not return within 300 ms", LOAD_TIMEOUT_MS + PROMPT_MS);
+    failures += !is_refused(path, "do=hang,in=open", "0-7", "open() did not return within 300 ms",
+                            LOAD_TIMEOUT_MS + ENGINE_PROMPT_MS);
     assert_int_equal(failures, 0);
 }
 
@@ -100,8 +75,7 @@ static void the_plugin_that_failed_is_named_in_a_chain(void **state)
         snprintf(expected, sizeof(expected), "nfq-engine: %s: %s\n", second, ways[i][1]);
         engine_start(&run, (const char *const[]){"--plugin", first, "--plugin", argument, "--plugin", third, "--queue",
                                                  "1", "--load-timeout", "300ms", NULL});
-        engine_wait_end(&run, END_LIMIT_MS);
-        failures += !ended_as_promised(expected, LOAD_TIMEOUT_MS + PROMPT_MS);
+        failures += !engine_ended(&run, 4, expected, LOAD_TIMEOUT_MS + ENGINE_PROMPT_MS);
     }
     assert_int_equal(failures, 0);
 }
@@ -131,7 +105,7 @@ static void a_long_path_does_not_hide_the_reason(void **state)
     strcat(name, "/plugin.so");
     path = scratch_copy(name, "misbehave");
     for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-        failures += !is_refused(path, ways[i][0], "1", ways[i][1], PROMPT_MS);
+        failures += !is_refused(path, ways[i][0], "1", ways[i][1], ENGINE_PROMPT_MS);
     }
     assert_int_equal(failures, 0);
 }

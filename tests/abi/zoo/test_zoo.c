@@ -29,21 +29,12 @@
 
 #include <cmocka.h>
 
-#define PROMPT_MS 1000
-#define END_LIMIT_MS 10000
-#define SANITIZED_EXTRA_MS 4000 /* the sanitizers' start, and their search for leaks */
 #define LINE_BYTES 8192
 #define ARGUMENT_BYTES (100 * 1024)
 
 #define REAL_ENGINE "NFQE_ZOO_REAL_ENGINE"
 #define NAMESPACE "NFQE_ZOO_NAMESPACE"
 #define AS_ANYBODY "NFQE_ZOO_AS_ANYBODY"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define EXTRA_MS SANITIZED_EXTRA_MS
-#else
-#define EXTRA_MS 0
-#endif
 
 static const struct animal *const tables[] = {zoo_files, zoo_heads, zoo_options, zoo_functions, NULL};
 static struct engine_run run = {.pidfd = -1};
@@ -154,7 +145,7 @@ static bool nothing_is_left(void)
 static void the_animal_is_handled_as_written(void **state)
 {
     const struct animal *animal = *state;
-    unsigned limit_ms = (animal->limit_ms != 0 ? animal->limit_ms : PROMPT_MS) + EXTRA_MS;
+    unsigned limit_ms = (animal->limit_ms != 0 ? animal->limit_ms : ENGINE_PROMPT_MS) + ENGINE_EXTRA_MS;
     const char *path = animal->make != NULL ? animal->make(animal) : make_copy(animal);
     char line[LINE_BYTES];
     char golden[LINE_BYTES + 32];
@@ -169,7 +160,7 @@ static void the_animal_is_handled_as_written(void **state)
         }
         engine_signal(&run, SIGTERM);
     }
-    engine_wait_end(&run, END_LIMIT_MS);
+    engine_wait_end(&run, ENGINE_END_LIMIT_MS);
     good = find_line(animal->shows != NULL ? animal->shows : "", path, line, sizeof(line));
     if (good) {
         snprintf(golden, sizeof(golden), "exit %d: %s", run.status, line);
