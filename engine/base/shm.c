@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Shared memory from memfd_create(2), fcntl(2) seals and mmap(2).
+ * Shared memory made of memfd_create(2), fcntl(2) seals and mmap(2).
  *
- * The guards and the mapping are one reservation of addresses: the mapping replaces its middle (MAP_FIXED). So no other
- * mapping can come to lie next to it, now or later, and one munmap() returns all of it.
+ * A mapping and its guards are one reservation of addresses, of which the mapping replaces the middle (MAP_FIXED). So
+ * no other mapping can be next to it, now or later, and one munmap() removes all of it. The size is sealed before the
+ * file is used, so that no process can shorten memory that another one has mapped.
+ *
+ * Runs in every process; nothing here is called for a packet.
  */
 #include "base/shm.h"
 
@@ -18,7 +21,7 @@
 #define MFD_NOEXEC_SEAL 8U
 #endif
 
-/* A kernel before 6.3 does not know MFD_NOEXEC_SEAL and refuses it with EINVAL. */
+/* Kernels before 6.3 refuse MFD_NOEXEC_SEAL with EINVAL. */
 static int create_memory_file(const char *name)
 {
     int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);

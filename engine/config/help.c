@@ -3,7 +3,8 @@
  * The text of --help: the usage line, every option of the table with its help, and the exit statuses.
  *
  * The help of an option has its line breaks in the table; together with the indentation written here, no line is longer
- * than 80 characters. Runs before any process is forked.
+ * than 80 characters. An option of the table needs no further code to be in the help. Runs before any process is forked;
+ * a failed write is noticed by the caller, which checks the stream.
  */
 #include "config/help.h"
 

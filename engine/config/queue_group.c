@@ -2,8 +2,9 @@
 /*
  * Makes a queue group from options: a copy of the options that concern the group, with its strings in one allocation.
  *
- * The option parsers have checked every value, so only a lack of memory can fail here. Runs in the supervisor, before
- * any other process exists.
+ * The option parsers have checked every value, so only a lack of memory can fail here. What the plugins decide (copy
+ * range, flags, flow table) is not decided here but in plan.c. Runs in the supervisor, before any other process exists;
+ * the others inherit the group and only read it.
  */
 #include "config/queue_group.h"
 

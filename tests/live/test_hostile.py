@@ -121,7 +121,7 @@ def assert_serves(engine, orders):
 # Memory
 
 
-def test_a_write_into_a_packet_costs_that_packet_and_no_verdict_of_those_behind_it(lab, start_engine, through):
+def test_a_write_into_a_packet_costs_that_packet_and_no_verdict_of_those_after_it(lab, start_engine, through):
     engine = start_engine("--plugin", plugin("misbehave,do=overrun:4096"), "--queue", "1")
     orders = through(1)
     crashed_on = []
@@ -140,7 +140,7 @@ def test_a_write_into_a_packet_costs_that_packet_and_no_verdict_of_those_behind_
     assert counters["recovered_ids"] == 0, counters
 
 
-def test_an_overrun_on_one_queue_does_not_disturb_the_queue_that_lies_behind_it(
+def test_an_overrun_on_one_queue_does_not_disturb_the_queue_after_it(
         lab, start_engine, start_pump, through):
     engine = start_engine("--plugin", plugin(f"misbehave,do=overrun:{4 << 20}"), "--queue", "1-2")
     worker = engine.workers()[1]

@@ -537,7 +537,7 @@ def test_19_the_receive_buffer_is_doubled_and_counts_more_than_the_bytes_in_it(l
 # Verdicts
 
 
-def test_20_a_bad_id_does_not_stop_the_verdicts_behind_it(path, client):
+def test_20_a_bad_id_does_not_stop_the_verdicts_after_it(path, client):
     client.bind(1)
     path.through()
     path.send(*texts(4))

@@ -112,7 +112,7 @@ def test_a_missing_plugin_file(lab, tmp_path):
     assert missing in line, line
 
 
-def test_a_missing_plugin_file_behind_a_good_one(lab, tmp_path):
+def test_a_missing_plugin_file_after_a_good_one(lab, tmp_path):
     missing = str(tmp_path / "missing.so")
     code, line = refused(lab, "--plugin", plugin("accept_all"), "--plugin", missing, "--queue", "1")
     assert code == EXIT_PLUGIN, line

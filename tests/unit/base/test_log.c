@@ -67,7 +67,7 @@ static void assert_line(const char *expected, const char *text)
     assert_string_equal(written, expected);
 }
 
-static void test_line_has_the_program_in_front_and_one_newline_behind(void **state)
+static void test_line_has_the_program_in_front_and_one_newline_at_its_end(void **state)
 {
     static char written[8192];
 
@@ -289,7 +289,7 @@ static void test_limit_says_nothing_missed_after_a_quiet_period(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_line_has_the_program_in_front_and_one_newline_behind),
+        cmocka_unit_test(test_line_has_the_program_in_front_and_one_newline_at_its_end),
         cmocka_unit_test(test_every_control_character_is_replaced),
         cmocka_unit_test(test_long_line_is_cut_and_stays_one_line),
         cmocka_unit_test(test_full_pipe_does_not_block_and_the_loss_is_reported_later),

@@ -194,7 +194,7 @@ static void test_accepted_syn_ends_an_accepted_flow_and_no_dropped_one(void **st
 }
 
 /* Packets after a SYN in its burst belong to the new connection, which is undecided. */
-static void test_packets_behind_a_syn_in_its_burst_ask_the_chain_too(void **state)
+static void test_packets_after_a_syn_in_its_burst_ask_the_chain_too(void **state)
 {
     (void)state;
     flow_image_init(&image, 3, NULL);
@@ -238,7 +238,7 @@ int main(void)
         TEST(test_flow_seen_in_the_next_tick_is_not_idle),
         cmocka_unit_test(test_packet_that_begins_a_connection_asks_the_chain_unless_its_flow_is_dropped),
         cmocka_unit_test(test_accepted_syn_ends_an_accepted_flow_and_no_dropped_one),
-        TEST(test_packets_behind_a_syn_in_its_burst_ask_the_chain_too),
+        TEST(test_packets_after_a_syn_in_its_burst_ask_the_chain_too),
         TEST(test_burst_of_nothing_but_new_connections_asks_the_chain_for_each),
     };
 

@@ -138,7 +138,7 @@ static void test_headers_that_are_cut_have_no_flow(void **state)
 }
 
 /* Link-layer padding follows the end of the IP packet. If the IP header has no length, all bytes are the packet. */
-static void test_bytes_behind_the_ip_packet_are_no_header(void **state)
+static void test_bytes_after_the_ip_packet_are_no_header(void **state)
 {
     (void)state;
     for (unsigned version = 4; version <= 6; version += 2) {
@@ -260,7 +260,7 @@ int main(void)
         cmocka_unit_test(test_protocols_without_ports_have_no_flow),
         cmocka_unit_test(test_headers_that_are_cut_have_no_flow),
         cmocka_unit_test(test_headers_that_contradict_themselves_have_no_flow),
-        cmocka_unit_test(test_bytes_behind_the_ip_packet_are_no_header),
+        cmocka_unit_test(test_bytes_after_the_ip_packet_are_no_header),
         cmocka_unit_test(test_ipv6_packets_with_extension_headers_have_no_flow),
         cmocka_unit_test(test_tcp_syn_sctp_init_and_dccp_request_begin_a_connection_and_nothing_else_does),
     };

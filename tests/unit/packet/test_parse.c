@@ -79,7 +79,7 @@ static put_transport *const transports[] = {put_tcp, put_tcp_with_options, build
 
 #define TRANSPORT_COUNT (sizeof(transports) / sizeof(transports[0]))
 
-static void test_ipv4_transport_is_found_behind_every_option_length(void **state)
+static void test_ipv4_transport_is_found_after_every_option_length(void **state)
 {
     static struct builder builder;
 
@@ -97,7 +97,7 @@ static void test_ipv4_transport_is_found_behind_every_option_length(void **state
     }
 }
 
-static void test_ipv6_transport_is_found_behind_the_fixed_header(void **state)
+static void test_ipv6_transport_is_found_after_the_fixed_header(void **state)
 {
     static struct builder builder;
 
@@ -113,7 +113,7 @@ static void test_ipv6_transport_is_found_behind_the_fixed_header(void **state)
     }
 }
 
-static void test_ipv6_transport_is_found_behind_each_extension_header_of_each_size(void **state)
+static void test_ipv6_transport_is_found_after_each_extension_header_of_each_size(void **state)
 {
     static struct builder builder;
 
@@ -133,7 +133,7 @@ static void test_ipv6_transport_is_found_behind_each_extension_header_of_each_si
     }
 }
 
-static void test_ipv6_transport_is_found_behind_each_pair_of_extension_headers(void **state)
+static void test_ipv6_transport_is_found_after_each_pair_of_extension_headers(void **state)
 {
     static struct builder builder;
 
@@ -152,7 +152,7 @@ static void test_ipv6_transport_is_found_behind_each_pair_of_extension_headers(v
     }
 }
 
-static void test_ipv6_transport_is_found_behind_a_chain_of_all_extension_headers(void **state)
+static void test_ipv6_transport_is_found_after_a_chain_of_all_extension_headers(void **state)
 {
     static struct builder builder;
 
@@ -268,7 +268,7 @@ static void test_later_fragment_has_no_transport_header(void **state)
 }
 
 /* nfqe_packet.protocol is that of the transport header, never that of an extension header; 0 if unknown. */
-static void test_later_fragment_behind_which_extension_headers_follow_has_an_unknown_protocol(void **state)
+static void test_later_fragment_with_more_extension_headers_has_an_unknown_protocol(void **state)
 {
     static struct builder builder;
     struct nfqe_packet packet;
@@ -374,16 +374,16 @@ static void test_parsing_again_forgets_what_was_found_before(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ipv4_transport_is_found_behind_every_option_length),
-        cmocka_unit_test(test_ipv6_transport_is_found_behind_the_fixed_header),
-        cmocka_unit_test(test_ipv6_transport_is_found_behind_each_extension_header_of_each_size),
-        cmocka_unit_test(test_ipv6_transport_is_found_behind_each_pair_of_extension_headers),
-        cmocka_unit_test(test_ipv6_transport_is_found_behind_a_chain_of_all_extension_headers),
+        cmocka_unit_test(test_ipv4_transport_is_found_after_every_option_length),
+        cmocka_unit_test(test_ipv6_transport_is_found_after_the_fixed_header),
+        cmocka_unit_test(test_ipv6_transport_is_found_after_each_extension_header_of_each_size),
+        cmocka_unit_test(test_ipv6_transport_is_found_after_each_pair_of_extension_headers),
+        cmocka_unit_test(test_ipv6_transport_is_found_after_a_chain_of_all_extension_headers),
         cmocka_unit_test(test_no_next_header_means_no_transport_and_nothing_cut),
         cmocka_unit_test(test_protocol_without_an_accessor_has_its_number_and_place),
         cmocka_unit_test(test_first_fragment_has_a_transport_header),
         cmocka_unit_test(test_later_fragment_has_no_transport_header),
-        cmocka_unit_test(test_later_fragment_behind_which_extension_headers_follow_has_an_unknown_protocol),
+        cmocka_unit_test(test_later_fragment_with_more_extension_headers_has_an_unknown_protocol),
         cmocka_unit_test(test_dont_fragment_alone_makes_no_fragment),
         cmocka_unit_test(test_version_nibble_decides_where_the_kernel_names_no_protocol),
         cmocka_unit_test(test_packet_that_is_not_ip_has_no_headers),

@@ -190,7 +190,7 @@ static void test_header_length_below_the_fixed_header_is_malformed(void **state)
     }
 }
 
-static void test_header_length_behind_the_captured_bytes_is_cut(void **state)
+static void test_header_length_beyond_the_captured_bytes_is_cut(void **state)
 {
     static struct builder builder;
     struct nfqe_packet packet;
@@ -238,7 +238,7 @@ static void test_version_that_contradicts_the_protocol_is_malformed(void **state
     }
 }
 
-static void test_payload_excludes_padding_behind_the_ip_packet(void **state)
+static void test_payload_excludes_padding_after_the_ip_packet(void **state)
 {
     static struct builder builder;
 
@@ -398,9 +398,9 @@ int main(void)
         cmocka_unit_test(test_later_fragment_cut_at_every_byte_never_has_a_transport_header),
         cmocka_unit_test(test_packet_of_which_nothing_was_captured_has_unknown_headers),
         cmocka_unit_test(test_header_length_below_the_fixed_header_is_malformed),
-        cmocka_unit_test(test_header_length_behind_the_captured_bytes_is_cut),
+        cmocka_unit_test(test_header_length_beyond_the_captured_bytes_is_cut),
         cmocka_unit_test(test_version_that_contradicts_the_protocol_is_malformed),
-        cmocka_unit_test(test_payload_excludes_padding_behind_the_ip_packet),
+        cmocka_unit_test(test_payload_excludes_padding_after_the_ip_packet),
         cmocka_unit_test(test_transport_header_that_reaches_into_the_padding_is_malformed),
         cmocka_unit_test(test_ip_length_beyond_the_captured_bytes_counts_only_what_is_captured),
         cmocka_unit_test(test_ip_length_of_zero_takes_the_captured_length),
