@@ -1,21 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Backoff: how long to wait before retrying something that failed. The first wait is BACKOFF_MIN_MS; each later one is
- * twice as long as the one before, up to BACKOFF_MAX_MS. Process: any.
+ * Backoff: how long to wait before something that failed is tried again.
+ *
+ * The first wait is min_ms, each further one twice as long, up to max_ms; after a success the next is the first again.
+ * Only the length of the wait is kept here: when it is over is the owner's to know. Process: any.
  */
 #ifndef ENGINE_BASE_BACKOFF_H
 #define ENGINE_BASE_BACKOFF_H
 
-#define BACKOFF_MIN_MS 10
-#define BACKOFF_MAX_MS 1000 /* so a service that works again is used within a second */
+struct backoff {
+    unsigned min_ms; /* not 0 */
+    unsigned max_ms; /* at least min_ms */
+    unsigned wait_ms; /* the last one; 0: there was none since the last success */
+};
 
-/* The wait that follows one of wait_ms. wait_ms 0: there was none, so this is the first. */
-static inline unsigned backoff_next_ms(unsigned wait_ms)
+/* After a failure: how long to wait now. */
+static inline unsigned backoff_next(struct backoff *backoff)
 {
-    if (wait_ms == 0) {
-        return BACKOFF_MIN_MS;
+    if (backoff->wait_ms == 0) {
+        backoff->wait_ms = backoff->min_ms;
+    } else if (backoff->wait_ms > backoff->max_ms / 2) {
+        backoff->wait_ms = backoff->max_ms;
+    } else {
+        backoff->wait_ms *= 2;
     }
-    return wait_ms > BACKOFF_MAX_MS / 2 ? BACKOFF_MAX_MS : wait_ms * 2;
+    return backoff->wait_ms;
+}
+
+/* After a success. */
+static inline void backoff_reset(struct backoff *backoff)
+{
+    backoff->wait_ms = 0;
 }
 
 #endif

@@ -5,7 +5,6 @@
  */
 #include "process/children.h"
 
-#include "base/backoff.h"
 #include "base/probe.h"
 #include "base/util.h"
 #include "queue/nfqueue_proc.h"
@@ -16,81 +15,46 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define STOP_WAIT_MS 100   /* for SIGSTOP to take effect */
-#define LEAVE_WAIT_MS 1000 /* for the fork server's unload() */
+#define BACKOFF_MIN_MS 10
+#define BACKOFF_MAX_MS 1000 /* a service that a plugin needs and that comes back is found again within a second */
 
 static uint64_t after_ms(uint64_t ms)
 {
     return monotonic_ns() + ms * NS_PER_MS;
 }
 
-/* ---- the fork server -------------------------------------------------------------------------------- */
-
-static uint32_t forkserver_step(const struct children *children)
+void children_init(struct children *children, struct engine *engine, const struct engine_programs *programs,
+                   const int *close_in_child)
 {
-    return children->engine->status->plugin * 4 + children->engine->status->stage;
-}
-
-void children_init(struct children *children, struct engine *engine, const struct engine_programs *programs)
-{
-    *children = (struct children){.engine = engine, .programs = programs, .channel = -1};
+    *children = (struct children){.engine = engine};
+    for (unsigned i = 0; i < QUEUES_MAX; i++) {
+        children->workers[i].backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS};
+    }
+    forkserver_client_init(&children->forkserver, engine, programs, close_in_child);
     exit_report_init(&children->exit_report, engine);
 }
 
-static void retry_forkserver(struct children *children)
-{
-    children->forkserver_backoff_ms = backoff_next_ms(children->forkserver_backoff_ms);
-    children->forkserver_retry_ns = after_ms(children->forkserver_backoff_ms);
-}
+/* ---- a worker's birth ---- */
 
-void children_start_forkserver(struct children *children, const int *close_in_child)
+void children_start_forkserver(struct children *children)
 {
-    int channel[2];
-    pid_t pid;
+    struct error error;
 
-    memset(children->engine->status, 0, sizeof(*children->engine->status));
-    retry_forkserver(children); /* unless this succeeds */
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0) {
-        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL, "no channel for the fork server: %s",
-                           strerror(errno));
-        return;
+    if (forkserver_client_start(&children->forkserver, &error) != 0) {
+        exit_report_error(&children->exit_report, &error);
     }
-    pid = fork();
-    if (pid == 0) {
-        while (*close_in_child >= 0) {
-            close(*close_in_child++);
-        }
-        close(channel[0]);
-        children->programs->forkserver_run(children->engine, channel[1], children->programs);
-    }
-    close(channel[1]);
-    if (pid < 0) {
-        close(channel[0]);
-        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL, "no process for the fork server: %s",
-                           strerror(errno));
-        return;
-    }
-    children->forkserver_retry_ns = 0;
-    children->forkserver_pid = pid;
-    children->forkserver_number++;
-    children->channel = channel[0];
-    children->forkserver_ready = false;
-    children->forkserver_hung = false;
-    children->forkserver_step = forkserver_step(children);
-    children->forkserver_deadline_ns = after_ms(children->engine->group->load_timeout_ms);
 }
 
 static void request_worker(struct children *children, unsigned queue)
 {
-    struct forkserver_message message = {.kind = FORKSERVER_FORK, .queue = queue};
     struct children_worker *worker = &children->workers[queue];
     struct worker_control *control = children->engine->queues[queue].control;
 
-    if (!children->forkserver_ready || worker->pid != 0 || worker->requested || worker->exited || children->ending) {
+    if (!children->forkserver.ready || worker->pid != 0 || worker->requested || worker->exited || children->ending) {
         return;
     }
     worker->owner = false;
@@ -101,7 +65,7 @@ static void request_worker(struct children *children, unsigned queue)
     control->message[0] = '\0';
     worker->retry_ns = 0;
     worker->hung = false;
-    worker->requested = send(children->channel, &message, sizeof(message), MSG_NOSIGNAL) == (ssize_t)sizeof(message);
+    worker->requested = forkserver_client_request(&children->forkserver, queue);
     worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
 }
 
@@ -109,27 +73,7 @@ static void retry_worker(struct children *children, unsigned queue)
 {
     struct children_worker *worker = &children->workers[queue];
 
-    worker->backoff_ms = backoff_next_ms(worker->backoff_ms);
-    worker->retry_ns = after_ms(worker->backoff_ms);
-}
-
-static void forkserver_ended(struct children *children, int status)
-{
-    children_read_channel(children); /* it may have told us about births before it died */
-    close_fd(&children->channel);
-    children->forkserver_pid = 0;
-    children->forkserver_ready = false;
-    exit_report_forkserver(&children->exit_report, status, children->forkserver_hung);
-    if (children->exit_report.running) {
-        retry_forkserver(children);
-        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL,
-                           "the fork server is started again in %u ms; the workers go on",
-                           children->forkserver_backoff_ms);
-    }
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        children->workers[i].requested = false;
-    }
-    children->early_exit_count = 0;
+    worker->retry_ns = after_ms(backoff_next(&worker->backoff));
 }
 
 static void worker_ended(struct children *children, unsigned queue, pid_t pid, int status)
@@ -165,7 +109,7 @@ static void worker_ended(struct children *children, unsigned queue, pid_t pid, i
     burst_assign_guilt(burst, children->engine->plugin_count, children->engine->group->on_crash, &guilt);
     exit_report_worker(&children->exit_report, queue, pid, status, worker->hung, &guilt);
     if (burst_answered(burst) != worker->answered) {
-        worker->backoff_ms = 0;
+        backoff_reset(&worker->backoff);
         request_worker(children, queue);
     } else {
         retry_worker(children, queue);
@@ -191,9 +135,12 @@ void children_request(struct children *children, unsigned queue, enum worker_req
     eventfd_signal(children->engine->queues[queue].wake);
 }
 
+/* ---- events ------------------------------------------------------------------------------------------------ */
+
 static void worker_born(struct children *children, unsigned queue, int32_t pid)
 {
     struct children_worker *worker = &children->workers[queue];
+    int status;
 
     worker->requested = false;
     if (pid <= 0) {
@@ -206,56 +153,51 @@ static void worker_born(struct children *children, unsigned queue, int32_t pid)
     probe_worker_start(children->engine->queues[queue].kernel.number, pid);
     worker->opening = WORKER_NO_PLUGIN;
     worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
-    for (unsigned i = 0; i < children->early_exit_count; i++) {
-        if (children->early_exits[i].pid == pid) {
-            worker_ended(children, queue, pid, children->early_exits[i].status);
-            return;
-        }
-    }
-    if (waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
+    if (forkserver_client_find_exit(&children->forkserver, pid, &status)) {
+        worker_ended(children, queue, pid, status);
+    } else if (waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
         /* its end was seen, but there was no room to remember it */
         worker_ended(children, queue, pid, ENGINE_EXIT_FAILED << 8);
-        return;
-    }
-    if (children->exit_report.running && !children->ending) {
+    } else if (children->exit_report.running && !children->ending) {
         admit(children, queue);
     }
 }
-
-/* ---- events -------------------------------------------------------------------------------------- */
 
 void children_read_channel(struct children *children)
 {
     struct forkserver_message message;
 
-    while (children->channel >= 0 &&
-           recv(children->channel, &message, sizeof(message), MSG_DONTWAIT) == (ssize_t)sizeof(message)) {
-        if (message.kind == FORKSERVER_READY) {
-            children->forkserver_ready = true;
-            children->forkserver_backoff_ms = 0;
-            children->forkserver_deadline_ns = 0;
-            for (unsigned i = 0; i < children->engine->queue_count; i++) {
-                request_worker(children, i);
-            }
-        } else if (message.kind == FORKSERVER_FORKED && message.queue < children->engine->queue_count) {
+    while (forkserver_client_receive(&children->forkserver, &message)) {
+        if (message.kind == FORKSERVER_FORKED) {
             worker_born(children, message.queue, message.pid);
+            continue;
+        }
+        for (unsigned i = 0; i < children->engine->queue_count; i++) {
+            request_worker(children, i);
         }
     }
 }
 
-static bool birth_outstanding(const struct children *children)
+static void forkserver_ended(struct children *children, int status)
 {
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        if (children->workers[i].requested) {
-            return true;
-        }
+    bool hung = children->forkserver.hung;
+
+    children_read_channel(children); /* it may have told us about births before it died */
+    forkserver_client_ended(&children->forkserver);
+    exit_report_forkserver(&children->exit_report, status, hung);
+    if (children->exit_report.running) {
+        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL,
+                           "the fork server is started again in %u ms; the workers go on",
+                           forkserver_client_retry(&children->forkserver));
     }
-    return false;
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        children->workers[i].requested = false;
+    }
 }
 
 static void child_ended(struct children *children, pid_t pid, int status)
 {
-    if (pid == children->forkserver_pid) {
+    if (pid == children->forkserver.pid) {
         forkserver_ended(children, status);
         return;
     }
@@ -265,9 +207,7 @@ static void child_ended(struct children *children, pid_t pid, int status)
             return;
         }
     }
-    if (birth_outstanding(children) && children->early_exit_count < CHILDREN_EARLY_EXITS) {
-        children->early_exits[children->early_exit_count++] = (struct children_early_exit){pid, status};
-    }
+    forkserver_client_note_exit(&children->forkserver, pid, status);
 }
 
 void children_reap(struct children *children)
@@ -278,9 +218,7 @@ void children_reap(struct children *children)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         child_ended(children, pid, status);
     }
-    if (!birth_outstanding(children)) {
-        children->early_exit_count = 0;
-    }
+    forkserver_client_forget_exits(&children->forkserver);
 }
 
 bool children_all_opened(const struct children *children)
@@ -376,52 +314,41 @@ static unsigned watching_ms(const struct children *children)
                : watchdog_interval_ms(children->engine->group->handle_timeout_ms);
 }
 
-/* Kills whoever takes too long to start. */
-static void check_deadlines(struct children *children, uint64_t now)
+/* Kills a worker that takes too long to open a plugin, and a fork server that takes too long to make a worker. */
+static void check_deadline(struct children *children, unsigned queue, uint64_t now)
 {
-    if (children->forkserver_pid != 0 && children->forkserver_deadline_ns != 0) {
-        if (children->forkserver_step != forkserver_step(children)) {
-            children->forkserver_step = forkserver_step(children);
-            children->forkserver_deadline_ns = after_ms(children->engine->group->load_timeout_ms);
-        } else if (now >= children->forkserver_deadline_ns) {
-            children->forkserver_hung = true;
-            children->forkserver_deadline_ns = 0;
-            kill(children->forkserver_pid, SIGKILL);
-        }
-    }
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        struct children_worker *worker = &children->workers[i];
-        const struct worker_control *control = children->engine->queues[i].control;
+    struct children_worker *worker = &children->workers[queue];
+    const struct worker_control *control = children->engine->queues[queue].control;
 
-        if (worker->deadline_ns != 0 && worker->pid != 0 && control->state != WORKER_STARTING) {
-            worker->deadline_ns = 0;
-        } else if (worker->deadline_ns != 0 && worker->pid != 0 && worker->opening != control->plugin) {
-            worker->opening = control->plugin;
-            worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
-        }
-        if (worker->deadline_ns == 0 || now < worker->deadline_ns) {
-            continue;
-        }
+    if (worker->deadline_ns == 0) {
+        return;
+    }
+    if (worker->pid != 0 && control->state != WORKER_STARTING) {
+        worker->deadline_ns = 0;
+    } else if (worker->pid != 0 && worker->opening != control->plugin) {
+        worker->opening = control->plugin;
+        worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
+    } else if (now >= worker->deadline_ns) {
         worker->deadline_ns = 0;
         if (worker->pid != 0) {
             worker->hung = true;
             kill(worker->pid, SIGKILL);
-        } else if (worker->requested && children->forkserver_pid != 0) {
-            children->forkserver_hung = true;
-            kill(children->forkserver_pid, SIGKILL);
+        } else if (worker->requested) {
+            forkserver_client_give_up(&children->forkserver);
         }
     }
 }
 
-void children_tick(struct children *children, const int *close_in_child)
+void children_tick(struct children *children)
 {
     uint64_t now = monotonic_ns();
 
-    check_deadlines(children, now);
-    if (children->forkserver_retry_ns != 0 && now >= children->forkserver_retry_ns) {
-        children_start_forkserver(children, close_in_child);
+    forkserver_client_check_deadline(&children->forkserver, now);
+    if (children->forkserver.retry_ns != 0 && now >= children->forkserver.retry_ns) {
+        children_start_forkserver(children);
     }
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        check_deadline(children, i, now);
         if (children->workers[i].retry_ns != 0 && now >= children->workers[i].retry_ns) {
             request_worker(children, i);
         }
@@ -435,7 +362,7 @@ void children_tick(struct children *children, const int *close_in_child)
 
 unsigned children_interval_ms(const struct children *children)
 {
-    bool waiting = children->forkserver_retry_ns != 0;
+    bool waiting = children->forkserver.retry_ns != 0;
 
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
         waiting = waiting || children->workers[i].retry_ns != 0;
@@ -447,30 +374,15 @@ unsigned children_interval_ms(const struct children *children)
 
 static void leave_forkserver(struct children *children)
 {
-    const struct forkserver_message message = {.kind = FORKSERVER_LEAVE};
     char reason[EXIT_REPORT_REASON_MAX];
     int status;
 
-    if (children->forkserver_pid == 0) {
-        return;
-    }
-    if (children->forkserver_ready && send(children->channel, &message, sizeof(message), MSG_NOSIGNAL) > 0) {
-        for (unsigned i = 0; i < LEAVE_WAIT_MS; i++) {
-            if (waitpid(children->forkserver_pid, &status, WNOHANG) == children->forkserver_pid) {
-                children->forkserver_pid = 0;
-                if (status != 0) {
-                    exit_report_unload(&children->exit_report, exit_report_reason(status, reason));
-                }
-                return;
-            }
-            poll(NULL, 0, 1);
-        }
-        snprintf(reason, sizeof(reason), "did not return within %d ms", LEAVE_WAIT_MS);
+    if (forkserver_client_leave(&children->forkserver, &status) == -ETIMEDOUT) {
+        snprintf(reason, sizeof(reason), "did not return within %d ms", FORKSERVER_LEAVE_WAIT_MS);
         exit_report_unload(&children->exit_report, reason);
+    } else if (status != 0) {
+        exit_report_unload(&children->exit_report, exit_report_reason(status, reason));
     }
-    kill(children->forkserver_pid, SIGKILL);
-    waitpid(children->forkserver_pid, NULL, 0);
-    children->forkserver_pid = 0;
 }
 
 static void kill_workers(struct children *children)
@@ -493,7 +405,7 @@ void children_end(struct children *children)
     leave_forkserver(children);
     children_read_channel(children); /* births that it had told us about before */
     kill_workers(children);
-    close_fd(&children->channel);
+    forkserver_client_done(&children->forkserver);
     exit_report_flush(&children->exit_report, true);
     while (waitpid(-1, NULL, WNOHANG) > 0) {
     }

@@ -15,56 +15,40 @@
 
 #include "process/engine.h"
 #include "process/exit_report.h"
+#include "process/forkserver_client.h"
 #include "process/watchdog.h"
 
-#define CHILDREN_EARLY_EXITS 64 /* exits that may be seen before the fork server's message about the birth */
-
 struct children_worker {
-    pid_t pid;            /* 0: none */
-    bool requested;       /* the fork server was asked for it */
-    bool owner;        /* it may read its socket; our copy, since a worker can write the control words */
+    pid_t pid;                          /* 0: none */
+    bool requested;                     /* the fork server was asked for it */
+    bool owner; /* it may read its socket; our copy, since a worker can write the control words */
     enum worker_request requested_state; /* what it was asked to do; likewise */
-    bool exited;            /* ended in order; not to be replaced */
-    bool hung;            /* was killed for making no progress */
+    bool exited; /* ended in order; not to be replaced */
+    bool hung; /* was killed for making no progress */
     uint64_t deadline_ns; /* until it has opened the next plugin; 0: it has opened all */
-    uint32_t opening;     /* the plugin that the deadline is for */
-    uint64_t retry_ns;    /* when to ask for the next one; 0: not waiting */
-    unsigned backoff_ms;    /* before the next try */
-    uint64_t answered;    /* packets answered on this queue when it was admitted */
+    uint32_t opening; /* the plugin that the deadline is for */
+    uint64_t retry_ns; /* when to ask for the next one; 0: not waiting */
+    struct backoff backoff;
+    uint64_t answered; /* packets answered on this queue when it was admitted */
     struct watchdog watchdog;
-};
-
-struct children_early_exit {
-    pid_t pid;
-    int status;
 };
 
 struct children {
     struct engine *engine;
-    const struct engine_programs *programs;
-    pid_t forkserver_pid;   /* 0: none */
-    unsigned forkserver_number; /* counts the templates */
-    int channel;          /* to the fork server; -1: none */
-    bool forkserver_ready;
-    bool forkserver_hung;   /* was killed for not answering in time */
-    uint64_t forkserver_deadline_ns;
-    uint64_t forkserver_retry_ns;
-    unsigned forkserver_backoff_ms;
-    uint32_t forkserver_step; /* stage and plugin when the deadline was set */
+    struct forkserver_client forkserver;
     struct children_worker workers[QUEUES_MAX];
-    struct children_early_exit early_exits[CHILDREN_EARLY_EXITS];
-    unsigned early_exit_count;
-    bool ending;          /* nobody is admitted or replaced any more */
-    bool stalled;      /* some worker stands still: sample more often */
-    uint64_t sample_ns;   /* when the next sample is due: ticks may come more often */
+    bool ending; /* no worker is admitted or replaced any more */
+    bool stalled; /* some worker makes no progress: sample more often */
+    uint64_t sample_ns; /* when the next sample is due: ticks may come more often */
     struct exit_report exit_report; /* also says whether children_run() was called, and what was refused before */
 };
 
-/* Prepares an empty children. */
-void children_init(struct children *children, struct engine *engine, const struct engine_programs *programs);
+/* Prepares an empty table. close_in_child: descriptors of the supervisor alone, ending with -1. */
+void children_init(struct children *children, struct engine *engine, const struct engine_programs *programs,
+                   const int *close_in_child);
 
-/* Starts the fork server. close_in_child: descriptors of the supervisor alone, ending with -1. */
-void children_start_forkserver(struct children *children, const int *close_in_child);
+/* Starts the fork server. */
+void children_start_forkserver(struct children *children);
 
 /* The fork server's channel is readable. */
 void children_read_channel(struct children *children);
@@ -81,8 +65,8 @@ void children_run(struct children *children);
 /* Asks the worker of a queue, and all that come after it, to stop or to leave. */
 void children_request(struct children *children, unsigned queue, enum worker_request requested_state);
 
-/* Time-outs, pauses and the watch. Call at least every children_interval_ms(). */
-void children_tick(struct children *children, const int *close_in_child);
+/* Time-outs, backoff and the watchdog. Call at least every children_interval_ms(). */
+void children_tick(struct children *children);
 unsigned children_interval_ms(const struct children *children);
 
 /* Whether every worker has ended in order. */

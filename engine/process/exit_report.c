@@ -71,13 +71,25 @@ static const struct plugin *plugin_at(const struct exit_report *exit_report, uin
     return index < exit_report->engine->plugin_count ? &exit_report->engine->plugins[index] : NULL;
 }
 
+void exit_report_error(struct exit_report *exit_report, const struct error *error)
+{
+    char text[ERROR_LINE_MAX];
+    unsigned missed;
+
+    if (exit_report->running) {
+        if (log_limit_pass(&exit_report->start_log, monotonic_ns(), &missed)) {
+            log_line("%s", error_format(error, text));
+        }
+    } else if (exit_report->failure.exit_code == EXIT_CODE_OK) {
+        exit_report->failure = *error;
+    }
+}
+
 void exit_report_report(struct exit_report *exit_report, enum exit_code code, const char *source, const char *format,
                         ...)
 {
     struct error error;
-    char text[ERROR_LINE_MAX];
     va_list arguments;
-    unsigned missed;
 
     va_start(arguments, format);
     error_set_list(&error, code, -ECHILD, format, arguments);
@@ -85,13 +97,7 @@ void exit_report_report(struct exit_report *exit_report, enum exit_code code, co
     if (source != NULL) {
         error_set_source(&error, source, 0);
     }
-    if (exit_report->running) {
-        if (log_limit_pass(&exit_report->start_log, monotonic_ns(), &missed)) {
-            log_line("%s", error_format(&error, text));
-        }
-    } else if (exit_report->failure.exit_code == EXIT_CODE_OK) {
-        exit_report->failure = error;
-    }
+    exit_report_error(exit_report, &error);
 }
 
 void exit_report_forkserver(struct exit_report *exit_report, int status, bool timed_out)

@@ -30,7 +30,10 @@ void exit_report_init(struct exit_report *exit_report, const struct engine *engi
 /* "crashed (SIGSEGV)", "was killed (SIGKILL)" or "exited with status 3", into reason[EXIT_REPORT_REASON_MAX]. */
 const char *exit_report_reason(int status, char *reason);
 
-/* Keeps or logs a failure. source: what is wrong, such as a plugin's file; NULL: nothing to name. */
+/* Keeps or logs a failure. */
+void exit_report_error(struct exit_report *exit_report, const struct error *error);
+
+/* The same, made of its parts. source: what is wrong, such as a plugin's file; NULL: nothing to name. */
 void exit_report_report(struct exit_report *exit_report, enum exit_code code, const char *source, const char *format,
                         ...) __attribute__((format(printf, 4, 5)));
 

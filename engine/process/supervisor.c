@@ -40,6 +40,7 @@ struct supervisor {
     enum exit_code exit_code;
     int epoll;
     int signals;
+    int own[3]; /* descriptors that the children have no use for, ending with -1 */
     unsigned watched_forkserver; /* number of the fork server whose channel epoll has */
     uint64_t stop_deadline_ns;
 };
@@ -112,7 +113,10 @@ static int prepare(struct supervisor *supervisor, const struct queue_group *grou
     if (code == 0) {
         watch_descriptor(supervisor, supervisor->signals);
         watch_descriptor(supervisor, engine->doorbell);
-        children_init(&supervisor->children, engine, programs);
+        supervisor->own[0] = supervisor->epoll;
+        supervisor->own[1] = supervisor->signals;
+        supervisor->own[2] = -1;
+        children_init(&supervisor->children, engine, programs, supervisor->own);
     }
     return code;
 }
@@ -239,7 +243,7 @@ static void take_event(struct supervisor *supervisor, int fd)
         take_signals(supervisor);
     } else if (fd == supervisor->engine.doorbell) {
         eventfd_consume(fd);
-    } else if (fd == supervisor->children.channel) {
+    } else if (fd == supervisor->children.forkserver.channel) {
         children_read_channel(&supervisor->children);
     }
 }
@@ -247,9 +251,9 @@ static void take_event(struct supervisor *supervisor, int fd)
 /* A new fork server has a new channel; often with the number of the old one, so that is no way to tell. */
 static void follow_channel(struct supervisor *supervisor)
 {
-    if (supervisor->watched_forkserver != supervisor->children.forkserver_number) {
-        supervisor->watched_forkserver = supervisor->children.forkserver_number;
-        watch_descriptor(supervisor, supervisor->children.channel);
+    if (supervisor->watched_forkserver != supervisor->children.forkserver.number) {
+        supervisor->watched_forkserver = supervisor->children.forkserver.number;
+        watch_descriptor(supervisor, supervisor->children.forkserver.channel);
     }
 }
 
@@ -271,10 +275,9 @@ static uint64_t interval_ns(const struct supervisor *supervisor)
 
 static void loop(struct supervisor *supervisor)
 {
-    const int own[] = {supervisor->epoll, supervisor->signals, -1};
     uint64_t last_tick_ns = 0;
 
-    children_start_forkserver(&supervisor->children, own);
+    children_start_forkserver(&supervisor->children);
     while (supervisor->stage != ENDED) {
         struct epoll_event events[EVENTS_MAX];
         uint64_t now = monotonic_ns();
@@ -282,7 +285,7 @@ static void loop(struct supervisor *supervisor)
         int count;
 
         if (now - last_tick_ns >= interval_ns(supervisor)) {
-            children_tick(&supervisor->children, own);
+            children_tick(&supervisor->children);
             last_tick_ns = now;
         }
         follow_channel(supervisor);

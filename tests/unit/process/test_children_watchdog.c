@@ -91,7 +91,7 @@ static int set_up(void **state)
     queue->control->state = WORKER_SERVING;
     fixture.burst->progress = 4711;
     burst_enter(fixture.burst, BURST_HANDLING);
-    children_init(&fixture.children, &fixture.engine, NULL);
+    children_init(&fixture.children, &fixture.engine, NULL, NULL);
     fixture.children.exit_report.running = true;
     fixture.children.workers[0].pid = start_worker();
     fixture.children.workers[0].owner = true;
@@ -114,12 +114,11 @@ static int tear_down(void **state)
 /* Ticks until the worker was stopped once more; how many that took. */
 static unsigned ticks_until_stopped(void)
 {
-    const int none = -1;
     unsigned stops = fixture.stops;
 
     for (unsigned ticks = 1; ticks < TICKS_MAX; ticks++) {
         fixture.children.sample_ns = 0; /* the next sample is due */
-        children_tick(&fixture.children, &none);
+        children_tick(&fixture.children);
         if (fixture.stops != stops) {
             return ticks;
         }
@@ -188,13 +187,11 @@ static void test_worker_that_does_not_stop_is_killed(void **state)
 
 static void test_worker_that_was_judged_is_not_judged_again(void **state)
 {
-    const int none = -1;
-
     (void)state;
     ticks_until_stopped();
     for (unsigned i = 0; i < TICKS_MAX; i++) {
         fixture.children.sample_ns = 0; /* the next sample is due */
-        children_tick(&fixture.children, &none);
+        children_tick(&fixture.children);
     }
     assert_int_equal(fixture.stops, 1);
     assert_killed(fixture.children.workers[0].pid);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The fork server as the supervisor has it: starts it, asks it for workers, hears of their births, and finds out that it
+ * does not answer in time.
+ *
+ * Always: there is at most one fork server. Its process is reaped by the owner of the client, who then calls
+ * forkserver_client_ended(). A worker that dies at once may end before the message of its birth has come, so the ends of
+ * unknown children are kept here while a birth is outstanding.
+ *
+ * Process: [supervisor].
+ */
+#ifndef ENGINE_PROCESS_FORKSERVER_CLIENT_H
+#define ENGINE_PROCESS_FORKSERVER_CLIENT_H
+
+#include "base/backoff.h"
+#include "base/error.h"
+#include "process/engine.h"
+
+#define FORKSERVER_LEAVE_WAIT_MS 1000 /* for unload() */
+#define FORKSERVER_EARLY_EXITS 64
+
+struct forkserver_early_exit {
+    pid_t pid;
+    int status;
+};
+
+struct forkserver_client {
+    struct engine *engine;
+    const struct engine_programs *programs;
+    const int *close_in_child; /* descriptors of the supervisor alone, ending with -1 */
+    pid_t pid;                 /* 0: none */
+    unsigned number;           /* counts the fork servers */
+    int channel;               /* -1: none */
+    bool ready;                /* it has loaded the plugins and makes workers */
+    bool hung;                 /* it was killed for not answering in time */
+    uint64_t deadline_ns;      /* until it has linked or loaded the next plugin; 0: none */
+    uint32_t step;             /* what the deadline is for: stage and plugin */
+    uint64_t retry_ns;         /* when to start the next one; 0: not waiting */
+    struct backoff backoff;
+    unsigned births;           /* outstanding: asked for and not heard of yet */
+    struct forkserver_early_exit early_exits[FORKSERVER_EARLY_EXITS];
+    unsigned early_exit_count;
+};
+
+/* Prepares a client without a fork server. close_in_child outlives it. */
+void forkserver_client_init(struct forkserver_client *client, struct engine *engine,
+                            const struct engine_programs *programs, const int *close_in_child);
+
+/* Starts a fork server. On failure it is tried again after a wait. */
+int forkserver_client_start(struct forkserver_client *client, struct error *error);
+
+/* Asks for a worker of `queue`. Returns whether there was somebody to ask. */
+bool forkserver_client_request(struct forkserver_client *client, unsigned queue);
+
+/*
+ * The next message that has arrived: FORKSERVER_READY, or FORKSERVER_FORKED with an existing queue. Returns false if
+ * there is none.
+ */
+bool forkserver_client_receive(struct forkserver_client *client, struct forkserver_message *message);
+
+/* The end of a child that is not known (yet). */
+void forkserver_client_note_exit(struct forkserver_client *client, pid_t pid, int status);
+
+/* Whether the end of this process was noted, before the message of its birth; *status gets it. */
+bool forkserver_client_find_exit(const struct forkserver_client *client, pid_t pid, int *status);
+
+/* Every end of a child that the kernel had was seen. */
+void forkserver_client_forget_exits(struct forkserver_client *client);
+
+/* It was reaped, and what it had said before was received. */
+void forkserver_client_ended(struct forkserver_client *client);
+
+/* Arranges for forkserver_client_tick() to start the next one after a wait. Returns that, in milliseconds. */
+unsigned forkserver_client_retry(struct forkserver_client *client);
+
+/* Kills it, since it does not answer. */
+void forkserver_client_give_up(struct forkserver_client *client);
+
+/* Gives it up if it takes too long over a plugin. */
+void forkserver_client_check_deadline(struct forkserver_client *client, uint64_t now_ns);
+
+/*
+ * Asks it to unload the plugins and leave, waits for that, kills it otherwise. Returns 0 with its exit status in
+ * *status (0 also if it could not be asked), or -ETIMEDOUT. It is reaped in any case; without one, nothing happens.
+ */
+int forkserver_client_leave(struct forkserver_client *client, int *status);
+
+/* Closes the channel. */
+void forkserver_client_done(struct forkserver_client *client);
+
+#endif
