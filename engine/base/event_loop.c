@@ -69,7 +69,6 @@ static void unlink_timer(struct event_timer *timer)
     if (timer->next != NULL) {
         timer->next->link = timer->link;
     }
-    timer->next = NULL;
     timer->link = NULL;
 }
 
@@ -155,7 +154,6 @@ int event_loop_turn(struct event_loop *loop)
             watch->ready(watch->context, loop->pending[i].events);
         }
     }
-    loop->pending_count = 0;
     run_timers(loop);
     return 0;
 }

@@ -22,20 +22,11 @@
 #define BACKOFF_MIN_MS 10
 #define BACKOFF_MAX_MS 1000 /* a service that a plugin needs and that comes back is found again within a second */
 
+static void schedule_tick(struct children *children);
+
 static uint64_t after_ms(uint64_t ms)
 {
     return monotonic_ns() + ms * NS_PER_MS;
-}
-
-void children_init(struct children *children, struct engine *engine, const struct engine_programs *programs,
-                   const int *close_in_child)
-{
-    *children = (struct children){.engine = engine};
-    for (unsigned i = 0; i < QUEUES_MAX; i++) {
-        children->workers[i].backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS};
-    }
-    forkserver_client_init(&children->forkserver, engine, programs, close_in_child);
-    exit_report_init(&children->exit_report, engine);
 }
 
 /* ---- a worker's birth ---- */
@@ -163,7 +154,7 @@ static void worker_born(struct children *children, unsigned queue, int32_t pid)
     }
 }
 
-void children_read_channel(struct children *children)
+static void read_channel(struct children *children)
 {
     struct forkserver_message message;
 
@@ -182,7 +173,7 @@ static void forkserver_ended(struct children *children, int status)
 {
     bool hung = children->forkserver.hung;
 
-    children_read_channel(children); /* it may have told us about births before it died */
+    read_channel(children); /* it may have told us about births before it died */
     forkserver_client_ended(&children->forkserver);
     exit_report_forkserver(&children->exit_report, status, hung);
     if (children->exit_report.running) {
@@ -219,6 +210,7 @@ void children_reap(struct children *children)
         child_ended(children, pid, status);
     }
     forkserver_client_forget_exits(&children->forkserver);
+    schedule_tick(children);
 }
 
 bool children_all_opened(const struct children *children)
@@ -339,9 +331,26 @@ static void check_deadline(struct children *children, unsigned queue, uint64_t n
     }
 }
 
-void children_tick(struct children *children)
+static unsigned interval_ms(const struct children *children)
 {
-    uint64_t now = monotonic_ns();
+    bool waiting = children->forkserver.retry_ns != 0;
+
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        waiting = waiting || children->workers[i].retry_ns != 0;
+    }
+    return waiting ? BACKOFF_MIN_MS : watching_ms(children);
+}
+
+/* After whatever may have brought the next tick nearer. */
+static void schedule_tick(struct children *children)
+{
+    event_loop_start_timer(children->loop, &children->tick, children->ticked_ns + interval_ms(children) * NS_PER_MS);
+}
+
+static void tick(void *context)
+{
+    struct children *children = context;
+    uint64_t now = event_loop_now(children->loop);
 
     forkserver_client_check_deadline(&children->forkserver, now);
     if (children->forkserver.retry_ns != 0 && now >= children->forkserver.retry_ns) {
@@ -355,19 +364,39 @@ void children_tick(struct children *children)
     }
     if (now >= children->sample_ns) {
         watch_workers(children);
-        children->sample_ns = after_ms(watching_ms(children));
+        children->sample_ns = now + watching_ms(children) * NS_PER_MS;
     }
     exit_report_flush(&children->exit_report, false);
+    children->ticked_ns = now;
+    schedule_tick(children);
 }
 
-unsigned children_interval_ms(const struct children *children)
+static void channel_ready(void *context, uint32_t events)
 {
-    bool waiting = children->forkserver.retry_ns != 0;
+    struct children *children = context;
 
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        waiting = waiting || children->workers[i].retry_ns != 0;
+    (void)events;
+    read_channel(children);
+    schedule_tick(children);
+}
+
+void children_init(struct children *children, struct engine *engine, const struct engine_programs *programs,
+                   struct event_loop *loop, const int *close_in_child)
+{
+    *children = (struct children){
+        .engine = engine,
+        .loop = loop,
+        .tick = {.expired = tick, .context = children},
+        .ticked_ns = event_loop_now(loop),
+    };
+    for (unsigned i = 0; i < QUEUES_MAX; i++) {
+        children->workers[i].backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS};
     }
-    return waiting ? BACKOFF_MIN_MS : watching_ms(children);
+    forkserver_client_init(&children->forkserver, engine, programs, loop, close_in_child);
+    children->forkserver.channel.ready = channel_ready;
+    children->forkserver.channel.context = children;
+    exit_report_init(&children->exit_report, engine);
+    schedule_tick(children);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------- */
@@ -401,9 +430,10 @@ static void kill_workers(struct children *children)
 void children_end(struct children *children)
 {
     children->ending = true;
+    event_loop_stop_timer(children->loop, &children->tick);
     kill_workers(children);
     leave_forkserver(children);
-    children_read_channel(children); /* births that it had told us about before */
+    read_channel(children); /* births that it had told us about before */
     kill_workers(children);
     forkserver_client_done(&children->forkserver);
     exit_report_flush(&children->exit_report, true);

@@ -35,23 +35,26 @@ struct children_worker {
 
 struct children {
     struct engine *engine;
+    struct event_loop *loop;
+    struct event_timer tick;
+    uint64_t ticked_ns;   /* when it expired last */
     struct forkserver_client forkserver;
     struct children_worker workers[QUEUES_MAX];
-    bool ending; /* no worker is admitted or replaced any more */
-    bool stalled; /* some worker makes no progress: sample more often */
-    uint64_t sample_ns; /* when the next sample is due: ticks may come more often */
+    bool ending;          /* no worker is admitted or replaced any more */
+    bool stalled;         /* some worker makes no progress: sample more often */
+    uint64_t sample_ns;   /* when the next sample is due; ticks may come more often */
     struct exit_report exit_report; /* also says whether children_run() was called, and what was refused before */
 };
 
-/* Prepares an empty table. close_in_child: descriptors of the supervisor alone, ending with -1. */
+/*
+ * Prepares an empty table, which from then on watches the time and the fork server's channel in `loop`.
+ * close_in_child: descriptors of the supervisor alone, ending with -1.
+ */
 void children_init(struct children *children, struct engine *engine, const struct engine_programs *programs,
-                   const int *close_in_child);
+                   struct event_loop *loop, const int *close_in_child);
 
 /* Starts the fork server. */
 void children_start_forkserver(struct children *children);
-
-/* The fork server's channel is readable. */
-void children_read_channel(struct children *children);
 
 /* Children may have ended. */
 void children_reap(struct children *children);
@@ -64,10 +67,6 @@ void children_run(struct children *children);
 
 /* Asks the worker of a queue, and all that come after it, to stop or to leave. */
 void children_request(struct children *children, unsigned queue, enum worker_request requested_state);
-
-/* Time-outs, backoff and the watchdog. Call at least every children_interval_ms(). */
-void children_tick(struct children *children);
-unsigned children_interval_ms(const struct children *children);
 
 /* Whether every worker has ended in order. */
 bool children_all_exited(const struct children *children);

@@ -35,13 +35,14 @@ static void set_deadline(struct forkserver_client *client)
 }
 
 void forkserver_client_init(struct forkserver_client *client, struct engine *engine,
-                            const struct engine_programs *programs, const int *close_in_child)
+                            const struct engine_programs *programs, struct event_loop *loop, const int *close_in_child)
 {
     *client = (struct forkserver_client){
         .engine = engine,
         .programs = programs,
+        .loop = loop,
         .close_in_child = close_in_child,
-        .channel = -1,
+        .channel = {.fd = -1},
         .backoff = {.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS},
     };
 }
@@ -57,34 +58,58 @@ static void run(const struct forkserver_client *client, int channel)
     client->programs->forkserver_run(client->engine, channel, client->programs);
 }
 
-int forkserver_client_start(struct forkserver_client *client, struct error *error)
+static void close_channel(struct forkserver_client *client)
+{
+    event_loop_unwatch(client->loop, &client->channel);
+    close_fd(&client->channel.fd);
+}
+
+/* Opens a channel and watches our end. *theirs gets the other one. */
+static int open_channel(struct forkserver_client *client, int *theirs)
 {
     int ends[2];
+    int code;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+        return -errno;
+    }
+    client->channel.fd = ends[0];
+    code = event_loop_watch(client->loop, &client->channel, EPOLLIN);
+    if (code < 0) {
+        close_fd(&client->channel.fd);
+        close(ends[1]);
+        return code;
+    }
+    *theirs = ends[1];
+    return 0;
+}
+
+int forkserver_client_start(struct forkserver_client *client, struct error *error)
+{
+    int theirs = -1;
     pid_t pid;
     int code;
 
     client->retry_ns = 0;
     memset(client->engine->status, 0, sizeof(*client->engine->status));
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-        code = -errno;
+    code = open_channel(client, &theirs);
+    if (code < 0) {
         forkserver_client_retry(client);
         return error_set(error, EXIT_CODE_RUN_TIME, code, "no channel for the fork server: %s", strerror(-code));
     }
     pid = fork();
     if (pid == 0) {
-        close(ends[0]);
-        run(client, ends[1]);
+        close(client->channel.fd);
+        run(client, theirs);
     }
     code = pid < 0 ? -errno : 0;
-    close(ends[1]);
-    if (code != 0) {
-        close(ends[0]);
+    close(theirs);
+    if (code < 0) {
+        close_channel(client);
         forkserver_client_retry(client);
         return error_set(error, EXIT_CODE_RUN_TIME, code, "no process for the fork server: %s", strerror(-code));
     }
     client->pid = pid;
-    client->number++;
-    client->channel = ends[0];
     client->ready = false;
     client->hung = false;
     set_deadline(client);
@@ -95,7 +120,8 @@ bool forkserver_client_request(struct forkserver_client *client, unsigned queue)
 {
     const struct forkserver_message message = {.kind = FORKSERVER_FORK, .queue = queue};
 
-    if (!client->ready || send(client->channel, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
+    if (!client->ready ||
+        send(client->channel.fd, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
         return false;
     }
     client->births++;
@@ -104,8 +130,8 @@ bool forkserver_client_request(struct forkserver_client *client, unsigned queue)
 
 bool forkserver_client_receive(struct forkserver_client *client, struct forkserver_message *message)
 {
-    while (client->channel >= 0 &&
-           recv(client->channel, message, sizeof(*message), MSG_DONTWAIT) == (ssize_t)sizeof(*message)) {
+    while (client->channel.fd >= 0 &&
+           recv(client->channel.fd, message, sizeof(*message), MSG_DONTWAIT) == (ssize_t)sizeof(*message)) {
         if (message->kind == FORKSERVER_READY) {
             client->ready = true;
             client->deadline_ns = 0;
@@ -151,7 +177,7 @@ void forkserver_client_forget_exits(struct forkserver_client *client)
 
 void forkserver_client_ended(struct forkserver_client *client)
 {
-    close_fd(&client->channel);
+    close_channel(client);
     client->pid = 0;
     client->ready = false;
     client->deadline_ns = 0;
@@ -209,7 +235,7 @@ int forkserver_client_leave(struct forkserver_client *client, int *status)
     if (client->pid == 0) {
         return 0;
     }
-    if (client->ready && send(client->channel, &message, sizeof(message), MSG_NOSIGNAL) > 0) {
+    if (client->ready && send(client->channel.fd, &message, sizeof(message), MSG_NOSIGNAL) > 0) {
         if (wait_for_end(client->pid, status)) {
             client->pid = 0;
             return 0;
@@ -224,5 +250,5 @@ int forkserver_client_leave(struct forkserver_client *client, int *status)
 
 void forkserver_client_done(struct forkserver_client *client)
 {
-    close_fd(&client->channel);
+    close_channel(client);
 }

@@ -14,6 +14,7 @@
 
 #include "base/backoff.h"
 #include "base/error.h"
+#include "base/event_loop.h"
 #include "process/engine.h"
 
 #define FORKSERVER_LEAVE_WAIT_MS 1000 /* for unload() */
@@ -27,10 +28,10 @@ struct forkserver_early_exit {
 struct forkserver_client {
     struct engine *engine;
     const struct engine_programs *programs;
+    struct event_loop *loop;
     const int *close_in_child; /* descriptors of the supervisor alone, ending with -1 */
     pid_t pid;                 /* 0: none */
-    unsigned number;           /* counts the fork servers */
-    int channel;               /* -1: none */
+    struct event_watch channel; /* fd -1: none */
     bool ready;                /* it has loaded the plugins and makes workers */
     bool hung;                 /* it was killed for not answering in time */
     uint64_t deadline_ns;      /* until it has linked or loaded the next plugin; 0: none */
@@ -42,9 +43,12 @@ struct forkserver_client {
     unsigned early_exit_count;
 };
 
-/* Prepares a client without a fork server. close_in_child outlives it. */
+/*
+ * Prepares a client without a fork server. close_in_child outlives it. The owner sets what is called when a message
+ * arrives: client->channel.ready and its context.
+ */
 void forkserver_client_init(struct forkserver_client *client, struct engine *engine,
-                            const struct engine_programs *programs, const int *close_in_child);
+                            const struct engine_programs *programs, struct event_loop *loop, const int *close_in_child);
 
 /* Starts a fork server. On failure it is tried again after a wait. */
 int forkserver_client_start(struct forkserver_client *client, struct error *error);

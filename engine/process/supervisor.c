@@ -7,6 +7,7 @@
  */
 #include "process/supervisor.h"
 
+#include "base/event_loop.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "plugin/plugin_file.h"
@@ -21,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -29,7 +29,6 @@
 #include <unistd.h>
 
 #define DRAIN_POLL_MS 5
-#define EVENTS_MAX 8
 
 enum stage { STARTING, SERVING, STOPPING, ENDED };
 
@@ -38,10 +37,11 @@ struct supervisor {
     struct children children;
     enum stage stage;
     enum exit_code exit_code;
-    int epoll;
-    int signals;
+    struct event_loop loop;
+    struct event_watch signals;
+    struct event_watch doorbell;
+    struct event_timer drain_poll;
     int own[3]; /* descriptors that the children have no use for, ending with -1 */
-    unsigned watched_forkserver; /* number of the fork server whose channel epoll has */
     uint64_t stop_deadline_ns;
 };
 
@@ -59,6 +59,9 @@ static void end(struct supervisor *supervisor, const struct error *error)
     supervisor->stage = ENDED;
 }
 
+static void take_signals(void *context, uint32_t events);
+static void consume_doorbell(void *context, uint32_t events);
+
 /* ---- before anything runs -------------------------------------------------------------------------- */
 
 static int open_events(struct supervisor *supervisor, struct error *error)
@@ -66,6 +69,7 @@ static int open_events(struct supervisor *supervisor, struct error *error)
     static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     struct engine *engine = &supervisor->engine;
     sigset_t set;
+    int code;
 
     sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_SIZE(handled); i++) {
@@ -76,24 +80,30 @@ static int open_events(struct supervisor *supervisor, struct error *error)
     signal(SIGCHLD, SIG_DFL); /* ignored by whoever started us, it would have the kernel reap our children */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     engine->supervisor = getpid();
-    supervisor->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    supervisor->signals = (struct event_watch){
+        .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = take_signals, .context = supervisor};
     engine->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    supervisor->epoll = epoll_create1(EPOLL_CLOEXEC);
+    supervisor->doorbell =
+        (struct event_watch){.fd = engine->doorbell, .ready = consume_doorbell, .context = supervisor};
+    code = event_loop_init(&supervisor->loop);
     engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (supervisor->signals < 0 || engine->doorbell < 0 || supervisor->epoll < 0 || engine->status == MAP_FAILED) {
-        return error_set(error, EXIT_CODE_RUN_TIME, -errno, "the supervisor cannot open its descriptors: %s",
-                         strerror(errno));
+    if (code == 0 && engine->status == MAP_FAILED) {
+        code = -errno;
     }
+    if (code == 0) {
+        code = event_loop_watch(&supervisor->loop, &supervisor->signals, EPOLLIN);
+    }
+    if (code == 0) {
+        code = event_loop_watch(&supervisor->loop, &supervisor->doorbell, EPOLLIN);
+    }
+    if (code < 0) {
+        return error_set(error, EXIT_CODE_RUN_TIME, code, "the supervisor cannot open its descriptors: %s",
+                         strerror(-code));
+    }
+    supervisor->own[0] = supervisor->loop.epoll;
+    supervisor->own[1] = supervisor->signals.fd;
+    supervisor->own[2] = -1;
     return 0;
-}
-
-static void watch_descriptor(const struct supervisor *supervisor, int fd)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-
-    if (fd >= 0 && epoll_ctl(supervisor->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-        log_line("descriptor %d cannot be watched: %s", fd, strerror(errno));
-    }
 }
 
 static int prepare(struct supervisor *supervisor, const struct queue_group *group,
@@ -111,12 +121,7 @@ static int prepare(struct supervisor *supervisor, const struct queue_group *grou
         code = queues_open(engine, error);
     }
     if (code == 0) {
-        watch_descriptor(supervisor, supervisor->signals);
-        watch_descriptor(supervisor, engine->doorbell);
-        supervisor->own[0] = supervisor->epoll;
-        supervisor->own[1] = supervisor->signals;
-        supervisor->own[2] = -1;
-        children_init(&supervisor->children, engine, programs, supervisor->own);
+        children_init(&supervisor->children, engine, programs, &supervisor->loop, supervisor->own);
     }
     return code;
 }
@@ -145,6 +150,15 @@ static void begin_serving(struct supervisor *supervisor)
     log_line("ready");
 }
 
+/* A worker that has answered everything is found by advance(), in /proc: no event tells of it. */
+static void poll_drain(void *context)
+{
+    struct supervisor *supervisor = context;
+
+    event_loop_start_timer(&supervisor->loop, &supervisor->drain_poll,
+                           event_loop_now(&supervisor->loop) + DRAIN_POLL_MS * NS_PER_MS);
+}
+
 /* Nothing new is queued from here on; what is queued is answered. A second signal ends the wait. */
 static void begin_stop(struct supervisor *supervisor, const char *signal_name)
 {
@@ -166,6 +180,8 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
     for (unsigned i = 0; i < engine->queue_count; i++) {
         children_request(&supervisor->children, i, WORKER_STOP);
     }
+    supervisor->drain_poll = (struct event_timer){.expired = poll_drain, .context = supervisor};
+    poll_drain(supervisor);
 }
 
 static void note_waiting(void *context, const struct nfqueue_status *status)
@@ -222,11 +238,13 @@ static void check_drained(struct supervisor *supervisor)
     }
 }
 
-static void take_signals(struct supervisor *supervisor)
+static void take_signals(void *context, uint32_t events)
 {
+    struct supervisor *supervisor = context;
     struct signalfd_siginfo info;
 
-    while (read(supervisor->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+    (void)events;
+    while (read(supervisor->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo == SIGCHLD) {
             children_reap(&supervisor->children);
         } else if (info.ssi_signo == SIGHUP) {
@@ -237,24 +255,13 @@ static void take_signals(struct supervisor *supervisor)
     }
 }
 
-static void take_event(struct supervisor *supervisor, int fd)
+/* What the doorbell is about is found by advance(). */
+static void consume_doorbell(void *context, uint32_t events)
 {
-    if (fd == supervisor->signals) {
-        take_signals(supervisor);
-    } else if (fd == supervisor->engine.doorbell) {
-        eventfd_consume(fd);
-    } else if (fd == supervisor->children.forkserver.channel) {
-        children_read_channel(&supervisor->children);
-    }
-}
+    const struct supervisor *supervisor = context;
 
-/* A new fork server has a new channel; often with the number of the old one, so that is no way to tell. */
-static void follow_channel(struct supervisor *supervisor)
-{
-    if (supervisor->watched_forkserver != supervisor->children.forkserver.number) {
-        supervisor->watched_forkserver = supervisor->children.forkserver.number;
-        watch_descriptor(supervisor, supervisor->children.forkserver.channel);
-    }
+    (void)events;
+    eventfd_consume(supervisor->doorbell.fd);
 }
 
 static void advance(struct supervisor *supervisor)
@@ -268,31 +275,18 @@ static void advance(struct supervisor *supervisor)
     }
 }
 
-static uint64_t interval_ns(const struct supervisor *supervisor)
-{
-    return NS_PER_MS * (supervisor->stage == STOPPING ? DRAIN_POLL_MS : children_interval_ms(&supervisor->children));
-}
-
 static void loop(struct supervisor *supervisor)
 {
-    uint64_t last_tick_ns = 0;
-
     children_start_forkserver(&supervisor->children);
     while (supervisor->stage != ENDED) {
-        struct epoll_event events[EVENTS_MAX];
-        uint64_t now = monotonic_ns();
-        uint64_t due;
-        int count;
+        int code = event_loop_turn(&supervisor->loop);
 
-        if (now - last_tick_ns >= interval_ns(supervisor)) {
-            children_tick(&supervisor->children);
-            last_tick_ns = now;
-        }
-        follow_channel(supervisor);
-        due = last_tick_ns + interval_ns(supervisor); /* an event may have brought it nearer */
-        count = epoll_wait(supervisor->epoll, events, EVENTS_MAX, due > now ? (int)((due - now) / NS_PER_MS) + 1 : 0);
-        for (int i = 0; i < count; i++) {
-            take_event(supervisor, events[i].data.fd);
+        if (code < 0) {
+            struct error error;
+
+            error_set(&error, EXIT_CODE_RUN_TIME, code, "the supervisor cannot wait for events: %s", strerror(-code));
+            end(supervisor, &error);
+            return;
         }
         advance(supervisor);
     }

@@ -100,6 +100,22 @@ static void test_timer_that_was_stopped_or_moved_does_not_expire_at_its_old_time
     assert_ptr_equal(loop_fixture.calls[2], &stopped);
 }
 
+static void test_timer_that_was_overtaken_can_be_stopped_alone(void **state)
+{
+    struct loop_item late;
+    struct loop_item early;
+
+    (void)state;
+    loop_item_init(&late, -1);
+    loop_item_init(&early, -1);
+    loop_item_start(&late, 2);
+    loop_item_start(&early, 1);
+    event_loop_stop_timer(&loop_fixture.loop, &late.timer);
+    loop_turn_until_calls(1);
+    assert_ptr_equal(loop_fixture.calls[0], &early);
+    assert_null(loop_fixture.loop.timers);
+}
+
 static void stop_other(struct loop_item *item)
 {
     event_loop_stop_timer(&loop_fixture.loop, &item->other->timer);
@@ -219,6 +235,7 @@ int main(void)
         WITH_LOOP(test_timers_that_are_due_together_are_called_in_one_turn_in_order),
         WITH_LOOP(test_wait_lasts_until_the_earliest_timer_rounded_up),
         WITH_LOOP(test_timer_that_was_stopped_or_moved_does_not_expire_at_its_old_time),
+        WITH_LOOP(test_timer_that_was_overtaken_can_be_stopped_alone),
         WITH_LOOP(test_callback_may_stop_a_timer_that_has_expired_too),
         WITH_LOOP(test_callback_may_move_a_timer_that_has_expired_too),
         WITH_LOOP(test_timer_that_starts_itself_again_is_called_once_a_turn),

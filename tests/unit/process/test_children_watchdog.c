@@ -32,6 +32,7 @@ static struct {
     struct engine engine;
     struct queue_group group;
     struct forkserver_status status;
+    struct event_loop loop;
     struct children children;
     struct burst *burst;
     bool moves_on;     /* between the supervisor's look and SIGSTOP */
@@ -91,7 +92,8 @@ static int set_up(void **state)
     queue->control->state = WORKER_SERVING;
     fixture.burst->progress = 4711;
     burst_enter(fixture.burst, BURST_HANDLING);
-    children_init(&fixture.children, &fixture.engine, NULL, NULL);
+    assert_int_equal(event_loop_init(&fixture.loop), 0);
+    children_init(&fixture.children, &fixture.engine, NULL, &fixture.loop, NULL);
     fixture.children.exit_report.running = true;
     fixture.children.workers[0].pid = start_worker();
     fixture.children.workers[0].owner = true;
@@ -106,9 +108,17 @@ static int tear_down(void **state)
     (void)state;
     __real_kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
+    event_loop_done(&fixture.loop);
     close(queue->kernel.socket);
     queue_shm_done(&queue->shm);
     return 0;
+}
+
+static void tick(void)
+{
+    fixture.children.sample_ns = 0; /* the next sample is due, */
+    event_loop_start_timer(&fixture.loop, &fixture.children.tick, 0); /* and so is the tick that takes it */
+    assert_int_equal(event_loop_turn(&fixture.loop), 0);
 }
 
 /* Ticks until the worker was stopped once more; how many that took. */
@@ -117,8 +127,7 @@ static unsigned ticks_until_stopped(void)
     unsigned stops = fixture.stops;
 
     for (unsigned ticks = 1; ticks < TICKS_MAX; ticks++) {
-        fixture.children.sample_ns = 0; /* the next sample is due */
-        children_tick(&fixture.children);
+        tick();
         if (fixture.stops != stops) {
             return ticks;
         }
@@ -190,8 +199,7 @@ static void test_worker_that_was_judged_is_not_judged_again(void **state)
     (void)state;
     ticks_until_stopped();
     for (unsigned i = 0; i < TICKS_MAX; i++) {
-        fixture.children.sample_ns = 0; /* the next sample is due */
-        children_tick(&fixture.children);
+        tick();
     }
     assert_int_equal(fixture.stops, 1);
     assert_killed(fixture.children.workers[0].pid);
