@@ -231,6 +231,21 @@ void children_run(struct children *children)
     }
 }
 
+bool children_has_worker(const struct children *children, unsigned queue)
+{
+    return children->workers[queue].pid != 0;
+}
+
+bool children_exited(const struct children *children, unsigned queue)
+{
+    return children->workers[queue].exited;
+}
+
+void children_need_no_worker(struct children *children, unsigned queue)
+{
+    children->workers[queue].exited = true;
+}
+
 bool children_all_exited(const struct children *children)
 {
     for (unsigned i = 0; i < children->engine->queue_count; i++) {

@@ -68,6 +68,13 @@ void children_run(struct children *children);
 /* Asks the worker of a queue, and all that come after it, to stop or to leave. */
 void children_request(struct children *children, unsigned queue, enum worker_request requested_state);
 
+/* Whether a queue has a worker; whether its worker has ended in order, so that it gets no other. */
+bool children_has_worker(const struct children *children, unsigned queue);
+bool children_exited(const struct children *children, unsigned queue);
+
+/* A queue that has no worker is drained: this counts as if one had ended in order. */
+void children_need_no_worker(struct children *children, unsigned queue);
+
 /* Whether every worker has ended in order. */
 bool children_all_exited(const struct children *children);
 

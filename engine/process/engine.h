@@ -28,9 +28,6 @@ struct engine_queue {
     uint32_t flows;        /* that its flow table remembers; 0: it has none */
     uint64_t flow_timeout_ms;
     int cpu;               /* or QUEUE_GROUP_NO_CPU */
-    bool stopped;          /* during a stop: the supervisor has stopped the queueing, since there was no worker */
-    bool draining;         /* during a stop: the worker says that nothing more is queued, */
-    int64_t waiting;       /* and the kernel, asked after that, how many wait; -1: not known */
 };
 
 /* How far the fork server has come; in shared memory, since it may die on the way. */

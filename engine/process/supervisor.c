@@ -12,10 +12,9 @@
 #include "base/util.h"
 #include "plugin/plugin_file.h"
 #include "process/children.h"
+#include "process/drain.h"
 #include "process/preflight.h"
 #include "process/queues.h"
-#include "queue/nfqueue_config.h"
-#include "queue/nfqueue_proc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -28,8 +27,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define DRAIN_POLL_MS 5
-
 enum stage { STARTING, SERVING, STOPPING, ENDED };
 
 struct supervisor {
@@ -40,9 +37,8 @@ struct supervisor {
     struct event_loop loop;
     struct event_watch signals;
     struct event_watch doorbell;
-    struct event_timer drain_poll;
+    struct drain drain; /* while STOPPING */
     int own[3]; /* descriptors that the children have no use for, ending with -1 */
-    uint64_t stop_deadline_ns;
 };
 
 /* Static: too large for the stack. */
@@ -150,15 +146,6 @@ static void begin_serving(struct supervisor *supervisor)
     log_line("ready");
 }
 
-/* A worker that has answered everything is found by advance(), in /proc: no event tells of it. */
-static void poll_drain(void *context)
-{
-    struct supervisor *supervisor = context;
-
-    event_loop_start_timer(&supervisor->loop, &supervisor->drain_poll,
-                           event_loop_now(&supervisor->loop) + DRAIN_POLL_MS * NS_PER_MS);
-}
-
 /* Nothing new is queued from here on; what is queued is answered. A second signal ends the wait. */
 static void begin_stop(struct supervisor *supervisor, const char *signal_name)
 {
@@ -170,72 +157,13 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
         return;
     }
     if (supervisor->stage == STOPPING) {
-        supervisor->stop_deadline_ns = monotonic_ns();
+        drain_hurry(&supervisor->drain);
         return;
     }
     log_line("SIG%s: new packets get verdict %s, queued ones are answered for at most %llu ms", signal_name,
              engine_verdict_name(engine->group->on_stop), (unsigned long long)engine->group->drain_timeout_ms);
     supervisor->stage = STOPPING;
-    supervisor->stop_deadline_ns = monotonic_ns() + engine->group->drain_timeout_ms * NS_PER_MS;
-    for (unsigned i = 0; i < engine->queue_count; i++) {
-        children_request(&supervisor->children, i, WORKER_STOP);
-    }
-    supervisor->drain_poll = (struct event_timer){.expired = poll_drain, .context = supervisor};
-    poll_drain(supervisor);
-}
-
-static void note_waiting(void *context, const struct nfqueue_status *status)
-{
-    struct engine *engine = context;
-
-    for (unsigned i = 0; i < engine->queue_count; i++) {
-        if (engine->queues[i].kernel.number == status->queue) {
-            engine->queues[i].waiting = status->waiting;
-        }
-    }
-}
-
-/* In this order: a figure from before the worker stopped the queueing would miss what was queued in between. */
-static void look_at_queues(struct engine *engine)
-{
-    for (unsigned i = 0; i < engine->queue_count; i++) {
-        engine->queues[i].draining = engine->queues[i].control->state == WORKER_DRAINING;
-        engine->queues[i].waiting = -1;
-    }
-    nfqueue_each_status(note_waiting, engine);
-}
-
-static void check_drained(struct supervisor *supervisor)
-{
-    struct engine *engine = &supervisor->engine;
-    bool late = monotonic_ns() >= supervisor->stop_deadline_ns;
-
-    look_at_queues(engine);
-    for (unsigned i = 0; i < engine->queue_count; i++) {
-        struct engine_queue *queue = &engine->queues[i];
-
-        if (supervisor->children.workers[i].exited) {
-            continue;
-        }
-        if (supervisor->children.workers[i].pid == 0) {
-            /* Nobody reads the socket, so the setting is ours to make, and again: the last worker may not have. */
-            nfqueue_stop_queueing(queue->kernel.socket, queue->kernel.number, engine->group->on_stop == NFQE_ACCEPT);
-            supervisor->children.workers[i].exited = !late && queue->waiting == 0 && queue->stopped;
-            queue->stopped = true;
-            continue;
-        }
-        queue->stopped = false;
-        if (late && queue->waiting == 0) {
-            log_line(
-                "queue %u: every packet is answered, but close() of a plugin does not return; the worker is killed",
-                queue->kernel.number);
-        } else if (!late && queue->draining && queue->waiting == 0) {
-            children_request(&supervisor->children, i, WORKER_EXIT);
-        }
-    }
-    if (late || children_all_exited(&supervisor->children)) {
-        end(supervisor, NULL);
-    }
+    drain_begin(&supervisor->drain, engine, &supervisor->children, &supervisor->loop);
 }
 
 static void take_signals(void *context, uint32_t events)
@@ -270,8 +198,8 @@ static void advance(struct supervisor *supervisor)
         end(supervisor, &supervisor->children.exit_report.failure);
     } else if (supervisor->stage == STARTING && children_all_opened(&supervisor->children)) {
         begin_serving(supervisor);
-    } else if (supervisor->stage == STOPPING) {
-        check_drained(supervisor);
+    } else if (supervisor->stage == STOPPING && drain_check(&supervisor->drain)) {
+        end(supervisor, NULL);
     }
 }
 

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The state of a stop, looked at every few milliseconds: no event tells that the kernel's queue is empty.
+ *
+ * The order of a look is what makes it safe. First the workers' states are read, then the kernel's figures: a figure
+ * from before the worker stopped the queueing would miss what was queued in between. A queue whose worker has died has
+ * its queueing stopped by the supervisor, again at each look, because the worker may have died before it did so; the
+ * figures of the look that first did so do not count.
+ */
+#include "process/drain.h"
+
+#include "base/log.h"
+#include "base/util.h"
+#include "queue/nfqueue_config.h"
+#include "queue/nfqueue_proc.h"
+
+#include <nfqe/plugin.h>
+
+#define POLL_MS 5
+
+static void wake_up(void *context)
+{
+    struct drain *drain = context;
+
+    event_loop_start_timer(drain->loop, &drain->poll, event_loop_now(drain->loop) + POLL_MS * NS_PER_MS);
+}
+
+void drain_begin(struct drain *drain, struct engine *engine, struct children *children, struct event_loop *loop)
+{
+    *drain = (struct drain){
+        .engine = engine,
+        .children = children,
+        .loop = loop,
+        .poll = {.expired = wake_up, .context = drain},
+        .deadline_ns = event_loop_now(loop) + engine->group->drain_timeout_ms * NS_PER_MS,
+    };
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        children_request(children, i, WORKER_STOP);
+    }
+    wake_up(drain);
+}
+
+void drain_hurry(struct drain *drain)
+{
+    drain->deadline_ns = event_loop_now(drain->loop);
+}
+
+static void note_waiting(void *context, const struct nfqueue_status *status)
+{
+    struct drain *drain = context;
+
+    for (unsigned i = 0; i < drain->engine->queue_count; i++) {
+        if (drain->engine->queues[i].kernel.number == status->queue) {
+            drain->queues[i].waiting = status->waiting;
+        }
+    }
+}
+
+static void look(struct drain *drain)
+{
+    for (unsigned i = 0; i < drain->engine->queue_count; i++) {
+        drain->queues[i].draining = drain->engine->queues[i].control->state == WORKER_DRAINING;
+        drain->queues[i].waiting = -1;
+    }
+    nfqueue_each_status(note_waiting, drain);
+}
+
+/* No process reads the socket, so the setting is the supervisor's to make. */
+static void check_without_worker(struct drain *drain, unsigned index, bool late)
+{
+    const struct engine_queue *queue = &drain->engine->queues[index];
+    struct drain_queue *state = &drain->queues[index];
+
+    nfqueue_stop_queueing(queue->kernel.socket, queue->kernel.number, drain->engine->group->on_stop == NFQE_ACCEPT);
+    if (!late && state->waiting == 0 && state->stopped) {
+        children_need_no_worker(drain->children, index);
+    }
+    state->stopped = true;
+}
+
+static void check_with_worker(struct drain *drain, unsigned index, bool late)
+{
+    struct drain_queue *state = &drain->queues[index];
+
+    state->stopped = false;
+    if (state->waiting != 0) {
+        return;
+    }
+    if (late) {
+        log_line("queue %u: every packet is answered, but close() of a plugin does not return; the worker is killed",
+                 drain->engine->queues[index].kernel.number);
+    } else if (state->draining) {
+        children_request(drain->children, index, WORKER_EXIT);
+    }
+}
+
+bool drain_check(struct drain *drain)
+{
+    bool late = event_loop_now(drain->loop) >= drain->deadline_ns;
+
+    look(drain);
+    for (unsigned i = 0; i < drain->engine->queue_count; i++) {
+        if (children_exited(drain->children, i)) {
+            continue;
+        }
+        if (children_has_worker(drain->children, i)) {
+            check_with_worker(drain, i, late);
+        } else {
+            check_without_worker(drain, i, late);
+        }
+    }
+    return late || children_all_exited(drain->children);
+}

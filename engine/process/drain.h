@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A stop: the kernel is told to queue nothing more, what is queued is answered, then the workers leave.
+ *
+ * Always: a queue's worker is asked to leave only after it has said that nothing more is queued and the kernel, asked
+ * after that, has said that nothing waits. A queue without a worker is drained once the supervisor has stopped the
+ * queueing itself and the kernel says, afterwards, that nothing waits. The deadline ends every wait.
+ *
+ * Process: [supervisor].
+ */
+#ifndef ENGINE_PROCESS_DRAIN_H
+#define ENGINE_PROCESS_DRAIN_H
+
+#include "base/event_loop.h"
+#include "base/limits.h"
+#include "process/children.h"
+#include "process/engine.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct drain_queue {
+    bool stopped;    /* the supervisor has stopped the queueing, since there was no worker */
+    bool draining;   /* the worker says that nothing more is queued, */
+    int64_t waiting; /* and the kernel, asked after that, how many packets wait; -1: not known */
+};
+
+struct drain {
+    struct engine *engine;
+    struct children *children;
+    struct event_loop *loop;
+    struct event_timer poll;
+    uint64_t deadline_ns;
+    struct drain_queue queues[QUEUES_MAX];
+};
+
+/* Asks every worker to stop the queueing. From now on `loop` wakes up for drain_check(). */
+void drain_begin(struct drain *drain, struct engine *engine, struct children *children, struct event_loop *loop);
+
+/* The deadline is now. */
+void drain_hurry(struct drain *drain);
+
+/* Looks at every queue. Returns whether the stop is over: every worker has left, or the deadline is past. */
+bool drain_check(struct drain *drain);
+
+#endif

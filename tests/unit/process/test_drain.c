@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A stop: which queue's worker is asked to leave, and when, who stops the queueing, and when the stop is over.
+ *
+ * The table of children is the real one, with made-up workers. What the kernel says of its queues, and what is sent to
+ * it, is replaced at link time: a look and a change of a worker's state between two steps of it can only be told apart so.
+ */
+#include "engine_fixture.h"
+#include "log_lines.h"
+
+#include "base/util.h"
+#include "process/drain.h"
+#include "queue/nfqueue_config.h"
+#include "queue/nfqueue_proc.h"
+
+#include <nfqe/plugin.h>
+
+#include <string.h>
+#include <unistd.h>
+
+#define QUEUES 3
+#define LONG_MS 3600000
+#define UNKNOWN (-1) /* /proc has no such queue */
+
+static struct {
+    struct engine_fixture base;
+    struct children children;
+    struct drain drain;
+    int64_t waiting[QUEUES];  /* what the kernel says */
+    unsigned stops[QUEUES];   /* how often the supervisor stopped the queueing */
+    bool fail_open;           /* and how, the last time */
+    bool drains_during_look;  /* the first queue's worker, after its state was read */
+} fixture;
+
+int __wrap_nfqueue_each_status(void (*each)(void *context, const struct nfqueue_status *status), void *context);
+int __wrap_nfqueue_stop_queueing(int socket, uint16_t queue, bool fail_open);
+
+int __wrap_nfqueue_each_status(void (*each)(void *context, const struct nfqueue_status *status), void *context)
+{
+    struct nfqueue_status stranger = {.queue = ENGINE_FIXTURE_QUEUE + QUEUES, .waiting = 0};
+
+    each(context, &stranger);
+    if (fixture.drains_during_look) {
+        fixture.base.engine.queues[0].control->state = WORKER_DRAINING;
+    }
+    for (unsigned i = 0; i < QUEUES; i++) {
+        struct nfqueue_status status = {.queue = (uint16_t)(ENGINE_FIXTURE_QUEUE + i)};
+
+        if (fixture.waiting[i] != UNKNOWN) {
+            status.waiting = (uint32_t)fixture.waiting[i];
+            each(context, &status);
+        }
+    }
+    return 0;
+}
+
+int __wrap_nfqueue_stop_queueing(int socket, uint16_t queue, bool fail_open)
+{
+    unsigned index = queue - ENGINE_FIXTURE_QUEUE;
+
+    assert_true(index < QUEUES);
+    assert_int_equal(socket, fixture.base.engine.queues[index].kernel.socket);
+    fixture.stops[index]++;
+    fixture.fail_open = fail_open;
+    return 0;
+}
+
+/* Every queue has a worker that serves and packets that wait. */
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&fixture, 0, sizeof(fixture));
+    engine_fixture_init(&fixture.base, QUEUES, LONG_MS);
+    children_init(&fixture.children, &fixture.base.engine, NULL, &fixture.base.loop, NULL);
+    for (unsigned i = 0; i < QUEUES; i++) {
+        fixture.children.workers[i].pid = getpid();
+        fixture.base.engine.queues[i].control->state = WORKER_SERVING;
+        fixture.waiting[i] = 5;
+    }
+    log_lines_clear();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    engine_fixture_done(&fixture.base);
+    return 0;
+}
+
+static void begin(void)
+{
+    drain_begin(&fixture.drain, &fixture.base.engine, &fixture.children, &fixture.base.loop);
+    for (unsigned i = 0; i < QUEUES; i++) {
+        assert_true(engine_fixture_woken(&fixture.base, i));
+    }
+}
+
+static enum worker_request asked(unsigned queue)
+{
+    return fixture.base.engine.queues[queue].control->request;
+}
+
+static void worker_says(unsigned queue, enum worker_state state)
+{
+    fixture.base.engine.queues[queue].control->state = state;
+}
+
+static void worker_leaves(unsigned queue)
+{
+    fixture.children.workers[queue].pid = 0;
+    fixture.children.workers[queue].exited = true;
+}
+
+static void test_every_worker_is_asked_to_stop_the_queueing(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < QUEUES; i++) {
+        assert_int_equal(asked(i), WORKER_STOP);
+        assert_int_equal(fixture.children.workers[i].requested_state, WORKER_STOP);
+    }
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(fixture.stops[0] + fixture.stops[1] + fixture.stops[2], 0);
+}
+
+static void test_loop_wakes_up_again_and_again(void **state)
+{
+    uint64_t start_ns = monotonic_ns();
+
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(event_loop_turn(&fixture.base.loop), 0);
+        assert_false(drain_check(&fixture.drain));
+    }
+    assert_true(monotonic_ns() - start_ns >= 10 * NS_PER_MS); /* not a busy loop */
+}
+
+static void test_worker_leaves_when_it_drains_and_nothing_waits(void **state)
+{
+    (void)state;
+    begin();
+    worker_says(1, WORKER_DRAINING);
+    fixture.waiting[1] = 0;
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(0), WORKER_STOP);
+    assert_int_equal(asked(1), WORKER_EXIT);
+    assert_int_equal(asked(2), WORKER_STOP);
+    assert_true(engine_fixture_woken(&fixture.base, 1));
+    assert_false(engine_fixture_woken(&fixture.base, 0));
+}
+
+static void test_worker_stays_while_packets_wait(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < QUEUES; i++) {
+        worker_says(i, WORKER_DRAINING);
+    }
+    fixture.waiting[0] = 1;
+    fixture.waiting[1] = UNKNOWN;
+    assert_false(drain_check(&fixture.drain));
+    for (unsigned i = 0; i < QUEUES; i++) {
+        assert_int_equal(asked(i), WORKER_STOP);
+    }
+}
+
+static void test_worker_stays_until_it_says_that_nothing_more_is_queued(void **state)
+{
+    (void)state;
+    begin();
+    fixture.waiting[0] = 0;
+    worker_says(0, WORKER_SERVING);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(0), WORKER_STOP);
+    worker_says(0, WORKER_DRAINING);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(0), WORKER_EXIT);
+}
+
+/* The kernel's figure may be from before. */
+static void test_worker_that_says_so_during_a_look_waits_for_the_next_one(void **state)
+{
+    (void)state;
+    begin();
+    fixture.waiting[0] = 0;
+    fixture.drains_during_look = true;
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(0), WORKER_STOP);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(0), WORKER_EXIT);
+}
+
+static void test_figure_of_an_earlier_look_does_not_count(void **state)
+{
+    (void)state;
+    begin();
+    fixture.waiting[0] = 0;
+    assert_false(drain_check(&fixture.drain));
+    worker_says(0, WORKER_DRAINING);
+    fixture.waiting[0] = UNKNOWN;
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(0), WORKER_STOP);
+}
+
+static void test_stop_is_over_when_every_worker_has_left(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < QUEUES; i++) {
+        assert_false(drain_check(&fixture.drain));
+        worker_leaves(i);
+    }
+    assert_true(drain_check(&fixture.drain));
+    assert_int_equal(fixture.stops[0] + fixture.stops[1] + fixture.stops[2], 0);
+    assert_int_equal(log_lines.count, 0);
+}
+
+static void test_queue_without_a_worker_is_stopped_by_the_supervisor(void **state)
+{
+    (void)state;
+    begin();
+    fixture.children.workers[1].pid = 0;
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(fixture.stops[1], 1);
+    assert_true(fixture.fail_open);
+    assert_int_equal(fixture.stops[0] + fixture.stops[2], 0);
+    fixture.base.group.on_stop = NFQE_DROP;
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(fixture.stops[1], 2);
+    assert_false(fixture.fail_open);
+    assert_false(children_exited(&fixture.children, 1));
+}
+
+static void test_queue_without_a_worker_is_done_once_nothing_waits_after_that(void **state)
+{
+    (void)state;
+    begin();
+    fixture.children.workers[0].pid = 0;
+    worker_leaves(1);
+    worker_leaves(2);
+    fixture.waiting[0] = 0;
+    assert_false(drain_check(&fixture.drain)); /* the figure is from before the queueing was stopped */
+    assert_false(children_exited(&fixture.children, 0));
+    fixture.waiting[0] = 2;
+    assert_false(drain_check(&fixture.drain));
+    fixture.waiting[0] = UNKNOWN;
+    assert_false(drain_check(&fixture.drain));
+    fixture.waiting[0] = 0;
+    assert_true(drain_check(&fixture.drain));
+    assert_true(children_exited(&fixture.children, 0));
+    assert_int_equal(fixture.stops[0], 4);
+    assert_true(drain_check(&fixture.drain));
+    assert_int_equal(fixture.stops[0], 4);
+}
+
+/* One that starts may set the length to what it was. */
+static void test_worker_that_came_and_went_makes_the_supervisor_begin_again(void **state)
+{
+    (void)state;
+    begin();
+    fixture.children.workers[0].pid = 0;
+    fixture.waiting[0] = 0;
+    assert_false(drain_check(&fixture.drain));
+    fixture.children.workers[0].pid = getpid();
+    assert_false(drain_check(&fixture.drain));
+    fixture.children.workers[0].pid = 0;
+    assert_false(drain_check(&fixture.drain));
+    assert_false(children_exited(&fixture.children, 0));
+    assert_false(drain_check(&fixture.drain));
+    assert_true(children_exited(&fixture.children, 0));
+}
+
+static void test_deadline_ends_the_stop(void **state)
+{
+    (void)state;
+    fixture.base.group.drain_timeout_ms = 20;
+    begin();
+    while (!drain_check(&fixture.drain)) {
+        assert_true(event_loop_now(&fixture.base.loop) < fixture.drain.deadline_ns);
+        assert_int_equal(event_loop_turn(&fixture.base.loop), 0);
+    }
+    assert_true(event_loop_now(&fixture.base.loop) >= fixture.drain.deadline_ns);
+    assert_int_equal(log_lines.count, 0);
+}
+
+static void test_hurry_ends_it_at_once(void **state)
+{
+    (void)state;
+    begin();
+    assert_false(drain_check(&fixture.drain));
+    drain_hurry(&fixture.drain);
+    assert_true(drain_check(&fixture.drain));
+}
+
+static void test_close_that_does_not_return_is_named_at_the_deadline(void **state)
+{
+    (void)state;
+    begin();
+    worker_says(1, WORKER_DRAINING);
+    fixture.waiting[1] = 0;
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(1), WORKER_EXIT);
+    assert_int_equal(log_lines.count, 0);
+    drain_hurry(&fixture.drain);
+    assert_true(drain_check(&fixture.drain));
+    log_lines_assert(
+        "queue 8: every packet is answered, but close() of a plugin does not return; the worker is killed");
+}
+
+static void test_no_worker_is_asked_to_leave_after_the_deadline(void **state)
+{
+    (void)state;
+    begin();
+    worker_says(0, WORKER_DRAINING);
+    fixture.children.workers[1].pid = 0;
+    assert_false(drain_check(&fixture.drain));
+    fixture.waiting[0] = fixture.waiting[1] = 0;
+    drain_hurry(&fixture.drain);
+    assert_true(drain_check(&fixture.drain));
+    assert_int_equal(asked(0), WORKER_STOP);
+    assert_false(children_exited(&fixture.children, 1));
+    assert_int_equal(fixture.stops[1], 2);
+}
+
+int main(void)
+{
+#define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_ENGINE(test_every_worker_is_asked_to_stop_the_queueing),
+        WITH_ENGINE(test_loop_wakes_up_again_and_again),
+        WITH_ENGINE(test_worker_leaves_when_it_drains_and_nothing_waits),
+        WITH_ENGINE(test_worker_stays_while_packets_wait),
+        WITH_ENGINE(test_worker_stays_until_it_says_that_nothing_more_is_queued),
+        WITH_ENGINE(test_worker_that_says_so_during_a_look_waits_for_the_next_one),
+        WITH_ENGINE(test_figure_of_an_earlier_look_does_not_count),
+        WITH_ENGINE(test_stop_is_over_when_every_worker_has_left),
+        WITH_ENGINE(test_queue_without_a_worker_is_stopped_by_the_supervisor),
+        WITH_ENGINE(test_queue_without_a_worker_is_done_once_nothing_waits_after_that),
+        WITH_ENGINE(test_worker_that_came_and_went_makes_the_supervisor_begin_again),
+        WITH_ENGINE(test_deadline_ends_the_stop),
+        WITH_ENGINE(test_hurry_ends_it_at_once),
+        WITH_ENGINE(test_close_that_does_not_return_is_named_at_the_deadline),
+        WITH_ENGINE(test_no_worker_is_asked_to_leave_after_the_deadline),
+    };
+
+    return cmocka_run_group_tests_name("drain", tests, NULL, NULL);
+}

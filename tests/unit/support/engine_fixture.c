@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Making an engine for a test.
+ */
+#include "engine_fixture.h"
+
+#include <nfqe/plugin.h>
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define SLOT_SIZE 256
+
+void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64_t timeout_ms)
+{
+    static const struct queue_shm_layout layout = {.control_version = WORKER_CONTROL_VERSION,
+                                                   .control_size = sizeof(struct worker_control),
+                                                   .slot_size = SLOT_SIZE};
+    struct engine *engine = &fixture->engine;
+
+    memset(fixture, 0, sizeof(*fixture));
+    fixture->group.handle_timeout_ms = timeout_ms;
+    fixture->group.load_timeout_ms = timeout_ms;
+    fixture->group.drain_timeout_ms = timeout_ms;
+    fixture->group.on_crash = NFQE_DROP;
+    fixture->group.on_stop = NFQE_ACCEPT;
+    engine->group = &fixture->group;
+    engine->status = &fixture->status;
+    engine->supervisor = getpid();
+    engine->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    engine->queue_count = queues;
+    for (unsigned i = 0; i < queues; i++) {
+        struct engine_queue *queue = &engine->queues[i];
+
+        *queue =
+            (struct engine_queue){.kernel.number = (uint16_t)(ENGINE_FIXTURE_QUEUE + i), .cpu = QUEUE_GROUP_NO_CPU};
+        queue->kernel.socket = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        assert_int_equal(queue_shm_new(queue->kernel.number, &layout, &queue->shm), 0);
+        queue->control = queue->shm.control;
+    }
+    assert_int_equal(event_loop_init(&fixture->loop), 0);
+}
+
+void engine_fixture_done(struct engine_fixture *fixture)
+{
+    event_loop_done(&fixture->loop);
+    for (unsigned i = 0; i < fixture->engine.queue_count; i++) {
+        struct engine_queue *queue = &fixture->engine.queues[i];
+
+        close(queue->kernel.socket);
+        close(queue->wake);
+        queue_shm_done(&queue->shm);
+    }
+    close(fixture->engine.doorbell);
+}
+
+bool engine_fixture_woken(const struct engine_fixture *fixture, unsigned queue)
+{
+    uint64_t count;
+
+    return read(fixture->engine.queues[queue].wake, &count, sizeof(count)) == (ssize_t)sizeof(count);
+}
