@@ -10,6 +10,7 @@
  */
 #include "base/error.h"
 #include "base/log.h"
+#include "base/process_title.h"
 #include "config/command_line.h"
 #include "config/firewall_rules.h"
 #include "config/help.h"
@@ -81,6 +82,7 @@ int main(int argc, char *argv[])
     struct error error;
     enum exit_code code = EXIT_CODE_OK;
 
+    process_title_init(argc, argv);
     open_standard_descriptors();
     if (command_line_parse(&options, argc, argv, &error) != 0) {
         code = report(&error);

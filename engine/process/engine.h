@@ -83,8 +83,9 @@ const char *engine_verdict_name(uint32_t verdict);
 void engine_log_plugin(void *context, int level, const char *id, const char *text);
 
 /*
- * First thing in a new fork server or worker: its name in ps, death together with the supervisor, and signals
- * that a terminal sends to the whole group left to the supervisor. Exits if the supervisor is gone already.
+ * First thing in a new fork server or worker: its short name (at most 15 characters, for top, pgrep and gdb), death
+ * together with the supervisor, and signals that a terminal sends to the whole group left to the supervisor. Exits if
+ * the supervisor is gone already.
  */
 void engine_begin_process(const struct engine *engine, const char *name);
 

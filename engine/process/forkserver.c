@@ -13,6 +13,7 @@
 #include "process/forkserver.h"
 
 #include "base/log.h"
+#include "base/process_title.h"
 #include "base/util.h"
 #include "plugin/plugin_load.h"
 
@@ -193,6 +194,7 @@ void forkserver_run(struct engine *engine, int channel, const struct engine_prog
     struct forkserver_message message;
 
     engine_begin_process(engine, "nfqe-forkserver");
+    process_title_set("fork server");
     load_plugins(engine);
     tell(channel, FORKSERVER_READY, 0, 0);
     for (;;) {

@@ -9,6 +9,7 @@
 
 #include "base/event_loop.h"
 #include "base/log.h"
+#include "base/process_title.h"
 #include "base/util.h"
 #include "plugin/plugin_file.h"
 #include "process/children.h"
@@ -225,6 +226,7 @@ enum exit_code supervisor_run(const struct queue_group *group, const struct engi
     struct supervisor *supervisor = &supervisor_state;
     struct error error;
 
+    process_title_set("supervisor");
     if (prepare(supervisor, group, programs, &error) != 0) {
         end(supervisor, &error);
     } else {

@@ -9,6 +9,7 @@
  */
 #include "process/worker.h"
 
+#include "base/process_title.h"
 #include "base/util.h"
 #include "plugin/plugin_load.h"
 #include "process/worker_loop.h"
@@ -177,6 +178,7 @@ void worker_run(struct engine *engine, unsigned queue)
     worker->control = worker->queue->control;
     snprintf(name, sizeof(name), "nfqe-q%u", worker->queue->kernel.number);
     engine_begin_process(engine, name);
+    process_title_set("worker queue %u", worker->queue->kernel.number);
     leave_other_queues(worker);
     if (worker_loop_init(&worker->loop, engine, worker->queue, &error) < 0) {
         fail(worker, &error);
