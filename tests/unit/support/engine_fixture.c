@@ -8,6 +8,7 @@
 
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define SLOT_SIZE 256
@@ -26,7 +27,8 @@ void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64
     fixture->group.on_crash = NFQE_DROP;
     fixture->group.on_stop = NFQE_ACCEPT;
     engine->group = &fixture->group;
-    engine->status = &fixture->status;
+    engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(engine->status != MAP_FAILED);
     engine->supervisor = getpid();
     engine->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     engine->queue_count = queues;
@@ -53,6 +55,7 @@ void engine_fixture_done(struct engine_fixture *fixture)
         close(queue->wake);
         queue_shm_done(&queue->shm);
     }
+    munmap(fixture->engine.status, sizeof(*fixture->engine.status));
     close(fixture->engine.doorbell);
 }
 

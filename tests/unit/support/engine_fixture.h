@@ -3,7 +3,7 @@
  * An engine as the supervisor has it once its queues are open: queues with shared memory, but with eventfds in place of
  * sockets, so that a test says whether a socket is readable.
  *
- * It has no plugin file and no process: a test that needs them adds them.
+ * It has no plugin file and no process: a test that needs them adds them. The fork server's status is shared memory.
  */
 #ifndef ENGINE_FIXTURE_H
 #define ENGINE_FIXTURE_H
@@ -18,7 +18,6 @@
 struct engine_fixture {
     struct engine engine;
     struct queue_group group;
-    struct forkserver_status status;
     struct event_loop loop;
 };
 
