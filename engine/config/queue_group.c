@@ -8,6 +8,8 @@
  */
 #include "config/queue_group.h"
 
+#include <nfqe/plugin.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +91,11 @@ int queue_group_new(const struct options *options, const struct queue_group **gr
 int queue_group_cpu(const struct queue_group *group, unsigned index)
 {
     return group->cpu_count > 0 ? group->cpus[index % group->cpu_count] : QUEUE_GROUP_NO_CPU;
+}
+
+const char *queue_group_verdict_name(uint32_t verdict)
+{
+    return verdict == NFQE_ACCEPT ? "accept" : "drop";
 }
 
 void queue_group_free(const struct queue_group *group)

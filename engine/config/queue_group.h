@@ -56,6 +56,9 @@ int queue_group_new(const struct options *options, const struct queue_group **gr
 /* The CPU for the worker of queues[index]: the CPUs are used in turn. QUEUE_GROUP_NO_CPU: any CPU. */
 int queue_group_cpu(const struct queue_group *group, unsigned index);
 
+/* "accept" or "drop" */
+const char *queue_group_verdict_name(uint32_t verdict);
+
 void queue_group_free(const struct queue_group *group);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "process/children.h"
 
+#include "base/eventfd.h"
 #include "base/probe.h"
 #include "base/util.h"
 #include "queue/nfqueue_proc.h"
@@ -148,7 +149,7 @@ static void worker_born(struct children *children, unsigned queue, int32_t pid)
         worker_ended(children, queue, pid, status);
     } else if (waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
         /* its end was seen, but there was no room to remember it */
-        worker_ended(children, queue, pid, ENGINE_EXIT_FAILED << 8);
+        worker_ended(children, queue, pid, PROCESS_EXIT_FAILED << 8);
     } else if (children->exit_report.running && !children->ending) {
         admit(children, queue);
     }

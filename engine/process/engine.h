@@ -53,9 +53,6 @@ struct forkserver_message {
     int32_t pid;
 };
 
-/* Exit status of fork server and workers, beside 0. */
-#define ENGINE_EXIT_FAILED 70 /* the reason is in the control words' message, or in the fork server's status */
-
 struct engine {
     const struct queue_group *group;
     struct plugin plugins[PLUGINS_MAX];
@@ -75,44 +72,5 @@ struct engine_programs {
         __attribute__((noreturn));
     void (*worker_run)(struct engine *engine, unsigned queue) __attribute__((noreturn));
 };
-
-/* "accept" or "drop" */
-const char *engine_verdict_name(uint32_t verdict);
-
-/* The log service of plugins: writes a line, at most so many a second. context: unused. [fork server] [worker] */
-void engine_log_plugin(void *context, int level, const char *id, const char *text);
-
-/*
- * First thing in a new fork server or worker: its short name (at most 15 characters, for top, pgrep and gdb), death
- * together with the supervisor, and signals that a terminal sends to the whole group left to the supervisor. Exits if
- * the supervisor is gone already.
- */
-void engine_begin_process(const struct engine *engine, const char *name);
-
-/* This process dies when the supervisor does; if it has already, at once. */
-void engine_tie_to_supervisor(const struct engine *engine);
-
-/* Whether this process has CAP_NET_ADMIN, which binding a queue and sending a verdict need. */
-bool has_cap_net_admin(void);
-
-/* Lets this process run on one CPU only; QUEUE_GROUP_NO_CPU: on all. Returns 0, or -1 with errno. */
-int engine_pin(int cpu);
-
-/*
- * What a plugin took from this process that every worker needs: the capability, a descriptor of a queue or of a
- * plugin's copy. NULL: nothing. Text for a message, to stand behind "open() ".
- */
-const char *process_check_intact(const struct engine *engine);
-
-/* Says how far the worker of `queue` has come. [worker] */
-void engine_set_state(const struct engine *engine, const struct engine_queue *queue, enum worker_state state);
-
-/* Leaves the reason where the supervisor finds it, and exits. [worker] */
-void engine_fail(const struct engine *engine, const struct engine_queue *queue, const char *format, ...)
-    __attribute__((format(printf, 3, 4), noreturn));
-
-/* Adds one to an eventfd; consumes an eventfd. */
-void eventfd_signal(int eventfd);
-void eventfd_consume(int eventfd);
 
 #endif

@@ -145,7 +145,7 @@ void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t p
     const struct plugin *plugin = plugin_at(exit_report, guilt->plugin);
     const char *id = plugin != NULL ? plugin->id : "(unknown)";
     const char *version = plugin != NULL ? plugin->version : "";
-    const char *verdict = engine_verdict_name(engine->group->on_crash);
+    const char *verdict = queue_group_verdict_name(engine->group->on_crash);
     unsigned number = engine->queues[queue].kernel.number;
     struct worker_control *control = engine->queues[queue].control;
     char reason[EXIT_REPORT_REASON_MAX];

@@ -16,6 +16,8 @@
 #include "base/process_title.h"
 #include "base/util.h"
 #include "plugin/plugin_load.h"
+#include "process/plugin_services.h"
+#include "process/process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,16 +30,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What the plugins may call; also in the workers, which inherit their plugins. */
-static const struct host_services host_services = {.log = engine_log_plugin};
-
 /* The plugin that status->plugin names. */
 static void refuse(struct engine *engine, const char *reason) __attribute__((noreturn));
 
 static void refuse(struct engine *engine, const char *reason)
 {
     snprintf(engine->status->error, sizeof(engine->status->error), "%s", reason);
-    _exit(ENGINE_EXIT_FAILED);
+    _exit(PROCESS_EXIT_FAILED);
 }
 
 /* Threads do not survive fork: a plugin that starts one here would find it missing in every worker. */
@@ -77,7 +76,7 @@ static void load_plugins(struct engine *engine)
 
         engine->status->plugin = i;
         engine->status->stage = FORKSERVER_LINKING;
-        if (plugin_link(plugin, &host_services, &error) != 0) {
+        if (plugin_link(plugin, &plugin_services, &error) != 0) {
             refuse(engine, error.text);
         }
         refuse_damage(engine, "a constructor");
@@ -95,7 +94,7 @@ static void tell(int channel, enum forkserver_message_kind kind, uint32_t queue,
     const struct forkserver_message message = {kind, queue, pid};
 
     if (send(channel, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
-        _exit(ENGINE_EXIT_FAILED); /* the supervisor is gone, and we are about to be */
+        _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone, and we are about to be */
     }
 }
 
@@ -106,7 +105,7 @@ static void wait_until_registered(const int birth[2])
 
     close(birth[1]);
     if (read(birth[0], &byte, 1) != 1) {
-        _exit(ENGINE_EXIT_FAILED);
+        _exit(PROCESS_EXIT_FAILED);
     }
     close(birth[0]);
 }
@@ -131,7 +130,7 @@ static void fork_and_exit(struct engine *engine, unsigned queue, int channel, co
     if (pid < 0) {
         pid = -errno;
     }
-    _exit(write(report, &pid, sizeof(pid)) == (ssize_t)sizeof(pid) ? 0 : ENGINE_EXIT_FAILED);
+    _exit(write(report, &pid, sizeof(pid)) == (ssize_t)sizeof(pid) ? 0 : PROCESS_EXIT_FAILED);
 }
 
 /* Makes a worker. Returns its pid, or a negative errno. */
@@ -193,7 +192,8 @@ void forkserver_run(struct engine *engine, int channel, const struct engine_prog
 {
     struct forkserver_message message;
 
-    engine_begin_process(engine, "nfqe-forkserver");
+    process_begin("nfqe-forkserver", engine->supervisor);
+    plugin_services_begin();
     process_title_set("fork server");
     load_plugins(engine);
     tell(channel, FORKSERVER_READY, 0, 0);
@@ -204,7 +204,7 @@ void forkserver_run(struct engine *engine, int channel, const struct engine_prog
             continue;
         }
         if (len != (ssize_t)sizeof(message)) {
-            _exit(ENGINE_EXIT_FAILED);
+            _exit(PROCESS_EXIT_FAILED);
         }
         if (message.kind == FORKSERVER_FORK) {
             make_worker(engine, message.queue, channel, programs);

@@ -10,7 +10,7 @@
 
 /*
  * Loads the plugins and serves the supervisor's requests on `channel`. Never returns. If a plugin is refused
- * the reason stands in engine->status->error and the exit status is ENGINE_EXIT_FAILED.
+ * the reason stands in engine->status->error and the exit status is PROCESS_EXIT_FAILED.
  */
 void forkserver_run(struct engine *engine, int channel, const struct engine_programs *programs)
     __attribute__((noreturn));

@@ -10,7 +10,7 @@
 #include "base/util.h"
 #include "flow/flow_memory.h"
 #include "plugin/plugin_file.h"
-#include "process/engine.h"
+#include "process/process.h"
 
 #include <errno.h>
 #include <inttypes.h>

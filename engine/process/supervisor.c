@@ -8,6 +8,7 @@
 #include "process/supervisor.h"
 
 #include "base/event_loop.h"
+#include "base/eventfd.h"
 #include "base/log.h"
 #include "base/process_title.h"
 #include "base/util.h"
@@ -162,7 +163,7 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
         return;
     }
     log_line("SIG%s: new packets get verdict %s, queued ones are answered for at most %llu ms", signal_name,
-             engine_verdict_name(engine->group->on_stop), (unsigned long long)engine->group->drain_timeout_ms);
+             queue_group_verdict_name(engine->group->on_stop), (unsigned long long)engine->group->drain_timeout_ms);
     supervisor->stage = STOPPING;
     drain_begin(&supervisor->drain, engine, &supervisor->children, &supervisor->loop);
 }

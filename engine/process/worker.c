@@ -9,14 +9,18 @@
  */
 #include "process/worker.h"
 
+#include "base/eventfd.h"
 #include "base/process_title.h"
 #include "base/util.h"
 #include "plugin/plugin_load.h"
+#include "process/plugin_services.h"
+#include "process/process.h"
 #include "process/worker_loop.h"
 #include "queue/nfqueue_config.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -34,11 +38,27 @@ struct worker {
 /* Static: one worker a process, and too large for the stack. */
 static struct worker worker_state;
 
-static void fail(const struct worker *worker, const struct error *error) __attribute__((noreturn));
-
-static void fail(const struct worker *worker, const struct error *error)
+/* Says how far this worker has come. */
+static void set_state(const struct worker *worker, enum worker_state state)
 {
-    engine_fail(worker->engine, worker->queue, "%s", error->text);
+    worker->control->state = state;
+    eventfd_signal(worker->engine->doorbell);
+}
+
+/* Leaves the reason where the supervisor finds it, and exits. */
+static void fail(const struct worker *worker, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+
+static void fail(const struct worker *worker, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(worker->control->message, sizeof(worker->control->message), format, arguments);
+    va_end(arguments);
+    if (worker->control->state >= WORKER_SERVING) { /* before, it has not started: WORKER_STARTING says that */
+        set_state(worker, WORKER_FAILED);
+    }
+    _exit(PROCESS_EXIT_FAILED);
 }
 
 /* A worker has no business with the other queues, and must not be able to damage them. */
@@ -66,7 +86,7 @@ static void open_plugins(struct worker *worker)
 
         atomic_store_explicit(&worker->control->plugin, i, memory_order_release);
         if (plugin_open(plugin, &error) != 0) {
-            fail(worker, &error);
+            fail(worker, "%s", error.text);
         }
         plugin_chain_add(&worker->loop.pipeline.chain,
                          &(struct plugin_chain_member){.handle = plugin->table.handle,
@@ -75,10 +95,10 @@ static void open_plugins(struct worker *worker)
                                                        .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0});
         loss = process_check_intact(engine);
         if (loss != NULL) {
-            engine_fail(worker->engine, worker->queue, "open() %s", loss);
+            fail(worker, "open() %s", loss);
         }
     }
-    engine_tie_to_supervisor(engine); /* a change of user would have untied it */
+    process_tie_to_supervisor(engine->supervisor); /* a change of user would have untied it */
     atomic_store_explicit(&worker->control->plugin, WORKER_NO_PLUGIN, memory_order_release);
 }
 
@@ -103,14 +123,13 @@ static void watch_descriptors(struct worker *worker)
 
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (worker->epoll < 0) {
-        engine_fail(worker->engine, worker->queue, "no epoll descriptor: %s", strerror(errno));
+        fail(worker, "no epoll descriptor: %s", strerror(errno));
     }
     for (size_t i = 0; i < ARRAY_SIZE(watched); i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.fd = watched[i]};
 
         if (epoll_ctl(worker->epoll, EPOLL_CTL_ADD, watched[i], &event) < 0) {
-            engine_fail(worker->engine, worker->queue, "descriptor %d cannot be watched: %s", watched[i],
-                        strerror(errno));
+            fail(worker, "descriptor %d cannot be watched: %s", watched[i], strerror(errno));
         }
     }
 }
@@ -121,8 +140,7 @@ static void wait_for_work(struct worker *worker)
     int count = epoll_wait(worker->epoll, events, ARRAY_SIZE(events), -1);
 
     if (count < 0 && errno != EINTR) {
-        engine_fail(worker->engine, worker->queue,
-                    "it cannot wait for packets: %s; a plugin must not close what it did not open", strerror(errno));
+        fail(worker, "it cannot wait for packets: %s; a plugin must not close what it did not open", strerror(errno));
     }
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd == worker->queue->wake) {
@@ -137,10 +155,10 @@ static void begin_stop(struct worker *worker)
                                       worker->engine->group->on_stop == NFQE_ACCEPT);
 
     if (error < 0) {
-        engine_fail(worker->engine, worker->queue, "the queue's length cannot be set: %s", strerror(-error));
+        fail(worker, "the queue's length cannot be set: %s", strerror(-error));
     }
     worker->stopped = true;
-    engine_set_state(worker->engine, worker->queue, WORKER_DRAINING);
+    set_state(worker, WORKER_DRAINING);
 }
 
 static void serve(struct worker *worker)
@@ -159,7 +177,7 @@ static void serve(struct worker *worker)
         }
         more = worker_loop_burst(&worker->loop, &error);
         if (more < 0) {
-            fail(worker, &error);
+            fail(worker, "%s", error.text);
         }
         if (more == 0) {
             wait_for_work(worker);
@@ -172,27 +190,30 @@ void worker_run(struct engine *engine, unsigned queue)
     struct worker *worker = &worker_state;
     struct error error;
     char name[16];
+    int code;
 
     worker->engine = engine;
     worker->queue = &engine->queues[queue];
     worker->control = worker->queue->control;
     snprintf(name, sizeof(name), "nfqe-q%u", worker->queue->kernel.number);
-    engine_begin_process(engine, name);
+    process_begin(name, engine->supervisor);
+    plugin_services_begin();
     process_title_set("worker queue %u", worker->queue->kernel.number);
     leave_other_queues(worker);
     if (worker_loop_init(&worker->loop, engine, worker->queue, &error) < 0) {
-        fail(worker, &error);
+        fail(worker, "%s", error.text);
     }
-    if (engine_pin(worker->queue->cpu) < 0) {
-        engine_fail(worker->engine, worker->queue, "it cannot run on CPU %d: %s", worker->queue->cpu, strerror(errno));
+    code = process_pin(worker->queue->cpu);
+    if (code < 0) {
+        fail(worker, "it cannot run on CPU %d: %s", worker->queue->cpu, strerror(-code));
     }
     watch_descriptors(worker);
     open_plugins(worker);
-    engine_set_state(engine, worker->queue, WORKER_OPENED);
+    set_state(worker, WORKER_OPENED);
     wait_for_admission(worker);
-    engine_set_state(engine, worker->queue, WORKER_SERVING);
+    set_state(worker, WORKER_SERVING);
     if (worker_loop_recover(&worker->loop, &error) < 0) {
-        fail(worker, &error);
+        fail(worker, "%s", error.text);
     }
     serve(worker);
     for (unsigned i = 0; i < engine->plugin_count; i++) {

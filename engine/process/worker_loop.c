@@ -218,7 +218,7 @@ static void log_invalid(struct worker_loop *loop, const struct decide_invalid *i
         log_missed(loop, missed);
         log_line("queue %u: plugin %s %s answered 0x%x on packet %u, which is no verdict that it may give; verdict %s",
                  loop->queue->kernel.number, plugin->id, plugin->version, invalid->answer, invalid->packet_id,
-                 engine_verdict_name(loop->pipeline.policy.on_crash));
+                 queue_group_verdict_name(loop->pipeline.policy.on_crash));
     }
 }
 

@@ -369,7 +369,7 @@ static void test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_
     model_will_receive(14, 6);
     model_run_worker();
     assert_true(WIFEXITED(fixture.worker_status));
-    assert_int_equal(WEXITSTATUS(fixture.worker_status), ENGINE_EXIT_FAILED);
+    assert_int_equal(WEXITSTATUS(fixture.worker_status), PROCESS_EXIT_FAILED);
     assert_int_equal(fixture.control->state, WORKER_FAILED);
     assert_string_equal(fixture.control->message, "its flow table is damaged; a plugin wrote where it must not");
     assert_int_equal(burst_phase(fixture.burst), BURST_IDLE);

@@ -26,7 +26,7 @@ static void damage(unsigned index)
 static void assert_gave_up(const char *reason)
 {
     assert_true(WIFEXITED(fixture.worker_status));
-    assert_int_equal(WEXITSTATUS(fixture.worker_status), ENGINE_EXIT_FAILED);
+    assert_int_equal(WEXITSTATUS(fixture.worker_status), PROCESS_EXIT_FAILED);
     assert_int_equal(fixture.control->state, WORKER_FAILED);
     assert_non_null(strstr(fixture.control->message, reason));
 }

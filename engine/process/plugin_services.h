@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the engine's processes offer to the plugins that they run: a log, with a limit on its lines.
+ *
+ * A plugin keeps its host table from load() on, so fork server and workers offer the same services; what they count is
+ * counted in each process for itself. Process: [fork server] [worker].
+ */
+#ifndef ENGINE_PROCESS_PLUGIN_SERVICES_H
+#define ENGINE_PROCESS_PLUGIN_SERVICES_H
+
+#include "plugin/host.h"
+
+#define PLUGIN_SERVICES_LINES_PER_SECOND 20
+
+extern const struct host_services plugin_services;
+
+/* In a new process: its limits begin. */
+void plugin_services_begin(void);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Beginning a process, and looking at what it has.
+ *
+ * The parent-death signal is set before the parent is looked at: a supervisor that died before the one is seen by the
+ * other. SIGTERM and its like are ignored, since the supervisor decides what a stop means; SIGKILL is its means.
+ */
+#include "process/process.h"
+
+#include "base/limits.h"
+#include "base/util.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+void process_tie_to_supervisor(pid_t supervisor)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != supervisor) {
+        _exit(PROCESS_EXIT_FAILED);
+    }
+}
+
+void process_begin(const char *name, pid_t supervisor)
+{
+    static const int left_to_supervisor[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    const struct rlimit no_core = {0, 0};
+    sigset_t none;
+
+    prctl(PR_SET_NAME, name);
+    process_tie_to_supervisor(supervisor);
+    for (size_t i = 0; i < ARRAY_SIZE(left_to_supervisor); i++) {
+        signal(left_to_supervisor[i], SIG_IGN);
+    }
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setrlimit(RLIMIT_CORE, &no_core); /* the replacement starts after the dump: a second for 256 MiB */
+}
+
+/* One that is not open in this process by intention is -1. */
+static bool is_open(int fd)
+{
+    return fd < 0 || fcntl(fd, F_GETFD) >= 0;
+}
+
+const char *process_check_intact(const struct engine *engine)
+{
+    bool all = is_open(engine->doorbell);
+
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        const struct engine_queue *queue = &engine->queues[i];
+
+        all = all && is_open(queue->kernel.socket) && is_open(queue->wake) && is_open(queue->shm.fd);
+    }
+    for (unsigned i = 0; i < engine->plugin_count; i++) {
+        all = all && is_open(engine->plugins[i].memfd);
+    }
+    if (!all) {
+        return "closed descriptors of the engine; a plugin must not close what it did not open";
+    }
+    return has_cap_net_admin() ? NULL : "gave up CAP_NET_ADMIN, without which the kernel takes no verdict";
+}
+
+bool has_cap_net_admin(void)
+{
+    return capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 1;
+}
+
+int process_pin(int cpu)
+{
+    size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
+    cpu_set_t *set;
+    int code;
+
+    if (cpu == QUEUE_GROUP_NO_CPU) {
+        return 0;
+    }
+    set = CPU_ALLOC(CPUS_MAX);
+    if (set == NULL) {
+        return -ENOMEM;
+    }
+    CPU_ZERO_S(size, set);
+    CPU_SET_S((size_t)cpu, size, set);
+    code = sched_setaffinity(0, size, set) < 0 ? -errno : 0;
+    CPU_FREE(set);
+    return code;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A process of the engine: how it begins, what it must not lose, where it runs.
+ *
+ * Fork server and workers are forked without exec, so signals, capabilities, core limit and descriptors are what their
+ * parent had until process_begin() sets them. Plugins run in these processes and can undo it, so what every worker needs
+ * is looked at again after plugin code has run. Process: any.
+ */
+#ifndef ENGINE_PROCESS_PROCESS_H
+#define ENGINE_PROCESS_PROCESS_H
+
+#include "process/engine.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * First thing in a new fork server or worker: its short name (at most 15 characters, for top, pgrep and gdb), death
+ * together with the supervisor, and signals that a terminal sends to the whole group left to the supervisor. Exits if
+ * the supervisor is gone already.
+ */
+void process_begin(const char *name, pid_t supervisor);
+
+/* This process dies when the supervisor does; if it has already, at once. A change of user undoes it. */
+void process_tie_to_supervisor(pid_t supervisor);
+
+/*
+ * What a plugin took from this process that every worker needs: the capability, a descriptor of a queue or of a
+ * plugin's copy. NULL: nothing. Text for a message, to follow "open() ".
+ */
+const char *process_check_intact(const struct engine *engine);
+
+/* Whether this process has CAP_NET_ADMIN, which binding a queue and sending a verdict need. */
+bool has_cap_net_admin(void);
+
+/* Lets this process run on one CPU only; QUEUE_GROUP_NO_CPU: on all. Returns 0 or a negative errno. */
+int process_pin(int cpu);
+
+#endif
