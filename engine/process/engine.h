@@ -30,29 +30,6 @@ struct engine_queue {
     int cpu;               /* or QUEUE_GROUP_NO_CPU */
 };
 
-/* How far the fork server has come; in shared memory, since it may die on the way. */
-struct forkserver_status {
-    _Atomic uint32_t stage;  /* enum forkserver_stage */
-    _Atomic uint32_t plugin; /* position in the chain of the one being linked, loaded or unloaded */
-    char error[ERROR_TEXT_MAX]; /* why that one is refused */
-};
-
-enum forkserver_stage { FORKSERVER_LINKING, FORKSERVER_LOADING, FORKSERVER_LOADED, FORKSERVER_UNLOADING };
-
-/* Messages on the channel between supervisor and fork server, a SOCK_SEQPACKET pair. */
-enum forkserver_message_kind {
-    FORKSERVER_READY,  /* fork server: every plugin is loaded */
-    FORKSERVER_FORK,   /* supervisor: make a worker for `queue` */
-    FORKSERVER_FORKED, /* fork server: it is `pid`, or a negative errno */
-    FORKSERVER_LEAVE,  /* supervisor: unload the plugins and exit */
-};
-
-struct forkserver_message {
-    uint32_t kind;
-    uint32_t queue; /* index in engine.queues */
-    int32_t pid;
-};
-
 struct engine {
     const struct queue_group *group;
     struct plugin plugins[PLUGINS_MAX];

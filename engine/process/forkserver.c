@@ -91,7 +91,7 @@ static void load_plugins(struct engine *engine)
 
 static void tell(int channel, enum forkserver_message_kind kind, uint32_t queue, int32_t pid)
 {
-    const struct forkserver_message message = {kind, queue, pid};
+    const struct forkserver_message message = forkserver_message_make(kind, queue, pid);
 
     if (send(channel, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
         _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone, and we are about to be */
@@ -172,9 +172,6 @@ static void make_worker(struct engine *engine, unsigned queue, int channel, cons
     int birth[2];
     int32_t pid;
 
-    if (queue >= engine->queue_count) {
-        return;
-    }
     if (pipe2(birth, O_CLOEXEC) < 0) {
         tell(channel, FORKSERVER_FORKED, queue, -errno);
         return;
@@ -188,6 +185,20 @@ static void make_worker(struct engine *engine, unsigned queue, int channel, cons
     close(birth[1]);
 }
 
+/* Waits for a request. Returns whether it is for a worker; otherwise it is to leave. */
+static bool receive(const struct engine *engine, int channel, struct forkserver_message *message)
+{
+    ssize_t len;
+
+    do {
+        len = recv(channel, message, sizeof(*message), MSG_TRUNC);
+    } while (len < 0 && errno == EINTR);
+    if (len <= 0 || forkserver_message_check(message, (size_t)len, FROM_SUPERVISOR, engine->queue_count) < 0) {
+        _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone, or it is not the supervisor who writes */
+    }
+    return message->kind == FORKSERVER_FORK;
+}
+
 void forkserver_run(struct engine *engine, int channel, const struct engine_programs *programs)
 {
     struct forkserver_message message;
@@ -197,20 +208,8 @@ void forkserver_run(struct engine *engine, int channel, const struct engine_prog
     process_title_set("fork server");
     load_plugins(engine);
     tell(channel, FORKSERVER_READY, 0, 0);
-    for (;;) {
-        ssize_t len = recv(channel, &message, sizeof(message), 0);
-
-        if (len < 0 && errno == EINTR) {
-            continue;
-        }
-        if (len != (ssize_t)sizeof(message)) {
-            _exit(PROCESS_EXIT_FAILED);
-        }
-        if (message.kind == FORKSERVER_FORK) {
-            make_worker(engine, message.queue, channel, programs);
-        } else if (message.kind == FORKSERVER_LEAVE) {
-            break;
-        }
+    while (receive(engine, channel, &message)) {
+        make_worker(engine, message.queue, channel, programs);
     }
     engine->status->stage = FORKSERVER_UNLOADING;
     for (unsigned i = 0; i < engine->plugin_count; i++) {

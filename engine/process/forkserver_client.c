@@ -5,8 +5,7 @@
  *
  * While it loads, each plugin has --load-timeout for its constructors and as long again for load(): whenever the fork
  * server's status shows another step, the deadline is moved. A fork server that misses it is killed, and its end takes
- * the same way as any other. Messages are read until there is none; what has the wrong length or names no queue is left
- * out.
+ * the same way as any other. Messages are read until there is none; what cannot be believed is left out.
  */
 #include "process/forkserver_client.h"
 
@@ -118,7 +117,7 @@ int forkserver_client_start(struct forkserver_client *client, struct error *erro
 
 bool forkserver_client_request(struct forkserver_client *client, unsigned queue)
 {
-    const struct forkserver_message message = {.kind = FORKSERVER_FORK, .queue = queue};
+    const struct forkserver_message message = forkserver_message_make(FORKSERVER_FORK, queue, 0);
 
     if (!client->ready ||
         send(client->channel.fd, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
@@ -130,18 +129,22 @@ bool forkserver_client_request(struct forkserver_client *client, unsigned queue)
 
 bool forkserver_client_receive(struct forkserver_client *client, struct forkserver_message *message)
 {
+    ssize_t len;
+
+    /* MSG_TRUNC: the length that it has, also if that is more than there is room for. 0: the other end is closed. */
     while (client->channel.fd >= 0 &&
-           recv(client->channel.fd, message, sizeof(*message), MSG_DONTWAIT) == (ssize_t)sizeof(*message)) {
+           (len = recv(client->channel.fd, message, sizeof(*message), MSG_DONTWAIT | MSG_TRUNC)) > 0) {
+        if (forkserver_message_check(message, (size_t)len, FROM_FORKSERVER, client->engine->queue_count) < 0) {
+            continue;
+        }
         if (message->kind == FORKSERVER_READY) {
             client->ready = true;
             client->deadline_ns = 0;
             backoff_reset(&client->backoff);
-            return true;
-        }
-        if (message->kind == FORKSERVER_FORKED && message->queue < client->engine->queue_count) {
+        } else {
             client->births -= client->births > 0;
-            return true;
         }
+        return true;
     }
     return false;
 }
@@ -228,7 +231,7 @@ static bool wait_for_end(pid_t pid, int *status)
 
 int forkserver_client_leave(struct forkserver_client *client, int *status)
 {
-    const struct forkserver_message message = {.kind = FORKSERVER_LEAVE};
+    const struct forkserver_message message = forkserver_message_make(FORKSERVER_LEAVE, 0, 0);
     int code = 0;
 
     *status = 0;

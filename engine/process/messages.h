@@ -1,23 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What supervisor and worker say to each other, in the CONTROL section of the queue's shared memory.
+ * Everything that the processes of an engine say to each other: messages on the fork server's channel, and the words in
+ * shared memory of a queue's worker and of the fork server.
  *
- * Each word has one writer. A change by the supervisor is followed by a write to the queue's eventfd, a change by the
- * worker by one to the supervisor's. A worker runs plugin code, so the supervisor keeps its own copy of what it asked
- * for, and takes what the worker says for no more than a claim.
+ * Each word in shared memory has one writer. A change by the supervisor is followed by a write to the queue's eventfd, a
+ * change by a worker by one to the supervisor's. Plugins run in fork server and workers, so the supervisor keeps its own
+ * copy of what it asked for, takes what they say for no more than a claim, and checks it before it uses it.
+ *
+ * The layouts are versioned, since a successor of the engine will read them. Process: any.
  */
 #ifndef ENGINE_PROCESS_MESSAGES_H
 #define ENGINE_PROCESS_MESSAGES_H
 
+#include "base/error.h"
+
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* Exit status of fork server and workers, beside 0: the reason is in the control words or in the fork server's status. */
+#define PROCESS_EXIT_FAILED 70
+
+/* ---- the control words of a queue's worker, in the CONTROL section of the queue's shared memory ---- */
 
 #define WORKER_CONTROL_VERSION 1
 #define WORKER_MESSAGE_MAX 512 /* text from a worker that cannot go on */
 #define WORKER_NO_PLUGIN UINT32_MAX
-
-/* Exit status of fork server and workers, beside 0: the reason is in the control words or in the fork server's status. */
-#define PROCESS_EXIT_FAILED 70
 
 /* What the supervisor asks of the worker. */
 enum worker_request {
@@ -50,5 +58,49 @@ struct worker_control {
 };
 
 _Static_assert(sizeof(struct worker_control) == 536, "part of WORKER_CONTROL_VERSION");
+
+/* ---- the fork server's status, in memory that it shares with the supervisor ---- */
+
+enum forkserver_stage { FORKSERVER_LINKING, FORKSERVER_LOADING, FORKSERVER_LOADED, FORKSERVER_UNLOADING };
+
+/* How far it has come. In shared memory, since it may die on the way. */
+struct forkserver_status {
+    _Atomic uint32_t stage; /* enum forkserver_stage */
+    _Atomic uint32_t plugin; /* position of the one being linked, loaded or unloaded */
+    char error[ERROR_TEXT_MAX]; /* why that one is refused */
+};
+
+/* ---- messages between supervisor and fork server, on a SOCK_SEQPACKET pair ---- */
+
+#define FORKSERVER_MESSAGE_VERSION 1
+
+enum forkserver_message_kind {
+    FORKSERVER_READY = 1, /* fork server: every plugin is loaded */
+    FORKSERVER_FORK, /* supervisor: make a worker for `queue` */
+    FORKSERVER_FORKED, /* fork server: it is `pid`, or a negative errno */
+    FORKSERVER_LEAVE, /* supervisor: unload the plugins and exit */
+};
+
+struct forkserver_message {
+    uint32_t version; /* FORKSERVER_MESSAGE_VERSION */
+    uint32_t kind; /* enum forkserver_message_kind */
+    uint32_t queue; /* index in engine.queues */
+    int32_t pid;
+};
+
+_Static_assert(sizeof(struct forkserver_message) == 16, "part of FORKSERVER_MESSAGE_VERSION");
+
+enum forkserver_message_sender { FROM_SUPERVISOR, FROM_FORKSERVER };
+
+/* A message of this version. queue and pid: 0 where the kind has none. */
+struct forkserver_message forkserver_message_make(enum forkserver_message_kind kind, uint32_t queue, int32_t pid);
+
+/*
+ * Whether a message of `len` bytes, which may be more than the struct has, can be believed: that `from` sends such a thing
+ * to an engine with so many queues. Returns 0; -EMSGSIZE: it has another length; -EPROTO: another version; -EBADMSG: a
+ * kind that `from` does not send, or a field that is out of bounds or not part of the kind.
+ */
+int forkserver_message_check(const struct forkserver_message *message, size_t len, enum forkserver_message_sender from,
+                             uint32_t queues);
 
 #endif

@@ -57,9 +57,9 @@ static struct {
 
 /* ---- in the fork server ---------------------------------------------------------------------------------------- */
 
-static void say(int channel, uint32_t kind, uint32_t queue, int32_t pid)
+static void say(int channel, enum forkserver_message_kind kind, uint32_t queue, int32_t pid)
 {
-    const struct forkserver_message message = {kind, queue, pid};
+    const struct forkserver_message message = forkserver_message_make(kind, queue, pid);
 
     send(channel, &message, sizeof(message), MSG_NOSIGNAL);
 }
@@ -77,12 +77,17 @@ static void obey(int channel)
     }
 }
 
+/* Among messages that would count as a birth, if they were believed. */
 static void say_nonsense(int channel)
 {
+    const struct forkserver_message valid = forkserver_message_make(FORKSERVER_FORKED, 0, WORKER_PID);
+    char longer[sizeof(valid) + 1] = {0};
+
+    memcpy(longer, &valid, sizeof(valid));
+    send(channel, longer, sizeof(longer), MSG_NOSIGNAL);
+    send(channel, longer, sizeof(valid) - 1, MSG_NOSIGNAL);
     say(channel, FORKSERVER_FORKED, QUEUES, WORKER_PID);
-    say(channel, FORKSERVER_FORK, 0, WORKER_PID);
-    say(channel, FORKSERVER_LEAVE, 0, WORKER_PID);
-    say(channel, UINT32_MAX, 0, WORKER_PID);
+    say(channel, FORKSERVER_FORK, 0, 0);
     say(channel, FORKSERVER_READY, 0, 0);
 }
 

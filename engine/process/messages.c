@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Making and checking the messages of the fork server's channel.
+ *
+ * A plugin that runs in the fork server has the channel's descriptor, so a message proves nothing: what is checked here is
+ * that using it does no harm to the receiver. That a pid is that of a worker is for the kernel to say.
+ */
+#include "process/messages.h"
+
+#include "base/util.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+static const struct {
+    enum forkserver_message_sender from;
+    bool has_queue;
+    bool has_pid;
+} kinds[] = {
+    [FORKSERVER_READY] = {.from = FROM_FORKSERVER},
+    [FORKSERVER_FORK] = {.from = FROM_SUPERVISOR, .has_queue = true},
+    [FORKSERVER_FORKED] = {.from = FROM_FORKSERVER, .has_queue = true, .has_pid = true},
+    [FORKSERVER_LEAVE] = {.from = FROM_SUPERVISOR},
+};
+
+struct forkserver_message forkserver_message_make(enum forkserver_message_kind kind, uint32_t queue, int32_t pid)
+{
+    return (struct forkserver_message){FORKSERVER_MESSAGE_VERSION, kind, queue, pid};
+}
+
+int forkserver_message_check(const struct forkserver_message *message, size_t len, enum forkserver_message_sender from,
+                             uint32_t queues)
+{
+    if (len != sizeof(*message)) {
+        return -EMSGSIZE;
+    }
+    if (message->version != FORKSERVER_MESSAGE_VERSION) {
+        return -EPROTO;
+    }
+    if (message->kind < FORKSERVER_READY || message->kind >= ARRAY_SIZE(kinds) || kinds[message->kind].from != from) {
+        return -EBADMSG;
+    }
+    if (kinds[message->kind].has_queue ? message->queue >= queues : message->queue != 0) {
+        return -EBADMSG;
+    }
+    return kinds[message->kind].has_pid == (message->pid != 0) ? 0 : -EBADMSG;
+}
