@@ -53,12 +53,13 @@ static void request_worker(struct children *children, unsigned queue)
     control->owner = 0;
     control->request = worker->requested_state;
     control->state = WORKER_STARTING;
-    control->plugin = WORKER_NO_PLUGIN;
+    control->plugin = PLUGIN_REF_NONE;
     control->message[0] = '\0';
     worker->retry_ns = 0;
     worker->hung = false;
+    worker->generation = children->engine->generation->number;
     worker->requested = forkserver_client_request(&children->forkserver, queue);
-    worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
+    worker->deadline_ns = after_ms(children->engine->generation->group->load_timeout_ms);
 }
 
 static void retry_worker(struct children *children, unsigned queue)
@@ -76,20 +77,22 @@ static void worker_ended(struct children *children, unsigned queue, pid_t pid, i
     struct burst *burst = engine_queue->shm.burst;
     struct nfqueue_status kernel;
     struct burst_guilt guilt;
+    struct worker_exit exit;
 
     worker->pid = 0;
     probe_worker_exit(engine_queue->kernel.number, pid, status);
+    exit = (struct worker_exit){queue, pid, status, worker->hung, worker->generation};
     if (worker->requested_state == WORKER_EXIT && (!worker->owner || burst_phase(burst) == BURST_IDLE)) {
         worker->exited = true;
         if (status != 0) {
-            exit_report_leaving(&children->exit_report, queue, status);
+            exit_report_leaving(&children->exit_report, &exit);
         }
         return;
     }
     control->restarts += children->exit_report.running;
     /* The state alone would be the word of a worker; with a packet at the cursor, it was past open(). */
     if (!worker->owner || (control->state == WORKER_STARTING && burst->cursor == BURST_NONE)) {
-        exit_report_start(&children->exit_report, queue, status, worker->hung);
+        exit_report_start(&children->exit_report, &exit);
         retry_worker(children, queue);
         return;
     }
@@ -98,8 +101,9 @@ static void worker_ended(struct children *children, unsigned queue, pid_t pid, i
 
         burst_request_id_recovery(burst, known ? kernel.last_id : burst_totals(burst)->outstanding.last_id);
     }
-    burst_assign_guilt(burst, children->engine->plugin_count, children->engine->group->on_crash, &guilt);
-    exit_report_worker(&children->exit_report, queue, pid, status, worker->hung, &guilt);
+    burst_assign_guilt(burst, children->engine->generation->plugin_count, children->engine->generation->group->on_crash,
+                       &guilt);
+    exit_report_worker(&children->exit_report, &exit, &guilt);
     if (burst_answered(burst) != worker->answered) {
         backoff_reset(&worker->backoff);
         request_worker(children, queue);
@@ -143,8 +147,8 @@ static void worker_born(struct children *children, unsigned queue, int32_t pid)
     }
     worker->pid = pid;
     probe_worker_start(children->engine->queues[queue].kernel.number, pid);
-    worker->opening = WORKER_NO_PLUGIN;
-    worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
+    worker->opening = PLUGIN_REF_NONE;
+    worker->deadline_ns = after_ms(children->engine->generation->group->load_timeout_ms);
     if (forkserver_client_find_exit(&children->forkserver, pid, &status)) {
         worker_ended(children, queue, pid, status);
     } else if (waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
@@ -296,7 +300,7 @@ static void watch_worker(struct children *children, unsigned queue)
     bool stalled;
 
     sample.busy = burst_phase(engine_queue->shm.burst) != BURST_IDLE || nfqueue_has_unread(engine_queue->kernel.socket);
-    if (watchdog_check(&worker->watchdog, &sample, children->engine->group->handle_timeout_ms, &stalled)) {
+    if (watchdog_check(&worker->watchdog, &sample, children->engine->generation->group->handle_timeout_ms, &stalled)) {
         confirm_hang(children, queue, sample.progress);
     }
     children->stalled |= stalled;
@@ -319,7 +323,7 @@ static unsigned watching_ms(const struct children *children)
 {
     return children->exit_report.running && !children->stalled
                ? WATCHDOG_IDLE_MS
-               : watchdog_interval_ms(children->engine->group->handle_timeout_ms);
+               : watchdog_interval_ms(children->engine->generation->group->handle_timeout_ms);
 }
 
 /* Kills a worker that takes too long to open a plugin, and a fork server that takes too long to make a worker. */
@@ -333,9 +337,9 @@ static void check_deadline(struct children *children, unsigned queue, uint64_t n
     }
     if (worker->pid != 0 && control->state != WORKER_STARTING) {
         worker->deadline_ns = 0;
-    } else if (worker->pid != 0 && worker->opening != control->plugin) {
+    } else if (worker->pid != 0 && !plugin_ref_equal(worker->opening, control->plugin)) {
         worker->opening = control->plugin;
-        worker->deadline_ns = after_ms(children->engine->group->load_timeout_ms);
+        worker->deadline_ns = after_ms(children->engine->generation->group->load_timeout_ms);
     } else if (now >= worker->deadline_ns) {
         worker->deadline_ns = 0;
         if (worker->pid != 0) {

@@ -26,9 +26,10 @@ struct children_worker {
     bool exited; /* ended in order; not to be replaced */
     bool hung; /* was killed for making no progress */
     uint64_t deadline_ns; /* until it has opened the next plugin; 0: it has opened all */
-    uint32_t opening; /* the plugin that the deadline is for */
+    struct plugin_ref opening;          /* the plugin that the deadline is for */
     uint64_t retry_ns; /* when to ask for the next one; 0: not waiting */
     struct backoff backoff;
+    uint32_t generation;                /* of its plugins */
     uint64_t answered; /* packets answered on this queue when it was admitted */
     struct watchdog watchdog;
 };

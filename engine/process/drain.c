@@ -32,7 +32,7 @@ void drain_begin(struct drain *drain, struct engine *engine, struct children *ch
         .children = children,
         .loop = loop,
         .poll = {.expired = wake_up, .context = drain},
-        .deadline_ns = event_loop_now(loop) + engine->group->drain_timeout_ms * NS_PER_MS,
+        .deadline_ns = event_loop_now(loop) + engine->generation->group->drain_timeout_ms * NS_PER_MS,
     };
     for (unsigned i = 0; i < engine->queue_count; i++) {
         children_request(children, i, WORKER_STOP);
@@ -71,7 +71,8 @@ static void check_without_worker(struct drain *drain, unsigned index, bool late)
     const struct engine_queue *queue = &drain->engine->queues[index];
     struct drain_queue *state = &drain->queues[index];
 
-    nfqueue_stop_queueing(queue->kernel.socket, queue->kernel.number, drain->engine->group->on_stop == NFQE_ACCEPT);
+    nfqueue_stop_queueing(queue->kernel.socket, queue->kernel.number,
+                          drain->engine->generation->group->on_stop == NFQE_ACCEPT);
     if (!late && state->waiting == 0 && state->stopped) {
         children_need_no_worker(drain->children, index);
     }

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the three kinds of process share, by inheritance: the supervisor fills struct engine, and the fork server
- * and the workers have it by fork. What changes after the fork and matters to another process is in
- * shared memory: that of the queues, and struct forkserver_status.
+ * What runs: the queues with their descriptors and shared memory, and the configuration that they run with.
+ *
+ * The supervisor fills struct engine in; fork server and workers have it by fork, each its own copy. What changes after
+ * the fork and matters to another process is in shared memory: that of the queues, and struct forkserver_status.
  */
 #ifndef ENGINE_PROCESS_ENGINE_H
 #define ENGINE_PROCESS_ENGINE_H
 
-#include "base/error.h"
 #include "base/limits.h"
-#include "config/plan.h"
-#include "config/queue_group.h"
 #include "flow/flow_table.h"
-#include "plugin/plugin.h"
+#include "process/generation.h"
 #include "process/messages.h"
 #include "queue/queue.h"
 #include "queue/queue_shm.h"
@@ -31,10 +29,7 @@ struct engine_queue {
 };
 
 struct engine {
-    const struct queue_group *group;
-    struct plugin plugins[PLUGINS_MAX];
-    unsigned plugin_count;
-    struct plan plan;
+    struct generation *generation;
     struct engine_queue queues[QUEUES_MAX];
     unsigned queue_count;
     struct flow_seed flow_seed;

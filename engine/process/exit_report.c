@@ -66,9 +66,9 @@ static const char *reason_or_time(int status, bool timed_out, const char *verb, 
     return reason;
 }
 
-static const struct plugin *plugin_at(const struct exit_report *exit_report, uint32_t index)
+static const struct plugin *plugin_at(const struct exit_report *exit_report, struct plugin_ref ref)
 {
-    return index < exit_report->engine->plugin_count ? &exit_report->engine->plugins[index] : NULL;
+    return generation_plugin(exit_report->engine->generation, ref);
 }
 
 void exit_report_error(struct exit_report *exit_report, const struct error *error)
@@ -107,7 +107,8 @@ void exit_report_forkserver(struct exit_report *exit_report, int status, bool ti
     char reason[EXIT_REPORT_REASON_MAX];
 
     left->error[sizeof(left->error) - 1] = '\0';
-    reason_or_time(status, timed_out, "did not return within", exit_report->engine->group->load_timeout_ms, reason);
+    reason_or_time(status, timed_out, "did not return within", exit_report->engine->generation->group->load_timeout_ms,
+                   reason);
     if (left->error[0] != '\0' && plugin != NULL) {
         exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "%s", left->error);
     } else if (left->stage >= FORKSERVER_LOADED || plugin == NULL) {
@@ -119,14 +120,15 @@ void exit_report_forkserver(struct exit_report *exit_report, int status, bool ti
     }
 }
 
-void exit_report_start(struct exit_report *exit_report, unsigned queue, int status, bool timed_out)
+void exit_report_start(struct exit_report *exit_report, const struct worker_exit *exit)
 {
-    struct worker_control *control = exit_report->engine->queues[queue].control;
+    struct worker_control *control = exit_report->engine->queues[exit->queue].control;
     const struct plugin *plugin = plugin_at(exit_report, control->plugin);
     char reason[EXIT_REPORT_REASON_MAX];
 
     control->message[sizeof(control->message) - 1] = '\0';
-    reason_or_time(status, timed_out, "did not return within", exit_report->engine->group->load_timeout_ms, reason);
+    reason_or_time(exit->status, exit->timed_out, "did not return within",
+                   exit_report->engine->generation->group->load_timeout_ms, reason);
     if (control->message[0] != '\0') {
         exit_report_report(exit_report, plugin != NULL ? EXIT_CODE_PLUGIN : EXIT_CODE_RUN_TIME,
                            plugin != NULL ? plugin->path : NULL, "%s", control->message);
@@ -134,20 +136,20 @@ void exit_report_start(struct exit_report *exit_report, unsigned queue, int stat
         exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "open() %s", reason);
     } else {
         exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: the new worker %s before it served",
-                           exit_report->engine->queues[queue].kernel.number, reason);
+                           exit_report->engine->queues[exit->queue].kernel.number, reason);
     }
 }
 
-void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out,
+void exit_report_worker(struct exit_report *exit_report, const struct worker_exit *exit,
                         const struct burst_guilt *guilt)
 {
     const struct engine *engine = exit_report->engine;
-    const struct plugin *plugin = plugin_at(exit_report, guilt->plugin);
+    const struct plugin *plugin = plugin_at(exit_report, (struct plugin_ref){exit->generation, guilt->plugin});
     const char *id = plugin != NULL ? plugin->id : "(unknown)";
     const char *version = plugin != NULL ? plugin->version : "";
-    const char *verdict = queue_group_verdict_name(engine->group->on_crash);
-    unsigned number = engine->queues[queue].kernel.number;
-    struct worker_control *control = engine->queues[queue].control;
+    const char *verdict = queue_group_verdict_name(engine->generation->group->on_crash);
+    unsigned number = engine->queues[exit->queue].kernel.number;
+    struct worker_control *control = engine->queues[exit->queue].control;
     char reason[EXIT_REPORT_REASON_MAX];
     unsigned missed;
 
@@ -155,19 +157,20 @@ void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t p
         return;
     }
     log_missed(missed);
-    reason_or_time(status, timed_out, "made no progress for", engine->group->handle_timeout_ms, reason);
+    reason_or_time(exit->status, exit->timed_out, "made no progress for", engine->generation->group->handle_timeout_ms,
+                   reason);
     control->message[sizeof(control->message) - 1] = '\0';
     if (control->state == WORKER_FAILED) {
-        log_line("queue %u: worker %d: %s; it is replaced", number, pid, control->message);
+        log_line("queue %u: worker %d: %s; it is replaced", number, exit->pid, control->message);
     } else if (!guilt->in_plugin) {
-        log_line("queue %u: worker %d %s between two packets; it is replaced", number, pid, reason);
+        log_line("queue %u: worker %d %s between two packets; it is replaced", number, exit->pid, reason);
     } else if (guilt->packet_known) {
         log_line("queue %u: plugin %s %s %s on packet %u; verdict %s; worker %d replaced", number, id, version, reason,
-                 guilt->packet_id, verdict, pid);
+                 guilt->packet_id, verdict, exit->pid);
     } else {
         log_line("queue %u: plugin %s %s %s in handle_batch(); its packets go through handle() one by one; worker %d "
                  "replaced",
-                 number, id, version, reason, pid);
+                 number, id, version, reason, exit->pid);
     }
     if (guilt->forced_count > 0) {
         log_line("queue %u: %d workers ended over the same burst; verdict %s for %u of its packets", number,
@@ -175,15 +178,15 @@ void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t p
     }
 }
 
-void exit_report_leaving(const struct exit_report *exit_report, unsigned queue, int status)
+void exit_report_leaving(const struct exit_report *exit_report, const struct worker_exit *exit)
 {
-    const struct engine_queue *engine_queue = &exit_report->engine->queues[queue];
+    const struct engine_queue *engine_queue = &exit_report->engine->queues[exit->queue];
     const struct plugin *plugin = plugin_at(exit_report, engine_queue->control->plugin);
     char reason[EXIT_REPORT_REASON_MAX];
 
     log_line("queue %u: %s%s %s; every packet had been answered", engine_queue->kernel.number,
              plugin != NULL ? plugin->path : "the worker", plugin != NULL ? ": close()" : "",
-             exit_report_reason(status, reason));
+             exit_report_reason(exit->status, reason));
 }
 
 void exit_report_unload(const struct exit_report *exit_report, const char *reason)

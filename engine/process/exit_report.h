@@ -17,6 +17,15 @@
 
 #define EXIT_REPORT_REASON_MAX 64
 
+/* The end of a worker, as the supervisor has seen it. */
+struct worker_exit {
+    unsigned queue;      /* index in engine.queues */
+    pid_t pid;
+    int status;          /* of waitpid(2) */
+    bool timed_out;      /* the supervisor killed it */
+    uint32_t generation; /* of its plugins */
+};
+
 struct exit_report {
     const struct engine *engine;
     bool running;
@@ -41,14 +50,14 @@ void exit_report_report(struct exit_report *exit_report, enum exit_code code, co
 void exit_report_forkserver(struct exit_report *exit_report, int status, bool timed_out);
 
 /* A worker ended before it had opened all plugins. */
-void exit_report_start(struct exit_report *exit_report, unsigned queue, int status, bool timed_out);
+void exit_report_start(struct exit_report *exit_report, const struct worker_exit *exit);
 
 /* A serving worker ended. */
-void exit_report_worker(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out,
+void exit_report_worker(struct exit_report *exit_report, const struct worker_exit *exit,
                         const struct burst_guilt *guilt);
 
 /* A worker had answered everything, and then did not leave in order. */
-void exit_report_leaving(const struct exit_report *exit_report, unsigned queue, int status);
+void exit_report_leaving(const struct exit_report *exit_report, const struct worker_exit *exit);
 
 /* The fork server did not leave in order; reason: how. */
 void exit_report_unload(const struct exit_report *exit_report, const char *reason);

@@ -71,10 +71,10 @@ static void load_plugins(struct engine *engine)
 {
     struct error error;
 
-    for (unsigned i = 0; i < engine->plugin_count; i++) {
-        struct plugin *plugin = &engine->plugins[i];
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        struct plugin *plugin = &engine->generation->plugins[i];
 
-        engine->status->plugin = i;
+        engine->status->plugin = generation_plugin_ref(engine->generation, i);
         engine->status->stage = FORKSERVER_LINKING;
         if (plugin_link(plugin, &plugin_services, &error) != 0) {
             refuse(engine, error.text);
@@ -212,9 +212,9 @@ void forkserver_run(struct engine *engine, int channel, const struct engine_prog
         make_worker(engine, message.queue, channel, programs);
     }
     engine->status->stage = FORKSERVER_UNLOADING;
-    for (unsigned i = 0; i < engine->plugin_count; i++) {
-        engine->status->plugin = i;
-        plugin_unload(&engine->plugins[i]);
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        engine->status->plugin = generation_plugin_ref(engine->generation, i);
+        plugin_unload(&engine->generation->plugins[i]);
     }
     _exit(0);
 }

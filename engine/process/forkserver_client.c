@@ -22,15 +22,15 @@
 #define BACKOFF_MIN_MS 10
 #define BACKOFF_MAX_MS 1000 /* a plugin file that is whole again is found within a second */
 
-static uint32_t current_step(const struct forkserver_client *client)
+static struct forkserver_step current_step(const struct forkserver_client *client)
 {
-    return client->engine->status->plugin * 4 + client->engine->status->stage;
+    return (struct forkserver_step){client->engine->status->plugin, client->engine->status->stage};
 }
 
 static void set_deadline(struct forkserver_client *client)
 {
     client->step = current_step(client);
-    client->deadline_ns = monotonic_ns() + client->engine->group->load_timeout_ms * NS_PER_MS;
+    client->deadline_ns = monotonic_ns() + client->engine->generation->group->load_timeout_ms * NS_PER_MS;
 }
 
 void forkserver_client_init(struct forkserver_client *client, struct engine *engine,
@@ -207,10 +207,12 @@ void forkserver_client_give_up(struct forkserver_client *client)
 
 void forkserver_client_check_deadline(struct forkserver_client *client, uint64_t now_ns)
 {
+    struct forkserver_step step = current_step(client);
+
     if (client->pid == 0 || client->deadline_ns == 0) {
         return;
     }
-    if (client->step != current_step(client)) {
+    if (step.stage != client->step.stage || !plugin_ref_equal(step.plugin, client->step.plugin)) {
         set_deadline(client);
     } else if (now_ns >= client->deadline_ns) {
         forkserver_client_give_up(client);

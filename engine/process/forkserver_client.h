@@ -25,6 +25,12 @@ struct forkserver_early_exit {
     int status;
 };
 
+/* What it is doing while it starts. */
+struct forkserver_step {
+    struct plugin_ref plugin;
+    uint32_t stage;
+};
+
 struct forkserver_client {
     struct engine *engine;
     const struct engine_programs *programs;
@@ -35,7 +41,7 @@ struct forkserver_client {
     bool ready;                /* it has loaded the plugins and makes workers */
     bool hung;                 /* it was killed for not answering in time */
     uint64_t deadline_ns;      /* until it has linked or loaded the next plugin; 0: none */
-    uint32_t step;             /* what the deadline is for: stage and plugin */
+    struct forkserver_step step; /* what the deadline is for */
     uint64_t retry_ns;         /* when to start the next one; 0: not waiting */
     struct backoff backoff;
     unsigned births;           /* outstanding: asked for and not heard of yet */

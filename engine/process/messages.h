@@ -13,6 +13,7 @@
 #define ENGINE_PROCESS_MESSAGES_H
 
 #include "base/error.h"
+#include "plugin/plugin_ref.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -25,7 +26,6 @@
 
 #define WORKER_CONTROL_VERSION 1
 #define WORKER_MESSAGE_MAX 512 /* text from a worker that cannot go on */
-#define WORKER_NO_PLUGIN UINT32_MAX
 
 /* What the supervisor asks of the worker. */
 enum worker_request {
@@ -50,14 +50,15 @@ struct worker_control {
 
     /* worker to supervisor */
     _Atomic uint32_t state; /* enum worker_state */
-    _Atomic uint32_t plugin; /* position of the one in open() or close(), or WORKER_NO_PLUGIN */
+    uint32_t reserved;
+    _Atomic struct plugin_ref plugin; /* the one in open() or close(), or PLUGIN_REF_NONE */
     char message[WORKER_MESSAGE_MAX];
 
     /* supervisor only */
     uint64_t restarts; /* workers that were replaced */
 };
 
-_Static_assert(sizeof(struct worker_control) == 536, "part of WORKER_CONTROL_VERSION");
+_Static_assert(sizeof(struct worker_control) == 544, "part of WORKER_CONTROL_VERSION");
 
 /* ---- the fork server's status, in memory that it shares with the supervisor ---- */
 
@@ -66,7 +67,8 @@ enum forkserver_stage { FORKSERVER_LINKING, FORKSERVER_LOADING, FORKSERVER_LOADE
 /* How far it has come. In shared memory, since it may die on the way. */
 struct forkserver_status {
     _Atomic uint32_t stage; /* enum forkserver_stage */
-    _Atomic uint32_t plugin; /* position of the one being linked, loaded or unloaded */
+    uint32_t reserved;
+    _Atomic struct plugin_ref plugin; /* the one being linked, loaded or unloaded, or PLUGIN_REF_NONE */
     char error[ERROR_TEXT_MAX]; /* why that one is refused */
 };
 

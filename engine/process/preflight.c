@@ -39,18 +39,20 @@ static int check_plugin(const struct plugin *plugins, unsigned index, struct err
     return 0;
 }
 
-static int check_plugins(const struct queue_group *group, struct plugin *plugins, unsigned *count, struct error *error)
+static int check_plugins(struct generation *generation, struct error *error)
 {
+    const struct queue_group *group = generation->group;
+
     for (unsigned i = 0; i < group->plugin_count; i++) {
-        struct plugin *plugin = &plugins[i];
+        struct plugin *plugin = &generation->plugins[i];
         int code;
 
         plugin->path = group->plugins[i].path;
         plugin->values_text = group->plugins[i].values;
         code = plugin_file_check(plugin, error);
         if (code == 0) {
-            *count = i + 1;
-            code = check_plugin(plugins, i, error);
+            generation->plugin_count = i + 1;
+            code = check_plugin(generation->plugins, i, error);
         }
         if (code != 0) {
             error_set_source(error, plugin->path, 0);
@@ -80,18 +82,17 @@ static int check_cpus(const struct queue_group *group, struct error *error)
     return code;
 }
 
-static int make_plan(const struct queue_group *group, const struct plugin *plugins, unsigned count, struct plan *plan,
-                     struct error *error)
+static int make_plan(struct generation *generation, struct error *error)
 {
     struct plan_plugin described[PLUGINS_MAX];
 
-    for (unsigned i = 0; i < count; i++) {
-        described[i] = (struct plan_plugin){.id = plugins[i].id,
-                                            .path = plugins[i].path,
-                                            .needs = plugins[i].needs,
-                                            .header_bytes = plugins[i].header_bytes};
+    for (unsigned i = 0; i < generation->plugin_count; i++) {
+        const struct plugin *plugin = &generation->plugins[i];
+
+        described[i] = (struct plan_plugin){
+            .id = plugin->id, .path = plugin->path, .needs = plugin->needs, .header_bytes = plugin->header_bytes};
     }
-    return plan_make(group, described, count, plan, error);
+    return plan_make(generation->group, described, generation->plugin_count, &generation->plan, error);
 }
 
 /* Memory that can be had without swapping, in bytes; UINT64_MAX: unknown. */
@@ -145,21 +146,19 @@ static void raise_descriptor_limit(void)
     }
 }
 
-int preflight_check(const struct queue_group *group, struct plugin *plugins, unsigned *count, struct plan *plan,
-                    struct error *error)
+int preflight_check(struct generation *generation, struct error *error)
 {
-    int code;
+    const struct queue_group *group = generation->group;
+    int code = check_plugins(generation, error);
 
-    *count = 0;
-    code = check_plugins(group, plugins, count, error);
     if (code == 0) {
         code = check_cpus(group, error);
     }
     if (code == 0) {
-        code = make_plan(group, plugins, *count, plan, error);
+        code = make_plan(generation, error);
     }
     if (code == 0) {
-        code = check_memory(group, plan, error);
+        code = check_memory(group, &generation->plan, error);
     }
     if (code == 0) {
         code = check_capability(group, error);

@@ -8,17 +8,13 @@
 #define ENGINE_PROCESS_PREFLIGHT_H
 
 #include "base/error.h"
-#include "config/plan.h"
-#include "config/queue_group.h"
-#include "plugin/plugin.h"
+#include "process/generation.h"
 
 /*
- * Checks and copies the plugin files of the group into plugins[PLUGINS_MAX], makes the plan of its queues, and checks
- * that this machine can do it; raises the limit on descriptors as far as it may be. *count gets the number of plugins
- * that were checked, also on failure: the caller closes their copies. Returns 0, or a negative errno with the first
- * reason in *error.
+ * Checks and copies the plugin files of the generation's group, makes the plan of its queues, and checks that this
+ * machine can do it; raises the limit on descriptors as far as it may be. Returns 0, or a negative errno with the first
+ * reason in *error; the copies made so far are closed by generation_done().
  */
-int preflight_check(const struct queue_group *group, struct plugin *plugins, unsigned *count, struct plan *plan,
-                    struct error *error);
+int preflight_check(struct generation *generation, struct error *error);
 
 #endif

@@ -58,8 +58,8 @@ const char *process_check_intact(const struct engine *engine)
 
         all = all && is_open(queue->kernel.socket) && is_open(queue->wake) && is_open(queue->shm.fd);
     }
-    for (unsigned i = 0; i < engine->plugin_count; i++) {
-        all = all && is_open(engine->plugins[i].memfd);
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        all = all && is_open(engine->generation->plugins[i].memfd);
     }
     if (!all) {
         return "closed descriptors of the engine; a plugin must not close what it did not open";

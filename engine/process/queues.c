@@ -20,21 +20,21 @@
 
 static void init_queue(const struct engine *engine, unsigned index, struct engine_queue *queue)
 {
-    const struct plan *plan = &engine->plan;
+    const struct plan *plan = &engine->generation->plan;
 
     *queue = (struct engine_queue){
         .wake = -1,
         .flows = plan->flows,
         .flow_timeout_ms = plan->flow_timeout_ms,
-        .cpu = queue_group_cpu(engine->group, index),
+        .cpu = queue_group_cpu(engine->generation->group, index),
     };
-    queue_init(&queue->kernel, engine->group->queues[index]);
+    queue_init(&queue->kernel, engine->generation->group->queues[index]);
     queue_shm_init(&queue->shm);
 }
 
 static int open_queue(const struct engine *engine, struct engine_queue *queue, struct error *error)
 {
-    const struct plan *plan = &engine->plan;
+    const struct plan *plan = &engine->generation->plan;
     const struct queue_shm_layout layout = {.control_version = WORKER_CONTROL_VERSION,
                                             .control_size = sizeof(struct worker_control),
                                             .slot_size = nfqueue_slot_size(&plan->settings),
@@ -60,12 +60,12 @@ static int open_queue(const struct engine *engine, struct engine_queue *queue, s
 
 int queues_open(struct engine *engine, struct error *error)
 {
-    int code = engine->plan.flows > 0 ? flow_seed_make(&engine->flow_seed) : 0;
+    int code = engine->generation->plan.flows > 0 ? flow_seed_make(&engine->flow_seed) : 0;
 
     if (code < 0) {
         return error_set(error, EXIT_CODE_RUN_TIME, code, "no random numbers for the flow tables: %s", strerror(-code));
     }
-    engine->queue_count = engine->group->queue_count;
+    engine->queue_count = engine->generation->group->queue_count;
     for (unsigned i = 0; i < engine->queue_count; i++) {
         init_queue(engine, i, &engine->queues[i]);
     }
@@ -96,14 +96,15 @@ void queues_log_settings(const struct engine *engine)
 {
     char text[LOG_LINE_MAX];
 
-    for (unsigned i = 0; i < engine->plan.plugin_count; i++) {
-        log_if_any(queue_report_passed_over(&engine->plan, i, text));
+    for (unsigned i = 0; i < engine->generation->plan.plugin_count; i++) {
+        log_if_any(queue_report_passed_over(&engine->generation->plan, i, text));
     }
     for (unsigned i = 0; i < engine->queue_count; i++) {
         const struct engine_queue *queue = &engine->queues[i];
 
         log_if_any(queue_report_settings(&queue->kernel, text));
-        log_if_any(queue_report_flow_table(&queue->kernel, &engine->plan, queue->shm.layout.flows_size, text));
+        log_if_any(
+            queue_report_flow_table(&queue->kernel, &engine->generation->plan, queue->shm.layout.flows_size, text));
         log_if_any(queue_report_receive_buffer(&queue->kernel, text));
     }
 }

@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/process_title.h"
 #include "base/util.h"
-#include "plugin/plugin_file.h"
 #include "process/children.h"
 #include "process/drain.h"
 #include "process/preflight.h"
@@ -32,6 +31,7 @@
 enum stage { STARTING, SERVING, STOPPING, ENDED };
 
 struct supervisor {
+    struct generation generation;
     struct engine engine;
     struct children children;
     enum stage stage;
@@ -110,8 +110,9 @@ static int prepare(struct supervisor *supervisor, const struct queue_group *grou
     struct engine *engine = &supervisor->engine;
     int code;
 
-    engine->group = group;
-    code = preflight_check(group, engine->plugins, &engine->plugin_count, &engine->plan, error);
+    generation_init(&supervisor->generation, 1, group);
+    engine->generation = &supervisor->generation;
+    code = preflight_check(&supervisor->generation, error);
     if (code == 0) {
         code = open_events(supervisor, error);
     }
@@ -138,8 +139,8 @@ static void begin_serving(struct supervisor *supervisor)
     }
     children_run(&supervisor->children);
     supervisor->stage = SERVING;
-    for (unsigned i = 0; i < engine->plugin_count; i++) {
-        const struct plugin *plugin = &engine->plugins[i];
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        const struct plugin *plugin = &engine->generation->plugins[i];
 
         log_line("plugin %s %s (%s), ABI %u.%u", plugin->id, plugin->version, plugin->path, NFQE_ABI_MAJOR(plugin->abi),
                  NFQE_ABI_MINOR(plugin->abi));
@@ -163,7 +164,8 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
         return;
     }
     log_line("SIG%s: new packets get verdict %s, queued ones are answered for at most %llu ms", signal_name,
-             queue_group_verdict_name(engine->group->on_stop), (unsigned long long)engine->group->drain_timeout_ms);
+             queue_group_verdict_name(engine->generation->group->on_stop),
+             (unsigned long long)engine->generation->group->drain_timeout_ms);
     supervisor->stage = STOPPING;
     drain_begin(&supervisor->drain, engine, &supervisor->children, &supervisor->loop);
 }
@@ -238,8 +240,6 @@ enum exit_code supervisor_run(const struct queue_group *group, const struct engi
         queues_log_counters(&supervisor->engine);
     }
     queues_close(&supervisor->engine);
-    for (unsigned i = 0; i < supervisor->engine.plugin_count; i++) {
-        plugin_file_close(&supervisor->engine.plugins[i]);
-    }
+    generation_done(&supervisor->generation);
     return supervisor->exit_code;
 }

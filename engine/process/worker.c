@@ -45,6 +45,12 @@ static void set_state(const struct worker *worker, enum worker_state state)
     eventfd_signal(worker->engine->doorbell);
 }
 
+/* Says which plugin is in open() or close(). */
+static void set_plugin(const struct worker *worker, struct plugin_ref plugin)
+{
+    atomic_store_explicit(&worker->control->plugin, plugin, memory_order_release);
+}
+
 /* Leaves the reason where the supervisor finds it, and exits. */
 static void fail(const struct worker *worker, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 
@@ -81,10 +87,10 @@ static void open_plugins(struct worker *worker)
     struct error error;
     const char *loss;
 
-    for (unsigned i = 0; i < engine->plugin_count; i++) {
-        struct plugin *plugin = &engine->plugins[i];
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        struct plugin *plugin = &engine->generation->plugins[i];
 
-        atomic_store_explicit(&worker->control->plugin, i, memory_order_release);
+        set_plugin(worker, generation_plugin_ref(engine->generation, i));
         if (plugin_open(plugin, &error) != 0) {
             fail(worker, "%s", error.text);
         }
@@ -99,7 +105,7 @@ static void open_plugins(struct worker *worker)
         }
     }
     process_tie_to_supervisor(engine->supervisor); /* a change of user would have untied it */
-    atomic_store_explicit(&worker->control->plugin, WORKER_NO_PLUGIN, memory_order_release);
+    set_plugin(worker, PLUGIN_REF_NONE);
 }
 
 /* Until the supervisor says so, somebody else may be reading the socket, or the queue is not bound yet. */
@@ -152,7 +158,7 @@ static void wait_for_work(struct worker *worker)
 static void begin_stop(struct worker *worker)
 {
     int error = nfqueue_stop_queueing(worker->queue->kernel.socket, worker->queue->kernel.number,
-                                      worker->engine->group->on_stop == NFQE_ACCEPT);
+                                      worker->engine->generation->group->on_stop == NFQE_ACCEPT);
 
     if (error < 0) {
         fail(worker, "the queue's length cannot be set: %s", strerror(-error));
@@ -216,9 +222,9 @@ void worker_run(struct engine *engine, unsigned queue)
         fail(worker, "%s", error.text);
     }
     serve(worker);
-    for (unsigned i = 0; i < engine->plugin_count; i++) {
-        worker->control->plugin = i;
-        plugin_close(&engine->plugins[i]);
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        set_plugin(worker, generation_plugin_ref(engine->generation, i));
+        plugin_close(&engine->generation->plugins[i]);
     }
     _exit(0);
 }

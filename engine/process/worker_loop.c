@@ -211,7 +211,7 @@ static int recover_gaps(struct worker_loop *loop, struct error *error)
 
 static void log_invalid(struct worker_loop *loop, const struct decide_invalid *invalid)
 {
-    const struct plugin *plugin = &loop->engine->plugins[invalid->plugin];
+    const struct plugin *plugin = &loop->engine->generation->plugins[invalid->plugin];
     unsigned missed;
 
     if (log_limit_pass(&loop->invalid_log, monotonic_ns(), &missed)) {
@@ -378,7 +378,7 @@ int worker_loop_recover(struct worker_loop *loop, struct error *error)
 int worker_loop_init(struct worker_loop *loop, const struct engine *engine, const struct engine_queue *queue,
                      struct error *error)
 {
-    const struct queue_group *group = engine->group;
+    const struct queue_group *group = engine->generation->group;
     int code;
 
     loop->engine = engine;

@@ -1,38 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * children_tick() over a worker that seems to hang: it is stopped and looked at again, and only then judged. One that moved on
- * at the last moment goes on, and has a whole time-out again; one that did not, or that does not even stop, is killed.
+ * The ticks of the children over a worker that seems to hang: it is stopped and looked at again before it is killed. One
+ * that moved on at the last moment goes on, and has a whole time-out again; one that did not, or that does not even stop,
+ * is killed.
  *
  * The worker is a real process, which only waits; what a worker would say in its memory the test says. kill() is replaced
  * at link time, so that the worker can move on between the supervisor's first look and its signal, which is a matter of
  * microseconds otherwise. Time is counted in ticks.
  */
-#include "unit.h"
+#include "engine_fixture.h"
 
 #include "process/children.h"
 #include "process/watchdog.h"
 
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define QUEUE 7
-#define SLOT_SIZE 256
-#define LAYOUT                                                                                                         \
-    ((struct queue_shm_layout){.control_version = WORKER_CONTROL_VERSION,                                              \
-                               .control_size = sizeof(struct worker_control),                                          \
-                               .slot_size = SLOT_SIZE})
 #define TIMEOUT_MS 40
 #define TICKS_MAX 1000
 
 static struct {
-    struct engine engine;
-    struct queue_group group;
-    struct forkserver_status status;
-    struct event_loop loop;
+    struct engine_fixture base;
     struct children children;
     struct burst *burst;
     bool moves_on;     /* between the supervisor's look and SIGSTOP */
@@ -75,25 +66,14 @@ static pid_t start_worker(void)
 
 static int set_up(void **state)
 {
-    struct engine_queue *queue = &fixture.engine.queues[0];
-
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
-    fixture.group.handle_timeout_ms = TIMEOUT_MS;
-    fixture.group.load_timeout_ms = TIMEOUT_MS;
-    fixture.engine.group = &fixture.group;
-    fixture.engine.status = &fixture.status;
-    fixture.engine.queue_count = 1;
-    *queue = (struct engine_queue){.kernel.number = QUEUE, .cpu = QUEUE_GROUP_NO_CPU, .wake = -1};
-    queue->kernel.socket = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    assert_int_equal(queue_shm_new(QUEUE, &LAYOUT, &queue->shm), 0);
-    queue->control = queue->shm.control;
-    fixture.burst = queue->shm.burst;
-    queue->control->state = WORKER_SERVING;
+    engine_fixture_init(&fixture.base, 1, TIMEOUT_MS);
+    fixture.base.engine.queues[0].control->state = WORKER_SERVING;
+    fixture.burst = fixture.base.engine.queues[0].shm.burst;
     fixture.burst->progress = 4711;
     burst_enter(fixture.burst, BURST_HANDLING);
-    assert_int_equal(event_loop_init(&fixture.loop), 0);
-    children_init(&fixture.children, &fixture.engine, NULL, &fixture.loop, NULL);
+    children_init(&fixture.children, &fixture.base.engine, NULL, &fixture.base.loop, NULL);
     fixture.children.exit_report.running = true;
     fixture.children.workers[0].pid = start_worker();
     fixture.children.workers[0].owner = true;
@@ -102,23 +82,20 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    struct engine_queue *queue = &fixture.engine.queues[0];
     pid_t pid = fixture.children.workers[0].pid;
 
     (void)state;
     __real_kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    event_loop_done(&fixture.loop);
-    close(queue->kernel.socket);
-    queue_shm_done(&queue->shm);
+    engine_fixture_done(&fixture.base);
     return 0;
 }
 
 static void tick(void)
 {
     fixture.children.sample_ns = 0; /* the next sample is due, */
-    event_loop_start_timer(&fixture.loop, &fixture.children.tick, 0); /* and so is the tick that takes it */
-    assert_int_equal(event_loop_turn(&fixture.loop), 0);
+    event_loop_start_timer(&fixture.base.loop, &fixture.children.tick, 0); /* and so is the tick that takes it */
+    assert_int_equal(event_loop_turn(&fixture.base.loop), 0);
 }
 
 /* Ticks until the worker was stopped once more; how many that took. */
@@ -194,7 +171,7 @@ static void test_worker_that_does_not_stop_is_killed(void **state)
     assert_killed(fixture.children.workers[0].pid);
 }
 
-static void test_worker_that_was_judged_is_not_judged_again(void **state)
+static void test_worker_that_was_killed_is_not_looked_at_again(void **state)
 {
     (void)state;
     ticks_until_stopped();
@@ -212,7 +189,7 @@ int main(void)
         WITH_WORKER(test_worker_that_moved_on_at_the_last_moment_goes_on_and_has_a_whole_time_out_again),
         WITH_WORKER(test_worker_that_did_not_move_is_killed),
         WITH_WORKER(test_worker_that_does_not_stop_is_killed),
-        WITH_WORKER(test_worker_that_was_judged_is_not_judged_again),
+        WITH_WORKER(test_worker_that_was_killed_is_not_looked_at_again),
     };
 
     return cmocka_run_group_tests_name("children_watchdog", tests, NULL, NULL);

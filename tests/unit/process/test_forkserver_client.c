@@ -94,7 +94,7 @@ static void say_nonsense(int channel)
 static void take_steps(struct engine *engine)
 {
     for (uint32_t i = 0; i < STEPS; i++) {
-        engine->status->plugin = i / 2;
+        engine->status->plugin = generation_plugin_ref(engine->generation, i / 2);
         engine->status->stage = i % 2 == 0 ? FORKSERVER_LINKING : FORKSERVER_LOADING;
         poll(NULL, 0, SHORT_MS * 2 / 3);
     }
@@ -206,13 +206,14 @@ static int wait_for_end(void)
 static void test_fork_server_has_its_channel_and_not_what_is_the_supervisors_alone(void **state)
 {
     (void)state;
-    fixture.base.engine.status->plugin = 3;
+    fixture.base.engine.status->plugin = generation_plugin_ref(&fixture.base.generation, 3);
     fixture.base.engine.status->error[0] = 'x';
     start_ready(SAY_READY_AND_OBEY);
     assert_true(fixture.seen->private_closed);
     assert_true(fixture.seen->their_end_closed);
     assert_true(fixture.seen->inherited_open);
-    assert_int_equal(fixture.base.engine.status->plugin, 0); /* what the one before left is gone */
+    assert_true(
+        plugin_ref_equal(fixture.base.engine.status->plugin, PLUGIN_REF_NONE)); /* what the one before left is gone */
     assert_int_equal(fixture.base.engine.status->error[0], 0);
 }
 
@@ -334,7 +335,8 @@ static void test_each_step_of_the_start_has_its_time(void **state)
         poll(NULL, 0, 1);
     }
     assert_true(monotonic_ns() - start_ns >= STEPS * (SHORT_MS * 2 / 3) * NS_PER_MS);
-    assert_int_equal(fixture.base.engine.status->plugin, (STEPS - 1) / 2);
+    assert_true(plugin_ref_equal(fixture.base.engine.status->plugin,
+                                 generation_plugin_ref(&fixture.base.generation, (STEPS - 1) / 2)));
     assert_int_equal(wait_for_end(), SIGKILL);
     fixture.client.pid = 0;
 }

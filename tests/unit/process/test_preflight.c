@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "flow/flow_memory.h"
 #include "plugin/plugin_file.h"
-#include "process/engine.h"
 #include "process/preflight.h"
+#include "process/process.h"
 
 #include <nfqe/plugin.h>
 
@@ -38,10 +38,8 @@ static struct {
 } machine;
 
 static struct queue_group group;
-static struct plugin plugins[PLUGINS_MAX];
-static struct plan plan;
+static struct generation generation;
 static struct error error;
-static unsigned count;
 static char logged[LOG_LINE_MAX];
 
 int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal);
@@ -131,11 +129,8 @@ static int set_up(void **state)
     (void)state;
     memset(&machine, 0, sizeof(machine));
     memset(&group, 0, sizeof(group));
-    memset(plugins, 0, sizeof(plugins));
-    memset(&plan, 0, sizeof(plan));
     memset(&error, 0, sizeof(error));
     logged[0] = '\0';
-    count = 4711;
     machine.last_cpu = 3;
     machine.capable = true;
     machine.limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = 524288};
@@ -150,7 +145,8 @@ static int set_up(void **state)
 
 static int check(void)
 {
-    return preflight_check(&group, plugins, &count, &plan, &error);
+    generation_init(&generation, 1, &group);
+    return preflight_check(&generation, &error);
 }
 
 static void assert_passed(int code)
@@ -176,12 +172,12 @@ static void test_plugins_are_checked_in_order_with_their_values(void **state)
 {
     (void)state;
     assert_passed(check());
-    assert_int_equal(count, 2);
+    assert_int_equal(generation.plugin_count, 2);
     assert_int_equal(machine.checked_files, 2);
-    assert_string_equal(plugins[0].path, "a.so");
-    assert_null(plugins[0].values_text);
-    assert_string_equal(plugins[1].path, "b.so");
-    assert_string_equal(plugins[1].values_text, "k=v");
+    assert_string_equal(generation.plugins[0].path, "a.so");
+    assert_null(generation.plugins[0].values_text);
+    assert_string_equal(generation.plugins[1].path, "b.so");
+    assert_string_equal(generation.plugins[1].values_text, "k=v");
     assert_string_equal(logged, "");
 }
 
@@ -193,7 +189,7 @@ static void test_first_plugin_that_is_refused_ends_the_check(void **state)
     machine.refused_path = "b.so";
     machine.capable = false;
     assert_refused(check(), -ENOENT, EXIT_CODE_PLUGIN, "b.so: no such file");
-    assert_int_equal(count, 1); /* whose copy is to be closed */
+    assert_int_equal(generation.plugin_count, 1); /* whose copy is to be closed */
     assert_int_equal(machine.checked_files, 2);
 }
 
@@ -204,7 +200,7 @@ static void test_plugin_can_be_in_a_chain_once(void **state)
     group.plugin_count = 3;
     assert_refused(check(), -EEXIST, EXIT_CODE_PLUGIN,
                    "a.so.2: its id a is also that of a.so; a chain can have a plugin once");
-    assert_int_equal(count, 3); /* its copy is open, too */
+    assert_int_equal(generation.plugin_count, 3); /* its copy is open, too */
     group.plugins[2].path = "b.so.2";
     assert_refused(check(), -EEXIST, EXIT_CODE_PLUGIN,
                    "b.so.2: its id b is also that of b.so; a chain can have a plugin once");
@@ -255,11 +251,11 @@ static void test_plan_is_made_from_the_heads_of_the_plugins(void **state)
     (void)state;
     group.max_len = 55;
     assert_passed(check());
-    assert_int_equal(plan.settings.copy_range, 77);
-    assert_int_equal(plan.settings.max_len, 55);
-    assert_int_equal(plan.plugin_count, 2);
-    assert_string_equal(plan.plugins[1].id, "b");
-    assert_string_equal(plan.plugins[1].path, "b.so");
+    assert_int_equal(generation.plan.settings.copy_range, 77);
+    assert_int_equal(generation.plan.settings.max_len, 55);
+    assert_int_equal(generation.plan.plugin_count, 2);
+    assert_string_equal(generation.plan.plugins[1].id, "b");
+    assert_string_equal(generation.plan.plugins[1].path, "b.so");
     group.copy_range = 76;
     machine.raised = 0;
     assert_refused(check(), -EINVAL, EXIT_CODE_CONFIGURATION,

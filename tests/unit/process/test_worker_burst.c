@@ -62,12 +62,12 @@ static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t 
 
 static int set_up(void **state)
 {
-    struct plugin *plugin = &fixture.engine.plugins[0];
+    struct plugin *plugin = &fixture.generation.plugins[0];
     int code = model_set_up(state);
 
     fifth_answer = 0;
     *plugin = (struct plugin){.id = "odd", .version = "3.2.1", .table.handle = handle};
-    fixture.engine.plugin_count = 1;
+    fixture.generation.plugin_count = 1;
     return code;
 }
 
@@ -136,7 +136,7 @@ static void test_cut_message_gets_the_crash_verdict_and_its_neighbours_their_own
 
     (void)state;
     for (unsigned batch = 0; batch < 2; batch++) {
-        fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
+        fixture.generation.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
         fixture.group.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
         for (unsigned i = 0; i < COUNT + sizeof(several) / sizeof(several[0]); i++) {
             uint64_t cut = i < COUNT ? UINT64_C(1) << i : several[i - COUNT];
@@ -296,7 +296,7 @@ static void test_answer_that_is_no_verdict_becomes_the_crash_verdict(void **stat
 
     (void)state;
     for (unsigned batch = 0; batch < 2; batch++) {
-        fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
+        fixture.generation.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
         fixture.group.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
         for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
             char text[192];

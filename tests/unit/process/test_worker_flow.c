@@ -97,9 +97,9 @@ static int set_up(void **state)
     assert_int_equal(flow_seed_make(&fixture.engine.flow_seed), 0);
     queue->flow_timeout_ms = 60 * 1000;
     fixture.group.bypass_mark = (struct mark_setting){BYPASS_BITS, BYPASS_MASK};
-    fixture.engine.plugins[0] =
+    fixture.generation.plugins[0] =
         (struct plugin){.id = "last-word", .version = "1.0.0", .needs = NFQE_NEED_FLOW, .table.handle = handle};
-    fixture.engine.plugin_count = 1;
+    fixture.generation.plugin_count = 1;
     model_describe = describe;
     return code;
 }
@@ -150,7 +150,7 @@ static void test_flows_are_decided_once_and_counted(void **state)
         bool other = batch != 0;
 
         memset(table(), 0, flows_size);
-        fixture.engine.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
+        fixture.generation.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
         for (uint32_t id = first; id < first + 9; id++) {
             answers[id] = id % 3 == 0 ? NFQE_DROP | NFQE_FLOW : NFQE_ACCEPT | NFQE_FLOW;
         }
@@ -222,7 +222,7 @@ static void test_queue_without_a_flow_table_takes_no_flow_verdict(void **state)
 {
     (void)state;
     fixture.engine.queues[0].flows = 0;
-    fixture.engine.plugins[0].needs = 0;
+    fixture.generation.plugins[0].needs = 0;
     answers[1] = answers[2] = NFQE_ACCEPT | NFQE_FLOW;
     model_will_receive(1, 20);
     model_run_worker();

@@ -165,12 +165,12 @@ static void test_verdicts_sent_again_say_so_also_after_a_second_death(void **sta
         }
     }
     model_supervise(5);
-    fixture.engine.plugins[0] = (struct plugin){.id = "die", .version = "1.0.0", .table.handle = die};
-    fixture.engine.plugin_count = 1;
+    fixture.generation.plugins[0] = (struct plugin){.id = "die", .version = "1.0.0", .table.handle = die};
+    fixture.generation.plugin_count = 1;
     model_run_worker();
     assert_true(WIFSIGNALED(fixture.worker_status));
     assert_int_equal(kernel->messages, 0);
-    fixture.engine.plugin_count = 0;
+    fixture.generation.plugin_count = 0;
     model_supervise(5);
     model_will_receive(6, 3);
     model_run_worker();

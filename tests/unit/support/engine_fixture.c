@@ -26,7 +26,8 @@ void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64
     fixture->group.drain_timeout_ms = timeout_ms;
     fixture->group.on_crash = NFQE_DROP;
     fixture->group.on_stop = NFQE_ACCEPT;
-    engine->group = &fixture->group;
+    generation_init(&fixture->generation, ENGINE_FIXTURE_GENERATION, &fixture->group);
+    engine->generation = &fixture->generation;
     engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(engine->status != MAP_FAILED);
     engine->supervisor = getpid();

@@ -13,10 +13,12 @@
 #include "base/event_loop.h"
 #include "process/engine.h"
 
+#define ENGINE_FIXTURE_GENERATION 5
 #define ENGINE_FIXTURE_QUEUE 7 /* number of the first queue; the others follow */
 
 struct engine_fixture {
     struct engine engine;
+    struct generation generation;
     struct queue_group group;
     struct event_loop loop;
 };

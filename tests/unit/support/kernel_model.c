@@ -258,7 +258,8 @@ int model_set_up(void **state)
     kernel->sends_until_death = FOR_EVER;
     fixture.group.default_verdict = NFQE_ACCEPT;
     fixture.group.on_crash = NFQE_DROP;
-    fixture.engine.group = &fixture.group;
+    generation_init(&fixture.generation, 1, &fixture.group);
+    fixture.engine.generation = &fixture.generation;
     fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
     fixture.engine.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

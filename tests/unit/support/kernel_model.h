@@ -64,6 +64,7 @@ struct kernel {
 
 struct fixture {
     struct engine engine;
+    struct generation generation;
     struct queue_group group;
     struct forkserver_status status;
     struct burst *burst;             /* of the only queue */
