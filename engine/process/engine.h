@@ -19,13 +19,10 @@
 #include <sys/types.h>
 
 struct engine_queue {
-    struct queue kernel;   /* its number and its socket */
-    int wake;              /* eventfd: a control word changed for the worker */
+    struct queue kernel;            /* its number and its socket */
+    int wake;                       /* eventfd: a control word changed for the worker */
     struct queue_shm shm;
     struct worker_control *control; /* in shm */
-    uint32_t flows;        /* that its flow table remembers; 0: it has none */
-    uint64_t flow_timeout_ms;
-    int cpu;               /* or QUEUE_GROUP_NO_CPU */
 };
 
 struct engine {

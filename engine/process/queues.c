@@ -18,17 +18,10 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-static void init_queue(const struct engine *engine, unsigned index, struct engine_queue *queue)
+static void init_queue(struct engine_queue *queue, uint16_t number)
 {
-    const struct plan *plan = &engine->generation->plan;
-
-    *queue = (struct engine_queue){
-        .wake = -1,
-        .flows = plan->flows,
-        .flow_timeout_ms = plan->flow_timeout_ms,
-        .cpu = queue_group_cpu(engine->generation->group, index),
-    };
-    queue_init(&queue->kernel, engine->generation->group->queues[index]);
+    *queue = (struct engine_queue){.wake = -1};
+    queue_init(&queue->kernel, number);
     queue_shm_init(&queue->shm);
 }
 
@@ -48,7 +41,7 @@ static int open_queue(const struct engine *engine, struct engine_queue *queue, s
     code = queue_shm_new(queue->kernel.number, &layout, &queue->shm);
     if (code < 0) {
         return error_set(error, EXIT_CODE_RUN_TIME, code, "queue %u: no shared memory: %s%s", number, strerror(-code),
-                         queue->flows > 0 ? "; its flow table takes the most, see --flow-table" : "");
+                         plan->flows > 0 ? "; its flow table takes the most, see --flow-table" : "");
     }
     queue->control = queue->shm.control;
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -67,7 +60,7 @@ int queues_open(struct engine *engine, struct error *error)
     }
     engine->queue_count = engine->generation->group->queue_count;
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        init_queue(engine, i, &engine->queues[i]);
+        init_queue(&engine->queues[i], engine->generation->group->queues[i]);
     }
     for (unsigned i = 0; i < engine->queue_count && code == 0; i++) {
         code = open_queue(engine, &engine->queues[i], error);
@@ -119,7 +112,7 @@ void queues_log_counters(const struct engine *engine)
                                       .crash_verdicts = queue->shm.burst->crash_verdicts,
                                       .restarts = queue->control->restarts};
 
-        if (queue->flows > 0) {
+        if (engine->generation->plan.flows > 0) {
             totals.flows = ((const struct flow_memory_header *)queue->shm.flows)->totals;
         }
         log_if_any(queue_report_unanswered(&queue->kernel, text));

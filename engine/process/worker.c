@@ -194,6 +194,7 @@ static void serve(struct worker *worker)
 void worker_run(struct engine *engine, unsigned queue)
 {
     struct worker *worker = &worker_state;
+    int cpu = queue_group_cpu(engine->generation->group, queue);
     struct error error;
     char name[16];
     int code;
@@ -209,9 +210,9 @@ void worker_run(struct engine *engine, unsigned queue)
     if (worker_loop_init(&worker->loop, engine, worker->queue, &error) < 0) {
         fail(worker, "%s", error.text);
     }
-    code = process_pin(worker->queue->cpu);
+    code = process_pin(cpu);
     if (code < 0) {
-        fail(worker, "it cannot run on CPU %d: %s", worker->queue->cpu, strerror(-code));
+        fail(worker, "it cannot run on CPU %d: %s", cpu, strerror(-code));
     }
     watch_descriptors(worker);
     open_plugins(worker);

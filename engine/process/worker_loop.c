@@ -328,12 +328,13 @@ int worker_loop_burst(struct worker_loop *loop, struct error *error)
 static void attach_flows(struct worker_loop *loop)
 {
     const struct engine_queue *queue = loop->queue;
+    const struct plan *plan = &loop->engine->generation->plan;
     uint32_t kept;
 
-    if (queue->flows == 0) {
+    if (plan->flows == 0) {
         return;
     }
-    flow_table_attach(&loop->flows, queue->shm.flows, queue->flows, queue->flow_timeout_ms, &loop->engine->flow_seed);
+    flow_table_attach(&loop->flows, queue->shm.flows, plan->flows, plan->flow_timeout_ms, &loop->engine->flow_seed);
     loop->pipeline.flows = &loop->flows;
     if (!flow_table_need_repair(&loop->flows)) {
         return;

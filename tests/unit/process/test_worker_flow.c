@@ -86,16 +86,15 @@ static void describe(struct message *message, uint32_t id)
 /* With a flow table, and with a mark for packets of accepted flows. */
 static int set_up(void **state)
 {
-    struct engine_queue *queue = &fixture.engine.queues[0];
     int code = model_set_up(state);
 
     memset(answers, 0, sizeof(answers));
     mark_before = MARK;
     flows_size = flow_memory_size(CAPACITY);
-    queue->flows = CAPACITY;
+    fixture.generation.plan.flows = CAPACITY;
     model_make_memory(flows_size);
     assert_int_equal(flow_seed_make(&fixture.engine.flow_seed), 0);
-    queue->flow_timeout_ms = 60 * 1000;
+    fixture.generation.plan.flow_timeout_ms = 60 * 1000;
     fixture.group.bypass_mark = (struct mark_setting){BYPASS_BITS, BYPASS_MASK};
     fixture.generation.plugins[0] =
         (struct plugin){.id = "last-word", .version = "1.0.0", .needs = NFQE_NEED_FLOW, .table.handle = handle};
@@ -221,7 +220,7 @@ static void test_without_bypass_nothing_is_marked(void **state)
 static void test_queue_without_a_flow_table_takes_no_flow_verdict(void **state)
 {
     (void)state;
-    fixture.engine.queues[0].flows = 0;
+    fixture.generation.plan.flows = 0;
     fixture.generation.plugins[0].needs = 0;
     answers[1] = answers[2] = NFQE_ACCEPT | NFQE_FLOW;
     model_will_receive(1, 20);

@@ -36,8 +36,7 @@ void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64
     for (unsigned i = 0; i < queues; i++) {
         struct engine_queue *queue = &engine->queues[i];
 
-        *queue =
-            (struct engine_queue){.kernel.number = (uint16_t)(ENGINE_FIXTURE_QUEUE + i), .cpu = QUEUE_GROUP_NO_CPU};
+        *queue = (struct engine_queue){.kernel.number = (uint16_t)(ENGINE_FIXTURE_QUEUE + i)};
         queue->kernel.socket = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         assert_int_equal(queue_shm_new(queue->kernel.number, &layout, &queue->shm), 0);

@@ -263,7 +263,7 @@ int model_set_up(void **state)
     fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
     fixture.engine.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    *queue = (struct engine_queue){.kernel.number = MESSAGES_QUEUE, .cpu = QUEUE_GROUP_NO_CPU};
+    *queue = (struct engine_queue){.kernel.number = MESSAGES_QUEUE};
     queue->kernel.socket = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* always readable: the worker asks again at once */
     queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     queue_shm_init(&queue->shm);
