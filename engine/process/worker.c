@@ -9,6 +9,7 @@
  */
 #include "process/worker.h"
 
+#include "base/event_loop.h"
 #include "base/eventfd.h"
 #include "base/process_title.h"
 #include "base/util.h"
@@ -18,12 +19,9 @@
 #include "process/worker_loop.h"
 #include "queue/nfqueue_config.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 struct worker {
@@ -31,7 +29,9 @@ struct worker {
     struct engine_queue *queue;
     struct worker_control *control;
     struct worker_loop loop;
-    int epoll;
+    struct event_loop events;
+    struct event_watch packets; /* in the queue's socket */
+    struct event_watch wake;
     bool stopped; /* the kernel queues nothing more */
 };
 
@@ -108,51 +108,62 @@ static void open_plugins(struct worker *worker)
     set_plugin(worker, PLUGIN_REF_NONE);
 }
 
-/* Until the supervisor says so, somebody else may be reading the socket, or the queue is not bound yet. */
+/* What is in the socket is received by the next burst. */
+static void note_packets(void *context, uint32_t events)
+{
+    (void)context;
+    (void)events;
+}
+
+/* What the control words say is looked at after each wait. */
+static void consume_wake(void *context, uint32_t events)
+{
+    const struct worker *worker = context;
+
+    (void)events;
+    eventfd_consume(worker->wake.fd);
+}
+
+static void watch_descriptor(struct worker *worker, struct event_watch *watch)
+{
+    int code = event_loop_watch(&worker->events, watch, EPOLLIN);
+
+    if (code < 0) {
+        fail(worker, "descriptor %d cannot be watched: %s", watch->fd, strerror(-code));
+    }
+}
+
+static void open_events(struct worker *worker)
+{
+    int code = event_loop_init(&worker->events);
+
+    if (code < 0) {
+        fail(worker, "no epoll descriptor: %s", strerror(-code));
+    }
+    worker->packets = (struct event_watch){.fd = worker->queue->kernel.socket, .ready = note_packets};
+    worker->wake = (struct event_watch){.fd = worker->queue->wake, .ready = consume_wake, .context = worker};
+    watch_descriptor(worker, &worker->wake);
+}
+
+static void wait_for_event(struct worker *worker)
+{
+    int code = event_loop_turn(&worker->events);
+
+    if (code < 0) {
+        fail(worker, "it cannot wait for packets: %s; a plugin must not close what it did not open", strerror(-code));
+    }
+}
+
+/* Until the supervisor says so, another worker may be reading the socket, or the queue is not bound yet. */
 static void wait_for_admission(struct worker *worker)
 {
-    struct pollfd wake = {.fd = worker->queue->wake, .events = POLLIN};
-
     while (worker->control->owner != (uint32_t)getpid()) {
         if (worker->control->request == WORKER_EXIT) {
             _exit(0);
         }
-        if (poll(&wake, 1, -1) > 0) {
-            eventfd_consume(worker->queue->wake);
-        }
+        wait_for_event(worker);
     }
-}
-
-static void watch_descriptors(struct worker *worker)
-{
-    const int watched[] = {worker->queue->kernel.socket, worker->queue->wake};
-
-    worker->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (worker->epoll < 0) {
-        fail(worker, "no epoll descriptor: %s", strerror(errno));
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(watched); i++) {
-        struct epoll_event event = {.events = EPOLLIN, .data.fd = watched[i]};
-
-        if (epoll_ctl(worker->epoll, EPOLL_CTL_ADD, watched[i], &event) < 0) {
-            fail(worker, "descriptor %d cannot be watched: %s", watched[i], strerror(errno));
-        }
-    }
-}
-
-static void wait_for_work(struct worker *worker)
-{
-    struct epoll_event events[2];
-    int count = epoll_wait(worker->epoll, events, ARRAY_SIZE(events), -1);
-
-    if (count < 0 && errno != EINTR) {
-        fail(worker, "it cannot wait for packets: %s; a plugin must not close what it did not open", strerror(errno));
-    }
-    for (int i = 0; i < count; i++) {
-        if (events[i].data.fd == worker->queue->wake) {
-            eventfd_consume(worker->queue->wake);
-        }
-    }
+    watch_descriptor(worker, &worker->packets);
 }
 
 static void begin_stop(struct worker *worker)
@@ -186,7 +197,7 @@ static void serve(struct worker *worker)
             fail(worker, "%s", error.text);
         }
         if (more == 0) {
-            wait_for_work(worker);
+            wait_for_event(worker);
         }
     }
 }
@@ -214,7 +225,7 @@ void worker_run(struct engine *engine, unsigned queue)
     if (code < 0) {
         fail(worker, "it cannot run on CPU %d: %s", cpu, strerror(-code));
     }
-    watch_descriptors(worker);
+    open_events(worker);
     open_plugins(worker);
     set_state(worker, WORKER_OPENED);
     wait_for_admission(worker);
