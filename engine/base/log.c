@@ -12,6 +12,7 @@
 
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -68,21 +69,4 @@ void log_line(const char *format, ...)
     if (!write_line(text)) {
         lines_lost++;
     }
-}
-
-bool log_limit_pass(struct log_limit *limit, uint64_t now_ns, unsigned *missed)
-{
-    *missed = 0;
-    if (limit->period_start_ns == 0 || now_ns - limit->period_start_ns >= limit->period_ns) {
-        *missed = limit->suppressed;
-        limit->period_start_ns = now_ns;
-        limit->written = 0;
-        limit->suppressed = 0;
-    }
-    if (limit->written >= limit->burst) {
-        limit->suppressed++;
-        return false;
-    }
-    limit->written++;
-    return true;
 }

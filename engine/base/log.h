@@ -6,31 +6,13 @@
  * next line that can be written is preceded by one with the count. Control characters are written as '?', so that text
  * from a plugin or a packet cannot imitate a log line.
  *
- * Process: any. The packet path logs only what log_limit_pass() lets pass.
+ * Process: any. The packet path logs only what rate_limit_pass() lets pass.
  */
 #ifndef ENGINE_BASE_LOG_H
 #define ENGINE_BASE_LOG_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #define LOG_LINE_MAX 2048 /* a formatted error fits; less than PIPE_BUF, so lines of several processes do not mix */
 
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* At most `burst` lines in each period of period_ns; further ones are counted in `suppressed`. */
-struct log_limit {
-    unsigned burst;
-    uint64_t period_ns;
-    uint64_t period_start_ns;
-    unsigned written;
-    unsigned suppressed;
-};
-
-/*
- * Whether a line may be written now. *missed gets the number of lines suppressed in the last period if this call begins
- * a new one, for the caller to log; otherwise 0.
- */
-bool log_limit_pass(struct log_limit *limit, uint64_t now_ns, unsigned *missed);
 
 #endif

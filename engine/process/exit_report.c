@@ -4,6 +4,7 @@
  */
 #include "process/exit_report.h"
 
+#include "base/log.h"
 #include "base/util.h"
 
 #include <errno.h>
@@ -35,12 +36,7 @@ static void log_missed(unsigned missed)
 
 void exit_report_flush(struct exit_report *exit_report, bool now)
 {
-    struct log_limit *limit = &exit_report->crash_log;
-
-    if (limit->suppressed > 0 && (now || monotonic_ns() - limit->period_start_ns >= limit->period_ns)) {
-        log_missed(limit->suppressed);
-        limit->suppressed = 0;
-    }
+    log_missed(rate_limit_flush(&exit_report->crash_log, monotonic_ns(), now));
 }
 
 const char *exit_report_reason(int status, char *reason)
@@ -77,7 +73,7 @@ void exit_report_error(struct exit_report *exit_report, const struct error *erro
     unsigned missed;
 
     if (exit_report->running) {
-        if (log_limit_pass(&exit_report->start_log, monotonic_ns(), &missed)) {
+        if (rate_limit_pass(&exit_report->start_log, monotonic_ns(), &missed)) {
             log_line("%s", error_format(error, text));
         }
     } else if (exit_report->failure.exit_code == EXIT_CODE_OK) {
@@ -153,7 +149,7 @@ void exit_report_worker(struct exit_report *exit_report, const struct worker_exi
     char reason[EXIT_REPORT_REASON_MAX];
     unsigned missed;
 
-    if (!log_limit_pass(&exit_report->crash_log, monotonic_ns(), &missed)) {
+    if (!rate_limit_pass(&exit_report->crash_log, monotonic_ns(), &missed)) {
         return;
     }
     log_missed(missed);

@@ -11,7 +11,7 @@
 #define ENGINE_PROCESS_EXIT_REPORT_H
 
 #include "base/error.h"
-#include "base/log.h"
+#include "base/rate_limit.h"
 #include "burst/recovery.h"
 #include "process/engine.h"
 
@@ -30,8 +30,8 @@ struct exit_report {
     const struct engine *engine;
     bool running;
     struct error failure;   /* the first, while not running; its exit_code is EXIT_CODE_OK while there is none */
-    struct log_limit crash_log; /* ends of workers that were serving */
-    struct log_limit start_log; /* what did not start */
+    struct rate_limit crash_log; /* ends of workers that were serving */
+    struct rate_limit start_log; /* what did not start */
 };
 
 void exit_report_init(struct exit_report *exit_report, const struct engine *engine);

@@ -8,9 +8,10 @@
 #include "process/plugin_services.h"
 
 #include "base/log.h"
+#include "base/rate_limit.h"
 #include "base/util.h"
 
-static struct log_limit limit;
+static struct rate_limit limit;
 
 static void log_plugin(void *context, int level, const char *id, const char *text)
 {
@@ -19,7 +20,7 @@ static void log_plugin(void *context, int level, const char *id, const char *tex
     unsigned missed;
 
     (void)context;
-    if (!log_limit_pass(&limit, monotonic_ns(), &missed)) {
+    if (!rate_limit_pass(&limit, monotonic_ns(), &missed)) {
         return;
     }
     if (missed > 0) {
@@ -33,5 +34,5 @@ const struct host_services plugin_services = {.log = log_plugin};
 
 void plugin_services_begin(void)
 {
-    limit = (struct log_limit){.burst = PLUGIN_SERVICES_LINES_PER_SECOND, .period_ns = NS_PER_S};
+    limit = (struct rate_limit){.burst = PLUGIN_SERVICES_LINES_PER_SECOND, .period_ns = NS_PER_S};
 }

@@ -8,6 +8,7 @@
  */
 #include "process/worker_loop.h"
 
+#include "base/log.h"
 #include "base/probe.h"
 #include "base/util.h"
 #include "burst/recovery.h"
@@ -52,7 +53,7 @@ static void count_answer(struct worker_loop *loop, const struct nfqueue_answer *
         return;
     }
     loop->delta.verdict_errors++;
-    if (log_limit_pass(&loop->error_log, monotonic_ns(), &missed)) {
+    if (rate_limit_pass(&loop->error_log, monotonic_ns(), &missed)) {
         log_missed(loop, missed);
         log_line("queue %u: the kernel refused a %s: %s", loop->queue->kernel.number,
                  answer->verdict ? "verdict" : "configuration request", strerror(-answer->error));
@@ -214,7 +215,7 @@ static void log_invalid(struct worker_loop *loop, const struct decide_invalid *i
     const struct plugin *plugin = &loop->engine->generation->plugins[invalid->plugin];
     unsigned missed;
 
-    if (log_limit_pass(&loop->invalid_log, monotonic_ns(), &missed)) {
+    if (rate_limit_pass(&loop->invalid_log, monotonic_ns(), &missed)) {
         log_missed(loop, missed);
         log_line("queue %u: plugin %s %s answered 0x%x on packet %u, which is no verdict that it may give; verdict %s",
                  loop->queue->kernel.number, plugin->id, plugin->version, invalid->answer, invalid->packet_id,
@@ -386,7 +387,7 @@ int worker_loop_init(struct worker_loop *loop, const struct engine *engine, cons
     loop->queue = queue;
     loop->burst = queue->shm.burst;
     loop->encoder.queue = queue->kernel.number;
-    loop->invalid_log = (struct log_limit){.burst = LOG_BURST, .period_ns = LOG_PERIOD_NS};
+    loop->invalid_log = (struct rate_limit){.burst = LOG_BURST, .period_ns = LOG_PERIOD_NS};
     loop->error_log = loop->invalid_log;
     loop->pipeline.policy = (struct decide_policy){.default_verdict = group->default_verdict,
                                                    .on_crash = group->on_crash,

@@ -12,7 +12,7 @@
 #define ENGINE_PROCESS_WORKER_LOOP_H
 
 #include "base/error.h"
-#include "base/log.h"
+#include "base/rate_limit.h"
 #include "burst/outstanding.h"
 #include "burst/pipeline.h"
 #include "flow/flow_table.h"
@@ -34,8 +34,8 @@ struct worker_loop {
     unsigned packet_count;
     struct queue_stats delta;  /* of the burst in flight */
     struct nfqueue_encoder encoder;
-    struct log_limit invalid_log;
-    struct log_limit error_log;
+    struct rate_limit invalid_log;
+    struct rate_limit error_log;
 };
 
 /* Prepares for `queue`: makes its memory ready to receive into, and maps it for plugins. The plugin chain is empty. */

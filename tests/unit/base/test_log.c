@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * log_line(): a line is one write, its text cannot imitate another line, and a full pipe does not block the writer but
- * is reported later. log_limit_pass(): how many lines pass.
+ * is reported later.
  *
  * Standard error is a pipe while lines are written. It is restored before an assertion, since cmocka writes there. A
  * test in which the writer could block sets an alarm, which ends it.
@@ -237,55 +237,6 @@ static void test_lines_of_several_processes_do_not_mix(void **state)
     assert_int_equal(longest, strlen(PREFIX) + 199);
 }
 
-/* ---- the limit ----------------------------------------------------------------------------------- */
-
-static void test_limit_passes_a_burst_in_each_period(void **state)
-{
-    struct log_limit limit = {.burst = 3, .period_ns = 1000};
-
-    (void)state;
-    for (uint64_t period = 1; period < 50; period++) {
-        unsigned missed = 77;
-
-        for (unsigned i = 0; i < 10; i++) {
-            assert_int_equal(log_limit_pass(&limit, period * 1000 + i, &missed), i < 3);
-            assert_int_equal(missed, i == 0 && period > 1 ? 7 : 0);
-        }
-    }
-}
-
-static void test_limit_reports_each_suppressed_line_once(void **state)
-{
-    struct log_limit limit = {.burst = 2, .period_ns = 100};
-    uint64_t random = 7;
-    uint64_t now = 1;
-    unsigned passed = 0;
-    unsigned reported = 0;
-    unsigned missed;
-
-    (void)state;
-    for (unsigned i = 0; i < 10000; i++) {
-        passed += log_limit_pass(&limit, now, &missed);
-        reported += missed;
-        now += unit_random_below(&random, 60);
-    }
-    now += 1000;
-    assert_true(log_limit_pass(&limit, now, &missed));
-    assert_int_equal(passed + reported + missed, 10000);
-    assert_true(passed > 100 && reported > 100);
-}
-
-static void test_limit_says_nothing_missed_after_a_quiet_period(void **state)
-{
-    struct log_limit limit = {.burst = 2, .period_ns = 100};
-    unsigned missed;
-
-    (void)state;
-    assert_true(log_limit_pass(&limit, 500, &missed));
-    assert_true(log_limit_pass(&limit, 5000, &missed));
-    assert_int_equal(missed, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,9 +246,6 @@ int main(void)
         cmocka_unit_test(test_full_pipe_does_not_block_and_the_loss_is_reported_later),
         cmocka_unit_test(test_closed_standard_error_does_no_harm),
         cmocka_unit_test(test_lines_of_several_processes_do_not_mix),
-        cmocka_unit_test(test_limit_passes_a_burst_in_each_period),
-        cmocka_unit_test(test_limit_reports_each_suppressed_line_once),
-        cmocka_unit_test(test_limit_says_nothing_missed_after_a_quiet_period),
     };
 
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
