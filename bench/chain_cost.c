@@ -10,7 +10,7 @@
  */
 #include "burst_file.h"
 
-#include "base/util.h"
+#include "base/clock.h"
 #include "burst/pipeline.h"
 #include "config/plan.h"
 #include "flow/flow_table.h"

@@ -9,7 +9,8 @@
  */
 #include "base/event_loop.h"
 
-#include "base/util.h"
+#include "base/clock.h"
+#include "base/fd.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -10,7 +10,7 @@
  */
 #include "base/shm.h"
 
-#include "base/util.h"
+#include "base/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
  */
 #include "burst/burst.h"
 
-#include "base/util.h"
+#include "base/arith.h"
 
 #define PHASE_MASK UINT32_C(0xff)
 #define PHASE_TOTALS UINT32_C(0x100)

@@ -8,7 +8,7 @@
  */
 #include "burst/recovery.h"
 
-#include "base/util.h"
+#include "base/arith.h"
 
 #include <nfqe/plugin.h>
 

@@ -8,8 +8,8 @@
  */
 #include "config/option_parsers.h"
 
+#include "base/arith.h"
 #include "base/text_value.h"
-#include "base/util.h"
 
 #include <nfqe/plugin.h>
 

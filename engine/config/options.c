@@ -8,7 +8,7 @@
  */
 #include "config/options.h"
 
-#include "base/util.h"
+#include "base/arith.h"
 #include "config/option_parsers.h"
 
 #include <nfqe/plugin.h>

@@ -11,7 +11,8 @@
  */
 #include "flow/flow_table.h"
 
-#include "base/util.h"
+#include "base/arith.h"
+#include "base/clock.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
  */
 #include "plugin/plugin_file.h"
 
-#include "base/util.h"
+#include "base/fd.h"
 #include "plugin/plugin_head.h"
 
 #include <errno.h>

@@ -9,8 +9,8 @@
  */
 #include "plugin/plugin_head.h"
 
+#include "base/arith.h"
 #include "base/limits.h"
-#include "base/util.h"
 #include "plugin/elf_file.h"
 
 #include <ctype.h>

@@ -10,7 +10,7 @@
  */
 #include "plugin/plugin_load.h"
 
-#include "base/util.h"
+#include "base/arith.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -5,9 +5,9 @@
  */
 #include "process/children.h"
 
+#include "base/clock.h"
 #include "base/eventfd.h"
 #include "base/probe.h"
-#include "base/util.h"
 #include "queue/nfqueue_proc.h"
 #include "queue/nfqueue_socket.h"
 

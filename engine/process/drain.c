@@ -9,8 +9,8 @@
  */
 #include "process/drain.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/util.h"
 #include "queue/nfqueue_config.h"
 #include "queue/nfqueue_proc.h"
 

@@ -4,8 +4,8 @@
  */
 #include "process/exit_report.h"
 
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/util.h"
 
 #include <errno.h>
 #include <inttypes.h>

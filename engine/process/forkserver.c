@@ -12,9 +12,9 @@
  */
 #include "process/forkserver.h"
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/process_title.h"
-#include "base/util.h"
 #include "plugin/plugin_load.h"
 #include "process/plugin_services.h"
 #include "process/process.h"

@@ -9,7 +9,8 @@
  */
 #include "process/forkserver_client.h"
 
-#include "base/util.h"
+#include "base/clock.h"
+#include "base/fd.h"
 
 #include <errno.h>
 #include <poll.h>

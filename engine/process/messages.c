@@ -7,7 +7,7 @@
  */
 #include "process/messages.h"
 
-#include "base/util.h"
+#include "base/arith.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -7,9 +7,10 @@
  */
 #include "process/plugin_services.h"
 
+#include "base/arith.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/rate_limit.h"
-#include "base/util.h"
 
 static struct rate_limit limit;
 

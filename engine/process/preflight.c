@@ -7,7 +7,6 @@
 #include "process/preflight.h"
 
 #include "base/log.h"
-#include "base/util.h"
 #include "flow/flow_memory.h"
 #include "plugin/plugin_file.h"
 #include "process/process.h"

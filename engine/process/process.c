@@ -7,8 +7,8 @@
  */
 #include "process/process.h"
 
+#include "base/arith.h"
 #include "base/limits.h"
-#include "base/util.h"
 
 #include <cap-ng.h>
 #include <errno.h>

@@ -7,8 +7,8 @@
  */
 #include "process/queues.h"
 
+#include "base/fd.h"
 #include "base/log.h"
-#include "base/util.h"
 #include "flow/flow_memory.h"
 #include "process/messages.h"
 #include "queue/nfqueue_config.h"

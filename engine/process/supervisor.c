@@ -7,11 +7,11 @@
  */
 #include "process/supervisor.h"
 
+#include "base/arith.h"
 #include "base/event_loop.h"
 #include "base/eventfd.h"
 #include "base/log.h"
 #include "base/process_title.h"
-#include "base/util.h"
 #include "process/children.h"
 #include "process/drain.h"
 #include "process/preflight.h"

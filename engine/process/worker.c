@@ -11,8 +11,8 @@
 
 #include "base/event_loop.h"
 #include "base/eventfd.h"
+#include "base/fd.h"
 #include "base/process_title.h"
-#include "base/util.h"
 #include "plugin/plugin_load.h"
 #include "process/plugin_services.h"
 #include "process/process.h"

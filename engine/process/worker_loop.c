@@ -8,9 +8,9 @@
  */
 #include "process/worker_loop.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/probe.h"
-#include "base/util.h"
 #include "burst/recovery.h"
 #include "queue/nfqueue_decode.h"
 #include "queue/nfqueue_sequence.h"

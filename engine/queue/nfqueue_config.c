@@ -7,7 +7,7 @@
  */
 #include "queue/nfqueue_config.h"
 
-#include "base/util.h"
+#include "base/arith.h"
 #include "queue/nfqueue_sequence.h"
 #include "queue/nfqueue_socket.h"
 #include "queue/queue_shm.h"

@@ -8,8 +8,8 @@
  */
 #include "queue/nfqueue_decode.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
-#include "base/util.h"
 #include "packet/parse.h"
 #include "queue/nfqueue_sequence.h"
 

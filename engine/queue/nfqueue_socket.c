@@ -7,7 +7,8 @@
  */
 #include "queue/nfqueue_socket.h"
 
-#include "base/util.h"
+#include "base/arith.h"
+#include "base/fd.h"
 
 #include <errno.h>
 #include <linux/netlink.h>

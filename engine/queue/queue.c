@@ -7,7 +7,8 @@
  */
 #include "queue/queue.h"
 
-#include "base/util.h"
+#include "base/arith.h"
+#include "base/fd.h"
 #include "queue/nfqueue_config.h"
 #include "queue/nfqueue_proc.h"
 #include "queue/nfqueue_socket.h"

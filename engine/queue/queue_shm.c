@@ -7,8 +7,9 @@
  */
 #include "queue/queue_shm.h"
 
+#include "base/arith.h"
+#include "base/fd.h"
 #include "base/shm.h"
-#include "base/util.h"
 #include "flow/flow_memory.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
  * Input: a byte. Even: the rest, cut at its NULs, is the command line. Odd: a declaration of a plugin, then the user's
  * text; see read_declaration(). Every string has its own allocation, so that a read beyond it is noticed.
  */
-#include "base/util.h"
+#include "base/arith.h"
 #include "config/command_line.h"
 #include "input.h"
 #include "plugin/plugin_options.h"

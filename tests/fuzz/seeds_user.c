@@ -4,7 +4,7 @@
  */
 #include "seed.h"
 
-#include "base/util.h"
+#include "base/arith.h"
 
 #include <nfqe/plugin.h>
 

@@ -66,7 +66,7 @@ DAMAGES = [
                                "char *stranger(const char *t) { return (char *)t; }\n"), TEST),
     ("warnings", checks.append(HEADER, "static inline int a(int n) { int b[n]; return (int)sizeof(b); }\n"), HEADER),
     ("warnings", checks.append(HEADER, "static inline int a(void) { return __extension__ 0b1 + ({ 1; }); }\n"), HEADER),
-    ("warnings", checks.append("engine/base/util.h", "static inline void a(FILE *file) { (void)file; }\n"), "engine/base/util.h"),
+    ("warnings", checks.append("engine/base/arith.h", "static inline void a(FILE *file) { (void)file; }\n"), "engine/base/arith.h"),
     ("warnings", checks.write("tests/unit/stranger.c", "static int stranger;\n"), "tests/unit/stranger.c"),
     ("tidy", checks.append(ENGINE, SUSPICIOUS), ENGINE),
     ("tidy", checks.append(PLUGIN, FREED_TWICE), PLUGIN),

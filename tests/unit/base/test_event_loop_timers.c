@@ -5,7 +5,8 @@
  */
 #include "loop_fixture.h"
 
-#include "base/util.h"
+#include "base/arith.h"
+#include "base/clock.h"
 
 #include <limits.h>
 

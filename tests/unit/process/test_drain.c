@@ -8,7 +8,7 @@
 #include "engine_fixture.h"
 #include "log_lines.h"
 
-#include "base/util.h"
+#include "base/clock.h"
 #include "process/drain.h"
 #include "queue/nfqueue_config.h"
 #include "queue/nfqueue_proc.h"

@@ -7,7 +7,8 @@
  */
 #include "engine_fixture.h"
 
-#include "base/util.h"
+#include "base/arith.h"
+#include "base/clock.h"
 #include "process/forkserver_client.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
 
 #include "unit.h"
 
-#include "base/util.h"
+#include "base/arith.h"
 
 #include <string.h>
 #include <sys/mman.h>

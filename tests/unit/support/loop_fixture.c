@@ -4,7 +4,7 @@
  */
 #include "loop_fixture.h"
 
-#include "base/util.h"
+#include "base/clock.h"
 
 #include <string.h>
 #include <sys/eventfd.h>
