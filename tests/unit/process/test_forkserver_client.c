@@ -25,8 +25,8 @@
 
 #define QUEUES 2
 #define LONG_MS 3600000
-#define SHORT_MS 60
-#define STEPS 6
+#define SHORT_MS 300
+#define STEPS 4
 #define WORKER_PID 4711
 #define LEAVE_STATUS 5
 

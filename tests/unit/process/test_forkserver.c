@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The fork server, with real plugins in a real process: it loads them or says why not, makes workers, and leaves.
+ *
+ * The test is the supervisor at the other end of the channel, and the subreaper that gets the workers. The plugins are
+ * misbehave and misbehave_second of tests/plugins. A process without CAP_NET_ADMIN would be refused, so what a plugin may
+ * have taken from it is the test's to say (LINKER:--wrap=process_check_intact).
+ */
+#include "engine_fixture.h"
+
+#include "plugin/plugin_file.h"
+#include "process/forkserver.h"
+#include "process/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define QUEUES 3
+#define TIMEOUT_MS 60000
+#define HARMLESS "do=crash,in=handle" /* there are no packets here */
+#define EXITED(code) ((code) << 8)
+#define WORKER_STATUS 20 /* and the queue */
+
+/* What a worker finds in its process. */
+struct seen {
+    unsigned runs;
+    bool channel_closed;
+    bool loaded;
+    pid_t parent;
+};
+
+static struct {
+    struct engine_fixture base;
+    struct engine_programs programs;
+    struct seen *seen; /* shared memory */
+    int channel;
+    int their_channel;
+    pid_t pid;
+    unsigned checks_until_loss; /* calls of process_check_intact() until something is missing; 0: never */
+} fixture;
+
+const char *__wrap_process_check_intact(const struct engine *engine);
+
+const char *__wrap_process_check_intact(const struct engine *engine)
+{
+    (void)engine;
+    return fixture.checks_until_loss > 0 && --fixture.checks_until_loss == 0 ? "took something" : NULL;
+}
+
+static void run_worker(struct engine *engine, unsigned queue) __attribute__((noreturn));
+
+static void run_worker(struct engine *engine, unsigned queue)
+{
+    fixture.seen->runs++;
+    fixture.seen->channel_closed = fcntl(fixture.their_channel, F_GETFD) < 0;
+    fixture.seen->loaded = engine->generation->plugin_count > 0;
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        fixture.seen->loaded = fixture.seen->loaded && engine->generation->plugins[i].table.handle != NULL;
+    }
+    fixture.seen->parent = getppid();
+    _exit(WORKER_STATUS + (int)queue);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&fixture, 0, sizeof(fixture));
+    engine_fixture_init(&fixture.base, QUEUES, TIMEOUT_MS);
+    fixture.programs = (struct engine_programs){.forkserver_run = forkserver_run, .worker_run = run_worker};
+    fixture.seen = mmap(NULL, sizeof(*fixture.seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return fixture.seen == MAP_FAILED || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (fixture.pid > 0) {
+        kill(fixture.pid, SIGKILL);
+    }
+    while (waitpid(-1, NULL, 0) > 0) {
+    }
+    close(fixture.channel);
+    generation_done(&fixture.base.generation);
+    munmap(fixture.seen, sizeof(*fixture.seen));
+    engine_fixture_done(&fixture.base);
+    return 0;
+}
+
+/* Appends a plugin to the chain. */
+static void add_plugin(const char *path, const char *values)
+{
+    struct generation *generation = &fixture.base.generation;
+    struct plugin *plugin = &generation->plugins[generation->plugin_count++];
+    struct error error;
+
+    *plugin = (struct plugin){.path = path, .values_text = values, .memfd = -1};
+    if (plugin_file_check(plugin, &error) != 0) {
+        fail_msg("%s: %s", path, error.text);
+    }
+}
+
+static void start(void)
+{
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    fixture.channel = ends[0];
+    fixture.their_channel = ends[1];
+    fixture.pid = fork();
+    assert_true(fixture.pid >= 0);
+    if (fixture.pid == 0) {
+        close(ends[0]);
+        signal(SIGSEGV, SIG_DFL); /* cmocka has a handler */
+        forkserver_run(&fixture.base.engine, ends[1], &fixture.programs);
+    }
+    close(ends[1]);
+}
+
+static void start_with(const char *values)
+{
+    add_plugin(MISBEHAVE, HARMLESS);
+    add_plugin(MISBEHAVE_SECOND, values);
+    start();
+}
+
+static struct forkserver_message receive(void)
+{
+    struct forkserver_message message;
+
+    assert_int_equal(recv(fixture.channel, &message, sizeof(message), 0), sizeof(message));
+    assert_int_equal(forkserver_message_check(&message, sizeof(message), FROM_FORKSERVER, QUEUES), 0);
+    return message;
+}
+
+static void tell(enum forkserver_message_kind kind, uint32_t queue)
+{
+    const struct forkserver_message message = forkserver_message_make(kind, queue, 0);
+
+    assert_int_equal(send(fixture.channel, &message, sizeof(message), MSG_NOSIGNAL), sizeof(message));
+}
+
+/* Waits for the fork server's end. */
+static int wait_status(void)
+{
+    int status;
+
+    assert_int_equal(waitpid(fixture.pid, &status, 0), fixture.pid);
+    fixture.pid = 0;
+    return status;
+}
+
+/* It says nothing on the channel, and why in its status; NULL: it could not. */
+static void assert_ended(int status, enum forkserver_stage stage, unsigned plugin, const char *error)
+{
+    const struct forkserver_status *left = fixture.base.engine.status;
+    char byte;
+
+    assert_int_equal(recv(fixture.channel, &byte, 1, 0), 0);
+    assert_int_equal(wait_status(), status);
+    assert_int_equal(left->stage, stage);
+    assert_true(plugin_ref_equal(left->plugin, generation_plugin_ref(&fixture.base.generation, plugin)));
+    assert_string_equal(left->error, error != NULL ? error : "");
+}
+
+/* ---- loading --------------------------------------------------------------------------------------------------- */
+
+static void test_ready_when_every_plugin_is_loaded(void **state)
+{
+    (void)state;
+    start_with(HARMLESS);
+    assert_int_equal(receive().kind, FORKSERVER_READY);
+    assert_int_equal(fixture.base.engine.status->stage, FORKSERVER_LOADED);
+    assert_string_equal(fixture.base.engine.status->error, "");
+}
+
+static void test_ready_without_plugins(void **state)
+{
+    (void)state;
+    start();
+    assert_int_equal(receive().kind, FORKSERVER_READY);
+}
+
+static void test_load_that_fails_is_refused_with_the_plugins_words(void **state)
+{
+    (void)state;
+    start_with("do=fail,in=load");
+    assert_ended(EXITED(PROCESS_EXIT_FAILED), FORKSERVER_LOADING, 1,
+                 "load() failed: the list /etc/list cannot be read");
+}
+
+static void test_option_that_the_plugin_does_not_have_is_refused_before_load(void **state)
+{
+    (void)state;
+    add_plugin(MISBEHAVE, "no-such-option=1");
+    start();
+    assert_int_equal(wait_status(), EXITED(PROCESS_EXIT_FAILED));
+    assert_int_equal(fixture.base.engine.status->stage, FORKSERVER_LINKING);
+    assert_non_null(strstr(fixture.base.engine.status->error, "no-such-option"));
+}
+
+static void test_crash_in_load_leaves_its_place(void **state)
+{
+    (void)state;
+    start_with("do=crash,in=load");
+    assert_ended(SIGSEGV, FORKSERVER_LOADING, 1, NULL);
+}
+
+static void test_exit_in_load_leaves_its_place(void **state)
+{
+    (void)state;
+    start_with("do=_exit:0,in=load");
+    assert_ended(EXITED(0), FORKSERVER_LOADING, 1, NULL);
+}
+
+static void test_thread_of_load_is_refused(void **state)
+{
+    (void)state;
+    start_with("do=start-thread,in=load");
+    assert_ended(EXITED(PROCESS_EXIT_FAILED), FORKSERVER_LOADING, 1,
+                 "load() started a thread, which would be missing in every worker; start it in open()");
+}
+
+/* Two checks a plugin: after its constructors, and after load(). */
+static void test_plugin_that_takes_something_from_the_process_is_refused(void **state)
+{
+    (void)state;
+    fixture.checks_until_loss = 3;
+    start_with(HARMLESS);
+    assert_ended(EXITED(PROCESS_EXIT_FAILED), FORKSERVER_LINKING, 1, "a constructor took something");
+    fixture.base.generation.plugin_count = 0;
+    fixture.base.engine.status->error[0] = '\0';
+    close(fixture.channel);
+    fixture.checks_until_loss = 4;
+    start_with(HARMLESS);
+    assert_ended(EXITED(PROCESS_EXIT_FAILED), FORKSERVER_LOADING, 1, "load() took something");
+}
+
+/* ---- workers --------------------------------------------------------------------------------------------------- */
+
+/* The worker is our child; its status, once it has ended. */
+static int wait_worker(pid_t pid)
+{
+    int status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void test_worker_is_the_supervisors_child_and_has_the_plugins(void **state)
+{
+    struct forkserver_message message;
+
+    (void)state;
+    start_with(HARMLESS);
+    receive();
+    for (uint32_t queue = QUEUES; queue-- > 0;) {
+        tell(FORKSERVER_FORK, queue);
+        message = receive();
+        assert_int_equal(message.kind, FORKSERVER_FORKED);
+        assert_int_equal(message.queue, queue);
+        assert_true(message.pid > 0 && message.pid != fixture.pid);
+        assert_int_equal(wait_worker(message.pid), EXITED(WORKER_STATUS + (int)queue));
+        assert_int_equal(fixture.seen->parent, getpid());
+        assert_true(fixture.seen->channel_closed);
+        assert_true(fixture.seen->loaded);
+    }
+    assert_int_equal(fixture.seen->runs, QUEUES);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* the fork server, and no process between */
+}
+
+/* A worker that the supervisor does not know of may not run. */
+static void test_worker_ends_if_its_birth_cannot_be_told(void **state)
+{
+    unsigned ends = 0;
+    int status;
+
+    (void)state;
+    start_with(HARMLESS);
+    receive();
+    kill(fixture.pid, SIGSTOP);
+    assert_int_equal(waitpid(fixture.pid, &status, WUNTRACED), fixture.pid);
+    tell(FORKSERVER_FORK, 0);
+    assert_int_equal(shutdown(fixture.channel, SHUT_RD), 0);
+    kill(fixture.pid, SIGCONT);
+    while (waitpid(-1, &status, 0) > 0) {
+        assert_int_equal(status, EXITED(PROCESS_EXIT_FAILED));
+        ends++;
+    }
+    fixture.pid = 0;
+    assert_int_equal(ends, 2);
+    assert_int_equal(fixture.seen->runs, 0);
+}
+
+/* ---- the process, and its end ---------------------------------------------------------------------------------- */
+
+/* The line of a file in /proc/PID that begins with `name`. */
+static void assert_proc(const char *file, const char *name, const char *expected)
+{
+    char path[64];
+    char line[256] = "";
+    FILE *opened;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", fixture.pid, file);
+    opened = fopen(path, "re");
+    assert_non_null(opened);
+    while (fgets(line, sizeof(line), opened) != NULL && strncmp(line, name, strlen(name)) != 0) {
+    }
+    fclose(opened);
+    assert_memory_equal(line, expected, strlen(expected));
+}
+
+static void test_process_has_a_name_and_leaves_signals_to_the_supervisor(void **state)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+
+    (void)state;
+    start_with(HARMLESS);
+    receive();
+    assert_proc("comm", "", "nfqe-forkserver\n");
+    assert_proc("limits", "Max core file size", "Max core file size        0                    0 ");
+    for (unsigned i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
+        kill(fixture.pid, ignored[i]);
+    }
+    tell(FORKSERVER_FORK, 0);
+    assert_int_equal(receive().kind, FORKSERVER_FORKED);
+}
+
+static void test_leave_unloads_every_plugin(void **state)
+{
+    (void)state;
+    start_with(HARMLESS);
+    receive();
+    tell(FORKSERVER_LEAVE, 0);
+    assert_ended(EXITED(0), FORKSERVER_UNLOADING, 1, NULL);
+}
+
+static void test_unload_that_exits_leaves_its_place(void **state)
+{
+    (void)state;
+    add_plugin(MISBEHAVE, "do=_exit:5,in=unload");
+    add_plugin(MISBEHAVE_SECOND, "do=_exit:6,in=unload");
+    start();
+    receive();
+    tell(FORKSERVER_LEAVE, 0);
+    assert_ended(EXITED(5), FORKSERVER_UNLOADING, 0, NULL);
+}
+
+static void test_fork_server_ends_with_its_channel(void **state)
+{
+    (void)state;
+    start_with(HARMLESS);
+    receive();
+    close(fixture.channel);
+    assert_int_equal(wait_status(), EXITED(PROCESS_EXIT_FAILED));
+    fixture.channel = -1;
+}
+
+static void test_message_that_is_not_the_supervisors_ends_the_fork_server(void **state)
+{
+    const struct forkserver_message message = forkserver_message_make(FORKSERVER_FORK, QUEUES, 0);
+
+    (void)state;
+    start_with(HARMLESS);
+    receive();
+    assert_int_equal(send(fixture.channel, &message, sizeof(message), MSG_NOSIGNAL), sizeof(message));
+    assert_int_equal(wait_status(), EXITED(PROCESS_EXIT_FAILED));
+    assert_int_equal(fixture.seen->runs, 0);
+}
+
+int main(void)
+{
+#define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_ENGINE(test_ready_when_every_plugin_is_loaded),
+        WITH_ENGINE(test_ready_without_plugins),
+        WITH_ENGINE(test_load_that_fails_is_refused_with_the_plugins_words),
+        WITH_ENGINE(test_option_that_the_plugin_does_not_have_is_refused_before_load),
+        WITH_ENGINE(test_crash_in_load_leaves_its_place),
+        WITH_ENGINE(test_exit_in_load_leaves_its_place),
+        WITH_ENGINE(test_thread_of_load_is_refused),
+        WITH_ENGINE(test_plugin_that_takes_something_from_the_process_is_refused),
+        WITH_ENGINE(test_worker_is_the_supervisors_child_and_has_the_plugins),
+        WITH_ENGINE(test_worker_ends_if_its_birth_cannot_be_told),
+        WITH_ENGINE(test_process_has_a_name_and_leaves_signals_to_the_supervisor),
+        WITH_ENGINE(test_leave_unloads_every_plugin),
+        WITH_ENGINE(test_unload_that_exits_leaves_its_place),
+        WITH_ENGINE(test_fork_server_ends_with_its_channel),
+        WITH_ENGINE(test_message_that_is_not_the_supervisors_ends_the_fork_server),
+    };
+
+    return cmocka_run_group_tests_name("forkserver", tests, NULL, NULL);
+}
