@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A process of the engine: what process_begin() makes of a forked one, that it ends with its supervisor, where it runs,
+ * and whether it still has what every worker needs.
+ *
+ * What changes a process is done in a child, which says by its exit status whether all was as it should be.
+ */
+#include "engine_fixture.h"
+
+#include "base/arith.h"
+#include "process/process.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXITED(code) ((code) << 8)
+#define CLOSED "closed descriptors of the engine; a plugin must not close what it did not open"
+#define GAVE_UP "gave up CAP_NET_ADMIN, without which the kernel takes no verdict"
+
+#define EXPECT(condition)                                                                                              \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "line %d: not so: %s\n", __LINE__, #condition);                                            \
+            _exit(1);                                                                                                  \
+        }                                                                                                              \
+    } while (0)
+
+static struct engine_fixture fixture;
+
+/* Runs it in a child, and says how that ended. */
+static int run_in_child(void (*run)(void))
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        run();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void check_begun_process(void)
+{
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    char name[16];
+    int death_signal = 0;
+    struct rlimit limit;
+    sigset_t blocked;
+
+    sigfillset(&blocked);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+    process_begin("nfqe-forkserver", getppid());
+    prctl(PR_GET_NAME, name);
+    EXPECT(strcmp(name, "nfqe-forkserver") == 0);
+    prctl(PR_GET_PDEATHSIG, &death_signal);
+    EXPECT(death_signal == SIGKILL);
+    for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
+        struct sigaction action;
+
+        sigaction(ignored[i], NULL, &action);
+        EXPECT(action.sa_handler == SIG_IGN);
+    }
+    sigprocmask(SIG_BLOCK, NULL, &blocked);
+    EXPECT(sigisemptyset(&blocked));
+    getrlimit(RLIMIT_CORE, &limit);
+    EXPECT(limit.rlim_cur == 0 && limit.rlim_max == 0);
+}
+
+static void test_begun_process_has_name_signals_and_no_core(void **state)
+{
+    (void)state;
+    assert_int_equal(run_in_child(check_begun_process), 0);
+}
+
+static void begin_without_supervisor(void)
+{
+    process_begin("nfqe-q1", getppid() + 1);
+}
+
+static void tie_without_supervisor(void)
+{
+    process_tie_to_supervisor(getppid() + 1);
+}
+
+static void test_process_whose_supervisor_is_gone_exits(void **state)
+{
+    (void)state;
+    assert_int_equal(run_in_child(begin_without_supervisor), EXITED(PROCESS_EXIT_FAILED));
+    assert_int_equal(run_in_child(tie_without_supervisor), EXITED(PROCESS_EXIT_FAILED));
+}
+
+/* ---- where it runs --------------------------------------------------------------------------------------------- */
+
+static void check_pin(void)
+{
+    cpu_set_t before;
+    cpu_set_t after;
+    int last = -1;
+
+    EXPECT(sched_getaffinity(0, sizeof(before), &before) == 0);
+    EXPECT(process_pin(QUEUE_GROUP_NO_CPU) == 0);
+    EXPECT(sched_getaffinity(0, sizeof(after), &after) == 0);
+    EXPECT(CPU_EQUAL(&before, &after));
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        last = CPU_ISSET(cpu, &before) ? cpu : last;
+    }
+    EXPECT(process_pin(last) == 0);
+    EXPECT(sched_getaffinity(0, sizeof(after), &after) == 0);
+    EXPECT(CPU_COUNT(&after) == 1 && CPU_ISSET(last, &after));
+    EXPECT(process_pin(CPUS_MAX - 1) == -EINVAL);
+}
+
+static void test_pinned_process_runs_on_one_cpu(void **state)
+{
+    (void)state;
+    assert_int_equal(run_in_child(check_pin), 0);
+}
+
+/* ---- what it must not lose ------------------------------------------------------------------------------------- */
+
+static int set_up(void **state)
+{
+    (void)state;
+    engine_fixture_init(&fixture, 2, 1000);
+    fixture.generation.plugin_count = 2;
+    for (unsigned i = 0; i < 2; i++) {
+        fixture.generation.plugins[i].memfd = eventfd(0, EFD_CLOEXEC);
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    generation_done(&fixture.generation);
+    engine_fixture_done(&fixture);
+    return 0;
+}
+
+/* What a process without CAP_NET_ADMIN is told if nothing else is missing. */
+static const char *whole(void)
+{
+    return has_cap_net_admin() ? NULL : GAVE_UP;
+}
+
+static void assert_says(const char *expected)
+{
+    const char *said = process_check_intact(&fixture.engine);
+
+    if (expected == NULL) {
+        assert_null(said);
+    } else {
+        assert_non_null(said);
+        assert_string_equal(said, expected);
+    }
+}
+
+static void test_each_descriptor_that_was_closed_is_noticed(void **state)
+{
+    struct engine *engine = &fixture.engine;
+    int *descriptors[] = {
+        &engine->doorbell,
+        &engine->queues[0].kernel.socket,
+        &engine->queues[1].kernel.socket,
+        &engine->queues[0].wake,
+        &engine->queues[1].wake,
+        &engine->queues[0].shm.fd,
+        &engine->queues[1].shm.fd,
+        &fixture.generation.plugins[0].memfd,
+        &fixture.generation.plugins[1].memfd,
+    };
+
+    (void)state;
+    assert_says(whole());
+    for (size_t i = 0; i < ARRAY_SIZE(descriptors); i++) {
+        int fd = *descriptors[i];
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+        close(fd);
+        assert_says(CLOSED);
+        *descriptors[i] = -1; /* closed by intention */
+        assert_says(whole());
+        *descriptors[i] = dup3(copy, fd, O_CLOEXEC);
+        close(copy);
+        assert_says(whole());
+    }
+}
+
+static void check_without_capability(void)
+{
+    const char *said;
+
+    EXPECT(has_cap_net_admin());
+    capng_clear(CAPNG_SELECT_CAPS);
+    EXPECT(capng_apply(CAPNG_SELECT_CAPS) == 0);
+    EXPECT(!has_cap_net_admin());
+    said = process_check_intact(&fixture.engine);
+    EXPECT(said != NULL && strcmp(said, GAVE_UP) == 0);
+}
+
+static void test_capability_that_was_given_up_is_noticed(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        skip(); /* it has none to give up */
+    }
+    assert_int_equal(run_in_child(check_without_capability), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_begun_process_has_name_signals_and_no_core),
+        cmocka_unit_test(test_process_whose_supervisor_is_gone_exits),
+        cmocka_unit_test(test_pinned_process_runs_on_one_cpu),
+        cmocka_unit_test_setup_teardown(test_each_descriptor_that_was_closed_is_noticed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_capability_that_was_given_up_is_noticed, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests_name("process", tests, NULL, NULL);
+}
