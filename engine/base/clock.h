@@ -19,7 +19,7 @@ static inline uint64_t monotonic_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* Cheaper, and a few milliseconds late. */
+/* The time of the last timer tick: cheaper to read, and up to some milliseconds old. */
 static inline uint64_t monotonic_coarse_ns(void)
 {
     struct timespec now;

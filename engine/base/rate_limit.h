@@ -21,8 +21,8 @@ struct rate_limit {
 };
 
 /*
- * Whether one more may happen now. When a new period begins after some were suppressed, their number is put into *missed
- * once, for the caller to say; otherwise *missed gets 0.
+ * Whether one more may happen now. When a new period begins after some were suppressed, their number is put into
+ * *missed once, for the caller to say; otherwise *missed gets 0.
  */
 bool rate_limit_pass(struct rate_limit *limit, uint64_t now_ns, unsigned *missed);
 

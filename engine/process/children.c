@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The table of children. The supervisor alone reaps, so a pid is safe to signal until children_reap() has seen its end.
- * A worker that dies at once may end before the message of its birth: ends of unknown children are remembered.
+ * Births, deaths and time-outs of the children.
+ *
+ * Only the supervisor reaps its children, so a pid is safe to signal until children_reap() has taken its end. What a
+ * worker says of itself (its state, the plugin in open(), its progress) is in memory that its plugins can write to: it
+ * decides what is reported and how long to wait, never who owns a queue. The supervisor's own copies decide that.
+ *
+ * A tick, a timer of the event loop, checks deadlines and waits that are over, and samples the workers for the
+ * watchdog. Process: [supervisor].
  */
 #include "process/children.h"
 
@@ -30,7 +36,7 @@ static uint64_t after_ms(uint64_t ms)
     return monotonic_ns() + ms * NS_PER_MS;
 }
 
-/* ---- a worker's birth ---- */
+/* ---- asking for workers ------------------------------------------------------------------------------------ */
 
 void children_start_forkserver(struct children *children)
 {
@@ -133,7 +139,7 @@ void children_request(struct children *children, unsigned queue, enum worker_req
 
 /* ---- events ------------------------------------------------------------------------------------------------ */
 
-static void worker_born(struct children *children, unsigned queue, int32_t pid)
+static void worker_forked(struct children *children, unsigned queue, int32_t pid)
 {
     struct children_worker *worker = &children->workers[queue];
     int status;
@@ -152,7 +158,7 @@ static void worker_born(struct children *children, unsigned queue, int32_t pid)
     if (forkserver_client_find_exit(&children->forkserver, pid, &status)) {
         worker_ended(children, queue, pid, status);
     } else if (waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
-        /* its end was seen, but there was no room to remember it */
+        /* its end was taken, but there was no room to keep it; or it is no child at all */
         worker_ended(children, queue, pid, PROCESS_EXIT_FAILED << 8);
     } else if (children->exit_report.running && !children->ending) {
         admit(children, queue);
@@ -165,7 +171,7 @@ static void read_channel(struct children *children)
 
     while (forkserver_client_receive(&children->forkserver, &message)) {
         if (message.kind == FORKSERVER_FORKED) {
-            worker_born(children, message.queue, message.pid);
+            worker_forked(children, message.queue, message.pid);
             continue;
         }
         for (unsigned i = 0; i < children->engine->queue_count; i++) {
@@ -178,7 +184,7 @@ static void forkserver_ended(struct children *children, int status)
 {
     bool hung = children->forkserver.hung;
 
-    read_channel(children); /* it may have told us about births before it died */
+    read_channel(children); /* it may have told of workers before it died */
     forkserver_client_ended(&children->forkserver);
     exit_report_forkserver(&children->exit_report, status, hung);
     if (children->exit_report.running) {
@@ -277,7 +283,7 @@ static bool wait_until_stopped(pid_t pid)
     return false;
 }
 
-/* It seems to hang. It may have moved on just now, so it is stopped, looked at again, and then judged. */
+/* It seems to hang. It may have made progress just now, so it is stopped and looked at again before it is killed. */
 static void confirm_hang(struct children *children, unsigned queue, uint32_t progress)
 {
     struct children_worker *worker = &children->workers[queue];
@@ -453,7 +459,7 @@ void children_end(struct children *children)
     event_loop_stop_timer(children->loop, &children->tick);
     kill_workers(children);
     leave_forkserver(children);
-    read_channel(children); /* births that it had told us about before */
+    read_channel(children); /* it may have told of workers before that */
     kill_workers(children);
     forkserver_client_done(&children->forkserver);
     exit_report_flush(&children->exit_report, true);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The children: the fork server and the workers as the supervisor sees them. Starts them, learns of their ends, replaces
- * them, and watches for those that hang.
+ * The table of children: the fork server and the worker of each queue, as the supervisor sees them.
  *
- * Always: at most one worker a queue is admitted to its socket. A queue whose worker died gets a new one at
- * once, or after a pause that grows while its workers die without having answered anything.
- * Until children_run() was called, every failure is final and is kept for the supervisor to report; after
- * that, failures are logged and tried again.
+ * It starts them, reaps them, replaces them, and kills those that hang. At most one worker of a queue is its owner,
+ * that is, may read its socket. A worker that dies is replaced at once if one has answered packets since the last
+ * death, else after a wait that grows. Until children_run() was called, the first failure is kept for the supervisor,
+ * who ends the start with it; afterwards failures are logged and tried again.
  *
  * Process: [supervisor].
  */
@@ -79,7 +78,7 @@ void children_need_no_worker(struct children *children, unsigned queue);
 /* Whether every worker has ended in order. */
 bool children_all_exited(const struct children *children);
 
-/* Asks the fork server to leave, waits for it a moment, then kills whoever is still there. Reaps all. */
+/* Kills the workers, asks the fork server to leave, waits for it a moment, then kills it. Reaps all. */
 void children_end(struct children *children);
 
 #endif

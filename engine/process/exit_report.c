@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * See exit_report.h.
+ * The sentences of exit reports.
+ *
+ * Which sentence it is follows from what the dead process left: the stage of the fork server, the worker's state and
+ * message, the plugin that was in load(), open() or close(), and what the journal says of a guilty packet. Plugins can
+ * write to all of it. So texts are cut at the end of their memory, and a plugin is named only if the generation has it.
+ * Process: [supervisor].
  */
 #include "process/exit_report.h"
 

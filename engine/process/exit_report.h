@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is said when a fork server or a worker ended, or did not start: who it was, what it was doing, what that
- * means for the packets.
+ * What is said when a fork server or a worker ended, or did not start: who it was, what it was doing, and what that
+ * means for packets.
  *
- * Until `running`, a failure is final: the first one is kept, with what the program exits with. After that, lines are
- * rate-limited: the ends of serving workers, and what did not start, each within a limit of its own.
- * Everything a dead process left in shared memory is read with bounds. Process: [supervisor].
+ * Until `running`, a failure is final: the first one is kept, with what the program exits with. After that each is a
+ * log line, and the lines are rate-limited: ends of workers that served, and what did not start, each within its own
+ * limit. What a dead process left in shared memory is read with bounds. Process: [supervisor].
  */
 #ifndef ENGINE_PROCESS_EXIT_REPORT_H
 #define ENGINE_PROCESS_EXIT_REPORT_H

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The fork server's life: link, load, fork on request; see fork server.h.
+ * Linking and loading the plugins, and forking workers.
  *
- * A worker must be the supervisor's child, so that the supervisor sees its end. fork() twice does that: the
- * process in between exits, and the kernel gives its child to the nearest subreaper. The C library's
- * own fork() is used for both, since a plugin's libraries may depend on their pthread_atfork handlers.
+ * A worker must be the supervisor's child, since only a parent is told of an end. The fork server forks twice; the
+ * process in between exits, and the kernel gives the worker to the nearest subreaper, which is the supervisor. Both
+ * forks are the C library's, because libraries that plugins use may depend on their pthread_atfork handlers.
  *
- * A new worker does nothing until the fork server has told the supervisor about it. If the fork server dies before
- * that, the worker reads end-of-file from its birth pipe and exits: no worker lives that the
- * supervisor does not know.
+ * A new worker waits until the fork server has told the supervisor about it. If the fork server dies before that, the
+ * worker reads end-of-file from the pipe that it waits on, and exits: there is no worker that the supervisor does not
+ * know. Process: [fork server].
  */
 #include "process/forkserver.h"
 
@@ -42,14 +42,14 @@ static void refuse(struct engine *engine, const char *reason)
 /* Threads do not survive fork: a plugin that starts one here would find it missing in every worker. */
 static bool has_threads(void)
 {
-    DIR *folder = opendir("/proc/self/task");
+    DIR *directory = opendir("/proc/self/task");
     unsigned count = 0;
 
-    while (folder != NULL && readdir(folder) != NULL) {
+    while (directory != NULL && readdir(directory) != NULL) {
         count++;
     }
-    if (folder != NULL) {
-        closedir(folder);
+    if (directory != NULL) {
+        closedir(directory);
     }
     return count > 3; /* ".", ".." and ourselves */
 }
@@ -98,23 +98,23 @@ static void tell(int channel, enum forkserver_message_kind kind, uint32_t queue,
     }
 }
 
-/* In the new worker: continue once the supervisor knows us. */
-static void wait_until_registered(const int birth[2])
+/* In the new worker: goes on once the supervisor knows it. registered: the pipe that says so. */
+static void wait_until_registered(const int registered[2])
 {
     char byte;
 
-    close(birth[1]);
-    if (read(birth[0], &byte, 1) != 1) {
+    close(registered[1]);
+    if (read(registered[0], &byte, 1) != 1) {
         _exit(PROCESS_EXIT_FAILED);
     }
-    close(birth[0]);
+    close(registered[0]);
 }
 
 /* In the process between: forks the worker, writes its pid or the error, exits. */
-static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int birth[2], int report,
+static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int registered[2], int report,
                           const struct engine_programs *programs) __attribute__((noreturn));
 
-static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int birth[2], int report,
+static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int registered[2], int report,
                           const struct engine_programs *programs)
 {
     int32_t pid;
@@ -124,7 +124,7 @@ static void fork_and_exit(struct engine *engine, unsigned queue, int channel, co
     if (pid == 0) {
         close(channel);
         close(report);
-        wait_until_registered(birth);
+        wait_until_registered(registered);
         programs->worker_run(engine, queue);
     }
     if (pid < 0) {
@@ -134,7 +134,7 @@ static void fork_and_exit(struct engine *engine, unsigned queue, int channel, co
 }
 
 /* Makes a worker. Returns its pid, or a negative errno. */
-static int32_t fork_worker(struct engine *engine, unsigned queue, int channel, const int birth[2],
+static int32_t fork_worker(struct engine *engine, unsigned queue, int channel, const int registered[2],
                            const struct engine_programs *programs)
 {
     int report[2];
@@ -151,7 +151,7 @@ static int32_t fork_worker(struct engine *engine, unsigned queue, int channel, c
     }
     if (between == 0) {
         close(report[0]);
-        fork_and_exit(engine, queue, channel, birth, report[1], programs);
+        fork_and_exit(engine, queue, channel, registered, report[1], programs);
     }
     close_fd(&report[1]);
     /* Once it is reaped, the worker has the supervisor for its parent. */
@@ -169,20 +169,20 @@ close_report:
 
 static void make_worker(struct engine *engine, unsigned queue, int channel, const struct engine_programs *programs)
 {
-    int birth[2];
+    int registered[2];
     int32_t pid;
 
-    if (pipe2(birth, O_CLOEXEC) < 0) {
+    if (pipe2(registered, O_CLOEXEC) < 0) {
         tell(channel, FORKSERVER_FORKED, queue, -errno);
         return;
     }
-    pid = fork_worker(engine, queue, channel, birth, programs);
+    pid = fork_worker(engine, queue, channel, registered, programs);
     tell(channel, FORKSERVER_FORKED, queue, pid);
-    if (pid > 0 && write(birth[1], "", 1) < 0) {
-        log_line("queue %u: worker %d ended before it was born", engine->queues[queue].kernel.number, pid);
+    if (pid > 0 && write(registered[1], "", 1) < 0) {
+        log_line("queue %u: worker %d ended before it could start", engine->queues[queue].kernel.number, pid);
     }
-    close(birth[0]);
-    close(birth[1]);
+    close(registered[0]);
+    close(registered[1]);
 }
 
 /* Waits for a request. Returns whether it is for a worker; otherwise it is to leave. */

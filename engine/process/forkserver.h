@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The fork server: loads the plugins once, then makes workers by fork. It runs load() and unload(), nothing else
- * of a plugin.
+ * The fork server: loads the plugins once, then forks a worker whenever the supervisor asks for one.
+ *
+ * What load() built is shared by all workers until one writes to it, and a worker that replaces another needs no
+ * loading. Of a plugin it runs constructors, load() and unload(). Process: [fork server].
  */
 #ifndef ENGINE_PROCESS_FORKSERVER_H
 #define ENGINE_PROCESS_FORKSERVER_H
@@ -9,8 +11,8 @@
 #include "process/engine.h"
 
 /*
- * Loads the plugins and serves the supervisor's requests on `channel`. Never returns. If a plugin is refused
- * the reason stands in engine->status->error and the exit status is PROCESS_EXIT_FAILED.
+ * Loads the plugins, then answers the supervisor's messages on `channel` until it is told to leave. Never returns. If a
+ * plugin is refused, the reason is in engine->status->error and the exit status is PROCESS_EXIT_FAILED.
  */
 void forkserver_run(struct engine *engine, int channel, const struct engine_programs *programs)
     __attribute__((noreturn));

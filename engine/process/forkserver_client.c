@@ -124,7 +124,7 @@ bool forkserver_client_request(struct forkserver_client *client, unsigned queue)
         send(client->channel.fd, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
         return false;
     }
-    client->births++;
+    client->outstanding++;
     return true;
 }
 
@@ -143,7 +143,7 @@ bool forkserver_client_receive(struct forkserver_client *client, struct forkserv
             client->deadline_ns = 0;
             backoff_reset(&client->backoff);
         } else {
-            client->births -= client->births > 0;
+            client->outstanding -= client->outstanding > 0;
         }
         return true;
     }
@@ -154,7 +154,7 @@ bool forkserver_client_receive(struct forkserver_client *client, struct forkserv
 
 void forkserver_client_note_exit(struct forkserver_client *client, pid_t pid, int status)
 {
-    if (client->births > 0 && client->early_exit_count < FORKSERVER_EARLY_EXITS) {
+    if (client->outstanding > 0 && client->early_exit_count < FORKSERVER_EARLY_EXITS) {
         client->early_exits[client->early_exit_count++] = (struct forkserver_early_exit){pid, status};
     }
 }
@@ -172,7 +172,7 @@ bool forkserver_client_find_exit(const struct forkserver_client *client, pid_t p
 
 void forkserver_client_forget_exits(struct forkserver_client *client)
 {
-    if (client->births == 0) {
+    if (client->outstanding == 0) {
         client->early_exit_count = 0;
     }
 }
@@ -185,7 +185,7 @@ void forkserver_client_ended(struct forkserver_client *client)
     client->pid = 0;
     client->ready = false;
     client->deadline_ns = 0;
-    client->births = 0;
+    client->outstanding = 0;
     client->early_exit_count = 0;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The fork server as the supervisor has it: starts it, asks it for workers, hears of their births, and finds out that it
- * does not answer in time.
+ * The fork server as the supervisor has it: started, asked for workers, listened to, and given up if it does not answer
+ * in time.
  *
  * Always: there is at most one fork server. Its process is reaped by the owner of the client, who then calls
- * forkserver_client_ended(). A worker that dies at once may end before the message of its birth has come, so the ends of
- * unknown children are kept here while a birth is outstanding.
+ * forkserver_client_ended(). A worker that dies at once may end before the message that it was forked has come, so the
+ * ends of unknown children are kept here while a request is outstanding.
  *
  * Process: [supervisor].
  */
@@ -44,7 +44,7 @@ struct forkserver_client {
     struct forkserver_step step; /* what the deadline is for */
     uint64_t retry_ns;         /* when to start the next one; 0: not waiting */
     struct backoff backoff;
-    unsigned births;           /* outstanding: asked for and not heard of yet */
+    unsigned outstanding;           /* requests without an answer */
     struct forkserver_early_exit early_exits[FORKSERVER_EARLY_EXITS];
     unsigned early_exit_count;
 };
@@ -59,7 +59,7 @@ void forkserver_client_init(struct forkserver_client *client, struct engine *eng
 /* Starts a fork server. On failure it is tried again after a wait. */
 int forkserver_client_start(struct forkserver_client *client, struct error *error);
 
-/* Asks for a worker of `queue`. Returns whether there was somebody to ask. */
+/* Asks for a worker of `queue`. Returns false if there is no fork server that is ready. */
 bool forkserver_client_request(struct forkserver_client *client, unsigned queue);
 
 /*
@@ -71,7 +71,7 @@ bool forkserver_client_receive(struct forkserver_client *client, struct forkserv
 /* The end of a child that is not known (yet). */
 void forkserver_client_note_exit(struct forkserver_client *client, pid_t pid, int status);
 
-/* Whether the end of this process was noted, before the message of its birth; *status gets it. */
+/* Whether the end of this process was noted, before the message that it was forked; *status gets it. */
 bool forkserver_client_find_exit(const struct forkserver_client *client, pid_t pid, int *status);
 
 /* Every end of a child that the kernel had was seen. */

@@ -2,8 +2,8 @@
 /*
  * The life of a generation, and its plugins by reference.
  *
- * References come from shared memory that plugins can write to, so one is looked up only if it names this generation and
- * a plugin that it has.
+ * References come from shared memory that plugins can write to, so one is looked up only if it names this generation
+ * and a plugin that it has.
  */
 #include "process/generation.h"
 

@@ -3,9 +3,9 @@
  * Everything that the processes of an engine say to each other: messages on the fork server's channel, and the words in
  * shared memory of a queue's worker and of the fork server.
  *
- * Each word in shared memory has one writer. A change by the supervisor is followed by a write to the queue's eventfd, a
- * change by a worker by one to the supervisor's. Plugins run in fork server and workers, so the supervisor keeps its own
- * copy of what it asked for, takes what they say for no more than a claim, and checks it before it uses it.
+ * Each word in shared memory has one writer. A change by the supervisor is followed by a write to the queue's eventfd,
+ * a change by a worker by one to the supervisor's. Plugins run in fork server and workers, so the supervisor keeps its
+ * own copy of what it asked for, takes what they say for no more than a claim, and checks it before it uses it.
  *
  * The layouts are versioned, since a successor of the engine will read them. Process: any.
  */
@@ -98,9 +98,9 @@ enum forkserver_message_sender { FROM_SUPERVISOR, FROM_FORKSERVER };
 struct forkserver_message forkserver_message_make(enum forkserver_message_kind kind, uint32_t queue, int32_t pid);
 
 /*
- * Whether a message of `len` bytes, which may be more than the struct has, can be believed: that `from` sends such a thing
- * to an engine with so many queues. Returns 0; -EMSGSIZE: it has another length; -EPROTO: another version; -EBADMSG: a
- * kind that `from` does not send, or a field that is out of bounds or not part of the kind.
+ * Whether a message of `len` bytes, which may be more than the struct has, can be believed: that `from` sends such a
+ * thing to an engine with so many queues. Returns 0; -EMSGSIZE: it has another length; -EPROTO: another version;
+ * -EBADMSG: a kind that `from` does not send, or a field that is out of bounds or not part of the kind.
  */
 int forkserver_message_check(const struct forkserver_message *message, size_t len, enum forkserver_message_sender from,
                              uint32_t queues);

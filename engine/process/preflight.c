@@ -2,7 +2,8 @@
 /*
  * The checks of a start, in this order: plugin files, CPUs, the plan of the queues, memory, capability.
  *
- * Each refusal says what to do. What cannot be found out (/proc/meminfo is missing) refuses nothing.
+ * Each refusal says what to do. A check that cannot find out what it needs (/proc/meminfo is missing) refuses nothing:
+ * the operation itself will fail later, with its own message. Process: [supervisor].
  */
 #include "process/preflight.h"
 

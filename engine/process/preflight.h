@@ -2,7 +2,7 @@
 /*
  * What is checked against this machine before anything is opened: plugin files, CPUs, memory, capability.
  *
- * A mistake that is found here has disturbed no traffic: no queue is bound yet. Process: [supervisor].
+ * A start that fails here has disturbed no traffic: no queue is bound. Process: [supervisor].
  */
 #ifndef ENGINE_PROCESS_PREFLIGHT_H
 #define ENGINE_PROCESS_PREFLIGHT_H

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The queues of the engine, one after the other; the first that fails ends it.
+ * Opening and binding the queues one after the other; the first failure ends it.
  *
- * All sockets are open and all settings are checked before the first queue is bound. What a queue is to the kernel is
- * in queue/queue.c, what is said of it in queue/queue_report.c.
+ * All sockets are open and all settings are checked before the first queue is bound, so a start that fails leaves every
+ * queue alone. What a queue is to the kernel is in queue/queue.c, what the log says of it in queue/queue_report.c.
+ * Process: [supervisor].
  */
 #include "process/queues.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The supervisor's life: check, open, load, bind, run, drain, close; see supervisor.h.
+ * The stages of an engine: check and open, load, bind and serve, drain, close.
  *
- * Everything that can be refused is refused before a queue is bound: until then the firewall's `bypass` still
- * applies, and a mistake in the command line disturbs nobody's traffic.
+ * Everything that can be refused is refused before a queue is bound: until then the firewall's `bypass` applies, so a
+ * mistake on the command line costs no packet. The stage changes in one place, advance(), after each turn of the event
+ * loop; the callbacks only take in what has happened. Process: [supervisor].
  */
 #include "process/supervisor.h"
 
@@ -62,6 +63,14 @@ static void consume_doorbell(void *context, uint32_t events);
 
 /* ---- before anything runs -------------------------------------------------------------------------- */
 
+/* fd: -1 with errno, if it could not be opened. */
+static int watch(struct supervisor *supervisor, struct event_watch *descriptor, int fd,
+                 void (*ready)(void *context, uint32_t events))
+{
+    *descriptor = (struct event_watch){.fd = fd, .ready = ready, .context = supervisor};
+    return fd < 0 ? -errno : event_loop_watch(&supervisor->loop, descriptor, EPOLLIN);
+}
+
 static int open_events(struct supervisor *supervisor, struct error *error)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
@@ -78,21 +87,17 @@ static int open_events(struct supervisor *supervisor, struct error *error)
     signal(SIGCHLD, SIG_DFL); /* ignored by whoever started us, it would have the kernel reap our children */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     engine->supervisor = getpid();
-    supervisor->signals = (struct event_watch){
-        .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = take_signals, .context = supervisor};
-    engine->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    supervisor->doorbell =
-        (struct event_watch){.fd = engine->doorbell, .ready = consume_doorbell, .context = supervisor};
     code = event_loop_init(&supervisor->loop);
-    engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (code == 0 && engine->status == MAP_FAILED) {
-        code = -errno;
+    if (code == 0) {
+        code = watch(supervisor, &supervisor->signals, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), take_signals);
     }
     if (code == 0) {
-        code = event_loop_watch(&supervisor->loop, &supervisor->signals, EPOLLIN);
+        engine->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        code = watch(supervisor, &supervisor->doorbell, engine->doorbell, consume_doorbell);
     }
     if (code == 0) {
-        code = event_loop_watch(&supervisor->loop, &supervisor->doorbell, EPOLLIN);
+        engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        code = engine->status == MAP_FAILED ? -errno : 0;
     }
     if (code < 0) {
         return error_set(error, EXIT_CODE_RUN_TIME, code, "the supervisor cannot open its descriptors: %s",

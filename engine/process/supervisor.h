@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The supervisor: owns configuration, queues and processes, and decides everything. Never runs plugin code.
+ * The supervisor: has the configuration, the queues' sockets and every decision. It starts the other processes, watches
+ * them and replaces them.
+ *
+ * It never runs plugin code and never reads packets, so nothing that a plugin does can end it. Process: [supervisor].
  */
 #ifndef ENGINE_PROCESS_SUPERVISOR_H
 #define ENGINE_PROCESS_SUPERVISOR_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The worker's life: open the plugins, wait to be the queue's owner, answer packets, leave. What it does with packets is
- * in worker_loop.c.
+ * The worker's life: open the plugins, wait to be the queue's owner, answer packets, leave. What it does with packets
+ * is in worker_loop.c.
  *
- * Always: the socket is not touched before the supervisor wrote this process's pid into the control words, since until then
- * another worker may be reading it, or the queue is not bound yet. Whatever this process cannot go on with ends it,
- * with the reason in the control words; the burst in the journal is then its successor's.
+ * Always: the socket is not touched before the supervisor wrote this process's pid into the control words, since until
+ * then another worker may be reading it, or the queue is not bound yet. Whatever this process cannot go on with ends
+ * it, with the reason in the control words; the burst in the journal is then its successor's.
  */
 #include "process/worker.h"
 

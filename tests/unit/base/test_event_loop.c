@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The event loop's descriptors: which callbacks a turn makes, that one may remove whatever it likes, and what goes wrong.
+ * The event loop's descriptors: which callbacks a turn makes, that one may remove whatever it likes, and what goes
+ * wrong.
  */
 #include "loop_fixture.h"
 

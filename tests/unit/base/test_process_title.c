@@ -2,8 +2,8 @@
 /*
  * The title of a process: what the kernel shows of it, and that arguments and environment keep their meaning.
  *
- * The program starts itself once more for each case, with the arguments and the environment of the case, since a title can
- * be prepared once in the life of a program only. The new program sets titles and looks at itself.
+ * The program starts itself once more for each case, with the arguments and the environment of the case, since a title
+ * can be prepared once in the life of a program only. The new program sets titles and looks at itself.
  */
 #include "unit.h"
 

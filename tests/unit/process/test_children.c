@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The life of the children: workers are born, become owners, are replaced when they die, and leave when they are asked to.
+ * The life of the children: workers are born, become owners, are replaced when they die, and leave when they are asked
+ * to.
  */
 #include "children_fixture.h"
 #include "log_lines.h"

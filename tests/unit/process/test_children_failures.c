@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Children that do not come up: workers that die, fail or hang before they serve, and a fork server that dies, hangs, or
- * says what is not so. Before the engine runs the first failure is kept; afterwards each is logged and tried again.
+ * Children that do not come up: workers that die, fail or hang before they serve, and a fork server that dies, hangs,
+ * or says what is not so. Before the engine runs the first failure is kept; afterwards each is logged and tried again.
  */
 #include "children_fixture.h"
 #include "log_lines.h"
@@ -83,7 +83,7 @@ static void test_worker_that_fails_is_a_failure_of_the_start_with_its_words(void
 }
 
 /* Its end is seen before the fork server's message is read. */
-static void test_end_before_the_birth_is_that_workers_end(void **state)
+static void test_end_before_the_message_is_that_workers_end(void **state)
 {
     (void)state;
     start_with(WAY_EXIT, LONG_MS);
@@ -276,7 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_CHILDREN(test_worker_that_dies_at_once_is_a_failure_of_the_start),
         WITH_CHILDREN(test_worker_that_fails_is_a_failure_of_the_start_with_its_words),
-        WITH_CHILDREN(test_end_before_the_birth_is_that_workers_end),
+        WITH_CHILDREN(test_end_before_the_message_is_that_workers_end),
         WITH_CHILDREN(test_worker_that_hangs_in_open_is_killed_and_the_plugin_named),
         WITH_CHILDREN(test_each_plugin_has_its_time_to_open),
         WITH_CHILDREN(test_worker_that_does_not_come_up_is_tried_again_after_waits_that_grow),

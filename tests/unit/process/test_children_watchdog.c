@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The ticks of the children over a worker that seems to hang: it is stopped and looked at again before it is killed. One
- * that moved on at the last moment goes on, and has a whole time-out again; one that did not, or that does not even stop,
- * is killed.
+ * The ticks of the children over a worker that seems to hang: it is stopped and looked at again before it is killed.
+ * One that moved on at the last moment goes on, and has a whole time-out again; one that did not, or that does not even
+ * stop, is killed.
  *
- * The worker is a real process, which only waits; what a worker would say in its memory the test says. kill() is replaced
- * at link time, so that the worker can move on between the supervisor's first look and its signal, which is a matter of
- * microseconds otherwise. Time is counted in ticks.
+ * The worker is a real process, which only waits; what a worker would say in its memory the test says. kill() is
+ * replaced at link time, so that the worker can move on between the supervisor's first look and its signal, which is a
+ * matter of microseconds otherwise. Time is counted in ticks.
  */
 #include "engine_fixture.h"
 

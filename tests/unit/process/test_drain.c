@@ -3,7 +3,8 @@
  * A stop: which queue's worker is asked to leave, and when, who stops the queueing, and when the stop is over.
  *
  * The table of children is the real one, with made-up workers. What the kernel says of its queues, and what is sent to
- * it, is replaced at link time: a look and a change of a worker's state between two steps of it can only be told apart so.
+ * it, is replaced at link time: a look and a change of a worker's state between two steps of it can only be told apart
+ * so.
  */
 #include "engine_fixture.h"
 #include "log_lines.h"

@@ -3,8 +3,8 @@
  * The fork server, with real plugins in a real process: it loads them or says why not, makes workers, and leaves.
  *
  * The test is the supervisor at the other end of the channel, and the subreaper that gets the workers. The plugins are
- * misbehave and misbehave_second of tests/plugins. A process without CAP_NET_ADMIN would be refused, so what a plugin may
- * have taken from it is the test's to say (LINKER:--wrap=process_check_intact).
+ * misbehave and misbehave_second of tests/plugins. A process without CAP_NET_ADMIN would be refused, so what a plugin
+ * may have taken from it is the test's to say (LINKER:--wrap=process_check_intact).
  */
 #include "engine_fixture.h"
 

@@ -243,18 +243,18 @@ static void test_worker_is_asked_for_and_heard_of(void **state)
     assert_false(forkserver_client_request(&fixture.client, 1));
     start(SAY_READY_AND_OBEY);
     assert_false(forkserver_client_request(&fixture.client, 1)); /* not ready yet */
-    assert_int_equal(fixture.client.births, 0);
+    assert_int_equal(fixture.client.outstanding, 0);
     assert_int_equal(receive().kind, FORKSERVER_READY);
     assert_true(forkserver_client_request(&fixture.client, 1));
     assert_true(forkserver_client_request(&fixture.client, 0));
-    assert_int_equal(fixture.client.births, 2);
+    assert_int_equal(fixture.client.outstanding, 2);
     message = receive();
     assert_int_equal(message.kind, FORKSERVER_FORKED);
     assert_int_equal(message.queue, 1);
     assert_int_equal(message.pid, WORKER_PID);
-    assert_int_equal(fixture.client.births, 1);
+    assert_int_equal(fixture.client.outstanding, 1);
     assert_int_equal(receive().queue, 0);
-    assert_int_equal(fixture.client.births, 0);
+    assert_int_equal(fixture.client.outstanding, 0);
     assert_false(forkserver_client_receive(&fixture.client, &message));
 }
 
@@ -265,7 +265,7 @@ static void test_request_to_one_that_has_ended_fails(void **state)
     kill(fixture.client.pid, SIGKILL);
     wait_for_end();
     assert_false(forkserver_client_request(&fixture.client, 0));
-    assert_int_equal(fixture.client.births, 0);
+    assert_int_equal(fixture.client.outstanding, 0);
     fixture.client.pid = 0;
 }
 
@@ -273,9 +273,9 @@ static void test_nonsense_is_left_out(void **state)
 {
     (void)state;
     start(SAY_NONSENSE);
-    fixture.client.births = 1;
+    fixture.client.outstanding = 1;
     assert_int_equal(receive().kind, FORKSERVER_READY);
-    assert_int_equal(fixture.client.births, 1);
+    assert_int_equal(fixture.client.outstanding, 1);
 }
 
 static void test_end_resets_everything(void **state)
@@ -294,7 +294,7 @@ static void test_end_resets_everything(void **state)
     forkserver_client_ended(&fixture.client);
     assert_int_equal(fixture.client.pid, 0);
     assert_false(fixture.client.ready);
-    assert_int_equal(fixture.client.births, 0);
+    assert_int_equal(fixture.client.outstanding, 0);
     assert_int_equal(fixture.client.deadline_ns, 0);
     assert_int_equal(fixture.client.early_exit_count, 0);
     assert_int_equal(fixture.client.channel.fd, -1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Ends of workers that are seen before the fork server's message of their birth: they are kept as long as a birth is
- * outstanding, and found by their pid.
+ * Ends of workers that are seen before the fork server's message that they were forked: they are kept as long as a
+ * request is outstanding, and found by their pid.
  */
 #include "engine_fixture.h"
 
@@ -18,14 +18,14 @@ static int set_up(void **state)
     return 0;
 }
 
-static void test_end_before_the_birth_is_kept_while_a_birth_is_outstanding(void **state)
+static void test_end_before_the_message_is_kept_while_a_request_is_outstanding(void **state)
 {
     int status = 0;
 
     (void)state;
     forkserver_client_note_exit(&client, 100, 1);
     assert_false(forkserver_client_find_exit(&client, 100, &status));
-    client.births = 1;
+    client.outstanding = 1;
     forkserver_client_note_exit(&client, 100, 1);
     forkserver_client_note_exit(&client, 101, 2);
     assert_false(forkserver_client_find_exit(&client, 102, &status));
@@ -36,7 +36,7 @@ static void test_end_before_the_birth_is_kept_while_a_birth_is_outstanding(void 
     assert_int_equal(status, 2);
     forkserver_client_forget_exits(&client);
     assert_true(forkserver_client_find_exit(&client, 100, &status));
-    client.births = 0;
+    client.outstanding = 0;
     forkserver_client_forget_exits(&client);
     assert_false(forkserver_client_find_exit(&client, 100, &status));
 }
@@ -46,7 +46,7 @@ static void test_more_ends_than_there_is_room_for_are_dropped(void **state)
     int status;
 
     (void)state;
-    client.births = 1;
+    client.outstanding = 1;
     for (int i = 0; i < FORKSERVER_EARLY_EXITS + 1; i++) {
         forkserver_client_note_exit(&client, 100 + i, i);
     }
@@ -58,7 +58,7 @@ static void test_more_ends_than_there_is_room_for_are_dropped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_end_before_the_birth_is_kept_while_a_birth_is_outstanding, set_up),
+        cmocka_unit_test_setup(test_end_before_the_message_is_kept_while_a_request_is_outstanding, set_up),
         cmocka_unit_test_setup(test_more_ends_than_there_is_room_for_are_dropped, set_up),
     };
 

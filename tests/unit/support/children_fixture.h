@@ -3,9 +3,9 @@
  * The supervisor's table of children over real processes: the real fork server, without plugins, and workers that do
  * what the test has chosen for their queue.
  *
- * The test is the supervisor: it has the event loop and the subreaper's place. What a worker would do to the journal the
- * test does itself, in the shared memory. Log lines are kept (log_lines.h), and the kernel's last id is the test's to say,
- * so a program that links this is linked with LINKER:--wrap for log_line and nfqueue_read_status.
+ * The test is the supervisor: it has the event loop and the subreaper's place. What a worker would do to the journal
+ * the test does itself, in the shared memory. Log lines are kept (log_lines.h), and the kernel's last id is the test's
+ * to say, so a program that links this is linked with LINKER:--wrap for log_line and nfqueue_read_status.
  */
 #ifndef CHILDREN_FIXTURE_H
 #define CHILDREN_FIXTURE_H
