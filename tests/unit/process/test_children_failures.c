@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -213,6 +214,22 @@ static void test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_th
     assert_int_equal(log_lines.count, 0);
 }
 
+static void test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again(void **state)
+{
+    struct rlimit limit;
+    struct rlimit none;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    children_start_forkserver(children);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_failure(EXIT_CODE_RUN_TIME, "no channel for the fork server: Too many open files");
+    children_turn_until(forkserver_is_ready);
+}
+
 /* ---- a fork server that plays a part --------------------------------------------------------------------------- */
 
 static int32_t answer; /* to each FORK; 0: none */
@@ -284,6 +301,7 @@ int main(void)
         WITH_CHILDREN(test_workers_go_on_without_the_fork_server_and_it_comes_again),
         WITH_CHILDREN(test_worker_that_dies_meanwhile_comes_with_the_next_fork_server),
         WITH_CHILDREN(test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_the_start),
+        WITH_CHILDREN(test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again),
         WITH_CHILDREN(test_fork_that_fails_is_reported_and_tried_again),
         WITH_CHILDREN(test_worker_that_is_no_child_is_not_believed),
         WITH_CHILDREN(test_fork_server_that_does_not_answer_is_killed),

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define POLL_MS 2
-#define GIVE_UP_MS 10000
+#define GIVE_UP_MS 4000
 
 struct children_fixture children_fixture;
 
