@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Births, deaths and time-outs of the children.
+ * Starts, ends and time-outs of the children.
  *
  * Only the supervisor reaps its children, so a pid is safe to signal until children_reap() has taken its end. What a
  * worker says of itself (its state, the plugin in open(), its progress) is in memory that its plugins can write to: it
@@ -144,6 +144,9 @@ static void worker_forked(struct children *children, unsigned queue, int32_t pid
     struct children_worker *worker = &children->workers[queue];
     int status;
 
+    if (!worker->requested) {
+        return; /* plugins have the fork server's end of the channel */
+    }
     worker->requested = false;
     if (pid <= 0) {
         exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: no process for a worker: %s",

@@ -233,6 +233,7 @@ static void test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again
 /* ---- a fork server that plays a part --------------------------------------------------------------------------- */
 
 static int32_t answer; /* to each FORK; 0: none */
+static int32_t second_answer; /* likewise, after the first */
 
 static void play(struct engine *engine, int channel, const struct engine_programs *programs) __attribute__((noreturn));
 
@@ -244,9 +245,12 @@ static void play(struct engine *engine, int channel, const struct engine_program
     (void)programs;
     send(channel, &message, sizeof(message), MSG_NOSIGNAL);
     while (recv(channel, &message, sizeof(message), 0) > 0) {
-        if (answer != 0) {
-            message = forkserver_message_make(FORKSERVER_FORKED, message.queue, answer);
-            send(channel, &message, sizeof(message), MSG_NOSIGNAL);
+        const int32_t answers[] = {answer, second_answer};
+
+        for (unsigned i = 0; i < 2 && answers[i] != 0; i++) {
+            struct forkserver_message forked = forkserver_message_make(FORKSERVER_FORKED, message.queue, answers[i]);
+
+            send(channel, &forked, sizeof(forked), MSG_NOSIGNAL);
         }
     }
     _exit(0);
@@ -280,6 +284,28 @@ static void test_worker_that_is_no_child_is_not_believed(void **state)
     assert_int_equal(children_pid(0), 0);
 }
 
+/* A plugin in the fork server can write on the channel. */
+static void test_worker_that_was_not_asked_for_is_not_believed(void **state)
+{
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0) {
+        for (;;) {
+            pause();
+        }
+    }
+    assert_true(child > 0);
+    second_answer = 1;
+    start_player(child, LONG_MS);
+    children_turn_until(forkserver_is_ready);
+    children_turn_for(50);
+    second_answer = 0;
+    kill(child, SIGKILL); /* in any case: tear-down waits for every child */
+    assert_false(has_failed());
+    assert_int_equal(children_pid(0), child);
+}
+
 static void test_fork_server_that_does_not_answer_is_killed(void **state)
 {
     (void)state;
@@ -304,6 +330,7 @@ int main(void)
         WITH_CHILDREN(test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again),
         WITH_CHILDREN(test_fork_that_fails_is_reported_and_tried_again),
         WITH_CHILDREN(test_worker_that_is_no_child_is_not_believed),
+        WITH_CHILDREN(test_worker_that_was_not_asked_for_is_not_believed),
         WITH_CHILDREN(test_fork_server_that_does_not_answer_is_killed),
     };
 
