@@ -21,6 +21,7 @@
 
 #define QUEUES 3
 #define LONG_MS 3600000
+#define BLOCKED_S 20
 #define UNKNOWN (-1) /* /proc has no such queue */
 
 static struct {
@@ -131,10 +132,13 @@ static void test_loop_wakes_up_again_and_again(void **state)
 
     (void)state;
     begin();
+    event_loop_stop_timer(&fixture.base.loop, &fixture.children.tick); /* it would wake up the loop as well */
+    alarm(BLOCKED_S);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(event_loop_turn(&fixture.base.loop), 0);
         assert_false(drain_check(&fixture.drain));
     }
+    alarm(0);
     assert_true(monotonic_ns() - start_ns >= 10 * NS_PER_MS); /* not a busy loop */
 }
 
@@ -150,6 +154,19 @@ static void test_worker_leaves_when_it_drains_and_nothing_waits(void **state)
     assert_int_equal(asked(2), WORKER_STOP);
     assert_true(engine_fixture_woken(&fixture.base, 1));
     assert_false(engine_fixture_woken(&fixture.base, 0));
+}
+
+static void test_worker_that_has_left_does_not_keep_the_others(void **state)
+{
+    (void)state;
+    begin();
+    worker_leaves(0);
+    worker_says(1, WORKER_DRAINING);
+    fixture.waiting[1] = 0;
+    fixture.children.workers[2].pid = 0;
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(1), WORKER_EXIT);
+    assert_int_equal(fixture.stops[2], 1);
 }
 
 static void test_worker_stays_while_packets_wait(void **state)
@@ -332,6 +349,7 @@ int main(void)
         WITH_ENGINE(test_every_worker_is_asked_to_stop_the_queueing),
         WITH_ENGINE(test_loop_wakes_up_again_and_again),
         WITH_ENGINE(test_worker_leaves_when_it_drains_and_nothing_waits),
+        WITH_ENGINE(test_worker_that_has_left_does_not_keep_the_others),
         WITH_ENGINE(test_worker_stays_while_packets_wait),
         WITH_ENGINE(test_worker_stays_until_it_says_that_nothing_more_is_queued),
         WITH_ENGINE(test_worker_that_says_so_during_a_look_waits_for_the_next_one),

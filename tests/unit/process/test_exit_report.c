@@ -5,6 +5,7 @@
  * A test writes into the memory of the queue and of the fork server what a process would have left there.
  */
 #include "engine_fixture.h"
+#include "guarded.h"
 #include "log_lines.h"
 
 #include "base/arith.h"
@@ -141,13 +142,13 @@ static void test_crashes_are_logged_five_in_a_period_and_the_others_counted(void
 /* The next one that is shown says it, if it comes before the flush. */
 static void test_crash_in_the_next_period_says_how_many_were_not_shown(void **state)
 {
-    static const char *const lines[] = {"... 2 more crashes not shown",
+    static const char *const lines[] = {"... 1 more crashes not shown",
                                         "queue 8: worker 4711 crashed (SIGSEGV) between two packets; it is replaced",
                                         NULL};
 
     (void)state;
     fixture.exit.status = SIGSEGV;
-    for (unsigned i = 0; i < LINES_MAX_SHOWN + 2; i++) {
+    for (unsigned i = 0; i < LINES_MAX_SHOWN + 1; i++) {
         exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
     }
     log_lines_clear();
@@ -173,6 +174,9 @@ static void test_forkserver_that_refused_a_plugin(void **state)
     forkserver_at(FORKSERVER_LOADING, second_plugin(), "load() failed: no such file");
     exit_report_forkserver(&fixture.report, EXITED(PROCESS_EXIT_FAILED), false);
     assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: load() failed: no such file");
+    forkserver_at(FORKSERVER_LOADING, second_plugin(), "x"); /* however short */
+    exit_report_forkserver(&fixture.report, EXITED(PROCESS_EXIT_FAILED), false);
+    assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: x");
 }
 
 static void test_forkserver_that_ended_in_plugin_code(void **state)
@@ -204,10 +208,17 @@ static void test_forkserver_that_ended_otherwise(void **state)
 /* Plugins could write there: what it says is bounded, and a plugin that does not exist is not named. */
 static void test_status_of_the_forkserver_is_read_with_bounds(void **state)
 {
+    struct forkserver_status *own = fixture.base.engine.status;
+    struct guarded guarded; /* what follows the status cannot be read */
+
     (void)state;
     forkserver_at(FORKSERVER_LOADING, second_plugin(), "");
-    memset(fixture.base.engine.status->error, 'e', sizeof(fixture.base.engine.status->error));
+    memset(own->error, 'e', sizeof(own->error));
+    guarded_init(&guarded, sizeof(*own));
+    fixture.base.engine.status = guarded_put(&guarded, own, sizeof(*own), _Alignof(struct forkserver_status));
     exit_report_forkserver(&fixture.report, SIGSEGV, false);
+    fixture.base.engine.status = own;
+    guarded_done(&guarded);
     assert_int_equal(strlen(fixture.report.failure.text), ERROR_TEXT_MAX - 1);
     fixture.report.failure = (struct error){.exit_code = EXIT_CODE_OK};
     forkserver_at(FORKSERVER_LOADING, generation_plugin_ref(&fixture.base.generation, 2), "text of no plugin");
@@ -254,6 +265,9 @@ static void test_worker_that_ended_in_open(void **state)
     worker_at(WORKER_STARTING, second_plugin(), "open() failed: no device");
     exit_report_start(&fixture.report, &fixture.exit);
     assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() failed: no device");
+    worker_at(WORKER_STARTING, second_plugin(), "x");
+    exit_report_start(&fixture.report, &fixture.exit);
+    assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: x");
 }
 
 static void test_worker_that_ended_before_any_open(void **state)
@@ -273,8 +287,10 @@ static void test_control_words_are_read_with_bounds(void **state)
     (void)state;
     worker_at(WORKER_STARTING, (struct plugin_ref){ENGINE_FIXTURE_GENERATION, UINT32_MAX}, "");
     memset(control()->message, 'm', sizeof(control()->message));
+    control()->restarts = UINT64_MAX; /* comes after the message */
     fixture.exit.status = SIGSEGV;
     exit_report_start(&fixture.report, &fixture.exit);
+    assert_true(control()->restarts == UINT64_MAX);
     assert_int_equal(fixture.report.failure.exit_code, EXIT_CODE_RUN_TIME);
     assert_int_equal(strlen(fixture.report.failure.text), WORKER_MESSAGE_MAX - 1);
     worker_at(WORKER_FAILED, PLUGIN_REF_NONE, "");
@@ -311,14 +327,14 @@ static void test_worker_that_ended_with_a_burst(void **state)
     static const char *const lines[] = {
         "queue 8: plugin second 2.0 exited with status 0 in handle_batch(); its packets "
         "go through handle() one by one; worker 4711 replaced",
-        "queue 8: 3 workers ended over the same burst; verdict drop for 12 of its "
+        "queue 8: 3 workers ended over the same burst; verdict drop for 1 of its "
         "packets",
         NULL};
 
     (void)state;
     fixture.guilt = (struct burst_guilt){.in_plugin = true, .plugin = 1};
     assert_worker_line(lines[0]);
-    fixture.guilt.forced_count = 12;
+    fixture.guilt.forced_count = 1;
     exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
     log_lines_assert_all(lines);
 }

@@ -23,7 +23,7 @@ static int set_up(void **state)
     memset(&generation, 0xff, sizeof(generation));
     generation_init(&generation, NUMBER, &group);
     generation.plugin_count = COUNT;
-    for (unsigned i = 0; i < COUNT; i++) {
+    for (unsigned i = 0; i < COUNT + 1; i++) { /* and one that is not of the generation */
         generation.plugins[i].memfd = memfd_create("copy", MFD_CLOEXEC);
         assert_true(generation.plugins[i].memfd >= 0);
     }
@@ -34,6 +34,7 @@ static int tear_down(void **state)
 {
     (void)state;
     generation_done(&generation);
+    close(generation.plugins[COUNT].memfd);
     return 0;
 }
 
@@ -83,7 +84,7 @@ static void test_references_are_equal_if_both_parts_are(void **state)
     assert_true(plugin_ref_equal(PLUGIN_REF_NONE, (struct plugin_ref){0, 0}));
 }
 
-static void test_done_closes_every_copy(void **state)
+static void test_done_closes_every_copy_and_nothing_else(void **state)
 {
     int copies[COUNT];
 
@@ -96,6 +97,7 @@ static void test_done_closes_every_copy(void **state)
     for (unsigned i = 0; i < COUNT; i++) {
         assert_int_equal(fcntl(copies[i], F_GETFD), -1);
     }
+    assert_int_equal(fcntl(generation.plugins[COUNT].memfd, F_GETFD), FD_CLOEXEC);
     assert_null(generation_plugin(&generation, generation_plugin_ref(&generation, 0)));
 }
 
@@ -107,7 +109,7 @@ int main(void)
         WITH_PLUGINS(test_plugin_is_found_by_its_reference),
         WITH_PLUGINS(test_other_references_find_nothing),
         WITH_PLUGINS(test_references_are_equal_if_both_parts_are),
-        WITH_PLUGINS(test_done_closes_every_copy),
+        WITH_PLUGINS(test_done_closes_every_copy_and_nothing_else),
     };
 
     return cmocka_run_group_tests_name("generation", tests, NULL, NULL);
