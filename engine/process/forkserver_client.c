@@ -110,7 +110,6 @@ int forkserver_client_start(struct forkserver_client *client, struct error *erro
         return error_set(error, EXIT_CODE_RUN_TIME, code, "no process for the fork server: %s", strerror(-code));
     }
     client->pid = pid;
-    client->ready = false;
     client->hung = false;
     set_deadline(client);
     return 0;

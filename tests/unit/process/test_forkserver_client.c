@@ -321,6 +321,8 @@ static void test_one_that_makes_no_step_in_time_is_killed(void **state)
     assert_int_equal(wait_for_end(), SIGKILL);
     forkserver_client_ended(&fixture.client);
     forkserver_client_check_deadline(&fixture.client, UINT64_MAX); /* there is none to kill */
+    fixture.base.group.load_timeout_ms = LONG_MS;
+    start_ready(SAY_READY_AND_OBEY); /* and the next one has not hung */
 }
 
 /* Linking and loading of each plugin has the whole time. */
