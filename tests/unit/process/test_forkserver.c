@@ -27,6 +27,7 @@
 
 #define QUEUES 3
 #define TIMEOUT_MS 60000
+#define DESCRIPTORS_MAX 256 /* more than a test opens */
 #define HARMLESS "do=crash,in=handle" /* there are no packets here */
 #define EXITED(code) ((code) << 8)
 #define WORKER_STATUS 20 /* and the queue */
@@ -35,6 +36,7 @@
 struct seen {
     unsigned runs;
     bool channel_closed;
+    unsigned descriptors; /* that are open */
     bool loaded;
     pid_t parent;
 };
@@ -57,12 +59,23 @@ const char *__wrap_process_check_intact(const struct engine *engine)
     return fixture.checks_until_loss > 0 && --fixture.checks_until_loss == 0 ? "took something" : NULL;
 }
 
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+
+    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
+        count += fcntl(fd, F_GETFD) >= 0;
+    }
+    return count;
+}
+
 static void run_worker(struct engine *engine, unsigned queue) __attribute__((noreturn));
 
 static void run_worker(struct engine *engine, unsigned queue)
 {
     fixture.seen->runs++;
     fixture.seen->channel_closed = fcntl(fixture.their_channel, F_GETFD) < 0;
+    fixture.seen->descriptors = count_descriptors();
     fixture.seen->loaded = engine->generation->plugin_count > 0;
     for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
         fixture.seen->loaded = fixture.seen->loaded && engine->generation->plugins[i].table.handle != NULL;
@@ -272,6 +285,7 @@ static void test_worker_is_the_supervisors_child_and_has_the_plugins(void **stat
         assert_int_equal(wait_worker(message.pid), EXITED(WORKER_STATUS + (int)queue));
         assert_int_equal(fixture.seen->parent, getpid());
         assert_true(fixture.seen->channel_closed);
+        assert_int_equal(fixture.seen->descriptors, count_descriptors() - 1); /* all of ours but the channel */
         assert_true(fixture.seen->loaded);
     }
     assert_int_equal(fixture.seen->runs, QUEUES);
