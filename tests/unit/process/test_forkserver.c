@@ -292,6 +292,29 @@ static void test_worker_is_the_supervisors_child_and_has_the_plugins(void **stat
     assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* the fork server, and no process between */
 }
 
+/* It goes on when there are descriptors again. */
+static void test_worker_that_cannot_be_made_is_told_with_the_reason(void **state)
+{
+    struct rlimit before;
+    struct rlimit none;
+    struct forkserver_message message;
+
+    (void)state;
+    start_with(HARMLESS);
+    receive();
+    assert_int_equal(prlimit(fixture.pid, RLIMIT_NOFILE, NULL, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    assert_int_equal(prlimit(fixture.pid, RLIMIT_NOFILE, &none, NULL), 0);
+    for (int pass = 0; pass < 2; pass++) {
+        tell(FORKSERVER_FORK, 1);
+        message = receive();
+        assert_int_equal(message.kind, FORKSERVER_FORKED);
+        assert_int_equal(message.queue, 1);
+        assert_int_equal(message.pid < 0 ? message.pid : 0, pass == 0 ? -EMFILE : 0);
+        assert_int_equal(prlimit(fixture.pid, RLIMIT_NOFILE, &before, NULL), 0);
+    }
+}
+
 /* A worker that the supervisor does not know of may not run. */
 static void test_worker_ends_if_its_birth_cannot_be_told(void **state)
 {
@@ -404,6 +427,7 @@ int main(void)
         WITH_ENGINE(test_thread_of_load_is_refused),
         WITH_ENGINE(test_plugin_that_takes_something_from_the_process_is_refused),
         WITH_ENGINE(test_worker_is_the_supervisors_child_and_has_the_plugins),
+        WITH_ENGINE(test_worker_that_cannot_be_made_is_told_with_the_reason),
         WITH_ENGINE(test_worker_ends_if_its_birth_cannot_be_told),
         WITH_ENGINE(test_process_has_a_name_and_leaves_signals_to_the_supervisor),
         WITH_ENGINE(test_leave_unloads_every_plugin),
