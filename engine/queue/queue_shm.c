@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Laying out the sections of a queue's shared memory, and reading the table of one.
+ * Lays out the sections of a queue's shared memory, maps it, and checks the table of sections.
  *
  * The table is computed from the layout alone. So a process that knows the layout can write the table again after a
- * plugin scribbled over it, and one that maps memory of an unknown layout needs nothing but the table.
+ * plugin overwrote it, and a process that does not know the layout finds every section with the table alone. Pointers
+ * into the memory are computed from the private layout, never from the table. Process: [supervisor] makes the memory,
+ * [worker] prepares and views it.
  */
 #include "queue/queue_shm.h"
 
@@ -82,15 +84,10 @@ int queue_shm_check(const struct queue_shm_header *header, size_t size)
     return 0;
 }
 
-/* Where a section lies in memory that begins with `memory`. NULL: the header has no such section. */
-static void *place(void *memory, const struct queue_shm_header *header, enum queue_shm_kind kind)
+/* Where a section lies in memory that begins with `memory`; NULL: there is no such section. */
+static void *place(void *memory, const struct queue_shm_section *section)
 {
-    for (uint32_t i = 0; i < header->section_count; i++) {
-        if (header->sections[i].kind == kind) {
-            return (char *)memory + header->sections[i].offset;
-        }
-    }
-    return NULL;
+    return section != NULL ? (char *)memory + section->offset : NULL;
 }
 
 void queue_shm_init(struct queue_shm *shm)
@@ -131,10 +128,11 @@ int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct 
                               .size = (size_t)header.size,
                               .view_size = view_size,
                               .header = memory,
-                              .control = place(memory, &header, QUEUE_SHM_CONTROL),
-                              .burst = place(memory, &header, QUEUE_SHM_BURST),
-                              .slots = place(memory, &header, QUEUE_SHM_SLOTS),
-                              .flows = place(memory, &header, QUEUE_SHM_FLOWS)};
+                              .control =
+                                  place(memory, queue_shm_find(&header, QUEUE_SHM_CONTROL, layout->control_version)),
+                              .burst = place(memory, queue_shm_find(&header, QUEUE_SHM_BURST, BURST_VERSION)),
+                              .slots = place(memory, queue_shm_find(&header, QUEUE_SHM_SLOTS, SLOTS_VERSION)),
+                              .flows = place(memory, queue_shm_find(&header, QUEUE_SHM_FLOWS, FLOW_MEMORY_VERSION))};
     *shm->header = header;
     burst_init(shm->burst);
     return 0;
@@ -157,6 +155,7 @@ void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue)
 
 int queue_shm_map_view(const struct queue_shm *shm, const void **slots)
 {
+    const size_t offset = (size_t)((const char *)shm->slots - (const char *)shm->header);
     const struct queue_shm_section *section = NULL;
     void *memory;
     int error = shm_map(shm->fd, shm->view_size, false, &memory);
@@ -167,10 +166,10 @@ int queue_shm_map_view(const struct queue_shm *shm, const void **slots)
     if (queue_shm_check(memory, shm->size) == 0) {
         section = queue_shm_find(memory, QUEUE_SHM_SLOTS, SLOTS_VERSION);
     }
-    if (section == NULL || section->size != BURST_MAX * (uint64_t)shm->layout.slot_size) {
+    if (section == NULL || section->offset != offset || section->size != BURST_MAX * (uint64_t)shm->layout.slot_size) {
         shm_unmap(memory, shm->view_size);
         return -EUCLEAN;
     }
-    *slots = (const char *)memory + section->offset;
+    *slots = (const char *)memory + offset;
     return 0;
 }

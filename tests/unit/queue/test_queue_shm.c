@@ -187,6 +187,11 @@ static void test_view_of_a_damaged_table_is_refused(void **state)
     *shm->header = whole;
     shm->header->magic++;
     assert_int_equal(queue_shm_map_view(shm, &slots), -EUCLEAN);
+    *shm->header = whole;
+    shm->header->section_count = 3; /* the slots lie where the flow table is: within the memory, outside of the view */
+    shm->header->sections[2].offset += shm->size - shm->view_size;
+    assert_int_equal(queue_shm_check(shm->header, shm->size), 0);
+    assert_int_equal(queue_shm_map_view(shm, &slots), -EUCLEAN);
     assert_null(slots);
 }
 
