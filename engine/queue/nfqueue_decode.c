@@ -82,23 +82,23 @@ static void decode_skb_info(struct nfqe_packet *packet, const void *value, size_
     packet->flags |= (uint16_t)((info & NFQA_SKB_GSO) != 0 ? NFQE_PACKET_GSO : 0);
 }
 
-/* Of all that conntrack says, the mark of the connection. */
-static void decode_conntrack(struct nfqe_packet *packet, const uint8_t *value, size_t len)
+/* Of the attributes inside NFQA_CT, the mark of the connection. */
+static void decode_conntrack(struct nfqe_packet *packet, const uint8_t *value, size_t value_len)
 {
     size_t offset = 0;
 
-    while (len - offset >= NLA_HDRLEN) {
+    while (value_len - offset >= NLA_HDRLEN) {
         const struct nlattr *attribute = (const void *)(value + offset);
         size_t size = attribute->nla_len;
 
-        if (size < NLA_HDRLEN || size > len - offset) {
+        if (size < NLA_HDRLEN || size > value_len - offset) {
             return;
         }
         if ((attribute->nla_type & NLA_TYPE_MASK) == CTA_MARK) {
             set_present(packet, NFQE_HAS_CONNTRACK_MARK, &packet->conntrack_mark, value + offset + NLA_HDRLEN,
                         size - NLA_HDRLEN);
         }
-        offset += NLA_ALIGN(size) < len - offset ? NLA_ALIGN(size) : len - offset;
+        offset += NLA_ALIGN(size) < value_len - offset ? NLA_ALIGN(size) : value_len - offset;
     }
 }
 

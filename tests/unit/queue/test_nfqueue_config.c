@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Configuration requests, as they go to the kernel: nfqueue_send() is replaced at link time, by one that looks at the
- * message and, where the test says so, leaves the kernel's answer in the socket before it returns, as the kernel does.
+ * Configuration requests as they go to the kernel, and the size of a receive slot.
+ *
+ * nfqueue_send() is replaced at link time by one that records the message and, where the test says so, leaves the
+ * kernel's answer in the socket before it returns, as the kernel does.
  */
+#include "base/limits.h"
 #include "config/queue_settings.h"
+#include "kernel_messages.h"
 #include "queue/nfqueue_config.h"
 #include "queue/nfqueue_sequence.h"
 #include "queue/nfqueue_socket.h"
+#include "queue/queue_shm.h"
 #include "unit.h"
 
 #include <arpa/inet.h>
@@ -283,6 +288,43 @@ static void test_a_stop_reports_what_the_send_said(void **state)
     assert_flag_is_set_before_the_length(true);
 }
 
+static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
+{
+    static const uint32_t ranges[] = {0, 1, 63, 64, 65, 128, 1500, 65530, COPY_RANGE_MAX};
+    static struct message overhead;
+
+    (void)state;
+    message_all(&overhead, NFQA_PAYLOAD);
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        const struct queue_settings settings = {.copy_packet = true, .copy_range = ranges[i]};
+        uint32_t size = nfqueue_slot_size(&settings);
+
+        assert_int_equal(size % QUEUE_SHM_SLOT_ALIGN, 0);
+        assert_true(size <= QUEUE_SHM_SLOT_MAX);
+        assert_true(size >= overhead.len + NLA_HDRLEN + ranges[i]);
+    }
+}
+
+/* A security context is at most a page; a connection has two tuples, NAT, a helper and labels. */
+static void test_slot_has_room_for_what_the_flags_add(void **state)
+{
+    static const struct {
+        uint32_t flags;
+        uint32_t bytes;
+    } added[] = {{QUEUE_SECCTX, 4096}, {QUEUE_CONNTRACK, 800}, {QUEUE_SECCTX | QUEUE_CONNTRACK, 4896}};
+    struct queue_settings settings = {.copy_packet = true, .copy_range = COPY_RANGE_MAX};
+    uint32_t without = nfqueue_slot_size(&settings);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
+        settings.flags = added[i].flags;
+        assert_true(nfqueue_slot_size(&settings) >= without + added[i].bytes);
+        assert_true(nfqueue_slot_size(&settings) <= QUEUE_SHM_SLOT_MAX);
+    }
+    settings.flags = QUEUE_GSO | QUEUE_UID_GID | QUEUE_FAIL_OPEN; /* these add no more than a few bytes */
+    assert_int_equal(nfqueue_slot_size(&settings), without);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -296,6 +338,8 @@ int main(void)
         TEST(test_a_stop_that_accepts_sets_fail_open_before_the_length),
         TEST(test_a_stop_that_drops_clears_fail_open_before_the_length),
         TEST(test_a_stop_reports_what_the_send_said),
+        cmocka_unit_test(test_slot_holds_the_largest_message_of_its_copy_range),
+        cmocka_unit_test(test_slot_has_room_for_what_the_flags_add),
     };
 
     return cmocka_run_group_tests_name("nfqueue_config", tests, NULL, NULL);

@@ -8,14 +8,13 @@
 #include "unit.h"
 
 #include "kernel_messages.h"
-#include "queue/nfqueue_config.h"
 #include "queue/nfqueue_decode.h"
 #include "queue/nfqueue_sequence.h"
-#include "queue/queue_shm.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
 #include <string.h>
@@ -78,6 +77,7 @@ static void test_too_short_attribute_counts_as_absent(void **state)
 
             message_all(&message, attribute->type);
             message_put(&message, attribute->type, attribute->value, len);
+            memset(message.bytes + message.len - (NLA_ALIGN(len) - len), 0xff, NLA_ALIGN(len) - len); /* its padding */
             message_expected(&expected, attribute->type);
             assert_int_equal(decode(&packet), NFQUEUE_PACKET);
             message_assert_packet(&packet, &expected);
@@ -158,7 +158,107 @@ static void test_link_layer_address_longer_than_its_field_counts_as_absent(void 
         assert_int_equal((packet.present & NFQE_HAS_HW_ADDRESS) != 0, len <= sizeof(packet.hw_address));
         assert_int_equal(packet.hw_address_len, len <= sizeof(packet.hw_address) ? len : 0);
         assert_memory_equal(packet.hw_address, address.hw_addr, packet.hw_address_len);
+        for (size_t i = packet.hw_address_len; i < sizeof(packet.hw_address); i++) {
+            assert_int_equal(packet.hw_address[i], 0);
+        }
     }
+}
+
+static void test_payload_may_have_any_length_and_an_empty_one_counts_as_absent(void **state)
+{
+    static const uint8_t data[3] = {0x45, 1, 2};
+    struct nfqe_packet packet;
+
+    (void)state;
+    for (size_t len = 0; len <= sizeof(data); len++) {
+        message_begin(&message);
+        message_put_id(&message, 1);
+        message_put(&message, NFQA_PAYLOAD, data, len);
+        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+        assert_int_equal(packet.len, len);
+        assert_int_equal(packet.wire_len, len);
+        assert_int_equal(packet.data != NULL, len > 0);
+        if (len > 0) {
+            assert_memory_equal(packet.data, data, len);
+        }
+    }
+}
+
+static void test_original_length_that_is_too_short_counts_as_unknown(void **state)
+{
+    struct nfqe_packet packet;
+
+    (void)state;
+    for (size_t len = 0; len < sizeof(uint32_t); len++) {
+        message_begin(&message);
+        message_put_id(&message, 1);
+        message_put(&message, NFQA_CAP_LEN, "\x01\x01\x01", len);
+        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+        assert_int_equal(packet.wire_len, 0);
+        assert_int_equal(packet.flags & NFQE_PACKET_TRUNCATED, 0);
+    }
+}
+
+static void test_each_bit_of_the_packet_info_is_a_flag_of_its_own(void **state)
+{
+    struct nfqe_packet packet;
+
+    (void)state;
+    for (uint32_t info = 0; info < 16; info++) {
+        const uint32_t value = htonl(info);
+        unsigned expected = NFQE_PACKET_HEADERS_CUT; /* there is no payload */
+
+        expected |= (info & NFQA_SKB_CSUMNOTREADY) != 0 ? NFQE_PACKET_CHECKSUM_PENDING : 0;
+        expected |= (info & NFQA_SKB_GSO) != 0 ? NFQE_PACKET_GSO : 0;
+        message_begin(&message);
+        message_put_id(&message, 1);
+        message_put(&message, NFQA_SKB_INFO, &value, sizeof(value));
+        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+        assert_int_equal(packet.flags, expected);
+    }
+}
+
+/* What conntrack says before the mark of the connection does not hide it, whatever its length. */
+static void test_mark_of_the_connection_is_found_after_any_attribute_and_needs_four_bytes(void **state)
+{
+    (void)state;
+    for (size_t other_len = 0; other_len < 9; other_len++) {
+        for (size_t len = 0; len <= sizeof(uint32_t); len++) {
+            struct nfqe_packet packet;
+            struct nlattr *connection;
+
+            message_begin(&message);
+            message_put_id(&message, 1);
+            connection = (void *)(message.bytes + message.len);
+            message_put(&message, NFQA_CT, NULL, 0);
+            message_put(&message, CTA_STATUS, "status...", other_len);
+            message_put(&message, CTA_MARK, "\x01\x02\x03\x04", len);
+            message_put(&message, CTA_ZONE, NULL, 0);
+            connection->nla_len = (uint16_t)(message.bytes + message.len - (uint8_t *)connection);
+            assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+            assert_int_equal((packet.present & NFQE_HAS_CONNTRACK_MARK) != 0, len == sizeof(uint32_t));
+            assert_int_equal(packet.conntrack_mark, len == sizeof(uint32_t) ? 0x01020304 : 0);
+        }
+    }
+}
+
+static void test_last_attribute_may_have_no_value(void **state)
+{
+    struct nfqe_packet packet;
+
+    (void)state;
+    message_begin(&message);
+    message_put_id(&message, 1);
+    message_put(&message, NFQA_SECCTX, NULL, 0);
+    assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+    assert_true(packet.present & NFQE_HAS_SECCTX);
+    assert_int_equal(packet.secctx_len, 0);
+    message_begin(&message);
+    message_put_id(&message, 1);
+    message_put(&message, NFQA_MARK, "\0\0\0\1", 4); /* ends where the next one begins */
+    message_put(&message, NFQA_SECCTX, NULL, 0);
+    assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+    assert_true(packet.present & NFQE_HAS_SECCTX);
 }
 
 static void test_unknown_attributes_are_skipped(void **state)
@@ -294,43 +394,6 @@ static void test_answer_says_what_it_answers_and_how(void **state)
     }
 }
 
-static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
-{
-    static const uint32_t ranges[] = {0, 1, 63, 64, 65, 128, 1500, 65530, COPY_RANGE_MAX};
-    static struct message overhead;
-
-    (void)state;
-    message_all(&overhead, NFQA_PAYLOAD);
-    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
-        const struct queue_settings settings = {.copy_packet = true, .copy_range = ranges[i]};
-        uint32_t size = nfqueue_slot_size(&settings);
-
-        assert_int_equal(size % QUEUE_SHM_SLOT_ALIGN, 0);
-        assert_true(size <= QUEUE_SHM_SLOT_MAX);
-        assert_true(size >= overhead.len + NLA_HDRLEN + ranges[i]);
-    }
-}
-
-/* A security context is at most a page; a connection has two tuples, NAT, a helper and labels. */
-static void test_slot_has_room_for_what_the_flags_add(void **state)
-{
-    static const struct {
-        uint32_t flags;
-        uint32_t bytes;
-    } added[] = {{QUEUE_SECCTX, 4096}, {QUEUE_CONNTRACK, 800}, {QUEUE_SECCTX | QUEUE_CONNTRACK, 4896}};
-    struct queue_settings settings = {.copy_packet = true, .copy_range = COPY_RANGE_MAX};
-    uint32_t without = nfqueue_slot_size(&settings);
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
-        settings.flags = added[i].flags;
-        assert_true(nfqueue_slot_size(&settings) >= without + added[i].bytes);
-        assert_true(nfqueue_slot_size(&settings) <= QUEUE_SHM_SLOT_MAX);
-    }
-    settings.flags = QUEUE_GSO | QUEUE_UID_GID | QUEUE_FAIL_OPEN; /* these add no more than a few bytes */
-    assert_int_equal(nfqueue_slot_size(&settings), without);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +404,11 @@ int main(void)
         cmocka_unit_test(test_message_of_metadata_only_has_no_data),
         cmocka_unit_test(test_original_length_below_the_captured_one_is_not_believed),
         cmocka_unit_test(test_link_layer_address_longer_than_its_field_counts_as_absent),
+        cmocka_unit_test(test_payload_may_have_any_length_and_an_empty_one_counts_as_absent),
+        cmocka_unit_test(test_original_length_that_is_too_short_counts_as_unknown),
+        cmocka_unit_test(test_each_bit_of_the_packet_info_is_a_flag_of_its_own),
+        cmocka_unit_test(test_mark_of_the_connection_is_found_after_any_attribute_and_needs_four_bytes),
+        cmocka_unit_test(test_last_attribute_may_have_no_value),
         cmocka_unit_test(test_unknown_attributes_are_skipped),
         cmocka_unit_test(test_flag_bits_in_an_attribute_type_are_no_part_of_it),
         cmocka_unit_test(test_every_id_is_read_as_it_is),
@@ -348,8 +416,6 @@ int main(void)
         cmocka_unit_test(test_message_of_another_queue_is_malformed),
         cmocka_unit_test(test_message_of_another_type_is_malformed),
         cmocka_unit_test(test_answer_says_what_it_answers_and_how),
-        cmocka_unit_test(test_slot_holds_the_largest_message_of_its_copy_range),
-        cmocka_unit_test(test_slot_has_room_for_what_the_flags_add),
     };
 
     return cmocka_run_group_tests_name("nfqueue_decode", tests, NULL, NULL);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * nfqueue_encode(): the bytes of each message, read back with libmnl, and how packets are put together into
- * batch messages.
+ * nfqueue_encode(): the bytes of each message, read back with libmnl, and which packets share a batch message.
  *
  * The encoder's buffer ends at a page that cannot be touched: a message that does not fit and is written
- * nevertheless ends the test. Whether every packet gets exactly its verdict is in test_verdicts_replay.c.
+ * nevertheless ends the test. Whether every packet gets exactly its verdict is in test_nfqueue_encode_replay.c.
  */
 #include "unit.h"
 
@@ -21,7 +20,7 @@
 #include <string.h>
 
 #define QUEUE 4711
-#define SERIAL 0x01020304
+#define SEQUENCE 0x01020304
 #define PAYLOAD_MAX 65531
 #define MESSAGES_MAX 4096
 
@@ -67,7 +66,7 @@ static unsigned read_messages(void)
 
         assert_true(count <= MESSAGES_MAX);
         assert_int_equal(header->nlmsg_type >> 8, NFNL_SUBSYS_QUEUE);
-        assert_int_equal(header->nlmsg_seq, SERIAL);
+        assert_int_equal(header->nlmsg_seq, SEQUENCE);
         assert_int_equal(header->nlmsg_flags & (NLM_F_REQUEST | NLM_F_ACK), NLM_F_REQUEST);
         assert_int_equal(family->version, NFNETLINK_V0);
         assert_int_equal(ntohs(family->res_id), QUEUE);
@@ -237,7 +236,7 @@ static void test_stale_mark_of_a_packet_that_sets_none_is_ignored(void **state)
     assert_false(messages[0].has_mark);
 }
 
-static void test_new_payload_in_the_middle_of_a_run_stands_alone(void **state)
+static void test_new_payload_in_the_middle_of_a_run_gets_its_own_message(void **state)
 {
     const struct burst_entry entries[] = {
         entry(1, NFQE_ACCEPT), entry(2, NFQE_ACCEPT), entry(3, NFQE_ACCEPT),
@@ -274,7 +273,7 @@ static void assert_payload_survives(uint32_t len)
     assert_non_null(messages[1].payload);
     assert_int_equal(messages[1].payload->nla_len, NLA_HDRLEN + len); /* not rounded up: padding is not payload */
     assert_memory_equal(mnl_attr_get_payload(messages[1].payload), bytes, len);
-    assert_message(2, true, 5, NF_DROP); /* behind the padding the next message starts where it should */
+    assert_message(2, true, 5, NF_DROP); /* the next message begins after the padding */
 }
 
 static void test_attribute_length_of_a_payload_never_counts_its_padding(void **state)
@@ -339,6 +338,19 @@ static void test_messages_never_exceed_the_buffer(void **state)
     }
 }
 
+/* The last message is put if as many bytes are left as a message can take: 32, and 8 for a mark. */
+static void test_last_message_fills_the_buffer_exactly(void **state)
+{
+    static uint8_t bytes[PAYLOAD_MAX];
+    const struct burst_entry entries[] = {entry(1, NFQE_ACCEPT), entry(2, NFQE_DROP), marked(3, NFQE_ACCEPT, 1)};
+    const struct verdict_payload payloads[3] = {{bytes, 60000}, {bytes, NFQUEUE_ENCODER_SIZE - 60000 - 2 * 36 - 40}};
+
+    (void)state;
+    assert_int_equal(nfqueue_encode(verdicts, entries, payloads, 3, 0, &no_ids), 3);
+    assert_int_equal(read_messages(), 3);
+    assert_int_equal(verdicts->len, NFQUEUE_ENCODER_SIZE);
+}
+
 static void test_burst_without_payload_fits_one_send(void **state)
 {
     struct burst_entry entries[BURST_MAX];
@@ -375,7 +387,7 @@ static void test_batch_stops_before_an_outstanding_id(void **state)
     assert_int_equal(read_messages(), 6);
     assert_message(0, true, 14, NF_ACCEPT);
     for (unsigned i = 1; i < 6; i++) {
-        assert_message(i, false, 14 + 2 * i, NF_ACCEPT); /* also after the last of them: a batch would answer both */
+        assert_message(i, false, 14 + 2 * i, NF_ACCEPT); /* also after 17: a batch would answer both */
     }
     ids = ids_of(5, 7); /* before the burst */
     assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 8, 0, &ids), 8);
@@ -449,7 +461,7 @@ static int set_up(void **state)
     guarded_init(&memory, sizeof(struct nfqueue_encoder));
     verdicts = guarded_put(&memory, NULL, sizeof(struct nfqueue_encoder), _Alignof(struct nfqueue_encoder));
     verdicts->queue = QUEUE;
-    verdicts->sequence = SERIAL;
+    verdicts->sequence = SEQUENCE;
     return 0;
 }
 
@@ -471,10 +483,11 @@ int main(void)
         cmocka_unit_test(test_run_over_the_wrap_of_ids_ends_at_its_last_id),
         cmocka_unit_test(test_packets_with_different_marks_share_no_message),
         cmocka_unit_test(test_stale_mark_of_a_packet_that_sets_none_is_ignored),
-        cmocka_unit_test(test_new_payload_in_the_middle_of_a_run_stands_alone),
+        cmocka_unit_test(test_new_payload_in_the_middle_of_a_run_gets_its_own_message),
         cmocka_unit_test(test_attribute_length_of_a_payload_never_counts_its_padding),
         cmocka_unit_test(test_buffer_that_is_full_continues_with_the_first_that_did_not_fit),
         cmocka_unit_test(test_messages_never_exceed_the_buffer),
+        cmocka_unit_test(test_last_message_fills_the_buffer_exactly),
         cmocka_unit_test(test_burst_without_payload_fits_one_send),
         cmocka_unit_test(test_batch_stops_before_an_outstanding_id),
         cmocka_unit_test(test_while_the_outstanding_ids_are_unknown_every_packet_has_a_message_of_its_own),

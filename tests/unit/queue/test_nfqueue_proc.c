@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reading what the kernel says of its queues. fopen() is replaced at link time: the file says what the test says, in the
- * kernel's format.
+ * kernel's format. fclose() is replaced to count the files that are left open.
  */
 #include "unit.h"
 
@@ -13,8 +13,11 @@
 
 static const char *file_text; /* NULL: the file cannot be opened, with file_errno */
 static int file_errno;
+static int files_open;
 
 FILE *__wrap_fopen(const char *path, const char *mode);
+int __real_fclose(FILE *file);
+int __wrap_fclose(FILE *file);
 
 FILE *__wrap_fopen(const char *path, const char *mode)
 {
@@ -24,7 +27,14 @@ FILE *__wrap_fopen(const char *path, const char *mode)
         errno = file_errno;
         return NULL;
     }
+    files_open++;
     return fmemopen((void *)(uintptr_t)file_text, strlen(file_text), "r");
+}
+
+int __wrap_fclose(FILE *file)
+{
+    files_open--;
+    return __real_fclose(file);
 }
 
 /* As seq_show() of nfnetlink_queue.c prints them. */
@@ -89,6 +99,18 @@ static void note_queue(void *context, const struct nfqueue_status *status)
     snprintf(seen + strlen(seen), 64 - strlen(seen), "%u ", status->queue);
 }
 
+static void test_no_file_is_left_open(void **state)
+{
+    struct nfqueue_status status;
+
+    (void)state;
+    file_text = two_queues;
+    assert_int_equal(nfqueue_read_status(1, &status), 0);
+    assert_int_equal(files_open, 0);
+    assert_int_equal(nfqueue_read_status(2, &status), -ENOENT);
+    assert_int_equal(files_open, 0);
+}
+
 static void test_all_lines_are_visited_in_order_up_to_one_that_is_none(void **state)
 {
     char seen[64] = "";
@@ -110,6 +132,7 @@ int main(void)
         cmocka_unit_test(test_every_field_of_a_line_is_read),
         cmocka_unit_test(test_queue_that_is_not_bound_has_no_status),
         cmocka_unit_test(test_file_that_cannot_be_opened_is_said_so),
+        cmocka_unit_test(test_no_file_is_left_open),
         cmocka_unit_test(test_all_lines_are_visited_in_order_up_to_one_that_is_none),
     };
 

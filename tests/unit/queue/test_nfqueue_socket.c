@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The system calls on a queue's socket: opening it, receiving a burst into the slots of a journal, sending.
+ * The system calls for the messages of a queue: receiving a burst into the slots of a journal, sending, looking for
+ * unread messages. Opening and sizing the socket is in test_nfqueue_socket_options.c.
  *
- * Where messages matter, a pair of datagram sockets is in place of netlink: the system calls are the same, and every
- * message is known. sendto() is replaced at link time, and fails as often as the test says before it is the real one.
+ * A pair of datagram sockets is in place of netlink: the system calls are the same, and every message is known.
+ * Two system calls are replaced at link time: sendto() fails as often as the test says before it is the real one, and
+ * poll() without a descriptor, which only waits, is counted and does not wait.
  */
 #include "unit.h"
 
 #include "queue/nfqueue_socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -119,6 +121,22 @@ static void test_receive_on_a_closed_descriptor_says_so(void **state)
 static unsigned failures; /* of the sends to come */
 static int failure;
 static unsigned tries;
+static unsigned waits; /* of 1 ms */
+
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+    if (count > 0) {
+        assert_int_equal(timeout_ms, 0); /* looking at a socket never waits */
+        return __real_poll(fds, count, timeout_ms);
+    }
+    assert_null(fds);
+    assert_int_equal(timeout_ms, 1);
+    waits++;
+    return 0;
+}
 
 ssize_t __real_sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to, socklen_t to_len);
 ssize_t __wrap_sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to, socklen_t to_len);
@@ -144,14 +162,16 @@ static void test_send_waits_until_the_kernel_has_memory(void **state)
 {
     static const int passing[] = {ENOBUFS, ENOMEM, EAGAIN, EINTR};
     const struct receiver *receiver = *state;
-    char found[8];
+    char found[64];
 
     for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
         failures = 3;
         failure = passing[i];
         tries = 0;
+        waits = 0;
         assert_int_equal(nfqueue_send(receiver->ends[0], "verdict", 8), 0);
         assert_int_equal(tries, 4);
+        assert_int_equal(waits, 3);
         assert_int_equal(recv(receiver->ends[1], found, sizeof(found), MSG_DONTWAIT), 8);
         assert_string_equal(found, "verdict");
     }
@@ -166,8 +186,10 @@ static void test_send_that_cannot_succeed_is_tried_once(void **state)
         failures = 1;
         failure = final[i];
         tries = 0;
+        waits = 0;
         assert_int_equal(nfqueue_send(receiver->ends[0], "verdict", 8), -final[i]);
         assert_int_equal(tries, 1);
+        assert_int_equal(waits, 0);
     }
 }
 
@@ -178,65 +200,11 @@ static void test_send_gives_up_after_its_tries(void **state)
     failures = UINT32_MAX;
     failure = ENOBUFS;
     tries = 0;
+    waits = 0;
     assert_int_equal(nfqueue_send(receiver->ends[0], "verdict", 8), -ENOBUFS);
     assert_int_equal(tries, NFQUEUE_SEND_TRIES);
+    assert_int_equal(waits, NFQUEUE_SEND_TRIES);
     failures = 0;
-}
-
-/* ---- the socket ---------------------------------------------------------------------------------- */
-
-static void test_socket_has_a_port_id_of_its_own_and_closes_on_exec(void **state)
-{
-    uint32_t port_ids[2] = {0, 0};
-    int fds[2] = {-1, -1};
-
-    (void)state;
-    for (unsigned i = 0; i < 2; i++) {
-        struct sockaddr_nl address;
-        socklen_t len = sizeof(address);
-        int option = -1;
-        socklen_t option_len = sizeof(option);
-
-        assert_int_equal(nfqueue_open(i == 1, &fds[i], &port_ids[i]), 0);
-        assert_int_equal(fcntl(fds[i], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-        assert_int_equal(getsockname(fds[i], (struct sockaddr *)&address, &len), 0);
-        assert_int_equal(address.nl_family, AF_NETLINK);
-        assert_int_equal(address.nl_pid, port_ids[i]);
-        assert_int_equal(getsockopt(fds[i], SOL_NETLINK, NETLINK_NO_ENOBUFS, &option, &option_len), 0);
-        assert_int_equal(option, i);
-        assert_int_equal(getsockopt(fds[i], SOL_SOCKET, SO_PROTOCOL, &option, &option_len), 0);
-        assert_int_equal(option, NETLINK_NETFILTER);
-    }
-    assert_int_not_equal(port_ids[0], 0);
-    assert_int_not_equal(port_ids[0], port_ids[1]);
-    close(fds[0]);
-    close(fds[1]);
-}
-
-static void test_receive_buffer_is_what_the_kernel_counts(void **state)
-{
-    static const uint64_t sizes[] = {8192, 100000};
-    uint64_t granted = 0;
-    uint32_t port_id;
-    int fd = -1;
-
-    (void)state;
-    assert_int_equal(nfqueue_open(false, &fd, &port_id), 0);
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        int effective = 0;
-        socklen_t len = sizeof(effective);
-
-        assert_int_equal(nfqueue_set_receive_buffer(fd, sizes[i], &granted), 0);
-        assert_int_equal(granted, sizes[i]);
-        assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &effective, &len), 0);
-        assert_int_equal(effective, granted);
-    }
-    assert_int_equal(nfqueue_set_receive_buffer(fd, UINT64_MAX, &granted), 0); /* no overflow: what it may have */
-    assert_true(granted >= sizes[1]);
-    close(fd);
-    granted = 77;
-    assert_int_equal(nfqueue_set_receive_buffer(fd, 8192, &granted), -EBADF);
-    assert_int_equal(granted, 77);
 }
 
 static void test_unread_message_is_seen_and_stays(void **state)
@@ -262,8 +230,6 @@ int main(void)
         WITH_RECEIVER(test_send_waits_until_the_kernel_has_memory),
         WITH_RECEIVER(test_send_that_cannot_succeed_is_tried_once),
         WITH_RECEIVER(test_send_gives_up_after_its_tries),
-        cmocka_unit_test(test_socket_has_a_port_id_of_its_own_and_closes_on_exec),
-        cmocka_unit_test(test_receive_buffer_is_what_the_kernel_counts),
         WITH_RECEIVER(test_unread_message_is_seen_and_stays),
     };
 

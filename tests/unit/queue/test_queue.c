@@ -157,6 +157,8 @@ static void test_open_queue_has_its_socket_and_the_settings_of_the_plan(void **s
     plan.settings.flags = QUEUE_GSO | QUEUE_SECCTX;
     plan.no_enobufs = true;
     assert_opened(queue_open(&queue, &plan, &error));
+    assert_int_equal(error.exit_code, EXIT_CODE_OK); /* no reason without a refusal */
+    assert_string_equal(error.text, "");
     assert_int_equal(kernel.opens, 1);
     assert_true(queue.socket >= 0);
     assert_int_equal(queue.port_id, PORT_ID);
