@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The journal while its process lives.
+ * Writes the journal of a burst, from the receive to the commit.
  *
- * The word `phase` carries, beside the phase, which of the two totals are valid. The next totals are written beside the
- * valid ones; the store that makes the phase IDLE also makes them valid. So a burst is counted exactly once, wherever
- * its process dies.
+ * The word `phase` says, beside the phase, which of the two totals are valid. burst_commit() writes the next totals to
+ * the other place, and the store that makes the phase IDLE also makes them valid. So a burst is counted exactly once,
+ * wherever its process dies. Process: [worker]; the supervisor reads phase and totals.
  */
 #include "burst/burst.h"
 
@@ -43,7 +43,7 @@ void burst_enter(struct burst *burst, enum burst_phase phase)
 void burst_begin_receive(struct burst *burst)
 {
     for (unsigned i = 0; i < BURST_MAX && burst->messages[i].msg_len != 0; i++) {
-        burst->messages[i].msg_len = 0; /* after the first zero all are: burst_recover() sees to it */
+        burst->messages[i].msg_len = 0; /* all after the first zero are zero: burst_recover() makes sure of it */
     }
     burst->attempts = 0;
     atomic_store_explicit(&burst->resend, 0, memory_order_relaxed);

@@ -41,8 +41,7 @@ enum burst_phase { BURST_IDLE, BURST_RECEIVING, BURST_HANDLING, BURST_SENDING };
 #define BURST_SETS_MARK UINT32_C(2)        /* the packet gets `mark` */
 #define BURST_BY_FLOW UINT32_C(4)          /* it is the verdict of the packet's flow; no plugin was called */
 #define BURST_FOR_FLOW UINT32_C(8)         /* a plugin gave it for the packet's flow */
-#define BURST_FLOW_NOT_STORED                                                                                          \
-    UINT32_C(16) /* a plugin gave it for a flow, but the packet has none, or there is no room */
+#define BURST_FLOW_NOT_STORED UINT32_C(16) /* given for a flow, but the packet has none, or there is no room */
 
 /*
  * The verdict of one packet, by its position among the burst's packets. The fields from connection_mark on are
@@ -63,7 +62,7 @@ struct burst_entry {
 
 _Static_assert(sizeof(struct burst_entry) == 48, "part of BURST_VERSION");
 
-/* What a burst's end changes, all at once. */
+/* What burst_commit() replaces, all at once. */
 struct burst_totals {
     struct queue_stats stats;
     struct outstanding outstanding;
@@ -102,7 +101,7 @@ void burst_init(struct burst *burst);
  */
 void burst_attach_slots(struct burst *burst, void *slots, size_t slot_size);
 
-/* Forgets the burst before and enters RECEIVING. */
+/* Clears what the burst before left, and enters RECEIVING. */
 void burst_begin_receive(struct burst *burst);
 
 /* How many messages of the burst were received: all non-zero msg_len from the first on. Any process. */
@@ -124,8 +123,8 @@ static inline uint64_t burst_answered(const struct burst *burst)
 }
 
 /*
- * Adds `delta` to the totals, replaces the outstanding ids, and ends the burst (IDLE): all in one store, so whoever dies
- * before it has counted nothing and answered nothing, and whoever dies after it all.
+ * Adds `delta` to the totals, replaces the outstanding ids, and ends the burst (IDLE). One store does all of it: a
+ * process that dies before the store has counted nothing of the burst, one that dies after it has counted everything.
  */
 void burst_commit(struct burst *burst, const struct queue_stats *delta, const struct outstanding *outstanding);
 
@@ -140,7 +139,7 @@ static inline void burst_make_progress(struct burst *burst)
     atomic_store_explicit(&burst->progress, progress + 1, memory_order_release);
 }
 
-/* A packet and a plugin are together from here on; BURST_NONE: no longer. */
+/* Says that the plugin at position `plugin` has the packet at position `packet`. BURST_NONE: none has. */
 static inline void burst_set_cursor(struct burst *burst, uint32_t packet, uint32_t plugin)
 {
     atomic_store_explicit(&burst->cursor, packet, memory_order_release);
@@ -157,7 +156,9 @@ static inline bool burst_is_decided(const struct burst *burst, unsigned index)
     return (burst_entry_flags(&burst->entries[index]) & BURST_DECIDED) != 0;
 }
 
-/* Stores the verdict of packet `index`, with what it leaves as its mark, and marks it decided. flags: the others. */
+/*
+ * Stores the verdict and the mark of packet `index`, then marks it as decided. flags: BURST_..., beside BURST_DECIDED.
+ */
 static inline void burst_set_verdict(struct burst *burst, unsigned index, uint32_t verdict, uint32_t mark,
                                      uint32_t flags)
 {
@@ -166,7 +167,7 @@ static inline void burst_set_verdict(struct burst *burst, unsigned index, uint32
     atomic_store_explicit(&burst->entries[index].flags, BURST_DECIDED | flags, memory_order_release);
 }
 
-/* The same without a plugin's say, after a crash or a damaged message: the packet's mark stays as it came. */
+/* Stores a verdict that no plugin gave, after a crash or for a message that was cut. The packet keeps its mark. */
 static inline void burst_force_verdict(struct burst *burst, unsigned index, uint32_t verdict)
 {
     burst->entries[index].verdict = verdict;

@@ -2,9 +2,9 @@
 /*
  * The rules by which an answer becomes a verdict, one function a rule.
  *
- * A verdict for a flow is stored in the flow table first, and counts for the flow only if it was: a packet without a flow,
- * or one that finds no room, is answered alone and unmarked, since to the kernel an ICMP error belongs to the
- * connection that it is about.
+ * A verdict for a flow is stored in the flow table first, and counts for the flow only if that succeeds. If the packet
+ * has no flow or the table no room, only the packet gets the verdict, without the mark: to the kernel an ICMP error
+ * belongs to the connection that it is about, and the firewall would save the mark there. Process: [worker].
  */
 #include "burst/decide.h"
 

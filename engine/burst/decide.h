@@ -3,9 +3,9 @@
  * From a plugin's answer to the verdict of a packet: what the ABI allows, what becomes of its flow, and which mark the
  * packet leaves with.
  *
- * An accepted packet of a decided flow leaves with the bypass mark, by which the firewall lets the rest of the flow pass;
- * a packet that is accepted for itself alone leaves without it. Knows nothing of the order in which plugins are called:
- * pipeline.h. Never allocates, blocks or logs. Process: [worker].
+ * An accepted packet of a decided flow leaves with the bypass mark, by which the firewall lets the rest of the flow
+ * pass; a packet that is accepted for itself alone leaves without it. The order in which plugins are called is in
+ * pipeline.c. Never allocates, blocks or logs. Process: [worker].
  */
 #ifndef ENGINE_BURST_DECIDE_H
 #define ENGINE_BURST_DECIDE_H
@@ -17,7 +17,7 @@
 
 #include <stdbool.h>
 
-/* What decides beside the plugins. Made once. */
+/* What the user configured for verdicts and marks. It does not change while the worker runs. */
 struct decide_policy {
     uint32_t default_verdict; /* when no plugin decides */
     uint32_t on_crash;        /* in place of an answer that the ABI does not know */
@@ -49,15 +49,15 @@ static inline bool decide_is_for_flow(nfqe_verdict answer)
 bool decide_by_flow(const struct decide *decide, unsigned packet);
 
 /*
- * Turns an answer into the packet's verdict. may_give_flow: the plugin has declared NFQE_NEED_FLOW. plugin: whose answer
- * it is, for *invalid; without a plugin the answer is NFQE_CONTINUE.
+ * Turns an answer into the packet's verdict. may_give_flow: the plugin has declared NFQE_NEED_FLOW. plugin: whose
+ * answer it is, for *invalid; without a plugin the answer is NFQE_CONTINUE.
  */
 void decide_by_answer(const struct decide *decide, unsigned packet, unsigned plugin, nfqe_verdict answer,
                       bool may_give_flow, struct decide_invalid *invalid);
 
 /*
- * The packet has its verdict from a process that died, or from its death: it has the same effect on flow and mark as if
- * it were decided now.
+ * For a packet that has its verdict already, from a process that died or since it died: gives the verdict the effect on
+ * flow and mark that it would have if it were given now.
  */
 void decide_again(const struct decide *decide, unsigned packet);
 

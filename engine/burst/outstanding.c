@@ -2,9 +2,9 @@
 /*
  * Ranges of ids in a small sorted array.
  *
- * Ids come in order, so a new range is always the last one, and it merges with the one before it where they touch.
- * Removing shortens a range, splits it, or takes it out. All of it is rare: a burst without a held or lost
- * packet never comes here.
+ * Ids come in order, so a new range is always the last one; if it touches the one before, the two become one. Removing
+ * shortens a range, splits it, or takes it out. A burst without a held or lost packet changes no range. Process:
+ * [worker]; the supervisor reads the newest id.
  */
 #include "burst/outstanding.h"
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The set of packet ids that the kernel still waits for a verdict of.
+ * The set of packet ids for which the kernel still waits for a verdict.
  *
  * The kernel numbers the packets of a queue one after the other, and they are received in that order. So the set is the
  * newest id that was received, and the few ranges of ids before it that have no verdict yet; every other id up to
- * the newest has one. An id that was never received although later ones were was lost on the way:
+ * the newest has one. If an id was not received although a later one was, its message was lost:
  * outstanding_missing() finds it.
  *
  * It also says where a batch verdict must stop: a batch message answers every queued id up to its own, hence also
  * those of the set (nfnetlink_queue.c, nfqnl_recv_verdict_batch()).
  *
- * Ids are 32 bits and wrap; which of two comes first is the sign of their difference, as in the kernel. Never allocates.
- * Pure data, copied by assignment or with outstanding_copy(). Any process.
+ * Ids are 32 bits and wrap; which of two comes first is the sign of their difference, as in the kernel. Never
+ * allocates. Pure data, copied by assignment or with outstanding_copy(). Any process.
  */
 #ifndef ENGINE_BURST_OUTSTANDING_H
 #define ENGINE_BURST_OUTSTANDING_H

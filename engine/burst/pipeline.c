@@ -2,10 +2,10 @@
 /*
  * The order in which plugins are called.
  *
- * There are two. Without handle_batch() in the plugin chain, each packet goes through all plugins before the next one
- * starts. With it, each plugin takes what is unanswered of the whole burst before the next plugin does; the answers
- * become verdicts afterwards, in the order of the packets. After a crash the rest of the burst always goes packet by
- * packet, so that the next crash has exactly one guilty packet.
+ * There are two orders. If no plugin of the chain has handle_batch(), each packet goes through all plugins before the
+ * next packet. If one has it, each plugin gets all undecided packets of the burst before the next plugin is called; the
+ * answers become verdicts afterwards, in the order of the packets. After a crash the rest of the burst always goes
+ * packet by packet, so that the next crash has exactly one guilty packet. Process: [worker].
  */
 #include "burst/pipeline.h"
 
@@ -113,7 +113,7 @@ static void collect(const struct plugin_chain_member *member, unsigned plugin, s
     pending->count = kept;
 }
 
-/* What flows decide needs no plugin. */
+/* Finds the packets that neither a process that died nor the flow table has decided. */
 static void find_pending(const struct decide *decide, struct nfqe_packet *packets, unsigned n, struct pending *pending)
 {
     pending->count = 0;
@@ -150,8 +150,9 @@ static void ask_plugins(const struct plugin_chain *chain, struct burst *burst, u
 }
 
 /*
- * The answers count in the order of the packets, whichever plugin gave them: so a verdict for a flow decides its later
- * packets, whatever was answered there, and a SYN ends what was decided before it, as they would have one by one.
+ * Answers become verdicts in the order of the packets, whichever plugin gave them. So the result is the same as packet
+ * by packet: a verdict for a flow decides the later packets of the flow, whatever plugins answered to those, and an
+ * accepted SYN ends an earlier verdict for its flow.
  */
 static void run_by_plugin(const struct pipeline *pipeline, const struct decide *decide, struct nfqe_packet *packets,
                           unsigned n, struct decide_invalid *invalid)

@@ -32,8 +32,8 @@ struct pipeline {
  * arrival; of packet i, entry i of the journal has the id and the mark, and gets the verdict. now_ns: monotonic clock,
  * for the idle times of flows; not looked at without flows. *stats: its counters of verdicts are increased.
  *
- * Returns 0, or -EUCLEAN: a plugin wrote to the flow table, which has to be repaired before the next burst. Every packet
- * has its verdict in either case.
+ * Returns 0, or -EUCLEAN: a plugin wrote to the flow table, which has to be repaired before the next burst. Every
+ * packet has its verdict in either case.
  */
 int pipeline_run(const struct pipeline *pipeline, struct burst *burst, struct nfqe_packet *packets, unsigned n,
                  uint64_t now_ns, struct queue_stats *stats, struct decide_invalid *invalid);

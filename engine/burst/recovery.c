@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading a journal that a dead process left, and that its plugins may have written to.
+ * Reads a journal that a dead process left, and that its plugins may have written to.
  *
- * Two rules keep an innocent packet from paying. Only HANDLING makes a packet guilty: in every other phase no plugin had
- * one. And a packet that has its verdict is not guilty: the process died between two packets. Every field is
- * checked before it is used; no value of any field lets a packet go without a verdict.
+ * A packet is guilty only in the phase HANDLING, since in every other phase no plugin has a packet; and only if it has
+ * no verdict yet, since otherwise the process died between two packets. Every field is checked before it is used;
+ * whatever the fields hold, each received packet gets a verdict. Process: [supervisor] after the death, then [worker].
  */
 #include "burst/recovery.h"
 
@@ -57,7 +57,7 @@ void burst_assign_guilt(struct burst *burst, uint32_t plugins, uint32_t verdict,
     guilt->plugin = plugin < plugins ? plugin : BURST_NONE;
 }
 
-/* What was received is still to be answered, but no verdict in the journal belongs to it. */
+/* The verdicts in the journal are those of the burst before. */
 static void forget_verdicts(struct burst *burst)
 {
     for (unsigned i = 0; i < BURST_MAX; i++) {
@@ -65,7 +65,7 @@ static void forget_verdicts(struct burst *burst)
     }
 }
 
-/* A verdict that is neither is one that a plugin wrote over. */
+/* A plugin has overwritten every verdict that is neither ACCEPT nor DROP. */
 static void forget_damaged_verdicts(struct burst *burst)
 {
     for (unsigned i = 0; i < BURST_MAX; i++) {

@@ -30,21 +30,21 @@ void burst_assign_guilt(struct burst *burst, uint32_t plugins, uint32_t verdict,
 
 /*
  * Brings every field that a dead process left into its bounds, so that the burst can be finished. Returns the phase to
- * go on from: IDLE, RECEIVING, HANDLING or SENDING. [worker]
+ * continue from: IDLE, RECEIVING, HANDLING or SENDING. [worker]
  */
 enum burst_phase burst_recover(struct burst *burst);
 
 /*
- * The outstanding ids as last committed. What cannot be such a set, since a plugin wrote to it, is taken as the empty
- * set up to the last id that is known. [worker]
+ * The outstanding ids as last committed. If they cannot be such a set, since a plugin wrote there, the result is the
+ * empty set with the same newest id. [worker]
  */
 void burst_recover_outstanding(const struct burst *burst, struct outstanding *outstanding);
 
 /*
  * A message can be lost with its process: it is killed inside the receive, on a page fault that then fails. The packet
- * would wait in the kernel for ever, or be answered by the next batch verdict without having been seen. So after a death
- * in mid-burst the successor answers the ids between the last one received before and the next one received after it.
- * last_kernel_id: the last id given out, read while the queue has no reader. [supervisor]
+ * would wait in the kernel for ever, or be answered by the next batch verdict without having been seen. So after a
+ * death during a burst, the successor answers the ids between the last one received before the death and the first one
+ * received after it. last_kernel_id: the last id given out, read while the queue has no reader. [supervisor]
  */
 void burst_request_id_recovery(struct burst *burst, uint32_t last_kernel_id);
 

@@ -3,11 +3,11 @@
  * What is counted of a queue's packets, by the process that reads the queue. docs/counters.md says of each what it
  * means to an operator.
  *
- * What other processes and modules count (crash verdicts, restarts, flows) is collected with these in struct queue_totals of
- * queue/queue_report.h.
+ * What other processes and modules count (crash verdicts, restarts, flows) is collected with these in struct
+ * queue_totals of queue/queue_report.h.
  *
- * A burst is counted in a struct queue_stats of its own; burst_commit() adds it to the totals at the end of the burst, so a
- * process that dies in the middle counts nothing twice.
+ * A burst is counted in a struct queue_stats of its own; burst_commit() adds it to the totals at the end of the burst,
+ * so a process that dies in the middle counts nothing twice.
  */
 #ifndef ENGINE_BURST_STATS_H
 #define ENGINE_BURST_STATS_H

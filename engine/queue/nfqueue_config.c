@@ -4,6 +4,7 @@
  *
  * The kernel handles a request inside send(2), so an error answer, if there is one, is in the socket when send returns,
  * before any packet. A success leaves nothing there: the supervisor never has to read a stream that may hold packets.
+ * Process: [supervisor]; a worker stops the queueing.
  */
 #include "queue/nfqueue_config.h"
 
@@ -103,7 +104,8 @@ int nfqueue_unbind(int fd, uint16_t queue)
 
 /*
  * Two messages in one send. Of one message with both, the kernel sets the length first and then, in another critical
- * section, the flags (nfnetlink_queue.c, nfqnl_recv_config()): a packet in between would get the verdict of the old flag.
+ * section, the flags (nfnetlink_queue.c, nfqnl_recv_config()): a packet in between would get the verdict of the old
+ * flag.
  */
 int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept)
 {

@@ -16,9 +16,9 @@
 int nfqueue_probe_flag(int fd, uint16_t queue, uint32_t flag);
 
 /*
- * Binds the queue and sets all its parameters in one message: back to back, since a new queue drops its packets.
- * -EPERM: no CAP_NET_ADMIN, or another socket owns the queue; -EBUSY: this socket has it already;
- * -EOPNOTSUPP: the kernel lacks a flag. Nothing is consumed from the socket but an error answer. [supervisor]
+ * Binds the queue and sets all its parameters in one message: a queue that is bound and has no copy mode drops its
+ * packets. -EPERM: no CAP_NET_ADMIN, or another socket owns the queue; -EBUSY: this socket has it already; -EOPNOTSUPP:
+ * the kernel lacks a flag. Nothing is consumed from the socket but an error answer. [supervisor]
  */
 int nfqueue_bind(int fd, uint16_t queue, const struct queue_settings *settings);
 
@@ -26,8 +26,8 @@ int nfqueue_bind(int fd, uint16_t queue, const struct queue_settings *settings);
 int nfqueue_unbind(int fd, uint16_t queue);
 
 /*
- * Makes the kernel queue nothing more: new packets are accepted without being queued, or dropped and counted. The answer,
- * if any, lands in the reader's stream: it carries NFQUEUE_SEQUENCE_CONFIGURATION. The setting is in force when
+ * Makes the kernel queue nothing more: new packets are accepted without being queued, or dropped and counted. The
+ * answer, if any, lands in the reader's stream: it carries NFQUEUE_SEQUENCE_CONFIGURATION. The setting is in force when
  * this returns 0. [worker], or [supervisor] while there is no worker
  */
 int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept);

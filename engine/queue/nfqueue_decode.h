@@ -19,10 +19,10 @@ enum nfqueue_kind {
 };
 
 struct nfqueue_answer {
-    int error;       /* negative errno; 0: acknowledged */
+    int error;         /* negative errno; 0: acknowledged */
     uint32_t sequence; /* nlmsg_seq of what it answers */
-    bool verdict;    /* it answers a verdict, not a configuration request */
-    bool resent;     /* of a verdict that may have been answered before */
+    bool verdict;      /* it answers a verdict, not a configuration request */
+    bool resent;       /* it answers a verdict that the kernel may have had before */
 };
 
 /*

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Encoding a burst's verdicts into one buffer.
+ * Encodes a burst's verdicts into one buffer.
  *
- * The messages are built with libnetfilter_queue in place, one after the other, until the next might not fit. Where a run
- * of equal verdicts ends is the only decision here; it costs a comparison a packet.
+ * The messages are built with libnetfilter_queue in place, one after the other, until the next might not fit. The only
+ * decision is where a run of equal verdicts ends; it costs a comparison for each packet. Process: [worker].
  */
 #include "queue/nfqueue_encode.h"
 

@@ -4,8 +4,8 @@
  *
  * A run of packets with the same verdict and the same mark, and no new payload, becomes one batch message; everything
  * else is a message of its own; strictly in the order of the packets. A batch message applies to every packet still
- * queued whose id is not after its own. So a run is allowed one only where that answers nothing else: what came before it
- * was answered by an earlier message, and no outstanding id lies before its end.
+ * queued whose id is not after its own. So a run is allowed one only where that answers nothing else: what came before
+ * it was answered by an earlier message, and no outstanding id lies before its end.
  *
  * Only builds bytes: no system call, no allocation. Process: [worker].
  */
@@ -35,10 +35,12 @@ struct nfqueue_encoder {
 };
 
 /*
- * outstanding: the unanswered ids that are not in entries; NULL: they are not known, as after a crash, and every packet
- * gets a message of its own. Encodes entries[from] to entries[count - 1] into the buffer, from its start, until it is full. payloads: one
- * for each entry, or NULL when no packet was changed. Returns the index of the first entry that did not
- * fit: send, then go on from there. At least one entry is encoded if the payloads are at most 65,531 bytes.
+ * Encodes entries[from] to entries[count - 1] into the buffer, from its start, until it is full. Returns the index of
+ * the first entry that did not fit: send, then call again from there. At least one entry is encoded if the payloads are
+ * at most 65,531 bytes.
+ *
+ * payloads: one for each entry, or NULL if no packet was changed. outstanding: the unanswered ids that are not in
+ * entries; NULL: they are not known, as after a crash, and every packet gets a message of its own.
  */
 unsigned nfqueue_encode(struct nfqueue_encoder *encoder, const struct burst_entry *entries,
                         const struct verdict_payload *payloads, unsigned count, unsigned from,

@@ -2,8 +2,8 @@
 /*
  * Reading /proc/self/net/netfilter/nfnetlink_queue: one line a bound queue, nine numbers, the last one always 1.
  *
- * The file is that of this process's network namespace. It is read whole for each question: a few lines, and never on the
- * packet path.
+ * The file is that of this process's network namespace. Each call reads the whole file: it has few lines, and is never
+ * read on the packet path. Process: [supervisor].
  */
 #include "queue/nfqueue_proc.h"
 

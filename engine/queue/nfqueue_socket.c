@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * System calls on the netlink socket of a queue, and what the kernel needs said before them.
+ * System calls on the netlink socket of a queue, and the socket options that they need.
  *
  * One receive takes a burst, one send takes all of its verdicts. Errors of the kernel about a verdict do not come back
- * from send(2): they are messages in the receive stream, which nfqueue_decode() reads.
+ * from send(2): they are messages in the receive stream, which nfqueue_decode() reads. Process: [supervisor] opens the
+ * socket and looks for unread messages, [worker] receives and sends.
  */
 #include "queue/nfqueue_socket.h"
 

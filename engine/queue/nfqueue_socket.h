@@ -17,7 +17,7 @@
 #define NFQUEUE_SEND_MAX (128 * 1024) /* the most that one send can take: a burst, or a packet of the largest size */
 #define NFQUEUE_SEND_TRIES 1000       /* 1 ms apart, while the kernel is short of memory */
 
-/* Opens a netlink socket, close-on-exec, with its own port id. no_enobufs: see --no-enobufs. [supervisor] */
+/* Opens a netlink socket, close-on-exec, with its own port id. no_enobufs: what --no-enobufs says. [supervisor] */
 int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id);
 
 /*
@@ -26,7 +26,7 @@ int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id);
  */
 int nfqueue_set_receive_buffer(int fd, uint64_t bytes, uint64_t *granted);
 
-/* Whether messages wait in the socket; does not read it. With a worker that does nothing, it does not run. */
+/* Whether messages wait in the socket; reads none. If the worker makes no progress meanwhile, it hangs. [supervisor] */
 bool nfqueue_has_unread(int fd);
 
 /*
@@ -35,7 +35,7 @@ bool nfqueue_has_unread(int fd);
  */
 int nfqueue_receive(int fd, struct burst *burst);
 
-/* Sends messages, all in one system call. While the kernel is short of memory it waits, NFQUEUE_SEND_TRIES ms at most. */
+/* Sends messages, all in one system call. While the kernel is short of memory, waits up to NFQUEUE_SEND_TRIES ms. */
 int nfqueue_send(int fd, const void *data, size_t len);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Opening and binding one queue, with a reason for each refusal that names the queue and says what to do.
+ * Opens and binds one queue; for each refusal, the reason names the queue and says what to do.
  *
  * The kernel's answer to a bind does not say which flag it lacks, nor who owns the queue. So each flag is probed by
- * itself before, and the owner is looked up in /proc.
+ * itself before, and the owner is looked up in /proc. Process: [supervisor].
  */
 #include "queue/queue.h"
 

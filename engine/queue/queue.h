@@ -30,9 +30,10 @@ struct queue {
 void queue_init(struct queue *queue, uint16_t number);
 
 /*
- * Opens the socket, sees whether another program owns the queue, asks the kernel for each flag of the plan, and sizes
- * the receive buffer. queue_close() in any case. EXIT_CODE_PLUGIN or EXIT_CODE_CONFIGURATION, by who asked for it: the
- * kernel lacks a flag. EXIT_CODE_QUEUE: anything else.
+ * Opens the socket, checks that no other program owns the queue, asks the kernel for each flag of the plan, and sizes
+ * the receive buffer. To be followed by queue_close(), also after a failure. If the kernel lacks a flag, the exit code
+ * is EXIT_CODE_PLUGIN if a plugin needs it and EXIT_CODE_CONFIGURATION if only the user asked for it; otherwise it is
+ * EXIT_CODE_QUEUE.
  */
 int queue_open(struct queue *queue, const struct plan *plan, struct error *error);
 

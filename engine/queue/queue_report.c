@@ -2,8 +2,8 @@
 /*
  * The lines of the log about a queue.
  *
- * What the kernel decides is read back from /proc, not repeated from what was asked for; a queue that is not there
- * reads as all zero.
+ * What the kernel decides is read back from /proc, not repeated from what was asked for; of a queue that is not there,
+ * every figure is 0. Process: [supervisor].
  */
 #include "queue/queue_report.h"
 

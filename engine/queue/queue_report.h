@@ -17,18 +17,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The settings in force: what is copied, as the kernel says it, and the rest as it was granted. */
+/* The settings in force: what is copied is read back from the kernel, the rest is what it granted. */
 const char *queue_report_settings(const struct queue *queue, char *text);
 
 /* The flow table of a plan, `size` bytes; NULL: it has none. */
 const char *queue_report_flow_table(const struct queue *queue, const struct plan *plan, uint64_t size, char *text);
 
-/* A receive buffer that is smaller than it was to be; NULL: it is not. */
+/* That the receive buffer is smaller than what was asked for; NULL: it is not. */
 const char *queue_report_receive_buffer(const struct queue *queue, char *text);
 
 /*
- * A flow verdict ends the work of the whole plugin chain. That plugins before plugins[index], the first in a row that
- * decides for flows, do not see the rest of a flow; NULL: there are none.
+ * That the plugins before plugins[index] do not see the rest of a flow once plugins[index] has decided it. NULL:
+ * plugins[index] does not decide for flows, or the plugin before it does too, or there is none.
  */
 const char *queue_report_passed_over(const struct plan *plan, unsigned index, char *text);
 

@@ -148,7 +148,7 @@ void queue_shm_done(struct queue_shm *shm)
 void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue)
 {
     *shm->header = make_header(queue, &shm->layout);
-    madvise(shm->header, shm->size, MADV_DONTDUMP); /* it holds packets; and a core must not take long */
+    madvise(shm->header, shm->size, MADV_DONTDUMP); /* it holds packets; and a core dump must be short */
     shm_populate(shm->header, shm->view_size);
     burst_attach_slots(shm->burst, shm->slots, shm->layout.slot_size);
 }

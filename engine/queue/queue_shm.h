@@ -4,7 +4,7 @@
  *
  * One memfd a queue. It begins with a header and a table of sections, each with its kind, version, offset and size:
  *
- *   CONTROL  what supervisor and worker say to each other; its layout is process/messages.h's
+ *   CONTROL  what supervisor and worker say to each other; its layout is in process/messages.h
  *   BURST    the journal of the burst in flight, struct burst
  *   SLOTS    BURST_MAX receive slots: the messages as the kernel wrote them
  *   FLOWS    the flow table, if the queue has one; always the last section
@@ -54,12 +54,12 @@ struct queue_shm_layout {
     uint64_t flows_size; /* bytes of the flow table: a multiple of QUEUE_SHM_SLOT_ALIGN; 0: none */
 };
 
-/* A process's access to it. Private: a plugin that scribbles over the shared memory does not move these. */
+/* A process's access to it. Private: a plugin that overwrites the shared memory does not change these. */
 struct queue_shm {
     int fd;
     struct queue_shm_layout layout;
     size_t size;
-    size_t view_size; /* of what plugins may see: everything in front of the flow table */
+    size_t view_size; /* of what plugins may see: everything before the flow table */
     struct queue_shm_header *header; /* NULL: there is no memory */
     void *control;
     struct burst *burst;
@@ -71,8 +71,8 @@ struct queue_shm {
 void queue_shm_init(struct queue_shm *shm);
 
 /*
- * Makes the memory of a queue; that of the flow table is taken at once. Returns 0 or a negative errno; -EINVAL: the layout
- * is outside its limits. [supervisor]
+ * Makes the memory of a queue; that of the flow table is taken at once. Returns 0 or a negative errno; -EINVAL: the
+ * layout is outside its limits. [supervisor]
  */
 int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct queue_shm *shm);
 
@@ -80,10 +80,10 @@ int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct 
 void queue_shm_done(struct queue_shm *shm);
 
 /*
- * Makes the memory ready for this process to receive into: writes the header and the table again, whatever a
- * predecessor left there, points the receive headers at the slots, keeps the packets out of core dumps, and makes the page
- * table entries of everything that a receive writes to. A process killed while the kernel copies into a page that is not
- * there yet loses that message: the page fault fails, and the message has left the socket. [worker]
+ * Makes the memory ready for this process to receive into: writes the header and the table again, whatever they hold,
+ * points the receive headers at the slots, keeps the packets out of core dumps, and makes the page table entries of
+ * everything that a receive writes to. A process killed while the kernel copies into a page that is not there yet loses
+ * that message: the page fault fails, and the message has left the socket. [worker]
  */
 void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue);
 
