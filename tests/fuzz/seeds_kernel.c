@@ -18,7 +18,7 @@
 
 /* ---- packets -------------------------------------------------------------------------------------------- */
 
-/* One of the packets that the parser has a way of its own for. False: there is none of this number. */
+/* Builds a packet that takes a path of its own through the parser. False: there is none of this number. */
 static bool build_packet(unsigned number, struct builder *builder)
 {
     switch (number) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * nfqueue_decode() on messages that are cut at every byte, lie about every length in both directions, or are
+ * nfqueue_decode() on messages that are cut at every byte, that have every length too small or too large, or that are
  * damaged at random.
  *
- * Always: the message ends at a page that cannot be touched, so a read behind it ends the test; what is
- * called a packet points into the message. A packet whose id was readable is never lost as malformed by
- * damage behind the id: without a verdict it would wait in the kernel for ever.
+ * Always: the message ends at a page that cannot be accessed, so a read beyond it ends the test, and the data of a
+ * packet lies in the message. Damage after the id never makes a message malformed: without a verdict, the packet would
+ * wait in the kernel for ever.
  */
 #include "unit.h"
 
@@ -99,7 +99,7 @@ static void test_message_length_below_its_attributes_never_loses_the_id(void **s
     message_all(&message, 0);
     for (size_t len = 0; len < message.len; len++) {
         header()->nlmsg_len = (uint32_t)len;
-        for (unsigned rest = 0; rest < 2; rest++) { /* with the rest behind it, and without */
+        for (unsigned rest = 0; rest < 2; rest++) { /* followed by the rest, and not */
             enum nfqueue_kind kind = decode(rest != 0 ? message.len : len, false, &packet, &answer);
 
             if (len < id_end()) {
@@ -112,7 +112,7 @@ static void test_message_length_below_its_attributes_never_loses_the_id(void **s
     }
 }
 
-static void test_bytes_behind_the_message_are_ignored(void **state)
+static void test_bytes_after_the_message_are_ignored(void **state)
 {
     struct nfqe_packet expected;
     struct nfqueue_answer answer;
@@ -130,21 +130,21 @@ static void test_bytes_behind_the_message_are_ignored(void **state)
 
 static void test_message_length_beyond_its_end_is_malformed(void **state)
 {
-    static const uint32_t lies[] = {1, 4, 100, 0x7fffffff};
+    static const uint32_t added[] = {1, 4, 100, 0x7fffffff};
     struct nfqueue_answer answer;
     struct nfqe_packet packet;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+    for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
         message_all(&message, 0);
-        header()->nlmsg_len += lies[i];
+        header()->nlmsg_len += added[i];
         assert_int_equal(decode(message.len, false, &packet, &answer), NFQUEUE_MALFORMED);
     }
     header()->nlmsg_len = UINT32_MAX;
     assert_int_equal(decode(message.len, false, &packet, &answer), NFQUEUE_MALFORMED);
 }
 
-static void test_attribute_length_below_its_header_keeps_the_id_in_front(void **state)
+static void test_attribute_length_below_its_header_keeps_the_id_before_it(void **state)
 {
     (void)state;
     for (size_t i = 0; i < message_attribute_count; i++) {
@@ -164,7 +164,7 @@ static void test_attribute_length_below_its_header_keeps_the_id_in_front(void **
     }
 }
 
-static void test_attribute_length_beyond_the_message_keeps_the_id_in_front(void **state)
+static void test_attribute_length_beyond_the_message_keeps_the_id_before_it(void **state)
 {
     (void)state;
     for (size_t i = 0; i < message_attribute_count; i++) {
@@ -308,10 +308,10 @@ int main(void)
         cmocka_unit_test(test_message_shorter_than_it_says_is_malformed),
         cmocka_unit_test(test_message_cut_at_every_byte_keeps_its_id_as_soon_as_that_is_there),
         cmocka_unit_test(test_message_length_below_its_attributes_never_loses_the_id),
-        cmocka_unit_test(test_bytes_behind_the_message_are_ignored),
+        cmocka_unit_test(test_bytes_after_the_message_are_ignored),
         cmocka_unit_test(test_message_length_beyond_its_end_is_malformed),
-        cmocka_unit_test(test_attribute_length_below_its_header_keeps_the_id_in_front),
-        cmocka_unit_test(test_attribute_length_beyond_the_message_keeps_the_id_in_front),
+        cmocka_unit_test(test_attribute_length_below_its_header_keeps_the_id_before_it),
+        cmocka_unit_test(test_attribute_length_beyond_the_message_keeps_the_id_before_it),
         cmocka_unit_test(test_every_attribute_length_within_the_message_stays_inside),
         cmocka_unit_test(test_message_without_room_for_its_queue_number_is_malformed),
         cmocka_unit_test(test_answer_cut_at_every_byte_is_malformed),
@@ -319,5 +319,5 @@ int main(void)
         cmocka_unit_test(test_random_damage_never_leads_outside),
     };
 
-    return cmocka_run_group_tests_name("nfqueue_damage", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("nfqueue_decode_damage", tests, set_up, tear_down);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the kernel does with the encoder's messages: a model of a kernel queue takes the messages of many
- * random bursts, and every packet must get exactly the verdict, mark and payload that was meant for it.
+ * What the kernel does with the encoder's messages: a model of a kernel queue takes the messages of many random
+ * bursts, and every packet must get exactly its verdict, mark and payload.
  *
  * The model follows net/netfilter/nfnetlink_queue.c: a verdict answers the one queued packet with its id, a
  * batch verdict every queued packet from the front on whose id is not after the given one, where ids are
@@ -190,7 +190,7 @@ static void test_every_packet_of_a_random_burst_gets_exactly_its_verdict(void **
     assert_true(continued > 100); /* full buffers were among the cases */
 }
 
-/* What a successor does when nobody knows whether the kernel got the verdicts. */
+/* What a successor does, since it is unknown whether the kernel got the verdicts. */
 static void test_sending_a_burst_again_answers_no_other_packet(void **state)
 {
     static struct nfqueue_encoder verdicts = {.queue = 1, .sequence = 1};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading what the kernel says of its queues. fopen() is replaced at link time: the file says what the test says, in the
- * kernel's format. fclose() is replaced to count the files that are left open.
+ * Reading what the kernel says of its queues. fopen() is replaced at link time: the file says what the test says, in
+ * the kernel's format. fclose() is replaced to count the files that are left open.
  */
 #include "unit.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * struct queue: what is asked of the kernel when a queue is opened, bound and closed, and what is said, with which exit
- * code, when the kernel refuses.
+ * struct queue: what is asked of the kernel when a queue is opened, bound and closed, and the reason and exit code of
+ * each refusal.
  *
- * The kernel is a record of calls in place of the nfqueue_...() functions: neither root nor netlink is needed.
+ * The nfqueue_...() functions are replaced at link time by ones that record each call and answer as the test says.
  */
 #include "unit.h"
 

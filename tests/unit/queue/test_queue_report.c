@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * queue_report: every line about a queue word by word, each figure at its own name, and no line where there is nothing
- * to say. Each counter has a value of its own here, so none can be another's.
+ * queue_report: the exact text of every line about a queue, and no line if there is nothing to say. Each counter has a
+ * different value here, so a value at the wrong name is noticed.
  */
 #include "unit.h"
 

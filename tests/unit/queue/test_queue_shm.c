@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The shared memory of a queue: where its sections lie, what plugins can see of it, and that nothing of it is left after
- * a failure or queue_shm_done(). Which tables of sections are refused is in test_queue_shm_table.c.
+ * The shared memory of a queue: where its sections lie, what plugins can see of it, and that nothing of it is left
+ * after a failure or queue_shm_done(). Which tables of sections are refused is in test_queue_shm_table.c.
  *
  * shm_map() is replaced at link time, and fails if the test says so before it is the real one.
  */

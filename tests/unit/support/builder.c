@@ -26,8 +26,8 @@ static void put16(uint8_t *to, size_t value)
     to[1] = (uint8_t)value;
 }
 
-/* Fills the "next header" field of the header before, and remembers that field of this header. */
-static void chain_header(struct builder *builder, uint8_t protocol)
+/* Fills in the "next header" field of the header before. */
+static void set_next_header(struct builder *builder, uint8_t protocol)
 {
     builder->bytes[builder->next_header] = protocol;
 }
@@ -66,7 +66,7 @@ void builder_extension(struct builder *builder, uint8_t kind, size_t size)
 {
     uint8_t *header;
 
-    chain_header(builder, kind);
+    set_next_header(builder, kind);
     builder->next_header = builder->len;
     header = append(builder, size);
     memset(header, 0xa5, size);
@@ -77,7 +77,7 @@ void builder_fragment(struct builder *builder, uint16_t offset, bool more)
 {
     uint8_t *header;
 
-    chain_header(builder, IPV6_FRAGMENT);
+    set_next_header(builder, IPV6_FRAGMENT);
     builder->next_header = builder->len;
     header = append(builder, 8);
     put16(header + 2, (size_t)(offset << 3) | more);
@@ -122,7 +122,7 @@ void builder_icmpv6(struct builder *builder)
 
 void builder_protocol(struct builder *builder, uint8_t protocol)
 {
-    chain_header(builder, protocol);
+    set_next_header(builder, protocol);
     builder->protocol = protocol;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Touching a byte in a child. The signal has its default action there: a sanitizer's handler would make an orderly exit of it.
+ * Accesses a byte in a child. The signal has its default action there: a sanitizer's handler would make the child exit
+ * with a code instead.
  */
 #include "faults.h"
 

@@ -2,8 +2,8 @@
 /*
  * A flow table in memory as the worker has it, and a check of its whole index.
  *
- * The check follows every chain and the order of use, and compares them with the entries. It is written from the
- * comments in flow_memory.h and does not call flow_memory.c.
+ * The check follows the chain of every bucket and the order of use, and compares them with the entries. It is written
+ * from the comments in flow_memory.h and does not call flow_memory.c.
  */
 #include "flow_image.h"
 

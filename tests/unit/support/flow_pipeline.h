@@ -21,7 +21,7 @@
 #define ACCEPT_FLOW (NFQE_ACCEPT | NFQE_FLOW)
 #define DROP_FLOW (NFQE_DROP | NFQE_FLOW)
 
-/* How the burst goes through the plugin chain: three times by packet, with no difference to be seen, and by plugin. */
+/* How the burst goes through the plugin chain: packet by packet in two ways, or plugin by plugin in two. */
 enum way {
     WITHOUT_BATCH, /* no member has handle_batch() */
     ONE_BY_ONE,    /* all have it, but the burst has crashed */
@@ -55,12 +55,15 @@ extern struct flow_pipeline flow_pipeline;
 bool flow_pipeline_in_bursts(enum way way);
 
 /*
- * A new pipeline, and an empty table. All members answer CONTINUE until the test says otherwise; the last one may decide
- * for flows. What nobody decides is dropped.
+ * A new pipeline, and an empty table. All members answer CONTINUE until the test says otherwise; the last one may
+ * decide for flows. Packets that no member decides are dropped.
  */
 void flow_pipeline_build(enum way way, unsigned members);
 
-/* Runs a burst; or takes up one of which verdicts stand already, see flow_pipeline_begin(). The table is in order. */
+/*
+ * Runs a burst: flow_pipeline_begin() fills the journal, and flow_pipeline_finish() runs the pipeline and checks the
+ * table. A test that calls the two can give packets their verdict in between.
+ */
 void flow_pipeline_run(enum way way, const struct what *what, unsigned count);
 void flow_pipeline_begin(enum way way, const struct what *what, unsigned count);
 void flow_pipeline_finish(unsigned count);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Netlink messages as the kernel makes them; see messages.h.
+ * Builds netlink messages as the kernel sends them, with libmnl: an implementation of the format that shares no code
+ * with the decoder under test.
  *
- * Built with libmnl, so the decoder under test is held against somebody else's idea of the format. The values
- * are distinct in every byte: a wrong byte order, a neighbouring field or a wrong width shows.
+ * The values differ in every byte, so a wrong byte order, field or width is noticed.
  */
 #include "kernel_messages.h"
 
@@ -28,7 +28,7 @@
     "\xc0\xde\x1f\x90\x00\x0d\x00\x00"                                                                                 \
     "hello"
 
-/* In the order of the kernel. Types that need no value of ours have one that must be skipped. */
+/* In the order of the kernel. The values of types that the decoder does not know must be skipped. */
 const struct message_attribute message_attributes[] = {
     {NFQA_PACKET_HDR, BYTES("\xfe\xdc\xba\x98\x08\x00\x03")},
     {NFQA_IFINDEX_INDEV, BYTES("\x11\x12\x13\x14")},

@@ -2,8 +2,8 @@
 /*
  * Builds the netlink messages that the kernel's nfnetlink_queue sends, for the tests of the decoder.
  *
- * The attributes are a table: for each its value, and what struct nfqe_packet must say of it. From that table
- * come a message with all of them, messages without one of them, and what each must be decoded to.
+ * A table has the value of each attribute. From it are made a message with all attributes, messages without one of
+ * them, and the packets that they must be decoded to.
  */
 #ifndef UNIT_KERNEL_MESSAGES_H
 #define UNIT_KERNEL_MESSAGES_H

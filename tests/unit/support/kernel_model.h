@@ -4,10 +4,10 @@
  *
  * Each worker is a real process, forked, and runs as in the engine, but nfqueue_receive() and nfqueue_send() are
  * replaced at link time (--wrap). In place of the kernel is a model in shared memory: packets are held until the first
- * verdict that covers them; a batch covers all that are held up to its id, also those that nobody has seen. The ids of
- * the tests count from 1; the kernel's are those plus model_id_base, so that all of it also happens where ids wrap. What
- * is received comes from a script; at its end the worker is asked to leave. Of the model are the default
- * verdict accept and the --on-crash verdict drop, so the two can be told apart.
+ * verdict that covers them; a batch covers all that are held up to its id, also those that no worker has received.
+ * Tests count ids from 1; the kernel's ids are those plus model_id_base, so each test also runs where ids wrap. What is
+ * received comes from a script; at its end the worker is asked to exit. The default verdict is accept and the
+ * --on-crash verdict drop, so the two can be told apart.
  */
 #ifndef UNIT_KERNEL_MODEL_H
 #define UNIT_KERNEL_MODEL_H
@@ -79,7 +79,7 @@ extern struct kernel *kernel; /* shared with the workers */
 /* Appends to the message of packet `id` what else the kernel would say of it. NULL: nothing. */
 extern void (*model_describe)(struct message *message, uint32_t id);
 
-/* A message into a receive slot, as recvmmsg() would; cut: it has a payload that goes on behind the slot. */
+/* Puts a message into a receive slot, as recvmmsg() would. cut: its payload is larger than the slot. */
 void model_put_packet(unsigned index, uint32_t id, bool cut);
 
 /* A worker received `count` messages from `first_id` on and died in `phase`. */
@@ -99,13 +99,13 @@ void model_run_worker(void);
 void model_assert_left_in_order(void);
 void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict);
 
-/* For cmocka: set up and tear down. */
-/* The newest id that was received, as the journal has it. */
+/* Sets the newest id that was received, in the journal. */
 void model_set_last_id(uint32_t id);
 
 /* New memory for the queue, in place of what it has; flows_size: bytes of a flow table, or 0. */
 void model_make_memory(uint64_t flows_size);
 
+/* For cmocka: set up and tear down. */
 int model_set_up(void **state);
 int model_tear_down(void **state);
 
