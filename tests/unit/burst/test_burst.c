@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The journal while its worker lives: where it receives, what a receive leaves in it, and that a burst is counted exactly
- * once.
+ * The journal while its worker lives: where it receives, what a receive leaves in it, and that a burst is counted
+ * exactly once.
  *
  * What is found in it after a death is in test_recovery_guilt.c and test_recovery.c.
  */
@@ -10,11 +10,13 @@
 #include "burst/burst.h"
 #include "burst/recovery.h"
 #include "burst_fixture.h"
+#include "guarded.h"
 
 #include <nfqe/plugin.h>
 
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +58,7 @@ static void test_begin_receive_forgets_the_burst_before(void **state)
     burst->cursor = 5;
     burst->plugin = 6;
     burst->one_by_one = 1;
+    burst->resend = 1;
     burst->attempts = BURST_ATTEMPTS_MAX - 1;
     burst_begin_receive(burst);
     assert_int_equal(burst_phase(burst), BURST_RECEIVING);
@@ -63,7 +66,30 @@ static void test_begin_receive_forgets_the_burst_before(void **state)
     assert_int_equal(burst->cursor, BURST_NONE);
     assert_int_equal(burst->plugin, BURST_NONE);
     assert_int_equal(burst->one_by_one, 0);
+    assert_int_equal(burst->resend, 0);
     assert_int_equal(burst->attempts, 0);
+}
+
+static void test_begin_receive_clears_every_length_and_leaves_the_receive_headers(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+    struct iovec iovecs[BURST_MAX];
+
+    memset(burst->iovecs, 0xff, sizeof(burst->iovecs));
+    memcpy(iovecs, burst->iovecs, sizeof(iovecs));
+    for (unsigned count = 0; count <= BURST_MAX; count++) {
+        for (unsigned i = 0; i < count; i++) {
+            burst->messages[i].msg_len = i % 2 == 0 ? 1 : UINT32_MAX;
+            memset(&burst->messages[i].msg_hdr, 0xff, sizeof(burst->messages[i].msg_hdr));
+        }
+        burst_begin_receive(burst);
+        for (unsigned i = 0; i < BURST_MAX; i++) {
+            assert_int_equal(burst->messages[i].msg_len, 0);
+            assert_true(i >= count || burst->messages[i].msg_hdr.msg_iovlen == SIZE_MAX);
+        }
+        assert_memory_equal(burst->iovecs, iovecs, sizeof(iovecs));
+    }
 }
 
 static void test_received_counts_every_message_of_the_burst(void **state)
@@ -148,6 +174,19 @@ static void test_commit_adds_every_counter_and_ends_the_burst(void **state)
     }
 }
 
+/* The counters are read up to their end: what follows them cannot be read. */
+static void test_commit_reads_nothing_after_the_last_counter(void **state)
+{
+    const struct burst_fixture *fixture = *state;
+    const struct queue_stats delta = counters_from(10);
+    struct guarded memory;
+
+    guarded_init(&memory, sizeof(delta));
+    burst_commit(fixture->burst, guarded_put(&memory, &delta, sizeof(delta), _Alignof(struct queue_stats)), &no_ids);
+    guarded_done(&memory);
+    assert_int_equal(stats_of(fixture->burst)->bursts, delta.bursts);
+}
+
 static void test_phases_keep_the_counters(void **state)
 {
     struct burst_fixture *fixture = *state;
@@ -204,6 +243,7 @@ static void test_worker_killed_at_any_moment_leaves_whole_bursts_counted(void **
             struct queue_stats one;
             uint64_t ones[COUNTERS] = {0};
 
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* should this test be killed before it ends */
             for (size_t i = 0; i < COUNTERS; i++) {
                 ones[i] = 1;
             }
@@ -248,11 +288,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_BURST(test_attaching_points_every_header_at_its_slot_whatever_was_there),
         WITH_BURST(test_begin_receive_forgets_the_burst_before),
+        WITH_BURST(test_begin_receive_clears_every_length_and_leaves_the_receive_headers),
         WITH_BURST(test_received_counts_every_message_of_the_burst),
         WITH_BURST(test_forced_verdict_is_that_of_one_packet_and_leaves_its_mark),
         WITH_BURST(test_verdict_is_stored_with_its_mark_and_flags),
         WITH_BURST(test_commit_adds_every_counter_and_ends_the_burst),
         WITH_BURST(test_commit_replaces_the_outstanding_ids_together_with_the_counters),
+        WITH_BURST(test_commit_reads_nothing_after_the_last_counter),
         WITH_BURST(test_phases_keep_the_counters),
         WITH_BURST(test_commit_that_did_not_end_counts_nothing),
         WITH_BURST(test_worker_killed_at_any_moment_leaves_whole_bursts_counted),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The set of unanswered ids: against a model that keeps one bit for each id, from starts on either side of where ids wrap.
+ * The set of unanswered ids: against a model that keeps one bit for each id, from starts on either side of where ids
+ * wrap.
  */
 #include "unit.h"
 
 #include "burst/outstanding.h"
+#include "guarded.h"
 
 #include <errno.h>
 #include <string.h>
@@ -196,11 +198,43 @@ static void test_full_set_refuses_another_range_and_a_split(void **state)
     assert_int_equal(outstanding_add(&set, range(9000, 9000)), 0);
 }
 
+/* The set ends where memory ends: an access after its last range ends the test. */
+static void test_full_set_is_changed_within_its_bounds(void **state)
+{
+    struct guarded memory;
+
+    (void)state;
+    guarded_init(&memory, sizeof(struct outstanding));
+    for (uint32_t removed = 0; removed < OUTSTANDING_RANGES_MAX; removed++) {
+        struct outstanding *full = guarded_put(&memory, NULL, sizeof(*full), _Alignof(struct outstanding));
+        uint32_t first = 10 * removed + 1;
+
+        *full = (struct outstanding){.last_id = 0};
+        for (uint32_t i = 0; i < OUTSTANDING_RANGES_MAX; i++) {
+            assert_int_equal(outstanding_add(full, range(10 * i + 1, 10 * i + 3)), 0);
+        }
+        outstanding_copy(&set, full);
+        assert_memory_equal(&set, full, sizeof(set));
+        assert_int_equal(outstanding_remove(full, range(first, first + 2)), 0);
+        assert_int_equal(full->count, OUTSTANDING_RANGES_MAX - 1);
+        for (uint32_t i = 0; i < full->count; i++) {
+            assert_int_equal(full->ranges[i].first, 10 * (i < removed ? i : i + 1) + 1);
+        }
+        if (removed > 0) {
+            assert_int_equal(outstanding_remove(full, range(2, 2)), 0); /* a split needs the place again */
+            assert_int_equal(full->count, OUTSTANDING_RANGES_MAX);
+        }
+        assert_true(outstanding_is_sound(full));
+    }
+    guarded_done(&memory);
+}
+
 static void test_copy_takes_what_is_in_use(void **state)
 {
     struct outstanding copy;
 
     (void)state;
+    memset(&copy, 0x77, sizeof(copy));
     start(50);
     assert_int_equal(outstanding_add(&set, range(51, 52)), 0);
     assert_int_equal(outstanding_add(&set, range(60, 60)), 0);
@@ -209,6 +243,8 @@ static void test_copy_takes_what_is_in_use(void **state)
     assert_int_equal(copy.last_id, 70);
     assert_int_equal(copy.count, 2);
     assert_memory_equal(copy.ranges, set.ranges, 2 * sizeof(set.ranges[0]));
+    assert_int_equal(copy.ranges[2].first, 0x77777777);
+    assert_int_equal(copy.ranges[2].last, 0x77777777);
 }
 
 static void test_set_that_a_plugin_wrote_to_is_not_sound(void **state)
@@ -312,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_removing_shortens_splits_or_takes_out_a_range),
         cmocka_unit_test(test_removing_what_is_not_there_changes_nothing),
         cmocka_unit_test(test_full_set_refuses_another_range_and_a_split),
+        cmocka_unit_test(test_full_set_is_changed_within_its_bounds),
         cmocka_unit_test(test_copy_takes_what_is_in_use),
         cmocka_unit_test(test_set_that_a_plugin_wrote_to_is_not_sound),
         cmocka_unit_test(test_random_use_agrees_with_one_bit_an_id),

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pipeline_run(): who is asked, in which order, about which packet, and what becomes of each answer.
+ * pipeline_run(): which plugin is called for which packet, in which order, and what becomes of each answer.
  *
- * The plugins of these tests are one pair of functions: each member has a script (struct member) that says what
- * it answers, and writes down each call together with what the journal said at that moment. Crashes are in
- * test_pipeline_crash.c.
+ * All plugins of these tests share one pair of functions: each member has a table of answers (struct member), and notes
+ * each call together with what the journal says at that moment. Crashes are in test_pipeline_crash.c.
  */
 #include "unit.h"
 
@@ -41,7 +40,7 @@ static struct pipeline pipeline;
 static struct decide_invalid invalid;
 static struct queue_stats stats;
 
-static void write_down(const struct member *member, bool batch, const struct nfqe_packet *packet)
+static void note_call(const struct member *member, bool batch, const struct nfqe_packet *packet)
 {
     assert_true(call_count < CALLS_MAX);
     calls[call_count++] = (struct call){.member = member->number,
@@ -56,7 +55,7 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
     const struct member *member = self;
 
-    write_down(member, false, packet);
+    note_call(member, false, packet);
     return member->answers[packet->id - FIRST_ID];
 }
 
@@ -65,7 +64,7 @@ static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t 
     const struct member *member = self;
 
     for (size_t i = 0; i < n; i++) {
-        write_down(member, true, packets[i]);
+        note_call(member, true, packets[i]);
         assert_int_equal(out[i], NFQE_CONTINUE); /* what it starts as */
         out[i] = member->answers[packets[i]->id - FIRST_ID];
     }
@@ -107,7 +106,7 @@ static void assert_call(unsigned index, unsigned member, bool batch, unsigned pa
     assert_int_equal(calls[index].packet_id, FIRST_ID + packet);
 }
 
-static void test_packets_without_an_opinion_get_the_default_verdict(void **state)
+static void test_packets_that_no_plugin_decides_get_the_default_verdict(void **state)
 {
     (void)state;
     for (unsigned batches = 0; batches < 4; batches++) {
@@ -244,7 +243,7 @@ static void test_report_counts_all_invalid_answers_and_names_the_first(void **st
         build_pipeline(2, batches);
         members[0].answers[1] = 77;
         members[0].answers[2] = 88;
-        members[1].answers[1] = 66; /* never asked: an invalid answer decides too */
+        members[1].answers[1] = 66; /* not called: an invalid answer decides, too */
         run(*state);
         assert_int_equal(invalid.count, 2);
         assert_int_equal(invalid.plugin, 0);
@@ -280,7 +279,7 @@ static void test_packet_decided_already_is_skipped_and_keeps_its_verdict(void **
     }
 }
 
-static void test_burst_decided_already_calls_nobody(void **state)
+static void test_burst_decided_already_calls_no_plugin(void **state)
 {
     struct burst_fixture *fixture = *state;
 
@@ -360,7 +359,7 @@ static void test_largest_burst_is_decided_completely(void **state)
     }
 }
 
-static void test_longest_chain_asks_every_plugin(void **state)
+static void test_longest_chain_calls_every_plugin(void **state)
 {
     static struct member many[PLUGINS_MAX];
     struct burst_fixture *fixture = *state;
@@ -393,7 +392,7 @@ int main(void)
 {
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, set_up, burst_tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_BURST(test_packets_without_an_opinion_get_the_default_verdict),
+        WITH_BURST(test_packets_that_no_plugin_decides_get_the_default_verdict),
         WITH_BURST(test_chain_without_a_plugin_gives_the_default_verdict),
         WITH_BURST(test_without_batches_each_packet_passes_all_plugins_before_the_next),
         WITH_BURST(test_with_a_batch_each_plugin_takes_the_whole_burst_before_the_next),
@@ -402,12 +401,12 @@ int main(void)
         WITH_BURST(test_answer_that_the_abi_does_not_offer_gets_on_crash_and_is_reported),
         WITH_BURST(test_report_counts_all_invalid_answers_and_names_the_first),
         WITH_BURST(test_packet_decided_already_is_skipped_and_keeps_its_verdict),
-        WITH_BURST(test_burst_decided_already_calls_nobody),
+        WITH_BURST(test_burst_decided_already_calls_no_plugin),
         WITH_BURST(test_one_by_one_calls_no_batch),
         WITH_BURST(test_journal_says_which_packet_is_with_which_plugin),
         WITH_BURST(test_progress_changes_after_every_call),
         WITH_BURST(test_largest_burst_is_decided_completely),
-        WITH_BURST(test_longest_chain_asks_every_plugin),
+        WITH_BURST(test_longest_chain_calls_every_plugin),
     };
 
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A worker dies in a plugin: real processes run the pipeline on a shared journal and crash in handle() or
- * handle_batch() at packet k, for every k; this process does what the supervisor does, and further
- * processes finish the burst.
+ * handle_batch() at packet k, for every k; this process does what the supervisor does, and further processes finish
+ * the burst.
  *
- * Always: exactly packet k has the on-crash verdict, every other one what the plugins say, and each has one.
+ * Always: packet k and no other has the on-crash verdict, and every other packet the verdict that the plugins give.
  */
 #include "unit.h"
 
@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #define FIRST_ID 5000
-#define NOBODY_CRASHES UINT32_MAX
-#define LIVES_MAX (BURST_ATTEMPTS_MAX + BURST_MAX)
+#define NO_CRASH UINT32_MAX
+#define WORKERS_MAX (BURST_ATTEMPTS_MAX + BURST_MAX)
 #define EXIT_FINISHED 42
 
 /* What the members do; set before the fork. */
@@ -28,7 +28,7 @@ static uint32_t crashing_id;
 static uint32_t second_crashing_id;
 static unsigned crashing_member;
 
-/* What the plugins say about a packet, if none dies: by its id, so that neighbours differ. */
+/* What the plugins answer to a packet if none dies: it depends on the id, so neighbours differ. */
 static nfqe_verdict answer_of(unsigned member, uint32_t id)
 {
     if (member == 0) {
@@ -64,7 +64,7 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
     return answer_of(member, packet->id);
 }
 
-/* Answers as far as it comes: those answers do not count, the whole burst is asked about again. */
+/* The answers before a crash do not count: the whole burst is handled again. */
 static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out)
 {
     for (size_t i = 0; i < n; i++) {
@@ -85,8 +85,8 @@ static void build_pipeline(struct pipeline *pipeline, unsigned batches)
     }
 }
 
-/* One worker's life over the burst. Returns whether it came to the end. */
-static bool live(const struct pipeline *pipeline, struct burst_fixture *fixture, unsigned count)
+/* Runs one worker over the burst. Returns whether it came to the end. */
+static bool run_worker(const struct pipeline *pipeline, struct burst_fixture *fixture, unsigned count)
 {
     int status;
     pid_t worker = fork();
@@ -114,23 +114,23 @@ static bool live(const struct pipeline *pipeline, struct burst_fixture *fixture,
     return false;
 }
 
-/* Lets workers live until one finishes. Returns how many died; the ids they were crashed_on for are in crashed_on[]. */
+/* Runs workers until one finishes. Returns how many died; guilty_ids[] has the ids of the guilty packets. */
 static unsigned finish(const struct pipeline *pipeline, struct burst_fixture *fixture, unsigned count,
-                       uint32_t on_crash, uint32_t *crashed_on, unsigned *blamed_count)
+                       uint32_t on_crash, uint32_t *guilty_ids, unsigned *guilty_count)
 {
     unsigned deaths = 0;
 
-    *blamed_count = 0;
-    while (!live(pipeline, fixture, count)) {
+    *guilty_count = 0;
+    while (!run_worker(pipeline, fixture, count)) {
         struct burst_guilt guilt;
 
-        assert_true(++deaths <= LIVES_MAX);
+        assert_true(++deaths <= WORKERS_MAX);
         burst_assign_guilt(fixture->burst, pipeline->chain.count, on_crash, &guilt);
         assert_true(guilt.in_plugin);
         assert_int_equal(guilt.forced_count, 0);
         assert_int_equal(guilt.plugin, crashing_member);
         if (guilt.packet_known) {
-            crashed_on[(*blamed_count)++] = guilt.packet_id;
+            guilty_ids[(*guilty_count)++] = guilt.packet_id;
         }
     }
     return deaths;
@@ -149,20 +149,20 @@ static void assert_verdicts(const struct burst *burst, unsigned count, uint32_t 
     }
 }
 
-/* A crash in `member` at every packet that it is asked about, one after the other. */
+/* A crash in `member` at each packet that it is called for, one after the other. */
 static void crash_at_each_packet(struct burst_fixture *fixture, unsigned count, unsigned batches, unsigned member,
                                  uint32_t on_crash)
 {
-    /* With the crashing plugin's batch the first death tells the plugin only, the second one the packet. */
+    /* A crash in handle_batch() only tells the plugin; the second one, in handle(), tells the packet. */
     unsigned expected_deaths = (batches & 1u << member) != 0 ? 2 : 1;
     struct pipeline pipeline;
 
     build_pipeline(&pipeline, batches);
     crashing_member = member;
-    second_crashing_id = NOBODY_CRASHES;
+    second_crashing_id = NO_CRASH;
     for (unsigned k = 0; k < count; k++) {
-        uint32_t crashed_on[LIVES_MAX];
-        unsigned blamed_count;
+        uint32_t guilty_ids[WORKERS_MAX];
+        unsigned guilty_count;
 
         crashing_id = FIRST_ID + k;
         if (member == 1 && answer_of(0, crashing_id) != NFQE_CONTINUE) {
@@ -170,22 +170,22 @@ static void crash_at_each_packet(struct burst_fixture *fixture, unsigned count, 
         }
         fixture->burst->crash_verdicts = 0;
         burst_fill(fixture, count, FIRST_ID, BURST_HANDLING);
-        assert_int_equal(finish(&pipeline, fixture, count, on_crash, crashed_on, &blamed_count), expected_deaths);
-        assert_int_equal(blamed_count, 1);
-        assert_int_equal(crashed_on[0], crashing_id);
+        assert_int_equal(finish(&pipeline, fixture, count, on_crash, guilty_ids, &guilty_count), expected_deaths);
+        assert_int_equal(guilty_count, 1);
+        assert_int_equal(guilty_ids[0], crashing_id);
         assert_int_equal(fixture->burst->crash_verdicts, 1);
         assert_verdicts(fixture->burst, count, on_crash);
     }
 }
 
-static void test_crash_in_handle_costs_exactly_the_packet_it_was_handling(void **state)
+static void test_crash_in_handle_costs_exactly_the_packet_at_the_cursor(void **state)
 {
     crash_at_each_packet(*state, BURST_MAX, 0, 0, NFQE_DROP);
     crash_at_each_packet(*state, 16, 0, 1, NFQE_DROP);
     crash_at_each_packet(*state, 16, 0, 1, NFQE_ACCEPT);
 }
 
-static void test_crash_in_handle_beside_a_batch_costs_exactly_the_packet_it_was_handling(void **state)
+static void test_crash_in_handle_beside_a_batch_costs_exactly_the_packet_at_the_cursor(void **state)
 {
     crash_at_each_packet(*state, 16, 2, 0, NFQE_DROP);
     crash_at_each_packet(*state, 16, 1, 1, NFQE_DROP);
@@ -198,14 +198,14 @@ static void test_crash_in_handle_batch_costs_exactly_the_guilty_packet(void **st
     crash_at_each_packet(*state, 16, 2, 1, NFQE_ACCEPT);
 }
 
-static void test_two_guilty_packets_of_a_burst_both_pay_and_no_other(void **state)
+static void test_two_guilty_packets_of_a_burst_get_the_verdict_and_no_other(void **state)
 {
     struct burst_fixture *fixture = *state;
 
     for (unsigned batches = 0; batches < 2; batches++) {
         for (unsigned k = 0; k + 1 < 12; k++) {
-            uint32_t crashed_on[LIVES_MAX];
-            unsigned blamed_count;
+            uint32_t guilty_ids[WORKERS_MAX];
+            unsigned guilty_count;
             struct pipeline pipeline;
 
             build_pipeline(&pipeline, batches);
@@ -213,10 +213,10 @@ static void test_two_guilty_packets_of_a_burst_both_pay_and_no_other(void **stat
             crashing_id = FIRST_ID + k;
             second_crashing_id = FIRST_ID + 11;
             burst_fill(fixture, 12, FIRST_ID, BURST_HANDLING);
-            assert_int_equal(finish(&pipeline, fixture, 12, NFQE_DROP, crashed_on, &blamed_count), 2 + batches);
-            assert_int_equal(blamed_count, 2);
-            assert_int_equal(crashed_on[0], crashing_id);
-            assert_int_equal(crashed_on[1], second_crashing_id);
+            assert_int_equal(finish(&pipeline, fixture, 12, NFQE_DROP, guilty_ids, &guilty_count), 2 + batches);
+            assert_int_equal(guilty_count, 2);
+            assert_int_equal(guilty_ids[0], crashing_id);
+            assert_int_equal(guilty_ids[1], second_crashing_id);
             assert_verdicts(fixture->burst, 12, NFQE_DROP);
         }
     }
@@ -235,17 +235,17 @@ static void test_plugin_that_crashes_on_everything_costs_every_packet_once(void 
     const struct plugin_chain_member member = {.handle = handle_crashes};
     struct pipeline pipeline = {.policy = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP}};
     struct burst_fixture *fixture = *state;
-    uint32_t crashed_on[LIVES_MAX];
-    unsigned blamed_count;
+    uint32_t guilty_ids[WORKERS_MAX];
+    unsigned guilty_count;
 
     plugin_chain_add(&pipeline.chain, &member);
     crashing_member = 0;
     burst_fill(fixture, BURST_MAX, FIRST_ID, BURST_HANDLING);
-    assert_int_equal(finish(&pipeline, fixture, BURST_MAX, NFQE_DROP, crashed_on, &blamed_count), BURST_MAX);
-    assert_int_equal(blamed_count, BURST_MAX);
+    assert_int_equal(finish(&pipeline, fixture, BURST_MAX, NFQE_DROP, guilty_ids, &guilty_count), BURST_MAX);
+    assert_int_equal(guilty_count, BURST_MAX);
     assert_int_equal(fixture->burst->crash_verdicts, BURST_MAX);
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        assert_int_equal(crashed_on[i], FIRST_ID + i);
+        assert_int_equal(guilty_ids[i], FIRST_ID + i);
         assert_int_equal(fixture->burst->entries[i].verdict, NFQE_DROP);
     }
 }
@@ -254,10 +254,10 @@ int main(void)
 {
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_BURST(test_crash_in_handle_costs_exactly_the_packet_it_was_handling),
-        WITH_BURST(test_crash_in_handle_beside_a_batch_costs_exactly_the_packet_it_was_handling),
+        WITH_BURST(test_crash_in_handle_costs_exactly_the_packet_at_the_cursor),
+        WITH_BURST(test_crash_in_handle_beside_a_batch_costs_exactly_the_packet_at_the_cursor),
         WITH_BURST(test_crash_in_handle_batch_costs_exactly_the_guilty_packet),
-        WITH_BURST(test_two_guilty_packets_of_a_burst_both_pay_and_no_other),
+        WITH_BURST(test_two_guilty_packets_of_a_burst_get_the_verdict_and_no_other),
         WITH_BURST(test_plugin_that_crashes_on_everything_costs_every_packet_once),
     };
 

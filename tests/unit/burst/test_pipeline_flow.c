@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The pipeline with plugins that decide for flows: who is still asked, which verdict the rest of a flow gets, in the same
- * burst and later, what a new connection changes, and which packets are marked.
+ * The pipeline with plugins that decide for flows: which plugins are still called, which verdict the rest of a flow
+ * gets, in the same burst and later, what a new connection changes, and which packets are marked.
  *
  * Each test runs in all ways that a burst can go through the plugin chain.
  */
@@ -14,7 +14,7 @@
 
 static struct flow_pipeline_member *const members = flow_pipeline.members;
 
-/* ---- whose packets are asked for ---------------------------------------------------------------------------- */
+/* ---- which packets reach a plugin --------------------------------------------------------------------------- */
 
 static void test_rest_of_a_decided_flow_reaches_no_plugin(void **state)
 {
@@ -30,7 +30,7 @@ static void test_rest_of_a_decided_flow_reaches_no_plugin(void **state)
             flow_pipeline_build(way, 2);
             members[1].answers[0] = verdict | NFQE_FLOW;
             members[1].answers[2] = other;
-            members[1].answers[3] = batch ? NFQE_HELD : NFQE_CONTINUE; /* nobody hears of it */
+            members[1].answers[3] = batch ? NFQE_HELD : NFQE_CONTINUE; /* neither counted nor logged */
             flow_pipeline_run(way, first, 6);
             assert_int_equal(flow_pipeline.invalid.count, 0);
             flow_pipeline_assert(0, verdict, BURST_FOR_FLOW);
@@ -171,7 +171,7 @@ static void test_packet_without_a_flow_gets_the_verdict_alone(void **state)
     }
 }
 
-static void test_verdicts_that_stand_already_are_kept_beside_their_flow(void **state)
+static void test_verdicts_given_already_are_kept_whatever_their_flow_has(void **state)
 {
     static const struct what what[] = {{1, 'd'}, {1, 'd'}, {1, 'd'}};
 
@@ -410,7 +410,7 @@ int main(void)
         TEST(test_flow_verdict_of_a_plugin_that_did_not_declare_it_is_invalid),
         TEST(test_flag_beside_anything_but_accept_and_drop_is_invalid),
         TEST(test_packet_without_a_flow_gets_the_verdict_alone),
-        TEST(test_verdicts_that_stand_already_are_kept_beside_their_flow),
+        TEST(test_verdicts_given_already_are_kept_whatever_their_flow_has),
         TEST(test_syn_of_an_accepted_flow_is_decided_by_the_chain_and_so_is_what_follows),
         TEST(test_syn_that_the_default_or_the_crash_verdict_accepts_ends_the_flow),
         TEST(test_syn_that_is_decided_late_does_not_end_what_later_data_has_decided),

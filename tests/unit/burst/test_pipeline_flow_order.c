@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The pipeline with plugins that decide for flows: what comes of a burst does not depend on how it goes through the chain,
- * nor on whether a worker died in its middle.
+ * The pipeline with plugins that decide for flows: the result of a burst does not depend on how it goes through the
+ * chain, nor on whether a worker died in its middle.
  *
  * Bursts are drawn at random: packets of two flows and of none, and what each plugin answers to each. The reference is
  * the burst that goes packet by packet.
@@ -25,7 +25,7 @@ struct play {
     unsigned members;
     nfqe_verdict default_verdict;
     nfqe_verdict on_crash;
-    unsigned stands[BURSTS]; /* 1 and more: this packet, counted from 1, has the crash verdict before the chain runs */
+    unsigned forced[BURSTS]; /* not 0: this packet, counted from 1, has the --on-crash verdict before any plugin runs */
     struct what what[BURSTS][PACKETS];
     nfqe_verdict given[BURSTS][FLOW_PIPELINE_MEMBERS_MAX][PACKETS];
 };
@@ -99,7 +99,10 @@ static void read_outcome(struct outcome *outcome)
     }
 }
 
-/* ---- ways through the chain --------------------------------------------------------------------------------------- */
+/*
+ * ---- ways through the plugin chain
+ * ---------------------------------------------------------------------------------------
+ */
 
 static void play_bursts(enum way way, const struct play *play, struct outcome outcomes[BURSTS])
 {
@@ -107,8 +110,8 @@ static void play_bursts(enum way way, const struct play *play, struct outcome ou
     for (unsigned i = 0; i < BURSTS; i++) {
         give(play, i);
         flow_pipeline_begin(way, play->what[i], PACKETS);
-        if (play->stands[i] > 0) {
-            burst_force_verdict(flow_pipeline.fixture->burst, play->stands[i] - 1, play->on_crash);
+        if (play->forced[i] > 0) {
+            burst_force_verdict(flow_pipeline.fixture->burst, play->forced[i] - 1, play->on_crash);
         }
         flow_pipeline_finish(PACKETS);
         read_outcome(&outcomes[i]);
@@ -125,7 +128,7 @@ static void assert_all_ways_are_alike(unsigned count)
 
         draw(&random, &play);
         for (unsigned i = 0; i < BURSTS; i++) {
-            play.stands[i] = unit_random_below(&random, 3) == 0 ? 1 + unit_random_below(&random, PACKETS) : 0;
+            play.forced[i] = unit_random_below(&random, 3) == 0 ? 1 + unit_random_below(&random, PACKETS) : 0;
         }
         for (enum way way = 0; way < WAYS; way++) {
             play_bursts(way, &play, outcomes[way]);
@@ -152,11 +155,13 @@ static void test_three_plugins_decide_alike_in_all_ways(void **state)
     assert_all_ways_are_alike(3);
 }
 
-/* ---- deaths ------------------------------------------------------------------------------------------------------- */
+/*
+ * ---- deaths -------------------------------------------------------------------------------------------------------
+ */
 
 /*
- * Runs the last burst up to `dead`, where the worker dies: between two packets, or (crashed_on) in a plugin. Another one
- * finishes it.
+ * Runs the last burst up to `dead`, where the worker dies: between two packets, or (crashed_on) in a plugin. Another
+ * one finishes it.
  */
 static void die_and_finish(const struct play *play, const struct what *what, unsigned dead, bool crashed_on)
 {
@@ -197,8 +202,8 @@ static void test_burst_is_decided_alike_when_a_worker_dies_between_two_packets(v
     }
 }
 
-/* The guilty packet bears on its flow as one with an answer that the ABI does not know: both get the crash verdict. */
-static void test_burst_is_decided_alike_when_a_plugin_dies_of_a_packet(void **state)
+/* The guilty packet has the same effect on its flow as an answer that the ABI does not know: both get --on-crash. */
+static void test_burst_is_decided_alike_when_a_plugin_crashes_on_a_packet(void **state)
 {
     uint64_t random = 161803398874989;
     unsigned deaths = 0;
@@ -228,7 +233,7 @@ static void test_burst_is_decided_alike_when_a_plugin_dies_of_a_packet(void **st
     assert_in_range(deaths, ROUNDS / 4, ROUNDS);
 }
 
-static void test_syn_that_is_accepted_since_a_plugin_died_of_it_ends_the_flow(void **state)
+static void test_syn_that_is_accepted_since_a_plugin_crashed_on_it_ends_the_flow(void **state)
 {
     static const struct what flow[] = {{1, 'd'}};
     static const struct what what[] = {{1, 's'}, {1, 'd'}};
@@ -249,7 +254,7 @@ static void test_syn_that_is_accepted_since_a_plugin_died_of_it_ends_the_flow(vo
     }
 }
 
-/* Who finishes the burst sees the SYN, and the flow that was decided behind it. */
+/* The worker that finishes the burst finds the SYN, and the flow that a later packet decided. */
 static void test_syn_that_a_predecessor_accepted_does_not_end_what_later_data_has_decided(void **state)
 {
     static const struct what what[] = {{1, 's'}, {1, 'd'}, {1, 'a'}};
@@ -272,7 +277,7 @@ static void test_syn_that_a_predecessor_accepted_does_not_end_what_later_data_ha
 }
 
 /* The SYN got the verdict of its flow, or one for its flow: it ends nothing. */
-static void test_syn_that_belongs_to_its_flow_ends_nothing_when_it_is_taken_up(void **state)
+static void test_syn_that_was_decided_with_its_flow_ends_nothing_when_the_burst_is_finished(void **state)
 {
     static const struct what what[] = {{1, 's'}, {1, 'a'}};
 
@@ -296,10 +301,10 @@ int main(void)
         TEST(test_two_plugins_decide_alike_in_all_ways),
         TEST(test_three_plugins_decide_alike_in_all_ways),
         TEST(test_burst_is_decided_alike_when_a_worker_dies_between_two_packets),
-        TEST(test_burst_is_decided_alike_when_a_plugin_dies_of_a_packet),
-        TEST(test_syn_that_is_accepted_since_a_plugin_died_of_it_ends_the_flow),
+        TEST(test_burst_is_decided_alike_when_a_plugin_crashes_on_a_packet),
+        TEST(test_syn_that_is_accepted_since_a_plugin_crashed_on_it_ends_the_flow),
         TEST(test_syn_that_a_predecessor_accepted_does_not_end_what_later_data_has_decided),
-        TEST(test_syn_that_belongs_to_its_flow_ends_nothing_when_it_is_taken_up),
+        TEST(test_syn_that_was_decided_with_its_flow_ends_nothing_when_the_burst_is_finished),
     };
 
     return cmocka_run_group_tests_name("pipeline_flow_order", tests, NULL, NULL);

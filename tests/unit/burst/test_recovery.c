@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * burst_recover() and the lost ids: what the next worker makes of what the dead one left.
+ * burst_recover() and the lost ids: what the next worker finds in the journal of a dead one.
  *
- * Each test leaves the journal in some phase, in order or with nonsense in one kind of field, or with nonsense in
- * all of them. Afterwards every field is within its bounds, and what had been received and decided in order
- * is still there. Whose fault the death was is in test_recovery_guilt.c.
+ * Each test leaves the journal in some phase, in order, or with damage in one kind of field, or in all of them. After
+ * the recovery every field is within its bounds, and what was received and decided without damage is still there.
+ * burst_assign_guilt() is in test_recovery_guilt.c.
  */
 #include "unit.h"
 
@@ -13,11 +13,13 @@
 
 #include <nfqe/plugin.h>
 
+#include <string.h>
+
 #define COUNT 8
 #define FIRST_ID 100
 #define PLUGINS 3
 
-/* Phase words that no worker writes in order. */
+/* Phase words that no worker writes. */
 static const uint32_t wild_phases[] = {BURST_SENDING + 1, 77, 0xff};
 
 static void assert_undecided(const struct burst *burst)
@@ -27,7 +29,7 @@ static void assert_undecided(const struct burst *burst)
     }
 }
 
-static void test_recovery_takes_up_the_phase_of_the_dead(void **state)
+static void test_recovery_continues_in_the_phase_of_the_dead_worker(void **state)
 {
     struct burst_fixture *fixture = *state;
     struct burst *burst = fixture->burst;
@@ -68,7 +70,7 @@ static void test_recovery_from_receiving_forgets_the_verdicts_of_the_burst_befor
     assert_undecided(fixture->burst);
 }
 
-static void test_recovery_keeps_the_verdicts_that_stand(void **state)
+static void test_recovery_keeps_the_verdicts_that_were_given(void **state)
 {
     struct burst_fixture *fixture = *state;
     struct burst *burst = fixture->burst;
@@ -138,14 +140,13 @@ static void test_burst_ends_at_the_first_gap(void **state)
         fixture->burst->messages[gap].msg_len = 0;
         assert_int_equal(burst_recover(fixture->burst), gap == 0 ? BURST_IDLE : BURST_HANDLING);
         assert_int_equal(burst_received(fixture->burst), gap);
-        for (unsigned i = gap; i < BURST_MAX; i++) { /* none is left behind it, to be taken for a later burst's */
+        for (unsigned i = gap; i < BURST_MAX; i++) { /* a length after the gap would count in a later burst */
             assert_int_equal(fixture->burst->messages[i].msg_len, 0);
         }
     }
 }
 
-/* "Brings every burst field that a dead worker left into its bounds": a verdict is ACCEPT or DROP. */
-static void test_recovery_lets_no_verdict_stand_that_is_neither_accept_nor_drop(void **state)
+static void test_recovery_forgets_a_verdict_that_is_neither_accept_nor_drop(void **state)
 {
     static const uint32_t nonsense[] = {NFQE_CONTINUE, NFQE_REPEAT, NFQE_ACCEPT | NFQE_FLOW, 0x10001, UINT32_MAX};
     struct burst_fixture *fixture = *state;
@@ -159,6 +160,83 @@ static void test_recovery_lets_no_verdict_stand_that_is_neither_accept_nor_drop(
             assert_false(burst_is_decided(fixture->burst, 1));
             assert_true(burst_is_decided(fixture->burst, 2));
         }
+    }
+}
+
+/* queue_shm_prepare() has set them, and nothing next to the verdicts and lengths is changed. */
+static void test_recovery_leaves_the_receive_headers(void **state)
+{
+    static const unsigned counts[] = {0, COUNT, BURST_MAX};
+    static struct iovec iovecs[BURST_MAX];
+    static struct msghdr header;
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+
+    memset(iovecs, 0xff, sizeof(iovecs));
+    memset(&header, 0xff, sizeof(header));
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
+            burst_fill(fixture, counts[i], FIRST_ID, (enum burst_phase)phase);
+            memset(burst->iovecs, 0xff, sizeof(burst->iovecs));
+            for (unsigned message = 0; message < BURST_MAX; message++) {
+                memset(&burst->messages[message].msg_hdr, 0xff, sizeof(header));
+            }
+            burst_recover(burst);
+            for (unsigned message = 0; message < BURST_MAX; message++) {
+                assert_memory_equal(&burst->messages[message].msg_hdr, &header, sizeof(header));
+            }
+            assert_memory_equal(burst->iovecs, iovecs, sizeof(iovecs));
+        }
+    }
+}
+
+static void test_every_verdict_of_the_largest_burst_is_looked_at(void **state)
+{
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+
+    for (unsigned phase = BURST_RECEIVING; phase <= BURST_SENDING; phase++) {
+        burst_fill(fixture, BURST_MAX, FIRST_ID, (enum burst_phase)phase);
+        for (unsigned i = 0; i < BURST_MAX; i++) {
+            burst_force_verdict(burst, i, phase == BURST_RECEIVING ? NFQE_DROP : NFQE_REPEAT);
+        }
+        burst_recover(burst);
+        for (unsigned i = 0; i < BURST_MAX; i++) {
+            assert_false(burst_is_decided(burst, i));
+        }
+    }
+}
+
+static void test_numbers_are_brought_into_their_bounds(void **state)
+{
+    static const uint32_t numbers[] = {0, 1, COUNT - 1, COUNT, COUNT + 1, BURST_MAX + 1, 0x7fffffff, UINT32_MAX};
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
+            burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
+            burst->packets = numbers[i];
+            burst->sequence = numbers[i];
+            burst_recover(burst);
+            assert_int_equal(burst->packets, numbers[i] < COUNT ? numbers[i] : COUNT); /* the messages */
+            assert_int_equal(burst->sequence, numbers[i] & BURST_SEQUENCE_MASK);
+        }
+    }
+}
+
+static void test_only_a_burst_that_was_being_sent_is_sent_again(void **state)
+{
+    struct burst_fixture *fixture = *state;
+
+    for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
+        burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
+        burst_recover(fixture->burst);
+        assert_int_equal(fixture->burst->resend, phase == BURST_SENDING);
+        fixture->burst->resend = 1; /* and it stays so, in whatever phase the next worker dies */
+        burst_enter(fixture->burst, (enum burst_phase)phase);
+        burst_recover(fixture->burst);
+        assert_int_equal(fixture->burst->resend, 1);
     }
 }
 
@@ -310,15 +388,19 @@ int main(void)
 {
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_BURST(test_recovery_takes_up_the_phase_of_the_dead),
+        WITH_BURST(test_recovery_continues_in_the_phase_of_the_dead_worker),
         WITH_BURST(test_recovery_of_a_phase_that_does_not_exist_keeps_the_messages_and_no_verdict),
         WITH_BURST(test_recovery_from_receiving_forgets_the_verdicts_of_the_burst_before),
-        WITH_BURST(test_recovery_keeps_the_verdicts_that_stand),
+        WITH_BURST(test_recovery_keeps_the_verdicts_that_were_given),
         WITH_BURST(test_recovery_without_a_message_is_idle),
         WITH_BURST(test_recovery_resets_cursor_and_plugin_whatever_they_were),
         WITH_BURST(test_message_length_beyond_its_slot_is_the_slot),
         WITH_BURST(test_burst_ends_at_the_first_gap),
-        WITH_BURST(test_recovery_lets_no_verdict_stand_that_is_neither_accept_nor_drop),
+        WITH_BURST(test_recovery_forgets_a_verdict_that_is_neither_accept_nor_drop),
+        WITH_BURST(test_recovery_leaves_the_receive_headers),
+        WITH_BURST(test_every_verdict_of_the_largest_burst_is_looked_at),
+        WITH_BURST(test_numbers_are_brought_into_their_bounds),
+        WITH_BURST(test_only_a_burst_that_was_being_sent_is_sent_again),
         WITH_BURST(test_recovery_keeps_the_counters),
         WITH_BURST(test_journal_full_of_random_bytes_is_brought_into_its_bounds),
         WITH_BURST(test_without_a_request_no_id_is_lost),

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * burst_assign_guilt(): who is guilty for a worker's death, and what that costs.
+ * burst_assign_guilt(): which packet and which plugin a worker died with, and which packets get the --on-crash verdict.
  *
- * Each test leaves the journal as a worker would that died in some phase, or that wrote nonsense into it before.
- * Nothing but HANDLING makes anybody guilty, exactly one packet pays, and no field of the dead is believed
- * beyond its bounds. What the successor makes of the journal is in test_recovery.c.
+ * Each test leaves the journal as a worker leaves it that died in some phase, or whose plugin damaged it before. Only
+ * in HANDLING is a packet guilty, at most one packet gets the verdict, and every field that the worker left is checked
+ * against its bounds. What the successor does is in test_recovery.c.
  */
 #include "unit.h"
 
@@ -19,7 +19,7 @@
 #define FIRST_ID 100
 #define PLUGINS 3
 
-/* Phase words that no worker writes in order. */
+/* Phase words that no worker writes. */
 static const uint32_t wild_phases[] = {BURST_SENDING + 1, 77, 0xff};
 
 static void assert_undecided(const struct burst *burst)
@@ -29,7 +29,7 @@ static void assert_undecided(const struct burst *burst)
     }
 }
 
-static void test_death_outside_handling_is_nobodys_fault(void **state)
+static void test_death_outside_of_handling_makes_no_packet_guilty(void **state)
 {
     struct burst_fixture *fixture = *state;
     uint32_t phases[3 + sizeof(wild_phases) / sizeof(wild_phases[0])] = {BURST_IDLE, BURST_RECEIVING, BURST_SENDING};
@@ -52,7 +52,7 @@ static void test_death_outside_handling_is_nobodys_fault(void **state)
     }
 }
 
-static void test_packet_at_the_cursor_is_blamed_and_no_other(void **state)
+static void test_packet_at_the_cursor_is_guilty_and_no_other(void **state)
 {
     struct burst_fixture *fixture = *state;
     struct burst *burst = fixture->burst;
@@ -76,6 +76,9 @@ static void test_packet_at_the_cursor_is_blamed_and_no_other(void **state)
         }
         assert_int_equal(burst->entries[guilty].verdict, NFQE_DROP);
         assert_int_not_equal(burst->one_by_one, 0);
+        assert_int_equal(burst->cursor,
+                         BURST_NONE); /* a successor that dies before its first call is not guilty again */
+        assert_int_equal(burst->plugin, BURST_NONE);
         assert_int_equal(burst_recover(burst), BURST_HANDLING);
         assert_true(burst_is_decided(burst, guilty)); /* the successor finds it */
         assert_int_not_equal(burst->one_by_one, 0);
@@ -94,7 +97,7 @@ static void test_guilty_packet_gets_the_verdict_that_was_asked_for(void **state)
     assert_int_equal(fixture->burst->entries[3].verdict, NFQE_ACCEPT);
 }
 
-static void test_death_between_two_packets_blames_none(void **state)
+static void test_death_between_two_packets_makes_none_guilty(void **state)
 {
     struct burst_fixture *fixture = *state;
     struct burst_guilt guilt;
@@ -110,7 +113,7 @@ static void test_death_between_two_packets_blames_none(void **state)
     assert_int_equal(fixture->burst->entries[3].verdict, NFQE_ACCEPT);
 }
 
-static void test_death_in_a_batch_names_the_plugin_and_blames_no_packet(void **state)
+static void test_death_in_a_batch_names_the_plugin_and_no_packet(void **state)
 {
     struct burst_fixture *fixture = *state;
     struct burst_guilt guilt;
@@ -127,7 +130,7 @@ static void test_death_in_a_batch_names_the_plugin_and_blames_no_packet(void **s
     assert_int_not_equal(fixture->burst->one_by_one, 0);
 }
 
-static void test_cursor_outside_the_burst_blames_no_packet(void **state)
+static void test_cursor_outside_of_the_burst_makes_no_packet_guilty(void **state)
 {
     static const uint32_t cursors[] = {COUNT, BURST_MAX - 1, BURST_MAX, BURST_MAX + 1, 0x7fffffff, UINT32_MAX - 1};
     struct burst_fixture *fixture = *state;
@@ -145,7 +148,7 @@ static void test_cursor_outside_the_burst_blames_no_packet(void **state)
     }
 }
 
-static void test_plugin_outside_the_chain_is_not_named_and_the_packet_pays(void **state)
+static void test_plugin_outside_of_the_chain_is_not_named_and_the_packet_gets_the_verdict(void **state)
 {
     static const uint32_t plugins[] = {PLUGINS, PLUGINS + 1, 0x80000000, UINT32_MAX};
     struct burst_fixture *fixture = *state;
@@ -193,8 +196,7 @@ static void test_burst_over_which_too_many_workers_died_is_abandoned(void **stat
     }
 }
 
-/* crashed_on: "packets that got the --on-crash verdict since a worker died handling them" */
-static void test_packets_of_an_abandoned_burst_are_counted_as_blamed(void **state)
+static void test_packets_of_an_abandoned_burst_are_counted_as_crash_verdicts(void **state)
 {
     struct burst_fixture *fixture = *state;
     struct burst_guilt guilt;
@@ -209,7 +211,7 @@ static void test_packets_of_an_abandoned_burst_are_counted_as_blamed(void **stat
     assert_int_equal(fixture->burst->crash_verdicts, COUNT - 2);
 }
 
-/* A worker that is killed while no plugin runs says nothing against the burst, however often that happens. */
+/* A worker that is killed while no plugin runs is no sign of a bad burst, however often that happens. */
 static void test_death_outside_every_plugin_is_no_attempt(void **state)
 {
     struct burst_fixture *fixture = *state;
@@ -226,14 +228,14 @@ static void test_death_outside_every_plugin_is_no_attempt(void **state)
 }
 
 /* Not every message is a packet: the kernel's answers arrive among them. */
-static void test_only_places_of_packets_are_blamed_or_abandoned(void **state)
+static void test_only_places_of_packets_are_guilty_or_abandoned(void **state)
 {
     static const uint32_t packets[] = {0, 1, COUNT - 1, COUNT, COUNT + 1, UINT32_MAX};
     struct burst_fixture *fixture = *state;
     struct burst *burst = fixture->burst;
 
     for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
-        uint32_t bound = packets[i] < COUNT ? packets[i] : COUNT; /* more than the messages is not believed */
+        uint32_t bound = packets[i] < COUNT ? packets[i] : COUNT; /* there cannot be more packets than messages */
         struct burst_guilt guilt;
 
         for (uint32_t cursor = 0; cursor <= COUNT; cursor++) {
@@ -258,7 +260,7 @@ static void test_only_places_of_packets_are_blamed_or_abandoned(void **state)
     }
 }
 
-static void test_attempts_begin_anew_with_the_next_burst(void **state)
+static void test_attempts_are_counted_from_0_in_the_next_burst(void **state)
 {
     struct burst_fixture *fixture = *state;
     struct burst_guilt guilt;
@@ -274,18 +276,18 @@ int main(void)
 {
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_BURST(test_death_outside_handling_is_nobodys_fault),
-        WITH_BURST(test_packet_at_the_cursor_is_blamed_and_no_other),
+        WITH_BURST(test_death_outside_of_handling_makes_no_packet_guilty),
+        WITH_BURST(test_packet_at_the_cursor_is_guilty_and_no_other),
         WITH_BURST(test_guilty_packet_gets_the_verdict_that_was_asked_for),
-        WITH_BURST(test_death_between_two_packets_blames_none),
-        WITH_BURST(test_death_in_a_batch_names_the_plugin_and_blames_no_packet),
-        WITH_BURST(test_cursor_outside_the_burst_blames_no_packet),
-        WITH_BURST(test_plugin_outside_the_chain_is_not_named_and_the_packet_pays),
+        WITH_BURST(test_death_between_two_packets_makes_none_guilty),
+        WITH_BURST(test_death_in_a_batch_names_the_plugin_and_no_packet),
+        WITH_BURST(test_cursor_outside_of_the_burst_makes_no_packet_guilty),
+        WITH_BURST(test_plugin_outside_of_the_chain_is_not_named_and_the_packet_gets_the_verdict),
         WITH_BURST(test_burst_over_which_too_many_workers_died_is_abandoned),
-        WITH_BURST(test_packets_of_an_abandoned_burst_are_counted_as_blamed),
+        WITH_BURST(test_packets_of_an_abandoned_burst_are_counted_as_crash_verdicts),
         WITH_BURST(test_death_outside_every_plugin_is_no_attempt),
-        WITH_BURST(test_only_places_of_packets_are_blamed_or_abandoned),
-        WITH_BURST(test_attempts_begin_anew_with_the_next_burst),
+        WITH_BURST(test_only_places_of_packets_are_guilty_or_abandoned),
+        WITH_BURST(test_attempts_are_counted_from_0_in_the_next_burst),
     };
 
     return cmocka_run_group_tests_name("recovery_guilt", tests, NULL, NULL);
