@@ -28,7 +28,7 @@
 #define SLOT_CONNTRACK 1024 /* tuples, NAT, helper, labels */
 #define SLOT_SECCTX 4096    /* a page is the longest that a security module makes */
 
-/* Sends a request; returns the error that the kernel answered it with, or 0. */
+/* Sends a request; returns the error that the kernel answered it with, or 0. Any other message stays in the socket. */
 static int request(int fd, const struct nlmsghdr *message)
 {
     char answer[ANSWER_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -41,7 +41,8 @@ static int request(int fd, const struct nlmsghdr *message)
         return code;
     }
     len = recv(fd, answer, sizeof(answer), MSG_PEEK | MSG_DONTWAIT);
-    if (len < (ssize_t)(NLMSG_HDRLEN + sizeof(*error)) || header->nlmsg_type != NLMSG_ERROR) {
+    if (len < (ssize_t)(NLMSG_HDRLEN + sizeof(*error)) || header->nlmsg_type != NLMSG_ERROR ||
+        header->nlmsg_seq != message->nlmsg_seq) {
         return 0;
     }
     code = error->error;

@@ -48,7 +48,10 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
         struct {
             struct nlmsghdr header;
             struct nlmsgerr error;
-        } reply = {.header.nlmsg_len = sizeof(reply), .header.nlmsg_type = NLMSG_ERROR, .error.error = answer};
+        } reply = {.header.nlmsg_len = sizeof(reply),
+                   .header.nlmsg_type = NLMSG_ERROR,
+                   .header.nlmsg_seq = ((const struct nlmsghdr *)data)->nlmsg_seq, /* as netlink_ack() does */
+                   .error.error = answer};
 
         assert_int_equal(send(ends[1], &reply, sizeof(reply), 0), sizeof(reply));
     }
@@ -217,6 +220,25 @@ static void test_request_leaves_a_packet_where_it_is(void **state)
     assert_memory_equal(found, &packet, sizeof(packet));
 }
 
+/* What the kernel says of a verdict is the worker's, too. */
+static void test_request_leaves_the_answer_to_a_verdict_where_it_is(void **state)
+{
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+    } stale = {.header.nlmsg_len = sizeof(stale),
+               .header.nlmsg_type = NLMSG_ERROR,
+               .header.nlmsg_seq = NFQUEUE_SEQUENCE_RESENT | 5,
+               .error.error = -ENOENT};
+    char found[sizeof(stale)];
+
+    (void)state;
+    assert_int_equal(send(ends[1], &stale, sizeof(stale), 0), sizeof(stale));
+    assert_int_equal(nfqueue_unbind(SOCKET, QUEUE), 0);
+    assert_int_equal(recv(SOCKET, found, sizeof(found), MSG_DONTWAIT), sizeof(stale));
+    assert_memory_equal(found, &stale, sizeof(stale));
+}
+
 static void test_flag_is_unknown_only_if_the_kernel_says_so(void **state)
 {
     const struct nlmsghdr *message;
@@ -334,6 +356,7 @@ int main(void)
         TEST(test_refusal_of_the_kernel_is_returned_and_taken_from_the_socket),
         TEST(test_send_that_fails_is_returned),
         TEST(test_request_leaves_a_packet_where_it_is),
+        TEST(test_request_leaves_the_answer_to_a_verdict_where_it_is),
         TEST(test_flag_is_unknown_only_if_the_kernel_says_so),
         TEST(test_a_stop_that_accepts_sets_fail_open_before_the_length),
         TEST(test_a_stop_that_drops_clears_fail_open_before_the_length),
