@@ -282,6 +282,18 @@ static void test_commit_replaces_the_outstanding_ids_together_with_the_counters(
     assert_int_equal(stats_of(fixture->burst)->packets, 2 * delta.packets);
 }
 
+static void test_answered_packets_are_those_of_the_workers_and_of_their_deaths(void **state)
+{
+    const struct burst_fixture *fixture = *state;
+    const struct queue_stats delta = {.packets = 5};
+
+    assert_int_equal(burst_answered(fixture->burst), 0);
+    fixture->burst->crash_verdicts = 2;
+    assert_int_equal(burst_answered(fixture->burst), 2);
+    burst_commit(fixture->burst, &delta, &no_ids);
+    assert_int_equal(burst_answered(fixture->burst), 7);
+}
+
 int main(void)
 {
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
@@ -293,6 +305,7 @@ int main(void)
         WITH_BURST(test_forced_verdict_is_that_of_one_packet_and_leaves_its_mark),
         WITH_BURST(test_verdict_is_stored_with_its_mark_and_flags),
         WITH_BURST(test_commit_adds_every_counter_and_ends_the_burst),
+        WITH_BURST(test_answered_packets_are_those_of_the_workers_and_of_their_deaths),
         WITH_BURST(test_commit_replaces_the_outstanding_ids_together_with_the_counters),
         WITH_BURST(test_commit_reads_nothing_after_the_last_counter),
         WITH_BURST(test_phases_keep_the_counters),

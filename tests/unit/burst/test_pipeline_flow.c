@@ -288,6 +288,35 @@ static void test_syn_of_a_dropped_flow_is_dropped_and_reaches_no_plugin(void **s
     }
 }
 
+/* As many connections as a burst can begin, and one more whose flow is accepted in the same burst. */
+static void test_burst_full_of_new_connections_is_decided_by_the_chain(void **state)
+{
+    static const struct what flow[] = {{2, 'd'}};
+    struct what what[BURST_MAX];
+
+    (void)state;
+    for (unsigned i = 0; i < BURST_MAX - 2; i++) {
+        what[i] = (struct what){2, 's'};
+    }
+    what[BURST_MAX - 2] = (struct what){4, 'd'};
+    what[BURST_MAX - 1] = (struct what){4, 's'};
+    for (enum way way = 0; way < WAYS; way++) {
+        flow_pipeline_build(way, 1);
+        members[0].answers[0] = ACCEPT_FLOW;
+        flow_pipeline_run(way, flow, 1);
+        for (unsigned i = 0; i < BURST_MAX; i++) {
+            members[0].answers[i] = NFQE_DROP;
+        }
+        members[0].answers[BURST_MAX - 2] = ACCEPT_FLOW;
+        flow_pipeline_run(way, what, BURST_MAX);
+        for (unsigned i = 0; i < BURST_MAX; i++) {
+            bool accepted = i == BURST_MAX - 2;
+
+            flow_pipeline_assert(i, accepted ? NFQE_ACCEPT : NFQE_DROP, accepted ? BURST_FOR_FLOW : 0);
+        }
+    }
+}
+
 /* ---- marks ------------------------------------------------------------------------------------------------------ */
 
 static const struct {
@@ -416,6 +445,7 @@ int main(void)
         TEST(test_syn_that_is_decided_late_does_not_end_what_later_data_has_decided),
         TEST(test_syn_ends_what_earlier_data_of_its_burst_has_decided),
         TEST(test_syn_of_a_dropped_flow_is_dropped_and_reaches_no_plugin),
+        TEST(test_burst_full_of_new_connections_is_decided_by_the_chain),
         TEST(test_packets_of_accepted_flows_and_no_other_carry_the_mark),
         TEST(test_packet_whose_flow_finds_no_room_gets_the_verdict_alone_and_no_mark),
         TEST(test_chain_that_decides_for_no_flow_lets_no_mark_pass),
