@@ -161,7 +161,7 @@ static void crash_at_each_packet(struct burst_fixture *fixture, unsigned count, 
     crashing_member = member;
     second_crashing_id = NO_CRASH;
     for (unsigned k = 0; k < count; k++) {
-        uint32_t guilty_ids[WORKERS_MAX];
+        uint32_t guilty_ids[WORKERS_MAX] = {0};
         unsigned guilty_count;
 
         crashing_id = FIRST_ID + k;
@@ -204,7 +204,7 @@ static void test_two_guilty_packets_of_a_burst_get_the_verdict_and_no_other(void
 
     for (unsigned batches = 0; batches < 2; batches++) {
         for (unsigned k = 0; k + 1 < 12; k++) {
-            uint32_t guilty_ids[WORKERS_MAX];
+            uint32_t guilty_ids[WORKERS_MAX] = {0};
             unsigned guilty_count;
             struct pipeline pipeline;
 
@@ -235,7 +235,7 @@ static void test_plugin_that_crashes_on_everything_costs_every_packet_once(void 
     const struct plugin_chain_member member = {.handle = handle_crashes};
     struct pipeline pipeline = {.policy = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP}};
     struct burst_fixture *fixture = *state;
-    uint32_t guilty_ids[WORKERS_MAX];
+    uint32_t guilty_ids[WORKERS_MAX] = {0};
     unsigned guilty_count;
 
     plugin_chain_add(&pipeline.chain, &member);
