@@ -327,6 +327,19 @@ static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
     }
 }
 
+static void test_slot_grows_by_a_cache_line_when_the_copied_bytes_need_it(void **state)
+{
+    struct queue_settings settings = {.copy_packet = true};
+    uint32_t size = nfqueue_slot_size(&settings);
+
+    (void)state;
+    for (uint32_t range = 1; range <= 4 * QUEUE_SHM_SLOT_ALIGN; range++) {
+        settings.copy_range = range;
+        size += range % QUEUE_SHM_SLOT_ALIGN == 1 ? QUEUE_SHM_SLOT_ALIGN : 0;
+        assert_int_equal(nfqueue_slot_size(&settings), size);
+    }
+}
+
 /* A security context is at most a page; a connection has two tuples, NAT, a helper and labels. */
 static void test_slot_has_room_for_what_the_flags_add(void **state)
 {
@@ -362,6 +375,7 @@ int main(void)
         TEST(test_a_stop_that_drops_clears_fail_open_before_the_length),
         TEST(test_a_stop_reports_what_the_send_said),
         cmocka_unit_test(test_slot_holds_the_largest_message_of_its_copy_range),
+        cmocka_unit_test(test_slot_grows_by_a_cache_line_when_the_copied_bytes_need_it),
         cmocka_unit_test(test_slot_has_room_for_what_the_flags_add),
     };
 
