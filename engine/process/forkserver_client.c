@@ -127,13 +127,26 @@ bool forkserver_client_request(struct forkserver_client *client, unsigned queue)
     return true;
 }
 
+/*
+ * The next message, whatever it is. Returns its length, also if that is more than there is room for (MSG_TRUNC); 0 or
+ * negative: there is none, or the other end is closed. If a fork server ends with requests unread, the kernel reports
+ * ECONNRESET once, before the messages that it had sent.
+ */
+static ssize_t receive_any(const struct forkserver_client *client, struct forkserver_message *message)
+{
+    ssize_t len;
+
+    do {
+        len = recv(client->channel.fd, message, sizeof(*message), MSG_DONTWAIT | MSG_TRUNC);
+    } while (len < 0 && errno == ECONNRESET);
+    return len;
+}
+
 bool forkserver_client_receive(struct forkserver_client *client, struct forkserver_message *message)
 {
     ssize_t len;
 
-    /* MSG_TRUNC: the length that it has, also if that is more than there is room for. 0: the other end is closed. */
-    while (client->channel.fd >= 0 &&
-           (len = recv(client->channel.fd, message, sizeof(*message), MSG_DONTWAIT | MSG_TRUNC)) > 0) {
+    while (client->channel.fd >= 0 && (len = receive_any(client, message)) > 0) {
         if (forkserver_message_check(message, (size_t)len, FROM_FORKSERVER, client->engine->queue_count) < 0) {
             continue;
         }
