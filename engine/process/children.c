@@ -139,9 +139,21 @@ void children_request(struct children *children, unsigned queue, enum worker_req
 
 /* ---- events ------------------------------------------------------------------------------------------------ */
 
+/* Of two entries with the same pid, one would keep it when the process has been reaped and the pid is another's. */
+static bool is_in_table(const struct children *children, pid_t pid)
+{
+    bool found = pid == children->forkserver.pid;
+
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        found = found || children->workers[i].pid == pid;
+    }
+    return found;
+}
+
 static void worker_forked(struct children *children, unsigned queue, int32_t pid)
 {
     struct children_worker *worker = &children->workers[queue];
+    bool is_other = is_in_table(children, pid);
     int status;
 
     if (!worker->requested) {
@@ -160,8 +172,8 @@ static void worker_forked(struct children *children, unsigned queue, int32_t pid
     worker->deadline_ns = after_ms(children->engine->generation->group->load_timeout_ms);
     if (forkserver_client_find_exit(&children->forkserver, pid, &status)) {
         worker_ended(children, queue, pid, status);
-    } else if (waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
-        /* its end was taken, but there was no room to keep it; or it is no child at all */
+    } else if (is_other || waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
+        /* its end was taken, but there was no room to keep it; or it is another child, or none at all */
         worker_ended(children, queue, pid, PROCESS_EXIT_FAILED << 8);
     } else if (children->exit_report.running && !children->ending) {
         admit(children, queue);

@@ -232,8 +232,15 @@ static void test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again
 
 /* ---- a fork server that plays a part --------------------------------------------------------------------------- */
 
-static int32_t answer; /* to each FORK; 0: none */
-static int32_t second_answer; /* likewise, after the first */
+#define PID_OF_THE_PLAYER INT32_MAX
+
+static int32_t answers[CHILDREN_QUEUES][2]; /* to the FORK of each queue, one after the other; 0: none */
+
+static int set_up_player(void **state)
+{
+    memset(answers, 0, sizeof(answers));
+    return children_fixture_set_up(state);
+}
 
 static void play(struct engine *engine, int channel, const struct engine_programs *programs) __attribute__((noreturn));
 
@@ -245,10 +252,9 @@ static void play(struct engine *engine, int channel, const struct engine_program
     (void)programs;
     send(channel, &message, sizeof(message), MSG_NOSIGNAL);
     while (recv(channel, &message, sizeof(message), 0) > 0) {
-        const int32_t answers[] = {answer, second_answer};
-
-        for (unsigned i = 0; i < 2 && answers[i] != 0; i++) {
-            struct forkserver_message forked = forkserver_message_make(FORKSERVER_FORKED, message.queue, answers[i]);
+        for (unsigned i = 0; i < 2 && answers[message.queue][i] != 0; i++) {
+            int32_t pid = answers[message.queue][i] == PID_OF_THE_PLAYER ? getpid() : answers[message.queue][i];
+            struct forkserver_message forked = forkserver_message_make(FORKSERVER_FORKED, message.queue, pid);
 
             send(channel, &forked, sizeof(forked), MSG_NOSIGNAL);
         }
@@ -256,18 +262,32 @@ static void play(struct engine *engine, int channel, const struct engine_program
     _exit(0);
 }
 
-static void start_player(int32_t with, uint64_t timeout_ms)
+static void start_player(uint64_t timeout_ms)
 {
-    answer = with;
     children_fixture.programs.forkserver_run = play;
     children_fixture_begin(timeout_ms);
     children_start_forkserver(children);
 }
 
+/* A child of the test that does nothing. */
+static pid_t fork_idle(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        for (;;) {
+            pause();
+        }
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
 static void test_fork_that_fails_is_reported_and_tried_again(void **state)
 {
     (void)state;
-    start_player(-EAGAIN, LONG_MS);
+    answers[0][0] = -EAGAIN;
+    start_player(LONG_MS);
     assert_failure(EXIT_CODE_RUN_TIME, "queue 7: no process for a worker: Resource temporarily unavailable");
     assert_int_equal(children_pid(0), 0);
     assert_false(children->workers[0].requested);
@@ -275,11 +295,12 @@ static void test_fork_that_fails_is_reported_and_tried_again(void **state)
     assert_int_equal(children->workers[0].backoff.wait_ms, 10);
 }
 
-/* It may be anybody: nothing is killed that is not a child. */
+/* It may be any process: nothing is killed that is not a child. */
 static void test_worker_that_is_no_child_is_not_believed(void **state)
 {
     (void)state;
-    start_player(1, LONG_MS);
+    answers[0][0] = 1;
+    start_player(LONG_MS);
     assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 70 before it served");
     assert_int_equal(children_pid(0), 0);
 }
@@ -287,35 +308,58 @@ static void test_worker_that_is_no_child_is_not_believed(void **state)
 /* A plugin in the fork server can write on the channel. */
 static void test_worker_that_was_not_asked_for_is_not_believed(void **state)
 {
-    pid_t child = fork();
+    pid_t child = fork_idle();
 
     (void)state;
-    if (child == 0) {
-        for (;;) {
-            pause();
-        }
-    }
-    assert_true(child > 0);
-    second_answer = 1;
-    start_player(child, LONG_MS);
+    answers[0][0] = child;
+    answers[0][1] = 1;
+    start_player(LONG_MS);
     children_turn_until(forkserver_is_ready);
     children_turn_for(50);
-    second_answer = 0;
+    answers[0][1] = 0;
     kill(child, SIGKILL); /* in any case: tear-down waits for every child */
     assert_false(has_failed());
     assert_int_equal(children_pid(0), child);
 }
 
+/* Its end would be taken for that of the fork server alone, and the pid would be signalled when it is another's. */
+static void test_fork_server_is_not_believed_to_be_a_worker(void **state)
+{
+    (void)state;
+    answers[0][0] = PID_OF_THE_PLAYER;
+    start_player(LONG_MS);
+    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 70 before it served");
+    assert_int_equal(children_pid(0), 0);
+    assert_true(children->forkserver.pid > 0);
+}
+
+static void test_worker_of_one_queue_is_not_believed_to_be_that_of_another(void **state)
+{
+    pid_t child = fork_idle();
+
+    (void)state;
+    answers[0][0] = child;
+    answers[1][0] = child;
+    start_player(LONG_MS);
+    children_turn_until(forkserver_is_ready);
+    children_turn_for(50);
+    kill(child, SIGKILL); /* in any case: tear-down waits for every child */
+    assert_int_equal(children_pid(0), child);
+    assert_int_equal(children_pid(1), 0);
+    assert_failure(EXIT_CODE_RUN_TIME, "queue 8: the new worker exited with status 70 before it served");
+}
+
 static void test_fork_server_that_does_not_answer_is_killed(void **state)
 {
     (void)state;
-    start_player(0, SHORT_MS);
+    start_player(SHORT_MS);
     assert_failure(EXIT_CODE_RUN_TIME, "the fork server did not answer in time and was killed");
 }
 
 int main(void)
 {
 #define WITH_CHILDREN(test) cmocka_unit_test_setup_teardown(test, children_fixture_set_up, children_fixture_tear_down)
+#define WITH_PLAYER(test) cmocka_unit_test_setup_teardown(test, set_up_player, children_fixture_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_CHILDREN(test_worker_that_dies_at_once_is_a_failure_of_the_start),
         WITH_CHILDREN(test_worker_that_fails_is_a_failure_of_the_start_with_its_words),
@@ -328,10 +372,12 @@ int main(void)
         WITH_CHILDREN(test_worker_that_dies_meanwhile_comes_with_the_next_fork_server),
         WITH_CHILDREN(test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_the_start),
         WITH_CHILDREN(test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again),
-        WITH_CHILDREN(test_fork_that_fails_is_reported_and_tried_again),
-        WITH_CHILDREN(test_worker_that_is_no_child_is_not_believed),
-        WITH_CHILDREN(test_worker_that_was_not_asked_for_is_not_believed),
-        WITH_CHILDREN(test_fork_server_that_does_not_answer_is_killed),
+        WITH_PLAYER(test_fork_that_fails_is_reported_and_tried_again),
+        WITH_PLAYER(test_worker_that_is_no_child_is_not_believed),
+        WITH_PLAYER(test_worker_that_was_not_asked_for_is_not_believed),
+        WITH_PLAYER(test_fork_server_is_not_believed_to_be_a_worker),
+        WITH_PLAYER(test_worker_of_one_queue_is_not_believed_to_be_that_of_another),
+        WITH_PLAYER(test_fork_server_that_does_not_answer_is_killed),
     };
 
     return cmocka_run_group_tests_name("children_failures", tests, NULL, NULL);
