@@ -124,15 +124,6 @@ static void consume_wake(void *context, uint32_t events)
     eventfd_consume(worker->wake.fd);
 }
 
-static void watch_descriptor(struct worker *worker, struct event_watch *watch)
-{
-    int code = event_loop_watch(&worker->events, watch, EPOLLIN);
-
-    if (code < 0) {
-        fail(worker, "descriptor %d cannot be watched: %s", watch->fd, strerror(-code));
-    }
-}
-
 static void open_events(struct worker *worker)
 {
     int code = event_loop_init(&worker->events);
@@ -142,7 +133,18 @@ static void open_events(struct worker *worker)
     }
     worker->packets = (struct event_watch){.fd = worker->queue->kernel.socket, .ready = note_packets};
     worker->wake = (struct event_watch){.fd = worker->queue->wake, .ready = consume_wake, .context = worker};
-    watch_descriptor(worker, &worker->wake);
+    code = event_loop_watch(&worker->events, &worker->wake, EPOLLIN);
+    if (code < 0) {
+        fail(worker, "its eventfd cannot be watched: %s", strerror(-code));
+    }
+}
+
+/* code: why the event loop cannot be used after plugins ran. */
+static void fail_to_wait(const struct worker *worker, int code) __attribute__((noreturn));
+
+static void fail_to_wait(const struct worker *worker, int code)
+{
+    fail(worker, "it cannot wait for packets: %s; a plugin must not close what it did not open", strerror(-code));
 }
 
 static void wait_for_event(struct worker *worker)
@@ -150,7 +152,7 @@ static void wait_for_event(struct worker *worker)
     int code = event_loop_turn(&worker->events);
 
     if (code < 0) {
-        fail(worker, "it cannot wait for packets: %s; a plugin must not close what it did not open", strerror(-code));
+        fail_to_wait(worker, code);
     }
 }
 
@@ -163,7 +165,16 @@ static void wait_for_admission(struct worker *worker)
         }
         wait_for_event(worker);
     }
-    watch_descriptor(worker, &worker->packets);
+}
+
+/* Not before the worker is the owner: packets in the socket would end every wait for that at once. */
+static void watch_packets(struct worker *worker)
+{
+    int code = event_loop_watch(&worker->events, &worker->packets, EPOLLIN);
+
+    if (code < 0) {
+        fail_to_wait(worker, code);
+    }
 }
 
 static void begin_stop(struct worker *worker)
@@ -230,6 +241,7 @@ void worker_run(struct engine *engine, unsigned queue)
     set_state(worker, WORKER_OPENED);
     wait_for_admission(worker);
     set_state(worker, WORKER_SERVING);
+    watch_packets(worker);
     if (worker_loop_recover(&worker->loop, &error) < 0) {
         fail(worker, "%s", error.text);
     }

@@ -340,6 +340,44 @@ static void test_answers_that_are_no_verdict_do_not_fill_the_log(void **state)
     assert_int_equal(counters()->invalid, 2 * SCRIPT_MAX);
 }
 
+/* ---- a worker that cannot wait ---------------------------------------------------------------------------- */
+
+/* Closes the descriptor that the worker waits with, as a plugin does that closes all descriptors it can find. */
+static int open_and_close_epoll(const struct nfqe_host *host, const void *shared, const struct nfqe_state *state,
+                                void **self)
+{
+    char link[64];
+    char path[32];
+    ssize_t len;
+
+    (void)host;
+    (void)shared;
+    (void)state;
+    (void)self;
+    for (int fd = 3; fd < 64; fd++) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        len = readlink(path, link, sizeof(link) - 1);
+        if (len > 0) {
+            link[len] = '\0';
+            if (strstr(link, "[eventpoll]") != NULL) {
+                close(fd);
+            }
+        }
+    }
+    return 0;
+}
+
+/* What the supervisor logs of a worker that has been the owner is its message only if it says that it failed. */
+static void test_owner_that_cannot_wait_says_so(void **state)
+{
+    (void)state;
+    fixture.generation.plugins[0].table.open = open_and_close_epoll;
+    model_run_worker();
+    assert_int_equal(fixture.worker_status, PROCESS_EXIT_FAILED << 8);
+    assert_int_equal(fixture.control->state, WORKER_FAILED);
+    assert_non_null(strstr(fixture.control->message, "Bad file descriptor"));
+}
+
 int main(void)
 {
 #define WITH_PLUGIN(test) cmocka_unit_test_setup_teardown(test, set_up, model_tear_down)
@@ -354,6 +392,7 @@ int main(void)
         WITH_PLUGIN(test_refused_verdicts_do_not_fill_the_log),
         WITH_PLUGIN(test_answer_that_is_no_verdict_becomes_the_crash_verdict),
         WITH_PLUGIN(test_answers_that_are_no_verdict_do_not_fill_the_log),
+        WITH_PLUGIN(test_owner_that_cannot_wait_says_so),
     };
 
     return model_run_tests("worker_burst", tests, sizeof(tests) / sizeof(tests[0]));
