@@ -47,6 +47,13 @@ void children_start_forkserver(struct children *children)
     }
 }
 
+static void retry_worker(struct children *children, unsigned queue)
+{
+    struct children_worker *worker = &children->workers[queue];
+
+    worker->retry_ns = after_ms(backoff_next(&worker->backoff));
+}
+
 static void request_worker(struct children *children, unsigned queue)
 {
     struct children_worker *worker = &children->workers[queue];
@@ -65,14 +72,11 @@ static void request_worker(struct children *children, unsigned queue)
     worker->hung = false;
     worker->generation = children->engine->generation->number;
     worker->requested = forkserver_client_request(&children->forkserver, queue);
+    if (!worker->requested) {
+        retry_worker(children, queue);
+        return;
+    }
     worker->deadline_ns = after_ms(children->engine->generation->group->load_timeout_ms);
-}
-
-static void retry_worker(struct children *children, unsigned queue)
-{
-    struct children_worker *worker = &children->workers[queue];
-
-    worker->retry_ns = after_ms(backoff_next(&worker->backoff));
 }
 
 static void worker_ended(struct children *children, unsigned queue, pid_t pid, int status)

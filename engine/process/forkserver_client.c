@@ -115,12 +115,18 @@ int forkserver_client_start(struct forkserver_client *client, struct error *erro
     return 0;
 }
 
+/* Never waits for room in the channel: the fork server may not read. */
+static bool tell(const struct forkserver_client *client, enum forkserver_message_kind kind, unsigned queue)
+{
+    const struct forkserver_message message = forkserver_message_make(kind, queue, 0);
+
+    return client->ready &&
+           send(client->channel.fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(message);
+}
+
 bool forkserver_client_request(struct forkserver_client *client, unsigned queue)
 {
-    const struct forkserver_message message = forkserver_message_make(FORKSERVER_FORK, queue, 0);
-
-    if (!client->ready ||
-        send(client->channel.fd, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
+    if (!tell(client, FORKSERVER_FORK, queue)) {
         return false;
     }
     client->outstanding++;
@@ -246,14 +252,13 @@ static bool wait_for_end(pid_t pid, int *status)
 
 int forkserver_client_leave(struct forkserver_client *client, int *status)
 {
-    const struct forkserver_message message = forkserver_message_make(FORKSERVER_LEAVE, 0, 0);
     int code = 0;
 
     *status = 0;
     if (client->pid == 0) {
         return 0;
     }
-    if (client->ready && send(client->channel.fd, &message, sizeof(message), MSG_NOSIGNAL) > 0) {
+    if (tell(client, FORKSERVER_LEAVE, 0)) {
         if (wait_for_end(client->pid, status)) {
             client->pid = 0;
             return 0;

@@ -59,7 +59,7 @@ void forkserver_client_init(struct forkserver_client *client, struct engine *eng
 /* Starts a fork server. On failure it is tried again after a wait. */
 int forkserver_client_start(struct forkserver_client *client, struct error *error);
 
-/* Asks for a worker of `queue`. Returns false if there is no fork server that is ready. */
+/* Asks for a worker of `queue`. Returns false if there is no fork server that is ready, or it reads no requests. */
 bool forkserver_client_request(struct forkserver_client *client, unsigned queue);
 
 /*

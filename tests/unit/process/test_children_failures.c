@@ -349,6 +349,23 @@ static void test_worker_of_one_queue_is_not_believed_to_be_that_of_another(void 
     assert_failure(EXIT_CODE_RUN_TIME, "queue 8: the new worker exited with status 70 before it served");
 }
 
+/* The channel is full: nothing is heard of the request, so it is made again, whatever becomes of the fork server. */
+static void test_request_that_cannot_be_made_is_made_again(void **state)
+{
+    (void)state;
+    answers[0][0] = -EAGAIN;
+    start_player(LONG_MS);
+    children_turn_until(has_failed);
+    assert_true(children->workers[0].retry_ns > 0);
+    kill(children->forkserver.pid, SIGSTOP);
+    while (forkserver_client_request(&children->forkserver, 1)) {
+    }
+    children_turn_for(100);
+    assert_true(children->workers[0].retry_ns > 0);
+    assert_false(children->workers[0].requested);
+    kill(children->forkserver.pid, SIGKILL);
+}
+
 static void test_fork_server_that_does_not_answer_is_killed(void **state)
 {
     (void)state;
@@ -377,6 +394,7 @@ int main(void)
         WITH_PLAYER(test_worker_that_was_not_asked_for_is_not_believed),
         WITH_PLAYER(test_fork_server_is_not_believed_to_be_a_worker),
         WITH_PLAYER(test_worker_of_one_queue_is_not_believed_to_be_that_of_another),
+        WITH_PLAYER(test_request_that_cannot_be_made_is_made_again),
         WITH_PLAYER(test_fork_server_that_does_not_answer_is_killed),
     };
 

@@ -2,7 +2,7 @@
 /*
  * Ends that are seen before the messages that belong to them. Workers that end before the fork server's message that
  * they were forked: their ends are kept as long as a request is outstanding, and found by their pid. A fork server that
- * ends before its last messages are read: they are read nevertheless.
+ * ends before its last messages are read: they are read nevertheless. And one that does not read its own.
  */
 #include "engine_fixture.h"
 
@@ -84,12 +84,43 @@ static void test_what_a_fork_server_said_before_its_end_is_heard_though_requests
     close(ends[0]);
 }
 
+/* ---- a fork server that does not read ------------------------------------------------------------------------- */
+
+static void test_request_and_leave_do_not_wait_for_room_in_the_channel(void **state)
+{
+    unsigned sent = 0;
+    int status;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    client.channel.fd = ends[0];
+    client.ready = true;
+    while (forkserver_client_request(&client, 0)) {
+        sent++;
+    }
+    assert_true(sent > 0);
+    assert_int_equal(client.outstanding, sent);
+    client.pid = fork();
+    if (client.pid == 0) {
+        for (;;) {
+            pause();
+        }
+    }
+    assert_true(client.pid > 0);
+    assert_int_equal(forkserver_client_leave(&client, &status), 0);
+    assert_int_equal(client.pid, 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_end_before_the_message_is_kept_while_a_request_is_outstanding, set_up),
         cmocka_unit_test_setup(test_more_ends_than_there_is_room_for_are_dropped, set_up),
         cmocka_unit_test_setup(test_what_a_fork_server_said_before_its_end_is_heard_though_requests_are_unread, set_up),
+        cmocka_unit_test_setup(test_request_and_leave_do_not_wait_for_room_in_the_channel, set_up),
     };
 
     return cmocka_run_group_tests_name("forkserver_exits", tests, NULL, NULL);
