@@ -4,8 +4,8 @@
  *
  * Which sentence it is follows from what the dead process left: the stage of the fork server, the worker's state and
  * message, the plugin that was in load(), open() or close(), and what the journal says of a guilty packet. Plugins can
- * write to all of it. So texts are cut at the end of their memory, and a plugin is named only if the generation has it.
- * Process: [supervisor].
+ * write to all of it, and a process that a plugin has started still can. So nothing is written there, texts end where
+ * their memory does, whatever is in it, and a plugin is named only if the generation has it. Process: [supervisor].
  */
 #include "process/exit_report.h"
 
@@ -103,15 +103,14 @@ void exit_report_report(struct exit_report *exit_report, enum exit_code code, co
 
 void exit_report_forkserver(struct exit_report *exit_report, int status, bool timed_out)
 {
-    struct forkserver_status *left = exit_report->engine->status;
+    const struct forkserver_status *left = exit_report->engine->status;
     const struct plugin *plugin = plugin_at(exit_report, left->plugin);
     char reason[EXIT_REPORT_REASON_MAX];
 
-    left->error[sizeof(left->error) - 1] = '\0';
     reason_or_time(status, timed_out, "did not return within", exit_report->engine->generation->group->load_timeout_ms,
                    reason);
     if (left->error[0] != '\0' && plugin != NULL) {
-        exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "%s", left->error);
+        exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "%.*s", ERROR_TEXT_MAX - 1, left->error);
     } else if (left->stage >= FORKSERVER_LOADED || plugin == NULL) {
         exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "the fork server %s",
                            timed_out ? "did not answer in time and was killed" : reason);
@@ -123,16 +122,15 @@ void exit_report_forkserver(struct exit_report *exit_report, int status, bool ti
 
 void exit_report_start(struct exit_report *exit_report, const struct worker_exit *exit)
 {
-    struct worker_control *control = exit_report->engine->queues[exit->queue].control;
+    const struct worker_control *control = exit_report->engine->queues[exit->queue].control;
     const struct plugin *plugin = plugin_at(exit_report, control->plugin);
     char reason[EXIT_REPORT_REASON_MAX];
 
-    control->message[sizeof(control->message) - 1] = '\0';
     reason_or_time(exit->status, exit->timed_out, "did not return within",
                    exit_report->engine->generation->group->load_timeout_ms, reason);
     if (control->message[0] != '\0') {
         exit_report_report(exit_report, plugin != NULL ? EXIT_CODE_PLUGIN : EXIT_CODE_RUN_TIME,
-                           plugin != NULL ? plugin->path : NULL, "%s", control->message);
+                           plugin != NULL ? plugin->path : NULL, "%.*s", WORKER_MESSAGE_MAX - 1, control->message);
     } else if (plugin != NULL) {
         exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "open() %s", reason);
     } else {
@@ -150,7 +148,7 @@ void exit_report_worker(struct exit_report *exit_report, const struct worker_exi
     const char *version = plugin != NULL ? plugin->version : "";
     const char *verdict = queue_group_verdict_name(engine->generation->group->on_crash);
     unsigned number = engine->queues[exit->queue].kernel.number;
-    struct worker_control *control = engine->queues[exit->queue].control;
+    const struct worker_control *control = engine->queues[exit->queue].control;
     char reason[EXIT_REPORT_REASON_MAX];
     unsigned missed;
 
@@ -160,9 +158,9 @@ void exit_report_worker(struct exit_report *exit_report, const struct worker_exi
     log_missed(missed);
     reason_or_time(exit->status, exit->timed_out, "made no progress for", engine->generation->group->handle_timeout_ms,
                    reason);
-    control->message[sizeof(control->message) - 1] = '\0';
     if (control->state == WORKER_FAILED) {
-        log_line("queue %u: worker %d: %s; it is replaced", number, exit->pid, control->message);
+        log_line("queue %u: worker %d: %.*s; it is replaced", number, exit->pid, WORKER_MESSAGE_MAX - 1,
+                 control->message);
     } else if (!guilt->in_plugin) {
         log_line("queue %u: worker %d %s between two packets; it is replaced", number, exit->pid, reason);
     } else if (guilt->packet_known) {

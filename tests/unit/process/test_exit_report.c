@@ -9,6 +9,7 @@
 #include "log_lines.h"
 
 #include "base/arith.h"
+#include "base/shm.h"
 #include "process/exit_report.h"
 
 #include <nfqe/plugin.h>
@@ -17,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define TIMEOUT_MS 250
 #define PID 4711
@@ -371,6 +373,39 @@ static void test_worker_that_did_not_leave_in_order(void **state)
     log_lines_assert("queue 8: the worker crashed (SIGSEGV); every packet had been answered");
 }
 
+/* ---- what a dead process left ---------------------------------------------------------------------------------- */
+
+static void allow_writes(void *memory, size_t size, bool allowed)
+{
+    uintptr_t start = (uintptr_t)memory & ~(uintptr_t)(SHM_PAGE_SIZE - 1);
+
+    assert_int_equal(mprotect((void *)start, (uintptr_t)memory + size - start, PROT_READ | (allowed ? PROT_WRITE : 0)),
+                     0);
+}
+
+/* A process that a plugin has started can still write there, so an end that is written after a text proves nothing. */
+static void test_memory_of_the_dead_is_only_read(void **state)
+{
+    struct forkserver_status *status = fixture.base.engine.status;
+
+    (void)state;
+    forkserver_at(FORKSERVER_LOADING, second_plugin(), "");
+    memset(status->error, 'e', sizeof(status->error));
+    worker_at(WORKER_STARTING, second_plugin(), "");
+    memset(control()->message, 'm', sizeof(control()->message));
+    allow_writes(status, sizeof(*status), false);
+    allow_writes(control(), sizeof(*control()), false);
+    exit_report_forkserver(&fixture.report, SIGSEGV, false);
+    assert_int_equal(strlen(fixture.report.failure.text), ERROR_TEXT_MAX - 1);
+    fixture.report.failure = (struct error){.exit_code = EXIT_CODE_OK};
+    exit_report_start(&fixture.report, &fixture.exit);
+    assert_int_equal(strlen(fixture.report.failure.text), WORKER_MESSAGE_MAX - 1);
+    exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
+    allow_writes(status, sizeof(*status), true);
+    allow_writes(control(), sizeof(*control()), true);
+    assert_int_equal(log_lines.count, 1);
+}
+
 int main(void)
 {
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -393,6 +428,7 @@ int main(void)
         WITH_ENGINE(test_worker_that_ended_outside_of_plugins),
         WITH_ENGINE(test_plugin_of_another_generation_is_not_named),
         WITH_ENGINE(test_worker_that_did_not_leave_in_order),
+        WITH_ENGINE(test_memory_of_the_dead_is_only_read),
     };
 
     return cmocka_run_group_tests_name("exit_report", tests, NULL, NULL);
