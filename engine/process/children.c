@@ -158,7 +158,7 @@ static void worker_forked(struct children *children, unsigned queue, int32_t pid
 {
     struct children_worker *worker = &children->workers[queue];
     bool is_other = is_in_table(children, pid);
-    int status;
+    int status = PROCESS_EXIT_FAILED << 8; /* if it is not known */
 
     if (!worker->requested) {
         return; /* plugins have the fork server's end of the channel */
@@ -174,11 +174,10 @@ static void worker_forked(struct children *children, unsigned queue, int32_t pid
     probe_worker_start(children->engine->queues[queue].kernel.number, pid);
     worker->opening = PLUGIN_REF_NONE;
     worker->deadline_ns = after_ms(children->engine->generation->group->load_timeout_ms);
-    if (forkserver_client_find_exit(&children->forkserver, pid, &status)) {
+    if (is_other || waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
+        /* It was reaped before it was known; or the pid is that of another child, or of none. */
+        forkserver_client_find_exit(&children->forkserver, pid, &status);
         worker_ended(children, queue, pid, status);
-    } else if (is_other || waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOHANG | WNOWAIT) < 0) {
-        /* its end was taken, but there was no room to keep it; or it is another child, or none at all */
-        worker_ended(children, queue, pid, PROCESS_EXIT_FAILED << 8);
     } else if (children->exit_report.running && !children->ending) {
         admit(children, queue);
     }

@@ -71,7 +71,7 @@ bool forkserver_client_receive(struct forkserver_client *client, struct forkserv
 /* The end of a child that is not known (yet). */
 void forkserver_client_note_exit(struct forkserver_client *client, pid_t pid, int status);
 
-/* Whether the end of this process was noted, before the message that it was forked; *status gets it. */
+/* Whether the end of this process was noted; then *status gets it. */
 bool forkserver_client_find_exit(const struct forkserver_client *client, pid_t pid, int *status);
 
 /* Every end of a child that the kernel had was seen. */

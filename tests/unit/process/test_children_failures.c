@@ -322,6 +322,23 @@ static void test_worker_that_was_not_asked_for_is_not_believed(void **state)
     assert_int_equal(children_pid(0), child);
 }
 
+/* An unknown child had the same pid and ended while a request was outstanding: what counts is whether there is one now. */
+static void test_worker_with_the_pid_of_one_that_has_ended_is_believed(void **state)
+{
+    pid_t child = fork_idle();
+
+    (void)state;
+    answers[0][0] = child;
+    start_player(LONG_MS);
+    children->forkserver.outstanding = 1;
+    forkserver_client_note_exit(&children->forkserver, child, CHILDREN_EXIT_STATUS << 8);
+    children_turn_until(forkserver_is_ready);
+    children_turn_for(50);
+    kill(child, SIGKILL); /* in any case: tear-down waits for every child */
+    assert_false(has_failed());
+    assert_int_equal(children_pid(0), child);
+}
+
 /* Its end would be taken for that of the fork server alone, and the pid would be signalled when it is another's. */
 static void test_fork_server_is_not_believed_to_be_a_worker(void **state)
 {
@@ -392,6 +409,7 @@ int main(void)
         WITH_PLAYER(test_fork_that_fails_is_reported_and_tried_again),
         WITH_PLAYER(test_worker_that_is_no_child_is_not_believed),
         WITH_PLAYER(test_worker_that_was_not_asked_for_is_not_believed),
+        WITH_PLAYER(test_worker_with_the_pid_of_one_that_has_ended_is_believed),
         WITH_PLAYER(test_fork_server_is_not_believed_to_be_a_worker),
         WITH_PLAYER(test_worker_of_one_queue_is_not_believed_to_be_that_of_another),
         WITH_PLAYER(test_request_that_cannot_be_made_is_made_again),
