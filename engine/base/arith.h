@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Arithmetic that C has no word for. Process: any.
+ * Small calculations that C has no operator for. Process: any.
  */
 #ifndef ENGINE_BASE_ARITH_H
 #define ENGINE_BASE_ARITH_H

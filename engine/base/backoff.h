@@ -3,7 +3,7 @@
  * Backoff: how long to wait before something that failed is tried again.
  *
  * The first wait is min_ms, each further one twice as long, up to max_ms; after a success the next is the first again.
- * Only the length of the wait is kept here: when it is over is the owner's to know. Process: any.
+ * Only the length of the wait is kept here; the owner measures it. Process: any.
  */
 #ifndef ENGINE_BASE_BACKOFF_H
 #define ENGINE_BASE_BACKOFF_H

@@ -4,8 +4,8 @@
  *
  * epoll_wait() hands out a batch of watches by their addresses. A callback may remove a watch that is in the batch and
  * has not had its turn, so unwatching clears its place in the batch. Timers are a list sorted by time. Those that have
- * expired are moved to a list of their own before the first callback, so that each is called once a turn, and a
- * timer can be unlinked from whichever list it is in: it knows the pointer that points to it.
+ * expired are moved to a list of their own before the first callback, so that each is called once a turn. A timer knows
+ * the pointer that points to it, so it can be unlinked from either list. Process: [supervisor] [worker].
  */
 #include "base/event_loop.h"
 

@@ -61,13 +61,13 @@ void event_loop_start_timer(struct event_loop *loop, struct event_timer *timer, 
 /* No callback comes any more, also of this turn. One that does not run is fine. */
 void event_loop_stop_timer(struct event_loop *loop, struct event_timer *timer);
 
-/* CLOCK_MONOTONIC, as it was when this turn first asked. */
+/* CLOCK_MONOTONIC, read by the first call in a turn; until the next turn, every call returns the same. */
 uint64_t event_loop_now(struct event_loop *loop);
 
 /*
  * Waits until a descriptor is ready, a timer has expired or a signal came, then makes the callbacks: descriptors first,
- * then timers, the earliest first. A timer that a callback starts waits for the next turn, even if it is due. A timer
- * is late by up to a millisecond and what the callbacks of the turn before took.
+ * then timers, the earliest first. A timer that is started by the callback of a timer waits for the next turn, even if
+ * it is due. A timer is late by up to a millisecond and what the callbacks of the turn before took.
  */
 int event_loop_turn(struct event_loop *loop);
 

@@ -3,8 +3,8 @@
  * Titles by setproctitle() of libbsd, which moves arguments and environment and knows how much room there is.
  *
  * If the title is shorter than the name that the program was started by, libbsd puts a dot where that name ended, for
- * kernels that would not notice the title otherwise. Today's kernels need no dot, and ps would show it after the title
- * and as many blanks as it takes. So it is taken away again.
+ * kernels that would not notice the title otherwise. Today's kernels need no dot, and ps would show it after the title,
+ * with blanks in between. So it is removed.
  */
 #include "base/process_title.h"
 
@@ -17,7 +17,7 @@
 
 #define PREFIX "nfq-engine: "
 
-/* Where the title is written, and how long the name was that stood there. */
+/* Where the title is written, and the length of the name that was there before. */
 static char *place;
 static size_t name_len;
 

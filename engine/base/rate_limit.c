@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Counting against a limit. The clock is the caller's: this file reads none, so a test can be at any time it likes.
+ * Counting events against a limit.
+ *
+ * A period begins with an event, not at a multiple of its length, so `burst` events may pass just before a period ends
+ * and as many again after it. The time is a parameter: nothing here reads a clock, and a test can choose any time.
+ * Process: any.
  */
 #include "base/rate_limit.h"
 

@@ -2,7 +2,7 @@
 /*
  * Starts, ends and time-outs of the children.
  *
- * Only the supervisor reaps its children, so a pid is safe to signal until children_reap() has taken its end. What a
+ * Only the supervisor reaps its children, so a pid is safe to signal until children_reap() has reaped it. What a
  * worker says of itself (its state, the plugin in open(), its progress) is in memory that its plugins can write to: it
  * decides what is reported and how long to wait, never who owns a queue. The supervisor's own copies decide that.
  *
@@ -100,7 +100,7 @@ static void worker_ended(struct children *children, unsigned queue, pid_t pid, i
         return;
     }
     control->restarts += children->exit_report.running;
-    /* The state alone would be the word of a worker; with a packet at the cursor, it was past open(). */
+    /* A plugin can write the state; but if there is a packet at the cursor, the worker was past open(). */
     if (!worker->owner || (control->state == WORKER_STARTING && burst->cursor == BURST_NONE)) {
         exit_report_start(&children->exit_report, &exit);
         retry_worker(children, queue);
@@ -161,7 +161,7 @@ static void worker_forked(struct children *children, unsigned queue, int32_t pid
     int status = PROCESS_EXIT_FAILED << 8; /* if it is not known */
 
     if (!worker->requested) {
-        return; /* plugins have the fork server's end of the channel */
+        return; /* from a plugin, which has the fork server's end of the channel too */
     }
     worker->requested = false;
     if (pid <= 0) {
@@ -206,9 +206,10 @@ static void forkserver_ended(struct children *children, int status)
     forkserver_client_ended(&children->forkserver);
     exit_report_forkserver(&children->exit_report, status, hung);
     if (children->exit_report.running) {
+        unsigned wait_ms = forkserver_client_retry(&children->forkserver);
+
         exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL,
-                           "the fork server is started again in %u ms; the workers go on",
-                           forkserver_client_retry(&children->forkserver));
+                           "the fork server is started again in %u ms; the workers go on", wait_ms);
     }
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
         children->workers[i].requested = false;

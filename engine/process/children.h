@@ -3,8 +3,8 @@
  * The table of children: the fork server and the worker of each queue, as the supervisor sees them.
  *
  * It starts them, reaps them, replaces them, and kills those that hang. At most one worker of a queue is its owner,
- * that is, may read its socket. A worker that dies is replaced at once if one has answered packets since the last
- * death, else after a wait that grows. Until children_run() was called, the first failure is kept for the supervisor,
+ * that is, may read its socket. A worker that dies is replaced at once if packets were answered while it was the owner,
+ * else after a wait that grows. Until children_run() was called, the first failure is kept for the supervisor,
  * who ends the start with it; afterwards failures are logged and tried again.
  *
  * Process: [supervisor].
@@ -20,7 +20,7 @@
 struct children_worker {
     pid_t pid;                          /* 0: none */
     bool requested;                     /* the fork server was asked for it */
-    bool owner; /* it may read its socket; our copy, since a worker can write the control words */
+    bool owner; /* it may read its socket; the supervisor's copy, since a worker can write the control words */
     enum worker_request requested_state; /* what it was asked to do; likewise */
     bool exited; /* ended in order; not to be replaced */
     bool hung; /* was killed for making no progress */
@@ -56,7 +56,7 @@ void children_init(struct children *children, struct engine *engine, const struc
 /* Starts the fork server. */
 void children_start_forkserver(struct children *children);
 
-/* Children may have ended. */
+/* Reaps the children that have ended, and replaces the workers among them. After SIGCHLD, and at any time. */
 void children_reap(struct children *children);
 
 /* Whether every queue has a worker that has opened its plugins. */

@@ -37,7 +37,7 @@ struct drain {
 /* Asks every worker to stop the queueing. From now on `loop` wakes up for drain_check(). */
 void drain_begin(struct drain *drain, struct engine *engine, struct children *children, struct event_loop *loop);
 
-/* The deadline is now. */
+/* Moves the deadline to now: the next look ends the stop. */
 void drain_hurry(struct drain *drain);
 
 /* Looks at every queue. Returns whether the stop is over: every worker has left, or the deadline is past. */

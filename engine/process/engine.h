@@ -35,7 +35,7 @@ struct engine {
     struct forkserver_status *status;
 };
 
-/* The two programs that the supervisor's children run; main.c wires them. */
+/* The functions that the supervisor's children run; main.c fills them in. */
 struct engine_programs {
     void (*forkserver_run)(struct engine *engine, int channel, const struct engine_programs *programs)
         __attribute__((noreturn));

@@ -30,7 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The plugin that status->plugin names. */
+/* Refuses the plugin that status->plugin names, and exits. */
 static void refuse(struct engine *engine, const char *reason) __attribute__((noreturn));
 
 static void refuse(struct engine *engine, const char *reason)
@@ -94,7 +94,7 @@ static void tell(int channel, enum forkserver_message_kind kind, uint32_t queue,
     const struct forkserver_message message = forkserver_message_make(kind, queue, pid);
 
     if (send(channel, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
-        _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone, and we are about to be */
+        _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone */
     }
 }
 

@@ -4,8 +4,8 @@
  * again, loading, ready, given up.
  *
  * While it loads, each plugin has --load-timeout for its constructors and as long again for load(): whenever the fork
- * server's status shows another step, the deadline is moved. A fork server that misses it is killed, and its end takes
- * the same way as any other. Messages are read until there is none; what cannot be believed is left out.
+ * server's status shows another step, the deadline is moved. A fork server that misses it is killed, and its end is
+ * handled like any other. Messages are read until there is none; invalid ones are skipped. Process: [supervisor].
  */
 #include "process/forkserver_client.h"
 

@@ -74,16 +74,16 @@ void forkserver_client_note_exit(struct forkserver_client *client, pid_t pid, in
 /* Whether the end of this process was noted; then *status gets it. */
 bool forkserver_client_find_exit(const struct forkserver_client *client, pid_t pid, int *status);
 
-/* Every end of a child that the kernel had was seen. */
+/* After all children that have ended were reaped: drops their ends, unless a request is outstanding. */
 void forkserver_client_forget_exits(struct forkserver_client *client);
 
-/* It was reaped, and what it had said before was received. */
+/* It was reaped, and its messages were received: closes the channel. There is no fork server now. */
 void forkserver_client_ended(struct forkserver_client *client);
 
 /* Arranges for forkserver_client_tick() to start the next one after a wait. Returns that, in milliseconds. */
 unsigned forkserver_client_retry(struct forkserver_client *client);
 
-/* Kills it, since it does not answer. */
+/* Kills it, since it does not answer. Its end is then that of one that hung. */
 void forkserver_client_give_up(struct forkserver_client *client);
 
 /* Gives it up if it takes too long over a plugin. */

@@ -3,7 +3,7 @@
  * The life of a generation, and its plugins by reference.
  *
  * References come from shared memory that plugins can write to, so one is looked up only if it names this generation
- * and a plugin that it has.
+ * and a plugin that it has. Process: any; only the supervisor calls generation_init() and generation_done().
  */
 #include "process/generation.h"
 

@@ -2,10 +2,9 @@
 /*
  * A generation of the configuration: the queue group with its plugins and the plan that was made from both.
  *
- * It is made once, before anything of it runs, and never changed afterwards: what runs (queues, children) is in struct
- * engine. The plugins are an exception in form only: fork server and workers fill in what they load and open, each in
- * its own copy of the memory. A generation is known by its number, which goes with every reference to one of its
- * plugins.
+ * It is made once, before anything of it runs, and the supervisor never changes it afterwards: what runs (queues,
+ * children) is in struct engine. Fork server and workers enter into the plugins what they load and open, each in its
+ * own copy of the memory. A generation is known by its number, which is part of every reference to one of its plugins.
  *
  * Process: [supervisor] makes it; fork server and workers inherit it.
  */

@@ -2,8 +2,9 @@
 /*
  * Making and checking the messages of the fork server's channel.
  *
- * A plugin that runs in the fork server has the channel's descriptor, so a message proves nothing: what is checked here
- * is that using it does no harm to the receiver. That a pid is that of a worker is for the kernel to say.
+ * A plugin that runs in the fork server has the channel's descriptor, so a message may be false. The checks here
+ * make sure that a receiver can use it without harm to itself. Whether a pid is that of a child, the kernel is asked.
+ * Process: [supervisor] [fork server].
  */
 #include "process/messages.h"
 

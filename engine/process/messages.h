@@ -5,7 +5,7 @@
  *
  * Each word in shared memory has one writer. A change by the supervisor is followed by a write to the queue's eventfd,
  * a change by a worker by one to the supervisor's. Plugins run in fork server and workers, so the supervisor keeps its
- * own copy of what it asked for, takes what they say for no more than a claim, and checks it before it uses it.
+ * own copy of what it asked for, and checks what they say before it uses it.
  *
  * The layouts are versioned, since a successor of the engine will read them. Process: any.
  */
@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exit status of fork server and workers, beside 0: the reason is in the control words or in the fork server's status. */
+/* Exit status of a fork server or worker that failed; the reason is in its status or its control words. */
 #define PROCESS_EXIT_FAILED 70
 
 /* ---- the control words of a queue's worker, in the CONTROL section of the queue's shared memory ---- */
@@ -98,8 +98,8 @@ enum forkserver_message_sender { FROM_SUPERVISOR, FROM_FORKSERVER };
 struct forkserver_message forkserver_message_make(enum forkserver_message_kind kind, uint32_t queue, int32_t pid);
 
 /*
- * Whether a message of `len` bytes, which may be more than the struct has, can be believed: that `from` sends such a
- * thing to an engine with so many queues. Returns 0; -EMSGSIZE: it has another length; -EPROTO: another version;
+ * Whether a message of `len` bytes, which may be more than the struct has, is one that `from` sends to an engine with
+ * so many queues. Returns 0; -EMSGSIZE: it has another length; -EPROTO: another version;
  * -EBADMSG: a kind that `from` does not send, or a field that is out of bounds or not part of the kind.
  */
 int forkserver_message_check(const struct forkserver_message *message, size_t len, enum forkserver_message_sender from,

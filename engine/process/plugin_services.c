@@ -3,7 +3,7 @@
  * The log of plugins: a line of a plugin is a log line of the engine that names the plugin and the level.
  *
  * The limit is for all plugins of a process together. The lines that it held back are counted and said before the next
- * one that passes.
+ * one that passes. Process: [fork server] [worker].
  */
 #include "process/plugin_services.h"
 

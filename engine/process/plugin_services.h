@@ -14,7 +14,7 @@
 
 extern const struct host_services plugin_services;
 
-/* In a new process: its limits begin. */
+/* In a new process, before a plugin runs there: nothing is counted yet. */
 void plugin_services_begin(void);
 
 #endif

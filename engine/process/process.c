@@ -2,8 +2,10 @@
 /*
  * Beginning a process, and looking at what it has.
  *
- * The parent-death signal is set before the parent is looked at: a supervisor that died before the one is seen by the
- * other. SIGTERM and its like are ignored, since the supervisor decides what a stop means; SIGKILL is its means.
+ * The parent-death signal is set first, then the parent is compared: if the supervisor died before the signal was set,
+ * the comparison finds another parent. SIGTERM, SIGINT, SIGHUP and SIGQUIT are ignored, since a terminal or a service
+ * manager sends them to all processes while the supervisor still needs the workers to answer what is queued; if one has
+ * to be ended, the supervisor sends SIGKILL. Process: any.
  */
 #include "process/process.h"
 

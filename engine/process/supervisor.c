@@ -4,7 +4,7 @@
  *
  * Everything that can be refused is refused before a queue is bound: until then the firewall's `bypass` applies, so a
  * mistake on the command line costs no packet. The stage changes in one place, advance(), after each turn of the event
- * loop; the callbacks only take in what has happened. Process: [supervisor].
+ * loop; the callbacks only note what has happened. Process: [supervisor].
  */
 #include "process/supervisor.h"
 
@@ -84,7 +84,7 @@ static int open_events(struct supervisor *supervisor, struct error *error)
     }
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL); /* ignored by whoever started us, it would have the kernel reap our children */
+    signal(SIGCHLD, SIG_DFL); /* if our parent ignored it, the kernel would reap our children itself */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     engine->supervisor = getpid();
     code = event_loop_init(&supervisor->loop);

@@ -4,8 +4,8 @@
  * is in worker_loop.c.
  *
  * Always: the socket is not touched before the supervisor wrote this process's pid into the control words, since until
- * then another worker may be reading it, or the queue is not bound yet. Whatever this process cannot go on with ends
- * it, with the reason in the control words; the burst in the journal is then its successor's.
+ * then another worker may be reading it, or the queue is not bound yet. If this process cannot go on, it leaves the
+ * reason in the control words and exits; its successor finishes the burst in the journal. Process: [worker].
  */
 #include "process/worker.h"
 

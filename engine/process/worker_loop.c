@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The steps of a burst between the queue's socket and the pipeline, and the recovery of a burst that a predecessor left.
+ * The steps of a burst between the queue's socket and the pipeline, and the recovery of a burst that a predecessor
+ * left.
  *
- * Errors are of two kinds. What the kernel says of single messages or verdicts is counted, and the worker goes on. What
- * makes going on impossible or wrong (the socket is gone, the receive headers or the flow table are damaged) is returned: the
- * worker ends, and its successor finds the burst in the journal.
+ * Errors are of two kinds. What the kernel says of single messages or verdicts is counted, and the worker goes on. If
+ * it cannot or must not go on (the socket is gone, the receive headers or the flow table are damaged), the error is
+ * returned: the worker ends, and its successor finds the burst in the journal. Process: [worker].
  */
 #include "process/worker_loop.h"
 
@@ -61,8 +62,8 @@ static void count_answer(struct worker_loop *loop, const struct nfqueue_answer *
 }
 
 /*
- * Enters the burst's next packet into the journal. keep_verdicts: a verdict that is there already is kept, with its mark,
- * if it is this packet's.
+ * Enters the burst's next packet into the journal. keep_verdicts: a verdict that is there already is kept, with its
+ * mark, if it is this packet's.
  */
 static void add_packet(struct worker_loop *loop, bool keep_verdicts, bool truncated)
 {
@@ -286,7 +287,7 @@ static int take_receive_error(struct worker_loop *loop, int receive_error, struc
                       "its socket is gone: %s; a plugin must not close what it did not open", strerror(-receive_error));
     } else if (receive_error == -EFAULT ||
                (receive_error != -ENOBUFS && ++loop->receive_errors >= RECEIVE_ERRORS_MAX)) {
-        /* EFAULT: a message may be lost; a successor makes new headers and recovers its id. ENOBUFS may come at any time. */
+        /* EFAULT: a message may be lost; a successor makes new headers and recovers its id. ENOBUFS can always come. */
         code = error_set(error, EXIT_CODE_RUN_TIME, receive_error, "it cannot receive: %s", strerror(-receive_error));
     } else {
         loop->delta.receive_errors = 1;

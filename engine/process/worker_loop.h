@@ -2,11 +2,11 @@
 /*
  * Answering a queue, burst by burst: receive, decode, run the pipeline, encode, send, commit.
  *
- * Each step is in the journal before the next one begins, so a successor goes on with the burst that its predecessor left,
- * at the step where it was, and on the same way to the end: what is decided already is skipped by the pipeline.
+ * Each step is in the journal before the next one begins, so a successor goes on with the burst that its predecessor
+ * left, at the step where it was and with the same functions; the pipeline skips packets that are decided already.
  *
- * The functions return 0 (or a result) or a negative errno with the reason in *error, after which this process must end:
- * what it left in the journal is its successor's. Process: [worker].
+ * The functions return 0 (or a result) or a negative errno with the reason in *error. Then this process must end:
+ * its successor finishes what is in the journal. Process: [worker].
  */
 #ifndef ENGINE_PROCESS_WORKER_LOOP_H
 #define ENGINE_PROCESS_WORKER_LOOP_H
