@@ -6,7 +6,7 @@ Always: a test that cannot run on this machine does not pass silently. The first
 that a test started is ended, and its namespaces are removed, also if the test fails.
 
 Environment: NFQE_ENGINE (the program), NFQE_PLUGINS, NFQE_TEST_PLUGINS, NFQE_TOOLS (directories of the build),
-NFQE_QUICK=1 (smaller counts, the same promises).
+NFQE_QUICK and NFQE_SLOWNESS (support/scale.py).
 """
 
 import contextlib
@@ -32,7 +32,6 @@ from support.traffic import Pump, WebServer, pump_program
 EXIT_SKIPPED = 77
 EXIT_FAILED = 1
 LOG_LINES_SHOWN = 50
-QUICK = os.environ.get("NFQE_QUICK", "") not in ("", "0")
 
 
 def missing_requirement():
@@ -165,8 +164,3 @@ def start_busy():
     for process in busy:
         process.kill()
         process.wait()
-
-
-@pytest.fixture(scope="session")
-def quick():
-    return QUICK

@@ -13,6 +13,7 @@ import pytest
 
 from support.commands import wait_for
 from support.engine import PREFIX, plugin
+from support.scale import scaled_count
 
 PACKET_CRASH = re.compile(
     rf"^{PREFIX}queue (\d+): plugin (\S+) (\S+) crashed \((\w+)\) on packet (\d+); verdict (\w+); worker (\d+) replaced$")
@@ -20,9 +21,9 @@ BURST_CRASH = re.compile(rf"^{PREFIX}queue (\d+): plugin (\S+) (\S+) crashed \((
 NOT_SHOWN = re.compile(r"(\d+) more crashes? not shown")
 
 
-def sizes(quick):
-    """How many datagrams, of which every how-many-eth is marked, so that 400 (quick: 100) are."""
-    count = 50000 if quick else 200000
+def sizes(count=200000, quick_count=50000):
+    """How many datagrams, of which every how-many-eth is marked, and how many are."""
+    count = scaled_count(count, quick_count, 500) // 500 * 500
     return count, 500, count // 500
 
 
@@ -60,8 +61,8 @@ def assert_log_tells(engine, name, version, verdict, every):
 
 @pytest.mark.parametrize("on_crash", ["drop", "accept"])
 @pytest.mark.parametrize("name, version", [("misbehave", "1.2.3"), ("misbehave_batch", "2.3.4")])
-def test_only_the_guilty_packets_get_the_crash_verdict(lab, start_engine, start_pump, quick, name, version, on_crash):
-    count, every, marked = sizes(quick)
+def test_only_the_guilty_packets_get_the_crash_verdict(lab, start_engine, start_pump, name, version, on_crash):
+    count, every, marked = sizes()
     engine, report = run_marked(lab, start_engine, start_pump, f"{name},do=crash", count, every, "--on-crash", on_crash)
     assert report["sent_marked"] == marked
     assert report["lost"] == report["lost_marked"] == (marked if on_crash == "drop" else 0), report
@@ -76,8 +77,8 @@ def test_only_the_guilty_packets_get_the_crash_verdict(lab, start_engine, start_
 
 
 @pytest.mark.parametrize("name", ["misbehave", "misbehave_batch"])
-def test_workers_of_other_queues_are_not_disturbed(lab, start_engine, start_pump, quick, name):
-    count, every, marked = sizes(True) if quick else (100000, 500, 200)
+def test_workers_of_other_queues_are_not_disturbed(lab, start_engine, start_pump, name):
+    count, every, marked = sizes(100000)
     engine, report = run_marked(lab, start_engine, start_pump, f"{name},do=crash", count, every, queues=4)
     assert report["lost"] == report["lost_marked"] == marked, report
     assert engine.total("crash_verdicts") == marked

@@ -23,6 +23,7 @@ import pytest
 from orders import ACCEPT, ACCEPT_FLOW, CRASH, DROP, DROP_FLOW, Trace, traced, wait_decided
 from support.commands import wait_for
 from support.rules import Rule, queue_target
+from support.scale import scaled_count
 
 FLOWS = 1024
 DROPPED_EVERY = 8     # one flow in so many is dropped: few, since the pump cannot see that their packets are done
@@ -56,8 +57,8 @@ def plan(count, generator):
 
 @pytest.mark.parametrize("name, queues, busy", [("obey", 1, False), ("obey", 2, True), ("obey_batch", 1, False)])
 def test_no_decided_flow_is_forgotten_when_workers_are_killed(
-        lab, start_engine, start_pump, start_busy, tmp_path, quick, name, queues, busy):
-    count, kills_min = (50000, 24) if quick else (200000, 48)
+        lab, start_engine, start_pump, start_busy, tmp_path, name, queues, busy):
+    count, kills_min = scaled_count(200000, 50000), scaled_count(48, 24)
     seed = random.randrange(1 << 32)
     generator = random.Random(seed)
     marks, decisions = plan(count, generator)
@@ -112,9 +113,9 @@ def test_no_decided_flow_is_forgotten_when_workers_are_killed(
 
 @pytest.mark.parametrize("name", ["obey", "obey_batch"])
 def test_no_decided_flow_is_forgotten_when_a_plugin_crashes_on_others(
-        lab, start_engine, start_pump, tmp_path, quick, name):
+        lab, start_engine, start_pump, tmp_path, name):
     """Exactly the packets it crashed on are lost."""
-    count, flows, crashes = (30000, 64, 60) if quick else (60000, 64, 200)
+    count, flows, crashes = scaled_count(60000, 30000), 64, scaled_count(200, 60)
     generator = random.Random(1)
     marks = bytearray([ACCEPT_FLOW] * flows + [DROP] * (count - flows))
     crashing = list(range(1, count, 2 * flows))  # all of flow 1: every second one asks to pass, or for a crash

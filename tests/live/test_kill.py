@@ -15,6 +15,7 @@ import pytest
 
 from support.commands import wait_for
 from support.engine import SLOW, plugin
+from support.scale import scaled_count, scaled_limit
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
 PAUSE_SECONDS = 0.008  # the longest pause between two kills; also short enough to hit a worker while it starts
@@ -27,9 +28,9 @@ def kill_workers(engine, kills, pause, seed):
     """Kills random workers; each process once."""
     generator = random.Random(seed)
     killed = set()
-    end = time.monotonic() + KILLING_LIMIT
+    end = time.monotonic() + scaled_limit(KILLING_LIMIT)
     while len(killed) < kills:
-        assert time.monotonic() < end, f"only {len(killed)} of {kills} kills within {KILLING_LIMIT} s"
+        assert time.monotonic() < end, f"only {len(killed)} of {kills} kills within the limit"
         assert engine.process.poll() is None, f"the supervisor has ended: {engine.lines[-5:]}"
         time.sleep(generator.uniform(0, pause))  # the random moment, not a wait for something
         workers = sorted(set(engine.workers().values()) - killed)
@@ -45,8 +46,8 @@ def kill_workers(engine, kills, pause, seed):
     (SLOW, 1, 100, 50, SHORT_SECONDS, True),             # often hit while taking up what the one before left
 ])
 def test_killed_workers_cost_only_what_they_were_deciding(
-        lab, start_engine, start_pump, start_busy, quick, name, queues, kills, quick_kills, pause, busy):
-    kills = quick_kills if quick else kills
+        lab, start_engine, start_pump, start_busy, name, queues, kills, quick_kills, pause, busy):
+    kills = scaled_count(kills, quick_kills)
     seed = random.randrange(1 << 32)
     engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1",
                           "--handle-timeout", "10s")

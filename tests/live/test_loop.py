@@ -20,6 +20,7 @@ from support.commands import LabError, wait_for
 from support.engine import Engine, plugin
 from support.lab import Lab
 from support.namespaces import NETNS_DIRECTORY
+from support.scale import scaled_count
 
 PR_SET_CHILD_SUBREAPER = 36
 AT_ONCE = 8          # engines that run at the same time, each with a queue of its own
@@ -139,9 +140,9 @@ def several(lab):
     close()
 
 
-def test_starts_and_stops_leave_nothing_behind(lab, several, unchanged, quick):
+def test_starts_and_stops_leave_nothing_behind(lab, several, unchanged):
     """After a normal stop, everything is removed when the supervisor ends, not some time later."""
-    starts = 50 if quick else 1000
+    starts = scaled_count(1000, 50)
     for first in range(0, starts, AT_ONCE):
         engines = several(min(AT_ONCE, starts - first))
         for engine in engines:
@@ -169,10 +170,10 @@ def seconds_to_ready(several):
 
 
 @pytest.mark.parametrize("number, codes", [(signal.SIGKILL, {-signal.SIGKILL}), (signal.SIGTERM, {-signal.SIGTERM, 0})])
-def test_a_start_that_is_cut_short_leaves_nothing_behind(lab, several, unchanged, quick, number, codes):
+def test_a_start_that_is_cut_short_leaves_nothing_behind(lab, several, unchanged, number, codes):
     """The signal comes at a random moment between the first instruction and a little after `ready`. SIGTERM ends the
     program at once only before it has begun; from then on it is an orderly stop, with exit code 0."""
-    count = 20 if quick else 100
+    count = scaled_count(100, 20)
     seed = random.randrange(1 << 32)
     generator = random.Random(seed)
     longest_pause = 1.2 * seconds_to_ready(several)

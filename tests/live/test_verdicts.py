@@ -16,6 +16,7 @@ import pytest
 from orders import ACCEPT, ACCEPT_FLOW, DROP, DROP_FLOW, Trace, traced
 from support.commands import wait_for
 from support.rules import Rule
+from support.scale import scaled_count
 
 FLOWS = 64       # as many as the pump has source addresses
 MAX_LEN = 64     # a fraction of what the pump has on its way, so the queue is full again and again
@@ -88,8 +89,8 @@ class Flood:
 
 @pytest.mark.parametrize("queues", [1, 2])
 @pytest.mark.parametrize("name", ["obey", "obey_batch"])
-def test_each_packet_gets_what_it_asks_for(lab, start_engine, start_pump, tmp_path, quick, name, queues):
-    count = 30000 if quick else 120000
+def test_each_packet_gets_what_it_asks_for(lab, start_engine, start_pump, tmp_path, name, queues):
+    count = scaled_count(120000, 30000)
     seed = random.randrange(1 << 32)
     flood = Flood(lab, start_engine, start_pump, tmp_path, patterns(count, random.Random(seed)), name, queues)
     assert flood.wrong(range(count)) == [], f"seed {seed}, {flood.context}"
@@ -136,8 +137,8 @@ def assert_flows(flood, middles, context):
 
 
 @pytest.mark.parametrize("name, queues", [("obey", 1), ("obey", 2), ("obey_batch", 1)])
-def test_each_packet_gets_the_verdict_of_its_flow(lab, start_engine, start_pump, tmp_path, quick, name, queues):
-    count = 30000 if quick else 120000
+def test_each_packet_gets_the_verdict_of_its_flow(lab, start_engine, start_pump, tmp_path, name, queues):
+    count = scaled_count(120000, 30000)
     seed = random.randrange(1 << 32)
     marks, middles = flow_plan(count, random.Random(seed))
     flood = Flood(lab, start_engine, start_pump, tmp_path, marks, name, queues)
@@ -146,10 +147,10 @@ def test_each_packet_gets_the_verdict_of_its_flow(lab, start_engine, start_pump,
 
 @pytest.mark.parametrize("name", ["obey", "obey_batch"])
 def test_each_packet_keeps_its_mark_beside_the_bits_of_its_flow(
-        lab, start_engine, start_pump, tmp_path, quick, name):
+        lab, start_engine, start_pump, tmp_path, name):
     """Marks differ from packet to packet, so neighbours with the same verdict may not share a batch. What the mark was
     is painted onto the packet (DSCP) as well, so each combination is counted after the queue."""
-    count = 20000 if quick else 80000
+    count = scaled_count(80000, 20000)
     seed = random.randrange(1 << 32)
     for dscp, probability in ((1, 0.7), (2, 0.4)):
         Rule(lab.router, "PREROUTING", "-p", "udp", "-m", "dscp", "--dscp", "0", "-m", "statistic", "--mode", "random",

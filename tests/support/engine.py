@@ -17,6 +17,7 @@ import threading
 
 from support.commands import LabError, wait_for
 from support.processes import all_processes, process_status, tied_to_parent
+from support.scale import scaled_limit
 
 PREFIX = "nfq-engine: "
 READY = PREFIX + "ready"
@@ -146,7 +147,7 @@ class Engine:
     def wait(self, timeout=15.0):
         """Waits for the end of the supervisor and of its log; returns the exit code."""
         try:
-            code = self.process.wait(timeout)
+            code = self.process.wait(scaled_limit(timeout))
         except subprocess.TimeoutExpired as expired:
             raise LabError(f"the engine has not ended within {timeout} s: {self.lines[-5:]}") from expired
         # The log ends when the last process that holds it ends: a worker that is left would keep it open.

@@ -22,6 +22,7 @@ import threading
 from support.commands import LabError
 from support.lab import PUMP_PORT
 from support.processes import tied_to_parent
+from support.scale import scaled_limit
 
 WINDOW_MAX = 900  # the kernel's backlog of a CPU takes 1,000 packets by default, and drops what is beyond
 RELEASE_SECONDS = 3.0  # a window without any arrival for so long counts as lost, and the next one is sent
@@ -29,6 +30,7 @@ SETTLE_SECONDS = 2.0   # the end, after so long without an arrival: longer than 
 BULK_PATH = "/bulk"
 BULK = bytes(range(256)) * 4096 * 32  # 32 MiB
 BITS = [bytes(byte >> bit & 1 for bit in range(8)) for byte in range(256)]  # of each byte, the lowest first
+TIME_LIMIT_MAX = 600.0  # that pump.c takes
 SPARE_SECONDS = 20  # beyond the pump's own limit: only a pump that is stuck gets there
 
 
@@ -53,6 +55,7 @@ class Pump:
         assert window <= WINDOW_MAX, "a larger window can lose packets without any fault of the engine"
         self.count = count
         self._backlog_dropped = backlog_dropped()
+        time_limit = min(scaled_limit(time_limit), TIME_LIMIT_MAX)
         arguments = [pump_program(), "--send-namespace", lab.client.path, "--receive-namespace", lab.server.path,
                      "--port", str(PUMP_PORT), "--count", str(count), "--window", str(window),
                      "--flows", str(flows), "--mark-every", str(mark_every), "--cpu", "0",
