@@ -89,11 +89,13 @@ class Namespace:
         return found
 
     def queues(self):
-        """Every bound queue of the namespace: number -> KernelQueue."""
+        """Every bound queue of the namespace: number -> KernelQueue. Where the kernel's nfnetlink_queue is a module, it
+        is loaded, and the file is there, once something has asked for a queue."""
         queues = {}
-        for line in self.read("/proc/thread-self/net/netfilter/nfnetlink_queue").splitlines():
-            number, *rest = [int(field) for field in line.split()]
-            queues[number] = KernelQueue(*rest[:7])
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.read("/proc/thread-self/net/netfilter/nfnetlink_queue").splitlines():
+                number, *rest = [int(field) for field in line.split()]
+                queues[number] = KernelQueue(*rest[:7])
         return queues
 
     def waiting(self):
