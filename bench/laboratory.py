@@ -9,7 +9,7 @@ the namespaces.
 import os
 
 from support.commands import LabError
-from support.namespaces import NamespaceGroup, join
+from support.namespaces import NamespaceGroup, ip_batch, link_command
 from support.rules import Rule, queue_target
 
 SERVER = "10.78.0.1"
@@ -36,7 +36,7 @@ class Laboratory(NamespaceGroup):
 
     def configure(self):
         server_mac, client_mac = "02:00:00:00:00:01", "02:00:00:00:00:02"
-        join(DEVICE, self.server, server_mac, self.client, client_mac)
+        ip_batch([link_command(DEVICE, self.server, server_mac, self.client, client_mac)])
         both = ["link set lo up", f"link set {DEVICE} up"]
         server, client = list(both), list(both)
         server += [f"address add {SERVER}/24 dev {DEVICE}",

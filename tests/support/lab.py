@@ -6,7 +6,7 @@ are those that a test sends, and the first burst is not lost to address resoluti
 """
 
 from support.commands import run
-from support.namespaces import NamespaceGroup, join
+from support.namespaces import NamespaceGroup, ip_batch, link_command
 from support.rules import Rule, queue_target
 
 ADDRESSES = 32  # further addresses of client and server, so that queue-balance has something to spread
@@ -31,32 +31,34 @@ class Lab(NamespaceGroup):
             for setting in ("ipv6/conf/all/accept_dad", "ipv6/conf/default/accept_dad",
                             "ipv6/conf/all/accept_ra", "ipv6/conf/default/accept_ra"):
                 namespace.write(f"/proc/sys/net/{setting}", "0")
-            namespace.run("ip", "link", "set", "lo", "up")
         self.router.write("/proc/sys/net/ipv4/ip_forward", "1")
         self.router.write("/proc/sys/net/ipv6/conf/all/forwarding", "1")
-        self._link(self.client, 1, "10.81.0.0/24", "fd81::/64", self.client_addresses)
-        self._link(self.server, 2, "10.82.0.0/24", "fd82::/64", self.server_addresses)
+        to_client = self._link(self.client, 1, "10.81.0.0/24", "fd81::/64", self.client_addresses)
+        to_server = self._link(self.server, 2, "10.82.0.0/24", "fd82::/64", self.server_addresses)
+        ip_batch([to_client[0], to_server[0]])
+        self.router.ip_batch(["link set lo up", *to_client[1], *to_server[1]])
+        self.client.ip_batch(["link set lo up", *to_client[2]])
+        self.server.ip_batch(["link set lo up", *to_server[2]])
         # One CPU receives the packets of each link. Otherwise, if the scheduler moves the sender, packets in the
         # backlog of another CPU can overtake earlier ones, which would look like a fault of the engine.
-        for namespace, device in ((self.router, "link1"), (self.router, "link2"), (self.server, "link2")):
-            run("ip", "netns", "exec", namespace.name, "sh", "-c",
-                f"echo 1 > /sys/class/net/{device}/queues/rx-0/rps_cpus")
+        for namespace, devices in ((self.router, ("link1", "link2")), (self.server, ("link2",))):
+            run("ip", "netns", "exec", namespace.name, "tee",
+                *(f"/sys/class/net/{device}/queues/rx-0/rps_cpus" for device in devices), input="1\n")
 
     def _link(self, end, number, ipv4_extra, ipv6_extra, addresses):
-        """The link between the router (address .1) and one end (address .2)."""
+        """The link between the router (address .1) and one end (address .2): the command of ip that makes it,
+        and the commands for the router and for the end."""
         device, router_mac, end_mac = f"link{number}", f"02:00:00:00:0{number}:01", f"02:00:00:00:0{number}:02"
         router_ipv4, end_ipv4 = f"10.71.{number}.1", f"10.71.{number}.2"
         router_ipv6, end_ipv6 = f"fd71:{number}::1", f"fd71:{number}::2"
-        join(device, self.router, router_mac, end, end_mac)
-        self.router.ip_batch([
+        return link_command(device, self.router, router_mac, end, end_mac), [
             f"link set {device} up",
             f"address add {router_ipv4}/24 dev {device}",
             f"address add {router_ipv6}/64 dev {device} nodad",
             f"neighbour add {end_ipv4} lladdr {end_mac} nud permanent dev {device}",
             f"neighbour add {end_ipv6} lladdr {end_mac} nud permanent dev {device}",
             f"route add {ipv4_extra} via {end_ipv4}",
-            f"route add {ipv6_extra} via {end_ipv6}"])
-        end.ip_batch([
+            f"route add {ipv6_extra} via {end_ipv6}"], [
             f"link set {device} up",
             f"address add {end_ipv4}/24 dev {device}",
             f"address add {end_ipv6}/64 dev {device} nodad",
@@ -65,7 +67,7 @@ class Lab(NamespaceGroup):
             f"route add default via {router_ipv4}",
             f"route add default via {router_ipv6}",
             *(f"address add {address}/32 dev {device}" for address in addresses[4]),
-            *(f"address add {address}/128 dev {device} nodad" for address in addresses[6])])
+            *(f"address add {address}/128 dev {device} nodad" for address in addresses[6])]
 
     def queue_pump_traffic(self, first=1, count=1, bypass=False):
         """Sends what the pump sends through queues in the router. Returns the rule, whose counter is the number

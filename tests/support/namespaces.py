@@ -32,10 +32,6 @@ class Namespace:
         self.name = name
         self.path = f"{NETNS_DIRECTORY}/{name}"
 
-    def make(self):
-        run("ip", "netns", "add", self.name)
-        return self
-
     @contextlib.contextmanager
     def entered(self):
         """The calling thread, and every process it starts, is in the namespace. Its sockets stay there."""
@@ -67,7 +63,8 @@ class Namespace:
         return Process(self, arguments, cpu)
 
     def ip_batch(self, commands):
-        self.run("ip", "-batch", "-", input="\n".join(commands) + "\n")
+        with self.entered():
+            ip_batch(commands)
 
     def read(self, path):
         """A file of /proc/sys/net or /proc/thread-self/net, as this namespace has it."""
@@ -111,19 +108,29 @@ class Namespace:
         return (ipv4["InDatagrams"] + int(ipv6["Udp6InDatagrams"]),
                 ipv4["RcvbufErrors"] + int(ipv6["Udp6RcvbufErrors"]))
 
-    def remove(self):
-        """Removes the namespace and kills what still runs in it: only the group that made it knows its name."""
+    def kill_processes(self):
+        """Kills what still runs in it: only the group that made it knows its name."""
         with contextlib.suppress(OSError):
             for process_id in self.process_ids():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process_id, signal.SIGKILL)
-        run("ip", "netns", "delete", self.name, check=False)
 
 
-def join(device, first, first_mac, second, second_mac):
-    """A link between two namespaces; at both ends the interface has the same name."""
-    run("ip", "link", "add", device, "address", first_mac, "netns", first.name,
-        "type", "veth", "peer", "name", device, "address", second_mac, "netns", second.name)
+def ip_batch(commands, *options, **how):
+    """Commands of ip in one process of it: starting a process is what takes time."""
+    run("ip", *options, "-batch", "-", input="\n".join(commands) + "\n", **how)
+
+
+def remove(namespaces):
+    for namespace in namespaces:
+        namespace.kill_processes()
+    ip_batch([f"netns delete {namespace.name}" for namespace in namespaces], "-force", check=False)
+
+
+def link_command(device, first, first_mac, second, second_mac):
+    """The command of ip for a link between two namespaces; at both ends the interface has the same name."""
+    return (f"link add {device} address {first_mac} netns {first.name} "
+            f"type veth peer name {device} address {second_mac} netns {second.name}")
 
 
 def is_python(process_id):
@@ -139,10 +146,13 @@ def remove_stale(prefix):
     """Removes the groups with this prefix whose process has ended without closing them."""
     if not os.path.isdir(NETNS_DIRECTORY):
         return
+    stale = []
     for name in os.listdir(NETNS_DIRECTORY):
         match = re.fullmatch(rf"{prefix}-(\d+)-[a-z]+", name)
         if match and not is_python(match.group(1)):
-            Namespace(name).remove()
+            stale.append(Namespace(name))
+    if stale:
+        remove(stale)
 
 
 class NamespaceGroup:
@@ -158,8 +168,7 @@ class NamespaceGroup:
         for role, namespace in zip(self.ROLES, self.namespaces):
             setattr(self, role, namespace)
         try:
-            for namespace in self.namespaces:
-                namespace.make()
+            ip_batch(f"netns add {namespace.name}" for namespace in self.namespaces)
             self.configure()
         except BaseException:
             self.close()
@@ -169,8 +178,7 @@ class NamespaceGroup:
         raise NotImplementedError
 
     def close(self):
-        for namespace in self.namespaces:
-            namespace.remove()
+        remove(self.namespaces)
 
     def __enter__(self):
         return self
