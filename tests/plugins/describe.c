@@ -101,17 +101,18 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
         return NFQE_CONTINUE;
     }
     state.described++;
-    state.host->log(state.host, NFQE_LOG_INFO,
-                    "packet: queue=%" PRIu32 " len=%" PRIu32 " wire_len=%" PRIu32 " flags=0x%x uid=%" PRIu32
-                    " gid=%" PRIu32 " present=0x%" PRIx32 " mark=0x%" PRIx32 " hook=%u in=%" PRIu32 " out=%" PRIu32
-                    " hw_protocol=0x%x hw_address_len=%u hw_address=%02x%02x%02x%02x%02x%02x seconds=%" PRIu64
-                    " conntrack_mark=0x%" PRIx32 " secctx_len=%" PRIu32 " checksum=%s",
-                    packet->queue, packet->len, packet->wire_len, packet->flags, packet->uid, packet->gid,
-                    packet->present, packet->mark, packet->hook, packet->in_ifindex, packet->out_ifindex,
-                    packet->hw_protocol, packet->hw_address_len, packet->hw_address[0], packet->hw_address[1],
-                    packet->hw_address[2], packet->hw_address[3], packet->hw_address[4], packet->hw_address[5],
-                    packet->timestamp_ns / NS_PER_SECOND, packet->conntrack_mark, packet->secctx_len,
-                    checksums[checksum]);
+    state.host->log(
+        state.host, NFQE_LOG_INFO,
+        "packet: queue=%" PRIu32 " len=%" PRIu32 " wire_len=%" PRIu32 " flags=0x%x uid=%" PRIu32 " gid=%" PRIu32
+        " present=0x%" PRIx32 " mark=0x%" PRIx32 " family=%u hook=%u in=%" PRIu32 " out=%" PRIu32 " phys_in=%" PRIu32
+        " phys_out=%" PRIu32 " hw_protocol=0x%x hw_address_len=%u hw_address=%02x%02x%02x%02x%02x%02x seconds=%" PRIu64
+        " conntrack_mark=0x%" PRIx32 " secctx_len=%" PRIu32 " checksum=%s",
+        packet->queue, packet->len, packet->wire_len, packet->flags, packet->uid, packet->gid, packet->present,
+        packet->mark, packet->family, packet->hook, packet->in_ifindex, packet->out_ifindex, packet->phys_in_ifindex,
+        packet->phys_out_ifindex, packet->hw_protocol, packet->hw_address_len, packet->hw_address[0],
+        packet->hw_address[1], packet->hw_address[2], packet->hw_address[3], packet->hw_address[4],
+        packet->hw_address[5], packet->timestamp_ns / NS_PER_SECOND, packet->conntrack_mark, packet->secctx_len,
+        checksums[checksum]);
     return NFQE_CONTINUE;
 }
 

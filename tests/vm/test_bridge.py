@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: what a bridge forwards is decided like what a router forwards, and says by which port it came and goes.
+
+The router's namespace joins client and server with a bridge of its own. Its packets get into the queue in two ways: by
+a rule of nft's family `bridge`, which takes `queue` for nft, and by a rule of iptables, which br_netfilter asks about
+bridged packets. In both, the interfaces are the bridge, the physical ones its ports. A packet with a VLAN tag is told
+from one without by attributes that the ABI has no field for, so a netlink client looks at those.
+"""
+
+import contextlib
+import struct
+
+import pytest
+
+import netlink
+from orders import ACCEPT, DROP, Talk, Trace, head, traced, wait_decided
+from support.commands import run, wait_for
+from support.engine import plugin
+from support.namespaces import ip_batch, link_command
+from support.rules import Rule, nft, queue_target
+from test_flags import described
+
+AF_INET, AF_BRIDGE, AF_INET6 = 2, 7, 10
+FORWARD = 2
+HAS_IN, HAS_OUT, HAS_PHYSICAL_IN, HAS_PHYSICAL_OUT = 0x04, 0x08, 0x10, 0x20  # as in nfqe/packet.h
+MACS = {"client": "02:00:00:00:0b:01", "server": "02:00:00:00:0b:02"}
+VLAN = 7
+VLAN_PROTOCOL, VLAN_TCI = 1, 2  # within NFQA_VLAN, as in linux/netfilter/nfnetlink_queue.h
+ETHERNET = 14
+TAG_PROTOCOL = 0x8100
+
+
+def address(end, family, vlan=0):
+    number = {"client": 1, "server": 2}[end]
+    return f"10.{73 + vlan}.0.{number}" if family == 4 else f"fd73:{vlan}::{number}"
+
+
+class Bridge:
+    """bridge0 in the router, with the ports port1 to the client and port2 to the server; without a tag, and with one."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        ip_batch(link_command(port, lab.router, MACS[end][:-2] + f"f{port[-1]}", getattr(lab, end), MACS[end])
+                 for port, end in (("port1", "client"), ("port2", "server")))
+        lab.router.ip_batch([
+            "link add bridge0 type bridge forward_delay 0 mcast_snooping 0", "link set bridge0 up",
+            "link set port1 master bridge0 up", "link set port2 master bridge0 up"])
+        for port, end, other in (("port1", "client", "server"), ("port2", "server", "client")):
+            commands = [f"link set {port} up", f"link add tagged link {port} type vlan id {VLAN}",
+                        "link set tagged up"]
+            for device, vlan in ((port, 0), ("tagged", VLAN)):
+                commands += [
+                    f"address add {address(end, 4, vlan)}/24 dev {device}",
+                    f"address add {address(end, 6, vlan)}/64 dev {device} nodad",
+                    *(f"neighbour add {address(other, family, vlan)} lladdr {MACS[other]} nud permanent dev {device}"
+                      for family in (4, 6))]
+            getattr(lab, end).ip_batch(commands)
+
+    def index(self, device):
+        return int(self.lab.router.run("ip", "-o", "link", "show", device).split(":")[0])
+
+    def talk(self, family, vlan=0):
+        return contextlib.closing(Talk(self.lab, addresses=(address("client", family, vlan),
+                                                            address("server", family, vlan)), family=family))
+
+    def queue(self, way):
+        """What comes from the client by UDP is queued, in this way."""
+        if way == "nft":
+            assert nft(self.lab.router, "table bridge test {\nchain forward {\n"
+                       "type filter hook forward priority filter; policy accept;\n"
+                       "iifname port1 meta l4proto udp queue num 1 bypass\n}\n}\n") == ""
+        else:
+            run("modprobe", "br_netfilter")
+            for family in ("ip", "ip6"):
+                self.lab.router.write(f"/proc/sys/net/bridge/bridge-nf-call-{family}tables", "1")
+            Rule(self.lab.router, "FORWARD", "-m", "physdev", "--physdev-in", "port1", "-p", "udp",
+                 *queue_target(1, bypass=True))
+
+
+@pytest.fixture
+def bridge(lab):
+    return Bridge(lab)
+
+
+@pytest.mark.parametrize("way, vlan", [("nft", 0), ("nft", VLAN), ("br_netfilter", 0)])
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_bridged_packet_names_the_bridge_and_its_ports(bridge, start_engine, way, vlan, family):
+    engine = start_engine("--plugin", plugin("describe_payload"), "--queue", "1", "--gso", "off")
+    bridge.queue(way)
+    with bridge.talk(family, vlan) as one:
+        one.send(ACCEPT, size=100)
+        wait_for(lambda: one.came() == [0], "what is accepted arrives")
+    packet = described(engine, 1)[0]
+    assert packet["family"] == (AF_BRIDGE if way == "nft" else {4: AF_INET, 6: AF_INET6}[family]), packet
+    assert packet["hook"] == FORWARD and packet["hw_protocol"] == {4: 0x0800, 6: 0x86dd}[family], packet
+    wanted = HAS_IN | HAS_OUT | HAS_PHYSICAL_IN | HAS_PHYSICAL_OUT
+    assert packet["present"] & wanted == wanted, packet
+    assert packet["in"] == packet["out"] == bridge.index("bridge0"), packet
+    assert (packet["phys_in"], packet["phys_out"]) == (bridge.index("port1"), bridge.index("port2")), packet
+    assert packet["hw_address"] == MACS["client"].replace(":", ""), packet
+    assert packet["len"] == packet["wire_len"] == 100 + {4: 28, 6: 48}[family], "from the network header on"
+    assert packet["checksum"] == "valid", packet
+    assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("way, vlan", [("nft", 0), ("nft", VLAN), ("br_netfilter", 0)])
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_bridged_packet_gets_the_verdict_of_the_plugin(lab, bridge, start_engine, tmp_path, way, vlan, family):
+    """Each one its own; and without an engine all pass by the rule's bypass."""
+    trace = Trace(tmp_path, "obey")
+    engine = start_engine("--plugin", traced("obey", trace), "--queue", "1")
+    bridge.queue(way)
+    with bridge.talk(family, vlan) as one:
+        for _ in range(10):
+            one.send(ACCEPT, 2)
+            one.send(DROP)
+        wait_decided(lab.router, 30)
+        expected = [number for number in range(30) if number % 3 != 2]
+        wait_for(lambda: len(one.came()) == len(expected), "what is accepted arrives")
+        assert one.came() == expected and trace.asked() == 30
+        assert engine.stop() == 0
+        one.send(DROP, 3)
+        wait_for(lambda: one.came() == [*expected, 30, 31, 32], "all arrive without an engine")
+    assert engine.total("dropped") == 10 and engine.total("accepted") == 20
+
+
+@pytest.mark.parametrize("vlan", [0, VLAN])
+def test_13_vlan_and_link_layer_header_come_for_bridges(lab, bridge, vlan):
+    """The number is that of docs/kernel-notes.md. The payload begins with the network header in either case."""
+    bridge.queue("nft")
+    with contextlib.closing(netlink.Client(lab.router)) as client, bridge.talk(4, vlan) as one:
+        client.bind(1)
+        one.send(ACCEPT)
+        packet = client.packet()
+        attributes = packet.attributes
+        assert packet.protocol == 0x0800 and attributes[netlink.PAYLOAD][28:] == head(ACCEPT)
+        link = attributes[netlink.L2HDR]
+        assert len(link) == ETHERNET
+        assert (link[:6].hex(":"), link[6:12].hex(":")) == (MACS["server"], MACS["client"])
+        assert (netlink.VLAN in attributes) == bool(vlan)
+        if vlan:
+            tag = netlink.attributes_of(attributes[netlink.VLAN])
+            assert struct.unpack("!H", tag[VLAN_PROTOCOL]) == (TAG_PROTOCOL,)
+            assert struct.unpack("!H", tag[VLAN_TCI])[0] & 0xfff == VLAN
+        assert client.answer(1, packet.id, netlink.ACCEPT) is None
+        wait_for(lambda: one.came() == [0], "it arrives, with its tag")
