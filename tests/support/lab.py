@@ -41,7 +41,8 @@ class Lab(NamespaceGroup):
         self.server.ip_batch(["link set lo up", *to_server[2]])
         # One CPU receives the packets of each link. Otherwise, if the scheduler moves the sender, packets in the
         # backlog of another CPU can overtake earlier ones, which would look like a fault of the engine.
-        for namespace, devices in ((self.router, ("link1", "link2")), (self.server, ("link2",))):
+        for namespace, devices in ((self.client, ("link1",)), (self.router, ("link1", "link2")),
+                                   (self.server, ("link2",))):
             run("ip", "netns", "exec", namespace.name, "tee",
                 *(f"/sys/class/net/{device}/queues/rx-0/rps_cpus" for device in devices), input="1\n")
 

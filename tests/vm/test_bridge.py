@@ -103,8 +103,7 @@ def test_a_bridged_packet_names_the_bridge_and_its_ports(bridge, start_engine, w
     assert engine.stop() == 0
 
 
-@pytest.mark.parametrize("way, vlan", [("nft", 0), ("nft", VLAN), ("br_netfilter", 0)])
-@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("way, vlan, family", [("nft", 0, 4), ("nft", VLAN, 6), ("br_netfilter", 0, 6)])
 def test_a_bridged_packet_gets_the_verdict_of_the_plugin(lab, bridge, start_engine, tmp_path, way, vlan, family):
     """Each one its own; and without an engine all pass by the rule's bypass."""
     trace = Trace(tmp_path, "obey")
