@@ -28,6 +28,12 @@ static bool has_failed(void)
     return children->exit_report.failure.exit_code != EXIT_CODE_OK;
 }
 
+/* Its worker could not be made, and it is not asked for yet. */
+static bool waits_before_a_retry(void)
+{
+    return has_failed() && children->workers[0].retry_ns > 0 && !children->workers[0].requested;
+}
+
 static bool has_logged(void)
 {
     return log_lines.count > 0;
@@ -372,9 +378,9 @@ static void test_request_that_cannot_be_made_is_made_again(void **state)
     (void)state;
     answers[0][0] = -EAGAIN;
     start_player(LONG_MS);
-    children_turn_until(has_failed);
-    assert_true(children->workers[0].retry_ns > 0);
+    children_turn_until(waits_before_a_retry);
     kill(children->forkserver.pid, SIGSTOP);
+    assert_int_equal(waitid(P_PID, (id_t)children->forkserver.pid, &(siginfo_t){0}, WSTOPPED | WNOWAIT), 0);
     while (forkserver_client_request(&children->forkserver, 1)) {
     }
     children_turn_for(100);
