@@ -84,7 +84,7 @@ def test_workers_of_other_queues_are_not_disturbed(lab, start_engine, start_pump
     assert engine.total("crash_verdicts") == marked
 
 
-def test_a_crash_in_a_burst_that_handle_does_not_repeat_blames_nobody(lab, start_engine, start_pump):
+def test_a_crash_in_a_burst_that_handle_does_not_repeat_has_no_guilty_packet(lab, start_engine, start_pump):
     engine, report = run_marked(lab, start_engine, start_pump, "misbehave_batch,do=crash,in=handle_batch", 20000, 500)
     assert report["lost"] == 0, report
     assert engine.total("crash_verdicts") == 0

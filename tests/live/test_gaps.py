@@ -83,18 +83,18 @@ def test_an_answer_that_is_no_verdict_becomes_the_crash_verdict(lab, start_engin
 # Plugins that take long, but not too long
 
 
-def assert_nobody_blamed(engine, counters):
+def assert_none_guilty(engine, counters):
     assert counters["crash_verdicts"] == counters["restarts"] == counters["dropped"] == 0, (counters, engine.lines)
     assert not engine.matches("made no progress"), engine.lines
 
 
-def test_a_plugin_that_takes_nearly_the_time_out_is_not_blamed(lab, start_engine, through):
+def test_a_plugin_that_takes_nearly_the_time_out_is_not_guilty(lab, start_engine, through):
     engine = start_engine("--plugin", plugin("misbehave,do=sleep:360"), "--queue", "1", "--handle-timeout", "400ms")
     orders = through(1)
     numbers = orders.send(*[MISBEHAVE] * 8)
     wait_for(lambda: lab.router.waiting() == 0, "every packet is answered", 15)
     assert orders.delivered() == numbers
-    assert_nobody_blamed(engine, stop_in_order(lab, engine, orders))
+    assert_none_guilty(engine, stop_in_order(lab, engine, orders))
 
 
 def test_a_plugin_has_its_whole_time_out_during_a_stop_too(lab, start_engine, through):
@@ -106,7 +106,7 @@ def test_a_plugin_has_its_whole_time_out_during_a_stop_too(lab, start_engine, th
     assert engine.stop() == 0
     counters = engine.final()[1]
     assert counters["packets"] == counters["accepted"] == len(numbers), (counters, engine.lines)
-    assert_nobody_blamed(engine, counters)
+    assert_none_guilty(engine, counters)
 
 
 def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, start_engine, through):
@@ -121,7 +121,7 @@ def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, 
     wait_for(lambda: lab.router.queues()[1].waiting == 0, "every packet is answered", 15)
     assert orders.delivered() == numbers
     assert engine.stop() == 0
-    assert_nobody_blamed(engine, engine.final()[1])
+    assert_none_guilty(engine, engine.final()[1])
 
 
 # The fork server

@@ -105,7 +105,7 @@ def test_a_killed_template_costs_nothing_and_is_replaced(lab, start_engine, star
     assert engine.total("restarts") == 1
 
 
-def test_a_stopped_worker_is_replaced_and_blames_at_most_its_packet(lab, start_engine, start_pump):
+def test_a_stopped_worker_is_replaced_and_at_most_its_packet_is_guilty(lab, start_engine, start_pump):
     engine, pump = start_loaded(lab, start_engine, start_pump, "accept_all", "--handle-timeout", "500ms")
     worker = engine.workers()[1]
     assert engine.signal_child(worker, signal.SIGSTOP)
@@ -119,7 +119,7 @@ def test_a_stopped_worker_is_replaced_and_blames_at_most_its_packet(lab, start_e
     assert engine.total("restarts") == 1
 
 
-def test_a_paused_machine_blames_nobody(lab, start_engine, start_pump):
+def test_in_a_paused_machine_no_packet_is_guilty(lab, start_engine, start_pump):
     """All processes of the engine stop for longer than --handle-timeout, as in a suspended virtual machine."""
     engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, "--handle-timeout", "300ms")
     workers = engine.workers()

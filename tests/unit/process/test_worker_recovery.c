@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define SWEPT_IDS 7000 /* so many that they do not fit two sends */
+#define RECOVERED_IDS 7000 /* so many that they do not fit two sends */
 
 /* ---- deaths and successors ---------------------------------------------------------------------------- */
 
@@ -38,7 +38,7 @@ static void assert_killed(void)
 }
 
 /* Each by a message of its own: a batch would have answered what nobody had seen. */
-static void assert_swept(uint32_t first, uint32_t last)
+static void assert_recovered(uint32_t first, uint32_t last)
 {
     model_assert_fates(first, last, NFQE_DROP);
     for (uint32_t id = first; id <= last; id++) {
@@ -68,7 +68,7 @@ static void test_message_lost_behind_the_received_ones_is_answered_before_the_ne
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
-    assert_swept(6, 6);
+    assert_recovered(6, 6);
     model_assert_fates(7, 10, NFQE_ACCEPT);
     assert_true(kernel->fates[5].order < kernel->fates[6].order);
     assert_true(kernel->fates[6].order < kernel->fates[7].order);
@@ -84,7 +84,7 @@ static void test_message_lost_behind_the_received_ones_is_answered_when_the_queu
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
-    assert_swept(6, 6);
+    assert_recovered(6, 6);
     assert_int_equal(recovered_ids(), 1);
 }
 
@@ -96,12 +96,12 @@ static void test_message_lost_before_any_was_received_is_answered(void **state)
     model_will_receive(2, 2);
     model_run_worker();
     model_assert_left_in_order();
-    assert_swept(1, 1);
+    assert_recovered(1, 1);
     model_assert_fates(2, 3, NFQE_ACCEPT);
     assert_int_equal(recovered_ids(), 1);
 }
 
-static void test_ids_that_did_not_turn_up_before_the_burst_are_swept(void **state)
+static void test_ids_that_did_not_turn_up_before_the_burst_are_recovered(void **state)
 {
     (void)state;
     model_die_with_burst(4, 3, BURST_HANDLING);
@@ -109,7 +109,7 @@ static void test_ids_that_did_not_turn_up_before_the_burst_are_swept(void **stat
     model_will_receive(7, 2);
     model_run_worker();
     model_assert_left_in_order();
-    assert_swept(1, 3);
+    assert_recovered(1, 3);
     model_assert_fates(4, 8, NFQE_ACCEPT);
 }
 
@@ -182,7 +182,7 @@ static void test_verdicts_sent_again_say_so_also_after_a_second_death(void **sta
     assert_int_equal(kernel->fresh, 1); /* the new burst */
 }
 
-static void test_where_nothing_was_lost_nothing_is_swept(void **state)
+static void test_where_nothing_was_lost_nothing_is_recovered(void **state)
 {
     (void)state;
     for (unsigned idle = 0; idle < 2; idle++) {
@@ -223,7 +223,7 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
             model_will_receive(first + 5, 4);
             model_run_worker();
             model_assert_left_in_order();
-            assert_swept(damaged, damaged);
+            assert_recovered(damaged, damaged);
             model_assert_fates(first, damaged - 1, NFQE_ACCEPT);
             model_assert_fates(damaged + 1, first + 8, NFQE_ACCEPT);
             for (uint32_t id = first; id < first + 5; id++) {
@@ -251,7 +251,7 @@ static void test_damaged_id_of_a_recovered_burst_answers_no_later_packet(void **
         model_run_worker();
         model_assert_left_in_order();
         model_assert_fates(first, first + 3, NFQE_ACCEPT);
-        assert_swept(first + 4, first + 4);
+        assert_recovered(first + 4, first + 4);
         model_assert_fates(first + 5, first + 8, NFQE_ACCEPT);
     }
 }
@@ -267,7 +267,7 @@ static void test_burst_of_damaged_messages_is_answered(void **state)
     model_will_receive(6, 4);
     model_run_worker();
     model_assert_left_in_order();
-    assert_swept(1, 5);
+    assert_recovered(1, 5);
     model_assert_fates(6, 9, NFQE_ACCEPT);
     assert_int_equal(recovered_ids(), 5);
 }
@@ -280,7 +280,7 @@ static void test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_succe
     (void)state;
     for (unsigned sends = 0; sends < 3; sends++) {
         uint32_t first = next_id();
-        uint32_t next = first + SWEPT_IDS;
+        uint32_t next = first + RECOVERED_IDS;
 
         model_die_with_burst(first, 0, BURST_RECEIVING);
         model_supervise(next);
@@ -295,7 +295,7 @@ static void test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_succe
         kernel->sends_until_death = FOR_EVER;
         model_run_worker();
         model_assert_left_in_order();
-        assert_swept(first, next - 1);
+        assert_recovered(first, next - 1);
         model_assert_fates(next, next, NFQE_ACCEPT);
         assert_int_equal(kernel->batches, 0);
     }
@@ -306,7 +306,7 @@ static void test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_
     (void)state;
     for (unsigned sends = 0; sends < 3; sends++) {
         uint32_t first = next_id();
-        uint32_t last = first + SWEPT_IDS - 1;
+        uint32_t last = first + RECOVERED_IDS - 1;
 
         model_die_with_burst(first, 0, BURST_RECEIVING);
         model_supervise(last);
@@ -322,7 +322,7 @@ static void test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_
         model_will_receive(last + 1, 1);
         model_run_worker();
         model_assert_left_in_order();
-        assert_swept(first, last);
+        assert_recovered(first, last);
         model_assert_fates(last + 1, last + 1, NFQE_ACCEPT);
     }
 }
@@ -343,7 +343,7 @@ static void test_receive_that_faults_ends_the_worker_and_its_successor_recovers(
     model_will_receive(5, 1);
     model_run_worker();
     model_assert_left_in_order();
-    assert_swept(4, 4);
+    assert_recovered(4, 4);
     model_assert_fates(5, 5, NFQE_ACCEPT);
     assert_int_equal(recovered_ids(), 1);
 }
@@ -391,7 +391,7 @@ static void test_receive_headers_that_miss_a_length_end_the_worker_before_it_ans
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 2, NFQE_ACCEPT);
-    assert_swept(3, 5);
+    assert_recovered(3, 5);
     model_assert_fates(6, 9, NFQE_ACCEPT);
     assert_int_equal(recovered_ids(), 3);
 }
@@ -402,11 +402,11 @@ int main(void)
         WITH_KERNEL(test_message_lost_behind_the_received_ones_is_answered_before_the_next_burst),
         WITH_KERNEL(test_message_lost_behind_the_received_ones_is_answered_when_the_queue_is_idle),
         WITH_KERNEL(test_message_lost_before_any_was_received_is_answered),
-        WITH_KERNEL(test_ids_that_did_not_turn_up_before_the_burst_are_swept),
+        WITH_KERNEL(test_ids_that_did_not_turn_up_before_the_burst_are_recovered),
         WITH_KERNEL(test_death_between_last_id_and_commit_answers_no_later_packet),
         WITH_KERNEL(test_verdicts_that_stand_are_kept),
         WITH_KERNEL(test_verdicts_sent_again_say_so_also_after_a_second_death),
-        WITH_KERNEL(test_where_nothing_was_lost_nothing_is_swept),
+        WITH_KERNEL(test_where_nothing_was_lost_nothing_is_recovered),
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
         WITH_KERNEL(test_damaged_id_of_a_recovered_burst_answers_no_later_packet),
         WITH_KERNEL(test_burst_of_damaged_messages_is_answered),
