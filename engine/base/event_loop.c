@@ -125,14 +125,14 @@ static void run_timers(struct event_loop *loop)
     while (loop->timers != NULL && loop->timers->due_ns <= event_loop_now(loop)) {
         struct event_timer *timer = loop->timers;
 
-        unlink_timer(timer);
+        event_loop_stop_timer(loop, timer);
         link_timer(end, timer);
         end = &timer->next;
     }
     while (loop->expired != NULL) {
         struct event_timer *timer = loop->expired;
 
-        unlink_timer(timer);
+        event_loop_stop_timer(loop, timer);
         timer->expired(timer->context);
     }
 }

@@ -51,8 +51,10 @@ static void open_plugins(struct engine *engine, unsigned queue, enum way way)
 {
     for (unsigned i = 0; i < CHILDREN_PLUGINS; i++) {
         set_plugin(engine, queue, i);
-        while (way == WAY_HANG_IN_OPEN && i == 1) {
-            pause();
+        if (way == WAY_HANG_IN_OPEN && i == 1) {
+            for (;;) {
+                pause();
+            }
         }
         if (way == WAY_OPEN_SLOWLY) {
             poll(NULL, 0, (int)engine->generation->group->load_timeout_ms * 2 / 3);
