@@ -9,6 +9,7 @@
  */
 #include "kernel_model.h"
 
+#include "base/log.h"
 #include "queue/nfqueue_sequence.h"
 #include "queue/nfqueue_socket.h"
 
@@ -18,13 +19,29 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COUNT 9        /* messages of a burst */
 #define LOG_SIZE 8192  /* more than a worker may write in these tests */
-#define LINES_MAX 5    /* of one kind in ten seconds */
+#define LINES_MAX 5    /* of one kind in LOG_PERIOD_S */
+#define LOG_PERIOD_S 10
 
 static uint32_t fifth_answer;
+static uint32_t slow_packet; /* the plugin takes ten seconds for it */
+static uint64_t ahead_s;     /* of the clock: a second that a test does not wait for */
+static char lines[LOG_SIZE]; /* from begin_log() to end_log() */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int code = __real_clock_gettime(clock, now);
+
+    now->tv_sec += (time_t)ahead_s;
+    return code;
+}
 
 const char *__wrap_process_check_intact(const struct engine *engine);
 
@@ -50,6 +67,7 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 
     (void)self;
     kernel->fates[id].shown++;
+    ahead_s += id == slow_packet ? LOG_PERIOD_S : 0;
     return answer_for(id);
 }
 
@@ -66,6 +84,7 @@ static int set_up(void **state)
     int code = model_set_up(state);
 
     fifth_answer = 0;
+    slow_packet = 0;
     *plugin = (struct plugin){.id = "odd", .version = "3.2.1", .table.handle = handle};
     fixture.generation.plugin_count = 1;
     return code;
@@ -82,12 +101,10 @@ static int begin_log(int *before)
     return log;
 }
 
-/* How many of the lines contain `text`. */
-static unsigned end_log(int log, int before, const char *text)
+/* Puts what they wrote into `lines`. */
+static void end_log(int log, int before)
 {
-    char lines[LOG_SIZE];
     ssize_t len;
-    unsigned count = 0;
 
     assert_true(dup2(before, STDERR_FILENO) >= 0);
     close(before);
@@ -95,15 +112,18 @@ static unsigned end_log(int log, int before, const char *text)
     close(log);
     assert_true(len >= 0 && len < (ssize_t)sizeof(lines) - 1);
     lines[len] = '\0';
-    for (const char *at = lines; (at = strstr(at, text)) != NULL; at += strlen(text)) {
-        count++;
-    }
-    return count;
 }
 
-static const struct queue_stats *counters(void)
+/* The lines from *at on begin with `count` that are this one. */
+static void assert_lines(const char **at, unsigned count, const char *line)
 {
-    return (&burst_totals(fixture.burst)->stats);
+    char whole[LOG_LINE_MAX];
+    size_t len = (size_t)snprintf(whole, sizeof(whole), "nfq-engine: queue 4711: %s\n", line);
+
+    for (unsigned i = 0; i < count; i++) {
+        assert_memory_equal(*at, whole, len);
+        *at += len;
+    }
 }
 
 /* ---- messages that their slot cuts ------------------------------------------------------------------------ */
@@ -147,13 +167,13 @@ static void test_cut_message_gets_the_crash_verdict_and_its_neighbours_their_own
             assert_burst(first, COUNT, cut);
             first += COUNT;
             cuts += (unsigned)__builtin_popcountll(cut);
-            assert_int_equal(counters()->truncated, cuts);
+            assert_int_equal(model_counters()->truncated, cuts);
         }
         kernel->steps = kernel->step = 0;
     }
-    assert_int_equal(counters()->packets, first - 1);
-    assert_int_equal(counters()->accepted + counters()->dropped, first - 1);
-    assert_int_equal(counters()->malformed, 0);
+    assert_int_equal(model_counters()->packets, first - 1);
+    assert_int_equal(model_counters()->accepted + model_counters()->dropped, first - 1);
+    assert_int_equal(model_counters()->malformed, 0);
 }
 
 static void test_full_bursts_with_cut_messages_lose_nothing(void **state)
@@ -172,7 +192,7 @@ static void test_full_bursts_with_cut_messages_lose_nothing(void **state)
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
         assert_burst(1 + i * BURST_MAX, BURST_MAX, cut[i]);
     }
-    assert_int_equal(counters()->packets, SCRIPT_MAX * BURST_MAX);
+    assert_int_equal(model_counters()->packets, SCRIPT_MAX * BURST_MAX);
 }
 
 /* Whatever was decided before the death: what stands is kept, the rest of the cut ones gets the crash verdict. */
@@ -192,8 +212,8 @@ static void test_cut_message_of_a_recovered_burst_gets_the_crash_verdict(void **
             first += COUNT;
         }
     }
-    assert_int_equal(counters()->truncated, 2 * COUNT);
-    assert_int_equal(counters()->packets, first - 1);
+    assert_int_equal(model_counters()->truncated, 2 * COUNT);
+    assert_int_equal(model_counters()->packets, first - 1);
 }
 
 static void test_verdict_of_a_cut_message_that_stands_is_kept(void **state)
@@ -226,10 +246,10 @@ static void test_message_that_is_no_packet_is_counted_and_the_packets_around_it_
                 assert_fate(first + i, answer_for(first + i), 1);
             }
         }
-        assert_int_equal(counters()->malformed, place + 1);
+        assert_int_equal(model_counters()->malformed, place + 1);
     }
-    assert_int_equal(counters()->packets, COUNT * (COUNT - 1));
-    assert_int_equal(counters()->truncated, 0);
+    assert_int_equal(model_counters()->packets, COUNT * (COUNT - 1));
+    assert_int_equal(model_counters()->truncated, 0);
 }
 
 static void test_burst_without_a_packet_is_answered_with_nothing(void **state)
@@ -240,18 +260,21 @@ static void test_burst_without_a_packet_is_answered_with_nothing(void **state)
     model_run_worker();
     model_assert_left_in_order();
     assert_int_equal(kernel->messages, 1); /* the batch for 1 and 2 */
-    assert_int_equal(counters()->bursts, 2);
-    assert_int_equal(counters()->malformed, COUNT);
+    assert_int_equal(model_counters()->bursts, 2);
+    assert_int_equal(model_counters()->malformed, COUNT);
 }
 
 static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state)
 {
     static const struct step answers[] = {
         {.first = 1, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1},
-        {.first = 4, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | NFQUEUE_SEQUENCE_RESENT},
+        {.first = 4, .count = 3, .other = 6, .answer = -ENOENT, .sequence = 1 | NFQUEUE_SEQUENCE_RESENT},
         {.first = 7, .count = 3, .other = 2, .answer = -EPERM, .sequence = 1},
         {.first = 10, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | NFQUEUE_SEQUENCE_CONFIGURATION},
+        {.first = 13, .count = 3, .other = 2, .answer = ACKNOWLEDGED, .sequence = 1},
+        {.first = 16, .count = 3, .other = 2, .answer = ACKNOWLEDGED, .sequence = 1 | NFQUEUE_SEQUENCE_CONFIGURATION},
     };
+    const char *at = lines;
     int before;
     int log;
 
@@ -261,29 +284,53 @@ static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state
     }
     log = begin_log(&before);
     model_run_worker();
-    assert_int_equal(end_log(log, before, "the kernel refused a "), 2);
+    end_log(log, before);
+    assert_lines(&at, 1, "the kernel refused a verdict: Operation not permitted");
+    assert_lines(&at, 1, "the kernel refused a configuration request: No such file or directory");
+    assert_string_equal(at, "");
     model_assert_left_in_order();
-    assert_int_equal(counters()->stale_verdicts, 1);
-    assert_int_equal(counters()->verdicts_resent, 1);
-    assert_int_equal(counters()->verdict_errors, 2);
-    assert_int_equal(counters()->packets, 8);
+    assert_int_equal(model_counters()->stale_verdicts, 1);
+    assert_int_equal(model_counters()->verdicts_resent, 2);
+    assert_int_equal(model_counters()->verdict_errors, 2);
+    assert_int_equal(model_counters()->malformed, 0);
+    assert_int_equal(model_counters()->packets, 11);
 }
 
+static void test_answer_before_a_cut_message_is_counted_once(void **state)
+{
+    (void)state;
+    model_will(&(struct step){.first = 1, .count = 3, .other = 1, .cut = 6, .answer = -EPERM, .sequence = 1});
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_int_equal(model_counters()->verdict_errors, 1);
+    assert_int_equal(model_counters()->truncated, 2);
+}
+
+/* Ten seconds later the log says how many lines it did not show, and shows the next ones. */
 static void test_refused_verdicts_do_not_fill_the_log(void **state)
 {
+    static const struct step refusals = {.first = 1, .count = 3, .other = 0x7, .answer = -EPERM, .sequence = 1};
+    const char *at = lines;
     int before;
     int log;
 
     (void)state;
-    for (unsigned i = 0; i < SCRIPT_MAX; i++) {
-        model_will(&(struct step){.first = 1, .count = 4, .other = 0xf, .answer = -EPERM, .sequence = 1});
+    slow_packet = 1;
+    model_will(&refusals);
+    model_will(&refusals);
+    model_will_receive(1, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        model_will(&refusals);
     }
     log = begin_log(&before);
     model_run_worker();
-    assert_int_equal(end_log(log, before, "queue 4711: the kernel refused a verdict: Operation not permitted\n"),
-                     LINES_MAX);
+    end_log(log, before);
+    assert_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
+    assert_lines(&at, 1, "... 1 more lines like the next not shown");
+    assert_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
+    assert_string_equal(at, "");
     model_assert_left_in_order();
-    assert_int_equal(counters()->verdict_errors, 4 * SCRIPT_MAX);
+    assert_int_equal(model_counters()->verdict_errors, 3 * 7);
 }
 
 /* ---- answers of a plugin that are no verdict -------------------------------------------------------------- */
@@ -299,6 +346,7 @@ static void test_answer_that_is_no_verdict_becomes_the_crash_verdict(void **stat
         fixture.generation.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
         fixture.group.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
         for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+            const char *at = lines;
             char text[192];
             int before;
             int log = begin_log(&before);
@@ -307,37 +355,46 @@ static void test_answer_that_is_no_verdict_becomes_the_crash_verdict(void **stat
             model_will_receive(first, 10);
             model_run_worker();
             snprintf(text, sizeof(text),
-                     "queue 4711: plugin odd 3.2.1 answered 0x%x on packet %u, which is no verdict that it may give; "
-                     "verdict %s\n",
+                     "plugin odd 3.2.1 answered 0x%x on packet %u, which is no verdict that it may give; verdict %s",
                      answers[i], model_id_base + first + 4, batch != 0 ? "accept" : "drop");
-            assert_int_equal(end_log(log, before, text), 1);
+            end_log(log, before);
+            assert_lines(&at, 1, text);
+            assert_string_equal(at, "");
             model_assert_left_in_order();
             for (uint32_t id = first; id < first + 10; id++) {
                 assert_fate(id, id % 5 == 0 ? fixture.group.on_crash : answer_for(id), 1);
             }
             first += 10;
             invalid += 2;
-            assert_int_equal(counters()->invalid, invalid);
+            assert_int_equal(model_counters()->invalid, invalid);
         }
     }
-    assert_int_equal(counters()->packets, first - 1);
+    assert_int_equal(model_counters()->packets, first - 1);
 }
 
+/* A burst has a line, whatever it has of such answers. */
 static void test_answers_that_are_no_verdict_do_not_fill_the_log(void **state)
 {
+    unsigned count = 0;
     int before;
     int log;
 
     (void)state;
     fifth_answer = 0x7;
+    slow_packet = 10 * (SCRIPT_MAX - 1) + 1;
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
         model_will_receive(1 + i * 10, 10);
     }
     log = begin_log(&before);
     model_run_worker();
-    assert_int_equal(end_log(log, before, "which is no verdict"), LINES_MAX);
+    end_log(log, before);
+    for (const char *at = lines; (at = strstr(at, "which is no verdict")) != NULL; at++) {
+        count++;
+    }
+    assert_int_equal(count, LINES_MAX + 1);
+    assert_non_null(strstr(lines, "\nnfq-engine: queue 4711: ... 26 more lines like the next not shown\n"));
     model_assert_left_in_order();
-    assert_int_equal(counters()->invalid, 2 * SCRIPT_MAX);
+    assert_int_equal(model_counters()->invalid, 2 * SCRIPT_MAX);
 }
 
 /* ---- a worker that cannot wait ---------------------------------------------------------------------------- */
@@ -389,6 +446,7 @@ int main(void)
         WITH_PLUGIN(test_message_that_is_no_packet_is_counted_and_the_packets_around_it_are_answered),
         WITH_PLUGIN(test_burst_without_a_packet_is_answered_with_nothing),
         WITH_PLUGIN(test_answers_of_the_kernel_are_counted_as_what_they_are),
+        WITH_PLUGIN(test_answer_before_a_cut_message_is_counted_once),
         WITH_PLUGIN(test_refused_verdicts_do_not_fill_the_log),
         WITH_PLUGIN(test_answer_that_is_no_verdict_becomes_the_crash_verdict),
         WITH_PLUGIN(test_answers_that_are_no_verdict_do_not_fill_the_log),

@@ -103,11 +103,6 @@ static int set_up(void **state)
     return code;
 }
 
-static const struct queue_stats *counters(void)
-{
-    return (&burst_totals(fixture.burst)->stats);
-}
-
 /* marked: it has the mark of an accepted flow; otherwise its own stays. */
 static void assert_fate(uint32_t id, uint32_t verdict, bool marked, uint32_t shown)
 {
@@ -164,11 +159,11 @@ static void test_flows_are_decided_once_and_counted(void **state)
         }
         assert_fate(first + 9, NFQE_ACCEPT, false, 1);
         assert_fate(first + 19, NFQE_ACCEPT, false, 1);
-        assert_int_equal(counters()->flow_packets, other ? 18 : 9);
-        assert_int_equal(counters()->flow_not_stored, other ? 2 : 1);
-        assert_int_equal(counters()->packets, other ? 40 : 20);
-        assert_int_equal(counters()->accepted, other ? 28 : 14);
-        assert_int_equal(counters()->invalid, 0);
+        assert_int_equal(model_counters()->flow_packets, other ? 18 : 9);
+        assert_int_equal(model_counters()->flow_not_stored, other ? 2 : 1);
+        assert_int_equal(model_counters()->packets, other ? 40 : 20);
+        assert_int_equal(model_counters()->accepted, other ? 28 : 14);
+        assert_int_equal(model_counters()->invalid, 0);
         assert_int_equal(table()->totals.added, 9);
     }
 }
@@ -229,8 +224,8 @@ static void test_queue_without_a_flow_table_takes_no_flow_verdict(void **state)
     for (uint32_t id = 1; id <= 20; id++) {
         assert_fate(id, id <= 2 ? NFQE_DROP : NFQE_ACCEPT, false, 1);
     }
-    assert_int_equal(counters()->invalid, 2);
-    assert_int_equal(counters()->flow_packets + counters()->flow_not_stored, 0);
+    assert_int_equal(model_counters()->invalid, 2);
+    assert_int_equal(model_counters()->flow_packets + model_counters()->flow_not_stored, 0);
     assert_int_equal(table()->totals.added, 0);
 }
 
@@ -277,7 +272,7 @@ static void test_flows_outlive_the_worker_that_decided_them(void **state)
     assert_fate(11, NFQE_ACCEPT, true, 0);
     assert_fate(12, NFQE_DROP, false, 0);
     assert_fate(15, NFQE_ACCEPT, false, 1);
-    assert_int_equal(counters()->flow_packets, 2);
+    assert_int_equal(model_counters()->flow_packets, 2);
     assert_int_equal(table()->totals.added, 2);
 }
 
@@ -305,10 +300,10 @@ static void die_and_finish(bool sending)
     assert_fate(11, NFQE_ACCEPT, true, 0);
     assert_fate(12, NFQE_DROP, false, 0);
     assert_fate(13, sending ? NFQE_ACCEPT : NFQE_DROP, false, 1);
-    assert_int_equal(counters()->flow_packets, 2);
-    assert_int_equal(counters()->flow_not_stored, 1);
-    assert_int_equal(counters()->packets, 13);
-    assert_int_equal(counters()->accepted, sending ? 11 : 10);
+    assert_int_equal(model_counters()->flow_packets, 2);
+    assert_int_equal(model_counters()->flow_not_stored, 1);
+    assert_int_equal(model_counters()->packets, 13);
+    assert_int_equal(model_counters()->accepted, sending ? 11 : 10);
     assert_int_equal(table()->totals.added, 2);
     assert_int_equal(table()->totals.replaced + table()->totals.expired, 0);
 }
@@ -354,7 +349,7 @@ static void test_table_that_is_half_changed_is_repaired_before_the_first_answer(
             assert_fate(id, dropped ? NFQE_DROP : NFQE_ACCEPT, !dropped, 0);
         }
     }
-    assert_int_equal(counters()->flow_packets, 18);
+    assert_int_equal(model_counters()->flow_packets, 18);
 }
 
 static void test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_successor_goes_on(void **state)
@@ -373,7 +368,7 @@ static void test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_
     assert_string_equal(fixture.control->message, "its flow table is damaged; a plugin wrote where it must not");
     assert_int_equal(burst_phase(fixture.burst), BURST_IDLE);
     assert_int_equal(kernel->step, 1);
-    assert_int_equal(counters()->packets, 13);
+    assert_int_equal(model_counters()->packets, 13);
     assert_fate(1, NFQE_DROP, false, 1);
     assert_fate(4, NFQE_ACCEPT, false, 1);
     assert_fate(6, NFQE_ACCEPT, false, 1); /* there is no flow any more that the mark would stand for */
@@ -387,7 +382,7 @@ static void test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_
     assert_fate(14, NFQE_ACCEPT, false, 1);
     assert_fate(22, NFQE_DROP, false, 1);
     assert_fate(32, NFQE_DROP, false, 0);
-    assert_int_equal(counters()->packets, 39);
+    assert_int_equal(model_counters()->packets, 39);
 }
 
 int main(void)

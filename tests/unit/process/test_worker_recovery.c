@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker_run() after a death: what a successor answers when messages were lost or damaged with the worker
- * before, and what makes a worker give up so that a successor may do better.
+ * worker_run() after a death: what a successor answers when messages were lost or damaged with the worker before, and
+ * what it says to the kernel of what it answers. test_worker_failures.c has the workers that give up.
  *
  * But for one test, the workers run without plugins, on the model of the kernel: what they see is accepted.
  */
 #include "kernel_model.h"
+
+#include "queue/nfqueue_sequence.h"
 
 #include <nfqe/plugin.h>
 
@@ -15,6 +17,7 @@
 #include <sys/wait.h>
 
 #define RECOVERED_IDS 7000 /* so many that they do not fit two sends */
+#define IDS_MAX 65536      /* that are recovered after one death */
 
 /* ---- deaths and successors ---------------------------------------------------------------------------- */
 
@@ -23,38 +26,16 @@ static void damage(unsigned index)
     memset(queue_shm_slot(fixture.engine.queues[0].shm.slots, index, SLOT_SIZE), 0xff, SLOT_SIZE);
 }
 
-static void assert_gave_up(const char *reason)
-{
-    assert_true(WIFEXITED(fixture.worker_status));
-    assert_int_equal(WEXITSTATUS(fixture.worker_status), PROCESS_EXIT_FAILED);
-    assert_int_equal(fixture.control->state, WORKER_FAILED);
-    assert_non_null(strstr(fixture.control->message, reason));
-}
-
 static void assert_killed(void)
 {
     assert_true(WIFSIGNALED(fixture.worker_status));
     assert_int_equal(WTERMSIG(fixture.worker_status), SIGKILL);
 }
 
-/* Each by a message of its own: a batch would have answered what nobody had seen. */
-static void assert_recovered(uint32_t first, uint32_t last)
-{
-    model_assert_fates(first, last, NFQE_DROP);
-    for (uint32_t id = first; id <= last; id++) {
-        assert_false(kernel->fates[id].by_batch);
-    }
-}
-
 /* The first id that is not answered yet. */
 static uint32_t next_id(void)
 {
     return burst_totals(fixture.burst)->outstanding.last_id + 1 - model_id_base;
-}
-
-static uint64_t recovered_ids(void)
-{
-    return (&burst_totals(fixture.burst)->stats)->recovered_ids;
 }
 
 /* ---- a message that was lost ---------------------------------------------------------------------------- */
@@ -68,11 +49,11 @@ static void test_message_lost_behind_the_received_ones_is_answered_before_the_ne
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
-    assert_recovered(6, 6);
+    model_assert_recovered(6, 6);
     model_assert_fates(7, 10, NFQE_ACCEPT);
     assert_true(kernel->fates[5].order < kernel->fates[6].order);
     assert_true(kernel->fates[6].order < kernel->fates[7].order);
-    assert_int_equal(recovered_ids(), 1);
+    assert_int_equal(model_counters()->recovered_ids, 1);
 }
 
 static void test_message_lost_behind_the_received_ones_is_answered_when_the_queue_is_idle(void **state)
@@ -84,8 +65,29 @@ static void test_message_lost_behind_the_received_ones_is_answered_when_the_queu
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
-    assert_recovered(6, 6);
-    assert_int_equal(recovered_ids(), 1);
+    model_assert_recovered(6, 6);
+    assert_int_equal(model_counters()->recovered_ids, 1);
+}
+
+/* A death takes one message with it; a larger gap is damage, and the limit is what it may cost. */
+static void test_not_more_ids_than_the_limit_are_recovered(void **state)
+{
+    uint32_t recovered = 0;
+
+    (void)state;
+    for (uint32_t lost = IDS_MAX - 1; lost <= IDS_MAX + 2; lost++) {
+        kernel->messages = 0;
+        model_set_last_id(0);
+        model_die_with_burst(1, 0, BURST_RECEIVING);
+        model_supervise(lost);
+        model_will_fail(-EAGAIN);
+        model_run_worker();
+        model_assert_left_in_order();
+        model_assert_recovered(1, IDS - 1);
+        assert_int_equal(kernel->messages, lost < IDS_MAX ? lost : IDS_MAX);
+        recovered += kernel->messages;
+        assert_int_equal(model_counters()->recovered_ids, recovered);
+    }
 }
 
 static void test_message_lost_before_any_was_received_is_answered(void **state)
@@ -96,9 +98,9 @@ static void test_message_lost_before_any_was_received_is_answered(void **state)
     model_will_receive(2, 2);
     model_run_worker();
     model_assert_left_in_order();
-    assert_recovered(1, 1);
+    model_assert_recovered(1, 1);
     model_assert_fates(2, 3, NFQE_ACCEPT);
-    assert_int_equal(recovered_ids(), 1);
+    assert_int_equal(model_counters()->recovered_ids, 1);
 }
 
 static void test_ids_that_did_not_turn_up_before_the_burst_are_recovered(void **state)
@@ -109,7 +111,7 @@ static void test_ids_that_did_not_turn_up_before_the_burst_are_recovered(void **
     model_will_receive(7, 2);
     model_run_worker();
     model_assert_left_in_order();
-    assert_recovered(1, 3);
+    model_assert_recovered(1, 3);
     model_assert_fates(4, 8, NFQE_ACCEPT);
 }
 
@@ -124,7 +126,7 @@ static void test_death_between_last_id_and_commit_answers_no_later_packet(void *
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 9, NFQE_ACCEPT);
-    assert_int_equal(recovered_ids(), 0);
+    assert_int_equal(model_counters()->recovered_ids, 0);
 }
 
 static void test_verdicts_that_stand_are_kept(void **state)
@@ -141,8 +143,29 @@ static void test_verdicts_that_stand_are_kept(void **state)
         model_assert_fates(first, first, NFQE_ACCEPT);
         model_assert_fates(first + 1, first + 1, NFQE_DROP);
         model_assert_fates(first + 2, first + 4, NFQE_ACCEPT);
-        assert_int_equal(recovered_ids(), 0);
+        assert_int_equal(model_counters()->recovered_ids, 0);
     }
+}
+
+/* The kernel may have the verdict for a recovered id already: its answer must not count as a verdict that was late. */
+static void test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_recovered(void **state)
+{
+    (void)state;
+    fixture.burst->sequence = 20;
+    model_will_receive(1, 3);
+    model_will_receive(4, 3);
+    model_run_worker();
+    assert_int_equal(kernel->fates[1].sequence, 21);
+    assert_int_equal(kernel->fates[4].sequence, 22);
+    model_die_with_burst(7, 0, BURST_RECEIVING);
+    model_supervise(9);
+    model_will_receive(8, 2);
+    model_run_worker();
+    model_assert_left_in_order();
+    model_assert_recovered(7, 7);
+    assert_int_equal(kernel->fates[7].sequence, 23 | NFQUEUE_SEQUENCE_RESENT);
+    assert_int_equal(kernel->fates[8].sequence, 23);
+    assert_int_equal(kernel->fates[9].sequence, 23);
 }
 
 /* A plugin that is killed, whatever it is asked. */
@@ -198,7 +221,7 @@ static void test_where_nothing_was_lost_nothing_is_recovered(void **state)
             model_run_worker();
             model_assert_left_in_order();
             model_assert_fates(first, first + 8, NFQE_ACCEPT);
-            assert_int_equal(recovered_ids(), 0);
+            assert_int_equal(model_counters()->recovered_ids, 0);
         }
     }
 }
@@ -223,7 +246,7 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
             model_will_receive(first + 5, 4);
             model_run_worker();
             model_assert_left_in_order();
-            assert_recovered(damaged, damaged);
+            model_assert_recovered(damaged, damaged);
             model_assert_fates(first, damaged - 1, NFQE_ACCEPT);
             model_assert_fates(damaged + 1, first + 8, NFQE_ACCEPT);
             for (uint32_t id = first; id < first + 5; id++) {
@@ -232,7 +255,7 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
         }
     }
     assert_int_equal(kernel->batches, 10); /* of the bursts that were received in order */
-    assert_int_equal(recovered_ids(), 10);         /* ids that were seen are not recovered_ids */
+    assert_int_equal(model_counters()->recovered_ids, 10);         /* ids that were seen are not recovered_ids */
 }
 
 /* An id that the kernel has not given out is no reason to answer all before it. */
@@ -251,9 +274,30 @@ static void test_damaged_id_of_a_recovered_burst_answers_no_later_packet(void **
         model_run_worker();
         model_assert_left_in_order();
         model_assert_fates(first, first + 3, NFQE_ACCEPT);
-        assert_recovered(first + 4, first + 4);
+        model_assert_recovered(first + 4, first + 4);
         model_assert_fates(first + 5, first + 8, NFQE_ACCEPT);
     }
+}
+
+/* The message would be whole with the first byte of the next slot. */
+static void test_message_whose_damaged_length_leaves_its_slot_is_no_packet(void **state)
+{
+    const uint32_t len = SLOT_SIZE + 1;
+
+    (void)state;
+    model_die_with_burst(1, 5, BURST_HANDLING);
+    model_put_packet(2, 3, true);
+    memcpy(queue_shm_slot(fixture.engine.queues[0].shm.slots, 2, SLOT_SIZE), &len, sizeof(len)); /* nlmsg_len */
+    fixture.burst->messages[2].msg_len = len;
+    fixture.burst->messages[2].msg_hdr.msg_flags = 0;
+    model_supervise(5);
+    model_run_worker();
+    model_assert_left_in_order();
+    model_assert_fates(1, 2, NFQE_ACCEPT);
+    model_assert_recovered(3, 3);
+    model_assert_fates(4, 5, NFQE_ACCEPT);
+    assert_int_equal(model_counters()->malformed, 1);
+    assert_int_equal(model_counters()->truncated, 0);
 }
 
 static void test_burst_of_damaged_messages_is_answered(void **state)
@@ -267,9 +311,9 @@ static void test_burst_of_damaged_messages_is_answered(void **state)
     model_will_receive(6, 4);
     model_run_worker();
     model_assert_left_in_order();
-    assert_recovered(1, 5);
+    model_assert_recovered(1, 5);
     model_assert_fates(6, 9, NFQE_ACCEPT);
-    assert_int_equal(recovered_ids(), 5);
+    assert_int_equal(model_counters()->recovered_ids, 5);
 }
 
 /* ---- a death while it recovers ids --------------------------------------------------------------------- */
@@ -295,7 +339,7 @@ static void test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_succe
         kernel->sends_until_death = FOR_EVER;
         model_run_worker();
         model_assert_left_in_order();
-        assert_recovered(first, next - 1);
+        model_assert_recovered(first, next - 1);
         model_assert_fates(next, next, NFQE_ACCEPT);
         assert_int_equal(kernel->batches, 0);
     }
@@ -322,78 +366,9 @@ static void test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_
         model_will_receive(last + 1, 1);
         model_run_worker();
         model_assert_left_in_order();
-        assert_recovered(first, last);
+        model_assert_recovered(first, last);
         model_assert_fates(last + 1, last + 1, NFQE_ACCEPT);
     }
-}
-
-/* ---- giving up ------------------------------------------------------------------------------------------ */
-
-/* The kernel may have consumed a message that it could not copy: its packet is held, and must be recovered_ids. */
-static void test_receive_that_faults_ends_the_worker_and_its_successor_recovers(void **state)
-{
-    (void)state;
-    model_will_receive(1, 3);
-    model_will_fail(-EFAULT);
-    model_run_worker();
-    assert_gave_up("it cannot receive: Bad address");
-    assert_int_equal(kernel->step, 2);
-    assert_int_equal(burst_phase(fixture.burst), BURST_RECEIVING);
-    model_supervise(5);
-    model_will_receive(5, 1);
-    model_run_worker();
-    model_assert_left_in_order();
-    assert_recovered(4, 4);
-    model_assert_fates(5, 5, NFQE_ACCEPT);
-    assert_int_equal(recovered_ids(), 1);
-}
-
-static void test_socket_that_is_gone_ends_the_worker(void **state)
-{
-    (void)state;
-    model_will_fail(-EBADF);
-    model_run_worker();
-    assert_gave_up("its socket is gone");
-    model_will_fail(-ENOTSOCK);
-    model_run_worker();
-    assert_gave_up("its socket is gone");
-}
-
-static void test_passing_receive_errors_are_counted_and_lasting_ones_end_the_worker(void **state)
-{
-    (void)state;
-    for (unsigned i = 0; i < 5; i++) {
-        model_will_fail(i % 2 == 0 ? -ENOMEM : -ENOBUFS);
-    }
-    model_will_receive(1, 2);
-    model_run_worker();
-    model_assert_left_in_order();
-    model_assert_fates(1, 2, NFQE_ACCEPT);
-    assert_int_equal((&burst_totals(fixture.burst)->stats)->receive_errors, 5);
-    while (kernel->steps < SCRIPT_MAX) {
-        model_will_fail(-EINVAL);
-    }
-    model_run_worker();
-    assert_gave_up("it cannot receive: Invalid argument");
-    assert_true(kernel->step < SCRIPT_MAX);
-}
-
-/* Messages behind the gap have been consumed, and nobody knows them. */
-static void test_receive_headers_that_miss_a_length_end_the_worker_before_it_answers(void **state)
-{
-    (void)state;
-    kernel->script[kernel->steps++] = (struct step){.first = 1, .count = 5, .gap = 2};
-    model_run_worker();
-    assert_gave_up("its receive headers are damaged: 5 messages, 2 lengths");
-    assert_int_equal(kernel->messages, 0);
-    model_supervise(9);
-    model_will_receive(6, 4);
-    model_run_worker();
-    model_assert_left_in_order();
-    model_assert_fates(1, 2, NFQE_ACCEPT);
-    assert_recovered(3, 5);
-    model_assert_fates(6, 9, NFQE_ACCEPT);
-    assert_int_equal(recovered_ids(), 3);
 }
 
 int main(void)
@@ -401,21 +376,20 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_KERNEL(test_message_lost_behind_the_received_ones_is_answered_before_the_next_burst),
         WITH_KERNEL(test_message_lost_behind_the_received_ones_is_answered_when_the_queue_is_idle),
+        WITH_KERNEL(test_not_more_ids_than_the_limit_are_recovered),
         WITH_KERNEL(test_message_lost_before_any_was_received_is_answered),
         WITH_KERNEL(test_ids_that_did_not_turn_up_before_the_burst_are_recovered),
         WITH_KERNEL(test_death_between_last_id_and_commit_answers_no_later_packet),
         WITH_KERNEL(test_verdicts_that_stand_are_kept),
+        WITH_KERNEL(test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_recovered),
         WITH_KERNEL(test_verdicts_sent_again_say_so_also_after_a_second_death),
         WITH_KERNEL(test_where_nothing_was_lost_nothing_is_recovered),
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
         WITH_KERNEL(test_damaged_id_of_a_recovered_burst_answers_no_later_packet),
+        WITH_KERNEL(test_message_whose_damaged_length_leaves_its_slot_is_no_packet),
         WITH_KERNEL(test_burst_of_damaged_messages_is_answered),
         WITH_KERNEL(test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_successor),
         WITH_KERNEL(test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_them_to_its_successor),
-        WITH_KERNEL(test_receive_that_faults_ends_the_worker_and_its_successor_recovers),
-        WITH_KERNEL(test_socket_that_is_gone_ends_the_worker),
-        WITH_KERNEL(test_passing_receive_errors_are_counted_and_lasting_ones_end_the_worker),
-        WITH_KERNEL(test_receive_headers_that_miss_a_length_end_the_worker_before_it_answers),
     };
 
     return model_run_tests("worker_recovery", tests, sizeof(tests) / sizeof(tests[0]));

@@ -68,7 +68,7 @@ static void put_other(unsigned index, const struct step *step)
 
     message_begin(&message);
     if (step->answer != 0) {
-        message_answer(&message, step->answer, step->sequence);
+        message_answer(&message, step->answer == ACKNOWLEDGED ? 0 : step->answer, step->sequence);
     }
     put(index, &message);
 }
@@ -101,8 +101,10 @@ int __wrap_nfqueue_receive(int fd, struct burst *burst)
 }
 
 /* mark: NULL: the packet's own stays. */
-static void take_verdict(uint32_t id, uint32_t verdict, const uint32_t *mark, bool batch)
+static void take_verdict(uint32_t id, uint32_t verdict, const uint32_t *mark, const struct nlmsghdr *message)
 {
+    bool batch = (message->nlmsg_type & 0xff) == NFQNL_MSG_VERDICT_BATCH;
+
     if ((int32_t)id <= 0 || (id >= IDS && !batch)) {
         return; /* nothing is held under that id: the kernel says ENOENT */
     }
@@ -111,6 +113,7 @@ static void take_verdict(uint32_t id, uint32_t verdict, const uint32_t *mark, bo
             kernel->fates[i].verdict = verdict;
             kernel->fates[i].by_batch = batch;
             kernel->fates[i].order = kernel->messages;
+            kernel->fates[i].sequence = message->nlmsg_seq;
             kernel->fates[i].marked = mark != NULL;
             kernel->fates[i].mark = mark != NULL ? *mark : 0;
         }
@@ -126,15 +129,17 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
     if (kernel->sends++ == kernel->sends_until_death) {
         raise(SIGKILL);
     }
+    if (kernel->send_error != 0) {
+        return kernel->send_error;
+    }
     for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
-        bool batch = (message->nlmsg_type & 0xff) == NFQNL_MSG_VERDICT_BATCH;
         const struct nfqnl_msg_verdict_hdr *verdict = NULL;
         struct nlattr *attribute; /* mnl_attr_for_each() casts const away */
         bool marked = false;
         uint32_t mark = 0;
 
         kernel->messages++;
-        kernel->batches += batch;
+        kernel->batches += (message->nlmsg_type & 0xff) == NFQNL_MSG_VERDICT_BATCH;
         kernel->fresh += (message->nlmsg_seq & NFQUEUE_SEQUENCE_RESENT) == 0;
         mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
         {
@@ -147,9 +152,11 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
         }
         if (verdict != NULL) {
             take_verdict(ntohl(verdict->id) - model_id_base,
-                         ntohl(verdict->verdict) == NF_ACCEPT ? NFQE_ACCEPT : NFQE_DROP, marked ? &mark : NULL, batch);
+                         ntohl(verdict->verdict) == NF_ACCEPT ? NFQE_ACCEPT : NFQE_DROP, marked ? &mark : NULL,
+                         message);
         }
     }
+    kernel->torn_sends += left != 0;
     return 0;
 }
 
@@ -217,6 +224,28 @@ void model_assert_left_in_order(void)
     assert_int_equal(fixture.worker_status, 0);
     assert_int_equal(burst_phase(fixture.burst), BURST_IDLE);
     assert_int_equal(fixture.burst->recover_ids, 0);
+    assert_int_equal(kernel->torn_sends, 0);
+}
+
+void model_assert_gave_up(const char *reason)
+{
+    assert_true(WIFEXITED(fixture.worker_status));
+    assert_int_equal(WEXITSTATUS(fixture.worker_status), PROCESS_EXIT_FAILED);
+    assert_int_equal(fixture.control->state, WORKER_FAILED);
+    assert_non_null(strstr(fixture.control->message, reason));
+}
+
+void model_assert_recovered(uint32_t first, uint32_t last)
+{
+    model_assert_fates(first, last, NFQE_DROP);
+    for (uint32_t id = first; id <= last; id++) {
+        assert_false(kernel->fates[id].by_batch);
+    }
+}
+
+const struct queue_stats *model_counters(void)
+{
+    return &burst_totals(fixture.burst)->stats;
 }
 
 void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict)

@@ -27,12 +27,14 @@
 #define IDS 30000         /* the model knows the ids 1 to IDS - 1 */
 #define SCRIPT_MAX 32     /* receives of one worker */
 #define FOR_EVER UINT32_MAX
+#define ACKNOWLEDGED 1    /* an NLMSG_ERROR that says: no error */
 
 /* What became of a packet. */
 struct fate {
     uint32_t verdict; /* NFQE_ACCEPT or NFQE_DROP; 0: the kernel holds it */
     bool by_batch;
     uint32_t order;   /* of its message among all messages */
+    uint32_t sequence; /* nlmsg_seq of its message */
     bool marked;      /* the verdict sets the packet's mark, */
     uint32_t mark;    /* to this */
     uint32_t shown;   /* how often a plugin saw it; a test's plugin counts that */
@@ -46,7 +48,7 @@ struct step {
     unsigned gap;   /* not 0: this message's length is lost */
     uint64_t cut;   /* bit i: message i is larger than its slot */
     uint64_t other; /* bit i: instead of message i, and of its packet, comes what answer and sequence say */
-    int answer;     /* an NLMSG_ERROR with this error; 0: no message of the queue at all */
+    int answer;     /* an NLMSG_ERROR with this error, or ACKNOWLEDGED; 0: no message of the queue at all */
     uint32_t sequence;
 };
 
@@ -60,6 +62,8 @@ struct kernel {
     uint32_t fresh;             /* messages that do not say they may have been sent before */
     uint32_t sends;
     uint32_t sends_until_death; /* the worker is killed in this send; FOR_EVER: never */
+    uint32_t torn_sends;        /* those that were not whole messages */
+    int send_error;             /* of every send; 0: none */
 };
 
 struct fixture {
@@ -97,6 +101,16 @@ void model_will_fail(int error);
 void model_run_worker(void);
 
 void model_assert_left_in_order(void);
+
+/* The worker ended because it could not go on. Its reason contains `reason`. */
+void model_assert_gave_up(const char *reason);
+
+/* Got the --on-crash verdict, each by a message of its own: a batch would have answered what no worker had seen. */
+void model_assert_recovered(uint32_t first, uint32_t last);
+
+/* The committed counters. */
+const struct queue_stats *model_counters(void);
+
 void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict);
 
 /* Sets the newest id that was received, in the journal. */

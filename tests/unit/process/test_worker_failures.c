@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * worker_run() when it cannot go on: a receive or a send that fails, receive headers or a journal that are damaged. The
+ * worker ends with the reason in its control words, and its successor answers what it left.
+ *
+ * The workers run without plugins, on the model of the kernel: what they see is accepted.
+ */
+#include "kernel_model.h"
+
+#include <nfqe/plugin.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+#define ERRORS_MAX 16 /* receive errors in a row that a worker does not survive */
+
+/* ---- receiving ------------------------------------------------------------------------------------------ */
+
+/* The kernel may have consumed a message that it could not copy: its packet is held until its id is recovered. */
+static void test_receive_that_faults_ends_the_worker_and_its_successor_recovers(void **state)
+{
+    (void)state;
+    model_will_receive(1, 3);
+    model_will_fail(-EFAULT);
+    model_run_worker();
+    model_assert_gave_up("it cannot receive: Bad address");
+    assert_int_equal(kernel->step, 2);
+    assert_int_equal(burst_phase(fixture.burst), BURST_RECEIVING);
+    model_supervise(5);
+    model_will_receive(5, 1);
+    model_run_worker();
+    model_assert_left_in_order();
+    model_assert_recovered(4, 4);
+    model_assert_fates(5, 5, NFQE_ACCEPT);
+    assert_int_equal(model_counters()->recovered_ids, 1);
+}
+
+static void test_socket_that_is_gone_ends_the_worker(void **state)
+{
+    (void)state;
+    model_will_fail(-EBADF);
+    model_run_worker();
+    model_assert_gave_up("its socket is gone: Bad file descriptor; a plugin must not close what it did not open");
+    model_will_fail(-ENOTSOCK);
+    model_run_worker();
+    model_assert_gave_up("its socket is gone: Socket operation on non-socket; a plugin must not close what it did not "
+                         "open");
+    assert_int_equal(kernel->step, 2);
+}
+
+static void test_passing_receive_errors_are_counted(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        model_will_fail(i % 2 == 0 ? -ENOMEM : -ENOBUFS);
+    }
+    model_will_receive(1, 2);
+    model_run_worker();
+    model_assert_left_in_order();
+    model_assert_fates(1, 2, NFQE_ACCEPT);
+    assert_int_equal(model_counters()->receive_errors, 5);
+}
+
+static void test_receive_errors_that_last_end_the_worker(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < SCRIPT_MAX; i++) {
+        model_will_fail(-EINVAL);
+    }
+    model_run_worker();
+    model_assert_gave_up("it cannot receive: Invalid argument");
+    assert_int_equal(kernel->step, ERRORS_MAX);
+    assert_int_equal(model_counters()->receive_errors, ERRORS_MAX - 1); /* the last one is the worker's reason */
+}
+
+/* A burst, or a queue without packets: the next errors are counted from the first again. */
+static void test_receive_errors_with_a_success_between_end_no_worker(void **state)
+{
+    (void)state;
+    for (unsigned idle = 0; idle < 2; idle++) {
+        kernel->steps = kernel->step = 0;
+        for (unsigned i = 0; i < 2 * (ERRORS_MAX - 1); i++) {
+            if (i == ERRORS_MAX - 1) {
+                model_will(&(struct step){.first = 1, .count = 1, .error = idle != 0 ? -EAGAIN : 0});
+            }
+            model_will_fail(-EINVAL);
+        }
+        model_run_worker();
+        model_assert_left_in_order();
+        assert_int_equal(model_counters()->receive_errors, (idle + 1) * 2 * (ERRORS_MAX - 1));
+    }
+}
+
+/* The kernel says so when messages came faster than they were received. */
+static void test_overrun_of_the_socket_ends_no_worker(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < SCRIPT_MAX; i++) {
+        model_will_fail(-ENOBUFS);
+    }
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_int_equal(model_counters()->receive_errors, SCRIPT_MAX);
+}
+
+/* The messages after the gap have been consumed; a successor recovers their ids. */
+static void test_receive_headers_that_miss_a_length_end_the_worker_before_it_answers(void **state)
+{
+    (void)state;
+    model_will(&(struct step){.first = 1, .count = 5, .gap = 2});
+    model_run_worker();
+    model_assert_gave_up("its receive headers are damaged: 5 messages, 2 lengths");
+    assert_int_equal(kernel->messages, 0);
+    model_supervise(9);
+    model_will_receive(6, 4);
+    model_run_worker();
+    model_assert_left_in_order();
+    model_assert_fates(1, 2, NFQE_ACCEPT);
+    model_assert_recovered(3, 5);
+    model_assert_fates(6, 9, NFQE_ACCEPT);
+    assert_int_equal(model_counters()->recovered_ids, 3);
+}
+
+/* ---- sending -------------------------------------------------------------------------------------------- */
+
+static void assert_cannot_send(void)
+{
+    kernel->send_error = -ENOBUFS;
+    model_run_worker();
+    model_assert_gave_up("its verdicts cannot be sent: No buffer space available");
+    kernel->send_error = 0;
+}
+
+static void test_verdicts_that_cannot_be_sent_are_its_successors(void **state)
+{
+    (void)state;
+    model_will_receive(1, 5);
+    assert_cannot_send();
+    assert_int_equal(model_counters()->packets, 0);
+    model_supervise(5);
+    model_run_worker();
+    model_assert_left_in_order();
+    model_assert_fates(1, 5, NFQE_ACCEPT);
+    assert_int_equal(model_counters()->packets, 5);
+}
+
+static void test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_worker(void **state)
+{
+    (void)state;
+    model_die_with_burst(1, 5, BURST_HANDLING);
+    model_supervise(5);
+    assert_cannot_send();
+    model_supervise(5);
+    model_run_worker();
+    model_assert_left_in_order();
+    model_assert_fates(1, 5, NFQE_ACCEPT);
+    assert_int_equal(model_counters()->packets, 5);
+}
+
+static void test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker(void **state)
+{
+    (void)state;
+    for (unsigned idle = 0; idle < 2; idle++) {
+        uint32_t first = 1 + idle * 4;
+
+        model_die_with_burst(first, 0, BURST_RECEIVING);
+        model_supervise(first + 2);
+        if (idle != 0) {
+            model_will_fail(-EAGAIN);
+        } else {
+            model_will_receive(first + 2, 1);
+        }
+        assert_cannot_send();
+        assert_int_equal(fixture.burst->recover_ids, 1);
+        model_supervise(first + 2);
+        model_will_receive(first + 3, 1);
+        model_run_worker();
+        model_assert_left_in_order();
+        model_assert_recovered(first, first + 1);
+        model_assert_fates(first + 2, first + 2, idle != 0 ? NFQE_DROP : NFQE_ACCEPT);
+        model_assert_fates(first + 3, first + 3, NFQE_ACCEPT);
+    }
+}
+
+/* ---- the journal ---------------------------------------------------------------------------------------- */
+
+/* A plugin filled it: as many ranges as there can be, which are no reason to answer the wrong ids. */
+static void test_lost_ids_that_the_journal_has_no_room_for_end_the_worker(void **state)
+{
+    struct outstanding *outstanding = (struct outstanding *)(uintptr_t)&burst_totals(fixture.burst)->outstanding;
+    char reason[96];
+
+    (void)state;
+    for (uint32_t i = 0; i < OUTSTANDING_RANGES_MAX; i++) {
+        outstanding->ranges[i].first = outstanding->ranges[i].last = model_id_base + 1 + 2 * i;
+    }
+    outstanding->count = OUTSTANDING_RANGES_MAX;
+    outstanding->last_id = model_id_base + 1000;
+    burst_request_id_recovery(fixture.burst, model_id_base + 1003);
+    model_will_fail(-EAGAIN);
+    model_run_worker();
+    snprintf(reason, sizeof(reason), "ids %u to %u cannot be recovered: No space left on device", model_id_base + 1001,
+             model_id_base + 1003);
+    model_assert_gave_up(reason);
+    assert_int_equal(kernel->messages, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_KERNEL(test_receive_that_faults_ends_the_worker_and_its_successor_recovers),
+        WITH_KERNEL(test_socket_that_is_gone_ends_the_worker),
+        WITH_KERNEL(test_passing_receive_errors_are_counted),
+        WITH_KERNEL(test_receive_errors_that_last_end_the_worker),
+        WITH_KERNEL(test_receive_errors_with_a_success_between_end_no_worker),
+        WITH_KERNEL(test_overrun_of_the_socket_ends_no_worker),
+        WITH_KERNEL(test_receive_headers_that_miss_a_length_end_the_worker_before_it_answers),
+        WITH_KERNEL(test_verdicts_that_cannot_be_sent_are_its_successors),
+        WITH_KERNEL(test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_worker),
+        WITH_KERNEL(test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker),
+        WITH_KERNEL(test_lost_ids_that_the_journal_has_no_room_for_end_the_worker),
+    };
+
+    return model_run_tests("worker_failures", tests, sizeof(tests) / sizeof(tests[0]));
+}
