@@ -9,7 +9,7 @@
  */
 #include "kernel_model.h"
 
-#include "base/log.h"
+#include "base/event_loop.h"
 #include "queue/nfqueue_sequence.h"
 #include "queue/nfqueue_socket.h"
 
@@ -18,20 +18,19 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #define COUNT 9        /* messages of a burst */
-#define LOG_SIZE 8192  /* more than a worker may write in these tests */
 #define LINES_MAX 5    /* of one kind in LOG_PERIOD_S */
 #define LOG_PERIOD_S 10
 
 static uint32_t fifth_answer;
 static uint32_t slow_packet; /* the plugin takes ten seconds for it */
 static uint64_t ahead_s;     /* of the clock: a second that a test does not wait for */
-static char lines[LOG_SIZE]; /* from begin_log() to end_log() */
 
+int __wrap_event_loop_turn(struct event_loop *loop);
+int __real_event_loop_turn(struct event_loop *loop);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
@@ -41,6 +40,12 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 
     now->tv_sec += (time_t)ahead_s;
     return code;
+}
+
+int __wrap_event_loop_turn(struct event_loop *loop)
+{
+    kernel->waits++;
+    return __real_event_loop_turn(loop);
 }
 
 const char *__wrap_process_check_intact(const struct engine *engine);
@@ -90,40 +95,31 @@ static int set_up(void **state)
     return code;
 }
 
-/* What the workers of the test write to standard error from here on; the descriptor to give back is in *before. */
-static int begin_log(int *before)
+/* ---- bursts in a row ------------------------------------------------------------------------------------- */
+
+/* The journal still has the burst before, and a plugin can write to it. */
+static void test_packet_is_shown_again_if_its_id_comes_again(void **state)
 {
-    int log = memfd_create("log", MFD_CLOEXEC);
-
-    assert_true(log >= 0);
-    *before = dup(STDERR_FILENO);
-    assert_true(*before >= 0 && dup2(log, STDERR_FILENO) >= 0);
-    return log;
-}
-
-/* Puts what they wrote into `lines`. */
-static void end_log(int log, int before)
-{
-    ssize_t len;
-
-    assert_true(dup2(before, STDERR_FILENO) >= 0);
-    close(before);
-    len = pread(log, lines, sizeof(lines) - 1, 0);
-    close(log);
-    assert_true(len >= 0 && len < (ssize_t)sizeof(lines) - 1);
-    lines[len] = '\0';
-}
-
-/* The lines from *at on begin with `count` that are this one. */
-static void assert_lines(const char **at, unsigned count, const char *line)
-{
-    char whole[LOG_LINE_MAX];
-    size_t len = (size_t)snprintf(whole, sizeof(whole), "nfq-engine: queue 4711: %s\n", line);
-
-    for (unsigned i = 0; i < count; i++) {
-        assert_memory_equal(*at, whole, len);
-        *at += len;
+    (void)state;
+    model_will_receive(1, 3);
+    model_will_receive(1, 3);
+    model_run_worker();
+    model_assert_left_in_order();
+    for (uint32_t id = 1; id <= 3; id++) {
+        assert_int_equal(kernel->fates[id].shown, 2);
     }
+}
+
+/* The socket may have more. */
+static void test_worker_does_not_wait_after_a_full_burst(void **state)
+{
+    (void)state;
+    model_will_receive(1, BURST_MAX);
+    model_will_receive(BURST_MAX + 1, BURST_MAX);
+    model_will_receive(2 * BURST_MAX + 1, 1);
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_int_equal(kernel->waits, 2); /* after the burst of one, and after the last receive */
 }
 
 /* ---- messages that their slot cuts ------------------------------------------------------------------------ */
@@ -274,19 +270,15 @@ static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state
         {.first = 13, .count = 3, .other = 2, .answer = ACKNOWLEDGED, .sequence = 1},
         {.first = 16, .count = 3, .other = 2, .answer = ACKNOWLEDGED, .sequence = 1 | NFQUEUE_SEQUENCE_CONFIGURATION},
     };
-    const char *at = lines;
-    int before;
-    int log;
+    const char *at = model_log;
 
     (void)state;
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         model_will(&answers[i]);
     }
-    log = begin_log(&before);
-    model_run_worker();
-    end_log(log, before);
-    assert_lines(&at, 1, "the kernel refused a verdict: Operation not permitted");
-    assert_lines(&at, 1, "the kernel refused a configuration request: No such file or directory");
+    model_run_worker_with_log();
+    model_assert_log_lines(&at, 1, "the kernel refused a verdict: Operation not permitted");
+    model_assert_log_lines(&at, 1, "the kernel refused a configuration request: No such file or directory");
     assert_string_equal(at, "");
     model_assert_left_in_order();
     assert_int_equal(model_counters()->stale_verdicts, 1);
@@ -310,9 +302,7 @@ static void test_answer_before_a_cut_message_is_counted_once(void **state)
 static void test_refused_verdicts_do_not_fill_the_log(void **state)
 {
     static const struct step refusals = {.first = 1, .count = 3, .other = 0x7, .answer = -EPERM, .sequence = 1};
-    const char *at = lines;
-    int before;
-    int log;
+    const char *at = model_log;
 
     (void)state;
     slow_packet = 1;
@@ -322,12 +312,10 @@ static void test_refused_verdicts_do_not_fill_the_log(void **state)
     for (unsigned i = 0; i < 5; i++) {
         model_will(&refusals);
     }
-    log = begin_log(&before);
-    model_run_worker();
-    end_log(log, before);
-    assert_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
-    assert_lines(&at, 1, "... 1 more lines like the next not shown");
-    assert_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
+    model_run_worker_with_log();
+    model_assert_log_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
+    model_assert_log_lines(&at, 1, "... 1 more lines like the next not shown");
+    model_assert_log_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
     assert_string_equal(at, "");
     model_assert_left_in_order();
     assert_int_equal(model_counters()->verdict_errors, 3 * 7);
@@ -346,38 +334,33 @@ static void test_answer_that_is_no_verdict_becomes_the_crash_verdict(void **stat
         fixture.generation.plugins[0].table.handle_batch = batch != 0 ? handle_batch : NULL;
         fixture.group.on_crash = batch != 0 ? NFQE_ACCEPT : NFQE_DROP;
         for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-            const char *at = lines;
+            const char *at = model_log;
             char text[192];
-            int before;
-            int log = begin_log(&before);
 
             fifth_answer = answers[i];
-            model_will_receive(first, 10);
-            model_run_worker();
+            model_will_receive(first, COUNT);
+            model_run_worker_with_log();
             snprintf(text, sizeof(text),
                      "plugin odd 3.2.1 answered 0x%x on packet %u, which is no verdict that it may give; verdict %s",
                      answers[i], model_id_base + first + 4, batch != 0 ? "accept" : "drop");
-            end_log(log, before);
-            assert_lines(&at, 1, text);
+            model_assert_log_lines(&at, 1, text);
             assert_string_equal(at, "");
             model_assert_left_in_order();
-            for (uint32_t id = first; id < first + 10; id++) {
+            for (uint32_t id = first; id < first + COUNT; id++) {
                 assert_fate(id, id % 5 == 0 ? fixture.group.on_crash : answer_for(id), 1);
             }
-            first += 10;
-            invalid += 2;
+            first += 10; /* the fifth packet of the next burst too has the odd answer */
+            invalid++;
             assert_int_equal(model_counters()->invalid, invalid);
         }
     }
-    assert_int_equal(model_counters()->packets, first - 1);
+    assert_int_equal(model_counters()->packets, invalid * COUNT);
 }
 
 /* A burst has a line, whatever it has of such answers. */
 static void test_answers_that_are_no_verdict_do_not_fill_the_log(void **state)
 {
     unsigned count = 0;
-    int before;
-    int log;
 
     (void)state;
     fifth_answer = 0x7;
@@ -385,14 +368,12 @@ static void test_answers_that_are_no_verdict_do_not_fill_the_log(void **state)
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
         model_will_receive(1 + i * 10, 10);
     }
-    log = begin_log(&before);
-    model_run_worker();
-    end_log(log, before);
-    for (const char *at = lines; (at = strstr(at, "which is no verdict")) != NULL; at++) {
+    model_run_worker_with_log();
+    for (const char *at = model_log; (at = strstr(at, "which is no verdict")) != NULL; at++) {
         count++;
     }
     assert_int_equal(count, LINES_MAX + 1);
-    assert_non_null(strstr(lines, "\nnfq-engine: queue 4711: ... 26 more lines like the next not shown\n"));
+    assert_non_null(strstr(model_log, "\nnfq-engine: queue 4711: ... 26 more lines like the next not shown\n"));
     model_assert_left_in_order();
     assert_int_equal(model_counters()->invalid, 2 * SCRIPT_MAX);
 }
@@ -439,6 +420,8 @@ int main(void)
 {
 #define WITH_PLUGIN(test) cmocka_unit_test_setup_teardown(test, set_up, model_tear_down)
     const struct CMUnitTest tests[] = {
+        WITH_PLUGIN(test_packet_is_shown_again_if_its_id_comes_again),
+        WITH_PLUGIN(test_worker_does_not_wait_after_a_full_burst),
         WITH_PLUGIN(test_cut_message_gets_the_crash_verdict_and_its_neighbours_their_own),
         WITH_PLUGIN(test_full_bursts_with_cut_messages_lose_nothing),
         WITH_PLUGIN(test_cut_message_of_a_recovered_burst_gets_the_crash_verdict),

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ERRORS_MAX 16 /* receive errors in a row that a worker does not survive */
 
@@ -121,6 +122,36 @@ static void test_receive_headers_that_miss_a_length_end_the_worker_before_it_ans
     assert_int_equal(model_counters()->recovered_ids, 3);
 }
 
+/* What a plugin may have written there: where the kernel puts the messages, and how long they may be. */
+static void test_damaged_receive_headers_are_made_again_by_the_next_worker(void **state)
+{
+    (void)state;
+    memset(fixture.burst->iovecs, 0, sizeof(fixture.burst->iovecs));
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        fixture.burst->messages[i].msg_hdr.msg_iov = NULL;
+    }
+    model_will_receive(1, BURST_MAX);
+    model_run_worker();
+    model_assert_left_in_order();
+    model_assert_fates(1, BURST_MAX, NFQE_ACCEPT);
+}
+
+/* The watchdog ends a worker whose progress does not change. The last receive finds nothing. */
+static void test_each_receive_is_progress_but_not_one_that_fails(void **state)
+{
+    (void)state;
+    model_will_fail(-EAGAIN);
+    model_will_fail(-ENOMEM);
+    model_will_receive(1, 1);
+    model_will_fail(-EAGAIN);
+    model_run_worker();
+    model_assert_left_in_order();
+    assert_true(kernel->progress[1] != kernel->progress[0]);
+    assert_true(kernel->progress[2] == kernel->progress[1]);
+    assert_true(kernel->progress[3] != kernel->progress[2]);
+    assert_true(kernel->progress[4] != kernel->progress[3]);
+}
+
 /* ---- sending -------------------------------------------------------------------------------------------- */
 
 static void assert_cannot_send(void)
@@ -215,6 +246,8 @@ int main(void)
         WITH_KERNEL(test_receive_errors_with_a_success_between_end_no_worker),
         WITH_KERNEL(test_overrun_of_the_socket_ends_no_worker),
         WITH_KERNEL(test_receive_headers_that_miss_a_length_end_the_worker_before_it_answers),
+        WITH_KERNEL(test_damaged_receive_headers_are_made_again_by_the_next_worker),
+        WITH_KERNEL(test_each_receive_is_progress_but_not_one_that_fails),
         WITH_KERNEL(test_verdicts_that_cannot_be_sent_are_its_successors),
         WITH_KERNEL(test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_worker),
         WITH_KERNEL(test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker),

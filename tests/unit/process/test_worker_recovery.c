@@ -258,24 +258,30 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
     assert_int_equal(model_counters()->recovered_ids, 10);         /* ids that were seen are not recovered_ids */
 }
 
-/* An id that the kernel has not given out is no reason to answer all before it. */
+/* An id that the kernel has not given out is no reason to answer all before it, or not to recover those after it. */
 static void test_damaged_id_of_a_recovered_burst_answers_no_later_packet(void **state)
 {
-    static const uint32_t ids[] = {100, 3000000, 0x7fffffff, 0x80000000, UINT32_MAX, 0};
+    static const uint32_t ids[] = {1000, 3000000, 0x7fffffff, 0x80000000, UINT32_MAX, 0};
+    uint32_t recovered = 0;
 
     (void)state;
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-        uint32_t first = next_id();
+        for (unsigned place = 0; place < 5; place++) {
+            uint32_t first = next_id();
+            uint32_t damaged = first + place;
 
-        model_die_with_burst(first, 5, BURST_RECEIVING);
-        model_put_packet(4, ids[i], false);
-        model_supervise(first + 8);
-        model_will_receive(first + 5, 4);
-        model_run_worker();
-        model_assert_left_in_order();
-        model_assert_fates(first, first + 3, NFQE_ACCEPT);
-        model_assert_recovered(first + 4, first + 4);
-        model_assert_fates(first + 5, first + 8, NFQE_ACCEPT);
+            model_die_with_burst(first, 5, BURST_RECEIVING);
+            model_put_packet(place, ids[i], false);
+            model_supervise(first + 8);
+            model_will_receive(first + 5, 4);
+            model_run_worker();
+            kernel->steps = kernel->step = 0;
+            model_assert_left_in_order();
+            model_assert_fates(first, damaged - 1, NFQE_ACCEPT);
+            model_assert_recovered(damaged, damaged);
+            model_assert_fates(damaged + 1, first + 8, NFQE_ACCEPT);
+            assert_int_equal(model_counters()->recovered_ids, ++recovered);
+        }
     }
 }
 

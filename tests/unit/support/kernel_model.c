@@ -4,6 +4,7 @@
  */
 #include "kernel_model.h"
 
+#include "base/log.h"
 #include "process/worker.h"
 #include "queue/nfqueue_sequence.h"
 #include "queue/nfqueue_socket.h"
@@ -17,6 +18,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -28,6 +30,7 @@
 struct fixture fixture;
 uint32_t model_id_base;
 struct kernel *kernel;
+char model_log[MODEL_LOG_SIZE];
 void (*model_describe)(struct message *message, uint32_t id);
 
 int __wrap_nfqueue_receive(int fd, struct burst *burst);
@@ -38,11 +41,11 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len);
 static void put(unsigned index, const struct message *message)
 {
     struct msghdr *header = &fixture.burst->messages[index].msg_hdr;
-    bool fits = message->len <= SLOT_SIZE;
+    const struct iovec *slot = header->msg_iov;
+    bool fits = message->len <= slot->iov_len;
 
-    memcpy(queue_shm_slot(fixture.engine.queues[0].shm.slots, index, SLOT_SIZE), message->bytes,
-           fits ? message->len : SLOT_SIZE);
-    fixture.burst->messages[index].msg_len = fits ? (unsigned)message->len : SLOT_SIZE;
+    memcpy(slot->iov_base, message->bytes, fits ? message->len : slot->iov_len);
+    fixture.burst->messages[index].msg_len = (unsigned)(fits ? message->len : slot->iov_len);
     header->msg_flags = fits ? 0 : MSG_TRUNC;
 }
 
@@ -79,6 +82,7 @@ int __wrap_nfqueue_receive(int fd, struct burst *burst)
 
     (void)fd;
     burst_begin_receive(burst);
+    kernel->progress[kernel->step] = fixture.burst->progress;
     if (kernel->step == kernel->steps) {
         fixture.control->request = WORKER_EXIT;
         return -EAGAIN;
@@ -133,6 +137,7 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
         return kernel->send_error;
     }
     for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+        const struct nfgenmsg *family = mnl_nlmsg_get_payload(message);
         const struct nfqnl_msg_verdict_hdr *verdict = NULL;
         struct nlattr *attribute; /* mnl_attr_for_each() casts const away */
         bool marked = false;
@@ -150,7 +155,7 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
                 marked = true;
             }
         }
-        if (verdict != NULL) {
+        if (verdict != NULL && ntohs(family->res_id) == MESSAGES_QUEUE) {
             take_verdict(ntohl(verdict->id) - model_id_base,
                          ntohl(verdict->verdict) == NF_ACCEPT ? NFQE_ACCEPT : NFQE_DROP, marked ? &mark : NULL,
                          message);
@@ -216,6 +221,33 @@ void model_run_worker(void)
     }
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &fixture.worker_status, 0), pid);
+}
+
+void model_run_worker_with_log(void)
+{
+    int log = memfd_create("log", MFD_CLOEXEC);
+    int before = dup(STDERR_FILENO);
+    ssize_t len;
+
+    assert_true(log >= 0 && before >= 0 && dup2(log, STDERR_FILENO) >= 0);
+    model_run_worker();
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    len = pread(log, model_log, sizeof(model_log) - 1, 0);
+    close(log);
+    assert_true(len >= 0 && len < (ssize_t)sizeof(model_log) - 1);
+    model_log[len] = '\0';
+}
+
+void model_assert_log_lines(const char **at, unsigned count, const char *line)
+{
+    char whole[LOG_LINE_MAX];
+    size_t len = (size_t)snprintf(whole, sizeof(whole), "nfq-engine: queue %u: %s\n", MESSAGES_QUEUE, line);
+
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(strncmp(*at, whole, len), 0);
+        *at += len;
+    }
 }
 
 void model_assert_left_in_order(void)

@@ -26,6 +26,7 @@
                                .flows_size = (flows)})
 #define IDS 30000         /* the model knows the ids 1 to IDS - 1 */
 #define SCRIPT_MAX 32     /* receives of one worker */
+#define MODEL_LOG_SIZE 8192 /* more than a worker may write in these tests */
 #define FOR_EVER UINT32_MAX
 #define ACKNOWLEDGED 1    /* an NLMSG_ERROR that says: no error */
 
@@ -56,6 +57,8 @@ struct kernel {
     struct step script[SCRIPT_MAX];
     unsigned steps;
     unsigned step;
+    uint32_t progress[SCRIPT_MAX + 1]; /* the worker's, at each receive */
+    unsigned waits;                    /* for an event; a test's program counts them */
     struct fate fates[IDS];
     uint32_t messages;
     uint32_t batches;
@@ -79,6 +82,7 @@ struct fixture {
 extern struct fixture fixture;
 extern uint32_t model_id_base;
 extern struct kernel *kernel; /* shared with the workers */
+extern char model_log[MODEL_LOG_SIZE];
 
 /* Appends to the message of packet `id` what else the kernel would say of it. NULL: nothing. */
 extern void (*model_describe)(struct message *message, uint32_t id);
@@ -99,6 +103,12 @@ void model_will_fail(int error);
 
 /* A worker recovers and follows the rest of the script. */
 void model_run_worker(void);
+
+/* The same; what it writes to its log is in model_log. */
+void model_run_worker_with_log(void);
+
+/* The lines of model_log from *at on begin with `count` lines that are this one; *at moves past them. */
+void model_assert_log_lines(const char **at, unsigned count, const char *line);
 
 void model_assert_left_in_order(void);
 
