@@ -7,7 +7,6 @@
  */
 #include "engine_fixture.h"
 
-#include "base/arith.h"
 #include "base/clock.h"
 #include "process/forkserver_client.h"
 
@@ -18,7 +17,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +39,7 @@ enum act {
 
 struct seen {
     bool private_closed; /* what the supervisor keeps to itself */
+    bool stdin_closed;
     bool their_end_closed;
     bool inherited_open;
 };
@@ -107,6 +106,7 @@ static void act(struct engine *engine, int channel, const struct engine_programs
 {
     (void)programs;
     fixture.seen->private_closed = fcntl(fixture.private_fd[0], F_GETFD) < 0;
+    fixture.seen->stdin_closed = fcntl(STDIN_FILENO, F_GETFD) < 0;
     fixture.seen->their_end_closed = fcntl(fixture.client.channel.fd, F_GETFD) < 0;
     fixture.seen->inherited_open = fcntl(fixture.inherited_fd, F_GETFD) >= 0;
     if (fixture.act == SAY_NONSENSE) {
@@ -155,7 +155,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    if (fixture.client.pid != 0) {
+    if (fixture.client.pid > 0) { /* -1 would be every process */
         kill(fixture.client.pid, SIGKILL);
         waitpid(fixture.client.pid, NULL, 0);
     }
@@ -216,6 +216,20 @@ static void test_fork_server_has_its_channel_and_not_what_is_the_supervisors_alo
     assert_true(
         plugin_ref_equal(fixture.base.engine.status->plugin, PLUGIN_REF_NONE)); /* what the one before left is gone */
     assert_int_equal(fixture.base.engine.status->error[0], 0);
+}
+
+/* The supervisor was started without a standard input, so one of its own descriptors has the number. */
+static void test_fork_server_has_not_the_descriptor_0_if_it_is_the_supervisors_alone(void **state)
+{
+    const int private[] = {STDIN_FILENO, fixture.private_fd[0], -1};
+
+    (void)state;
+    assert_int_equal(dup2(fixture.private_fd[0], STDIN_FILENO), STDIN_FILENO);
+    fixture.client.close_in_child = private;
+    start_ready(SAY_READY_AND_OBEY);
+    assert_true(fixture.seen->stdin_closed);
+    assert_true(fixture.seen->private_closed);
+    assert_true(fixture.seen->inherited_open);
 }
 
 static void test_ready_ends_the_deadline_and_the_backoff(void **state)
@@ -344,49 +358,6 @@ static void test_each_step_of_the_start_has_its_time(void **state)
     fixture.client.pid = 0;
 }
 
-static void test_waits_between_two_tries_double(void **state)
-{
-    static const unsigned expected_ms[] = {10, 20, 40, 80, 160, 320, 640, 1000, 1000};
-
-    (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(expected_ms); i++) {
-        uint64_t before_ns = monotonic_ns();
-
-        assert_int_equal(forkserver_client_retry(&fixture.client), expected_ms[i]);
-        assert_true(fixture.client.retry_ns >= before_ns + expected_ms[i] * NS_PER_MS);
-        assert_true(fixture.client.retry_ns <= monotonic_ns() + expected_ms[i] * NS_PER_MS);
-    }
-}
-
-static int start_without_descriptors(void)
-{
-    struct error error = {.code = 0};
-    struct rlimit limit;
-    struct rlimit none;
-    int code;
-
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    none = (struct rlimit){0, limit.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    code = forkserver_client_start(&fixture.client, &error);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    assert_int_equal(error.code, code);
-    assert_int_equal(error.exit_code, EXIT_CODE_RUN_TIME);
-    assert_non_null(strstr(error.text, strerror(-code)));
-    return code;
-}
-
-static void test_without_descriptors_it_is_tried_again(void **state)
-{
-    (void)state;
-    assert_int_equal(start_without_descriptors(), -EMFILE);
-    assert_int_equal(fixture.client.pid, 0);
-    assert_int_equal(fixture.client.channel.fd, -1);
-    assert_true(fixture.client.retry_ns > 0);
-    assert_int_equal(fixture.client.backoff.wait_ms, 10);
-    start_ready(SAY_READY_AND_OBEY);
-}
-
 /* ---- leaving --------------------------------------------------------------------------------------------------- */
 
 static void assert_reaped(pid_t pid)
@@ -453,6 +424,7 @@ int main(void)
 #define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_CLIENT(test_fork_server_has_its_channel_and_not_what_is_the_supervisors_alone),
+        WITH_CLIENT(test_fork_server_has_not_the_descriptor_0_if_it_is_the_supervisors_alone),
         WITH_CLIENT(test_ready_ends_the_deadline_and_the_backoff),
         WITH_CLIENT(test_worker_is_asked_for_and_heard_of),
         WITH_CLIENT(test_request_to_one_that_has_ended_fails),
@@ -460,8 +432,6 @@ int main(void)
         WITH_CLIENT(test_end_resets_everything),
         WITH_CLIENT(test_one_that_makes_no_step_in_time_is_killed),
         WITH_CLIENT(test_each_step_of_the_start_has_its_time),
-        WITH_CLIENT(test_waits_between_two_tries_double),
-        WITH_CLIENT(test_without_descriptors_it_is_tried_again),
         WITH_CLIENT(test_one_that_leaves_is_waited_for),
         WITH_CLIENT(test_one_that_does_not_leave_is_killed_after_a_while),
         WITH_CLIENT(test_one_that_still_loads_is_killed_at_once),

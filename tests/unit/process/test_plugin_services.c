@@ -4,10 +4,24 @@
  */
 #include "log_lines.h"
 
+#include "base/arith.h"
 #include "process/plugin_services.h"
 
 #include <stdio.h>
 #include <time.h>
+
+static time_t ahead_s; /* of the clock: seconds that no test waits for */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int code = __real_clock_gettime(clock, now);
+
+    now->tv_sec += ahead_s;
+    return code;
+}
 
 static int set_up(void **state)
 {
@@ -46,19 +60,25 @@ static void test_level_that_does_not_exist_is_not_named(void **state)
 
 static void test_lines_beyond_the_limit_are_counted_for_the_next_second(void **state)
 {
-    const struct timespec second = {.tv_sec = 1, .tv_nsec = 1000000};
+    static const unsigned numbers[] = {1, 3};
+    char text[LOG_LINE_MAX];
 
     (void)state;
-    for (unsigned i = 0; i < PLUGIN_SERVICES_LINES_PER_SECOND + 3; i++) {
-        say(NFQE_LOG_INFO, i % 2 == 0 ? "a" : "b", "text");
+    for (size_t n = 0; n < ARRAY_SIZE(numbers); n++) {
+        plugin_services_begin();
+        for (unsigned i = 0; i < PLUGIN_SERVICES_LINES_PER_SECOND + numbers[n]; i++) {
+            say(NFQE_LOG_INFO, i % 2 == 0 ? "a" : "b", "text");
+        }
+        assert_int_equal(log_lines.count, PLUGIN_SERVICES_LINES_PER_SECOND);
+        log_lines_clear();
+        ahead_s++;
+        say(NFQE_LOG_INFO, "c", "text");
+        assert_int_equal(log_lines.count, 2);
+        snprintf(text, sizeof(text), "plugin c: %u more lines not shown (limit 20 a second)", numbers[n]);
+        assert_string_equal(log_lines.text[0], text);
+        assert_string_equal(log_lines.text[1], "plugin c: text");
+        log_lines_clear();
     }
-    assert_int_equal(log_lines.count, PLUGIN_SERVICES_LINES_PER_SECOND);
-    log_lines_clear();
-    nanosleep(&second, NULL);
-    say(NFQE_LOG_INFO, "c", "text");
-    assert_int_equal(log_lines.count, 2);
-    assert_string_equal(log_lines.text[0], "plugin c: 3 more lines not shown (limit 20 a second)");
-    assert_string_equal(log_lines.text[1], "plugin c: text");
 }
 
 /* A process that is forked begins with what its parent had counted. */

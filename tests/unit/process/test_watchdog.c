@@ -44,6 +44,15 @@ static void test_interval_gives_every_time_out_at_least_four_samples(void **stat
     }
 }
 
+/* Shorter than the command line allows; the interval is divided by. */
+static void test_interval_is_never_zero(void **state)
+{
+    (void)state;
+    for (uint64_t timeout = 0; timeout < 10; timeout++) {
+        assert_true(watchdog_interval_ms(timeout) >= 1);
+    }
+}
+
 static void test_worker_that_stands_still_is_stuck_after_the_time_out_and_not_before(void **state)
 {
     (void)state;
@@ -162,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_interval_gives_every_time_out_at_least_four_samples),
+        cmocka_unit_test(test_interval_is_never_zero),
         cmocka_unit_test(test_worker_that_stands_still_is_stuck_after_the_time_out_and_not_before),
         cmocka_unit_test(test_new_worker_has_a_whole_time_out_of_samples),
         cmocka_unit_test(test_any_movement_starts_the_time_out_anew),
