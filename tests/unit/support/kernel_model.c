@@ -242,7 +242,7 @@ void model_run_worker_with_log(void)
 void model_assert_log_lines(const char **at, unsigned count, const char *line)
 {
     char whole[LOG_LINE_MAX];
-    size_t len = (size_t)snprintf(whole, sizeof(whole), "nfq-engine: queue %u: %s\n", MESSAGES_QUEUE, line);
+    size_t len = (size_t)snprintf(whole, sizeof(whole), "nfq-engine: queue %d: %s\n", MESSAGES_QUEUE, line);
 
     for (unsigned i = 0; i < count; i++) {
         assert_int_equal(strncmp(*at, whole, len), 0);
