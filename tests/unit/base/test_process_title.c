@@ -55,9 +55,21 @@ static const char *shown_title(void)
     return text;
 }
 
+/* The run time of a build for coverage adds a variable, so the number is not known. */
+static size_t count_variables(void)
+{
+    size_t count = 0;
+
+    while (environ != NULL && environ[count] != NULL) {
+        count++;
+    }
+    return count;
+}
+
 static int run_case(int argc, char *argv[], const char *variable)
 {
     static char short_name[sizeof(LONG_NAME)];
+    size_t variables = count_variables();
 
     snprintf(short_name, sizeof(short_name), "%s", program_invocation_short_name);
     process_title_set("nothing is prepared yet");
@@ -73,11 +85,11 @@ static int run_case(int argc, char *argv[], const char *variable)
     EXPECT(strcmp(program_invocation_short_name, short_name) == 0);
     EXPECT(strcmp(argv[argc - 1], LAST_ARGUMENT) == 0 && argv[argc] == NULL);
     if (variable == NULL) {
-        EXPECT(getenv("VARIABLE") == NULL && (environ == NULL || environ[0] == NULL));
+        EXPECT(getenv("VARIABLE") == NULL && count_variables() == variables);
         return 0;
     }
     EXPECT(strcmp(getenv("VARIABLE"), variable) == 0);
-    EXPECT(strncmp(environ[0], "VARIABLE=", 9) == 0 && environ[1] == NULL);
+    EXPECT(count_variables() == variables);
     return 0;
 }
 

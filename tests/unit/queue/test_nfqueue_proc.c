@@ -104,6 +104,7 @@ static void test_no_file_is_left_open(void **state)
     struct nfqueue_status status;
 
     (void)state;
+    files_open = 0; /* the run time of a build for coverage has closed one already */
     file_text = two_queues;
     assert_int_equal(nfqueue_read_status(1, &status), 0);
     assert_int_equal(files_open, 0);
