@@ -383,7 +383,7 @@ def test_12_13_which_attributes_come_depends_on_the_hook(lab, stack, path, clien
         Rule(lab.router, hook, *QUEUED, *queue_target(1))
     with lab.router.entered():
         local = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        # The kernel stamps what it receives while somebody wants to know: 29 is SO_TIMESTAMP.
+        # The kernel stamps what it receives while a socket wants to know: 29 is SO_TIMESTAMP.
         local.setsockopt(socket.SOL_SOCKET, 29, 1)
     target = (lab.server_main[4], QUEUED_PORT)
     seen = {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Promise: the engine starts on a kernel that has loaded nothing for it yet.
 
-Debian's kernel has its queue in the module nfnetlink_queue. It is loaded when somebody asks for a queue, and until
-then /proc has no list of queues. A guest has just started, so the first engine of this file is that somebody.
+Debian's kernel has its queue in the module nfnetlink_queue. It is loaded when a program asks for a queue, and until
+then /proc has no list of queues. A guest has just started, so the first engine of this file is that program.
 """
 
 import pytest

@@ -132,18 +132,24 @@ static void start_again(struct loop_item *item)
     loop_item_start(item, -1);
 }
 
+/* One turn with three timers that have expired; the first one's callback does `then` to the second. */
+static void expire_three(struct loop_item items[3], void (*then)(struct loop_item *item))
+{
+    for (unsigned i = 0; i < 3; i++) {
+        loop_item_init(&items[i], -1);
+        items[i].other = &items[1];
+        loop_item_start(&items[i], -3 + (int)i);
+    }
+    items[0].then = then;
+    loop_turn();
+}
+
 static void test_callback_may_stop_a_timer_that_has_expired_too(void **state)
 {
     struct loop_item items[3];
 
     (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(items); i++) {
-        loop_item_init(&items[i], -1);
-        items[i].other = &items[1];
-        loop_item_start(&items[i], -3 + (int)i);
-    }
-    items[0].then = stop_other;
-    loop_turn();
+    expire_three(items, stop_other);
     assert_int_equal(loop_fixture.call_count, 2);
     assert_ptr_equal(loop_fixture.calls[0], &items[0]);
     assert_ptr_equal(loop_fixture.calls[1], &items[2]);
@@ -154,13 +160,7 @@ static void test_callback_may_move_a_timer_that_has_expired_too(void **state)
     struct loop_item items[3];
 
     (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(items); i++) {
-        loop_item_init(&items[i], -1);
-        items[i].other = &items[1];
-        loop_item_start(&items[i], -3 + (int)i);
-    }
-    items[0].then = move_other;
-    loop_turn();
+    expire_three(items, move_other);
     assert_int_equal(loop_fixture.call_count, 2);
     loop_turn_until_calls(3);
     assert_ptr_equal(loop_fixture.calls[2], &items[1]);

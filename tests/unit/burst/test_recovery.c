@@ -19,16 +19,6 @@
 #define FIRST_ID 100
 #define PLUGINS 3
 
-/* Phase words that no worker writes. */
-static const uint32_t wild_phases[] = {BURST_SENDING + 1, 77, 0xff};
-
-static void assert_undecided(const struct burst *burst)
-{
-    for (unsigned i = 0; i < COUNT; i++) {
-        assert_false(burst_is_decided(burst, i));
-    }
-}
-
 static void test_recovery_continues_in_the_phase_of_the_dead_worker(void **state)
 {
     struct burst_fixture *fixture = *state;
@@ -46,14 +36,14 @@ static void test_recovery_of_a_phase_that_does_not_exist_keeps_the_messages_and_
     struct burst_fixture *fixture = *state;
     struct burst *burst = fixture->burst;
 
-    for (size_t i = 0; i < sizeof(wild_phases) / sizeof(wild_phases[0]); i++) {
+    for (size_t i = 0; i < sizeof(burst_wild_phases) / sizeof(burst_wild_phases[0]); i++) {
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         burst_force_verdict(burst, 1, NFQE_ACCEPT);
-        burst->phase = wild_phases[i];
+        burst->phase = burst_wild_phases[i];
         assert_int_equal(burst_recover(burst), BURST_RECEIVING);
         assert_int_equal(burst_phase(burst), BURST_RECEIVING);
         assert_int_equal(burst_received(burst), COUNT);
-        assert_undecided(burst);
+        burst_assert_undecided(burst, COUNT);
     }
 }
 
@@ -67,7 +57,7 @@ static void test_recovery_from_receiving_forgets_the_verdicts_of_the_burst_befor
         burst_force_verdict(fixture->burst, i, NFQE_ACCEPT);
     }
     assert_int_equal(burst_recover(fixture->burst), BURST_RECEIVING);
-    assert_undecided(fixture->burst);
+    burst_assert_undecided(fixture->burst, COUNT);
 }
 
 static void test_recovery_keeps_the_verdicts_that_were_given(void **state)

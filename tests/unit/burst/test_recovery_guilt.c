@@ -19,22 +19,13 @@
 #define FIRST_ID 100
 #define PLUGINS 3
 
-/* Phase words that no worker writes. */
-static const uint32_t wild_phases[] = {BURST_SENDING + 1, 77, 0xff};
-
-static void assert_undecided(const struct burst *burst)
-{
-    for (unsigned i = 0; i < COUNT; i++) {
-        assert_false(burst_is_decided(burst, i));
-    }
-}
-
 static void test_death_outside_of_handling_makes_no_packet_guilty(void **state)
 {
     struct burst_fixture *fixture = *state;
-    uint32_t phases[3 + sizeof(wild_phases) / sizeof(wild_phases[0])] = {BURST_IDLE, BURST_RECEIVING, BURST_SENDING};
+    uint32_t phases[3 + sizeof(burst_wild_phases) / sizeof(burst_wild_phases[0])] = {BURST_IDLE, BURST_RECEIVING,
+                                                                                     BURST_SENDING};
 
-    memcpy(&phases[3], wild_phases, sizeof(wild_phases));
+    memcpy(&phases[3], burst_wild_phases, sizeof(burst_wild_phases));
     for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
         struct burst_guilt guilt = {.in_plugin = true};
 
@@ -48,7 +39,7 @@ static void test_death_outside_of_handling_makes_no_packet_guilty(void **state)
         assert_int_equal(guilt.forced_count, 0);
         assert_int_equal(guilt.plugin, BURST_NONE);
         assert_int_equal(fixture->burst->crash_verdicts, 0);
-        assert_undecided(fixture->burst);
+        burst_assert_undecided(fixture->burst, COUNT);
     }
 }
 
@@ -126,7 +117,7 @@ static void test_death_in_a_batch_names_the_plugin_and_no_packet(void **state)
     assert_int_equal(guilt.forced_count, 0);
     assert_int_equal(guilt.plugin, 2);
     assert_int_equal(fixture->burst->crash_verdicts, 0);
-    assert_undecided(fixture->burst);
+    burst_assert_undecided(fixture->burst, COUNT);
     assert_int_not_equal(fixture->burst->one_by_one, 0);
 }
 
@@ -144,7 +135,7 @@ static void test_cursor_outside_of_the_burst_makes_no_packet_guilty(void **state
         burst_assign_guilt(fixture->burst, PLUGINS, NFQE_DROP, &guilt);
         assert_false(guilt.packet_known);
         assert_int_equal(fixture->burst->crash_verdicts, 0);
-        assert_undecided(fixture->burst);
+        burst_assert_undecided(fixture->burst, COUNT);
     }
 }
 
@@ -223,7 +214,7 @@ static void test_death_outside_every_plugin_is_no_attempt(void **state)
         burst_assign_guilt(fixture->burst, PLUGINS, NFQE_DROP, &guilt);
         assert_false(guilt.in_plugin);
         assert_int_equal(guilt.forced_count, 0);
-        assert_undecided(fixture->burst);
+        burst_assert_undecided(fixture->burst, COUNT);
     }
 }
 

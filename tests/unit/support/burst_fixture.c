@@ -10,6 +10,8 @@
 
 #include <sys/mman.h>
 
+const uint32_t burst_wild_phases[3] = {BURST_SENDING + 1, 77, 0xff};
+
 void burst_fixture_init(struct burst_fixture *fixture)
 {
     void *memory = mmap(NULL, sizeof(*fixture->burst), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -39,6 +41,13 @@ void burst_fill(struct burst_fixture *fixture, unsigned count, uint32_t first_id
     }
     burst->packets = count;
     burst_enter(burst, phase);
+}
+
+void burst_assert_undecided(const struct burst *burst, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        assert_false(burst_is_decided(burst, i));
+    }
 }
 
 int burst_set_up(void **state)

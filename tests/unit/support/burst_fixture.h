@@ -16,6 +16,9 @@
 #define BURST_SLOT_SIZE 256
 #define BURST_LEN 60 /* bytes of each message */
 
+/* Phase words that no worker writes. */
+extern const uint32_t burst_wild_phases[3];
+
 struct burst_fixture {
     struct burst *burst;
     struct nfqe_packet packets[BURST_MAX];
@@ -27,6 +30,9 @@ void burst_fixture_done(struct burst_fixture *fixture);
 
 /* `count` messages received, each a packet, with the ids first_id, first_id + 1, ..., none decided; enters `phase`. */
 void burst_fill(struct burst_fixture *fixture, unsigned count, uint32_t first_id, enum burst_phase phase);
+
+/* None of the first `count` packets has a verdict. */
+void burst_assert_undecided(const struct burst *burst, unsigned count);
 
 /* For cmocka: set up and tear down; *state is the fixture. */
 int burst_set_up(void **state);
