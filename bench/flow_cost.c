@@ -74,6 +74,7 @@ static const struct plan short_plan = {.step = SIZES - 1, .clocks = 1, .rounds =
 static struct table tables[SIZES];
 static union headers headers[BURST];
 static struct nfqe_packet packets[BURST];
+static struct flow_burst flow_burst;
 static uint64_t random_state = 88172645463325252;
 
 static void die(const char *what)
@@ -153,9 +154,9 @@ static void fill_table(struct table *table, uint32_t size)
         for (count = 0; count < BURST && first + count < size; count++) {
             make_packet(count, first + count);
         }
-        flow_table_begin_burst(&table->flows, packets, count, table->now_ns);
+        flow_table_begin_burst(&table->flows, &flow_burst, packets, count, table->now_ns);
         for (unsigned i = 0; i < count; i++) {
-            flow_table_add(&table->flows, i, NFQE_ACCEPT);
+            flow_table_add(&table->flows, &flow_burst, i, NFQE_ACCEPT);
         }
         table->now_ns += (uint64_t)PACKET_NS * count;
     }
@@ -178,9 +179,9 @@ static double measure(struct table *table, bool clock_moves, unsigned bursts)
         }
         table->now_ns += clock_moves ? (uint64_t)PACKET_NS * BURST : 0;
         start = clock_ns();
-        flow_table_begin_burst(&table->flows, packets, BURST, table->now_ns);
+        flow_table_begin_burst(&table->flows, &flow_burst, packets, BURST, table->now_ns);
         for (unsigned i = 0; i < BURST; i++) {
-            found += flow_table_find(&table->flows, i) == NFQE_ACCEPT;
+            found += flow_table_find(&table->flows, &flow_burst, i) == NFQE_ACCEPT;
         }
         elapsed += clock_ns() - start;
     }

@@ -23,7 +23,8 @@ static void decide_flow(const struct decide *decide, unsigned packet, nfqe_verdi
 
 bool decide_by_flow(const struct decide *decide, unsigned packet)
 {
-    nfqe_verdict verdict = decide->flows != NULL ? flow_table_find(decide->flows, packet) : NFQE_CONTINUE;
+    nfqe_verdict verdict =
+        decide->flows != NULL ? flow_table_find(decide->flows, decide->flow_burst, packet) : NFQE_CONTINUE;
 
     if (verdict == NFQE_CONTINUE) {
         return false;
@@ -43,7 +44,7 @@ static void accept_alone(const struct decide *decide, unsigned packet, uint32_t 
         flags |= BURST_SETS_MARK;
     }
     if (decide->flows != NULL) {
-        flow_table_accepted(decide->flows, packet);
+        flow_table_accepted(decide->flows, decide->flow_burst, packet);
     }
     burst_set_verdict(decide->burst, packet, NFQE_ACCEPT, mark, flags);
 }
@@ -64,7 +65,7 @@ void decide_by_answer(const struct decide *decide, unsigned packet, unsigned plu
 
     if (may_give_flow && decide_is_for_flow(answer)) {
         answer &= ~NFQE_FLOW;
-        if (flow_table_add(decide->flows, packet, answer)) {
+        if (flow_table_add(decide->flows, decide->flow_burst, packet, answer)) {
             decide_flow(decide, packet, answer, BURST_FOR_FLOW);
             return;
         }
@@ -91,11 +92,11 @@ void decide_again(const struct decide *decide, unsigned packet)
         return;
     }
     if (decide->flows != NULL && (flags & BURST_FOR_FLOW) != 0) {
-        flow_table_add(decide->flows, packet, entry->verdict);
+        flow_table_add(decide->flows, decide->flow_burst, packet, entry->verdict);
         return;
     }
     if (decide->flows != NULL) {
-        flow_table_find(decide->flows, packet); /* it may begin a connection */
+        flow_table_find(decide->flows, decide->flow_burst, packet); /* it may begin a connection */
     }
     if (entry->verdict == NFQE_ACCEPT) {
         accept_alone(decide, packet, flags);

@@ -27,7 +27,8 @@ struct decide_policy {
 
 struct decide {
     const struct decide_policy *policy;
-    struct flow_table *flows; /* NULL: no plugin gives verdicts for flows */
+    struct flow_table *flows;      /* NULL: no plugin gives verdicts for flows */
+    struct flow_burst *flow_burst; /* of the burst's packets; not looked at without flows */
     struct burst *burst;
 };
 

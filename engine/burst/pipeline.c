@@ -164,7 +164,7 @@ static void run_by_plugin(const struct pipeline *pipeline, const struct decide *
     find_pending(decide, packets, n, &pending);
     ask_plugins(chain, decide->burst, n, &pending, &answers);
     if (decide->flows != NULL) {
-        flow_table_begin_again(decide->flows);
+        flow_burst_begin_again(decide->flow_burst);
     }
     for (unsigned i = 0; i < n; i++) {
         unsigned plugin = answers.plugins[i];
@@ -195,11 +195,13 @@ static void count_verdict(const struct burst_entry *entry, struct queue_stats *s
 int pipeline_run(const struct pipeline *pipeline, struct burst *burst, struct nfqe_packet *packets, unsigned n,
                  uint64_t now_ns, struct queue_stats *stats, struct decide_invalid *invalid)
 {
-    const struct decide decide = {.policy = &pipeline->policy, .flows = pipeline->flows, .burst = burst};
+    struct flow_burst flow_burst;
+    const struct decide decide = {
+        .policy = &pipeline->policy, .flows = pipeline->flows, .flow_burst = &flow_burst, .burst = burst};
 
     invalid->count = 0;
     if (pipeline->flows != NULL) {
-        flow_table_begin_burst(pipeline->flows, packets, n, now_ns);
+        flow_table_begin_burst(pipeline->flows, &flow_burst, packets, n, now_ns);
     }
     if (pipeline->chain.has_batch && atomic_load_explicit(&burst->one_by_one, memory_order_relaxed) == 0) {
         run_by_plugin(pipeline, &decide, packets, n, invalid);

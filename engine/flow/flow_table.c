@@ -100,7 +100,7 @@ static struct flow_entry *take_entry(struct flow_table *flows)
     return oldest;
 }
 
-static void add_entry(struct flow_table *flows, const struct flow_lookup *probe, nfqe_verdict verdict)
+static void add_entry(struct flow_table *flows, const struct flow_lookup *lookup, nfqe_verdict verdict)
 {
     struct flow_entry *entry;
 
@@ -109,8 +109,8 @@ static void add_entry(struct flow_table *flows, const struct flow_lookup *probe,
     if (entry != NULL) {
         atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_relaxed);
         atomic_thread_fence(memory_order_release);
-        entry->key = probe->key;
-        entry->hash = probe->hash;
+        entry->key = lookup->key;
+        entry->hash = lookup->hash;
         entry->seen = flows->now;
         atomic_store_explicit(&entry->verdict, verdict, memory_order_release);
         flow_memory_bucket_insert(&flows->index, entry);
@@ -133,82 +133,52 @@ static const struct flow_entry *head_of(const struct flow_table *flows, uint32_t
  * Prefetches what flow_table_find() and touch() will read. The second pass reads what the first one prefetched. Always
  * inlined: gcc treats a function that only prefetches as one without effects, and removes the call.
  */
-static inline __attribute__((always_inline)) void prefetch(const struct flow_table *flows, unsigned n)
+static inline __attribute__((always_inline)) void prefetch(const struct flow_table *flows,
+                                                           const struct flow_burst *burst, unsigned n)
 {
+    const struct flow_lookup *lookups = burst->lookups;
+
     for (unsigned i = 0; i < n; i++) {
-        if (flows->lookups[i].has_flow) {
-            __builtin_prefetch(head_of(flows, flows->lookups[i].hash));
+        if (lookups[i].has_flow) {
+            __builtin_prefetch(head_of(flows, lookups[i].hash));
         }
     }
     for (unsigned i = 0; i < n; i++) {
-        const struct flow_entry *head = head_of(flows, flows->lookups[i].hash);
+        const struct flow_entry *head = head_of(flows, lookups[i].hash);
 
-        if (flows->lookups[i].has_flow && head->hash != flows->lookups[i].hash &&
-            head->next - 1 < flows->index.capacity) {
+        if (lookups[i].has_flow && head->hash != lookups[i].hash && head->next - 1 < flows->index.capacity) {
             __builtin_prefetch(&flows->index.entries[head->next - 1]);
         }
     }
 }
 
-void flow_table_begin_burst(struct flow_table *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns)
+void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, const struct nfqe_packet *packets,
+                            unsigned n, uint64_t now_ns)
 {
     flows->now = (uint32_t)(now_ns / FLOW_TICK_NS);
-    flows->begun_count = 0;
+    burst->begun_count = 0;
     for (unsigned i = 0; i < n; i++) {
-        struct flow_lookup *probe = &flows->lookups[i];
+        struct flow_lookup *lookup = &burst->lookups[i];
 
-        probe->hash = 0;
-        probe->has_flow = flow_key_find(&packets[i], &probe->key, &probe->begins);
-        if (probe->has_flow) {
-            probe->hash = flow_key_hash(&flows->seed, &probe->key);
-            __builtin_prefetch(flow_memory_bucket(&flows->index, probe->hash));
+        lookup->hash = 0;
+        lookup->has_flow = flow_key_find(&packets[i], &lookup->key, &lookup->begins);
+        if (lookup->has_flow) {
+            lookup->hash = flow_key_hash(&flows->seed, &lookup->key);
+            __builtin_prefetch(flow_memory_bucket(&flows->index, lookup->hash));
         }
     }
-    prefetch(flows, n);
+    prefetch(flows, burst, n);
 }
 
-bool flow_table_same(const struct flow_table *flows, unsigned a, unsigned b)
+nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst, unsigned index)
 {
-    const struct flow_lookup *one = &flows->lookups[a];
-    const struct flow_lookup *other = &flows->lookups[b];
-
-    return one->hash == other->hash && one->has_flow && other->has_flow &&
-           memcmp(&one->key, &other->key, sizeof(one->key)) == 0;
-}
-
-/* Whether an earlier packet of the burst begins a connection of this flow: the plugins then decide this packet too. */
-static bool has_begun(const struct flow_table *flows, unsigned index)
-{
-    for (unsigned i = 0; i < flows->begun_count; i++) {
-        if (flow_table_same(flows, flows->begun[i], index)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The flow of packet `index` gets a new verdict, so later packets of the burst can use it. */
-static void end_begun(struct flow_table *flows, unsigned index)
-{
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < flows->begun_count; i++) {
-        if (!flow_table_same(flows, flows->begun[i], index)) {
-            flows->begun[kept++] = flows->begun[i];
-        }
-    }
-    flows->begun_count = kept;
-}
-
-nfqe_verdict flow_table_find(struct flow_table *flows, unsigned index)
-{
-    const struct flow_lookup *probe = &flows->lookups[index];
+    const struct flow_lookup *lookup = &burst->lookups[index];
     struct flow_entry *entry = NULL;
     nfqe_verdict verdict;
     bool room;
 
-    if (probe->has_flow && !flows->index.damaged) {
-        entry = flow_memory_find(&flows->index, &probe->key, probe->hash, &room);
+    if (lookup->has_flow && !flows->index.damaged) {
+        entry = flow_memory_find(&flows->index, &lookup->key, lookup->hash, &room);
     }
     if (entry == NULL) {
         return NFQE_CONTINUE;
@@ -219,11 +189,11 @@ nfqe_verdict flow_table_find(struct flow_table *flows, unsigned index)
         return NFQE_CONTINUE;
     }
     verdict = verdict_of(entry);
-    if (verdict == NFQE_ACCEPT && probe->begins && flows->begun_count < BURST_MAX) {
-        flows->begun[flows->begun_count++] = (uint8_t)index;
+    if (verdict == NFQE_ACCEPT && lookup->begins && burst->begun_count < BURST_MAX) {
+        burst->begun[burst->begun_count++] = (uint8_t)index;
         return NFQE_CONTINUE;
     }
-    if (verdict == NFQE_ACCEPT && has_begun(flows, index)) {
+    if (verdict == NFQE_ACCEPT && flow_burst_has_begun(burst, index)) {
         return NFQE_CONTINUE;
     }
     if (verdict != NFQE_ACCEPT && verdict != NFQE_DROP) {
@@ -234,36 +204,35 @@ nfqe_verdict flow_table_find(struct flow_table *flows, unsigned index)
     return verdict;
 }
 
-bool flow_table_add(struct flow_table *flows, unsigned index, nfqe_verdict verdict)
+bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned index, nfqe_verdict verdict)
 {
-    const struct flow_lookup *probe = &flows->lookups[index];
+    const struct flow_lookup *lookup = &burst->lookups[index];
     struct flow_entry *entry;
     bool room;
 
-    if (!probe->has_flow || flows->index.damaged) {
+    if (!lookup->has_flow || flows->index.damaged) {
         return false;
     }
-    end_begun(flows, index);
-    entry = flow_memory_find(&flows->index, &probe->key, probe->hash, &room);
+    flow_burst_end_begun(burst, index);
+    entry = flow_memory_find(&flows->index, &lookup->key, lookup->hash, &room);
     if (entry != NULL) {
         atomic_store_explicit(&entry->verdict, verdict, memory_order_release);
         touch(flows, entry);
     } else if (room && !flows->index.damaged) {
-        add_entry(flows, probe, verdict);
+        add_entry(flows, lookup, verdict);
     }
     return room;
 }
 
-void flow_table_accepted(struct flow_table *flows, unsigned index)
+void flow_table_end_accepted(struct flow_table *flows, const struct flow_lookup *lookup)
 {
-    const struct flow_lookup *probe = &flows->lookups[index];
     struct flow_entry *entry;
     bool room;
 
-    if (!probe->has_flow || !probe->begins || flows->index.damaged) {
+    if (flows->index.damaged) {
         return;
     }
-    entry = flow_memory_find(&flows->index, &probe->key, probe->hash, &room);
+    entry = flow_memory_find(&flows->index, &lookup->key, lookup->hash, &room);
     if (entry != NULL && verdict_of(entry) == NFQE_ACCEPT) {
         forget(flows, entry);
     }

@@ -26,6 +26,7 @@
 #define ENGINE_FLOW_FLOW_TABLE_H
 
 #include "base/limits.h"
+#include "flow/flow_burst.h"
 #include "flow/flow_memory.h"
 
 #include <nfqe/plugin.h>
@@ -45,17 +46,7 @@ struct flow_table {
     uint32_t idle_ticks;
     uint32_t order_ticks; /* the order of use is exact to this many ticks; 0: each packet moves its entry */
     struct flow_seed seed;
-
-    /* of the current burst */
-    uint32_t now; /* in ticks */
-    struct flow_lookup {
-        struct flow_key key;
-        uint32_t hash;
-        bool has_flow;
-        bool begins;  /* a connection */
-    } lookups[BURST_MAX];
-    uint8_t begun[BURST_MAX]; /* packets that begin a connection and whose flow is accepted */
-    unsigned begun_count;
+    uint32_t now;         /* in ticks, as of the last burst that was begun */
 };
 
 /*
@@ -74,34 +65,36 @@ bool flow_table_need_repair(const struct flow_table *flows);
 uint32_t flow_table_repair(struct flow_table *flows, uint64_t now_ns, _Atomic uint32_t *progress);
 
 /* Finds the flow keys of a burst's packets (at most BURST_MAX) and prefetches their entries. [worker] */
-void flow_table_begin_burst(struct flow_table *flows, const struct nfqe_packet *packets, unsigned n, uint64_t now_ns);
+void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, const struct nfqe_packet *packets,
+                            unsigned n, uint64_t now_ns);
 
 /*
  * The verdict of the flow of packet `index`, NFQE_ACCEPT or NFQE_DROP; NFQE_CONTINUE: the plugins have to decide. To be
- * called once for each packet, in order, and once more after flow_table_begin_again(). [worker]
+ * called once for each packet, in order, and once more after flow_burst_begin_again(). [worker]
  */
-nfqe_verdict flow_table_find(struct flow_table *flows, unsigned index);
+nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst, unsigned index);
 
 /*
  * Sets the verdict of the flow of packet `index`, NFQE_ACCEPT or NFQE_DROP. False: the packet has no flow, or the table
  * has no room for it. [worker]
  */
-bool flow_table_add(struct flow_table *flows, unsigned index, nfqe_verdict verdict);
+bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned index, nfqe_verdict verdict);
+
+/* Removes the flow if it is accepted. [worker] */
+void flow_table_end_accepted(struct flow_table *flows, const struct flow_lookup *lookup);
 
 /*
  * To be called when packet `index` alone, not its flow, was accepted. If the packet begins a connection, an accept
  * verdict of its flow is removed. [worker]
  */
-void flow_table_accepted(struct flow_table *flows, unsigned index);
-
-/* To be called before the packets of the burst are looked up again from the first on. [worker] */
-static inline void flow_table_begin_again(struct flow_table *flows)
+static inline void flow_table_accepted(struct flow_table *flows, const struct flow_burst *burst, unsigned index)
 {
-    flows->begun_count = 0;
-}
+    const struct flow_lookup *lookup = &burst->lookups[index];
 
-/* Whether packets `a` and `b` belong to the same flow. [worker] */
-bool flow_table_same(const struct flow_table *flows, unsigned a, unsigned b);
+    if (lookup->has_flow && lookup->begins) {
+        flow_table_end_accepted(flows, lookup);
+    }
+}
 
 /* Whether the table is damaged. Then no lookup finds anything until it is repaired. [worker] */
 static inline bool flow_table_damaged(const struct flow_table *flows)

@@ -38,7 +38,7 @@ static void begin(bool full)
     }
     if (!full) {
         assert_int_equal(flow_image_syn(&image, 2, NOW + 5), NFQE_CONTINUE);
-        flow_table_accepted(&image.flows, 0);
+        flow_table_accepted(&image.flows, &image.burst, 0);
     }
     assert_string_equal(flow_image_fault(&image), "");
 }
@@ -58,7 +58,7 @@ static void use(void)
         for (uint32_t number = 0; number < 2 * CAPACITY; number++) {
             assert_plausible(flow_image_find(&image, number, ticks[round]));
             assert_plausible(flow_image_syn(&image, (number + 3) % CAPACITY, ticks[round]));
-            flow_table_accepted(&image.flows, 0);
+            flow_table_accepted(&image.flows, &image.burst, 0);
             flow_image_add(&image, number, ticks[round], number % 2 == 0 ? NFQE_DROP : NFQE_ACCEPT);
             assert_plausible(flow_image_find(&image, number, ticks[round]));
         }

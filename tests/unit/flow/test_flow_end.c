@@ -83,7 +83,7 @@ static void test_expired_flow_that_makes_room_is_counted_as_expired(void **state
 static void end_flow(uint32_t number, uint64_t tick)
 {
     assert_int_equal(flow_image_syn(&image, number, tick), NFQE_CONTINUE);
-    flow_table_accepted(&image.flows, 0);
+    flow_table_accepted(&image.flows, &image.burst, 0);
     assert_false(flow_image_knows(&image, number));
 }
 
@@ -156,7 +156,7 @@ static void begin_burst(const char *kinds)
                          kinds[i] == 's' || kinds[i] == 'r' ? NFQE_TCP_SYN : NFQE_TCP_ACK);
         burst[i] = packets[i].packet;
     }
-    flow_table_begin_burst(&image.flows, burst, (unsigned)strlen(kinds), NOW * FLOW_TICK_NS);
+    flow_table_begin_burst(&image.flows, &image.burst, burst, (unsigned)strlen(kinds), NOW * FLOW_TICK_NS);
 }
 
 static void test_packet_that_begins_a_connection_asks_the_chain_unless_its_flow_is_dropped(void **state)
@@ -168,7 +168,8 @@ static void test_packet_that_begins_a_connection_asks_the_chain_unless_its_flow_
         assert_int_equal(flow_image_syn(&image, 1, NOW), verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
         assert_int_equal(flow_image_find(&image, 1, NOW), verdict); /* the SYN is undecided */
         begin_burst("r");
-        assert_int_equal(flow_table_find(&image.flows, 0), verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
+        assert_int_equal(flow_table_find(&image.flows, &image.burst, 0),
+                         verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
         flow_image_assert_in_order(&image);
         flow_image_done(&image);
     }
@@ -182,10 +183,11 @@ static void test_accepted_syn_ends_an_accepted_flow_and_no_dropped_one(void **st
         flow_image_add(&image, 0, NOW, NFQE_ACCEPT);
         flow_image_add(&image, 1, NOW, verdict);
         begin_burst("dsd");
-        flow_table_accepted(&image.flows, 0); /* it does not begin a connection */
-        assert_int_equal(flow_table_find(&image.flows, 0), verdict);
-        flow_table_accepted(&image.flows, 1);
-        assert_int_equal(flow_table_find(&image.flows, 2), verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
+        flow_table_accepted(&image.flows, &image.burst, 0); /* it does not begin a connection */
+        assert_int_equal(flow_table_find(&image.flows, &image.burst, 0), verdict);
+        flow_table_accepted(&image.flows, &image.burst, 1);
+        assert_int_equal(flow_table_find(&image.flows, &image.burst, 2),
+                         verdict == NFQE_DROP ? NFQE_DROP : NFQE_CONTINUE);
         assert_int_equal(flow_image_find(&image, 0, NOW), NFQE_ACCEPT);
         assert_int_equal(image.header->totals.expired + image.header->totals.replaced, 0);
         flow_image_assert_in_order(&image);
@@ -200,12 +202,12 @@ static void test_packets_after_a_syn_in_its_burst_ask_the_chain_too(void **state
     flow_image_init(&image, 3, NULL);
     flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
     begin_burst("dsdasd");
-    assert_int_equal(flow_table_find(&image.flows, 0), NFQE_ACCEPT);
+    assert_int_equal(flow_table_find(&image.flows, &image.burst, 0), NFQE_ACCEPT);
     for (unsigned i = 1; i < 5; i++) {
-        assert_int_equal(flow_table_find(&image.flows, i), NFQE_CONTINUE);
+        assert_int_equal(flow_table_find(&image.flows, &image.burst, i), NFQE_CONTINUE);
     }
-    assert_true(flow_table_add(&image.flows, 2, NFQE_ACCEPT));
-    assert_int_equal(flow_table_find(&image.flows, 5), NFQE_ACCEPT);
+    assert_true(flow_table_add(&image.flows, &image.burst, 2, NFQE_ACCEPT));
+    assert_int_equal(flow_table_find(&image.flows, &image.burst, 5), NFQE_ACCEPT);
     assert_int_equal(flow_image_find(&image, 1, NOW), NFQE_ACCEPT); /* in the next burst the SYN has no effect */
     assert_int_equal(image.header->totals.added, 1);
     flow_image_assert_in_order(&image);
@@ -221,7 +223,7 @@ static void test_burst_of_nothing_but_new_connections_asks_the_chain_for_each(vo
     flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
     begin_burst(kinds);
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        assert_int_equal(flow_table_find(&image.flows, i), NFQE_CONTINUE);
+        assert_int_equal(flow_table_find(&image.flows, &image.burst, i), NFQE_CONTINUE);
     }
     flow_image_assert_in_order(&image);
 }

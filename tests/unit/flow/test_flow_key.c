@@ -23,14 +23,14 @@ static bool packets_share_flow(struct nfqe_packet packets[2])
     nfqe_verdict verdict;
 
     flow_image_init(&image, 3, NULL);
-    flow_table_begin_burst(&image.flows, packets, 2, 0);
-    assert_int_equal(flow_table_find(&image.flows, 1), NFQE_CONTINUE);
-    assert_true(flow_table_add(&image.flows, 0, NFQE_ACCEPT));
-    assert_int_equal(flow_table_find(&image.flows, 0), NFQE_ACCEPT);
-    verdict = flow_table_find(&image.flows, 1);
+    flow_table_begin_burst(&image.flows, &image.burst, packets, 2, 0);
+    assert_int_equal(flow_table_find(&image.flows, &image.burst, 1), NFQE_CONTINUE);
+    assert_true(flow_table_add(&image.flows, &image.burst, 0, NFQE_ACCEPT));
+    assert_int_equal(flow_table_find(&image.flows, &image.burst, 0), NFQE_ACCEPT);
+    verdict = flow_table_find(&image.flows, &image.burst, 1);
     assert_true(verdict == NFQE_ACCEPT || verdict == NFQE_CONTINUE);
-    assert_int_equal(flow_table_same(&image.flows, 0, 1), verdict == NFQE_ACCEPT);
-    assert_int_equal(flow_table_same(&image.flows, 1, 0), verdict == NFQE_ACCEPT);
+    assert_int_equal(flow_burst_same(&image.burst, 0, 1), verdict == NFQE_ACCEPT);
+    assert_int_equal(flow_burst_same(&image.burst, 1, 0), verdict == NFQE_ACCEPT);
     assert_string_equal(flow_image_fault(&image), "");
     flow_image_done(&image);
     return verdict == NFQE_ACCEPT;

@@ -159,7 +159,7 @@ static void do_step(uint64_t *random)
     switch (unit_random_below(random, 16)) {
     case 0:
         if (flow_image_syn(&image, number, tick) == NFQE_CONTINUE) {
-            flow_table_accepted(&image.flows, 0);
+            flow_table_accepted(&image.flows, &image.burst, 0);
         }
         if (model_find(number, true) == NFQE_CONTINUE && place_of(number) < model.count) {
             take_out(place_of(number));

@@ -31,13 +31,13 @@ static bool has_flow(const struct builder *builder, size_t len)
     packet_parse(&packets[0]);
     packets[1] = packets[0];
     flow_image_init(&image, 3, NULL);
-    flow_table_begin_burst(&image.flows, packets, 2, 0);
-    assert_int_equal(flow_table_find(&image.flows, 0), NFQE_CONTINUE);
-    added = flow_table_add(&image.flows, 0, NFQE_DROP);
-    flow_table_accepted(&image.flows, 0); /* no flow ends: it is dropped, or there is none */
-    assert_int_equal(flow_table_find(&image.flows, 0), added ? NFQE_DROP : NFQE_CONTINUE);
-    assert_int_equal(flow_table_find(&image.flows, 1), added ? NFQE_DROP : NFQE_CONTINUE);
-    assert_true(added || !flow_table_same(&image.flows, 0, 1));
+    flow_table_begin_burst(&image.flows, &image.burst, packets, 2, 0);
+    assert_int_equal(flow_table_find(&image.flows, &image.burst, 0), NFQE_CONTINUE);
+    added = flow_table_add(&image.flows, &image.burst, 0, NFQE_DROP);
+    flow_table_accepted(&image.flows, &image.burst, 0); /* no flow ends: it is dropped, or there is none */
+    assert_int_equal(flow_table_find(&image.flows, &image.burst, 0), added ? NFQE_DROP : NFQE_CONTINUE);
+    assert_int_equal(flow_table_find(&image.flows, &image.burst, 1), added ? NFQE_DROP : NFQE_CONTINUE);
+    assert_true(added || !flow_burst_same(&image.burst, 0, 1));
     assert_int_equal(image.header->totals.added, added);
     for (size_t i = 0; !added && i < image.size; i++) {
         assert_int_equal(((const uint8_t *)image.header)[i], 0);
@@ -214,9 +214,9 @@ static bool begins(struct builder *builder)
 
     packet_parse(&packet);
     flow_image_init(&image, 3, NULL);
-    flow_table_begin_burst(&image.flows, &packet, 1, 0);
-    assert_true(flow_table_add(&image.flows, 0, NFQE_ACCEPT));
-    verdict = flow_table_find(&image.flows, 0);
+    flow_table_begin_burst(&image.flows, &image.burst, &packet, 1, 0);
+    assert_true(flow_table_add(&image.flows, &image.burst, 0, NFQE_ACCEPT));
+    verdict = flow_table_find(&image.flows, &image.burst, 0);
     flow_image_done(&image);
     assert_true(verdict == NFQE_ACCEPT || verdict == NFQE_CONTINUE);
     return verdict == NFQE_CONTINUE;

@@ -243,7 +243,7 @@ static void do_step(const struct step *step)
         break;
     case NEW_CONNECTION:
         if (flow_image_syn(&image, step->number, step->tick) == NFQE_CONTINUE) {
-            flow_table_accepted(&image.flows, 0);
+            flow_table_accepted(&image.flows, &image.burst, 0);
         }
         break;
     case REPAIR:

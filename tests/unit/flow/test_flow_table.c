@@ -227,16 +227,16 @@ static void test_packets_of_a_burst_have_each_their_own_flow(void **state)
         flow_packet_make(&packets[i], i / 2, i % 2 != 0, NFQE_TCP_ACK);
         burst[i] = packets[i].packet;
     }
-    flow_table_begin_burst(&image.flows, burst, BURST_MAX, 0);
+    flow_table_begin_burst(&image.flows, &image.burst, burst, BURST_MAX, 0);
     for (unsigned i = 0; i < BURST_MAX; i += 2) {
-        assert_int_equal(flow_table_find(&image.flows, i), NFQE_CONTINUE);
-        assert_true(flow_table_add(&image.flows, i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT));
-        assert_int_equal(flow_table_find(&image.flows, i + 1), i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
+        assert_int_equal(flow_table_find(&image.flows, &image.burst, i), NFQE_CONTINUE);
+        assert_true(flow_table_add(&image.flows, &image.burst, i, i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT));
+        assert_int_equal(flow_table_find(&image.flows, &image.burst, i + 1), i % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT);
     }
     assert_int_equal(image.header->totals.added, BURST_MAX / 2);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         for (unsigned j = 0; j < BURST_MAX; j++) {
-            assert_int_equal(flow_table_same(&image.flows, i, j), i / 2 == j / 2);
+            assert_int_equal(flow_burst_same(&image.burst, i, j), i / 2 == j / 2);
         }
     }
     flow_image_assert_in_order(&image);

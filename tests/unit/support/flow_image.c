@@ -87,13 +87,13 @@ static void begin(struct flow_image *image, uint32_t number, uint64_t tick, uint
     struct flow_packet packet = {.packet.size = 0};
 
     flow_packet_make(&packet, number, false, tcp_flags);
-    flow_table_begin_burst(&image->flows, &packet.packet, 1, tick * FLOW_TICK_NS);
+    flow_table_begin_burst(&image->flows, &image->burst, &packet.packet, 1, tick * FLOW_TICK_NS);
 }
 
 static nfqe_verdict find(struct flow_image *image, uint32_t number, uint64_t tick, uint8_t tcp_flags)
 {
     begin(image, number, tick, tcp_flags);
-    return flow_table_find(&image->flows, 0);
+    return flow_table_find(&image->flows, &image->burst, 0);
 }
 
 nfqe_verdict flow_image_find(struct flow_image *image, uint32_t number, uint64_t tick)
@@ -109,7 +109,7 @@ nfqe_verdict flow_image_syn(struct flow_image *image, uint32_t number, uint64_t 
 bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict)
 {
     begin(image, number, tick, NFQE_TCP_ACK);
-    return flow_table_add(&image->flows, 0, verdict);
+    return flow_table_add(&image->flows, &image->burst, 0, verdict);
 }
 
 uint32_t flow_image_repair(struct flow_image *image, uint64_t tick)

@@ -26,6 +26,7 @@ struct flow_image {
     struct flow_entry *entries;
     struct flow_seed seed;
     struct flow_table flows; /* the worker's side */
+    struct flow_burst burst; /* the last one */
 };
 
 /* A packet of a flow, whole. */
