@@ -9,6 +9,8 @@
 #define QUEUES_MAX 256       /* of one engine; each takes three descriptors and a process */
 #define CPUS_MAX 1024        /* entries of --cpu, and each number is below this */
 #define BURST_MAX 64         /* packets that one system call receives; larger bursts were not faster */
+#define BURSTS_IN_FLIGHT 4   /* of one queue, so that receiving, plugins and sending overlap */
+#define FLOWS_IN_FLIGHT_MAX (BURST_MAX * BURSTS_IN_FLIGHT) /* each packet in flight can be of another flow */
 #define COPY_RANGE_MAX 65531 /* bytes of a packet; nfnetlink_queue.c copies at most 0xffff minus an attribute header */
 
 #endif

@@ -49,37 +49,38 @@ static void accept_alone(const struct decide *decide, unsigned packet, uint32_t 
     burst_set_verdict(decide->burst, packet, NFQE_ACCEPT, mark, flags);
 }
 
-static void count_invalid(struct decide_invalid *invalid, unsigned plugin, nfqe_verdict answer, uint32_t packet_id)
+static void count_invalid(struct decide_invalid *invalid, const struct plugin_answer *answer, uint32_t packet_id)
 {
     if (invalid->count++ == 0) {
-        invalid->plugin = plugin;
-        invalid->answer = answer;
+        invalid->plugin = answer->plugin;
+        invalid->answer = answer->verdict;
         invalid->packet_id = packet_id;
     }
 }
 
-void decide_by_answer(const struct decide *decide, unsigned packet, unsigned plugin, nfqe_verdict answer,
-                      bool may_give_flow, struct decide_invalid *invalid)
+void decide_by_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer, bool may_give_flow,
+                      struct decide_invalid *invalid)
 {
+    nfqe_verdict verdict = answer.verdict;
     uint32_t flags = 0;
 
-    if (may_give_flow && decide_is_for_flow(answer)) {
-        answer &= ~NFQE_FLOW;
-        if (flow_table_add(decide->flows, decide->flow_burst, packet, answer)) {
-            decide_flow(decide, packet, answer, BURST_FOR_FLOW);
+    if (may_give_flow && plugin_verdict_is_for_flow(verdict)) {
+        verdict &= ~NFQE_FLOW;
+        if (flow_table_add(decide->flows, decide->flow_burst, packet, verdict)) {
+            decide_flow(decide, packet, verdict, BURST_FOR_FLOW);
             return;
         }
         flags = BURST_FLOW_NOT_STORED;
-    } else if (answer == NFQE_CONTINUE) {
-        answer = decide->policy->default_verdict;
-    } else if (answer != NFQE_ACCEPT && answer != NFQE_DROP) {
-        count_invalid(invalid, plugin, answer, decide->burst->entries[packet].id);
-        answer = decide->policy->on_crash;
+    } else if (verdict == NFQE_CONTINUE) {
+        verdict = decide->policy->default_verdict;
+    } else if (verdict != NFQE_ACCEPT && verdict != NFQE_DROP) {
+        count_invalid(invalid, &answer, decide->burst->entries[packet].id);
+        verdict = decide->policy->on_crash;
     }
-    if (answer == NFQE_ACCEPT) {
+    if (verdict == NFQE_ACCEPT) {
         accept_alone(decide, packet, flags);
     } else {
-        burst_set_verdict(decide->burst, packet, answer, decide->burst->entries[packet].mark, flags);
+        burst_set_verdict(decide->burst, packet, verdict, decide->burst->entries[packet].mark, flags);
     }
 }
 

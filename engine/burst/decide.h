@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * From a plugin's answer to the verdict of a packet: what the ABI allows, what becomes of its flow, and which mark the
- * packet leaves with.
+ * packet leaves with. No plugin is called here.
  *
  * An accepted packet of a decided flow leaves with the bypass mark, by which the firewall lets the rest of the flow
- * pass; a packet that is accepted for itself alone leaves without it. The order in which plugins are called is in
- * pipeline.c. Never allocates, blocks or logs. Process: [worker].
+ * pass; a packet that is accepted for itself alone leaves without it. Never allocates, blocks or logs. Process: [worker].
  */
 #ifndef ENGINE_BURST_DECIDE_H
 #define ENGINE_BURST_DECIDE_H
 
 #include "burst/burst.h"
 #include "flow/flow_table.h"
+#include "plugin/plugin_chain.h"
 
 #include <nfqe/plugin.h>
 
@@ -40,21 +40,15 @@ struct decide_invalid {
     uint32_t packet_id; /* and for which packet */
 };
 
-/* Whether the answer is a verdict for a flow. */
-static inline bool decide_is_for_flow(nfqe_verdict answer)
-{
-    return answer == (NFQE_ACCEPT | NFQE_FLOW) || answer == (NFQE_DROP | NFQE_FLOW);
-}
-
 /* Decides the packet if its flow is decided already; returns whether it is. */
 bool decide_by_flow(const struct decide *decide, unsigned packet);
 
 /*
- * Turns an answer into the packet's verdict. may_give_flow: the plugin has declared NFQE_NEED_FLOW. plugin: whose
- * answer it is, for *invalid; without a plugin the answer is NFQE_CONTINUE.
+ * Turns an answer into the packet's verdict. may_give_flow: the plugin that gave it has declared NFQE_NEED_FLOW.
+ * *invalid: counts the answer if it is not valid.
  */
-void decide_by_answer(const struct decide *decide, unsigned packet, unsigned plugin, nfqe_verdict answer,
-                      bool may_give_flow, struct decide_invalid *invalid);
+void decide_by_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer, bool may_give_flow,
+                      struct decide_invalid *invalid);
 
 /*
  * For a packet that has its verdict already, from a process that died or since it died: gives the verdict the effect on

@@ -9,8 +9,9 @@
  * A plugin that declared NFQE_NEED_FLOW may decide for the rest of a flow. From then on, packets of that flow, also
  * those of the same burst, get the verdict without any plugin being called.
  *
- * Knows nothing of netlink, processes and shared memory: the worker, the benchmark and the tests run this same code.
- * Never allocates, blocks, logs or exits; reads no clock.
+ * It joins two halves that do not know each other: the calls of plugins (plugin/chain_run.h) and the decisions
+ * (decide.h). Knows nothing of netlink, processes and shared memory: the worker, the benchmark and the tests run this
+ * same code. Never allocates, blocks, logs or exits; reads no clock.
  */
 #ifndef ENGINE_BURST_PIPELINE_H
 #define ENGINE_BURST_PIPELINE_H

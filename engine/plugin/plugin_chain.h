@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The plugin chain: what is called for a packet, in order. Made once, when the plugins are open in this process; never
- * changed after that.
+ * The plugin chain: what is called for a packet, in order, and what comes of it, an answer. Made once, when the plugins
+ * are open in this process; never changed after that. chain_run.h calls it.
  */
 #ifndef ENGINE_PLUGIN_PLUGIN_CHAIN_H
 #define ENGINE_PLUGIN_PLUGIN_CHAIN_H
@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct plugin_chain_member {
     nfqe_verdict (*handle)(void *self, struct nfqe_packet *packet);
@@ -26,11 +27,29 @@ struct plugin_chain {
     bool has_batch; /* at least one member has handle_batch() */
 };
 
+/* What the plugin chain said about a packet. */
+struct plugin_answer {
+    nfqe_verdict verdict; /* as the plugin returned it, valid or not; NFQE_CONTINUE: all plugins did */
+    uint32_t plugin;      /* the position of the one that gave it; the length of the chain: none */
+};
+
 /* Appends a member; at most PLUGINS_MAX, which the command line sees to. */
 static inline void plugin_chain_add(struct plugin_chain *chain, const struct plugin_chain_member *member)
 {
     chain->members[chain->count++] = *member;
     chain->has_batch = chain->has_batch || member->handle_batch != NULL;
+}
+
+/* Whether the plugin at this position may give verdicts for flows. False at the position after the last. */
+static inline bool plugin_chain_gives_flows(const struct plugin_chain *chain, uint32_t plugin)
+{
+    return plugin < chain->count && chain->members[plugin].gives_flows;
+}
+
+/* Whether it is a verdict for a flow, if the plugin may give one. */
+static inline bool plugin_verdict_is_for_flow(nfqe_verdict verdict)
+{
+    return verdict == (NFQE_ACCEPT | NFQE_FLOW) || verdict == (NFQE_DROP | NFQE_FLOW);
 }
 
 #endif
