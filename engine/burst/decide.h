@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * From a plugin's answer to the verdict of a packet: what the ABI allows, what becomes of its flow, and which mark the
- * packet leaves with. No plugin is called here.
+ * packet leaves with.
  *
  * An accepted packet of a decided flow leaves with the bypass mark, by which the firewall lets the rest of the flow
- * pass; a packet that is accepted for itself alone leaves without it. Never allocates, blocks or logs. Process: [worker].
+ * pass; a packet that is accepted for itself alone leaves without it.
+ *
+ * No plugin is called here. A packet is decided in two steps: decide_by_flow() when it was received, and if its flow is
+ * not decided, decide_by_answer() when the answer is there. Other packets of the flow may have been answered in
+ * between; then decide_answered() looks the flow up once more, and what the table says counts, not the answer. Each
+ * burst has its own struct decide, so several bursts can be in flight and be answered in any order; the packets of one
+ * flow are to be decided in the order in which they came.
+ *
+ * What every packet goes through is in this header, so that it is compiled into the loop over the packets: as calls it
+ * took a tenth more instructions for a chain of one plugin. Never allocates, blocks or logs. Process: [worker].
  */
 #ifndef ENGINE_BURST_DECIDE_H
 #define ENGINE_BURST_DECIDE_H
@@ -25,9 +34,10 @@ struct decide_policy {
     uint32_t bypass_mask;     /* 0: they are not marked */
 };
 
+/* One burst, and what decides its packets. */
 struct decide {
     const struct decide_policy *policy;
-    struct flow_table *flows;      /* NULL: no plugin gives verdicts for flows */
+    struct flow_table *flows; /* NULL: no plugin gives verdicts for flows */
     struct flow_burst *flow_burst; /* of the burst's packets; not looked at without flows */
     struct burst *burst;
 };
@@ -40,15 +50,91 @@ struct decide_invalid {
     uint32_t packet_id; /* and for which packet */
 };
 
+/* An accepted packet of a flow carries the mark by which the firewall knows the flow. */
+static inline void decide_with_flow(const struct decide *decide, unsigned packet, nfqe_verdict verdict, uint32_t flags)
+{
+    const struct decide_policy *policy = decide->policy;
+    uint32_t mark = decide->burst->entries[packet].mark;
+
+    if (verdict == NFQE_ACCEPT && policy->bypass_mask != 0) {
+        mark = (mark & ~policy->bypass_mask) | policy->bypass_mark;
+        flags |= BURST_SETS_MARK;
+    }
+    burst_set_verdict(decide->burst, packet, verdict, mark, flags);
+}
+
+/* The packet alone is accepted. It must not leave with a mark that says that its flow is. */
+static inline void decide_accept_alone(const struct decide *decide, unsigned packet, uint32_t flags)
+{
+    uint32_t mask = decide->policy->bypass_mask;
+    uint32_t mark = decide->burst->entries[packet].mark;
+
+    if ((mark & mask) != 0) {
+        mark &= ~mask;
+        flags |= BURST_SETS_MARK;
+    }
+    if (decide->flows != NULL) {
+        flow_table_accepted(decide->flows, decide->flow_burst, packet);
+    }
+    burst_set_verdict(decide->burst, packet, NFQE_ACCEPT, mark, flags);
+}
+
+/* verdict: NFQE_ACCEPT or NFQE_DROP. */
+static inline void decide_alone(const struct decide *decide, unsigned packet, nfqe_verdict verdict, uint32_t flags)
+{
+    if (verdict == NFQE_ACCEPT) {
+        decide_accept_alone(decide, packet, flags);
+    } else {
+        burst_set_verdict(decide->burst, packet, verdict, decide->burst->entries[packet].mark, flags);
+    }
+}
+
 /* Decides the packet if its flow is decided already; returns whether it is. */
-bool decide_by_flow(const struct decide *decide, unsigned packet);
+static inline bool decide_by_flow(const struct decide *decide, unsigned packet)
+{
+    nfqe_verdict verdict = NFQE_CONTINUE;
+
+    if (decide->flows != NULL) {
+        verdict = flow_table_find(decide->flows, decide->flow_burst, packet);
+    }
+    if (verdict == NFQE_CONTINUE) {
+        return false;
+    }
+    decide_with_flow(decide, packet, verdict, BURST_BY_FLOW);
+    return true;
+}
+
+/* An answer other than NFQE_CONTINUE, NFQE_ACCEPT and NFQE_DROP: decide_by_answer() calls it. */
+void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer,
+                           bool may_give_flow, struct decide_invalid *invalid);
 
 /*
  * Turns an answer into the packet's verdict. may_give_flow: the plugin that gave it has declared NFQE_NEED_FLOW.
  * *invalid: counts the answer if it is not valid.
  */
-void decide_by_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer, bool may_give_flow,
-                      struct decide_invalid *invalid);
+static inline void decide_by_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer,
+                                    bool may_give_flow, struct decide_invalid *invalid)
+{
+    if (answer.verdict == NFQE_CONTINUE) {
+        decide_alone(decide, packet, decide->policy->default_verdict, 0);
+    } else if (answer.verdict == NFQE_ACCEPT || answer.verdict == NFQE_DROP) {
+        decide_alone(decide, packet, answer.verdict, 0);
+    } else {
+        decide_by_rare_answer(decide, packet, answer, may_give_flow, invalid);
+    }
+}
+
+/*
+ * The same, if packets of the flow may have been answered since decide_by_flow() looked for it. Before the first answer
+ * of a burst is decided: flow_burst_begin_again().
+ */
+static inline void decide_answered(const struct decide *decide, unsigned packet, struct plugin_answer answer,
+                                   bool may_give_flow, struct decide_invalid *invalid)
+{
+    if (!decide_by_flow(decide, packet)) {
+        decide_by_answer(decide, packet, answer, may_give_flow, invalid);
+    }
+}
 
 /*
  * For a packet that has its verdict already, from a process that died or since it died: gives the verdict the effect on

@@ -76,8 +76,10 @@ static void run_by_plugin(const struct chain_run *run, const struct decide *deci
     for (unsigned i = 0; i < n; i++) {
         if (burst_is_decided(decide->burst, i)) {
             decide_again(decide, i);
-        } else if (!for_flows || !decide_by_flow(decide, i)) { /* without, looking again finds nothing new */
-            decide_by_answer(decide, i, answers[i], plugin_chain_gives_flows(run->chain, answers[i].plugin), invalid);
+        } else if (for_flows) {
+            decide_answered(decide, i, answers[i], plugin_chain_gives_flows(run->chain, answers[i].plugin), invalid);
+        } else { /* looking for flows again would find nothing new */
+            decide_by_answer(decide, i, answers[i], false, invalid);
         }
     }
 }
