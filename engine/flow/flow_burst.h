@@ -14,7 +14,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
 /* The flow of a packet. */
 struct flow_lookup {
@@ -32,7 +31,7 @@ struct flow_burst {
 
 static inline bool flow_lookup_same(const struct flow_lookup *a, const struct flow_lookup *b)
 {
-    return a->hash == b->hash && a->has_flow && b->has_flow && memcmp(&a->key, &b->key, sizeof(a->key)) == 0;
+    return a->hash == b->hash && a->has_flow && b->has_flow && flow_key_same(&a->key, &b->key);
 }
 
 /* Whether packets `a` and `b` belong to the same flow. */

@@ -29,6 +29,7 @@
 #define ICMPV6_ECHO_REPLY 129
 
 _Static_assert(sizeof(struct flow_key) == FLOW_KEY_WORDS * sizeof(uint32_t), "the hash covers the key");
+_Static_assert(sizeof(struct flow_key) == 5 * sizeof(uint64_t), "and so does flow_key_same()");
 
 int flow_seed_make(struct flow_seed *seed)
 {

@@ -10,7 +10,9 @@
 #include <nfqe/packet.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define FLOW_KEY_WORDS 10 /* 32-bit words of struct flow_key */
 
@@ -22,6 +24,23 @@ struct flow_key {
     uint8_t version;        /* 4 or 6 */
     uint16_t zero;
 };
+
+/* The bits in which 8 bytes of two keys differ. */
+static inline uint64_t flow_key_differ(const struct flow_key *a, const struct flow_key *b, size_t offset)
+{
+    uint64_t words[2];
+
+    memcpy(&words[0], (const uint8_t *)a + offset, sizeof(words[0]));
+    memcpy(&words[1], (const uint8_t *)b + offset, sizeof(words[1]));
+    return words[0] ^ words[1];
+}
+
+/* For each packet: memcmp() would be a call, since the key is longer than what the compiler compares by itself. */
+static inline bool flow_key_same(const struct flow_key *a, const struct flow_key *b)
+{
+    return (flow_key_differ(a, b, 0) | flow_key_differ(a, b, 8) | flow_key_differ(a, b, 16) |
+            flow_key_differ(a, b, 24) | flow_key_differ(a, b, 32)) == 0;
+}
 
 /* The key of the hash: made once, at the start; workers inherit it. */
 struct flow_seed {

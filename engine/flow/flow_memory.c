@@ -12,8 +12,6 @@
  */
 #include "flow/flow_memory.h"
 
-#include <string.h>
-
 #define BUCKETS_MIN 16 /* one cache line, so that the entries after them are aligned */
 #define CHAIN_MAX 64   /* entries; with two buckets a flow, more than about 10 are never seen */
 #define PROGRESS_STEPS 4096
@@ -53,30 +51,6 @@ void flow_memory_found_damage(struct flow_memory *index)
     atomic_store_explicit(&index->header->changing, 1, memory_order_relaxed);
 }
 
-void flow_memory_begin_change(const struct flow_memory *index)
-{
-    atomic_store_explicit(&index->header->changing, 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-}
-
-void flow_memory_end_change(const struct flow_memory *index)
-{
-    if (!index->damaged) {
-        atomic_store_explicit(&index->header->changing, 0, memory_order_release);
-    }
-}
-
-struct flow_entry *flow_memory_entry(struct flow_memory *index, uint32_t link)
-{
-    if (link - 1 < index->capacity) {
-        return &index->entries[link - 1];
-    }
-    if (link != FLOW_NO_ENTRY) {
-        flow_memory_found_damage(index);
-    }
-    return NULL;
-}
-
 struct flow_entry *flow_memory_find(struct flow_memory *index, const struct flow_key *key, uint32_t hash, bool *room)
 {
     uint32_t link = *flow_memory_bucket(index, hash);
@@ -84,7 +58,7 @@ struct flow_entry *flow_memory_find(struct flow_memory *index, const struct flow
     for (unsigned steps = 0; steps < CHAIN_MAX; steps++) {
         struct flow_entry *entry = flow_memory_entry(index, link);
 
-        if (entry == NULL || (entry->hash == hash && memcmp(&entry->key, key, sizeof(*key)) == 0)) {
+        if (entry == NULL || (entry->hash == hash && flow_key_same(&entry->key, key))) {
             *room = true;
             return entry;
         }

@@ -67,14 +67,33 @@ size_t flow_memory_size(uint32_t capacity);
 void flow_memory_attach(struct flow_memory *index, void *memory, uint32_t capacity);
 
 /* To be called before the first and after the last store that changes the index. */
-void flow_memory_begin_change(const struct flow_memory *index);
-void flow_memory_end_change(const struct flow_memory *index);
+static inline void flow_memory_begin_change(const struct flow_memory *index)
+{
+    atomic_store_explicit(&index->header->changing, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static inline void flow_memory_end_change(const struct flow_memory *index)
+{
+    if (!index->damaged) {
+        atomic_store_explicit(&index->header->changing, 0, memory_order_release);
+    }
+}
 
 /* Notes that the table was damaged: sets `damaged`, and `changing` until it is repaired. */
 void flow_memory_found_damage(struct flow_memory *index);
 
 /* The entry that a link leads to. NULL: the link is FLOW_NO_ENTRY, or impossible, which is noted as damage. */
-struct flow_entry *flow_memory_entry(struct flow_memory *index, uint32_t link);
+static inline struct flow_entry *flow_memory_entry(struct flow_memory *index, uint32_t link)
+{
+    if (link - 1 < index->capacity) {
+        return &index->entries[link - 1];
+    }
+    if (link != FLOW_NO_ENTRY) {
+        flow_memory_found_damage(index);
+    }
+    return NULL;
+}
 
 /* The link to an entry. */
 static inline uint32_t flow_memory_link(const struct flow_memory *index, const struct flow_entry *entry)
