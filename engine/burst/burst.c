@@ -68,6 +68,18 @@ size_t burst_message_len(const struct burst *burst, unsigned index, size_t slot_
     return (size_t)min_u64(burst->messages[index].msg_len, slot_size);
 }
 
+unsigned burst_id_run(const struct burst *burst, unsigned first, unsigned count, struct outstanding_range *run)
+{
+    uint32_t id = burst->entries[first].id;
+    unsigned end = first + 1;
+
+    while (end < count && burst->entries[end].id == id + (end - first)) {
+        end++;
+    }
+    *run = (struct outstanding_range){.first = id, .last = id + (end - first) - 1};
+    return end;
+}
+
 static unsigned valid_totals(const struct burst *burst)
 {
     return (atomic_load_explicit(&burst->phase, memory_order_acquire) & PHASE_TOTALS) != 0;

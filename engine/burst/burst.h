@@ -23,6 +23,8 @@
 #include "burst/outstanding.h"
 #include "burst/stats.h"
 
+#include <nfqe/plugin.h>
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -110,6 +112,12 @@ unsigned burst_received(const struct burst *burst);
 /* Length of received message `index`, at most slot_size. */
 size_t burst_message_len(const struct burst *burst, unsigned index, size_t slot_size);
 
+/*
+ * The ids of the entries from `first` to `count` - 1, as far as each is the one before it plus 1. Returns the first
+ * entry after them. first: below count.
+ */
+unsigned burst_id_run(const struct burst *burst, unsigned first, unsigned count, struct outstanding_range *run);
+
 enum burst_phase burst_phase(const struct burst *burst);
 void burst_enter(struct burst *burst, enum burst_phase phase);
 
@@ -165,6 +173,20 @@ static inline void burst_set_verdict(struct burst *burst, unsigned index, uint32
     burst->entries[index].verdict = verdict;
     burst->entries[index].mark = mark;
     atomic_store_explicit(&burst->entries[index].flags, BURST_DECIDED | flags, memory_order_release);
+}
+
+/* Counts the verdict of an entry. */
+static inline void burst_count_verdict(const struct burst_entry *entry, struct queue_stats *stats)
+{
+    uint32_t flags = burst_entry_flags(entry);
+
+    if (entry->verdict == NFQE_ACCEPT) {
+        stats->accepted++;
+    } else {
+        stats->dropped++;
+    }
+    stats->flow_packets += (flags & BURST_BY_FLOW) != 0;
+    stats->flow_not_stored += (flags & BURST_FLOW_NOT_STORED) != 0;
 }
 
 /* Stores a verdict that no plugin gave, after a crash or for a message that was cut. The packet keeps its mark. */

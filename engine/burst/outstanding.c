@@ -3,8 +3,8 @@
  * Ranges of ids in a small sorted array.
  *
  * Ids come in order, so a new range is always the last one; if it touches the one before, the two become one. Removing
- * shortens a range, splits it, or takes it out. A burst without a held or lost packet changes no range. Process:
- * [worker]; the supervisor reads the newest id.
+ * shortens a range, splits it, or takes it out. A burst whose ids have no gap is one range from its receive to its
+ * send. Process: [worker]; the supervisor reads the newest id.
  */
 #include "burst/outstanding.h"
 
@@ -27,6 +27,16 @@ bool outstanding_is_sound(const struct outstanding *set)
         }
     }
     return true;
+}
+
+bool outstanding_has(const struct outstanding *set, uint32_t id)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (!outstanding_is_after(set->ranges[i].first, id) && !outstanding_is_after(id, set->ranges[i].last)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void outstanding_copy(struct outstanding *to, const struct outstanding *from)

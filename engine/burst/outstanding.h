@@ -16,10 +16,13 @@
 #ifndef ENGINE_BURST_OUTSTANDING_H
 #define ENGINE_BURST_OUTSTANDING_H
 
+#include "base/limits.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
-#define OUTSTANDING_RANGES_MAX 64 /* one for each packet of a burst: there cannot be more gaps between them */
+/* One for each packet in flight, since there may be a gap before each; and one for ids that were lost with a process. */
+#define OUTSTANDING_RANGES_MAX (BURST_MAX * BURSTS_IN_FLIGHT + 1)
 
 /* All ids from first to last. */
 struct outstanding_range {
@@ -29,7 +32,7 @@ struct outstanding_range {
 
 struct outstanding {
     uint32_t last_id; /* the newest id received; before the first packet, the one before it */
-    uint32_t count;   /* of ranges in use */
+    uint32_t count; /* of ranges in use */
     struct outstanding_range ranges[OUTSTANDING_RANGES_MAX]; /* in order, up to last_id, none touching the next */
 };
 
@@ -41,6 +44,9 @@ static inline bool outstanding_is_after(uint32_t a, uint32_t b)
 
 /* Whether what another process wrote can be such a set. */
 bool outstanding_is_sound(const struct outstanding *set);
+
+/* Whether `id` is in the set. */
+bool outstanding_has(const struct outstanding *set, uint32_t id);
 
 /* Copies only the ranges in use. from: sound. */
 void outstanding_copy(struct outstanding *to, const struct outstanding *from);

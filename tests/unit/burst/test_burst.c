@@ -128,6 +128,46 @@ static void test_forced_verdict_is_that_of_one_packet_and_leaves_its_mark(void *
     assert_int_equal(fixture->burst->entries[9].mark, 0x77);
 }
 
+static void test_run_of_ids_ends_before_the_first_that_is_not_the_next(void **state)
+{
+    static const uint32_t starts[] = {1, UINT32_MAX - 2, INT32_MAX - 2};
+    struct burst_fixture *fixture = *state;
+    struct burst *burst = fixture->burst;
+
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        for (unsigned gap = 1; gap < BURST_MAX; gap++) {
+            struct outstanding_range run;
+
+            burst_fill(fixture, BURST_MAX, starts[i], BURST_RECEIVING);
+            for (unsigned packet = gap; packet < BURST_MAX; packet++) {
+                burst->entries[packet].id++;
+            }
+            assert_int_equal(burst_id_run(burst, 0, BURST_MAX, &run), gap);
+            assert_true(run.first == starts[i] && run.last == starts[i] + gap - 1);
+            assert_int_equal(burst_id_run(burst, gap, BURST_MAX, &run), BURST_MAX);
+            assert_true(run.first == starts[i] + gap + 1 && run.last == starts[i] + BURST_MAX);
+            assert_int_equal(burst_id_run(burst, 0, 1, &run), 1); /* and at the end */
+            assert_true(run.first == starts[i] && run.last == starts[i]);
+        }
+    }
+}
+
+static void test_verdict_is_counted_once_and_as_what_it_is(void **state)
+{
+    struct queue_stats stats = {0};
+
+    (void)state;
+    burst_count_verdict(&(struct burst_entry){.verdict = NFQE_ACCEPT, .flags = BURST_DECIDED}, &stats);
+    burst_count_verdict(&(struct burst_entry){.verdict = NFQE_DROP, .flags = BURST_DECIDED | BURST_BY_FLOW}, &stats);
+    burst_count_verdict(&(struct burst_entry){.verdict = NFQE_DROP, .flags = BURST_DECIDED | BURST_FLOW_NOT_STORED},
+                        &stats);
+    assert_int_equal(stats.accepted, 1);
+    assert_int_equal(stats.dropped, 2);
+    assert_int_equal(stats.flow_packets, 1);
+    assert_int_equal(stats.flow_not_stored, 1);
+    assert_int_equal(stats.packets + stats.bursts + stats.invalid, 0);
+}
+
 int main(void)
 {
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
@@ -138,6 +178,8 @@ int main(void)
         WITH_BURST(test_received_counts_every_message_of_the_burst),
         WITH_BURST(test_forced_verdict_is_that_of_one_packet_and_leaves_its_mark),
         WITH_BURST(test_verdict_is_stored_with_its_mark_and_flags),
+        WITH_BURST(test_run_of_ids_ends_before_the_first_that_is_not_the_next),
+        WITH_BURST(test_verdict_is_counted_once_and_as_what_it_is),
     };
 
     return cmocka_run_group_tests_name("burst", tests, NULL, NULL);

@@ -295,6 +295,7 @@ static void assert_like_model(uint32_t base, uint32_t newest)
                                 !outstanding_is_after(base + i, set.ranges[j].last));
         }
         assert_int_equal(in_set, unanswered[i]);
+        assert_int_equal(outstanding_has(&set, base + i), in_set);
         assert_int_equal(outstanding_allows_batch(&set, base + i), !before);
     }
 }
