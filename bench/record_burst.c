@@ -33,8 +33,10 @@ static int record(int fd, struct burst *burst, FILE *file)
     int error = 0;
 
     while (error == 0 && written < BURST_MAX) {
-        int count = poll(&socket, 1, WAIT_MS) > 0 ? nfqueue_receive(fd, burst) : -ETIMEDOUT;
+        int count;
 
+        burst_begin_receive(burst);
+        count = poll(&socket, 1, WAIT_MS) > 0 ? nfqueue_receive(fd, burst) : -ETIMEDOUT;
         if (count < 0) {
             return count;
         }

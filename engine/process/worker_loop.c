@@ -85,9 +85,11 @@ static int take_receive_error(struct worker_loop *loop, int receive_error, struc
 int worker_loop_burst(struct worker_loop *loop, struct error *error)
 {
     struct burst *burst = loop->burst;
-    int count = nfqueue_receive(loop->queue->kernel.socket, burst);
+    int count;
     int code;
 
+    burst_begin_receive(burst);
+    count = nfqueue_receive(loop->queue->kernel.socket, burst);
     if (count >= 0 || count == -EAGAIN) {
         burst_make_progress(burst);
     }

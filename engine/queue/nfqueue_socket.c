@@ -74,10 +74,8 @@ bool nfqueue_has_unread(int fd)
 
 int nfqueue_receive(int fd, struct burst *burst)
 {
-    int count;
+    int count = recvmmsg(fd, burst->messages, BURST_MAX, MSG_DONTWAIT, NULL);
 
-    burst_begin_receive(burst);
-    count = recvmmsg(fd, burst->messages, BURST_MAX, MSG_DONTWAIT, NULL);
     return count < 0 ? -errno : count;
 }
 

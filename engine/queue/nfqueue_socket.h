@@ -30,8 +30,9 @@ int nfqueue_set_receive_buffer(int fd, uint64_t bytes, uint64_t *granted);
 bool nfqueue_has_unread(int fd);
 
 /*
- * Receives up to BURST_MAX messages into the slots of the journal, without waiting; enters RECEIVING. Returns their
- * number, -EAGAIN when there is none, or what the kernel said. No error is fatal: count it and receive again. [worker]
+ * Receives up to BURST_MAX messages into the slots of a burst that burst_begin_receive() has cleared, without waiting.
+ * Returns their number, -EAGAIN when there is none, or what the kernel said. No error is fatal: count it and receive
+ * again. [worker]
  */
 int nfqueue_receive(int fd, struct burst *burst);
 
