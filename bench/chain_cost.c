@@ -11,6 +11,7 @@
 #include "burst_file.h"
 
 #include "base/clock.h"
+#include "burst/journal.h"
 #include "burst/pipeline.h"
 #include "config/plan.h"
 #include "flow/flow_table.h"
@@ -39,7 +40,7 @@ struct named_chain {
 
 struct bench {
     struct queue_shm shm;
-    struct burst *burst; /* in shm */
+    struct journal *journal; /* in shm */
     struct outstanding outstanding;
     struct named_chain chains[CHAINS_MAX];
     unsigned chain_count;
@@ -144,14 +145,16 @@ static void add_chain(char *text)
 /* All that a worker does between receiving a burst and sending the verdicts. */
 static void run_burst(struct named_chain *named)
 {
-    struct burst *burst = bench.burst;
+    struct journal *journal = bench.journal;
+    struct burst *burst = &journal->bursts[0];
     struct queue_stats delta = {.bursts = 1};
     struct decide_invalid invalid;
+    struct outstanding_range run;
     uint64_t now_ns = named->pipeline.flows != NULL ? monotonic_coarse_ns() : 0;
     unsigned received;
     unsigned count = 0;
 
-    burst_begin_receive(burst);
+    journal_begin_receive(journal, 0);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         burst->messages[i].msg_len = bench.message_len[i];
     }
@@ -168,13 +171,22 @@ static void run_burst(struct named_chain *named)
         }
     }
     burst->packets = count;
-    burst_enter(burst, BURST_HANDLING);
+    for (unsigned next = 0; next < count;) {
+        next = burst_id_run(burst, next, count, &run);
+        outstanding_add(&bench.outstanding, run);
+    }
+    journal_commit_receive(journal, &delta, &bench.outstanding);
+    delta = (struct queue_stats){0};
     pipeline_run(&named->pipeline, burst, bench.packets, count, now_ns, &delta, &invalid);
-    burst_enter(burst, BURST_SENDING);
+    journal_begin_send(journal);
+    for (unsigned next = 0; next < count;) {
+        next = burst_id_run(burst, next, count, &run);
+        outstanding_remove(&bench.outstanding, run);
+    }
     for (unsigned next = 0; next < count;) {
         next = nfqueue_encode(&bench.verdicts, burst->entries, NULL, count, next, &bench.outstanding);
     }
-    burst_commit(burst, &delta, &bench.outstanding);
+    journal_commit_send(journal, &delta, &bench.outstanding);
 }
 
 static double measure(struct named_chain *named)
@@ -195,11 +207,11 @@ static double measure(struct named_chain *named)
 static void warm_up(struct named_chain *named)
 {
     measure(named);
-    if (bench.burst->packets != BURST_MAX) {
+    if (bench.journal->bursts[0].packets != BURST_MAX) {
         die("burst", "not all of its messages are packets");
     }
     for (unsigned i = 0; named->pipeline.flows != NULL && i < BURST_MAX; i++) {
-        if ((bench.burst->entries[i].flags & BURST_BY_FLOW) == 0) {
+        if ((bench.journal->bursts[0].entries[i].flags & BURST_BY_FLOW) == 0) {
             die(named->name, "not all of the burst's packets get the verdict of their flow");
         }
     }
@@ -227,8 +239,8 @@ int main(int argc, char *argv[])
     if (make_memory(0, &bench.shm) != 0) {
         die("shared memory", "cannot be made");
     }
-    queue_shm_prepare(&bench.shm, QUEUE);
-    bench.burst = bench.shm.burst;
+    queue_shm_prepare(&bench.shm, QUEUE, 1);
+    bench.journal = bench.shm.journal;
     read_burst(argv[1]);
     bench.verdicts.queue = QUEUE;
     for (int i = 2; i < argc; i++) {

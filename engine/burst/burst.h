@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The journal of the burst in flight: what was received, what was decided, and how far its process has come.
+ * One burst: the messages of one receive, and a verdict for each packet among them.
  *
- * It lies in memory that outlives the process that reads the queue, so that a successor can finish the burst:
+ * It is a part of the journal (burst/journal.h), in memory that outlives the process that reads the queue, so that a
+ * successor can finish it:
  *
- *   IDLE        nothing is in flight
- *   RECEIVING   the messages whose msg_len is not 0 are the burst: the kernel stores each msg_len inside the system
- *               call, so there is no moment at which a received message is unknown
- *   HANDLING    entries marked DECIDED have their verdict; the packet at `cursor` was with plugin `plugin`
- *   SENDING     every packet has its verdict; whether the kernel got them is unknown, so they are sent again
+ *   messages   those whose msg_len is not 0 were received: the kernel stores each msg_len inside the system call, so
+ *              there is no moment at which a received message is unknown
+ *   entries    the packets among them, in order; one that is marked DECIDED has its verdict
+ *   cursor     the packet that was with plugin `plugin`
+ *
+ * Whether a packet was answered is not here: the journal's outstanding ids say so.
  *
  * Plugin code runs in the same process and can write here. Whoever reads a field that another process wrote checks its
  * bounds; recovery.h does so for a successor. What other processes must see in order is stored with release; the end of
- * a process is a full barrier.
- *
- * Where the memory comes from is not this module's concern: queue/queue_shm.h. Never allocates.
+ * a process is a full barrier. Never allocates.
  */
 #ifndef ENGINE_BURST_BURST_H
 #define ENGINE_BURST_BURST_H
@@ -32,11 +32,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define BURST_VERSION 1 /* of struct burst as it lies in memory */
 #define BURST_NONE UINT32_MAX /* cursor or plugin: none */
 #define BURST_SEQUENCE_MASK UINT32_C(0x3fffffff) /* a burst's number; the bits above are nfqueue_sequence.h's */
-
-enum burst_phase { BURST_IDLE, BURST_RECEIVING, BURST_HANDLING, BURST_SENDING };
 
 /* Flags of an entry. */
 #define BURST_DECIDED UINT32_C(1)
@@ -62,39 +59,27 @@ struct burst_entry {
     uint64_t held_token;     /* by which a held packet is released */
 };
 
-_Static_assert(sizeof(struct burst_entry) == 48, "part of BURST_VERSION");
-
-/* What burst_commit() replaces, all at once. */
-struct burst_totals {
-    struct queue_stats stats;
-    struct outstanding outstanding;
-};
+_Static_assert(sizeof(struct burst_entry) == 48, "part of JOURNAL_VERSION");
 
 struct burst {
     /* of the process that reads the queue */
-    _Atomic uint32_t phase;      /* enum burst_phase in the low 8 bits, which totals are valid above */
     _Atomic uint32_t cursor;     /* packet of the burst that is with a plugin, or BURST_NONE */
     _Atomic uint32_t plugin;     /* its position in the plugin chain, or BURST_NONE */
     _Atomic uint32_t one_by_one; /* not 0: this burst goes through handle(), since handle_batch() crashed */
-    _Atomic uint32_t resend;     /* not 0: verdicts of this burst may have been sent already */
     _Atomic uint32_t progress;   /* changes whenever a plugin returned, for the watchdog */
-    uint32_t packets;            /* decoded from the messages */
+    uint32_t packets;            /* entries in use; 0: none of its packets is in flight */
     uint32_t sequence;           /* number of the burst, in nlmsg_seq of its verdict messages */
 
     /* of the supervisor, when that process has died */
-    uint32_t attempts;    /* processes that died over this burst in a plugin, with no guilty packet */
-    uint32_t recover_ids; /* not 0: a message may have been lost with the process, see burst_request_id_recovery() */
-    uint32_t recover_to;  /* with recover_ids: the last id that the kernel had given out by then */
+    uint32_t attempts; /* processes that died over this burst in a plugin, with no guilty packet */
     uint32_t reserved;
-    uint64_t crash_verdicts; /* packets that got the --on-crash verdict since a process died handling them */
 
-    struct burst_totals totals[2]; /* `phase` says which are valid */
     struct burst_entry entries[BURST_MAX];
     struct mmsghdr messages[BURST_MAX];
     struct iovec iovecs[BURST_MAX];
 };
 
-/* Sets up the journal of a new queue in zeroed memory. */
+/* Sets up a burst in zeroed memory. */
 void burst_init(struct burst *burst);
 
 /*
@@ -103,7 +88,7 @@ void burst_init(struct burst *burst);
  */
 void burst_attach_slots(struct burst *burst, void *slots, size_t slot_size);
 
-/* Clears what the burst before left, and enters RECEIVING. */
+/* Clears what was received before. */
 void burst_begin_receive(struct burst *burst);
 
 /* How many messages of the burst were received: all non-zero msg_len from the first on. Any process. */
@@ -117,24 +102,6 @@ size_t burst_message_len(const struct burst *burst, unsigned index, size_t slot_
  * entry after them. first: below count.
  */
 unsigned burst_id_run(const struct burst *burst, unsigned first, unsigned count, struct outstanding_range *run);
-
-enum burst_phase burst_phase(const struct burst *burst);
-void burst_enter(struct burst *burst, enum burst_phase phase);
-
-/* The totals as last committed. Any process. */
-const struct burst_totals *burst_totals(const struct burst *burst);
-
-/* Packets that the queue's processes have answered, or that were answered for them when they died. Any process. */
-static inline uint64_t burst_answered(const struct burst *burst)
-{
-    return burst_totals(burst)->stats.packets + burst->crash_verdicts;
-}
-
-/*
- * Adds `delta` to the totals, replaces the outstanding ids, and ends the burst (IDLE). One store does all of it: a
- * process that dies before the store has counted nothing of the burst, one that dies after it has counted everything.
- */
-void burst_commit(struct burst *burst, const struct queue_stats *delta, const struct outstanding *outstanding);
 
 /*
  * Tells the watchdog that something was done. Only the process that reads the queue writes the word, so no atomic

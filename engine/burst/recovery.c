@@ -2,15 +2,36 @@
 /*
  * Reads a journal that a dead process left, and that its plugins may have written to.
  *
- * A packet is guilty only in the phase HANDLING, since in every other phase no plugin has a packet; and only if it has
- * no verdict yet, since otherwise the process died between two packets. Every field is checked before it is used;
- * whatever the fields hold, each received packet gets a verdict. Process: [supervisor] after the death, then [worker].
+ * A packet is guilty only if a plugin has it: the cursor says so, is cleared by each receive and after the last plugin.
+ * And only if it has no verdict yet, since otherwise the process died between two packets. Every field is checked before
+ * it is used; whatever the fields hold, each received packet gets a verdict. Process: [supervisor] after the death, then
+ * [worker].
  */
 #include "burst/recovery.h"
 
 #include "base/arith.h"
 
 #include <nfqe/plugin.h>
+
+#define KNOWN_BITS (JOURNAL_RECEIVING | JOURNAL_TOTALS | JOURNAL_SENDING)
+
+/* Whether a plugin has written to the word. */
+static bool is_damaged(uint32_t phase)
+{
+    return (phase & ~KNOWN_BITS) != 0 || (phase & JOURNAL_RECEIVING) > BURSTS_IN_FLIGHT;
+}
+
+/* ---- guilt [supervisor] ------------------------------------------------------------------------------- */
+
+bool journal_is_in_plugin(const struct journal *journal)
+{
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        if (journal->bursts[i].cursor != BURST_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* Every packet of the burst that has no verdict yet gets this one. Returns how many. */
 static uint32_t force_the_rest(struct burst *burst, uint32_t packets, uint32_t verdict)
@@ -26,38 +47,55 @@ static uint32_t force_the_rest(struct burst *burst, uint32_t packets, uint32_t v
     return count;
 }
 
-void burst_assign_guilt(struct burst *burst, uint32_t plugins, uint32_t verdict, struct burst_guilt *guilt)
+/* Returns how many packets got the verdict. */
+static uint32_t assign_in_burst(struct burst *burst, uint32_t plugins, uint32_t verdict, struct burst_guilt *guilt)
 {
     uint32_t cursor = burst->cursor;
     uint32_t plugin = burst->plugin;
     uint32_t packets = (uint32_t)min_u64(burst->packets, burst_received(burst));
 
-    *guilt = (struct burst_guilt){.plugin = BURST_NONE};
-    if (burst_phase(burst) != BURST_HANDLING) {
-        return;
-    }
     burst_set_cursor(burst, BURST_NONE, BURST_NONE);
     burst->one_by_one = 1;
     if (cursor < packets) {
         if (burst_is_decided(burst, cursor)) {
-            return;
+            return 0;
         }
         guilt->in_plugin = true;
         guilt->packet_known = true;
         guilt->packet_id = burst->entries[cursor].id;
+        guilt->plugin = plugin < plugins ? plugin : BURST_NONE;
         burst_force_verdict(burst, cursor, verdict);
-        burst->crash_verdicts++;
-    } else if (plugin != BURST_NONE) {
-        guilt->in_plugin = true;
-        if (++burst->attempts >= BURST_ATTEMPTS_MAX) {
-            guilt->forced_count = force_the_rest(burst, packets, verdict);
-            burst->crash_verdicts += guilt->forced_count;
-        }
+        return 1;
     }
+    if (plugin == BURST_NONE) {
+        return 0;
+    }
+    guilt->in_plugin = true;
     guilt->plugin = plugin < plugins ? plugin : BURST_NONE;
+    if (++burst->attempts >= BURST_ATTEMPTS_MAX) {
+        guilt->forced_count = force_the_rest(burst, packets, verdict);
+    }
+    return guilt->forced_count;
 }
 
-/* The verdicts in the journal are those of the burst before. */
+void journal_assign_guilt(struct journal *journal, uint32_t plugins, uint32_t verdict, struct burst_guilt *guilt)
+{
+    unsigned receiving = journal_receiving(journal);
+
+    *guilt = (struct burst_guilt){.plugin = BURST_NONE};
+    if (is_damaged(journal->phase)) {
+        return;
+    }
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT && !guilt->in_plugin; i++) {
+        if (i != receiving && journal->bursts[i].packets != 0) {
+            journal->crash_verdicts += assign_in_burst(&journal->bursts[i], plugins, verdict, guilt);
+        }
+    }
+}
+
+/* ---- the journal [worker] ------------------------------------------------------------------------------ */
+
+/* The verdicts in a burst that is being received are those of another one before. */
 static void forget_verdicts(struct burst *burst)
 {
     for (unsigned i = 0; i < BURST_MAX; i++) {
@@ -75,56 +113,127 @@ static void forget_damaged_verdicts(struct burst *burst)
     }
 }
 
-enum burst_phase burst_recover(struct burst *burst)
+static void recover_burst(struct burst *burst)
 {
-    enum burst_phase phase = burst_phase(burst);
+    unsigned received = burst_received(burst);
 
     burst_set_cursor(burst, BURST_NONE, BURST_NONE);
-    if (phase == BURST_SENDING) {
-        burst->resend = 1; /* whatever happens to this burst from here on */
-    }
-    if (phase != BURST_IDLE && phase != BURST_HANDLING && phase != BURST_SENDING) {
-        forget_verdicts(burst);
-        phase = BURST_RECEIVING;
-    }
-    forget_damaged_verdicts(burst);
-    for (unsigned i = burst_received(burst); i < BURST_MAX; i++) {
+    for (unsigned i = received; i < BURST_MAX; i++) {
         burst->messages[i].msg_len = 0;
     }
+    burst->packets = (uint32_t)min_u64(burst->packets, received);
     burst->sequence &= BURST_SEQUENCE_MASK;
-    burst->packets = (uint32_t)min_u64(burst->packets, burst_received(burst));
-    if (burst_received(burst) == 0) {
-        phase = BURST_IDLE;
-    }
-    burst_enter(burst, phase);
-    return phase;
+    forget_damaged_verdicts(burst);
 }
 
-void burst_recover_outstanding(const struct burst *burst, struct outstanding *outstanding)
+/* Returns whether the set can be used. If not, all ids that may wait are after its newest one. */
+static bool recover_outstanding(const struct journal *journal, struct outstanding *outstanding)
 {
-    const struct outstanding *committed = &burst_totals(burst)->outstanding;
+    const struct outstanding *committed = &journal_totals(journal)->outstanding;
+    bool given = journal->recover_ids == 0 || !outstanding_is_after(committed->last_id, journal->recover_to);
 
-    if (outstanding_is_sound(committed)) {
+    if (given && outstanding_is_sound(committed)) {
         outstanding_copy(outstanding, committed);
-    } else {
-        *outstanding = (struct outstanding){.last_id = committed->last_id};
+        return true;
     }
+    outstanding->last_id = given ? committed->last_id : journal->recover_to - RECOVERED_IDS_MAX;
+    outstanding->count = 0;
+    return false;
 }
 
-void burst_request_id_recovery(struct burst *burst, uint32_t last_kernel_id)
+/* Which burst was being received; the first one, if a plugin has written to the word. */
+static unsigned recover_receiving(struct journal *journal)
 {
-    burst->recover_to = last_kernel_id;
-    burst->recover_ids = 1;
+    uint32_t phase = journal->phase;
+    unsigned receiving;
+
+    if (is_damaged(phase)) {
+        journal->phase = (phase & (JOURNAL_TOTALS | JOURNAL_SENDING)) | 1;
+    }
+    receiving = journal_receiving(journal);
+    if (receiving != JOURNAL_NO_BURST) {
+        forget_verdicts(&journal->bursts[receiving]);
+    }
+    return receiving;
 }
 
-bool burst_lost_ids(const struct burst *burst, const struct outstanding *outstanding, bool has_next, uint32_t next_id,
-                    struct outstanding_range *lost)
+unsigned journal_recover(struct journal *journal, struct outstanding *outstanding)
 {
-    return burst->recover_ids != 0 &&
-           outstanding_missing(outstanding, has_next ? next_id : burst->recover_to + 1, lost);
+    unsigned receiving = recover_receiving(journal);
+
+    journal->sequence &= BURST_SEQUENCE_MASK;
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        recover_burst(&journal->bursts[i]);
+    }
+    if (!recover_outstanding(journal, outstanding) && receiving == JOURNAL_NO_BURST) {
+        receiving = 0;
+        journal->phase |= 1;
+    }
+    if (receiving != JOURNAL_NO_BURST && burst_received(&journal->bursts[receiving]) == 0) {
+        receiving = JOURNAL_NO_BURST;
+        journal_end_receive(journal);
+    }
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        if (i == receiving || !journal_is_in_use(&journal->bursts[i], outstanding)) {
+            journal->bursts[i].packets = 0;
+        }
+    }
+    return receiving;
 }
 
-void burst_end_id_recovery(struct burst *burst)
+bool journal_can_be_received(const struct journal *journal, const struct outstanding *outstanding, uint32_t id)
 {
-    burst->recover_ids = 0;
+    /* As far as the supervisor could read what the kernel had given out: else it is the newest id that was committed. */
+    bool bounded = journal->recover_ids != 0 && journal->recover_to != journal_totals(journal)->outstanding.last_id;
+
+    return outstanding_has(outstanding, id) || (outstanding_is_after(id, outstanding->last_id) &&
+                                                !(bounded && outstanding_is_after(id, journal->recover_to)));
+}
+
+unsigned journal_in_use(const struct journal *journal, const struct outstanding *outstanding,
+                        unsigned order[BURSTS_IN_FLIGHT])
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        const struct burst *burst = &journal->bursts[i];
+        unsigned place = count;
+
+        if (!journal_is_in_use(burst, outstanding)) {
+            continue;
+        }
+        for (; place > 0 && outstanding_is_after(journal->bursts[order[place - 1]].entries[0].id, burst->entries[0].id);
+             place--) {
+            order[place] = order[place - 1];
+        }
+        order[place] = i;
+        count++;
+    }
+    return count;
+}
+
+/* ---- lost ids ------------------------------------------------------------------------------------------- */
+
+void journal_request_id_recovery(struct journal *journal, uint32_t last_kernel_id)
+{
+    journal->recover_to = last_kernel_id;
+    journal->recover_ids = 1;
+}
+
+bool journal_lost_ids(const struct journal *journal, const struct outstanding *outstanding, bool has_next,
+                      uint32_t next_id, struct outstanding_range *lost)
+{
+    if (journal->recover_ids == 0 ||
+        !outstanding_missing(outstanding, has_next ? next_id : journal->recover_to + 1, lost)) {
+        return false;
+    }
+    if (lost->last - lost->first >= RECOVERED_IDS_MAX) {
+        lost->last = lost->first + RECOVERED_IDS_MAX - 1;
+    }
+    return true;
+}
+
+void journal_end_id_recovery(struct journal *journal)
+{
+    journal->recover_ids = 0;
 }

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * After the death of the process that reads a queue: which packet was guilty, how the burst is finished, and which ids
- * were lost.
+ * After the death of the process that reads a queue: which packet was guilty, how the bursts in flight are finished,
+ * and which ids were lost.
  *
  * The supervisor first assigns the guilt and asks for the recovery of ids, while the queue has no reader. Then the
- * successor brings the journal into its bounds with burst_recover() and finishes the burst.
+ * successor brings the journal into its bounds with journal_recover(), and
+ *
+ *   - commits the burst that was being received: the ids of its packets are outstanding, and so are those that are
+ *     missing before and between them, since their messages were lost;
+ *   - handles every outstanding packet that has no verdict, and sends the verdict of each;
+ *   - gives outstanding ids that are no packet of a burst the --on-crash verdict.
  */
 #ifndef ENGINE_BURST_RECOVERY_H
 #define ENGINE_BURST_RECOVERY_H
 
-#include "burst/burst.h"
+#include "burst/journal.h"
 
 #define BURST_ATTEMPTS_MAX 3 /* processes that may die over one burst without a guilty packet */
+#define RECOVERED_IDS_MAX 65536 /* in a row, after one death: only the message being received can be lost with it */
 
 /* Which packet and which plugin a process died with. */
 struct burst_guilt {
@@ -22,40 +28,50 @@ struct burst_guilt {
     uint32_t plugin; /* position in the plugin chain, below its length, or BURST_NONE */
 };
 
+/* Whether the journal says that a plugin has a packet, or some packets. [supervisor] */
+bool journal_is_in_plugin(const struct journal *journal);
+
 /*
- * Finds the guilty packet, gives it `verdict`, and has the rest of the burst handled one by one. plugins: length of the
+ * Finds the guilty packet, gives it `verdict`, and has the rest of its burst handled one by one. plugins: length of the
  * plugin chain. [supervisor]
  */
-void burst_assign_guilt(struct burst *burst, uint32_t plugins, uint32_t verdict, struct burst_guilt *guilt);
+void journal_assign_guilt(struct journal *journal, uint32_t plugins, uint32_t verdict, struct burst_guilt *guilt);
 
 /*
- * Brings every field that a dead process left into its bounds, so that the burst can be finished. Returns the phase to
- * continue from: IDLE, RECEIVING, HANDLING or SENDING. [worker]
+ * Brings every field that a dead process left into its bounds, so that what is in flight can be finished. outstanding:
+ * the ids as last committed. Returns the index of the burst whose receive is to be committed, or JOURNAL_NO_BURST: every
+ * receive was. If the ids cannot be such a set, since a plugin wrote there, the set is empty, and the burst counts as
+ * being received. [worker]
  */
-enum burst_phase burst_recover(struct burst *burst);
+unsigned journal_recover(struct journal *journal, struct outstanding *outstanding);
 
 /*
- * The outstanding ids as last committed. If they cannot be such a set, since a plugin wrote there, the result is the
- * empty set with the same newest id. [worker]
+ * Whether `id` of the burst that was being received when its process died can be that of a packet in it: it is in the
+ * set already, or it is after the set's newest and the kernel had given it out. [worker]
  */
-void burst_recover_outstanding(const struct burst *burst, struct outstanding *outstanding);
+bool journal_can_be_received(const struct journal *journal, const struct outstanding *outstanding, uint32_t id);
+
+/* The bursts in use, in the order of their ids: order[] gets their indices. Returns how many. */
+unsigned journal_in_use(const struct journal *journal, const struct outstanding *outstanding,
+                        unsigned order[BURSTS_IN_FLIGHT]);
 
 /*
  * A message can be lost with its process: it is killed inside the receive, on a page fault that then fails. The packet
  * would wait in the kernel for ever, or be answered by the next batch verdict without having been seen. So after a
- * death during a burst, the successor answers the ids between the last one received before the death and the first one
- * received after it. last_kernel_id: the last id given out, read while the queue has no reader. [supervisor]
+ * death with something in flight, the ids between the last one received before the death and the first one received
+ * after it become outstanding, and the successor answers them. last_kernel_id: the last id given out, read while the
+ * queue has no reader. [supervisor]
  */
-void burst_request_id_recovery(struct burst *burst, uint32_t last_kernel_id);
+void journal_request_id_recovery(struct journal *journal, uint32_t last_kernel_id);
 
 /*
  * The ids to answer before anything else is. has_next: next_id is the first id of the burst just received; else the
  * socket is empty, and all ids that the kernel had given out are meant. False: there are none. [worker]
  */
-bool burst_lost_ids(const struct burst *burst, const struct outstanding *outstanding, bool has_next, uint32_t next_id,
-                    struct outstanding_range *lost);
+bool journal_lost_ids(const struct journal *journal, const struct outstanding *outstanding, bool has_next,
+                      uint32_t next_id, struct outstanding_range *lost);
 
-/* The ids are answered. Not before: if the process dies in between, its successor must do it. [worker] */
-void burst_end_id_recovery(struct burst *burst);
+/* The ids are outstanding, as committed. Not before: if the process dies in between, its successor must do it. [worker] */
+void journal_end_id_recovery(struct journal *journal);
 
 #endif

@@ -6,15 +6,15 @@
  * What other processes and modules count (crash verdicts, restarts, flows) is collected with these in struct
  * queue_totals of queue/queue_report.h.
  *
- * A burst is counted in a struct queue_stats of its own; burst_commit() adds it to the totals at the end of the burst,
- * so a process that dies in the middle counts nothing twice.
+ * What a process does is counted in a struct queue_stats of its own; a commit of the journal adds it to the totals, so a
+ * process that dies in the middle counts nothing twice.
  */
 #ifndef ENGINE_BURST_STATS_H
 #define ENGINE_BURST_STATS_H
 
 #include <stdint.h>
 
-/* Only uint64_t: burst_commit() adds them in a row. */
+/* Only uint64_t: a commit adds them in a row. */
 struct queue_stats {
     uint64_t packets;         /* received, each once */
     uint64_t accepted;

@@ -84,7 +84,7 @@ static void worker_ended(struct children *children, unsigned queue, pid_t pid, i
     struct engine_queue *engine_queue = &children->engine->queues[queue];
     struct children_worker *worker = &children->workers[queue];
     struct worker_control *control = engine_queue->control;
-    struct burst *burst = engine_queue->shm.burst;
+    struct journal *journal = engine_queue->shm.journal;
     struct nfqueue_status kernel;
     struct burst_guilt guilt;
     struct worker_exit exit;
@@ -92,7 +92,7 @@ static void worker_ended(struct children *children, unsigned queue, pid_t pid, i
     worker->pid = 0;
     probe_worker_exit(engine_queue->kernel.number, pid, status);
     exit = (struct worker_exit){queue, pid, status, worker->hung, worker->generation};
-    if (worker->requested_state == WORKER_EXIT && (!worker->owner || burst_phase(burst) == BURST_IDLE)) {
+    if (worker->requested_state == WORKER_EXIT && (!worker->owner || journal_is_idle(journal))) {
         worker->exited = true;
         if (status != 0) {
             exit_report_leaving(&children->exit_report, &exit);
@@ -101,20 +101,20 @@ static void worker_ended(struct children *children, unsigned queue, pid_t pid, i
     }
     control->restarts += children->exit_report.running;
     /* A plugin can write the state; but if there is a packet at the cursor, the worker was past open(). */
-    if (!worker->owner || (control->state == WORKER_STARTING && burst->cursor == BURST_NONE)) {
+    if (!worker->owner || (control->state == WORKER_STARTING && !journal_is_in_plugin(journal))) {
         exit_report_start(&children->exit_report, &exit);
         retry_worker(children, queue);
         return;
     }
-    if (burst_phase(burst) != BURST_IDLE) {
+    if (!journal_is_idle(journal)) {
         bool known = nfqueue_read_status(engine_queue->kernel.number, &kernel) == 0;
 
-        burst_request_id_recovery(burst, known ? kernel.last_id : burst_totals(burst)->outstanding.last_id);
+        journal_request_id_recovery(journal, known ? kernel.last_id : journal_totals(journal)->outstanding.last_id);
     }
-    burst_assign_guilt(burst, children->engine->generation->plugin_count, children->engine->generation->group->on_crash,
-                       &guilt);
+    journal_assign_guilt(journal, children->engine->generation->plugin_count,
+                         children->engine->generation->group->on_crash, &guilt);
     exit_report_worker(&children->exit_report, &exit, &guilt);
-    if (burst_answered(burst) != worker->answered) {
+    if (journal_answered(journal) != worker->answered) {
         backoff_reset(&worker->backoff);
         request_worker(children, queue);
     } else {
@@ -127,7 +127,7 @@ static void admit(struct children *children, unsigned queue)
     struct engine_queue *engine_queue = &children->engine->queues[queue];
     struct children_worker *worker = &children->workers[queue];
 
-    worker->answered = burst_answered(engine_queue->shm.burst);
+    worker->answered = journal_answered(engine_queue->shm.journal);
     watchdog_reset(&worker->watchdog);
     worker->owner = true;
     engine_queue->control->owner = (uint32_t)worker->pid;
@@ -308,7 +308,7 @@ static void confirm_hang(struct children *children, unsigned queue, uint32_t pro
     struct children_worker *worker = &children->workers[queue];
 
     kill(worker->pid, SIGSTOP);
-    if (wait_until_stopped(worker->pid) && children->engine->queues[queue].shm.burst->progress != progress) {
+    if (wait_until_stopped(worker->pid) && journal_progress(children->engine->queues[queue].shm.journal) != progress) {
         kill(worker->pid, SIGCONT);
         watchdog_reset(&worker->watchdog);
         return;
@@ -321,10 +321,10 @@ static void watch_worker(struct children *children, unsigned queue)
 {
     struct children_worker *worker = &children->workers[queue];
     const struct engine_queue *engine_queue = &children->engine->queues[queue];
-    struct watchdog_sample sample = {.progress = engine_queue->shm.burst->progress};
+    struct watchdog_sample sample = {.progress = journal_progress(engine_queue->shm.journal)};
     bool stalled;
 
-    sample.busy = burst_phase(engine_queue->shm.burst) != BURST_IDLE || nfqueue_has_unread(engine_queue->kernel.socket);
+    sample.busy = !journal_is_idle(engine_queue->shm.journal) || nfqueue_has_unread(engine_queue->kernel.socket);
     if (watchdog_check(&worker->watchdog, &sample, children->engine->generation->group->handle_timeout_ms, &stalled)) {
         confirm_hang(children, queue, sample.progress);
     }

@@ -109,8 +109,8 @@ void queues_log_counters(const struct engine *engine)
 
     for (unsigned i = 0; i < engine->queue_count; i++) {
         const struct engine_queue *queue = &engine->queues[i];
-        struct queue_totals totals = {.stats = &burst_totals(queue->shm.burst)->stats,
-                                      .crash_verdicts = queue->shm.burst->crash_verdicts,
+        struct queue_totals totals = {.stats = &journal_totals(queue->shm.journal)->stats,
+                                      .crash_verdicts = queue->shm.journal->crash_verdicts,
                                       .restarts = queue->control->restarts};
 
         if (engine->generation->plan.flows > 0) {

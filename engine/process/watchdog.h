@@ -23,7 +23,7 @@ struct watchdog {
 
 /* What a sample sees. */
 struct watchdog_sample {
-    uint32_t progress; /* burst.progress */
+    uint32_t progress; /* journal_progress() */
     bool busy;         /* a burst is in flight, or packets wait */
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Answering a queue, burst by burst: receive, decode, run the pipeline, encode, send, commit.
+ * Answering a queue, burst by burst: receive, decode, commit, run the pipeline, encode, send, commit.
  *
- * Each step is in the journal before the next one begins, so a successor goes on with the burst that its predecessor
- * left, at the step where it was and with the same functions; the pipeline skips packets that are decided already.
+ * Each step is in the journal before the next one begins, so a successor goes on with what its predecessor left in
+ * flight, at the step where it was and with the same functions; the pipeline skips packets that are decided already.
  *
  * The functions return 0 (or a result) or a negative errno with the reason in *error. Then this process must end:
  * its successor finishes what is in the journal. Process: [worker].
@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/rate_limit.h"
+#include "burst/journal.h"
 #include "burst/outstanding.h"
 #include "burst/pipeline.h"
 #include "flow/flow_table.h"
@@ -24,15 +25,16 @@
 struct worker_loop {
     const struct engine *engine;
     const struct engine_queue *queue;
-    struct burst *burst;
+    struct journal *journal;
+    struct burst *burst;       /* in work: one of the journal */
     const void *slots;         /* of the read-only view: packets point into it */
     struct pipeline pipeline;  /* its plugin chain is the caller's to fill */
     struct flow_table flows;   /* in use if pipeline.flows says so */
-    struct outstanding outstanding;
+    struct outstanding outstanding; /* what the next commit will say */
     unsigned receive_errors;   /* in a row */
     struct nfqe_packet packets[BURST_MAX];
     unsigned packet_count;
-    struct queue_stats delta;  /* of the burst in flight */
+    struct queue_stats delta;  /* of the next commit */
     struct nfqueue_encoder encoder;
     struct rate_limit invalid_log;
     struct rate_limit error_log;

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Decoding, deciding, sending, and the commit.
+ * Decoding, deciding, sending, and the two commits between them.
  *
- * What the kernel says of single messages or verdicts is counted in loop->delta, which the commit adds to the totals.
+ * Every step changes loop->outstanding and loop->delta by what it did; the next commit makes both count, and delta is 0
+ * again. Ids leave the set before their verdicts are encoded: what is left in it says where a batch verdict must stop.
  * Process: [worker].
  */
 #include "process/worker_steps.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "burst/recovery.h"
 #include "queue/nfqueue_decode.h"
 #include "queue/nfqueue_sequence.h"
 #include "queue/nfqueue_socket.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* Ids answered one by one after a crash. Only the message being received can be lost with a worker. */
-#define RECOVERED_IDS_MAX 65536
 
 _Static_assert(NFQUEUE_ENCODER_SIZE <= NFQUEUE_SEND_MAX, "a full buffer can be sent");
 
@@ -54,6 +53,23 @@ static void count_answer(struct worker_loop *loop, const struct nfqueue_answer *
     }
 }
 
+static void count_message(struct worker_loop *loop, enum nfqueue_kind kind, const struct nfqueue_answer *answer)
+{
+    switch (kind) {
+    case NFQUEUE_PACKET:
+        break;
+    case NFQUEUE_TRUNCATED:
+        loop->delta.truncated++;
+        break;
+    case NFQUEUE_ANSWER:
+        count_answer(loop, answer);
+        break;
+    case NFQUEUE_MALFORMED:
+        loop->delta.malformed++;
+        break;
+    }
+}
+
 /*
  * Enters the burst's next packet into the journal. keep_verdicts: a verdict that is there already is kept, with its
  * mark, if it is this packet's.
@@ -63,49 +79,75 @@ static void add_packet(struct worker_loop *loop, bool keep_verdicts, bool trunca
     unsigned index = loop->packet_count++;
     const struct nfqe_packet *packet = &loop->packets[index];
     struct burst_entry *entry = &loop->burst->entries[index];
-    bool decided = keep_verdicts && burst_is_decided(loop->burst, index) && entry->id == packet->id;
 
-    loop->delta.packets++;
-    entry->id = packet->id;
-    if (!decided) {
-        entry->mark = packet->mark; /* 0 if the packet has none */
-        atomic_store_explicit(&entry->flags, 0, memory_order_relaxed);
+    if (keep_verdicts && burst_is_decided(loop->burst, index) && entry->id == packet->id) {
+        return;
     }
-    if (truncated && !decided) {
+    atomic_store_explicit(&entry->flags, 0, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst); /* first the flags: the verdict that is there is not this id's */
+    entry->id = packet->id;
+    entry->mark = packet->mark; /* 0 if the packet has none */
+    if (truncated) {
         burst_force_verdict(loop->burst, index, loop->pipeline.policy.on_crash);
     }
 }
 
-void worker_decode_burst(struct worker_loop *loop, bool keep_verdicts)
+static bool can_be_packet(const struct worker_loop *loop, enum worker_decoding decoding)
+{
+    return decoding != WORKER_RECEIVED ||
+           journal_can_be_received(loop->journal, &loop->outstanding, loop->packets[loop->packet_count].id);
+}
+
+void worker_decode_burst(struct worker_loop *loop, enum worker_decoding decoding)
 {
     const struct burst *burst = loop->burst;
     size_t slot_size = loop->queue->shm.layout.slot_size;
+    const void *slots = queue_shm_burst_slots(loop->slots, (unsigned)(burst - loop->journal->bursts), slot_size);
     unsigned count = burst_received(burst);
 
     loop->packet_count = 0;
-    loop->delta = (struct queue_stats){.bursts = 1};
     for (unsigned i = 0; i < count; i++) {
         bool cut = (burst->messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
         struct nfqueue_answer answer;
+        enum nfqueue_kind kind =
+            nfqueue_decode(queue_shm_slot(slots, i, slot_size), burst_message_len(burst, i, slot_size), cut,
+                           loop->queue->kernel.number, &loop->packets[loop->packet_count], &answer);
 
-        switch (nfqueue_decode(queue_shm_slot(loop->slots, i, slot_size), burst_message_len(burst, i, slot_size), cut,
-                               loop->queue->kernel.number, &loop->packets[loop->packet_count], &answer)) {
-        case NFQUEUE_PACKET:
-            add_packet(loop, keep_verdicts, false);
-            break;
-        case NFQUEUE_TRUNCATED:
-            loop->delta.truncated++;
-            add_packet(loop, keep_verdicts, true);
-            break;
-        case NFQUEUE_ANSWER:
-            count_answer(loop, &answer);
-            break;
-        case NFQUEUE_MALFORMED:
-            loop->delta.malformed++;
-            break;
+        if (kind == NFQUEUE_PACKET || kind == NFQUEUE_TRUNCATED) {
+            kind = can_be_packet(loop, decoding) ? kind : NFQUEUE_MALFORMED;
+        }
+        if (kind == NFQUEUE_PACKET || kind == NFQUEUE_TRUNCATED) {
+            add_packet(loop, decoding != WORKER_FRESH, kind == NFQUEUE_TRUNCATED);
+        }
+        if (decoding != WORKER_COMMITTED) {
+            count_message(loop, kind, &answer);
         }
     }
     loop->burst->packets = loop->packet_count;
+}
+
+/* ---- receiving ----------------------------------------------------------------------------------- */
+
+int worker_add_lost_ids(struct worker_loop *loop, struct outstanding_range lost, struct error *error)
+{
+    int code = outstanding_add(&loop->outstanding, lost);
+
+    return code < 0 ? error_set(error, EXIT_CODE_RUN_TIME, code, "ids %u to %u cannot be recovered: %s", lost.first,
+                                lost.last, strerror(-code))
+                    : 0;
+}
+
+void worker_commit_receive(struct worker_loop *loop)
+{
+    loop->delta.packets += loop->packet_count;
+    journal_commit_receive(loop->journal, &loop->delta, &loop->outstanding);
+    loop->delta = (struct queue_stats){0};
+}
+
+void worker_number_burst(struct worker_loop *loop)
+{
+    loop->journal->sequence = (loop->journal->sequence + 1) & BURST_SEQUENCE_MASK;
+    loop->burst->sequence = loop->journal->sequence;
 }
 
 /* ---- deciding ------------------------------------------------------------------------------------- */
@@ -123,20 +165,23 @@ static void log_invalid(struct worker_loop *loop, const struct decide_invalid *i
     }
 }
 
-int worker_decide_burst(struct worker_loop *loop)
+int worker_decide_burst(struct worker_loop *loop, struct queue_stats *decided)
 {
     struct decide_invalid invalid;
     uint64_t now_ns = loop->pipeline.flows != NULL ? monotonic_coarse_ns() : 0;
-    int code;
+    int code = pipeline_run(&loop->pipeline, loop->burst, loop->packets, loop->packet_count, now_ns, decided, &invalid);
 
-    burst_enter(loop->burst, BURST_HANDLING);
-    code =
-        pipeline_run(&loop->pipeline, loop->burst, loop->packets, loop->packet_count, now_ns, &loop->delta, &invalid);
     if (invalid.count > 0) {
         log_invalid(loop, &invalid);
     }
-    burst_enter(loop->burst, BURST_SENDING);
     return code;
+}
+
+int worker_check_flow_table(int pipeline_code, struct error *error)
+{
+    return pipeline_code < 0 ? error_set(error, EXIT_CODE_RUN_TIME, pipeline_code,
+                                         "its flow table is damaged; a plugin wrote where it must not")
+                             : 0;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------- */
@@ -149,50 +194,49 @@ static int send_verdicts(struct worker_loop *loop, struct error *error)
                     : 0;
 }
 
-int worker_send_burst(struct worker_loop *loop, const struct outstanding *outstanding, struct error *error)
+/* The ids of the entries from `from` to `to` - 1 of loop->burst, which are in the set, are about to be answered. */
+static void remove_ids(struct worker_loop *loop, unsigned from, unsigned to)
 {
-    const struct burst *burst = loop->burst;
+    struct outstanding_range run;
+
+    while (from < to) {
+        from = burst_id_run(loop->burst, from, to, &run);
+        outstanding_remove(&loop->outstanding, run);
+    }
+}
+
+int worker_send_entries(struct worker_loop *loop, unsigned from, unsigned to, bool recovering, bool resent,
+                        struct error *error)
+{
     int code = 0;
 
-    loop->encoder.sequence = burst->sequence | (burst->resend != 0 ? NFQUEUE_SEQUENCE_RESENT : 0);
-    for (unsigned next = 0; next < loop->packet_count && code == 0;) {
-        next = nfqueue_encode(&loop->encoder, burst->entries, NULL, loop->packet_count, next, outstanding);
+    remove_ids(loop, from, to);
+    loop->encoder.sequence = loop->burst->sequence | (resent ? NFQUEUE_SEQUENCE_RESENT : 0);
+    while (from < to && code == 0) {
+        from = nfqueue_encode(&loop->encoder, loop->burst->entries, NULL, to, from,
+                              recovering ? NULL : &loop->outstanding);
         code = send_verdicts(loop, error);
     }
     return code;
 }
 
-int worker_answer_lost_ids(struct worker_loop *loop, struct outstanding_range lost, struct error *error)
+int worker_send_lost_ids(struct worker_loop *loop, struct outstanding_range lost, struct error *error)
 {
     uint32_t next = lost.first;
-    int code;
+    int code = 0;
 
-    if (lost.last - lost.first >= RECOVERED_IDS_MAX) {
-        lost.last = lost.first + RECOVERED_IDS_MAX - 1;
-    }
-    code = outstanding_add(&loop->outstanding, lost);
-    if (code < 0) {
-        return error_set(error, EXIT_CODE_RUN_TIME, code, "ids %u to %u cannot be recovered: %s", lost.first, lost.last,
-                         strerror(-code));
-    }
     loop->delta.recovered_ids += lost.last - lost.first + 1;
-    loop->encoder.sequence = loop->burst->sequence | NFQUEUE_SEQUENCE_RESENT;
+    loop->encoder.sequence = loop->journal->sequence | NFQUEUE_SEQUENCE_RESENT;
     while (next != lost.last + 1 && code == 0) {
         nfqueue_encode_ids(&loop->encoder, &next, lost.last, loop->pipeline.policy.on_crash);
         code = send_verdicts(loop, error);
     }
-    if (code == 0) {
-        outstanding_remove(&loop->outstanding, lost); /* it was added above, so it is there */
-    }
+    outstanding_remove(&loop->outstanding, lost);
     return code;
 }
 
-int worker_commit(struct worker_loop *loop, int pipeline_code, struct error *error)
+void worker_commit_send(struct worker_loop *loop)
 {
-    burst_commit(loop->burst, &loop->delta, &loop->outstanding);
-    if (pipeline_code < 0) {
-        return error_set(error, EXIT_CODE_RUN_TIME, pipeline_code,
-                         "its flow table is damaged; a plugin wrote where it must not");
-    }
-    return 0;
+    journal_commit_send(loop->journal, &loop->delta, &loop->outstanding);
+    loop->delta = (struct queue_stats){0};
 }

@@ -27,6 +27,12 @@ static void add_section(struct queue_shm_header *header, enum queue_shm_kind kin
     header->size = round_up(header->size + size, SHM_PAGE_SIZE);
 }
 
+/* Of all bursts; those that are never received into take no memory. */
+static uint64_t slots_size(const struct queue_shm_layout *layout)
+{
+    return (uint64_t)BURSTS_IN_FLIGHT * BURST_MAX * layout->slot_size;
+}
+
 /* The header of a layout. Offsets in it are the places of the sections. */
 static struct queue_shm_header make_header(uint16_t queue, const struct queue_shm_layout *layout)
 {
@@ -36,8 +42,8 @@ static struct queue_shm_header make_header(uint16_t queue, const struct queue_sh
                                       .size = round_up(sizeof(header), SHM_PAGE_SIZE)};
 
     add_section(&header, QUEUE_SHM_CONTROL, layout->control_version, layout->control_size);
-    add_section(&header, QUEUE_SHM_BURST, BURST_VERSION, sizeof(struct burst));
-    add_section(&header, QUEUE_SHM_SLOTS, SLOTS_VERSION, BURST_MAX * (uint64_t)layout->slot_size);
+    add_section(&header, QUEUE_SHM_JOURNAL, JOURNAL_VERSION, sizeof(struct journal));
+    add_section(&header, QUEUE_SHM_SLOTS, SLOTS_VERSION, slots_size(layout));
     if (layout->flows_size > 0) {
         add_section(&header, QUEUE_SHM_FLOWS, FLOW_MEMORY_VERSION, layout->flows_size);
     }
@@ -130,11 +136,11 @@ int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct 
                               .header = memory,
                               .control =
                                   place(memory, queue_shm_find(&header, QUEUE_SHM_CONTROL, layout->control_version)),
-                              .burst = place(memory, queue_shm_find(&header, QUEUE_SHM_BURST, BURST_VERSION)),
+                              .journal = place(memory, queue_shm_find(&header, QUEUE_SHM_JOURNAL, JOURNAL_VERSION)),
                               .slots = place(memory, queue_shm_find(&header, QUEUE_SHM_SLOTS, SLOTS_VERSION)),
                               .flows = place(memory, queue_shm_find(&header, QUEUE_SHM_FLOWS, FLOW_MEMORY_VERSION))};
     *shm->header = header;
-    burst_init(shm->burst);
+    journal_init(shm->journal);
     return 0;
 }
 
@@ -145,12 +151,17 @@ void queue_shm_done(struct queue_shm *shm)
     queue_shm_init(shm);
 }
 
-void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue)
+void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue, unsigned bursts)
 {
+    const char *end = queue_shm_burst_slots(shm->slots, bursts, shm->layout.slot_size);
+
     *shm->header = make_header(queue, &shm->layout);
     madvise(shm->header, shm->size, MADV_DONTDUMP); /* it holds packets; and a core dump must be short */
-    shm_populate(shm->header, shm->view_size);
-    burst_attach_slots(shm->burst, shm->slots, shm->layout.slot_size);
+    shm_populate(shm->header, round_up((size_t)(end - (const char *)shm->header), SHM_PAGE_SIZE));
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        burst_attach_slots(&shm->journal->bursts[i], queue_shm_burst_slots(shm->slots, i, shm->layout.slot_size),
+                           shm->layout.slot_size);
+    }
 }
 
 int queue_shm_map_view(const struct queue_shm *shm, const void **slots)
@@ -166,7 +177,7 @@ int queue_shm_map_view(const struct queue_shm *shm, const void **slots)
     if (queue_shm_check(memory, shm->size) == 0) {
         section = queue_shm_find(memory, QUEUE_SHM_SLOTS, SLOTS_VERSION);
     }
-    if (section == NULL || section->offset != offset || section->size != BURST_MAX * (uint64_t)shm->layout.slot_size) {
+    if (section == NULL || section->offset != offset || section->size != slots_size(&shm->layout)) {
         shm_unmap(memory, shm->view_size);
         return -EUCLEAN;
     }

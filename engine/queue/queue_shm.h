@@ -5,8 +5,8 @@
  * One memfd a queue. It begins with a header and a table of sections, each with its kind, version, offset and size:
  *
  *   CONTROL  what supervisor and worker say to each other; its layout is in process/messages.h
- *   BURST    the journal of the burst in flight, struct burst
- *   SLOTS    BURST_MAX receive slots: the messages as the kernel wrote them
+ *   JOURNAL  the bursts in flight, and what was answered and counted: struct journal
+ *   SLOTS    BURST_MAX receive slots for each burst: the messages as the kernel wrote them
  *   FLOWS    the flow table, if the queue has one; always the last section
  *
  * Always: whoever maps memory that another process made reads the table, and refuses it unless every section that it
@@ -16,7 +16,7 @@
 #ifndef ENGINE_QUEUE_QUEUE_SHM_H
 #define ENGINE_QUEUE_QUEUE_SHM_H
 
-#include "burst/burst.h"
+#include "burst/journal.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -28,7 +28,7 @@
 #define QUEUE_SHM_SLOT_ALIGN 64 /* a cache line: neighbouring slots share none */
 #define QUEUE_SHM_SLOT_MAX (128 * 1024)
 
-enum queue_shm_kind { QUEUE_SHM_NONE, QUEUE_SHM_CONTROL, QUEUE_SHM_BURST, QUEUE_SHM_SLOTS, QUEUE_SHM_FLOWS };
+enum queue_shm_kind { QUEUE_SHM_NONE, QUEUE_SHM_CONTROL, QUEUE_SHM_JOURNAL, QUEUE_SHM_SLOTS, QUEUE_SHM_FLOWS };
 
 struct queue_shm_section {
     uint32_t kind; /* enum queue_shm_kind */
@@ -62,7 +62,7 @@ struct queue_shm {
     size_t view_size; /* of what plugins may see: everything before the flow table */
     struct queue_shm_header *header; /* NULL: there is no memory */
     void *control;
-    struct burst *burst;
+    struct journal *journal;
     void *slots;
     void *flows; /* NULL: no flow table */
 };
@@ -82,10 +82,10 @@ void queue_shm_done(struct queue_shm *shm);
 /*
  * Makes the memory ready for this process to receive into: writes the header and the table again, whatever they hold,
  * points the receive headers at the slots, keeps the packets out of core dumps, and makes the page table entries of
- * everything that a receive writes to. A process killed while the kernel copies into a page that is not there yet loses
- * that message: the page fault fails, and the message has left the socket. [worker]
+ * everything that a receive into the first `bursts` bursts writes to. A process killed while the kernel copies into a
+ * page that is not there yet loses that message: the page fault fails, and the message has left the socket. [worker]
  */
-void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue);
+void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue, unsigned bursts);
 
 /*
  * Maps the memory again, read-only, without the flow table, and sets *slots to the receive slots in it: packets that
@@ -104,7 +104,13 @@ int queue_shm_check(const struct queue_shm_header *header, size_t size);
 const struct queue_shm_section *queue_shm_find(const struct queue_shm_header *header, enum queue_shm_kind kind,
                                                uint32_t version);
 
-/* Receive slot `index`, below BURST_MAX. slots: of the memory, or of a view. */
+/* The receive slots of burst `index`, below BURSTS_IN_FLIGHT. slots: of the memory, or of a view. */
+static inline void *queue_shm_burst_slots(const void *slots, unsigned index, size_t slot_size)
+{
+    return (void *)((uintptr_t)slots + index * BURST_MAX * slot_size);
+}
+
+/* Receive slot `index`, below BURST_MAX, of those of a burst. */
 static inline void *queue_shm_slot(const void *slots, unsigned index, size_t slot_size)
 {
     return (void *)((uintptr_t)slots + index * slot_size);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the supervisor and the next worker do with a journal that a dead worker left, with any content: find the
- * packet that caused the crash, recover, decode what was received, answer it, answer lost ids, commit.
+ * packet that caused the crash, recover, commit what was received, answer what is in flight, answer lost ids, commit.
  *
- * Input: struct damage, then for each message of the burst a byte of flags, its length, its verdict and its bytes; see
- * read_burst(). The steps are those of children.c and worker_loop.c, in their order. After each, the journal
- * is compared with what burst.h and recovery.h promise, from a copy that was made before.
+ * Input: struct damage, then for each message of one of the bursts a byte of flags, its length, its verdict and its
+ * bytes; see read_burst(). The steps are those of children.c and worker_recovery.c, in their order. After each, the
+ * journal is compared with what journal.h and recovery.h promise, from a copy that was made before.
  */
 #include "burst/recovery.h"
 #include "input.h"
@@ -41,13 +41,16 @@ struct damage {
     uint8_t attempts;
     uint8_t one_by_one;
     uint8_t plugins;
-    uint8_t choices; /* 1: the verdict is accept; 2: there is a next message; 4: guilt twice; 8: wild layout */
+    uint8_t choices; /* 1: the verdict is accept; 2: there is a next message; 4: guilt twice; 8: wild layout; 16, 32:
+                        which burst it is */
 };
 
 static struct queue_shm shm;
-static struct burst *burst;
-static const void *view;    /* the slots, read-only, as plugins see them */
-static struct burst before; /* the journal ahead of the step under test */
+static struct journal *journal;
+static unsigned number;       /* of the burst that the input is about */
+static struct burst *burst;   /* this one */
+static const void *view;      /* the slots, read-only, as plugins see them */
+static struct journal before; /* the journal ahead of the step under test */
 static struct outstanding outstanding;
 static struct nfqueue_encoder verdicts;
 
@@ -55,16 +58,16 @@ static void make_memory(void)
 {
     const struct queue_shm_layout layout = {.control_version = 1, .control_size = 64, .slot_size = SLOT_SIZE};
 
-    if (burst == NULL) {
+    if (journal == NULL) {
         PROMISE(queue_shm_new(QUEUE, &layout, &shm) == 0);
         PROMISE(queue_shm_map_view(&shm, &view) == 0);
-        burst = shm.burst;
+        journal = shm.journal;
     }
 }
 
-static void *slot(unsigned index)
+static void *slot(unsigned of, unsigned index)
 {
-    return queue_shm_slot(shm.slots, index, SLOT_SIZE);
+    return queue_shm_slot(queue_shm_burst_slots(shm.slots, of, SLOT_SIZE), index, SLOT_SIZE);
 }
 
 static void read_burst(struct input *input)
@@ -90,30 +93,33 @@ static void read_burst(struct input *input)
             verdict->verdict = NFQE_ACCEPT;
             verdict->flags = BURST_DECIDED;
         }
-        input_bytes(input, slot(i), len);
+        input_bytes(input, slot(number, i), len);
     }
 }
 
 static void read_journal(struct input *input, struct damage *damage)
 {
     input_bytes(input, damage, sizeof(*damage));
-    memset(burst, 0, sizeof(*burst));
-    queue_shm_prepare(&shm, QUEUE);
-    burst->phase = damage->phase;
+    number = damage->choices >> 4 & (BURSTS_IN_FLIGHT - 1);
+    burst = &journal->bursts[number];
+    memset(journal, 0, sizeof(*journal));
+    journal_init(journal);
+    queue_shm_prepare(&shm, QUEUE, BURSTS_IN_FLIGHT);
+    journal->phase = damage->phase;
     burst->cursor = damage->cursor;
     burst->plugin = damage->plugin;
     burst->packets = damage->packets;
-    burst->totals[0].outstanding.last_id = damage->last_id;
-    burst->totals[0].outstanding.count = damage->next_id % 3;
-    burst->totals[0].outstanding.ranges[0] = (struct outstanding_range){damage->next_id, damage->last_id};
-    burst->totals[1] = burst->totals[0];
-    burst->recover_ids = damage->recover_ids;
-    burst->recover_to = damage->recover_to;
-    burst->sequence = damage->sequence;
+    journal->totals[0].outstanding.last_id = damage->last_id;
+    journal->totals[0].outstanding.count = damage->next_id % 3;
+    journal->totals[0].outstanding.ranges[0] = (struct outstanding_range){damage->next_id, damage->last_id};
+    journal->totals[1] = journal->totals[0];
+    journal->recover_ids = damage->recover_ids;
+    journal->recover_to = damage->recover_to;
+    journal->sequence = burst->sequence = damage->sequence;
     burst->attempts = damage->attempts;
     burst->one_by_one = damage->one_by_one;
-    burst->totals[0].stats.packets = damage->sequence;
-    burst->totals[1].stats.packets = damage->next_id;
+    journal->totals[0].stats.packets = damage->sequence;
+    journal->totals[1].stats.packets = damage->next_id;
     read_burst(input);
     if ((damage->choices & 8) != 0) {
         memset(shm.header, (int)damage->phase, sizeof(*shm.header));
@@ -139,53 +145,59 @@ static bool is_verdict(uint32_t verdict)
 /* ---- the supervisor ----------------------------------------------------------------------------------- */
 
 /* Returns how many verdicts were added. Every other verdict is unchanged. */
-static unsigned check_added(uint32_t packets, uint32_t verdict)
+static unsigned check_added(const struct burst *was, uint32_t packets, uint32_t verdict)
 {
     unsigned added = 0;
 
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        PROMISE(burst->entries[i].id == before.entries[i].id && burst->entries[i].mark == before.entries[i].mark);
-        if (burst_is_decided(burst, i) && !burst_is_decided(&before, i)) {
+        PROMISE(burst->entries[i].id == was->entries[i].id && burst->entries[i].mark == was->entries[i].mark);
+        if (burst_is_decided(burst, i) && !burst_is_decided(was, i)) {
             PROMISE(i < packets && burst->entries[i].verdict == verdict);
             added++;
         } else {
-            PROMISE(burst->entries[i].verdict == before.entries[i].verdict);
-            PROMISE(burst->entries[i].flags == before.entries[i].flags);
+            PROMISE(burst->entries[i].verdict == was->entries[i].verdict);
+            PROMISE(burst->entries[i].flags == was->entries[i].flags);
         }
     }
     return added;
 }
 
+static bool is_wild(uint32_t phase)
+{
+    return (phase & 0xff) > BURSTS_IN_FLIGHT || phase > 0x3ff;
+}
+
 static void assign_guilt(uint32_t plugins, uint32_t verdict)
 {
+    const struct burst *was = &before.bursts[number];
     uint32_t received = count_received(burst);
     uint32_t packets = burst->packets < received ? burst->packets : received;
     bool guilty = burst->cursor < packets;
     struct burst_guilt guilt;
     unsigned added;
 
-    before = *burst;
+    before = *journal;
     memset(&guilt, 1, sizeof(guilt)); /* a bool is 0 or 1 */
-    burst_assign_guilt(burst, plugins, verdict, &guilt);
-    added = check_added(packets, verdict);
+    journal_assign_guilt(journal, plugins, verdict, &guilt);
+    added = check_added(was, packets, verdict);
     PROMISE(guilt.plugin < plugins || guilt.plugin == BURST_NONE);
-    PROMISE(burst_phase(burst) == burst_phase(&before) && count_received(burst) == received);
-    PROMISE(burst->packets == before.packets && burst->recover_ids == before.recover_ids);
-    PROMISE(burst->crash_verdicts == before.crash_verdicts + added);
-    if (burst_phase(&before) != BURST_HANDLING) {
+    PROMISE(journal->phase == before.phase && count_received(burst) == received);
+    PROMISE(burst->packets == was->packets && journal->recover_ids == before.recover_ids);
+    PROMISE(journal->crash_verdicts == before.crash_verdicts + added);
+    if (is_wild(before.phase) || journal_receiving(&before) == number || was->packets == 0) {
         PROMISE(added == 0 && !guilt.in_plugin && !guilt.packet_known && guilt.plugin == BURST_NONE);
-        PROMISE(burst->cursor == before.cursor && burst->one_by_one == before.one_by_one);
+        PROMISE(burst->cursor == was->cursor && burst->one_by_one == was->one_by_one);
         return;
     }
     PROMISE(burst->one_by_one != 0 && burst->cursor == BURST_NONE && burst->plugin == BURST_NONE);
-    guilty = guilty && !burst_is_decided(&before, before.cursor);
+    guilty = guilty && !burst_is_decided(was, was->cursor);
     PROMISE(guilt.packet_known == guilty);
     if (guilty) {
         PROMISE(guilt.in_plugin && added == 1 && guilt.forced_count == 0);
-        PROMISE(burst_is_decided(burst, before.cursor) && guilt.packet_id == before.entries[before.cursor].id);
+        PROMISE(burst_is_decided(burst, was->cursor) && guilt.packet_id == was->entries[was->cursor].id);
     } else {
         PROMISE(added == guilt.forced_count && (added == 0 || guilt.in_plugin));
-        PROMISE(guilt.forced_count == 0 || before.attempts + 1 >= BURST_ATTEMPTS_MAX);
+        PROMISE(guilt.forced_count == 0 || was->attempts + 1 >= BURST_ATTEMPTS_MAX);
     }
 }
 
@@ -193,59 +205,67 @@ static void assign_guilt(uint32_t plugins, uint32_t verdict)
 
 static void prepare(void)
 {
-    before = *burst;
-    queue_shm_prepare(&shm, QUEUE);
+    before = *journal;
+    queue_shm_prepare(&shm, QUEUE, BURSTS_IN_FLIGHT);
     PROMISE(queue_shm_check(shm.header, shm.size) == 0 && shm.header->queue == QUEUE);
-    for (unsigned i = 0; i < BURST_MAX; i++) {
-        const struct msghdr *header = &burst->messages[i].msg_hdr;
-        const struct iovec *room = &burst->iovecs[i];
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT * BURST_MAX; i++) {
+        const struct mmsghdr *message = &journal->bursts[i / BURST_MAX].messages[i % BURST_MAX];
+        const struct mmsghdr *was = &before.bursts[i / BURST_MAX].messages[i % BURST_MAX];
+        const struct iovec *room = &journal->bursts[i / BURST_MAX].iovecs[i % BURST_MAX];
+        const struct msghdr *header = &message->msg_hdr;
 
         PROMISE(header->msg_iov == room && header->msg_iovlen == 1);
         PROMISE(header->msg_name == NULL && header->msg_control == NULL && header->msg_controllen == 0);
-        PROMISE(room->iov_base == slot(i) && room->iov_len == SLOT_SIZE);
+        PROMISE(room->iov_base == slot(i / BURST_MAX, i % BURST_MAX) && room->iov_len == SLOT_SIZE);
         PROMISE((char *)room->iov_base + SLOT_SIZE <= (char *)shm.header + shm.size);
-        PROMISE(burst->messages[i].msg_len == before.messages[i].msg_len);
-        PROMISE(header->msg_flags == before.messages[i].msg_hdr.msg_flags);
+        PROMISE(message->msg_len == was->msg_len && header->msg_flags == was->msg_hdr.msg_flags);
     }
 }
 
-static enum burst_phase recover(void)
+/* The verdicts of a burst that is being received are none; the others are kept, if they can be one. */
+static void check_verdicts(const struct burst *was, bool kept)
 {
-    enum burst_phase was = burst_phase(burst);
-    bool stand = was == BURST_IDLE || was == BURST_HANDLING || was == BURST_SENDING;
-    unsigned received = count_received(burst);
-    enum burst_phase phase;
-
-    before = *burst;
-    phase = burst_recover(burst);
-    PROMISE(phase <= BURST_SENDING && phase == burst_phase(burst));
-    PROMISE(phase == (received == 0 ? BURST_IDLE : stand ? was : BURST_RECEIVING));
-    PROMISE(burst->cursor == BURST_NONE && burst->plugin == BURST_NONE);
-    PROMISE(burst_received(burst) == received);
-    PROMISE(burst->sequence <= BURST_SEQUENCE_MASK && burst->packets <= received);
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        PROMISE(burst->messages[i].msg_len == (i < received ? before.messages[i].msg_len : 0));
-        PROMISE(i >= received ||
-                (burst_message_len(burst, i, SLOT_SIZE) >= 1 && burst_message_len(burst, i, SLOT_SIZE) <= SLOT_SIZE));
         PROMISE(!burst_is_decided(burst, i) || is_verdict(burst->entries[i].verdict));
-        if (stand && is_verdict(before.entries[i].verdict)) {
-            PROMISE(burst->entries[i].verdict == before.entries[i].verdict);
-            PROMISE(burst_is_decided(burst, i) == burst_is_decided(&before, i));
+        if (kept && is_verdict(was->entries[i].verdict)) {
+            PROMISE(burst->entries[i].verdict == was->entries[i].verdict);
+            PROMISE(burst_is_decided(burst, i) == burst_is_decided(was, i));
         } else {
             PROMISE(!burst_is_decided(burst, i));
         }
     }
-    PROMISE(memcmp(burst_totals(burst), burst_totals(&before), sizeof(struct burst_totals)) == 0);
-    burst_recover_outstanding(burst, &outstanding);
+}
+
+/* Returns which burst is to be committed as received. */
+static unsigned recover(void)
+{
+    const struct burst *was = &before.bursts[number];
+    unsigned received = count_received(burst);
+    unsigned receiving;
+
+    before = *journal;
+    receiving = journal_recover(journal, &outstanding);
+    PROMISE(!is_wild(journal->phase) && receiving == journal_receiving(journal));
+    PROMISE(receiving == number || receiving == JOURNAL_NO_BURST);
     PROMISE(outstanding_is_sound(&outstanding));
-    PROMISE(outstanding.last_id == burst_totals(burst)->outstanding.last_id);
-    return phase;
+    PROMISE(burst->cursor == BURST_NONE && burst->plugin == BURST_NONE);
+    PROMISE(burst_received(burst) == received);
+    PROMISE(burst->sequence <= BURST_SEQUENCE_MASK && burst->packets <= received);
+    PROMISE(burst->packets == 0 || journal_is_in_use(burst, &outstanding));
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        PROMISE(burst->messages[i].msg_len == (i < received ? was->messages[i].msg_len : 0));
+        PROMISE(i >= received ||
+                (burst_message_len(burst, i, SLOT_SIZE) >= 1 && burst_message_len(burst, i, SLOT_SIZE) <= SLOT_SIZE));
+    }
+    check_verdicts(was, is_wild(before.phase) ? number != 0 : journal_receiving(&before) != number);
+    PROMISE(memcmp(journal_totals(journal), journal_totals(&before), sizeof(struct journal_totals)) == 0);
+    return receiving;
 }
 
 /* One received message; the bytes after it in its slot may not be read. */
 static bool decode(unsigned index, struct nfqe_packet *packet)
 {
-    const uint8_t *bytes = queue_shm_slot(view, index, SLOT_SIZE);
+    const uint8_t *bytes = queue_shm_slot(queue_shm_burst_slots(view, number, SLOT_SIZE), index, SLOT_SIZE);
     size_t len = burst_message_len(burst, index, SLOT_SIZE);
     bool cut = (burst->messages[index].msg_hdr.msg_flags & MSG_TRUNC) != 0;
     struct nfqueue_answer answer;
@@ -261,24 +281,45 @@ static bool decode(unsigned index, struct nfqe_packet *packet)
     return kind == NFQUEUE_PACKET || kind == NFQUEUE_TRUNCATED;
 }
 
-/* Every received packet gets a verdict: its own if it has one, else `rest`. Returns how many. */
-static unsigned decide(bool keep, uint32_t rest)
+/* Every packet gets a verdict: its own if it has one, else `rest`. Returns how many there are. */
+static unsigned decide(bool received, uint32_t rest)
 {
     struct nfqe_packet packet;
     unsigned packets = 0;
 
     for (unsigned i = 0; i < burst_received(burst); i++) {
-        if (decode(i, &packet)) {
+        if (decode(i, &packet) && (!received || journal_can_be_received(journal, &outstanding, packet.id))) {
             struct burst_entry *verdict = &burst->entries[packets];
 
-            if (!keep || !burst_is_decided(burst, packets) || verdict->id != packet.id) {
+            if (!burst_is_decided(burst, packets) || verdict->id != packet.id) {
                 burst_force_verdict(burst, packets, rest);
             }
             verdict->id = packet.id;
             packets++;
         }
     }
+    burst->packets = packets;
     return packets;
+}
+
+/* What may be received comes after the set, whatever the ids in the messages are. */
+static void commit_receive(unsigned packets)
+{
+    struct queue_stats delta = {.packets = packets, .bursts = 1};
+    struct queue_stats stats = journal_totals(journal)->stats;
+
+    for (unsigned i = 0; i < packets; i++) {
+        uint32_t id = burst->entries[i].id;
+
+        if (!outstanding_has(&outstanding, id) && outstanding_is_after(id, outstanding.last_id)) {
+            PROMISE(outstanding_add(&outstanding, (struct outstanding_range){id, id}) == 0);
+        }
+    }
+    journal_commit_receive(journal, &delta, &outstanding);
+    PROMISE(journal_receiving(journal) == JOURNAL_NO_BURST);
+    PROMISE(journal_totals(journal)->stats.packets == stats.packets + packets);
+    PROMISE(outstanding_is_sound(&journal_totals(journal)->outstanding));
+    PROMISE(packets == 0 || journal_totals(journal)->outstanding.count > 0);
 }
 
 static bool is_marked(const struct burst_entry *verdict)
@@ -342,42 +383,44 @@ static void answer_in_batches(unsigned packets)
 static void recover_ids(bool has_next, uint32_t next_id)
 {
     struct outstanding_range lost;
-    bool any = burst_lost_ids(burst, &outstanding, has_next, next_id, &lost);
+    bool any = journal_lost_ids(journal, &outstanding, has_next, next_id, &lost);
 
-    PROMISE(!any || burst->recover_ids != 0);
+    PROMISE(!any || journal->recover_ids != 0);
     if (any) {
         struct verdict_message message;
         uint32_t id = lost.first;
         uint32_t next = lost.first;
         size_t offset = 0;
 
-        PROMISE(lost.first == outstanding.last_id + 1 && lost.last == (has_next ? next_id - 1 : burst->recover_to));
-        PROMISE((int32_t)(lost.last - lost.first) >= 0);
-        PROMISE(outstanding_add(&outstanding, lost) == 0);
+        PROMISE(lost.first == outstanding.last_id + 1 && lost.last - lost.first < RECOVERED_IDS_MAX);
+        PROMISE(lost.last == (has_next ? next_id - 1 : journal->recover_to) ||
+                lost.last - lost.first == RECOVERED_IDS_MAX - 1);
+        PROMISE(outstanding_add(&outstanding, lost) == 0 || outstanding.count == OUTSTANDING_RANGES_MAX);
         nfqueue_encode_ids(&verdicts, &next, lost.last, NFQE_DROP);
         while (verdict_message_next(&verdicts, &offset, &message)) {
             PROMISE(!message.batch && message.id == id && message.verdict == NF_DROP && !message.has_mark);
             id++;
         }
         PROMISE(id == next && id != lost.first && next - lost.first <= lost.last - lost.first + 1);
-        PROMISE(outstanding_remove(&outstanding, lost) == 0);
+        outstanding_advance(&outstanding, lost.last);
     }
-    burst_end_id_recovery(burst);
-    PROMISE(!burst_lost_ids(burst, &outstanding, has_next, next_id, &lost));
+    journal_end_id_recovery(journal);
+    PROMISE(!journal_lost_ids(journal, &outstanding, has_next, next_id, &lost));
 }
 
 static void commit(void)
 {
-    struct queue_stats delta = {.packets = 3, .bursts = 1, .dropped = 2};
-    struct queue_stats stats = burst_totals(burst)->stats;
+    struct queue_stats delta = {.accepted = 3, .dropped = 2};
+    struct queue_stats stats = journal_totals(journal)->stats;
 
-    burst_commit(burst, &delta, &outstanding);
-    PROMISE(burst_phase(burst) == BURST_IDLE);
-    PROMISE(burst_totals(burst)->stats.packets == stats.packets + 3);
-    PROMISE(burst_totals(burst)->stats.bursts == stats.bursts + 1);
-    burst_begin_receive(burst);
-    PROMISE(burst_phase(burst) == BURST_RECEIVING && burst->attempts == 0 && burst->one_by_one == 0);
-    PROMISE(burst_totals(burst)->stats.packets == stats.packets + 3);
+    outstanding.count = 0;
+    journal_commit_send(journal, &delta, &outstanding);
+    PROMISE(journal_is_idle(journal) && !journal_is_in_use(burst, &journal_totals(journal)->outstanding));
+    PROMISE(journal_totals(journal)->stats.accepted == stats.accepted + 3);
+    PROMISE(journal_totals(journal)->stats.packets == stats.packets);
+    journal_begin_receive(journal, number);
+    PROMISE(journal_receiving(journal) == number && burst->attempts == 0 && burst->one_by_one == 0);
+    PROMISE(journal_totals(journal)->stats.accepted == stats.accepted + 3);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         PROMISE(burst->messages[i].msg_len == 0); /* or it would count as received */
     }
@@ -388,7 +431,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct input input = {data, len};
     struct damage damage;
     uint32_t verdict;
-    enum burst_phase phase;
+    unsigned receiving;
     unsigned packets;
 
     make_memory();
@@ -400,9 +443,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         assign_guilt(damage.plugins, verdict);
     }
     prepare();
-    phase = recover();
-    if (phase != BURST_IDLE) {
-        packets = decide(phase != BURST_RECEIVING, verdict);
+    receiving = recover();
+    if (receiving == number || burst->packets != 0) {
+        packets = decide(receiving == number, verdict);
+        if (receiving == number) {
+            commit_receive(packets);
+        }
+        journal_begin_send(journal);
         answer_each(packets);
         answer_in_batches(packets);
     }

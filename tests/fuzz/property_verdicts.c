@@ -71,7 +71,7 @@ static unsigned queued;
 static unsigned first;
 static uint32_t last_kernel_id;
 static uint64_t random_state;
-static struct burst journal; /* of its fields only those of the id recovery */
+static struct journal journal; /* of its fields only those of the id recovery */
 static struct outstanding outstanding;
 static struct nfqueue_encoder verdicts;
 static uint8_t payload_bytes[2 * PAYLOAD_MAX];
@@ -334,7 +334,7 @@ static void lose(void)
     for (unsigned lost = below(6); lost > 0 && queued < count; lost--) {
         packets[queued++].state = LOST;
     }
-    burst_request_id_recovery(&journal, last_kernel_id);
+    journal_request_id_recovery(&journal, last_kernel_id);
 }
 
 /* has_next: entries[0] is of the burst just received. */
@@ -342,7 +342,7 @@ static void answer_lost(bool has_next, uint32_t next_id)
 {
     struct outstanding_range lost;
 
-    if (burst_lost_ids(&journal, &outstanding, has_next, next_id, &lost)) {
+    if (journal_lost_ids(&journal, &outstanding, has_next, next_id, &lost)) {
         uint32_t from = lost.first;
         uint32_t to = lost.last;
         int last = -1;
@@ -357,7 +357,7 @@ static void answer_lost(bool has_next, uint32_t next_id)
         }
         seen.recovered_ids++;
     }
-    burst_end_id_recovery(&journal);
+    journal_end_id_recovery(&journal);
 }
 
 /* A receive, and what follows from it. */
@@ -388,7 +388,7 @@ static void run_case(void)
     count = queued = first = 0;
     last_kernel_id = one_in(4) ? UINT32_MAX - below(60) : (uint32_t)unit_random(&random_state);
     outstanding = (struct outstanding){.last_id = last_kernel_id};
-    burst_end_id_recovery(&journal);
+    journal_end_id_recovery(&journal);
     for (unsigned round = 0; round < rounds; round++) {
         arrive(one_in(8) ? below(2 * BURST_MAX) : below(12));
         answer_burst(&habits);

@@ -5,7 +5,7 @@
 #include "seed.h"
 
 #include "builder.h"
-#include "burst/burst.h"
+#include "burst/journal.h"
 #include "kernel_messages.h"
 #include "queue/nfqueue_sequence.h"
 
@@ -220,25 +220,30 @@ static void put_message(struct seed *seed, uint32_t id, uint8_t flags)
     seed_put(seed, message.bytes, message.len);
 }
 
+/* Phase words that a worker with one burst in flight writes: being received, committed, being sent. */
+enum { IDLE = 0, RECEIVING = 1, COMMITTED = 0, SENDING = JOURNAL_SENDING };
+
+/* messages: after the last id, or, if that many ids are outstanding, these. */
 static void make_journal(const char *name, const struct damage *damage, unsigned messages, unsigned decided)
 {
+    uint32_t first = damage->phase == RECEIVING ? damage->last_id + 1 : damage->next_id;
     struct seed seed = {.len = 0};
 
     seed_put(&seed, damage, sizeof(*damage));
     for (unsigned i = 0; i < messages; i++) {
-        put_message(&seed, damage->last_id + 1 + i, i < decided ? 4 : 0);
+        put_message(&seed, first + i, i < decided ? 4 : 0);
     }
     seed_save("burst", name, &seed);
 }
 
 void make_journals(void)
 {
-    const struct damage idle = {.cursor = BURST_NONE, .plugin = BURST_NONE, .last_id = 9, .plugins = 3};
+    const struct damage idle = {.phase = IDLE, .cursor = BURST_NONE, .plugin = BURST_NONE, .last_id = 9, .plugins = 3};
     struct damage damage = idle;
     struct seed seed = {.len = 0};
 
     make_journal("idle", &damage, 0, 0);
-    damage.phase = BURST_RECEIVING;
+    damage.phase = RECEIVING;
     damage.recover_ids = 1;
     damage.recover_to = 15;
     make_journal("receiving", &damage, 3, 0);
@@ -250,7 +255,8 @@ void make_journals(void)
     damage.next_id = 3;
     make_journal("wrap", &damage, 4, 0);
     damage = idle;
-    damage.phase = BURST_HANDLING;
+    damage.phase = COMMITTED;
+    damage.next_id = 4; /* to 9: outstanding */
     damage.packets = 6;
     damage.sequence = 77;
     make_journal("between_packets", &damage, 6, 3);
@@ -266,12 +272,14 @@ void make_journals(void)
     damage.plugin = 3;
     damage.cursor = BURST_MAX;
     make_journal("wild_plugin", &damage, 6, 1);
-    damage.phase = BURST_SENDING | 0x100;
+    damage.phase = SENDING | JOURNAL_TOTALS;
     make_journal("sending", &damage, 6, 6);
+    damage.choices = 3 << 4;
+    make_journal("last_burst", &damage, 6, 3);
     damage.phase = 77;
     damage.choices = 8;
     make_journal("wild_phase", &damage, 6, 6);
-    damage.phase = BURST_SENDING;
+    damage.phase = SENDING;
     seed_put(&seed, &damage, sizeof(damage));
     for (unsigned i = 0; i < 16; i++) {
         put_message(&seed, i, (uint8_t)(i == 5 ? 2 : i == 6 ? 1 : 4));

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "burst/burst.h"
+#include "burst/journal.h"
 #include "burst_fixture.h"
 #include "guarded.h"
 
@@ -18,9 +18,9 @@
 
 static const struct outstanding no_ids;
 
-static const struct queue_stats *stats_of(const struct burst *burst)
+static const struct queue_stats *stats_of(const struct journal *journal)
 {
-    return &burst_totals(burst)->stats;
+    return &journal_totals(journal)->stats;
 }
 
 static struct queue_stats counters_from(uint64_t first)
@@ -35,7 +35,7 @@ static struct queue_stats counters_from(uint64_t first)
     return counters;
 }
 
-static void test_commit_adds_every_counter_and_ends_the_burst(void **state)
+static void test_each_commit_adds_every_counter_and_ends_what_it_is_of(void **state)
 {
     struct burst_fixture *fixture = *state;
     const struct queue_stats delta = counters_from(10);
@@ -43,10 +43,14 @@ static void test_commit_adds_every_counter_and_ends_the_burst(void **state)
     for (uint64_t times = 1; times <= 5; times++) {
         uint64_t values[COUNTERS];
 
-        burst_fill(fixture, 3, 1, BURST_SENDING);
-        burst_commit(fixture->burst, &delta, &no_ids);
-        assert_int_equal(burst_phase(fixture->burst), BURST_IDLE);
-        memcpy(values, stats_of(fixture->burst), sizeof(values));
+        burst_fill(fixture, 3, 1, times % 2 == 0 ? BURST_SENDING : BURST_RECEIVING);
+        if (times % 2 == 0) {
+            journal_commit_send(fixture->journal, &delta, &no_ids);
+        } else {
+            journal_commit_receive(fixture->journal, &delta, &no_ids);
+        }
+        assert_true(journal_is_idle(fixture->journal));
+        memcpy(values, stats_of(fixture->journal), sizeof(values));
         for (size_t i = 0; i < COUNTERS; i++) {
             assert_int_equal(values[i], times * (10 + i));
         }
@@ -61,59 +65,70 @@ static void test_commit_reads_nothing_after_the_last_counter(void **state)
     struct guarded memory;
 
     guarded_init(&memory, sizeof(delta));
-    burst_commit(fixture->burst, guarded_put(&memory, &delta, sizeof(delta), _Alignof(struct queue_stats)), &no_ids);
+    journal_commit_send(fixture->journal, guarded_put(&memory, &delta, sizeof(delta), _Alignof(struct queue_stats)),
+                        &no_ids);
     guarded_done(&memory);
-    assert_int_equal(stats_of(fixture->burst)->bursts, delta.bursts);
+    assert_int_equal(stats_of(fixture->journal)->bursts, delta.bursts);
 }
 
-static void test_phases_keep_the_counters(void **state)
+static void test_what_is_no_commit_keeps_totals_and_the_rest_of_the_word(void **state)
 {
-    struct burst_fixture *fixture = *state;
+    const struct burst_fixture *fixture = *state;
+    struct journal *journal = fixture->journal;
     const struct queue_stats delta = counters_from(1);
 
     for (unsigned commits = 0; commits < 2; commits++) {
         struct queue_stats before;
 
-        burst_commit(fixture->burst, &delta, &no_ids);
-        before = *stats_of(fixture->burst);
-        for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
-            burst_enter(fixture->burst, (enum burst_phase)phase);
-            assert_int_equal(burst_phase(fixture->burst), phase);
-            assert_memory_equal(stats_of(fixture->burst), &before, sizeof(before));
+        journal_commit_send(journal, &delta, &no_ids);
+        before = *stats_of(journal);
+        for (unsigned index = 0; index < BURSTS_IN_FLIGHT; index++) {
+            journal_begin_receive(journal, index);
+            assert_int_equal(journal_receiving(journal), index);
+            assert_false(journal_is_sending(journal) || journal_is_idle(journal));
+            journal_begin_send(journal);
+            assert_int_equal(journal_receiving(journal), index);
+            assert_true(journal_is_sending(journal));
+            journal_end_receive(journal);
+            assert_int_equal(journal_receiving(journal), JOURNAL_NO_BURST);
+            assert_true(journal_is_sending(journal) && !journal_is_idle(journal));
+            assert_memory_equal(stats_of(journal), &before, sizeof(before));
+            journal_commit_send(journal, &(struct queue_stats){0}, &no_ids);
+            assert_true(journal_is_idle(journal));
         }
     }
 }
 
-/* A worker that dies inside burst_commit() has written some of the counters. Until the end none counts. */
+/* A worker that dies inside a commit has written some of the counters. Until the end none counts. */
 static void test_commit_that_did_not_end_counts_nothing(void **state)
 {
-    struct burst_fixture *fixture = *state;
+    const struct burst_fixture *fixture = *state;
     const struct queue_stats delta = counters_from(1);
 
     for (unsigned round = 0; round < 2; round++) {
         struct queue_stats before;
-        struct burst_totals *spare;
+        struct journal_totals *spare;
 
-        burst_commit(fixture->burst, &delta, &no_ids);
-        before = *stats_of(fixture->burst);
-        spare = &fixture->burst->totals[burst_totals(fixture->burst) == &fixture->burst->totals[0]];
+        journal_commit_send(fixture->journal, &delta, &no_ids);
+        before = *stats_of(fixture->journal);
+        spare = &fixture->journal->totals[journal_totals(fixture->journal) == &fixture->journal->totals[0]];
         memset(spare, 0x5a, sizeof(*spare));
-        assert_memory_equal(stats_of(fixture->burst), &before, sizeof(before));
-        burst_commit(fixture->burst, &delta, &no_ids);
-        assert_int_equal(stats_of(fixture->burst)->packets, before.packets + delta.packets);
-        assert_int_equal(stats_of(fixture->burst)->bursts, before.bursts + delta.bursts);
+        assert_memory_equal(stats_of(fixture->journal), &before, sizeof(before));
+        journal_commit_send(fixture->journal, &delta, &no_ids);
+        assert_int_equal(stats_of(fixture->journal)->packets, before.packets + delta.packets);
+        assert_int_equal(stats_of(fixture->journal)->bursts, before.bursts + delta.bursts);
     }
 }
 
 /* A child commits bursts until it is killed, at any instruction; what it left is a whole number of bursts. */
 static void test_worker_killed_at_any_moment_leaves_whole_bursts_counted(void **state)
 {
-    struct burst_fixture *fixture = *state;
-    struct burst *burst = fixture->burst;
+    const struct burst_fixture *fixture = *state;
+    struct journal *journal = fixture->journal;
     uint64_t random = 42;
 
     for (unsigned round = 0; round < 50; round++) {
-        uint64_t enough = stats_of(burst)->packets + 1 + unit_random_below(&random, 3000);
+        uint64_t enough = stats_of(journal)->packets + 1 + unit_random_below(&random, 3000);
         uint64_t values[COUNTERS];
         pid_t child = fork();
 
@@ -128,15 +143,15 @@ static void test_worker_killed_at_any_moment_leaves_whole_bursts_counted(void **
             }
             memcpy(&one, ones, sizeof(one));
             for (;;) {
-                burst_enter(burst, BURST_SENDING);
-                burst_commit(burst, &one, &no_ids);
+                journal_begin_send(journal);
+                journal_commit_send(journal, &one, &no_ids);
             }
         }
-        while (((volatile const struct queue_stats *)stats_of(burst))->packets < enough) {
+        while (((volatile const struct queue_stats *)stats_of(journal))->packets < enough) {
         }
         kill(child, SIGKILL);
         assert_int_equal(waitpid(child, NULL, 0), child);
-        memcpy(values, stats_of(burst), sizeof(values));
+        memcpy(values, stats_of(journal), sizeof(values));
         for (size_t i = 1; i < COUNTERS; i++) {
             assert_int_equal(values[i], values[0]);
         }
@@ -150,38 +165,38 @@ static void test_commit_replaces_the_outstanding_ids_together_with_the_counters(
     struct outstanding ids = {.last_id = 100};
 
     assert_int_equal(outstanding_add(&ids, (struct outstanding_range){90, 92}), 0);
-    burst_commit(fixture->burst, &delta, &ids);
-    assert_int_equal(burst_totals(fixture->burst)->outstanding.last_id, 100);
-    assert_int_equal(burst_totals(fixture->burst)->outstanding.count, 1);
-    assert_int_equal(burst_totals(fixture->burst)->outstanding.ranges[0].first, 90);
+    journal_commit_send(fixture->journal, &delta, &ids);
+    assert_int_equal(journal_totals(fixture->journal)->outstanding.last_id, 100);
+    assert_int_equal(journal_totals(fixture->journal)->outstanding.count, 1);
+    assert_int_equal(journal_totals(fixture->journal)->outstanding.ranges[0].first, 90);
     ids = (struct outstanding){.last_id = 101};
-    burst_commit(fixture->burst, &delta, &ids);
-    assert_int_equal(burst_totals(fixture->burst)->outstanding.last_id, 101);
-    assert_int_equal(burst_totals(fixture->burst)->outstanding.count, 0);
-    assert_int_equal(stats_of(fixture->burst)->packets, 2 * delta.packets);
+    journal_commit_send(fixture->journal, &delta, &ids);
+    assert_int_equal(journal_totals(fixture->journal)->outstanding.last_id, 101);
+    assert_int_equal(journal_totals(fixture->journal)->outstanding.count, 0);
+    assert_int_equal(stats_of(fixture->journal)->packets, 2 * delta.packets);
 }
 
 static void test_answered_packets_are_those_of_the_workers_and_of_their_deaths(void **state)
 {
     const struct burst_fixture *fixture = *state;
-    const struct queue_stats delta = {.packets = 5};
+    const struct queue_stats delta = {.packets = 9, .accepted = 2, .dropped = 3};
 
-    assert_int_equal(burst_answered(fixture->burst), 0);
-    fixture->burst->crash_verdicts = 2;
-    assert_int_equal(burst_answered(fixture->burst), 2);
-    burst_commit(fixture->burst, &delta, &no_ids);
-    assert_int_equal(burst_answered(fixture->burst), 7);
+    assert_int_equal(journal_answered(fixture->journal), 0);
+    fixture->journal->crash_verdicts = 2;
+    assert_int_equal(journal_answered(fixture->journal), 2);
+    journal_commit_send(fixture->journal, &delta, &no_ids);
+    assert_int_equal(journal_answered(fixture->journal), 7);
 }
 
 int main(void)
 {
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_BURST(test_commit_adds_every_counter_and_ends_the_burst),
+        WITH_BURST(test_each_commit_adds_every_counter_and_ends_what_it_is_of),
         WITH_BURST(test_answered_packets_are_those_of_the_workers_and_of_their_deaths),
         WITH_BURST(test_commit_replaces_the_outstanding_ids_together_with_the_counters),
         WITH_BURST(test_commit_reads_nothing_after_the_last_counter),
-        WITH_BURST(test_phases_keep_the_counters),
+        WITH_BURST(test_what_is_no_commit_keeps_totals_and_the_rest_of_the_word),
         WITH_BURST(test_commit_that_did_not_end_counts_nothing),
         WITH_BURST(test_worker_killed_at_any_moment_leaves_whole_bursts_counted),
     };

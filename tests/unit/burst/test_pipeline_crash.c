@@ -96,11 +96,13 @@ static bool run_worker(const struct pipeline *pipeline, struct burst_fixture *fi
         const struct rlimit no_core = {0, 0};
         struct queue_stats stats = {0};
         struct decide_invalid invalid;
+        struct outstanding ids;
 
         setrlimit(RLIMIT_CORE, &no_core);
-        if (burst_recover(fixture->burst) == BURST_HANDLING) {
+        if (journal_recover(fixture->journal, &ids) == JOURNAL_NO_BURST &&
+            burst_phase_of(fixture->journal) == BURST_HANDLING) {
             pipeline_run(pipeline, fixture->burst, fixture->packets, count, 0, &stats, &invalid);
-            burst_enter(fixture->burst, BURST_SENDING);
+            journal_begin_send(fixture->journal);
             _exit(EXIT_FINISHED);
         }
         _exit(1);
@@ -125,7 +127,7 @@ static unsigned finish(const struct pipeline *pipeline, struct burst_fixture *fi
         struct burst_guilt guilt;
 
         assert_true(++deaths <= WORKERS_MAX);
-        burst_assign_guilt(fixture->burst, pipeline->chain.count, on_crash, &guilt);
+        journal_assign_guilt(fixture->journal, pipeline->chain.count, on_crash, &guilt);
         assert_true(guilt.in_plugin);
         assert_int_equal(guilt.forced_count, 0);
         assert_int_equal(guilt.plugin, crashing_member);
@@ -136,9 +138,11 @@ static unsigned finish(const struct pipeline *pipeline, struct burst_fixture *fi
     return deaths;
 }
 
-static void assert_verdicts(const struct burst *burst, unsigned count, uint32_t on_crash)
+static void assert_verdicts(const struct burst_fixture *fixture, unsigned count, uint32_t on_crash)
 {
-    assert_int_equal(burst_phase(burst), BURST_SENDING);
+    const struct burst *burst = fixture->burst;
+
+    assert_int_equal(burst_phase_of(fixture->journal), BURST_SENDING);
     for (unsigned i = 0; i < count; i++) {
         uint32_t id = FIRST_ID + i;
         bool guilty = id == crashing_id || id == second_crashing_id;
@@ -168,13 +172,13 @@ static void crash_at_each_packet(struct burst_fixture *fixture, unsigned count, 
         if (member == 1 && answer_of(0, crashing_id) != NFQE_CONTINUE) {
             continue; /* decided by the first plugin: the second never sees it */
         }
-        fixture->burst->crash_verdicts = 0;
+        fixture->journal->crash_verdicts = 0;
         burst_fill(fixture, count, FIRST_ID, BURST_HANDLING);
         assert_int_equal(finish(&pipeline, fixture, count, on_crash, guilty_ids, &guilty_count), expected_deaths);
         assert_int_equal(guilty_count, 1);
         assert_int_equal(guilty_ids[0], crashing_id);
-        assert_int_equal(fixture->burst->crash_verdicts, 1);
-        assert_verdicts(fixture->burst, count, on_crash);
+        assert_int_equal(fixture->journal->crash_verdicts, 1);
+        assert_verdicts(fixture, count, on_crash);
     }
 }
 
@@ -217,7 +221,7 @@ static void test_two_guilty_packets_of_a_burst_get_the_verdict_and_no_other(void
             assert_int_equal(guilty_count, 2);
             assert_int_equal(guilty_ids[0], crashing_id);
             assert_int_equal(guilty_ids[1], second_crashing_id);
-            assert_verdicts(fixture->burst, 12, NFQE_DROP);
+            assert_verdicts(fixture, 12, NFQE_DROP);
         }
     }
 }
@@ -243,7 +247,7 @@ static void test_plugin_that_crashes_on_everything_costs_every_packet_once(void 
     burst_fill(fixture, BURST_MAX, FIRST_ID, BURST_HANDLING);
     assert_int_equal(finish(&pipeline, fixture, BURST_MAX, NFQE_DROP, guilty_ids, &guilty_count), BURST_MAX);
     assert_int_equal(guilty_count, BURST_MAX);
-    assert_int_equal(fixture->burst->crash_verdicts, BURST_MAX);
+    assert_int_equal(fixture->journal->crash_verdicts, BURST_MAX);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         assert_int_equal(guilty_ids[i], FIRST_ID + i);
         assert_int_equal(fixture->burst->entries[i].verdict, NFQE_DROP);

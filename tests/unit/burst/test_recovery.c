@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * burst_recover(): what the next worker finds in the journal of a dead one.
+ * journal_recover(): what the next worker finds in the journal of a dead one.
  *
  * Each test leaves the journal in some phase, in order, or with damage in one kind of field, or in all of them. After
  * the recovery every field is within its bounds, and what was received and decided without damage is still there.
- * burst_assign_guilt() is in test_recovery_guilt.c, the outstanding and the lost ids in test_recovery_ids.c.
+ * journal_assign_guilt() is in test_recovery_guilt.c, the outstanding and the lost ids in test_recovery_ids.c.
  */
 #include "unit.h"
 
@@ -19,15 +19,25 @@
 #define FIRST_ID 100
 #define PLUGINS 3
 
+static struct outstanding ids_left;
+
+/* What the next worker does first. Returns how far the dead one had come. */
+static enum burst_phase recover(struct burst_fixture *fixture)
+{
+    unsigned receiving = journal_recover(fixture->journal, &ids_left);
+
+    assert_int_equal(receiving, journal_receiving(fixture->journal));
+    assert_true(outstanding_is_sound(&ids_left));
+    return burst_phase_of(fixture->journal);
+}
+
 static void test_recovery_continues_in_the_phase_of_the_dead_worker(void **state)
 {
     struct burst_fixture *fixture = *state;
-    struct burst *burst = fixture->burst;
 
     for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
         burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
-        assert_int_equal(burst_recover(burst), phase);
-        assert_int_equal(burst_phase(burst), phase);
+        assert_int_equal(recover(fixture), phase);
     }
 }
 
@@ -39,15 +49,15 @@ static void test_recovery_of_a_phase_that_does_not_exist_keeps_the_messages_and_
     for (size_t i = 0; i < sizeof(burst_wild_phases) / sizeof(burst_wild_phases[0]); i++) {
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         burst_force_verdict(burst, 1, NFQE_ACCEPT);
-        burst->phase = burst_wild_phases[i];
-        assert_int_equal(burst_recover(burst), BURST_RECEIVING);
-        assert_int_equal(burst_phase(burst), BURST_RECEIVING);
+        fixture->journal->phase = burst_wild_phases[i];
+        assert_int_equal(recover(fixture), BURST_RECEIVING);
+        assert_int_equal(journal_receiving(fixture->journal), 0);
         assert_int_equal(burst_received(burst), COUNT);
         burst_assert_undecided(burst, COUNT);
     }
 }
 
-/* Verdicts in the journal belong to the burst before until HANDLING begins. */
+/* Verdicts in the journal belong to the burst before until the receive is committed. */
 static void test_recovery_from_receiving_forgets_the_verdicts_of_the_burst_before(void **state)
 {
     struct burst_fixture *fixture = *state;
@@ -56,7 +66,7 @@ static void test_recovery_from_receiving_forgets_the_verdicts_of_the_burst_befor
     for (unsigned i = 0; i < BURST_MAX; i++) {
         burst_force_verdict(fixture->burst, i, NFQE_ACCEPT);
     }
-    assert_int_equal(burst_recover(fixture->burst), BURST_RECEIVING);
+    assert_int_equal(recover(fixture), BURST_RECEIVING);
     burst_assert_undecided(fixture->burst, COUNT);
 }
 
@@ -69,7 +79,7 @@ static void test_recovery_keeps_the_verdicts_that_were_given(void **state)
         burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
         burst_force_verdict(burst, 0, NFQE_ACCEPT);
         burst_force_verdict(burst, 4, NFQE_DROP);
-        assert_int_equal(burst_recover(burst), phase);
+        assert_int_equal(recover(fixture), phase);
         for (unsigned i = 0; i < COUNT; i++) {
             assert_int_equal(burst_is_decided(burst, i), i == 0 || i == 4);
         }
@@ -80,13 +90,13 @@ static void test_recovery_keeps_the_verdicts_that_were_given(void **state)
 
 static void test_recovery_without_a_message_is_idle(void **state)
 {
+    static const uint32_t phases[] = {0, 1, 2, BURSTS_IN_FLIGHT, BURSTS_IN_FLIGHT + 1, JOURNAL_SENDING, 0xffff};
     struct burst_fixture *fixture = *state;
 
-    for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING + 1; phase++) {
+    for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
         burst_fill(fixture, 0, FIRST_ID, BURST_RECEIVING);
-        fixture->burst->phase = phase;
-        assert_int_equal(burst_recover(fixture->burst), BURST_IDLE);
-        assert_int_equal(burst_phase(fixture->burst), BURST_IDLE);
+        fixture->journal->phase = phases[i];
+        assert_int_equal(recover(fixture), BURST_IDLE);
     }
 }
 
@@ -99,7 +109,7 @@ static void test_recovery_resets_cursor_and_plugin_whatever_they_were(void **sta
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         fixture->burst->cursor = values[i];
         fixture->burst->plugin = values[i];
-        burst_recover(fixture->burst);
+        recover(fixture);
         assert_int_equal(fixture->burst->cursor, BURST_NONE);
         assert_int_equal(fixture->burst->plugin, BURST_NONE);
     }
@@ -114,7 +124,7 @@ static void test_message_length_beyond_its_slot_is_the_slot(void **state)
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         burst->messages[3].msg_len = lengths[i];
-        burst_recover(burst);
+        recover(fixture);
         assert_int_equal(burst_received(burst), COUNT);
         assert_int_equal(burst_message_len(burst, 2, BURST_SLOT_SIZE), BURST_LEN);
         assert_int_equal(burst_message_len(burst, 3, BURST_SLOT_SIZE), BURST_SLOT_SIZE);
@@ -128,7 +138,7 @@ static void test_burst_ends_at_the_first_gap(void **state)
     for (unsigned gap = 0; gap < COUNT; gap++) {
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         fixture->burst->messages[gap].msg_len = 0;
-        assert_int_equal(burst_recover(fixture->burst), gap == 0 ? BURST_IDLE : BURST_HANDLING);
+        assert_int_equal(recover(fixture), BURST_HANDLING); /* the ids stay outstanding */
         assert_int_equal(burst_received(fixture->burst), gap);
         for (unsigned i = gap; i < BURST_MAX; i++) { /* a length after the gap would count in a later burst */
             assert_int_equal(fixture->burst->messages[i].msg_len, 0);
@@ -146,7 +156,7 @@ static void test_recovery_forgets_a_verdict_that_is_neither_accept_nor_drop(void
             burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
             burst_force_verdict(fixture->burst, 1, nonsense[i]);
             burst_force_verdict(fixture->burst, 2, NFQE_DROP);
-            burst_recover(fixture->burst);
+            recover(fixture);
             assert_false(burst_is_decided(fixture->burst, 1));
             assert_true(burst_is_decided(fixture->burst, 2));
         }
@@ -171,7 +181,7 @@ static void test_recovery_leaves_the_receive_headers(void **state)
             for (unsigned message = 0; message < BURST_MAX; message++) {
                 memset(&burst->messages[message].msg_hdr, 0xff, sizeof(header));
             }
-            burst_recover(burst);
+            recover(fixture);
             for (unsigned message = 0; message < BURST_MAX; message++) {
                 assert_memory_equal(&burst->messages[message].msg_hdr, &header, sizeof(header));
             }
@@ -190,7 +200,7 @@ static void test_every_verdict_of_the_largest_burst_is_looked_at(void **state)
         for (unsigned i = 0; i < BURST_MAX; i++) {
             burst_force_verdict(burst, i, phase == BURST_RECEIVING ? NFQE_DROP : NFQE_REPEAT);
         }
-        burst_recover(burst);
+        recover(fixture);
         for (unsigned i = 0; i < BURST_MAX; i++) {
             assert_false(burst_is_decided(burst, i));
         }
@@ -207,10 +217,15 @@ static void test_numbers_are_brought_into_their_bounds(void **state)
         for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
             burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
             burst->packets = numbers[i];
-            burst->sequence = numbers[i];
-            burst_recover(burst);
-            assert_int_equal(burst->packets, numbers[i] < COUNT ? numbers[i] : COUNT); /* the messages */
+            burst->sequence = fixture->journal->sequence = numbers[i];
+            recover(fixture);
+            if (phase < BURST_HANDLING) {
+                assert_int_equal(burst->packets, 0); /* none is in flight */
+            } else {
+                assert_int_equal(burst->packets, numbers[i] < COUNT ? numbers[i] : COUNT); /* the messages */
+            }
             assert_int_equal(burst->sequence, numbers[i] & BURST_SEQUENCE_MASK);
+            assert_int_equal(fixture->journal->sequence, numbers[i] & BURST_SEQUENCE_MASK);
         }
     }
 }
@@ -221,12 +236,12 @@ static void test_only_a_burst_that_was_being_sent_is_sent_again(void **state)
 
     for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
         burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
-        burst_recover(fixture->burst);
-        assert_int_equal(fixture->burst->resend, phase == BURST_SENDING);
-        fixture->burst->resend = 1; /* and it stays so, in whatever phase the next worker dies */
-        burst_enter(fixture->burst, (enum burst_phase)phase);
-        burst_recover(fixture->burst);
-        assert_int_equal(fixture->burst->resend, 1);
+        recover(fixture);
+        assert_int_equal(journal_is_sending(fixture->journal), phase == BURST_SENDING);
+        recover(fixture); /* and it stays so until a send is committed */
+        assert_int_equal(journal_is_sending(fixture->journal), phase == BURST_SENDING);
+        journal_commit_send(fixture->journal, &(struct queue_stats){0}, &ids_left);
+        assert_false(journal_is_sending(fixture->journal));
     }
 }
 
@@ -236,12 +251,12 @@ static void test_recovery_keeps_the_counters(void **state)
     const struct queue_stats delta = {.packets = 3, .accepted = 2, .dropped = 1, .bursts = 1};
 
     for (unsigned commits = 1; commits <= 2; commits++) {
-        burst_commit(fixture->burst, &delta, &(struct outstanding){0});
+        journal_commit_send(fixture->journal, &delta, &(struct outstanding){0});
         for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
             burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
-            burst_recover(fixture->burst);
-            assert_int_equal((&burst_totals(fixture->burst)->stats)->packets, 3 * commits);
-            assert_int_equal(burst_totals(fixture->burst)->stats.bursts, commits);
+            recover(fixture);
+            assert_int_equal(journal_totals(fixture->journal)->stats.packets, 3 * commits);
+            assert_int_equal(journal_totals(fixture->journal)->stats.bursts, commits);
         }
     }
 }
@@ -254,22 +269,26 @@ static void test_journal_full_of_random_bytes_is_brought_into_its_bounds(void **
 
     for (unsigned round = 0; round < 3000; round++) {
         struct burst_guilt guilt;
-        uint8_t *bytes = (uint8_t *)burst;
+        uint8_t *bytes = (uint8_t *)fixture->journal;
 
-        for (size_t i = 0; i < sizeof(*burst); i++) {
+        for (size_t i = 0; i < sizeof(*fixture->journal); i++) {
             bytes[i] = (uint8_t)(unit_random(&random) >> 20);
         }
         if (round % 2 == 0) {
-            burst->phase = BURST_HANDLING;
+            fixture->journal->phase = 0;
             burst->cursor = unit_random_below(&random, BURST_MAX + 2);
         }
-        burst_assign_guilt(burst, PLUGINS, NFQE_DROP, &guilt);
+        journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
         assert_true(guilt.plugin < PLUGINS || guilt.plugin == BURST_NONE);
-        assert_in_range(burst_recover(burst), BURST_IDLE, BURST_SENDING);
-        assert_in_range(burst_phase(burst), BURST_IDLE, BURST_SENDING);
-        assert_in_range(burst_received(burst), 0, BURST_MAX);
-        for (unsigned i = 0; i < burst_received(burst); i++) {
-            assert_in_range(burst_message_len(burst, i, BURST_SLOT_SIZE), 1, BURST_SLOT_SIZE);
+        recover(fixture);
+        for (unsigned number = 0; number < BURSTS_IN_FLIGHT; number++) {
+            const struct burst *recovered = &fixture->journal->bursts[number];
+
+            assert_in_range(burst_received(recovered), 0, BURST_MAX);
+            assert_in_range(recovered->packets, 0, burst_received(recovered));
+            for (unsigned i = 0; i < burst_received(recovered); i++) {
+                assert_in_range(burst_message_len(recovered, i, BURST_SLOT_SIZE), 1, BURST_SLOT_SIZE);
+            }
         }
     }
 }

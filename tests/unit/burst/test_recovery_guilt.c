@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * burst_assign_guilt(): which packet and which plugin a worker died with, and which packets get the --on-crash verdict.
+ * journal_assign_guilt(): which packet and which plugin a worker died with, and which packets get the --on-crash verdict.
  *
  * Each test leaves the journal as a worker leaves it that died in some phase, or whose plugin damaged it before. Only
  * in HANDLING is a packet guilty, at most one packet gets the verdict, and every field that the worker left is checked
@@ -19,26 +19,34 @@
 #define FIRST_ID 100
 #define PLUGINS 3
 
+/* What the next worker does first. It goes on with the packets that have no verdict. */
+static void recover(struct burst_fixture *fixture)
+{
+    struct outstanding ids;
+
+    assert_int_equal(journal_recover(fixture->journal, &ids), JOURNAL_NO_BURST);
+    assert_int_equal(burst_phase_of(fixture->journal), BURST_HANDLING);
+}
+
 static void test_death_outside_of_handling_makes_no_packet_guilty(void **state)
 {
     struct burst_fixture *fixture = *state;
-    uint32_t phases[3 + sizeof(burst_wild_phases) / sizeof(burst_wild_phases[0])] = {BURST_IDLE, BURST_RECEIVING,
-                                                                                     BURST_SENDING};
+    uint32_t phases[1 + sizeof(burst_wild_phases) / sizeof(burst_wild_phases[0])] = {1}; /* it is received again */
 
-    memcpy(&phases[3], burst_wild_phases, sizeof(burst_wild_phases));
+    memcpy(&phases[1], burst_wild_phases, sizeof(burst_wild_phases));
     for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
         struct burst_guilt guilt = {.in_plugin = true};
 
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         fixture->burst->cursor = 2;
         fixture->burst->plugin = 1;
-        fixture->burst->phase = phases[i];
-        burst_assign_guilt(fixture->burst, PLUGINS, NFQE_DROP, &guilt);
+        fixture->journal->phase = phases[i];
+        journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
         assert_false(guilt.in_plugin);
         assert_false(guilt.packet_known);
         assert_int_equal(guilt.forced_count, 0);
         assert_int_equal(guilt.plugin, BURST_NONE);
-        assert_int_equal(fixture->burst->crash_verdicts, 0);
+        assert_int_equal(fixture->journal->crash_verdicts, 0);
         burst_assert_undecided(fixture->burst, COUNT);
     }
 }
@@ -52,16 +60,16 @@ static void test_packet_at_the_cursor_is_guilty_and_no_other(void **state)
         struct burst_guilt guilt;
 
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
-        burst->crash_verdicts = 0;
+        fixture->journal->crash_verdicts = 0;
         burst->cursor = guilty;
         burst->plugin = 1;
-        burst_assign_guilt(burst, PLUGINS, NFQE_DROP, &guilt);
+        journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
         assert_true(guilt.in_plugin);
         assert_true(guilt.packet_known);
         assert_int_equal(guilt.forced_count, 0);
         assert_int_equal(guilt.packet_id, FIRST_ID + guilty);
         assert_int_equal(guilt.plugin, 1);
-        assert_int_equal(burst->crash_verdicts, 1);
+        assert_int_equal(fixture->journal->crash_verdicts, 1);
         for (unsigned i = 0; i < COUNT; i++) {
             assert_int_equal(burst_is_decided(burst, i), i == guilty);
         }
@@ -70,7 +78,7 @@ static void test_packet_at_the_cursor_is_guilty_and_no_other(void **state)
         assert_int_equal(burst->cursor,
                          BURST_NONE); /* a successor that dies before its first call is not guilty again */
         assert_int_equal(burst->plugin, BURST_NONE);
-        assert_int_equal(burst_recover(burst), BURST_HANDLING);
+        recover(fixture);
         assert_true(burst_is_decided(burst, guilty)); /* the successor finds it */
         assert_int_not_equal(burst->one_by_one, 0);
     }
@@ -84,7 +92,7 @@ static void test_guilty_packet_gets_the_verdict_that_was_asked_for(void **state)
     burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
     fixture->burst->cursor = 3;
     fixture->burst->plugin = 0;
-    burst_assign_guilt(fixture->burst, PLUGINS, NFQE_ACCEPT, &guilt);
+    journal_assign_guilt(fixture->journal, PLUGINS, NFQE_ACCEPT, &guilt);
     assert_int_equal(fixture->burst->entries[3].verdict, NFQE_ACCEPT);
 }
 
@@ -97,10 +105,10 @@ static void test_death_between_two_packets_makes_none_guilty(void **state)
     burst_force_verdict(fixture->burst, 3, NFQE_ACCEPT);
     fixture->burst->cursor = 3;
     fixture->burst->plugin = 2;
-    burst_assign_guilt(fixture->burst, PLUGINS, NFQE_DROP, &guilt);
+    journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
     assert_false(guilt.in_plugin);
     assert_false(guilt.packet_known);
-    assert_int_equal(fixture->burst->crash_verdicts, 0);
+    assert_int_equal(fixture->journal->crash_verdicts, 0);
     assert_int_equal(fixture->burst->entries[3].verdict, NFQE_ACCEPT);
 }
 
@@ -111,12 +119,12 @@ static void test_death_in_a_batch_names_the_plugin_and_no_packet(void **state)
 
     burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
     fixture->burst->plugin = 2;
-    burst_assign_guilt(fixture->burst, PLUGINS, NFQE_DROP, &guilt);
+    journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
     assert_true(guilt.in_plugin);
     assert_false(guilt.packet_known);
     assert_int_equal(guilt.forced_count, 0);
     assert_int_equal(guilt.plugin, 2);
-    assert_int_equal(fixture->burst->crash_verdicts, 0);
+    assert_int_equal(fixture->journal->crash_verdicts, 0);
     burst_assert_undecided(fixture->burst, COUNT);
     assert_int_not_equal(fixture->burst->one_by_one, 0);
 }
@@ -132,9 +140,9 @@ static void test_cursor_outside_of_the_burst_makes_no_packet_guilty(void **state
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         fixture->burst->cursor = cursors[i];
         fixture->burst->plugin = 0;
-        burst_assign_guilt(fixture->burst, PLUGINS, NFQE_DROP, &guilt);
+        journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
         assert_false(guilt.packet_known);
-        assert_int_equal(fixture->burst->crash_verdicts, 0);
+        assert_int_equal(fixture->journal->crash_verdicts, 0);
         burst_assert_undecided(fixture->burst, COUNT);
     }
 }
@@ -150,18 +158,20 @@ static void test_plugin_outside_of_the_chain_is_not_named_and_the_packet_gets_th
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         fixture->burst->cursor = 1;
         fixture->burst->plugin = plugins[i];
-        burst_assign_guilt(fixture->burst, PLUGINS, NFQE_DROP, &guilt);
+        journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
         assert_int_equal(guilt.plugin, BURST_NONE);
         assert_true(guilt.packet_known);
         assert_true(burst_is_decided(fixture->burst, 1));
     }
 }
 
-static void die_without_a_packet(struct burst *burst, struct burst_guilt *guilt)
+static void die_without_a_packet(struct burst_fixture *fixture, struct burst_guilt *guilt)
 {
+    struct burst *burst = fixture->burst;
+
     burst->cursor = BURST_NONE;
     burst->plugin = 1;
-    burst_assign_guilt(burst, PLUGINS, NFQE_DROP, guilt);
+    journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, guilt);
 }
 
 static void test_burst_over_which_too_many_workers_died_is_abandoned(void **state)
@@ -173,12 +183,12 @@ static void test_burst_over_which_too_many_workers_died_is_abandoned(void **stat
     burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
     burst_force_verdict(burst, 2, NFQE_ACCEPT);
     for (unsigned attempt = 1; attempt < BURST_ATTEMPTS_MAX; attempt++) {
-        die_without_a_packet(fixture->burst, &guilt);
+        die_without_a_packet(fixture, &guilt);
         assert_int_equal(guilt.forced_count, 0);
         assert_false(burst_is_decided(burst, 0));
-        assert_int_equal(burst_recover(burst), BURST_HANDLING);
+        recover(fixture);
     }
-    die_without_a_packet(fixture->burst, &guilt);
+    die_without_a_packet(fixture, &guilt);
     assert_int_equal(guilt.forced_count, COUNT - 1);
     for (unsigned i = 0; i < COUNT; i++) {
         assert_true(burst_is_decided(burst, i));
@@ -196,10 +206,10 @@ static void test_packets_of_an_abandoned_burst_are_counted_as_crash_verdicts(voi
     burst_force_verdict(fixture->burst, 2, NFQE_ACCEPT);
     burst_force_verdict(fixture->burst, 5, NFQE_ACCEPT);
     for (unsigned attempt = 1; attempt <= BURST_ATTEMPTS_MAX; attempt++) {
-        die_without_a_packet(fixture->burst, &guilt);
+        die_without_a_packet(fixture, &guilt);
     }
     assert_int_equal(guilt.forced_count, COUNT - 2);
-    assert_int_equal(fixture->burst->crash_verdicts, COUNT - 2);
+    assert_int_equal(fixture->journal->crash_verdicts, COUNT - 2);
 }
 
 /* A worker that is killed while no plugin runs is no sign of a bad burst, however often that happens. */
@@ -211,7 +221,7 @@ static void test_death_outside_every_plugin_is_no_attempt(void **state)
     for (unsigned death = 0; death < 2 * BURST_ATTEMPTS_MAX; death++) {
         struct burst_guilt guilt;
 
-        burst_assign_guilt(fixture->burst, PLUGINS, NFQE_DROP, &guilt);
+        journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
         assert_false(guilt.in_plugin);
         assert_int_equal(guilt.forced_count, 0);
         burst_assert_undecided(fixture->burst, COUNT);
@@ -234,17 +244,17 @@ static void test_only_places_of_packets_are_guilty_or_abandoned(void **state)
             burst->packets = packets[i];
             burst->cursor = cursor;
             burst->plugin = 0;
-            burst_assign_guilt(burst, PLUGINS, NFQE_DROP, &guilt);
+            journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
             assert_int_equal(guilt.packet_known, cursor < bound);
         }
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
         burst->packets = packets[i];
-        burst->crash_verdicts = 0;
+        fixture->journal->crash_verdicts = 0;
         for (unsigned attempt = 1; attempt <= BURST_ATTEMPTS_MAX; attempt++) {
-            die_without_a_packet(fixture->burst, &guilt);
+            die_without_a_packet(fixture, &guilt);
         }
         assert_int_equal(guilt.forced_count, bound);
-        assert_int_equal(burst->crash_verdicts, bound);
+        assert_int_equal(fixture->journal->crash_verdicts, bound);
         for (unsigned place = 0; place < BURST_MAX; place++) {
             assert_int_equal(burst_is_decided(burst, place), place < bound);
         }
@@ -258,7 +268,7 @@ static void test_attempts_are_counted_from_0_in_the_next_burst(void **state)
 
     for (unsigned bursts = 0; bursts < 2 * BURST_ATTEMPTS_MAX; bursts++) {
         burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
-        die_without_a_packet(fixture->burst, &guilt);
+        die_without_a_packet(fixture, &guilt);
         assert_int_equal(guilt.forced_count, 0);
     }
 }

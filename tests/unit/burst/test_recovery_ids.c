@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The ids that a dead worker left: outstanding ones, and those whose messages were lost.
+ * The ids that a dead worker left: outstanding ones, which say what is in flight, and those whose messages were lost.
  *
  * What becomes of the other fields of the journal is in test_recovery.c.
  */
@@ -11,6 +11,21 @@
 
 #include <nfqe/plugin.h>
 
+#define COUNT 8
+#define FIRST_ID 100
+
+static struct outstanding ids_left;
+
+/* What the next worker does first. Returns how far the dead one had come. */
+static enum burst_phase recover(struct burst_fixture *fixture)
+{
+    unsigned receiving = journal_recover(fixture->journal, &ids_left);
+
+    assert_int_equal(receiving, journal_receiving(fixture->journal));
+    assert_true(outstanding_is_sound(&ids_left));
+    return burst_phase_of(fixture->journal);
+}
+
 /* ---- lost ids ------------------------------------------------------------------------------------ */
 
 static void test_without_a_request_no_id_is_lost(void **state)
@@ -20,8 +35,8 @@ static void test_without_a_request_no_id_is_lost(void **state)
     struct outstanding_range lost;
 
     ids.last_id = 10;
-    assert_false(burst_lost_ids(fixture->burst, &ids, true, 20, &lost));
-    assert_false(burst_lost_ids(fixture->burst, &ids, false, 0, &lost));
+    assert_false(journal_lost_ids(fixture->journal, &ids, true, 20, &lost));
+    assert_false(journal_lost_ids(fixture->journal, &ids, false, 0, &lost));
 }
 
 static void test_ids_between_the_newest_and_the_next_message_are_lost(void **state)
@@ -51,8 +66,8 @@ static void test_ids_between_the_newest_and_the_next_message_are_lost(void **sta
             bool any;
 
             ids.last_id = cases[i].last_id;
-            burst_request_id_recovery(fixture->burst, has_next != 0 ? cases[i].next_id + 5 : cases[i].next_id - 1);
-            any = burst_lost_ids(fixture->burst, &ids, has_next != 0, cases[i].next_id, &lost);
+            journal_request_id_recovery(fixture->journal, has_next != 0 ? cases[i].next_id + 5 : cases[i].next_id - 1);
+            any = journal_lost_ids(fixture->journal, &ids, has_next != 0, cases[i].next_id, &lost);
             assert_int_equal(any, cases[i].count > 0);
             if (any) {
                 assert_true(lost.first == cases[i].last_id + 1);
@@ -70,17 +85,17 @@ static void test_request_holds_until_it_is_ended(void **state)
     struct outstanding_range lost;
 
     ids.last_id = 7;
-    burst_request_id_recovery(fixture->burst, 8);
+    journal_request_id_recovery(fixture->journal, 8);
     for (unsigned times = 0; times < 3; times++) {
-        assert_true(burst_lost_ids(fixture->burst, &ids, true, 9, &lost));
+        assert_true(journal_lost_ids(fixture->journal, &ids, true, 9, &lost));
         assert_int_equal(lost.first, 8);
         assert_int_equal(lost.last, 8);
-        burst_fill(fixture, 3, 9, BURST_SENDING);
-        assert_int_equal(burst_recover(fixture->burst), BURST_SENDING);
+        burst_fill(fixture, 3, 6, BURST_SENDING);
+        assert_int_equal(recover(fixture), BURST_SENDING);
     }
-    burst_end_id_recovery(fixture->burst);
-    assert_false(burst_lost_ids(fixture->burst, &ids, true, 9, &lost));
-    assert_false(burst_lost_ids(fixture->burst, &ids, false, 0, &lost));
+    journal_end_id_recovery(fixture->journal);
+    assert_false(journal_lost_ids(fixture->journal, &ids, true, 9, &lost));
+    assert_false(journal_lost_ids(fixture->journal, &ids, false, 0, &lost));
 }
 
 static void test_outstanding_ids_are_taken_as_they_were_committed(void **state)
@@ -90,23 +105,27 @@ static void test_outstanding_ids_are_taken_as_they_were_committed(void **state)
     struct outstanding found;
 
     assert_int_equal(outstanding_add(&ids, (struct outstanding_range){95, 97}), 0);
-    burst_commit(fixture->burst, &(struct queue_stats){0}, &ids);
-    burst_recover_outstanding(fixture->burst, &found);
+    journal_commit_send(fixture->journal, &(struct queue_stats){0}, &ids);
+    assert_int_equal(journal_recover(fixture->journal, &found), JOURNAL_NO_BURST);
     assert_int_equal(found.last_id, 100);
     assert_int_equal(found.count, 1);
     assert_int_equal(found.ranges[0].first, 95);
     assert_int_equal(found.ranges[0].last, 97);
 }
 
+static struct outstanding *committed(const struct burst_fixture *fixture)
+{
+    return (struct outstanding *)(uintptr_t)&journal_totals(fixture->journal)->outstanding;
+}
+
 static void test_outstanding_ids_that_are_damaged_are_none(void **state)
 {
-    struct burst_fixture *fixture = *state;
-    struct outstanding *committed = &fixture->burst->totals[0].outstanding;
+    const struct burst_fixture *fixture = *state;
     struct outstanding found;
 
-    committed->last_id = 100;
-    committed->count = OUTSTANDING_RANGES_MAX + 1;
-    burst_recover_outstanding(fixture->burst, &found);
+    committed(fixture)->last_id = 100;
+    committed(fixture)->count = OUTSTANDING_RANGES_MAX + 1;
+    assert_int_equal(journal_recover(fixture->journal, &found), JOURNAL_NO_BURST); /* there is no message */
     assert_int_equal(found.last_id, 100);
     assert_int_equal(found.count, 0);
 }

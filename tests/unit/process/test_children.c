@@ -138,6 +138,7 @@ static void test_worker_that_has_answered_nothing_is_replaced_after_a_wait_that_
 
 static void test_guilty_packet_gets_the_verdict_and_is_named(void **state)
 {
+    struct journal *journal;
     struct burst *burst;
     pid_t before;
     char line[160];
@@ -145,13 +146,14 @@ static void test_guilty_packet_gets_the_verdict_and_is_named(void **state)
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
-    burst = children_burst(0);
-    burst->packets = 3;
+    journal = children_journal(0);
+    journal_begin_receive(journal, 0);
+    burst = &journal->bursts[0];
     for (unsigned i = 0; i < 3; i++) {
         burst->entries[i].id = 100 + i;
         burst->messages[i].msg_len = 1; /* it was received */
     }
-    burst_enter(burst, BURST_HANDLING);
+    burst_journal_enter(journal, 3, BURST_HANDLING, &(struct queue_stats){0});
     burst_set_cursor(burst, 1, 2);
     before = children_pid(0);
     children_kill_worker(0);
@@ -162,7 +164,7 @@ static void test_guilty_packet_gets_the_verdict_and_is_named(void **state)
     assert_int_equal(burst->entries[1].verdict, NFQE_DROP);
     assert_false(burst_is_decided(burst, 0));
     assert_false(burst_is_decided(burst, 2));
-    assert_int_equal(burst->crash_verdicts, 1);
+    assert_int_equal(journal->crash_verdicts, 1);
     assert_int_equal(children->workers[0].backoff.wait_ms, 0); /* the packet counts as answered */
 }
 
@@ -172,32 +174,32 @@ static void test_ids_are_recovered_after_a_death_in_mid_burst_alone(void **state
     children_fixture_begin(LONG_MS);
     children_start_serving();
     children_kill_worker(0);
-    assert_int_equal(children_burst(0)->recover_ids, 0);
+    assert_int_equal(children_journal(0)->recover_ids, 0);
     children_wait_serving(0, 0);
-    burst_enter(children_burst(0), BURST_RECEIVING);
+    journal_begin_receive(children_journal(0), 0);
     children_kill_worker(0);
-    assert_int_not_equal(children_burst(0)->recover_ids, 0);
-    assert_int_equal(children_burst(0)->recover_to, CHILDREN_LAST_ID);
+    assert_int_not_equal(children_journal(0)->recover_ids, 0);
+    assert_int_equal(children_journal(0)->recover_to, CHILDREN_LAST_ID);
 }
 
 /* Where /proc says nothing, up to the last one that is known. */
 static void test_ids_are_recovered_up_to_the_last_one_that_is_known(void **state)
 {
-    struct burst *burst;
+    struct journal *journal;
     struct outstanding outstanding;
 
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
-    burst = children_burst(0);
-    outstanding = burst_totals(burst)->outstanding;
+    journal = children_journal(0);
+    outstanding = journal_totals(journal)->outstanding;
     outstanding.last_id = 17;
-    burst_commit(burst, &(struct queue_stats){0}, &outstanding);
-    burst_enter(burst, BURST_RECEIVING);
+    journal_commit_send(journal, &(struct queue_stats){0}, &outstanding);
+    journal_begin_receive(journal, 0);
     children_fixture.kernel_silent = true;
     children_kill_worker(0);
-    assert_int_not_equal(burst->recover_ids, 0);
-    assert_int_equal(burst->recover_to, 17);
+    assert_int_not_equal(journal->recover_ids, 0);
+    assert_int_equal(journal->recover_to, 17);
 }
 
 /* ---- stopping -------------------------------------------------------------------------------------------------- */
@@ -259,7 +261,7 @@ static void test_worker_that_was_not_the_owner_has_left_whatever_the_journal_say
     children_fixture_begin(LONG_MS);
     children_start_forkserver(children);
     children_turn_until(all_opened);
-    burst_enter(children_burst(0), BURST_HANDLING);
+    burst_journal_enter(children_journal(0), 1, BURST_HANDLING, &(struct queue_stats){0});
     children_request(children, 0, WORKER_EXIT);
     kill(children_pid(0), SIGKILL);
     while (children_has_worker(children, 0)) {
@@ -276,7 +278,7 @@ static void test_worker_that_dies_over_a_burst_is_replaced_although_it_was_to_le
     children_fixture_begin(LONG_MS);
     children_fixture.ways[0] = WAY_STAY;
     children_start_serving();
-    burst_enter(children_burst(0), BURST_SENDING);
+    burst_journal_enter(children_journal(0), 1, BURST_SENDING, &(struct queue_stats){0});
     children_request(children, 0, WORKER_EXIT);
     before = children_pid(0);
     children_kill_worker(0);

@@ -157,13 +157,13 @@ static void test_worker_that_was_never_the_owner_has_not_served(void **state)
         children_turn_for(1);
     }
     children_control(0)->state = WORKER_SERVING;
-    burst_enter(children_burst(0), BURST_HANDLING);
-    burst_set_cursor(children_burst(0), 0, 0);
+    burst_journal_enter(children_journal(0), 1, BURST_HANDLING, &(struct queue_stats){0});
+    burst_set_cursor(&children_journal(0)->bursts[0], 0, 0);
     pid = children_pid(0);
     kill(pid, SIGKILL);
     children_turn_until(has_failed);
-    assert_int_equal(children_burst(0)->crash_verdicts, 0);
-    assert_int_equal(children_burst(0)->recover_ids, 0);
+    assert_int_equal(children_journal(0)->crash_verdicts, 0);
+    assert_int_equal(children_journal(0)->recover_ids, 0);
 }
 
 /* ---- the fork server ------------------------------------------------------------------------------------------- */

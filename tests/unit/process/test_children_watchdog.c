@@ -8,6 +8,7 @@
  * replaced at link time, so that the worker can move on between the supervisor's first look and its signal, which is a
  * matter of microseconds otherwise. Time is counted in ticks.
  */
+#include "burst_fixture.h"
 #include "engine_fixture.h"
 
 #include "process/children.h"
@@ -70,9 +71,9 @@ static int set_up(void **state)
     memset(&fixture, 0, sizeof(fixture));
     engine_fixture_init(&fixture.base, 1, TIMEOUT_MS);
     fixture.base.engine.queues[0].control->state = WORKER_SERVING;
-    fixture.burst = fixture.base.engine.queues[0].shm.burst;
+    fixture.burst = &fixture.base.engine.queues[0].shm.journal->bursts[0];
     fixture.burst->progress = 4711;
-    burst_enter(fixture.burst, BURST_HANDLING);
+    burst_journal_enter(fixture.base.engine.queues[0].shm.journal, 1, BURST_HANDLING, &(struct queue_stats){0});
     children_init(&fixture.children, &fixture.base.engine, NULL, &fixture.base.loop, NULL);
     fixture.children.exit_report.running = true;
     fixture.children.workers[0].pid = start_worker();

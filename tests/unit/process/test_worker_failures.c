@@ -26,7 +26,7 @@ static void test_receive_that_faults_ends_the_worker_and_its_successor_recovers(
     model_run_worker();
     model_assert_gave_up("it cannot receive: Bad address");
     assert_int_equal(kernel->step, 2);
-    assert_int_equal(burst_phase(fixture.burst), BURST_RECEIVING);
+    assert_int_equal(journal_receiving(fixture.journal), 0);
     model_supervise(5);
     model_will_receive(5, 1);
     model_run_worker();
@@ -167,12 +167,14 @@ static void test_verdicts_that_cannot_be_sent_are_its_successors(void **state)
     (void)state;
     model_will_receive(1, 5);
     assert_cannot_send();
-    assert_int_equal(model_counters()->packets, 0);
+    assert_int_equal(model_counters()->packets, 5);
+    assert_int_equal(model_counters()->accepted, 0);
     model_supervise(5);
     model_run_worker();
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
     assert_int_equal(model_counters()->packets, 5);
+    assert_int_equal(model_counters()->accepted, 5);
 }
 
 static void test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_worker(void **state)
@@ -186,6 +188,7 @@ static void test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_worker(
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
     assert_int_equal(model_counters()->packets, 5);
+    assert_int_equal(model_counters()->accepted, 5);
 }
 
 static void test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker(void **state)
@@ -202,7 +205,7 @@ static void test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker(v
             model_will_receive(first + 2, 1);
         }
         assert_cannot_send();
-        assert_int_equal(fixture.burst->recover_ids, 1);
+        assert_int_equal(journal_totals(fixture.journal)->outstanding.count, 1);
         model_supervise(first + 2);
         model_will_receive(first + 3, 1);
         model_run_worker();
@@ -215,20 +218,44 @@ static void test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker(v
 
 /* ---- the journal ---------------------------------------------------------------------------------------- */
 
-/* A plugin filled it: as many ranges as there can be, which are no reason to answer the wrong ids. */
-static void test_lost_ids_that_the_journal_has_no_room_for_end_the_worker(void **state)
+/* As many ranges as there can be; the last id is 1000. */
+static void fill_outstanding(void)
 {
-    struct outstanding *outstanding = (struct outstanding *)(uintptr_t)&burst_totals(fixture.burst)->outstanding;
-    char reason[96];
+    struct outstanding *outstanding = (struct outstanding *)(uintptr_t)&journal_totals(fixture.journal)->outstanding;
 
-    (void)state;
     for (uint32_t i = 0; i < OUTSTANDING_RANGES_MAX; i++) {
         outstanding->ranges[i].first = outstanding->ranges[i].last = model_id_base + 1 + 2 * i;
     }
     outstanding->count = OUTSTANDING_RANGES_MAX;
     outstanding->last_id = model_id_base + 1000;
-    burst_request_id_recovery(fixture.burst, model_id_base + 1003);
+}
+
+/* That the set says that they are outstanding is enough: no message of theirs is there. */
+static void test_outstanding_ids_that_are_in_no_burst_get_the_crash_verdict(void **state)
+{
+    (void)state;
+    fill_outstanding();
+    model_supervise(1003);
     model_will_fail(-EAGAIN);
+    model_run_worker();
+    model_assert_left_in_order();
+    for (uint32_t i = 0; i < OUTSTANDING_RANGES_MAX; i++) {
+        model_assert_recovered(1 + 2 * i, 1 + 2 * i);
+        model_assert_fates(2 + 2 * i, 2 + 2 * i, 0);
+    }
+    model_assert_recovered(1001, 1003);
+    assert_int_equal(model_counters()->recovered_ids, OUTSTANDING_RANGES_MAX + 3);
+}
+
+/* A plugin filled it, which is no reason to answer the wrong ids. */
+static void test_lost_ids_that_the_journal_has_no_room_for_end_the_worker(void **state)
+{
+    char reason[96];
+
+    (void)state;
+    fill_outstanding();
+    model_die_with_burst(1004, 1, BURST_RECEIVING);
+    model_supervise(1004);
     model_run_worker();
     snprintf(reason, sizeof(reason), "ids %u to %u cannot be recovered: No space left on device", model_id_base + 1001,
              model_id_base + 1003);
@@ -251,6 +278,7 @@ int main(void)
         WITH_KERNEL(test_verdicts_that_cannot_be_sent_are_its_successors),
         WITH_KERNEL(test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_worker),
         WITH_KERNEL(test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker),
+        WITH_KERNEL(test_outstanding_ids_that_are_in_no_burst_get_the_crash_verdict),
         WITH_KERNEL(test_lost_ids_that_the_journal_has_no_room_for_end_the_worker),
     };
 

@@ -123,10 +123,10 @@ static void supervise_with(uint32_t given, uint32_t on_crash)
 {
     struct burst_guilt guilt;
 
-    if (burst_phase(fixture.burst) != BURST_IDLE) {
-        burst_request_id_recovery(fixture.burst, model_id_base + given);
+    if (!journal_is_idle(fixture.journal)) {
+        journal_request_id_recovery(fixture.journal, model_id_base + given);
     }
-    burst_assign_guilt(fixture.burst, 1, on_crash, &guilt);
+    journal_assign_guilt(fixture.journal, 1, on_crash, &guilt);
 }
 
 static void supervise(uint32_t given)
@@ -287,7 +287,8 @@ static void die_and_finish(bool sending)
     model_will_receive(1, 13);
     model_run_worker();
     assert_killed();
-    assert_int_equal(burst_phase(fixture.burst), sending ? BURST_SENDING : BURST_HANDLING);
+    assert_int_equal(journal_is_sending(fixture.journal), sending);
+    assert_false(journal_is_idle(fixture.journal));
     assert_int_equal(kernel->messages, 0);
     kernel->sends_until_death = FOR_EVER;
     supervise(13);
@@ -366,7 +367,7 @@ static void test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_
     model_will_receive(14, 6);
     model_run_worker();
     model_assert_gave_up("its flow table is damaged; a plugin wrote where it must not");
-    assert_int_equal(burst_phase(fixture.burst), BURST_IDLE);
+    assert_true(journal_is_idle(fixture.journal));
     assert_int_equal(kernel->step, 1);
     assert_int_equal(model_counters()->packets, 13);
     assert_fate(1, NFQE_DROP, false, 1);
@@ -396,7 +397,7 @@ static void test_table_that_is_damaged_during_a_recovered_burst_ends_the_worker_
     model_run_worker();
     model_assert_gave_up("its flow table is damaged; a plugin wrote where it must not");
     assert_int_equal(kernel->step, 0);
-    assert_int_equal(burst_phase(fixture.burst), BURST_IDLE);
+    assert_true(journal_is_idle(fixture.journal));
     assert_fate(1, NFQE_DROP, false, 1);
     assert_fate(5, NFQE_ACCEPT, false, 1);
     model_run_worker();

@@ -32,10 +32,15 @@ static void assert_killed(void)
     assert_int_equal(WTERMSIG(fixture.worker_status), SIGKILL);
 }
 
-/* The first id that is not answered yet. */
+static const struct outstanding *committed(void)
+{
+    return &journal_totals(fixture.journal)->outstanding;
+}
+
+/* The first id that was not received yet. */
 static uint32_t next_id(void)
 {
-    return burst_totals(fixture.burst)->outstanding.last_id + 1 - model_id_base;
+    return committed()->last_id + 1 - model_id_base;
 }
 
 /* ---- a message that was lost ---------------------------------------------------------------------------- */
@@ -106,7 +111,7 @@ static void test_message_lost_before_any_was_received_is_answered(void **state)
 static void test_ids_that_did_not_turn_up_before_the_burst_are_recovered(void **state)
 {
     (void)state;
-    model_die_with_burst(4, 3, BURST_HANDLING);
+    model_die_with_burst(4, 3, BURST_RECEIVING);
     model_supervise(8);
     model_will_receive(7, 2);
     model_run_worker();
@@ -151,7 +156,7 @@ static void test_verdicts_that_stand_are_kept(void **state)
 static void test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_recovered(void **state)
 {
     (void)state;
-    fixture.burst->sequence = 20;
+    fixture.journal->sequence = 20;
     model_will_receive(1, 3);
     model_will_receive(4, 3);
     model_run_worker();
@@ -302,7 +307,7 @@ static void test_message_whose_damaged_length_leaves_its_slot_is_no_packet(void 
     model_assert_fates(1, 2, NFQE_ACCEPT);
     model_assert_recovered(3, 3);
     model_assert_fates(4, 5, NFQE_ACCEPT);
-    assert_int_equal(model_counters()->malformed, 1);
+    assert_int_equal(model_counters()->recovered_ids, 1);
     assert_int_equal(model_counters()->truncated, 0);
 }
 
@@ -338,7 +343,8 @@ static void test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_succe
         model_will_receive(next, 1);
         model_run_worker();
         assert_killed();
-        assert_int_equal(fixture.burst->recover_ids, 1);
+        assert_true(outstanding_has(committed(), model_id_base + first));
+        assert_true(outstanding_has(committed(), model_id_base + next));
         assert_int_equal(kernel->fates[next].verdict, 0);
         assert_int_equal(kernel->fates[next - 1].verdict, 0);
         model_supervise(next);
@@ -364,7 +370,8 @@ static void test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_
         model_will_fail(-EAGAIN);
         model_run_worker();
         assert_killed();
-        assert_int_equal(fixture.burst->recover_ids, 1);
+        assert_true(outstanding_has(committed(), model_id_base + first));
+        assert_true(outstanding_has(committed(), model_id_base + last));
         assert_int_equal(kernel->fates[last].verdict, 0);
         model_supervise(last);
         kernel->sends_until_death = FOR_EVER;

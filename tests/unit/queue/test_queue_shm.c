@@ -202,16 +202,18 @@ static void test_table_says_where_each_section_is(void **state)
             assert_int_equal(fstat(shm.fd, &status), 0);
             assert_int_equal(status.st_size, shm.size);
             assert_section(&shm, QUEUE_SHM_CONTROL, CONTROL_VERSION, shm.control, CONTROL_SIZE);
-            assert_section(&shm, QUEUE_SHM_BURST, BURST_VERSION, shm.burst, sizeof(struct burst));
-            assert_section(&shm, QUEUE_SHM_SLOTS, 1, shm.slots, (uint64_t)BURST_MAX * slot_sizes[i]);
+            assert_section(&shm, QUEUE_SHM_JOURNAL, JOURNAL_VERSION, shm.journal, sizeof(struct journal));
+            assert_section(&shm, QUEUE_SHM_SLOTS, 1, shm.slots, (uint64_t)BURSTS_IN_FLIGHT * BURST_MAX * slot_sizes[i]);
             if (flows_sizes[j] > 0) {
                 assert_section(&shm, QUEUE_SHM_FLOWS, 1, shm.flows, flows_sizes[j]);
             } else {
                 assert_null(shm.flows);
                 assert_null(queue_shm_find(shm.header, QUEUE_SHM_FLOWS, 1));
             }
-            assert_int_equal(burst_phase(shm.burst), BURST_IDLE);
-            assert_int_equal(shm.burst->cursor, BURST_NONE);
+            assert_true(journal_is_idle(shm.journal));
+            for (unsigned burst = 0; burst < BURSTS_IN_FLIGHT; burst++) {
+                assert_int_equal(shm.journal->bursts[burst].cursor, BURST_NONE);
+            }
             queue_shm_done(&shm);
             assert_int_equal(shm.fd, -1);
             assert_null(shm.header);
@@ -222,16 +224,17 @@ static void test_table_says_where_each_section_is(void **state)
 static void test_slots_share_no_cache_line_and_hold_their_size(void **state)
 {
     const struct queue_shm *shm = *state;
-    const struct burst before = *shm->burst;
+    const struct journal before = *shm->journal;
 
-    for (unsigned i = 0; i < BURST_MAX; i++) {
-        char *slot = queue_shm_slot(shm->slots, i, SLOT_SIZE);
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT * BURST_MAX; i++) {
+        const void *slots = queue_shm_burst_slots(shm->slots, i / BURST_MAX, SLOT_SIZE);
+        char *slot = queue_shm_slot(slots, i % BURST_MAX, SLOT_SIZE);
 
         assert_int_equal((uintptr_t)slot % QUEUE_SHM_SLOT_ALIGN, 0);
         assert_ptr_equal(slot, (char *)shm->slots + (size_t)i * SLOT_SIZE);
         memset(slot, 0xff, SLOT_SIZE);
     }
-    assert_memory_equal(shm->burst, &before, sizeof(before)); /* writing slots touched nothing else */
+    assert_memory_equal(shm->journal, &before, sizeof(before)); /* writing slots touched nothing else */
     assert_int_equal(*(const uint8_t *)shm->flows, 0);
 }
 
@@ -259,8 +262,8 @@ static void test_plugins_see_the_slots_read_only_and_no_flow_table(void **state)
 
     assert_int_equal(queue_shm_map_view(shm, &slots), 0);
     assert_ptr_not_equal(slots, shm->slots);
-    *(uint8_t *)queue_shm_slot(shm->slots, BURST_MAX - 1, SLOT_SIZE) = 0xab;
-    seen = queue_shm_slot(slots, BURST_MAX - 1, SLOT_SIZE);
+    *(uint8_t *)queue_shm_slot(shm->slots, BURSTS_IN_FLIGHT * BURST_MAX - 1, SLOT_SIZE) = 0xab;
+    seen = queue_shm_slot(slots, BURSTS_IN_FLIGHT * BURST_MAX - 1, SLOT_SIZE);
     assert_int_equal(*seen, 0xab);
     assert_false(faults(seen + SLOT_SIZE - 1, false));
     assert_true(faults(seen, true));
@@ -300,19 +303,20 @@ static void test_prepare_restores_the_header_and_keeps_what_outlives_a_worker(vo
 {
     const struct queue_shm *shm = *state;
     const struct queue_shm_header whole = *shm->header;
-    struct burst *burst = shm->burst;
+    struct burst *burst = &shm->journal->bursts[3];
 
     memset(shm->header, 0xff, sizeof(*shm->header));
     memset(shm->flows, 0x77, shm->layout.flows_size);
     memset(shm->control, 0x66, CONTROL_SIZE);
     memset(&burst->messages[1].msg_hdr, 0xff, sizeof(burst->messages[1].msg_hdr));
     burst->messages[1].msg_len = 5;
-    queue_shm_prepare(shm, QUEUE);
+    queue_shm_prepare(shm, QUEUE, 1);
     assert_memory_equal(shm->header, &whole, sizeof(whole));
     assert_int_equal(((const uint8_t *)shm->flows)[shm->layout.flows_size - 1], 0x77);
     assert_int_equal(((const uint8_t *)shm->control)[CONTROL_SIZE - 1], 0x66);
     assert_int_equal(burst->messages[1].msg_len, 5);
-    assert_ptr_equal(burst->messages[1].msg_hdr.msg_iov->iov_base, queue_shm_slot(shm->slots, 1, SLOT_SIZE));
+    assert_ptr_equal(burst->messages[1].msg_hdr.msg_iov->iov_base,
+                     queue_shm_slot(shm->slots, 3 * BURST_MAX + 1, SLOT_SIZE));
     assert_int_equal(burst->messages[1].msg_hdr.msg_iov->iov_len, SLOT_SIZE);
 }
 
@@ -322,17 +326,19 @@ static void test_prepare_makes_every_page_and_keeps_it_out_of_core_dumps(void **
     static const uint64_t flows_sizes[] = {0, 4160};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(flows_sizes) / sizeof(flows_sizes[0]); i++) {
-        const struct queue_shm_layout layout = layout_of(SLOT_SIZE, flows_sizes[i]);
+    for (unsigned i = 0; i < 2 * BURSTS_IN_FLIGHT; i++) {
+        const struct queue_shm_layout layout = layout_of(SLOT_SIZE, flows_sizes[i % 2]);
+        unsigned bursts = 1 + i / 2;
+        size_t unused = (size_t)(BURSTS_IN_FLIGHT - bursts) * BURST_MAX * SLOT_SIZE; /* whole pages */
         struct queue_shm shm;
         struct stat status;
 
         assert_int_equal(queue_shm_new(QUEUE, &layout, &shm), 0);
         assert_null(strstr(mapping_flags(shm.header), " dd"));
-        queue_shm_prepare(&shm, QUEUE);
+        queue_shm_prepare(&shm, QUEUE, bursts);
         assert_non_null(strstr(mapping_flags(shm.header), " dd"));
         assert_int_equal(fstat(shm.fd, &status), 0);
-        assert_int_equal(status.st_blocks * 512, shm.size);
+        assert_int_equal(status.st_blocks * 512, shm.size - unused);
         queue_shm_done(&shm);
     }
 }

@@ -41,10 +41,10 @@ static void test_memory_of_another_program_or_version_is_refused(void **state)
     assert_int_equal(queue_shm_check(&header, shm->size), -EPROTO);
     header = *shm->header;
     assert_null(queue_shm_find(&header, QUEUE_SHM_CONTROL, CONTROL_VERSION + 1));
-    assert_null(queue_shm_find(&header, QUEUE_SHM_BURST, BURST_VERSION - 1));
+    assert_null(queue_shm_find(&header, QUEUE_SHM_JOURNAL, JOURNAL_VERSION - 1));
     header.section_count = 1; /* what lies after the last section is no section */
     assert_non_null(queue_shm_find(&header, QUEUE_SHM_CONTROL, CONTROL_VERSION));
-    assert_null(queue_shm_find(&header, QUEUE_SHM_BURST, BURST_VERSION));
+    assert_null(queue_shm_find(&header, QUEUE_SHM_JOURNAL, JOURNAL_VERSION));
 }
 
 static void test_table_whose_sections_do_not_fit_is_refused(void **state)

@@ -10,28 +10,60 @@
 
 #include <sys/mman.h>
 
-const uint32_t burst_wild_phases[3] = {BURST_SENDING + 1, 77, 0xff};
+const uint32_t burst_wild_phases[3] = {BURSTS_IN_FLIGHT + 1, 0xff, 0x10000};
 
 void burst_fixture_init(struct burst_fixture *fixture)
 {
-    void *memory = mmap(NULL, sizeof(*fixture->burst), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, sizeof(*fixture->journal), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     assert_true(memory != MAP_FAILED);
-    fixture->burst = memory;
-    burst_init(fixture->burst);
+    fixture->journal = memory;
+    fixture->burst = &fixture->journal->bursts[0];
+    journal_init(fixture->journal);
 }
 
 void burst_fixture_done(struct burst_fixture *fixture)
 {
-    munmap(fixture->burst, sizeof(*fixture->burst));
+    munmap(fixture->journal, sizeof(*fixture->journal));
+    fixture->journal = NULL;
     fixture->burst = NULL;
+}
+
+void burst_journal_enter(struct journal *journal, unsigned count, enum burst_phase phase,
+                         const struct queue_stats *stats)
+{
+    const struct burst *burst = &journal->bursts[0];
+    struct outstanding ids = {.last_id = journal_totals(journal)->outstanding.last_id};
+    struct outstanding_range run;
+
+    if (journal_receiving(journal) != 0) {
+        journal_begin_receive(journal, 0);
+    }
+    if (phase == BURST_RECEIVING) {
+        return;
+    }
+    journal->bursts[0].packets = count;
+    for (unsigned next = 0; next < count;) {
+        next = burst_id_run(burst, next, count, &run);
+        assert_int_equal(outstanding_add(&ids, run), 0);
+    }
+    journal_commit_receive(journal, stats, &ids);
+    if (phase == BURST_HANDLING) {
+        return;
+    }
+    journal_begin_send(journal);
+    if (phase == BURST_IDLE) {
+        ids.count = 0;
+        journal_commit_send(journal, &(struct queue_stats){0}, &ids);
+    }
 }
 
 void burst_fill(struct burst_fixture *fixture, unsigned count, uint32_t first_id, enum burst_phase phase)
 {
     struct burst *burst = fixture->burst;
 
-    burst_begin_receive(burst);
+    journal_commit_send(fixture->journal, &(struct queue_stats){0}, &(struct outstanding){.last_id = first_id - 1});
+    journal_begin_receive(fixture->journal, 0);
     for (unsigned i = 0; i < count; i++) {
         burst->messages[i].msg_len = BURST_LEN;
         burst->entries[i].id = first_id + i;
@@ -39,8 +71,18 @@ void burst_fill(struct burst_fixture *fixture, unsigned count, uint32_t first_id
         burst->entries[i].flags = 0;
         fixture->packets[i] = (struct nfqe_packet){.size = sizeof(struct nfqe_packet), .id = first_id + i};
     }
-    burst->packets = count;
-    burst_enter(burst, phase);
+    burst_journal_enter(fixture->journal, count, phase, &(struct queue_stats){0});
+}
+
+enum burst_phase burst_phase_of(const struct journal *journal)
+{
+    if (journal_receiving(journal) != JOURNAL_NO_BURST) {
+        return BURST_RECEIVING;
+    }
+    if (journal_totals(journal)->outstanding.count == 0) {
+        return BURST_IDLE;
+    }
+    return journal_is_sending(journal) ? BURST_SENDING : BURST_HANDLING;
 }
 
 void burst_assert_undecided(const struct burst *burst, unsigned count)

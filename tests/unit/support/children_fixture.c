@@ -242,12 +242,12 @@ struct worker_control *children_control(unsigned queue)
     return children_fixture.base.engine.queues[queue].control;
 }
 
-struct burst *children_burst(unsigned queue)
+struct journal *children_journal(unsigned queue)
 {
-    return children_fixture.base.engine.queues[queue].shm.burst;
+    return children_fixture.base.engine.queues[queue].shm.journal;
 }
 
 void children_answer(unsigned queue)
 {
-    children_burst(queue)->crash_verdicts++;
+    children_journal(queue)->crash_verdicts++;
 }

@@ -10,6 +10,7 @@
 #ifndef CHILDREN_FIXTURE_H
 #define CHILDREN_FIXTURE_H
 
+#include "burst_fixture.h"
 #include "engine_fixture.h"
 
 #include "process/children.h"
@@ -67,7 +68,7 @@ void children_kill_worker(unsigned queue);
 void children_wait_serving(unsigned queue, pid_t before);
 
 struct worker_control *children_control(unsigned queue);
-struct burst *children_burst(unsigned queue);
+struct journal *children_journal(unsigned queue);
 
 /* As if a worker had answered a packet. */
 void children_answer(unsigned queue);

@@ -81,7 +81,7 @@ int __wrap_nfqueue_receive(int fd, struct burst *burst)
     const struct step *step = &kernel->script[kernel->step];
 
     (void)fd;
-    kernel->progress[kernel->step] = fixture.burst->progress;
+    kernel->progress[kernel->step] = journal_progress(fixture.journal);
     if (kernel->step == kernel->steps) {
         fixture.control->request = WORKER_EXIT;
         return -EAGAIN;
@@ -168,24 +168,23 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
 
 void model_die_with_burst(uint32_t first_id, unsigned count, enum burst_phase phase)
 {
-    burst_begin_receive(fixture.burst);
+    journal_begin_receive(fixture.journal, 0);
     for (unsigned i = 0; i < count; i++) {
         model_put_packet(i, first_id + i, false);
         fixture.burst->entries[i].id = model_id_base + first_id + i;
         fixture.burst->entries[i].flags = 0;
     }
-    fixture.burst->packets = count;
-    burst_enter(fixture.burst, phase);
+    burst_journal_enter(fixture.journal, count, phase, &(struct queue_stats){.packets = count, .bursts = 1});
 }
 
 void model_supervise(uint32_t given)
 {
     struct burst_guilt guilt;
 
-    if (burst_phase(fixture.burst) != BURST_IDLE) {
-        burst_request_id_recovery(fixture.burst, model_id_base + given);
+    if (!journal_is_idle(fixture.journal)) {
+        journal_request_id_recovery(fixture.journal, model_id_base + given);
     }
-    burst_assign_guilt(fixture.burst, 0, NFQE_DROP, &guilt);
+    journal_assign_guilt(fixture.journal, 0, NFQE_DROP, &guilt);
 }
 
 void model_will(const struct step *step)
@@ -253,8 +252,8 @@ void model_assert_left_in_order(void)
 {
     assert_string_equal(fixture.control->message, "");
     assert_int_equal(fixture.worker_status, 0);
-    assert_int_equal(burst_phase(fixture.burst), BURST_IDLE);
-    assert_int_equal(fixture.burst->recover_ids, 0);
+    assert_true(journal_is_idle(fixture.journal));
+    assert_int_equal(fixture.journal->recover_ids, 0);
     assert_int_equal(kernel->torn_sends, 0);
 }
 
@@ -276,7 +275,7 @@ void model_assert_recovered(uint32_t first, uint32_t last)
 
 const struct queue_stats *model_counters(void)
 {
-    return &burst_totals(fixture.burst)->stats;
+    return &journal_totals(fixture.journal)->stats;
 }
 
 void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict)
@@ -288,7 +287,7 @@ void model_assert_fates(uint32_t first, uint32_t last, uint32_t verdict)
 
 void model_set_last_id(uint32_t id)
 {
-    struct burst_totals *totals = (struct burst_totals *)(uintptr_t)burst_totals(fixture.burst);
+    struct journal_totals *totals = (struct journal_totals *)(uintptr_t)journal_totals(fixture.journal);
 
     totals->outstanding.last_id = model_id_base + id;
 }
@@ -300,9 +299,10 @@ void model_make_memory(uint64_t flows_size)
 
     queue_shm_done(&queue->shm);
     assert_int_equal(queue_shm_new(MESSAGES_QUEUE, &layout, &queue->shm), 0);
-    queue_shm_prepare(&queue->shm, MESSAGES_QUEUE);
+    queue_shm_prepare(&queue->shm, MESSAGES_QUEUE, 1);
     queue->control = queue->shm.control;
-    fixture.burst = queue->shm.burst;
+    fixture.journal = queue->shm.journal;
+    fixture.burst = &fixture.journal->bursts[0];
     fixture.control = queue->control;
     model_set_last_id(0);
 }

@@ -15,6 +15,7 @@
 #include "unit.h"
 
 #include "burst/recovery.h"
+#include "burst_fixture.h"
 #include "kernel_messages.h"
 #include "process/engine.h"
 
@@ -74,7 +75,8 @@ struct fixture {
     struct generation generation;
     struct queue_group group;
     struct forkserver_status status;
-    struct burst *burst;             /* of the only queue */
+    struct journal *journal;         /* of the only queue */
+    struct burst *burst;             /* the one that workers use */
     struct worker_control *control;  /* likewise */
     int worker_status; /* of the last worker, from waitpid() */
 };
