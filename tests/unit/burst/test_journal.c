@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The commits of a journal: that each counts all that it should at once, and changes nothing before.
+ *
+ * Deaths between the steps of a whole burst are in tests/unit/process/test_worker_deaths.c.
  */
 #include "unit.h"
 
@@ -96,6 +98,47 @@ static void test_what_is_no_commit_keeps_totals_and_the_rest_of_the_word(void **
             journal_commit_send(journal, &(struct queue_stats){0}, &no_ids);
             assert_true(journal_is_idle(journal));
         }
+    }
+}
+
+/* A commit of a receive leaves a send under way, and the other way round. */
+static void test_commit_ends_only_what_it_is_of(void **state)
+{
+    const struct burst_fixture *fixture = *state;
+    struct journal *journal = fixture->journal;
+
+    journal_begin_receive(journal, 2);
+    journal_begin_send(journal);
+    journal_commit_receive(journal, &(struct queue_stats){0}, &no_ids);
+    assert_int_equal(journal_receiving(journal), JOURNAL_NO_BURST);
+    assert_true(journal_is_sending(journal));
+    journal_begin_receive(journal, 1);
+    journal_commit_send(journal, &(struct queue_stats){0}, &no_ids);
+    assert_int_equal(journal_receiving(journal), 1);
+    assert_false(journal_is_sending(journal));
+}
+
+static void test_journal_with_an_outstanding_id_is_not_idle(void **state)
+{
+    const struct burst_fixture *fixture = *state;
+    struct outstanding ids = {0};
+
+    assert_int_equal(outstanding_add(&ids, (struct outstanding_range){7, 7}), 0);
+    journal_commit_receive(fixture->journal, &(struct queue_stats){0}, &ids);
+    assert_false(journal_is_idle(fixture->journal));
+    journal_commit_send(fixture->journal, &(struct queue_stats){0}, &no_ids);
+    assert_true(journal_is_idle(fixture->journal));
+}
+
+static void test_progress_of_any_burst_is_progress(void **state)
+{
+    const struct burst_fixture *fixture = *state;
+
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        uint32_t before = journal_progress(fixture->journal);
+
+        burst_make_progress(&fixture->journal->bursts[i]);
+        assert_true(journal_progress(fixture->journal) != before);
     }
 }
 
@@ -197,6 +240,9 @@ int main(void)
         WITH_BURST(test_commit_replaces_the_outstanding_ids_together_with_the_counters),
         WITH_BURST(test_commit_reads_nothing_after_the_last_counter),
         WITH_BURST(test_what_is_no_commit_keeps_totals_and_the_rest_of_the_word),
+        WITH_BURST(test_commit_ends_only_what_it_is_of),
+        WITH_BURST(test_journal_with_an_outstanding_id_is_not_idle),
+        WITH_BURST(test_progress_of_any_burst_is_progress),
         WITH_BURST(test_commit_that_did_not_end_counts_nothing),
         WITH_BURST(test_worker_killed_at_any_moment_leaves_whole_bursts_counted),
     };

@@ -130,6 +130,121 @@ static void test_outstanding_ids_that_are_damaged_are_none(void **state)
     assert_int_equal(found.count, 0);
 }
 
+/* So every id that may wait is after the newest of the set, and the burst's packets are new. Its verdicts stay. */
+static void test_burst_whose_ids_are_damaged_is_received_again_with_its_verdicts(void **state)
+{
+    struct burst_fixture *fixture = *state;
+
+    for (unsigned way = 0; way < 2; way++) {
+        burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+        burst_force_verdict(fixture->burst, 3, NFQE_DROP);
+        journal_request_id_recovery(fixture->journal, FIRST_ID + 20);
+        if (way == 0) {
+            committed(fixture)->count = OUTSTANDING_RANGES_MAX + 1;
+        } else {
+            committed(fixture)->last_id = FIRST_ID + 21; /* which the kernel had not given out */
+        }
+        assert_int_equal(recover(fixture), BURST_RECEIVING);
+        assert_int_equal(ids_left.count, 0);
+        for (unsigned i = 0; i < COUNT; i++) {
+            assert_int_equal(burst_is_decided(fixture->burst, i), i == 3);
+            assert_int_equal(way == 0, !outstanding_is_after(FIRST_ID + i, ids_left.last_id));
+        }
+    }
+}
+
+static void test_id_that_was_not_given_out_or_was_answered_is_no_packet(void **state)
+{
+    static const struct {
+        uint32_t id;
+        bool can;
+    } ids[] = {
+        {FIRST_ID - 1, false}, {FIRST_ID, true},       {FIRST_ID + COUNT - 1, true},   {FIRST_ID + COUNT, true},
+        {FIRST_ID + 20, true}, {FIRST_ID + 21, false}, {FIRST_ID + 0x70000000, false}, {FIRST_ID - 0x70000000, false},
+    };
+    struct burst_fixture *fixture = *state;
+
+    burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+    journal_request_id_recovery(fixture->journal, FIRST_ID + 20);
+    recover(fixture);
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        assert_int_equal(journal_can_be_received(fixture->journal, &ids_left, ids[i].id), ids[i].can);
+    }
+    journal_request_id_recovery(fixture->journal, FIRST_ID + COUNT - 1); /* as if the kernel's could not be read */
+    assert_true(journal_can_be_received(fixture->journal, &ids_left, FIRST_ID + 21));
+}
+
+/* ---- several bursts ------------------------------------------------------------------------------------- */
+
+/* Bursts with COUNT packets each, committed; burst `order[i]` has the ids after those of order[i - 1]. */
+static void fill_bursts(struct burst_fixture *fixture, const unsigned order[BURSTS_IN_FLIGHT])
+{
+    struct outstanding ids = {.last_id = FIRST_ID - 1};
+
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        struct burst *burst = &fixture->journal->bursts[order[i]];
+        uint32_t first = FIRST_ID + i * COUNT;
+
+        journal_begin_receive(fixture->journal, order[i]);
+        for (unsigned packet = 0; packet < COUNT; packet++) {
+            burst->messages[packet].msg_len = BURST_LEN;
+            burst->entries[packet].id = first + packet;
+            burst->entries[packet].flags = 0;
+        }
+        burst->packets = COUNT;
+        assert_int_equal(outstanding_add(&ids, (struct outstanding_range){first, first + COUNT - 1}), 0);
+        journal_commit_receive(fixture->journal, &(struct queue_stats){0}, &ids);
+    }
+}
+
+static void test_bursts_in_use_are_found_in_the_order_of_their_ids(void **state)
+{
+    static const unsigned orders[][BURSTS_IN_FLIGHT] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {2, 0, 3, 1}, {1, 3, 0, 2}};
+    struct burst_fixture *fixture = *state;
+    unsigned found[BURSTS_IN_FLIGHT];
+
+    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+        fill_bursts(fixture, orders[i]);
+        recover(fixture);
+        assert_int_equal(journal_in_use(fixture->journal, &ids_left, found), BURSTS_IN_FLIGHT);
+        assert_memory_equal(found, orders[i], sizeof(found));
+    }
+}
+
+/* One id is enough, whichever it is. */
+static void test_burst_is_in_use_as_long_as_one_of_its_ids_is_outstanding(void **state)
+{
+    static const unsigned order[BURSTS_IN_FLIGHT] = {0, 1, 2, 3};
+    struct burst_fixture *fixture = *state;
+
+    for (unsigned last = 0; last < COUNT; last++) {
+        struct outstanding ids;
+        unsigned found[BURSTS_IN_FLIGHT];
+
+        fill_bursts(fixture, order);
+        ids = journal_totals(fixture->journal)->outstanding;
+        for (unsigned packet = 0; packet < COUNT; packet++) {
+            uint32_t id = FIRST_ID + 2 * COUNT + packet;
+
+            if (packet != last) {
+                assert_int_equal(outstanding_remove(&ids, (struct outstanding_range){id, id}), 0);
+            }
+        }
+        journal_commit_send(fixture->journal, &(struct queue_stats){0}, &ids);
+        recover(fixture);
+        assert_int_equal(fixture->journal->bursts[2].packets, COUNT);
+        ids = ids_left;
+        assert_int_equal(outstanding_remove(&ids, (struct outstanding_range){FIRST_ID + 2 * COUNT + last,
+                                                                             FIRST_ID + 2 * COUNT + last}),
+                         0);
+        journal_commit_send(fixture->journal, &(struct queue_stats){0}, &ids);
+        recover(fixture);
+        assert_int_equal(fixture->journal->bursts[2].packets, 0);
+        assert_int_equal(journal_in_use(fixture->journal, &ids_left, found), BURSTS_IN_FLIGHT - 1);
+        assert_int_equal(found[2], 3);
+    }
+}
+
 int main(void)
 {
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
@@ -139,6 +254,10 @@ int main(void)
         WITH_BURST(test_request_holds_until_it_is_ended),
         WITH_BURST(test_outstanding_ids_are_taken_as_they_were_committed),
         WITH_BURST(test_outstanding_ids_that_are_damaged_are_none),
+        WITH_BURST(test_burst_whose_ids_are_damaged_is_received_again_with_its_verdicts),
+        WITH_BURST(test_id_that_was_not_given_out_or_was_answered_is_no_packet),
+        WITH_BURST(test_bursts_in_use_are_found_in_the_order_of_their_ids),
+        WITH_BURST(test_burst_is_in_use_as_long_as_one_of_its_ids_is_outstanding),
     };
 
     return cmocka_run_group_tests_name("recovery_ids", tests, NULL, NULL);
