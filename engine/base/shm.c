@@ -29,20 +29,67 @@ static int create_memory_file(const char *name)
     return fd >= 0 || errno != EINVAL ? fd : memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 }
 
-int shm_new(const char *name, size_t size, int *fd)
+/* A memory file of a size, not sealed. */
+static int create_sized(const char *name, size_t size, int *fd)
 {
     int memfd = create_memory_file(name);
 
     if (memfd < 0) {
         return -errno;
     }
-    if (ftruncate(memfd, (off_t)size) < 0 || fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+    if (ftruncate(memfd, (off_t)size) < 0) {
         int error = -errno;
 
         close_fd(&memfd);
         return error;
     }
     *fd = memfd;
+    return 0;
+}
+
+/* The size never changes; whoever has the descriptor cannot add seals. */
+static int seal(int fd, int more)
+{
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | more) < 0 ? -errno : 0;
+}
+
+int shm_new(const char *name, size_t size, int *fd)
+{
+    int memfd = -1;
+    int code = create_sized(name, size, &memfd);
+
+    if (code < 0) {
+        return code;
+    }
+    code = seal(memfd, 0);
+    if (code < 0) {
+        close_fd(&memfd);
+        return code;
+    }
+    *fd = memfd;
+    return 0;
+}
+
+int shm_new_read_only(const char *name, size_t size, int *fd, void **memory)
+{
+    void *mapped = NULL;
+    int memfd = -1;
+    int code = create_sized(name, size, &memfd);
+
+    if (code < 0) {
+        return code;
+    }
+    code = shm_map(memfd, size, true, &mapped);
+    if (code == 0) {
+        code = seal(memfd, F_SEAL_FUTURE_WRITE);
+    }
+    if (code < 0) {
+        shm_unmap(mapped, size);
+        close_fd(&memfd);
+        return code;
+    }
+    *fd = memfd;
+    *memory = mapped;
     return 0;
 }
 

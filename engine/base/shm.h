@@ -22,6 +22,14 @@
 int shm_new(const char *name, size_t size, int *fd);
 
 /*
+ * The same for memory that only this process writes: it is mapped writable here, then sealed so that neither another
+ * process nor this one can map it writable again, write it with write(2), or punch holes into it, whatever the
+ * descriptor allows; the mapping that exists stays writable, also for a process that inherits it. *fd is to be passed to
+ * readers.
+ */
+int shm_new_read_only(const char *name, size_t size, int *fd, void **memory);
+
+/*
  * Allocates the memory of a part of the file now instead of at the first access of each page, where a failure would
  * be a SIGBUS.
  */

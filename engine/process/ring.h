@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A ring: how packets get from a queue process to one plugin worker, and answers back. This file is the layout of its
+ * memory; ring_submit.h is the queue process's side, ring_answer.h the worker's.
+ *
+ *   packets   written by the queue process alone: its words, then RING_FRAMES frames. A frame has the packets of a
+ *             burst that are for this worker: their fields, then their bytes. Frame n is at place n % RING_FRAMES.
+ *   answers   written by the worker alone: its words, then a stream of records, at byte n % RING_ANSWERS_SIZE.
+ *   bell      a pair of sockets. A byte in it says "look again"; sent only to a side that says that it sleeps.
+ *
+ * Two memory files with seals (base/shm.h): the worker cannot make its view of the packets writable, by whatever way,
+ * and neither side can shorten a file that the other one has mapped.
+ *
+ * Plugins run in the worker, so every word and record that it writes is a claim. The queue process copies a claim out
+ * once, checks the copy against its own books, and uses the copy. It never waits for a worker: not for room, not in a
+ * send, not for a lock. What the worker reads can be trusted.
+ *
+ * Counts (frames, bytes) only grow and wrap at 32 bits; what lies between two of them is their difference.
+ *
+ * Falling asleep, on either side: store `asleep`, then look once more for what the other side has published, then wait.
+ * Publishing: store the count, then look at the other side's `asleep`. All four are sequentially consistent, so one of
+ * the two sees the other's store: no wake-up is lost (Dekker's algorithm).
+ */
+#ifndef ENGINE_PROCESS_RING_H
+#define ENGINE_PROCESS_RING_H
+
+#include "base/limits.h"
+#include "base/shm.h"
+
+#include <nfqe/packet.h>
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RING_FRAMES 4                         /* bursts in flight to one worker */
+#define RING_ANSWERS_SIZE UINT32_C(0x10000)   /* bytes of records; a multiple of every record's size step */
+#define RING_RECORD_STEP 16                   /* records are multiples of it, so the head of one is never divided */
+#define RING_DATA_ALIGN 16                    /* of a packet's bytes in a frame */
+#define RING_MAGIC UINT32_C(0x676e7266)
+#define RING_CACHE_LINE 64
+#define RING_PACKETS_NAME "nfqe-packets"      /* as /proc/PID/maps shows it */
+#define RING_ANSWERS_NAME "nfqe-answers"
+
+/* What the queue process asks of the worker. */
+enum ring_request {
+    RING_RUN,
+    RING_LEAVE, /* call close() of the plugins and exit, when all frames are answered */
+};
+
+/* The first page of `packets`. */
+struct ring_queue_words {
+    uint32_t magic; /* RING_MAGIC */
+    uint32_t frame_size;
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t submitted; /* frames */
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep;    /* not 0: ring the bell after publishing answers */
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t taken;     /* bytes of answers that were copied out */
+    _Atomic uint32_t request;                             /* enum ring_request */
+};
+
+/* The first page of `answers`. A plugin that writes past what it was given changes one of the two guards. */
+struct ring_worker_words {
+    uint64_t guard_before;
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t published; /* bytes of records */
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep;    /* not 0: ring the bell after submitting a frame */
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t plugin;    /* position of the plugin that runs, for the log alone */
+    _Alignas(RING_CACHE_LINE) uint64_t guard_after;
+};
+
+#define RING_GUARD UINT64_C(0x9e3779b97f4a7c15) /* a value that no plugin writes by accident */
+
+/* How the frame is to be handled. */
+#define RING_ONE_BY_ONE UINT32_C(1) /* by handle() alone: a worker died in handle_batch() over these packets */
+
+/* A packet of a frame. */
+struct ring_packet {
+    struct nfqe_packet packet; /* data and secctx are NULL here; the worker sets them in its copy */
+    uint32_t data;             /* where its packet.len bytes are, from the frame on */
+    uint32_t secctx;           /* where its packet.secctx_len bytes are, likewise */
+    uint32_t flow;             /* the number of its flow among those in flight, or RING_NO_FLOW */
+    uint32_t flow_epoch;       /* changes when the number becomes that of another flow */
+    uint32_t begins; /* not 0: it begins a connection, so an answer for its flow from before does not count */
+    uint32_t reserved;
+};
+
+#define RING_NO_FLOW UINT32_MAX
+
+struct ring_frame {
+    uint32_t number; /* frames submitted before it */
+    uint32_t count; /* of packets, 1 to BURST_MAX */
+    uint32_t flags; /* RING_ONE_BY_ONE */
+    uint32_t reserved;
+    struct ring_packet packets[BURST_MAX];
+    /* then the bytes */
+};
+
+/* Records of the answers. All but RING_VERDICT are reserved: a worker that writes one has broken the protocol. */
+enum ring_record_kind {
+    RING_VERDICT = 1, /* the plugins' answer to a packet: struct ring_verdict */
+    RING_CHANGE, /* the same, with marks, priority, reason, time-out of the flow, changed bytes */
+    RING_HOLD, /* the packet's verdict comes later, by its token */
+    RING_RELEASE, /* the verdict of a held packet */
+    RING_REJECT, /* a packet is answered by a refusal to its sender */
+    RING_INJECT, /* a packet of the plugin's own */
+    RING_FORGET_FLOW, /* the verdict of a flow no longer holds */
+    RING_COUNTERS, /* counters of a plugin, registered by name */
+};
+
+/* What every record begins with. */
+struct ring_record {
+    uint16_t kind; /* enum ring_record_kind */
+    uint16_t size; /* bytes with this head, a multiple of RING_RECORD_STEP */
+    uint16_t frame; /* the packet that it is bound to: the low bits of its frame's number, */
+    uint16_t packet; /* and its position there */
+};
+
+struct ring_verdict {
+    struct ring_record head;
+    uint32_t answer; /* as the plugin gave it: nfqe_verdict, or anything */
+    uint32_t plugin; /* which one: position in the plugin chain; PLUGINS_MAX: none answered */
+};
+
+_Static_assert(sizeof(struct ring_queue_words) <= SHM_PAGE_SIZE, "one page");
+_Static_assert(sizeof(struct ring_worker_words) <= SHM_PAGE_SIZE, "one page");
+_Static_assert(sizeof(struct ring_verdict) == RING_RECORD_STEP, "the shortest record");
+_Static_assert(RING_ANSWERS_SIZE % RING_RECORD_STEP == 0 && RING_ANSWERS_SIZE % SHM_PAGE_SIZE == 0, "whole records");
+_Static_assert(RING_ANSWERS_SIZE / RING_RECORD_STEP >= 2 * RING_FRAMES * BURST_MAX, "room for every packet's answer");
+_Static_assert(offsetof(struct ring_frame, packets) % _Alignof(struct ring_packet) == 0, "aligned");
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "atomics are plain memory, so they work between processes");
+
+/* Bytes of a frame whose packets take up to slot_size bytes each, of their messages. */
+static inline uint32_t ring_frame_size(uint32_t slot_size)
+{
+    size_t packet = (size_t)slot_size + 2 * RING_DATA_ALIGN; /* data and secctx begin aligned */
+
+    return (uint32_t)((sizeof(struct ring_frame) + BURST_MAX * packet + SHM_PAGE_SIZE - 1) &
+                      ~(size_t)(SHM_PAGE_SIZE - 1));
+}
+
+/* Bytes of each memory file. */
+static inline size_t ring_packets_size(uint32_t frame_size)
+{
+    return SHM_PAGE_SIZE + (size_t)RING_FRAMES * frame_size;
+}
+
+#define RING_ANSWERS_FILE_SIZE ((size_t)SHM_PAGE_SIZE + RING_ANSWERS_SIZE)
+
+#endif

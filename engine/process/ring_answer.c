@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading frames and writing answers.
+ *
+ * A frame's place is used again only when all of its packets have an answer, so a frame does not change while it is
+ * handled. There is always room for an answer: the stream holds more than one for each packet that can be in flight.
+ * Answers become visible packet by packet, without a system call, so that the queue process can send what is decided
+ * while a slow plugin has the next packet; the bell rings at the end of a frame.
+ */
+#include "process/ring_answer.h"
+
+#include "base/fd.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define BELL_READS_MAX 8 /* bytes taken from the bell in one go; the rest is there the next time */
+
+void ring_answer_init(struct ring_answer *ring)
+{
+    *ring = (struct ring_answer){.bell = -1};
+}
+
+static int map_packets(struct ring_answer *ring, int fd)
+{
+    struct stat file;
+    void *memory;
+    int code;
+
+    if (fstat(fd, &file) < 0) {
+        return -errno;
+    }
+    code = file.st_size > SHM_PAGE_SIZE ? shm_map(fd, (size_t)file.st_size, false, &memory) : -EPROTO;
+    if (code < 0) {
+        return code;
+    }
+    ring->theirs = memory;
+    ring->packets_size = (size_t)file.st_size;
+    ring->frame_size = ring->theirs->frame_size;
+    return ring->theirs->magic == RING_MAGIC && ring_packets_size(ring->frame_size) == ring->packets_size ? 0 : -EPROTO;
+}
+
+static int map_answers(struct ring_answer *ring, int fd)
+{
+    struct stat file;
+    void *memory;
+    int code;
+
+    if (fstat(fd, &file) < 0) {
+        return -errno;
+    }
+    code = file.st_size == (off_t)RING_ANSWERS_FILE_SIZE ? shm_map(fd, RING_ANSWERS_FILE_SIZE, true, &memory) : -EPROTO;
+    if (code == 0) {
+        ring->ours = memory;
+    }
+    return code;
+}
+
+/* A process that a plugin forks has no part in the ring; and a core dump does not hold packets. */
+static int keep_private(const struct ring_answer *ring)
+{
+    void *packets = (void *)(uintptr_t)ring->theirs;
+
+    if (madvise(packets, ring->packets_size, MADV_DONTFORK) < 0 ||
+        madvise(packets, ring->packets_size, MADV_DONTDUMP) < 0 ||
+        madvise(ring->ours, RING_ANSWERS_FILE_SIZE, MADV_DONTFORK) < 0 ||
+        madvise(ring->ours, RING_ANSWERS_FILE_SIZE, MADV_DONTDUMP) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+int ring_answer_attach(struct ring_answer *ring, int packets, int answers, int bell)
+{
+    int code;
+
+    ring_answer_init(ring);
+    code = map_packets(ring, packets);
+    if (code == 0) {
+        code = map_answers(ring, answers);
+    }
+    if (code == 0) {
+        code = keep_private(ring);
+    }
+    if (code < 0) {
+        ring_answer_done(ring);
+        return code;
+    }
+    ring->bell = bell;
+    return 0;
+}
+
+void ring_answer_done(struct ring_answer *ring)
+{
+    shm_unmap((void *)(uintptr_t)ring->theirs, ring->packets_size);
+    shm_unmap(ring->ours, RING_ANSWERS_FILE_SIZE);
+    close_fd(&ring->bell);
+    ring_answer_init(ring);
+}
+
+const struct ring_frame *ring_next_frame(const struct ring_answer *ring)
+{
+    if (atomic_load_explicit(&ring->theirs->submitted, memory_order_acquire) == ring->handled) {
+        return NULL;
+    }
+    return (const struct ring_frame *)(const void *)((const char *)ring->theirs + SHM_PAGE_SIZE +
+                                                     (size_t)(ring->handled % RING_FRAMES) * ring->frame_size);
+}
+
+void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nfqe_packet *packet)
+{
+    const struct ring_packet *from = &frame->packets[index];
+    const char *bytes = (const char *)frame;
+
+    *packet = from->packet;
+    packet->data = packet->len > 0 ? (const uint8_t *)bytes + from->data : NULL;
+    packet->secctx = packet->secctx_len > 0 ? bytes + from->secctx : NULL;
+}
+
+void ring_put(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index, nfqe_verdict answer,
+              uint32_t plugin)
+{
+    char *stream = (char *)ring->ours + SHM_PAGE_SIZE;
+    struct ring_verdict *record = (struct ring_verdict *)(void *)(stream + ring->written % RING_ANSWERS_SIZE);
+
+    *record = (struct ring_verdict){
+        .head = {RING_VERDICT, sizeof(*record), (uint16_t)frame->number, (uint16_t)index},
+        .answer = answer,
+        .plugin = plugin,
+    };
+    ring->written += sizeof(*record);
+}
+
+void ring_frame_handled(struct ring_answer *ring)
+{
+    ring->handled++;
+    ring->published = ring->written;
+    atomic_store_explicit(&ring->ours->published, ring->published, memory_order_seq_cst);
+    if (atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst) != 0 &&
+        send(ring->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        return; /* full: it has bells enough; closed: the queue process is gone, and this one will be killed */
+    }
+}
+
+bool ring_answer_sleep(struct ring_answer *ring)
+{
+    atomic_store_explicit(&ring->ours->asleep, 1, memory_order_seq_cst);
+    return atomic_load_explicit(&ring->theirs->submitted, memory_order_seq_cst) == ring->handled &&
+           atomic_load_explicit(&ring->theirs->request, memory_order_seq_cst) == RING_RUN;
+}
+
+void ring_answer_awake(struct ring_answer *ring)
+{
+    char byte;
+
+    atomic_store_explicit(&ring->ours->asleep, 0, memory_order_relaxed);
+    for (unsigned i = 0; i < BELL_READS_MAX && recv(ring->bell, &byte, sizeof(byte), MSG_DONTWAIT) > 0; i++) {
+    }
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The worker's side of a ring (ring.h): frames are taken in order, each of their packets is answered once.
+ *
+ * Packets lie in memory that this process can only read; the answers, and a bell that is never waited for, are all that
+ * it can write. The mappings are not inherited by processes that a plugin forks, and are not in core dumps.
+ *
+ * Functions return 0 (or a result) or a negative errno. Only ring_answer_attach() allocates. Process: [worker].
+ */
+#ifndef ENGINE_PROCESS_RING_ANSWER_H
+#define ENGINE_PROCESS_RING_ANSWER_H
+
+#include "process/ring.h"
+
+#include <nfqe/plugin.h>
+
+#include <stdbool.h>
+
+struct ring_answer {
+    int bell; /* our end; readable when a frame was submitted, or a request was made */
+    uint32_t frame_size;
+    size_t packets_size;
+    const struct ring_queue_words *theirs;
+    struct ring_worker_words *ours;
+    uint32_t handled;   /* frames */
+    uint32_t published; /* bytes of answers that the queue process may see */
+    uint32_t written;   /* bytes of answers, published or not */
+};
+
+/* Sets up a ring without memory. */
+void ring_answer_init(struct ring_answer *ring);
+
+/*
+ * Maps the two memory files and keeps the bell; the descriptors of the files may be closed then. -EPROTO: they are not
+ * those of a ring.
+ */
+int ring_answer_attach(struct ring_answer *ring, int packets, int answers, int bell);
+
+/* Unmaps, and closes the bell. Also for a ring without memory. */
+void ring_answer_done(struct ring_answer *ring);
+
+/* The oldest frame that is not handled; NULL: there is none. Valid until ring_frame_handled(). */
+const struct ring_frame *ring_next_frame(const struct ring_answer *ring);
+
+/* Packet `index` of the frame, with its pointers, valid as long as the frame. */
+void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nfqe_packet *packet);
+
+/* Answers packet `index` of the frame. plugin: which one gave the answer; PLUGINS_MAX: none did. */
+void ring_put(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index, nfqe_verdict answer,
+              uint32_t plugin);
+
+/* Lets the queue process see the answers, if it looks. Between two packets: it costs no system call. */
+static inline void ring_publish(struct ring_answer *ring)
+{
+    ring->published = ring->written;
+    atomic_store_explicit(&ring->ours->published, ring->published, memory_order_release);
+}
+
+/* Publishes the answers of the frame, takes it as handled, and wakes the queue process if it sleeps. */
+void ring_frame_handled(struct ring_answer *ring);
+
+/*
+ * Before waiting for the bell. Returns false if there is a frame or a request: do not wait then. After the wait, in any
+ * case: ring_answer_awake().
+ */
+bool ring_answer_sleep(struct ring_answer *ring);
+void ring_answer_awake(struct ring_answer *ring);
+
+/* What the queue process asks for: enum ring_request. */
+static inline uint32_t ring_requested(const struct ring_answer *ring)
+{
+    return atomic_load_explicit(&ring->theirs->request, memory_order_acquire);
+}
+
+/* Says which plugin runs; PLUGINS_MAX: none. */
+static inline void ring_say_plugin(struct ring_answer *ring, uint32_t plugin)
+{
+    atomic_store_explicit(&ring->ours->plugin, plugin, memory_order_relaxed);
+}
+
+#endif
