@@ -47,13 +47,13 @@ static int create_sized(const char *name, size_t size, int *fd)
     return 0;
 }
 
-/* The size never changes; whoever has the descriptor cannot add seals. */
-static int seal(int fd, int more)
+static int add_seals(int fd, int seals)
 {
-    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | more) < 0 ? -errno : 0;
+    return fcntl(fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
 }
 
-int shm_new(const char *name, size_t size, int *fd)
+/* A memory file whose size never changes. more: seals beside that. */
+static int create_sealed(const char *name, size_t size, int more, int *fd)
 {
     int memfd = -1;
     int code = create_sized(name, size, &memfd);
@@ -61,7 +61,7 @@ int shm_new(const char *name, size_t size, int *fd)
     if (code < 0) {
         return code;
     }
-    code = seal(memfd, 0);
+    code = add_seals(memfd, F_SEAL_SHRINK | F_SEAL_GROW | more);
     if (code < 0) {
         close_fd(&memfd);
         return code;
@@ -70,18 +70,28 @@ int shm_new(const char *name, size_t size, int *fd)
     return 0;
 }
 
+int shm_new(const char *name, size_t size, int *fd)
+{
+    return create_sealed(name, size, F_SEAL_SEAL, fd);
+}
+
+int shm_new_for_writer(const char *name, size_t size, int *fd)
+{
+    return create_sealed(name, size, 0, fd);
+}
+
 int shm_new_read_only(const char *name, size_t size, int *fd, void **memory)
 {
     void *mapped = NULL;
     int memfd = -1;
-    int code = create_sized(name, size, &memfd);
+    int code = create_sealed(name, size, 0, &memfd);
 
     if (code < 0) {
         return code;
     }
     code = shm_map(memfd, size, true, &mapped);
     if (code == 0) {
-        code = seal(memfd, F_SEAL_FUTURE_WRITE);
+        code = shm_seal_writers(memfd);
     }
     if (code < 0) {
         shm_unmap(mapped, size);
@@ -91,6 +101,23 @@ int shm_new_read_only(const char *name, size_t size, int *fd, void **memory)
     *fd = memfd;
     *memory = mapped;
     return 0;
+}
+
+int shm_seal_writers(int fd)
+{
+    return add_seals(fd, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+}
+
+bool shm_has_sealed_writers(int fd)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    return seals >= 0 && (seals & F_SEAL_FUTURE_WRITE) != 0;
+}
+
+int shm_keep_private(void *memory, size_t size)
+{
+    return madvise(memory, size, MADV_DONTFORK) < 0 || madvise(memory, size, MADV_DONTDUMP) < 0 ? -errno : 0;
 }
 
 int shm_reserve(int fd, size_t offset, size_t size)

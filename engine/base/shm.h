@@ -30,6 +30,27 @@ int shm_new(const char *name, size_t size, int *fd);
 int shm_new_read_only(const char *name, size_t size, int *fd, void **memory);
 
 /*
+ * The same for memory that another process will write: this one may map it for reading alone. The other process maps it
+ * writable, then seals it with shm_seal_writers().
+ */
+int shm_new_for_writer(const char *name, size_t size, int *fd);
+
+/*
+ * From here on no process can map the file writable, write it with write(2), or punch holes into it. Mappings that exist
+ * stay writable.
+ */
+int shm_seal_writers(int fd);
+
+/*
+ * Whether that was done. Until then, a process with the descriptor can take the pages away while others read them; each
+ * read is a page fault then, and waits as long as the kernel works on the hole, which can be seconds.
+ */
+bool shm_has_sealed_writers(int fd);
+
+/* The mapping is in no core dump, and is not inherited over fork(). */
+int shm_keep_private(void *memory, size_t size);
+
+/*
  * Allocates the memory of a part of the file now instead of at the first access of each page, where a failure would
  * be a SIGBUS.
  */

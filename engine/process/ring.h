@@ -6,14 +6,22 @@
  *   packets   written by the queue process alone: its words, then RING_FRAMES frames. A frame has the packets of a
  *             burst that are for this worker: their fields, then their bytes. Frame n is at place n % RING_FRAMES.
  *   answers   written by the worker alone: its words, then a stream of records, at byte n % RING_ANSWERS_SIZE.
- *   bell      a pair of sockets. A byte in it says "look again"; sent only to a side that says that it sleeps.
+ *   bell      a pair of sockets: a byte from the queue process says "look again".
+ *   answered  an eventfd: the same from the worker.
  *
- * Two memory files with seals (base/shm.h): the worker cannot make its view of the packets writable, by whatever way,
- * and neither side can shorten a file that the other one has mapped.
+ * A side is woken only while it says that it sleeps, in its word `asleep`.
+ *
+ * Both memory files have seals (base/shm.h). The worker cannot make its view of the packets writable, by whatever way,
+ * and neither side can shorten a file that the other one has mapped. The worker seals the answers when it has mapped
+ * them; the queue process does not read them before, since their pages could be taken away while it reads.
  *
  * Plugins run in the worker, so every word and record that it writes is a claim. The queue process copies a claim out
- * once, checks the copy against its own books, and uses the copy. It never waits for a worker: not for room, not in a
- * send, not for a lock. What the worker reads can be trusted.
+ * once, checks the copy against its own books, and uses the copy. What the worker reads can be trusted.
+ *
+ * The queue process never waits for a worker: not for room, not for a lock, not in a system call. So nothing is received
+ * from the worker: a message on a socket can carry a descriptor whose close() takes as long as the sender likes (a TCP
+ * connection that lingers), and a pipe is locked while its other end is read into memory whose page faults the other
+ * side handles. The bell refuses messages in the other direction, and `answered` is waited for with EPOLLET, never read.
  *
  * Counts (frames, bytes) only grow and wrap at 32 bits; what lies between two of them is their difference.
  *
@@ -37,10 +45,21 @@
 #define RING_ANSWERS_SIZE UINT32_C(0x10000)   /* bytes of records; a multiple of every record's size step */
 #define RING_RECORD_STEP 16                   /* records are multiples of it, so the head of one is never divided */
 #define RING_DATA_ALIGN 16                    /* of a packet's bytes in a frame */
+#define RING_SLOT_MAX (1024 * 1024)           /* bytes of a message; far more than the kernel sends */
+#define RING_TEXT_SIZE 256                    /* of what a worker says when it cannot go on, with a NUL */
 #define RING_MAGIC UINT32_C(0x676e7266)
 #define RING_CACHE_LINE 64
 #define RING_PACKETS_NAME "nfqe-packets"      /* as /proc/PID/maps shows it */
 #define RING_ANSWERS_NAME "nfqe-answers"
+
+/* The descriptors that a worker is passed. */
+enum ring_fd {
+    RING_FD_PACKETS,
+    RING_FD_ANSWERS,
+    RING_FD_BELL,
+    RING_FD_ANSWERED,
+    RING_FDS,
+};
 
 /* What the queue process asks of the worker. */
 enum ring_request {
@@ -48,23 +67,34 @@ enum ring_request {
     RING_LEAVE, /* call close() of the plugins and exit, when all frames are answered */
 };
 
+/* What the worker says of itself. */
+enum ring_state {
+    RING_OPENING,
+    RING_OPENED,       /* its plugins are open */
+    RING_OPENED_BATCH, /* likewise, and one of them has handle_batch() */
+    RING_FAILED,       /* it cannot go on; the text says why */
+};
+
 /* The first page of `packets`. */
 struct ring_queue_words {
     uint32_t magic; /* RING_MAGIC */
     uint32_t frame_size;
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t submitted; /* frames */
-    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep;    /* not 0: ring the bell after publishing answers */
-    _Alignas(RING_CACHE_LINE) _Atomic uint32_t taken;     /* bytes of answers that were copied out */
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep;    /* not 0: signal `answered` after publishing answers */
     _Atomic uint32_t request;                             /* enum ring_request */
 };
 
-/* The first page of `answers`. A plugin that writes past what it was given changes one of the two guards. */
+/* The first page of `answers`, with a guard at each end: an overrun into the words changes one of them. */
 struct ring_worker_words {
     uint64_t guard_before;
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t published; /* bytes of records */
-    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep;    /* not 0: ring the bell after submitting a frame */
-    _Alignas(RING_CACHE_LINE) _Atomic uint32_t plugin;    /* position of the plugin that runs, for the log alone */
-    _Alignas(RING_CACHE_LINE) uint64_t guard_after;
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep; /* not 0: ring the bell after submitting a frame */
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t state; /* enum ring_state */
+    _Atomic uint32_t plugin; /* position of the plugin that runs, or PLUGINS_MAX; for the log alone */
+    _Atomic uint32_t packet; /* place in its frame of the packet that it has; likewise */
+    char text[RING_TEXT_SIZE]; /* why the worker fails */
+    _Alignas(RING_CACHE_LINE) unsigned char unused[SHM_PAGE_SIZE - 8 * RING_CACHE_LINE - sizeof(uint64_t)];
+    uint64_t guard_after; /* the last bytes of the page */
 };
 
 #define RING_GUARD UINT64_C(0x9e3779b97f4a7c15) /* a value that no plugin writes by accident */
@@ -72,15 +102,20 @@ struct ring_worker_words {
 /* How the frame is to be handled. */
 #define RING_ONE_BY_ONE UINT32_C(1) /* by handle() alone: a worker died in handle_batch() over these packets */
 
+/* The flow of a packet, for plugins that give verdicts for flows. */
+struct ring_flow {
+    uint32_t number; /* among those in flight, or RING_NO_FLOW */
+    uint32_t epoch; /* changes when the number becomes that of another flow */
+    uint32_t begins; /* not 0: the packet begins a connection, so an answer for its flow from before does not count */
+    uint32_t accepted; /* not 0: the flow has the verdict "accept" from before */
+};
+
 /* A packet of a frame. */
 struct ring_packet {
     struct nfqe_packet packet; /* data and secctx are NULL here; the worker sets them in its copy */
-    uint32_t data;             /* where its packet.len bytes are, from the frame on */
-    uint32_t secctx;           /* where its packet.secctx_len bytes are, likewise */
-    uint32_t flow;             /* the number of its flow among those in flight, or RING_NO_FLOW */
-    uint32_t flow_epoch;       /* changes when the number becomes that of another flow */
-    uint32_t begins; /* not 0: it begins a connection, so an answer for its flow from before does not count */
-    uint32_t reserved;
+    uint32_t data; /* where its packet.len bytes are, from the frame on */
+    uint32_t secctx; /* where its packet.secctx_len bytes are, likewise */
+    struct ring_flow flow;
 };
 
 #define RING_NO_FLOW UINT32_MAX
@@ -121,14 +156,16 @@ struct ring_verdict {
 };
 
 _Static_assert(sizeof(struct ring_queue_words) <= SHM_PAGE_SIZE, "one page");
-_Static_assert(sizeof(struct ring_worker_words) <= SHM_PAGE_SIZE, "one page");
+_Static_assert(sizeof(struct ring_worker_words) == SHM_PAGE_SIZE, "one page");
+_Static_assert((RING_FRAMES & (RING_FRAMES - 1)) == 0, "a power of two, so that places go on when numbers wrap");
+_Static_assert((RING_ANSWERS_SIZE & (RING_ANSWERS_SIZE - 1)) == 0, "likewise");
 _Static_assert(sizeof(struct ring_verdict) == RING_RECORD_STEP, "the shortest record");
 _Static_assert(RING_ANSWERS_SIZE % RING_RECORD_STEP == 0 && RING_ANSWERS_SIZE % SHM_PAGE_SIZE == 0, "whole records");
 _Static_assert(RING_ANSWERS_SIZE / RING_RECORD_STEP >= 2 * RING_FRAMES * BURST_MAX, "room for every packet's answer");
 _Static_assert(offsetof(struct ring_frame, packets) % _Alignof(struct ring_packet) == 0, "aligned");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "atomics are plain memory, so they work between processes");
 
-/* Bytes of a frame whose packets take up to slot_size bytes each, of their messages. */
+/* Bytes of a frame whose packets take up to slot_size bytes each, of their messages. slot_size: up to RING_SLOT_MAX. */
 static inline uint32_t ring_frame_size(uint32_t slot_size)
 {
     size_t packet = (size_t)slot_size + 2 * RING_DATA_ALIGN; /* data and secctx begin aligned */

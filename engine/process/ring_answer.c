@@ -5,14 +5,15 @@
  * A frame's place is used again only when all of its packets have an answer, so a frame does not change while it is
  * handled. There is always room for an answer: the stream holds more than one for each packet that can be in flight.
  * Answers become visible packet by packet, without a system call, so that the queue process can send what is decided
- * while a slow plugin has the next packet; the bell rings at the end of a frame.
+ * while a slow plugin has the next packet; it is woken at the end of a frame. Process: [worker].
  */
 #include "process/ring_answer.h"
 
+#include "base/eventfd.h"
 #include "base/fd.h"
 
 #include <errno.h>
-#include <sys/mman.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -20,7 +21,7 @@
 
 void ring_answer_init(struct ring_answer *ring)
 {
-    *ring = (struct ring_answer){.bell = -1};
+    *ring = (struct ring_answer){.bell = -1, .answered = -1};
 }
 
 static int map_packets(struct ring_answer *ring, int fd)
@@ -61,34 +62,42 @@ static int map_answers(struct ring_answer *ring, int fd)
 /* A process that a plugin forks has no part in the ring; and a core dump does not hold packets. */
 static int keep_private(const struct ring_answer *ring)
 {
-    void *packets = (void *)(uintptr_t)ring->theirs;
+    int code = shm_keep_private((void *)(uintptr_t)ring->theirs, ring->packets_size);
 
-    if (madvise(packets, ring->packets_size, MADV_DONTFORK) < 0 ||
-        madvise(packets, ring->packets_size, MADV_DONTDUMP) < 0 ||
-        madvise(ring->ours, RING_ANSWERS_FILE_SIZE, MADV_DONTFORK) < 0 ||
-        madvise(ring->ours, RING_ANSWERS_FILE_SIZE, MADV_DONTDUMP) < 0) {
-        return -errno;
-    }
-    return 0;
+    return code < 0 ? code : shm_keep_private(ring->ours, RING_ANSWERS_FILE_SIZE);
 }
 
-int ring_answer_attach(struct ring_answer *ring, int packets, int answers, int bell)
+static void prepare_words(struct ring_worker_words *words)
+{
+    words->guard_before = RING_GUARD;
+    words->guard_after = RING_GUARD;
+    atomic_store_explicit(&words->plugin, PLUGINS_MAX, memory_order_relaxed);
+}
+
+int ring_answer_attach(struct ring_answer *ring, const int fds[RING_FDS])
 {
     int code;
 
     ring_answer_init(ring);
-    code = map_packets(ring, packets);
+    code = map_packets(ring, fds[RING_FD_PACKETS]);
     if (code == 0) {
-        code = map_answers(ring, answers);
+        code = map_answers(ring, fds[RING_FD_ANSWERS]);
     }
     if (code == 0) {
         code = keep_private(ring);
+    }
+    if (code == 0) {
+        prepare_words(ring->ours);
+        code = shm_seal_writers(fds[RING_FD_ANSWERS]);
     }
     if (code < 0) {
         ring_answer_done(ring);
         return code;
     }
-    ring->bell = bell;
+    close(fds[RING_FD_PACKETS]);
+    close(fds[RING_FD_ANSWERS]);
+    ring->bell = fds[RING_FD_BELL];
+    ring->answered = fds[RING_FD_ANSWERED];
     return 0;
 }
 
@@ -97,19 +106,41 @@ void ring_answer_done(struct ring_answer *ring)
     shm_unmap((void *)(uintptr_t)ring->theirs, ring->packets_size);
     shm_unmap(ring->ours, RING_ANSWERS_FILE_SIZE);
     close_fd(&ring->bell);
+    close_fd(&ring->answered);
     ring_answer_init(ring);
 }
 
-const struct ring_frame *ring_next_frame(const struct ring_answer *ring)
+void ring_say_text(struct ring_answer *ring, const char *text)
 {
+    size_t len = strnlen(text, RING_TEXT_SIZE - 1);
+
+    memcpy(ring->ours->text, text, len);
+    ring->ours->text[len] = '\0';
+}
+
+void ring_say_state(struct ring_answer *ring, enum ring_state state)
+{
+    atomic_store_explicit(&ring->ours->state, state, memory_order_seq_cst);
+    eventfd_signal(ring->answered);
+}
+
+/* ---- frames ---------------------------------------------------------------------------------------------- */
+
+const struct ring_frame *ring_next_frame(struct ring_answer *ring)
+{
+    const struct ring_frame *frame;
+
     if (atomic_load_explicit(&ring->theirs->submitted, memory_order_acquire) == ring->handled) {
         return NULL;
     }
-    return (const struct ring_frame *)(const void *)((const char *)ring->theirs + SHM_PAGE_SIZE +
-                                                     (size_t)(ring->handled % RING_FRAMES) * ring->frame_size);
+    frame = (const struct ring_frame *)(const void *)((const char *)ring->theirs + SHM_PAGE_SIZE +
+                                                      (size_t)(ring->handled % RING_FRAMES) * ring->frame_size);
+    ring->complete = ring->begun + frame->count * (uint32_t)sizeof(struct ring_verdict);
+    return frame;
 }
 
-void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nfqe_packet *packet)
+void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nfqe_packet *packet,
+                       struct ring_flow *flow)
 {
     const struct ring_packet *from = &frame->packets[index];
     const char *bytes = (const char *)frame;
@@ -117,6 +148,7 @@ void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nf
     *packet = from->packet;
     packet->data = packet->len > 0 ? (const uint8_t *)bytes + from->data : NULL;
     packet->secctx = packet->secctx_len > 0 ? bytes + from->secctx : NULL;
+    *flow = from->flow;
 }
 
 void ring_put(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index, nfqe_verdict answer,
@@ -136,26 +168,42 @@ void ring_put(struct ring_answer *ring, const struct ring_frame *frame, uint32_t
 void ring_frame_handled(struct ring_answer *ring)
 {
     ring->handled++;
-    ring->published = ring->written;
-    atomic_store_explicit(&ring->ours->published, ring->published, memory_order_seq_cst);
-    if (atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst) != 0 &&
-        send(ring->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        return; /* full: it has bells enough; closed: the queue process is gone, and this one will be killed */
+    ring->begun = ring->written;
+    atomic_store_explicit(&ring->ours->published, ring->written, memory_order_seq_cst);
+    if (atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst) != 0) {
+        eventfd_signal(ring->answered);
     }
 }
 
+/* ---- sleeping ---------------------------------------------------------------------------------------------- */
+
 bool ring_answer_sleep(struct ring_answer *ring)
 {
+    bool quiet;
+
     atomic_store_explicit(&ring->ours->asleep, 1, memory_order_seq_cst);
-    return atomic_load_explicit(&ring->theirs->submitted, memory_order_seq_cst) == ring->handled &&
-           atomic_load_explicit(&ring->theirs->request, memory_order_seq_cst) == RING_RUN;
+    quiet = atomic_load_explicit(&ring->theirs->submitted, memory_order_seq_cst) == ring->handled &&
+            atomic_load_explicit(&ring->theirs->request, memory_order_seq_cst) == RING_RUN;
+    if (!quiet) {
+        atomic_store_explicit(&ring->ours->asleep, 0, memory_order_relaxed);
+    }
+    return quiet;
 }
 
-void ring_answer_awake(struct ring_answer *ring)
+int ring_answer_awake(struct ring_answer *ring)
 {
     char byte;
 
     atomic_store_explicit(&ring->ours->asleep, 0, memory_order_relaxed);
-    for (unsigned i = 0; i < BELL_READS_MAX && recv(ring->bell, &byte, sizeof(byte), MSG_DONTWAIT) > 0; i++) {
+    for (unsigned i = 0; i < BELL_READS_MAX; i++) {
+        ssize_t len = recv(ring->bell, &byte, sizeof(byte), MSG_DONTWAIT);
+
+        if (len < 0) {
+            return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        }
+        if (len == 0) {
+            return -EPIPE;
+        }
     }
+    return 0;
 }

@@ -17,54 +17,67 @@
 #include <stdbool.h>
 
 struct ring_answer {
-    int bell; /* our end; readable when a frame was submitted, or a request was made */
+    int bell;     /* our end; readable when a frame was submitted, a request was made, or the queue process is gone */
+    int answered; /* to be signalled */
     uint32_t frame_size;
     size_t packets_size;
     const struct ring_queue_words *theirs;
     struct ring_worker_words *ours;
     uint32_t handled;   /* frames */
-    uint32_t published; /* bytes of answers that the queue process may see */
     uint32_t written;   /* bytes of answers, published or not */
+    uint32_t begun;     /* of these: before the frame that is handled next */
+    uint32_t complete;  /* `written` when that frame is answered */
 };
 
 /* Sets up a ring without memory. */
 void ring_answer_init(struct ring_answer *ring);
 
 /*
- * Maps the two memory files and keeps the bell; the descriptors of the files may be closed then. -EPROTO: they are not
- * those of a ring.
+ * Maps the two memory files, writes the guards, and seals the answers: from here on the queue process may look at them.
+ * The files' descriptors are closed then, and the others are the ring's. On failure all are still the caller's. -EPROTO:
+ * they are not those of a ring.
  */
-int ring_answer_attach(struct ring_answer *ring, int packets, int answers, int bell);
+int ring_answer_attach(struct ring_answer *ring, const int fds[RING_FDS]);
 
-/* Unmaps, and closes the bell. Also for a ring without memory. */
+/* Unmaps, and closes the descriptors. Also for a ring without memory. */
 void ring_answer_done(struct ring_answer *ring);
 
-/* The oldest frame that is not handled; NULL: there is none. Valid until ring_frame_handled(). */
-const struct ring_frame *ring_next_frame(const struct ring_answer *ring);
+/* Tells the queue process how far this worker is. Wakes it in any case. */
+void ring_say_state(struct ring_answer *ring, enum ring_state state);
 
-/* Packet `index` of the frame, with its pointers, valid as long as the frame. */
-void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nfqe_packet *packet);
+/* Why it fails; then ring_say_state(). A text that is too long is cut. */
+void ring_say_text(struct ring_answer *ring, const char *text);
+
+/* The oldest frame that is not handled; NULL: there is none. Valid until ring_frame_handled(). */
+const struct ring_frame *ring_next_frame(struct ring_answer *ring);
+
+/* Packet `index` of the frame, with its pointers, valid as long as the frame, and its flow. */
+void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nfqe_packet *packet,
+                       struct ring_flow *flow);
 
 /* Answers packet `index` of the frame. plugin: which one gave the answer; PLUGINS_MAX: none did. */
 void ring_put(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index, nfqe_verdict answer,
               uint32_t plugin);
 
-/* Lets the queue process see the answers, if it looks. Between two packets: it costs no system call. */
+/*
+ * Lets the queue process see the answers, if it looks. Between two packets: it costs no system call. The last answer of
+ * a frame stays for ring_frame_handled(), since the frame's place can be filled again as soon as all are seen.
+ */
 static inline void ring_publish(struct ring_answer *ring)
 {
-    ring->published = ring->written;
-    atomic_store_explicit(&ring->ours->published, ring->published, memory_order_release);
+    if (ring->written != ring->complete) {
+        atomic_store_explicit(&ring->ours->published, ring->written, memory_order_release);
+    }
 }
 
 /* Publishes the answers of the frame, takes it as handled, and wakes the queue process if it sleeps. */
 void ring_frame_handled(struct ring_answer *ring);
 
-/*
- * Before waiting for the bell. Returns false if there is a frame or a request: do not wait then. After the wait, in any
- * case: ring_answer_awake().
- */
+/* Before waiting for the bell. Returns false if there is a frame or a request: do not wait then. */
 bool ring_answer_sleep(struct ring_answer *ring);
-void ring_answer_awake(struct ring_answer *ring);
+
+/* After waiting. Returns 0; -EPIPE: the queue process is gone; or an error of the bell, which is not ours any more. */
+int ring_answer_awake(struct ring_answer *ring);
 
 /* What the queue process asks for: enum ring_request. */
 static inline uint32_t ring_requested(const struct ring_answer *ring)
@@ -72,9 +85,10 @@ static inline uint32_t ring_requested(const struct ring_answer *ring)
     return atomic_load_explicit(&ring->theirs->request, memory_order_acquire);
 }
 
-/* Says which plugin runs; PLUGINS_MAX: none. */
-static inline void ring_say_plugin(struct ring_answer *ring, uint32_t plugin)
+/* Says which plugin runs (PLUGINS_MAX: none), and over which packet of the frame. */
+static inline void ring_say_position(struct ring_answer *ring, uint32_t plugin, uint32_t packet)
 {
+    atomic_store_explicit(&ring->ours->packet, packet, memory_order_relaxed);
     atomic_store_explicit(&ring->ours->plugin, plugin, memory_order_relaxed);
 }
 

@@ -2,10 +2,12 @@
 /*
  * Filling frames, and believing nothing.
  *
- * An answer is believed if it names a packet that is in flight and has no answer yet. The worker may run ahead of us by
- * at most RING_ANSWERS_SIZE bytes of records, since it has at most RING_FRAMES * BURST_MAX packets to answer. The two
- * guards around its words are looked at before each answer is taken: an overrun in the worker is found before a verdict
- * of it counts.
+ * An answer is believed if it names a packet that is in flight and has no answer yet. What the worker says that it has
+ * published is read once and used until all of that is taken: so each look at it ends with answers, with "none", or with
+ * a broken protocol, and a worker that changes the word all the time cannot make us run in circles. The worker may run
+ * ahead of us by at most RING_ANSWERS_SIZE bytes of records, since it has at most RING_FRAMES * BURST_MAX packets to
+ * answer. The two guards around its words are looked at before each answer is taken: an overrun in the worker is found
+ * before a verdict of it counts.
  */
 #include "process/ring_submit.h"
 
@@ -14,74 +16,107 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BELL_READS_MAX 8 /* bytes taken from the bell in one go; the rest is there the next time */
-
 void ring_submit_init(struct ring_submit *ring)
 {
-    *ring = (struct ring_submit){.packets = -1, .answers = -1, .bell = -1, .worker_bell = -1};
+    *ring = (struct ring_submit){.packets = -1, .answers = -1, .bell = -1, .worker_bell = -1, .answered = -1};
 }
 
-static int make_files(struct ring_submit *ring)
+static int make_packets(struct ring_submit *ring)
 {
-    void *memory = NULL;
-    int code = shm_new_read_only(RING_PACKETS_NAME, ring_packets_size(ring->frame_size), &ring->packets, &memory);
+    size_t size = ring_packets_size(ring->frame_size);
+    void *memory;
+    int code = shm_new_read_only(RING_PACKETS_NAME, size, &ring->packets, &memory);
 
-    if (code < 0) {
-        return code;
-    }
-    ring->ours = memory;
-    code = shm_new(RING_ANSWERS_NAME, RING_ANSWERS_FILE_SIZE, &ring->answers);
     if (code == 0) {
-        code = shm_map(ring->answers, RING_ANSWERS_FILE_SIZE, true, &memory);
-    }
-    if (code == 0) {
-        struct ring_worker_words *words = memory;
-
-        words->guard_before = RING_GUARD;
-        words->guard_after = RING_GUARD;
-        words->plugin = PLUGINS_MAX;
-        ring->theirs = words;
+        ring->ours = memory;
+        ring->ours->magic = RING_MAGIC;
+        ring->ours->frame_size = ring->frame_size;
+        code = shm_keep_private(memory, size);
     }
     return code;
 }
 
-int ring_submit_new(struct ring_submit *ring, uint32_t slot_size)
+static int make_answers(struct ring_submit *ring)
+{
+    void *memory;
+    int code = shm_new_for_writer(RING_ANSWERS_NAME, RING_ANSWERS_FILE_SIZE, &ring->answers);
+
+    if (code == 0) {
+        code = shm_reserve(ring->answers, 0, RING_ANSWERS_FILE_SIZE);
+    }
+    if (code == 0) {
+        code = shm_map(ring->answers, RING_ANSWERS_FILE_SIZE, false, &memory);
+    }
+    if (code == 0) {
+        ring->theirs = memory;
+        code = shm_keep_private(memory, RING_ANSWERS_FILE_SIZE);
+    }
+    return code;
+}
+
+static int make_bells(struct ring_submit *ring)
 {
     int ends[2];
-    int code;
 
-    ring_submit_init(ring);
-    ring->frame_size = ring_frame_size(slot_size);
-    code = make_files(ring);
-    if (code == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-        code = -errno;
-    }
-    if (code < 0) {
-        ring_submit_done(ring);
-        return code;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+        return -errno;
     }
     ring->bell = ends[0];
     ring->worker_bell = ends[1];
-    ring->ours->magic = RING_MAGIC;
-    ring->ours->frame_size = ring->frame_size;
-    return 0;
+    if (shutdown(ring->bell, SHUT_RD) < 0) {
+        return -errno;
+    }
+    ring->answered = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return ring->answered < 0 ? -errno : 0;
+}
+
+int ring_submit_new(struct ring_submit *ring, uint32_t slot_size)
+{
+    int code = slot_size <= RING_SLOT_MAX ? 0 : -EINVAL;
+
+    ring_submit_init(ring);
+    if (code < 0) {
+        return code;
+    }
+    ring->slot_size = slot_size;
+    ring->frame_size = ring_frame_size(slot_size);
+    code = make_packets(ring);
+    if (code == 0) {
+        code = make_answers(ring);
+    }
+    if (code == 0) {
+        code = make_bells(ring);
+    }
+    if (code < 0) {
+        ring_submit_done(ring);
+    }
+    return code;
+}
+
+void ring_worker_fds(const struct ring_submit *ring, int fds[RING_FDS])
+{
+    fds[RING_FD_PACKETS] = ring->packets;
+    fds[RING_FD_ANSWERS] = ring->answers;
+    fds[RING_FD_BELL] = ring->worker_bell;
+    fds[RING_FD_ANSWERED] = ring->answered;
 }
 
 void ring_submit_passed(struct ring_submit *ring)
 {
     close_fd(&ring->packets);
-    close_fd(&ring->answers);
     close_fd(&ring->worker_bell);
 }
 
 void ring_submit_done(struct ring_submit *ring)
 {
     ring_submit_passed(ring);
+    close_fd(&ring->answers);
     close_fd(&ring->bell);
+    close_fd(&ring->answered);
     shm_unmap(ring->ours, ring_packets_size(ring->frame_size));
     shm_unmap((void *)(uintptr_t)ring->theirs, RING_ANSWERS_FILE_SIZE);
     ring_submit_init(ring);
@@ -108,9 +143,10 @@ void ring_begin(struct ring_submit *ring, uint32_t flags)
     flight->unanswered = 0;
     flight->one_by_one = (flags & RING_ONE_BY_ONE) != 0;
     ring->used = sizeof(*frame);
+    ring->filling = true;
 }
 
-/* Copies bytes into the frame. The caller has checked that there is room. */
+/* Copies bytes into the frame. There is room: ring_frame_size() counts BURST_MAX times slot_size and two alignments. */
 static uint32_t put(struct ring_submit *ring, struct ring_frame *frame, const void *data, uint32_t len)
 {
     uint32_t place = (uint32_t)round_up(ring->used, RING_DATA_ALIGN);
@@ -122,26 +158,24 @@ static uint32_t put(struct ring_submit *ring, struct ring_frame *frame, const vo
     return place;
 }
 
-int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct ring_origin origin, uint32_t flow,
-             uint32_t flow_epoch, bool begins)
+int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct ring_origin origin,
+             const struct ring_flow *flow)
 {
     struct ring_frame *frame = frame_at(ring, ring->submitted);
     struct ring_flight *flight = &ring->flights[ring->submitted % RING_FRAMES];
-    uint64_t need = (uint64_t)packet->len + packet->secctx_len + 2 * RING_DATA_ALIGN;
-    struct ring_packet *to;
+    struct ring_packet copy = {.packet = *packet, .flow = *flow};
 
-    if (flight->count >= BURST_MAX || need > ring->frame_size - ring->used) {
+    if (flight->count >= BURST_MAX) {
+        return -ENOSPC;
+    }
+    if ((uint64_t)packet->len + packet->secctx_len > ring->slot_size) {
         return -EMSGSIZE;
     }
-    to = &frame->packets[flight->count];
-    to->packet = *packet;
-    to->packet.data = NULL;
-    to->packet.secctx = NULL;
-    to->data = put(ring, frame, packet->data, packet->len);
-    to->secctx = put(ring, frame, packet->secctx, packet->secctx_len);
-    to->flow = flow;
-    to->flow_epoch = flow_epoch;
-    to->begins = begins;
+    copy.packet.data = NULL; /* the worker gets no addresses of this process */
+    copy.packet.secctx = NULL;
+    copy.data = put(ring, frame, packet->data, packet->len);
+    copy.secctx = put(ring, frame, packet->secctx, packet->secctx_len);
+    frame->packets[flight->count] = copy;
     flight->origins[flight->count] = origin;
     flight->unanswered |= UINT64_C(1) << flight->count;
     flight->count++;
@@ -160,6 +194,7 @@ void ring_submit(struct ring_submit *ring)
 {
     const struct ring_flight *flight = &ring->flights[ring->submitted % RING_FRAMES];
 
+    ring->filling = false;
     if (flight->count == 0) {
         return;
     }
@@ -210,26 +245,23 @@ static struct ring_flight *find_flight(struct ring_submit *ring, uint16_t low)
 
 static void retire(struct ring_submit *ring)
 {
-    while (ring->retired != ring->submitted && ring->flights[ring->retired % RING_FRAMES].unanswered == 0) {
+    while (ring_in_flight(ring) && ring->flights[ring->retired % RING_FRAMES].unanswered == 0) {
         ring->retired++;
+        ring->bells = 0;
     }
 }
 
-int ring_take(struct ring_submit *ring, struct ring_answered *answered)
+/* Checks the next record and takes it. Returns 1 or -EBADMSG. */
+static int take_record(struct ring_submit *ring, struct ring_answered *answered)
 {
-    uint32_t published = atomic_load_explicit(&ring->theirs->published, memory_order_acquire);
+    uint32_t bytes = ring->published - ring->taken;
+    const struct ring_verdict copy = copy_record(ring);
     struct ring_flight *flight;
-    struct ring_verdict copy;
     uint64_t bit;
 
-    if (published == ring->taken) {
-        return 0;
-    }
-    if (published - ring->taken > RING_ANSWERS_SIZE || (published - ring->taken) % RING_RECORD_STEP != 0 ||
-        !guards_hold(ring)) {
+    if (bytes > RING_ANSWERS_SIZE || bytes % RING_RECORD_STEP != 0 || !guards_hold(ring)) {
         return -EBADMSG;
     }
-    copy = copy_record(ring);
     if (copy.head.kind != RING_VERDICT || copy.head.size != sizeof(copy) || copy.plugin > PLUGINS_MAX) {
         return -EBADMSG;
     }
@@ -245,37 +277,90 @@ int ring_take(struct ring_submit *ring, struct ring_answered *answered)
     *answered =
         (struct ring_answered){flight->origins[copy.head.packet], copy.answer, copy.plugin, flight->unanswered == 0};
     ring->taken += sizeof(copy);
-    ring->bells = 0;
-    atomic_store_explicit(&ring->ours->taken, ring->taken, memory_order_release);
     retire(ring);
     return 1;
 }
 
+int ring_take(struct ring_submit *ring, struct ring_answered *answered)
+{
+    int code;
+
+    if (ring->broken) {
+        return -EBADMSG;
+    }
+    if (ring->published == ring->taken && ring->sealed) {
+        ring->published = atomic_load_explicit(&ring->theirs->published, memory_order_acquire);
+    }
+    if (ring->published == ring->taken) {
+        return 0;
+    }
+    code = take_record(ring, answered);
+    ring->broken = code < 0;
+    return code;
+}
+
 /* ---- sleeping ---------------------------------------------------------------------------------------------- */
+
+/* Whether ring_take() has something to say. A worker that has not sealed its answers has none. */
+static bool has_something(const struct ring_submit *ring)
+{
+    return ring->broken || ring->published != ring->taken;
+}
 
 bool ring_sleep(struct ring_submit *ring)
 {
-    atomic_store_explicit(&ring->ours->asleep, 1, memory_order_seq_cst);
-    return atomic_load_explicit(&ring->theirs->published, memory_order_seq_cst) == ring->taken;
+    if (!has_something(ring) && ring->sealed) {
+        atomic_store_explicit(&ring->ours->asleep, 1, memory_order_seq_cst);
+        ring->published = atomic_load_explicit(&ring->theirs->published, memory_order_seq_cst);
+        if (has_something(ring)) {
+            atomic_store_explicit(&ring->ours->asleep, 0, memory_order_relaxed);
+        }
+    }
+    return !has_something(ring);
 }
 
-int ring_awake(struct ring_submit *ring)
+int ring_awake(struct ring_submit *ring, bool rung)
 {
-    char byte;
-
     atomic_store_explicit(&ring->ours->asleep, 0, memory_order_relaxed);
-    for (unsigned i = 0; i < BELL_READS_MAX; i++) {
-        ssize_t len = recv(ring->bell, &byte, sizeof(byte), MSG_DONTWAIT);
-
-        if (len == 0) {
-            return -EPIPE;
-        }
-        if (len < 0) {
-            break;
-        }
-        ring->bells++;
+    if (rung && ++ring->bells > RING_BELLS_MAX) {
+        ring->broken = true;
     }
-    return ring->bells > RING_BELLS_MAX ? -EBADMSG : 0;
+    return ring->broken ? -EBADMSG : 0;
+}
+
+/* ---- what the worker says of itself ---------------------------------------------------------------------- */
+
+bool ring_is_sealed(struct ring_submit *ring)
+{
+    if (!ring->sealed) {
+        ring->sealed = shm_has_sealed_writers(ring->answers);
+    }
+    return ring->sealed;
+}
+
+uint32_t ring_state(struct ring_submit *ring)
+{
+    return ring_is_sealed(ring) ? atomic_load_explicit(&ring->theirs->state, memory_order_acquire) : RING_OPENING;
+}
+
+uint32_t ring_plugin(const struct ring_submit *ring)
+{
+    uint32_t plugin =
+        ring->sealed ? atomic_load_explicit(&ring->theirs->plugin, memory_order_relaxed) : (uint32_t)PLUGINS_MAX;
+
+    return plugin < PLUGINS_MAX ? plugin : PLUGINS_MAX;
+}
+
+void ring_copy_text(const struct ring_submit *ring, char *to, size_t size)
+{
+    const volatile char *text = ring->sealed ? ring->theirs->text : "";
+    size_t len = 0;
+    char next;
+
+    while (len < min_u64(size, RING_TEXT_SIZE) - 1 && (next = text[len]) != '\0') {
+        to[len++] = (char)(next >= ' ' && next <= '~' ? next : '?');
+    }
+    to[len] = '\0';
 }
 
 /* ---- a dead worker's frames ---------------------------------------------------------------------------------- */
@@ -287,13 +372,8 @@ const struct ring_flight *ring_oldest(const struct ring_submit *ring)
 
 void ring_retire_oldest(struct ring_submit *ring)
 {
-    ring->flights[ring->retired % RING_FRAMES].unanswered = 0;
-    retire(ring);
-}
-
-uint32_t ring_plugin(const struct ring_submit *ring)
-{
-    uint32_t plugin = atomic_load_explicit(&ring->theirs->plugin, memory_order_relaxed);
-
-    return plugin < PLUGINS_MAX ? plugin : PLUGINS_MAX;
+    if (ring_in_flight(ring)) {
+        ring->flights[ring->retired % RING_FRAMES].unanswered = 0;
+        retire(ring);
+    }
 }

@@ -16,7 +16,7 @@
 
 #include <stdbool.h>
 
-#define RING_BELLS_MAX 64 /* that a worker may ring without an answer, before it counts as broken */
+#define RING_BELLS_MAX 64 /* that wake us and complete no frame; a worker that rings more often has gone wrong */
 
 /* What a packet was submitted as, for its owner. */
 struct ring_origin {
@@ -34,18 +34,24 @@ struct ring_flight {
 };
 
 struct ring_submit {
-    int packets;           /* memory files, to be passed to the worker; -1: closed */
+    int packets;     /* memory files; -1: closed */
     int answers;
-    int bell;              /* our end; readable when the worker has published */
-    int worker_bell;       /* the worker's end, to be passed to it */
+    int bell;        /* our end, from which nothing can be received; EPOLLHUP: the worker has closed its own */
+    int worker_bell; /* the worker's end */
+    int answered;    /* to be waited for with EPOLLIN | EPOLLET, and not to be read */
+    uint32_t slot_size;
     uint32_t frame_size;
     struct ring_queue_words *ours;
     const struct ring_worker_words *theirs;
-    uint32_t submitted;    /* frames */
-    uint32_t retired;      /* frames that are answered, in order */
-    uint32_t taken;        /* bytes of answers */
-    uint32_t bells;        /* heard since the last answer */
-    uint32_t used;         /* bytes of the frame that is being filled */
+    bool sealed;        /* the worker has mapped the answers and sealed them */
+    bool broken;        /* it has broken the protocol */
+    bool filling;       /* a frame was begun */
+    uint32_t submitted; /* frames */
+    uint32_t retired;   /* frames that are answered, in order */
+    uint32_t published; /* bytes of answers, as the worker said when we last looked */
+    uint32_t taken;     /* bytes of answers */
+    uint32_t bells;     /* heard since a frame was answered completely */
+    uint32_t used;      /* bytes of the frame that is being filled */
     struct ring_flight flights[RING_FRAMES];
 };
 
@@ -60,22 +66,43 @@ struct ring_answered {
 /* Sets up a ring without memory. */
 void ring_submit_init(struct ring_submit *ring);
 
-/* Makes the memory files and the bell. slot_size: the most that a packet's message takes. */
+/* Makes the memory files and the bells. slot_size: the most that a packet's message takes, up to RING_SLOT_MAX. */
 int ring_submit_new(struct ring_submit *ring, uint32_t slot_size);
 
-/* Closes the descriptors that were made for the worker, once it has them. */
+/* What the worker is to be passed. The descriptors stay ours. */
+void ring_worker_fds(const struct ring_submit *ring, int fds[RING_FDS]);
+
+/* Closes the descriptors that were made for the worker alone, once it has them. */
 void ring_submit_passed(struct ring_submit *ring);
 
 /* Unmaps and closes everything. Also for a ring without memory. */
 void ring_submit_done(struct ring_submit *ring);
 
+/*
+ * Whether the worker has mapped the ring and sealed the answers. Before, nothing that it writes is looked at, and no
+ * frame can be submitted. A system call until it has.
+ */
+bool ring_is_sealed(struct ring_submit *ring);
+
+/* What the worker says of itself: enum ring_state; RING_OPENING until it has sealed the answers. */
+uint32_t ring_state(struct ring_submit *ring);
+
+/* Why the worker failed, as it says: printable ASCII characters, and a NUL. size: at least 1. */
+void ring_copy_text(const struct ring_submit *ring, char *to, size_t size);
+
 /* Whether a frame can be submitted. */
 static inline bool ring_has_room(const struct ring_submit *ring)
 {
-    return ring->submitted - ring->retired < RING_FRAMES;
+    return ring->sealed && ring->submitted - ring->retired < RING_FRAMES;
 }
 
-/* Whether a packet that was submitted has no answer yet. */
+/* Whether a frame was begun and not submitted. */
+static inline bool ring_is_filling(const struct ring_submit *ring)
+{
+    return ring->filling;
+}
+
+/* Whether a frame that was submitted has a packet without an answer. */
 static inline bool ring_in_flight(const struct ring_submit *ring)
 {
     return ring->submitted != ring->retired;
@@ -85,35 +112,43 @@ static inline bool ring_in_flight(const struct ring_submit *ring)
 void ring_begin(struct ring_submit *ring, uint32_t flags);
 
 /*
- * Adds a packet, at most BURST_MAX. Its bytes are copied. flow, flow_epoch, begins: as in struct ring_packet. Returns
- * 0; -EMSGSIZE: its bytes are more than slot_size.
+ * Adds a packet to the frame that was begun. Its bytes are copied. Returns 0; -EMSGSIZE: its bytes are more than
+ * slot_size; -ENOSPC: the frame has BURST_MAX packets. As many packets of slot_size bytes have room.
  */
-int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct ring_origin origin, uint32_t flow,
-             uint32_t flow_epoch, bool begins);
+int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct ring_origin origin,
+             const struct ring_flow *flow);
 
 /* Gives the frame to the worker, and rings its bell if it sleeps. An empty frame is given up. */
 void ring_submit(struct ring_submit *ring);
 
 /*
- * Takes the next answer. Returns 1; 0: there is none; -EBADMSG: the worker has broken the protocol, and nothing that it
- * says may be believed any more.
+ * Takes the next answer. Returns 1; 0: there is none; -EBADMSG, from then on: the worker has broken the protocol, and
+ * nothing that it says may be believed any more.
  */
 int ring_take(struct ring_submit *ring, struct ring_answered *answered);
 
 /*
- * Before waiting. Returns false if there are answers: do not wait then. After the wait, in any case: ring_awake(). It
- * returns 0; -EBADMSG: the worker keeps ringing without an answer; -EPIPE: it has closed its end, or is dead.
+ * Before waiting. Returns false: do not wait, since ring_take() has something to say. Each false is followed by a
+ * result of ring_take() that is not 0, so a worker cannot keep us from waiting without answering packets.
  */
 bool ring_sleep(struct ring_submit *ring);
-int ring_awake(struct ring_submit *ring);
+
+/*
+ * After waiting. rung: `answered` was ready. Returns 0; -EBADMSG: the worker has broken the protocol, or rings without
+ * completing frames.
+ */
+int ring_awake(struct ring_submit *ring, bool rung);
 
 /* Asks the worker to leave, when it has answered what is in flight. */
 void ring_request_leave(struct ring_submit *ring);
 
-/* The oldest frame in flight. NULL: there is none. */
+/* The oldest frame in flight; it has at least one packet without an answer. NULL: there is none. */
 const struct ring_flight *ring_oldest(const struct ring_submit *ring);
 
-/* Forgets the oldest frame in flight: its worker is dead, and its packets go another way. */
+/*
+ * Forgets the oldest frame in flight: its worker is dead, its answers are taken, and its packets go another way. Frames
+ * after it that are answered completely are retired with it.
+ */
 void ring_retire_oldest(struct ring_submit *ring);
 
 /* The position of the plugin that runs, as the worker says; PLUGINS_MAX: none, or nonsense. For the log alone. */
