@@ -90,5 +90,6 @@ int main(int argc, char **argv)
     make_messages();
     make_options();
     make_packets();
+    make_rings();
     return 0;
 }

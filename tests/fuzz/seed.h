@@ -33,5 +33,6 @@ void make_elf_files(void);
 void make_messages(void);
 void make_options(void);
 void make_packets(void);
+void make_rings(void);
 
 #endif
