@@ -2,10 +2,10 @@
 /*
  * Lays out the sections of a queue's shared memory, maps it, and checks the table of sections.
  *
- * The table is computed from the layout alone. So a process that knows the layout can write the table again after a
- * plugin overwrote it, and a process that does not know the layout finds every section with the table alone. Pointers
- * into the memory are computed from the private layout, never from the table. Process: [supervisor] makes the memory,
- * [worker] prepares and views it.
+ * The table is computed from the layout alone. So the supervisor, which knows the layout, can write the table again
+ * after a plugin overwrote it, and a process that does not know the layout finds every section with the table alone.
+ * Pointers into the memory are computed from the private layout, never from the table. Process: [supervisor] makes the
+ * memory, [worker] attaches it, prepares and views it.
  */
 #include "queue/queue_shm.h"
 
@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SLOTS_VERSION 1 /* of the messages: the kernel's netlink ABI */
@@ -101,11 +102,38 @@ void queue_shm_init(struct queue_shm *shm)
     *shm = (struct queue_shm){.fd = -1};
 }
 
+/* Of what plugins may see. */
+static size_t view_size_of(const struct queue_shm_header *header, const struct queue_shm_layout *layout)
+{
+    return (size_t)header->size - round_up((size_t)layout->flows_size, SHM_PAGE_SIZE);
+}
+
+/* Maps the memory for this process alone and fills in *shm, from the header that the layout makes. */
+static int map(int fd, const struct queue_shm_header *header, const struct queue_shm_layout *layout,
+               struct queue_shm *shm)
+{
+    void *memory = NULL;
+    int error = shm_map(fd, (size_t)header->size, true, &memory);
+
+    if (error < 0) {
+        return error;
+    }
+    *shm =
+        (struct queue_shm){.fd = fd,
+                           .layout = *layout,
+                           .size = (size_t)header->size,
+                           .view_size = view_size_of(header, layout),
+                           .header = memory,
+                           .control = place(memory, queue_shm_find(header, QUEUE_SHM_CONTROL, layout->control_version)),
+                           .journal = place(memory, queue_shm_find(header, QUEUE_SHM_JOURNAL, JOURNAL_VERSION)),
+                           .slots = place(memory, queue_shm_find(header, QUEUE_SHM_SLOTS, SLOTS_VERSION)),
+                           .flows = place(memory, queue_shm_find(header, QUEUE_SHM_FLOWS, FLOW_MEMORY_VERSION))};
+    return 0;
+}
+
 int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct queue_shm *shm)
 {
     struct queue_shm_header header;
-    size_t view_size;
-    void *memory = NULL;
     int error;
     int fd;
 
@@ -114,33 +142,71 @@ int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct 
         return -EINVAL;
     }
     header = make_header(queue, layout);
-    view_size = (size_t)header.size - round_up((size_t)layout->flows_size, SHM_PAGE_SIZE);
     error = shm_new(QUEUE_SHM_NAME, (size_t)header.size, &fd);
     if (error < 0) {
         return error;
     }
     if (layout->flows_size > 0) {
-        error = shm_reserve(fd, view_size, (size_t)layout->flows_size);
+        error = shm_reserve(fd, view_size_of(&header, layout), (size_t)layout->flows_size);
     }
     if (error == 0) {
-        error = shm_map(fd, (size_t)header.size, true, &memory);
+        error = map(fd, &header, layout, shm);
     }
     if (error < 0) {
         close_fd(&fd);
         return error;
     }
-    *shm = (struct queue_shm){.fd = fd,
-                              .layout = *layout,
-                              .size = (size_t)header.size,
-                              .view_size = view_size,
-                              .header = memory,
-                              .control =
-                                  place(memory, queue_shm_find(&header, QUEUE_SHM_CONTROL, layout->control_version)),
-                              .journal = place(memory, queue_shm_find(&header, QUEUE_SHM_JOURNAL, JOURNAL_VERSION)),
-                              .slots = place(memory, queue_shm_find(&header, QUEUE_SHM_SLOTS, SLOTS_VERSION)),
-                              .flows = place(memory, queue_shm_find(&header, QUEUE_SHM_FLOWS, FLOW_MEMORY_VERSION))};
     *shm->header = header;
     journal_init(shm->journal);
+    return 0;
+}
+
+/* Whether the table of sections is exactly that of the layout. It is read once, since others can write to it. */
+static int compare_table(const struct queue_shm_header *memory, const struct queue_shm_header *expected)
+{
+    const struct queue_shm_header found = *memory;
+    int error = queue_shm_check(&found, (size_t)expected->size);
+
+    if (error < 0) {
+        return error;
+    }
+    if (found.queue != expected->queue || found.section_count != expected->section_count) {
+        return -EUCLEAN;
+    }
+    for (uint32_t i = 0; i < expected->section_count; i++) {
+        const struct queue_shm_section *wanted = &expected->sections[i];
+        const struct queue_shm_section *section = queue_shm_find(&found, wanted->kind, wanted->version);
+
+        if (section == NULL || section->offset != wanted->offset || section->size != wanted->size) {
+            return -EUCLEAN;
+        }
+    }
+    return 0;
+}
+
+int queue_shm_attach(int fd, uint16_t queue, const struct queue_shm_layout *layout, struct queue_shm *shm)
+{
+    const struct queue_shm_header expected = make_header(queue, layout);
+    struct queue_shm attached;
+    struct stat file;
+    int error;
+
+    if (fstat(fd, &file) < 0) {
+        return -errno;
+    }
+    if (file.st_size != (off_t)expected.size) {
+        return -EUCLEAN;
+    }
+    error = map(fd, &expected, layout, &attached);
+    if (error < 0) {
+        return error;
+    }
+    error = compare_table(attached.header, &expected);
+    if (error < 0) {
+        shm_unmap(attached.header, attached.size);
+        return error;
+    }
+    *shm = attached;
     return 0;
 }
 
@@ -151,11 +217,16 @@ void queue_shm_done(struct queue_shm *shm)
     queue_shm_init(shm);
 }
 
+void queue_shm_restore_table(const struct queue_shm *shm, uint16_t queue)
+{
+    *shm->header = make_header(queue, &shm->layout);
+}
+
 void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue, unsigned bursts)
 {
     const char *end = queue_shm_burst_slots(shm->slots, bursts, shm->layout.slot_size);
 
-    *shm->header = make_header(queue, &shm->layout);
+    queue_shm_restore_table(shm, queue);
     madvise(shm->header, shm->size, MADV_DONTDUMP); /* it holds packets; and a core dump must be short */
     shm_populate(shm->header, round_up((size_t)(end - (const char *)shm->header), SHM_PAGE_SIZE));
     for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {

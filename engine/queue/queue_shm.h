@@ -10,8 +10,8 @@
  *   FLOWS    the flow table, if the queue has one; always the last section
  *
  * Always: whoever maps memory that another process made reads the table, and refuses it unless every section that it
- * needs is there in its version. A process that has the memory from its own parent keeps the places in its private
- * struct queue_shm and does not look at the table again, since a plugin can write there.
+ * needs is there in its version. From then on it keeps the places in its private struct queue_shm and does not look at
+ * the table again, since a plugin can write there.
  */
 #ifndef ENGINE_QUEUE_QUEUE_SHM_H
 #define ENGINE_QUEUE_QUEUE_SHM_H
@@ -76,8 +76,18 @@ void queue_shm_init(struct queue_shm *shm);
  */
 int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct queue_shm *shm);
 
-/* Unmaps and closes. Also for a struct without memory. [supervisor], and a worker for the queues of others */
+/*
+ * Maps the memory of a queue that another process has made, by its descriptor, which belongs to the struct from then
+ * on. Returns 0 or a negative errno; -EPROTO: it is no such memory or has another version; -EUCLEAN: its size or its
+ * sections are not those of the layout. [worker]
+ */
+int queue_shm_attach(int fd, uint16_t queue, const struct queue_shm_layout *layout, struct queue_shm *shm);
+
+/* Unmaps and closes. Also for a struct without memory. [supervisor] */
 void queue_shm_done(struct queue_shm *shm);
+
+/* Writes the header and the table again, whatever they hold: before another process attaches. [supervisor] */
+void queue_shm_restore_table(const struct queue_shm *shm, uint16_t queue);
 
 /*
  * Makes the memory ready for this process to receive into: writes the header and the table again, whatever they hold,
