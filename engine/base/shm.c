@@ -146,6 +146,11 @@ int shm_map(int fd, size_t size, bool writable, void **memory)
     return 0;
 }
 
+int shm_keep_from_children(void *memory, size_t size)
+{
+    return madvise((char *)memory - SHM_GUARD_SIZE, size + 2 * SHM_GUARD_SIZE, MADV_DONTFORK) < 0 ? -errno : 0;
+}
+
 void shm_unmap(void *memory, size_t size)
 {
     if (memory != NULL) {

@@ -59,6 +59,12 @@ int shm_reserve(int fd, size_t offset, size_t size);
 /* Maps the first `size` bytes of the file between two guards. writable false: a write faults. */
 int shm_map(int fd, size_t size, bool writable, void **memory);
 
+/*
+ * Keeps what shm_map() returned, with its guards, out of every process that this one forks from now on: there the
+ * addresses are free.
+ */
+int shm_keep_from_children(void *memory, size_t size);
+
 /* Unmaps what shm_map() returned, with its guards. NULL is fine. */
 void shm_unmap(void *memory, size_t size);
 

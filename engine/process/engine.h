@@ -2,8 +2,10 @@
 /*
  * What runs: the queues with their descriptors and shared memory, and the configuration that they run with.
  *
- * The supervisor fills struct engine in; fork server and workers have it by fork, each its own copy. What changes after
- * the fork and matters to another process is in shared memory: that of the queues, and struct forkserver_status.
+ * The supervisor fills struct engine in; fork server and workers have it by fork, each its own copy. The fork server
+ * closes and forgets what belongs to a queue; a worker gets what belongs to its own queue from
+ * the supervisor. What changes after the fork and matters to another process is in shared memory, that of a queue and
+ * struct forkserver_status, or is said on a channel.
  */
 #ifndef ENGINE_PROCESS_ENGINE_H
 #define ENGINE_PROCESS_ENGINE_H
@@ -20,7 +22,6 @@
 
 struct engine_queue {
     struct queue kernel;            /* its number and its socket */
-    int wake;                       /* eventfd: a control word changed for the worker */
     struct queue_shm shm;
     struct worker_control *control; /* in shm */
 };
@@ -31,14 +32,13 @@ struct engine {
     unsigned queue_count;
     struct flow_seed flow_seed;
     pid_t supervisor;
-    int doorbell; /* eventfd: a worker's state changed */
-    struct forkserver_status *status;
+    int channel; /* of fork server or worker to the supervisor; -1: this is the supervisor */
+    struct forkserver_status *status; /* NULL: not in this process */
 };
 
-/* The functions that the supervisor's children run; main.c fills them in. */
+/* The functions that the supervisor's children run; main.c fills them in. engine->channel is set. */
 struct engine_programs {
-    void (*forkserver_run)(struct engine *engine, int channel, const struct engine_programs *programs)
-        __attribute__((noreturn));
+    void (*forkserver_run)(struct engine *engine, const struct engine_programs *programs) __attribute__((noreturn));
     void (*worker_run)(struct engine *engine, unsigned queue) __attribute__((noreturn));
 };
 

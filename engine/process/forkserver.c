@@ -6,14 +6,15 @@
  * process in between exits, and the kernel gives the worker to the nearest subreaper, which is the supervisor. Both
  * forks are the C library's, because libraries that plugins use may depend on their pthread_atfork handlers.
  *
- * A new worker waits until the fork server has told the supervisor about it. If the fork server dies before that, the
- * worker reads end-of-file from the pipe that it waits on, and exits: there is no worker that the supervisor does not
- * know. Process: [fork server].
+ * With each request comes the worker's end of a channel to the supervisor. The worker keeps it, the fork server closes
+ * its copy. Until the process in between is reaped, the worker waits on a pipe; then it is the supervisor's child, and
+ * says so on its channel. If it cannot be made, the fork server says that on the channel in its place. If the fork
+ * server dies meanwhile, the worker reads end-of-file from the pipe and exits. Process: [fork server].
  */
 #include "process/forkserver.h"
 
+#include "base/channel.h"
 #include "base/fd.h"
-#include "base/log.h"
 #include "base/process_title.h"
 #include "plugin/plugin_load.h"
 #include "process/plugin_services.h"
@@ -24,9 +25,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -89,128 +89,124 @@ static void load_plugins(struct engine *engine)
     engine->status->stage = FORKSERVER_LOADED;
 }
 
-static void tell(int channel, enum forkserver_message_kind kind, uint32_t queue, int32_t pid)
+static void tell(int channel, enum message_kind kind, uint32_t value)
 {
-    const struct forkserver_message message = forkserver_message_make(kind, queue, pid);
+    const struct process_message message = process_message_make(kind, value);
 
-    if (send(channel, &message, sizeof(message), MSG_NOSIGNAL) != (ssize_t)sizeof(message)) {
+    if (channel_send(channel, &message, sizeof(message), NULL, 0) < 0 && kind == FORKSERVER_READY) {
         _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone */
     }
 }
 
-/* In the new worker: goes on once the supervisor knows it. registered: the pipe that says so. */
-static void wait_until_registered(const int registered[2])
+/* In the new worker: goes on once it is the supervisor's child. let_go: the pipe that says so. */
+static void wait_until_let_go(const int let_go[2])
 {
     char byte;
 
-    close(registered[1]);
-    if (read(registered[0], &byte, 1) != 1) {
+    close(let_go[1]);
+    if (read(let_go[0], &byte, 1) != 1) {
         _exit(PROCESS_EXIT_FAILED);
     }
-    close(registered[0]);
+    close(let_go[0]);
 }
 
-/* In the process between: forks the worker, writes its pid or the error, exits. */
-static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int registered[2], int report,
+/* In the process between: forks the worker and exits with 0, or with the errno for which there is none. */
+static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int let_go[2],
                           const struct engine_programs *programs) __attribute__((noreturn));
 
-static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int registered[2], int report,
+static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int let_go[2],
                           const struct engine_programs *programs)
 {
-    int32_t pid;
+    pid_t pid;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a fork handler that hangs must not outlive the fork server */
     pid = fork();
     if (pid == 0) {
-        close(channel);
-        close(report);
-        wait_until_registered(registered);
+        close(engine->channel);
+        engine->channel = channel;
+        engine->status = NULL; /* it was not inherited */
+        wait_until_let_go(let_go);
         programs->worker_run(engine, queue);
     }
-    if (pid < 0) {
-        pid = -errno;
-    }
-    _exit(write(report, &pid, sizeof(pid)) == (ssize_t)sizeof(pid) ? 0 : PROCESS_EXIT_FAILED);
+    _exit(pid < 0 ? errno : 0);
 }
 
-/* Makes a worker. Returns its pid, or a negative errno. */
-static int32_t fork_worker(struct engine *engine, unsigned queue, int channel, const int registered[2],
-                           const struct engine_programs *programs)
+/* Makes a worker that waits to be let go. Returns 0 or a negative errno. */
+static int fork_worker(struct engine *engine, unsigned queue, int channel, const int let_go[2],
+                       const struct engine_programs *programs)
 {
-    int report[2];
-    int32_t pid = -ECHILD;
-    pid_t between;
+    int status;
+    pid_t between = fork();
 
-    if (pipe2(report, O_CLOEXEC) < 0) {
+    if (between < 0) {
         return -errno;
     }
-    between = fork();
-    if (between < 0) {
-        pid = -errno;
-        goto close_report;
-    }
     if (between == 0) {
-        close(report[0]);
-        fork_and_exit(engine, queue, channel, registered, report[1], programs);
+        fork_and_exit(engine, queue, channel, let_go, programs);
     }
-    close_fd(&report[1]);
-    /* Once it is reaped, the worker has the supervisor for its parent. */
-    while (waitpid(between, NULL, 0) < 0 && errno == EINTR) {
+    while (waitpid(between, &status, 0) < 0) {
+        if (errno != EINTR) {
+            return -errno;
+        }
     }
-    if (read(report[0], &pid, sizeof(pid)) != (ssize_t)sizeof(pid)) {
-        pid = -ECHILD;
-    }
-
-close_report:
-    close_fd(&report[0]);
-    close_fd(&report[1]);
-    return pid;
+    return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
 }
 
-static void make_worker(struct engine *engine, unsigned queue, int channel, const struct engine_programs *programs)
+static int make_worker(struct engine *engine, unsigned queue, int channel, const struct engine_programs *programs)
 {
-    int registered[2];
-    int32_t pid;
+    int let_go[2];
+    int code;
 
-    if (pipe2(registered, O_CLOEXEC) < 0) {
-        tell(channel, FORKSERVER_FORKED, queue, -errno);
-        return;
+    if (pipe2(let_go, O_CLOEXEC) < 0) {
+        return -errno;
     }
-    pid = fork_worker(engine, queue, channel, registered, programs);
-    tell(channel, FORKSERVER_FORKED, queue, pid);
-    if (pid > 0 && write(registered[1], "", 1) < 0) {
-        log_line("queue %u: worker %d ended before it could start", engine->queues[queue].kernel.number, pid);
+    code = fork_worker(engine, queue, channel, let_go, programs);
+    if (code == 0 && write(let_go[1], "", 1) != 1) {
+        code = -errno;
     }
-    close(registered[0]);
-    close(registered[1]);
+    close(let_go[0]);
+    close(let_go[1]);
+    return code;
 }
 
-/* Waits for a request. Returns whether it is for a worker; otherwise it is to leave. */
-static bool receive(const struct engine *engine, int channel, struct forkserver_message *message)
+/*
+ * Waits for a request. Returns whether it is for a worker, whose channel *channel is then, or -1 if there was no
+ * descriptor left for it; otherwise the fork server is to leave.
+ */
+static bool receive(const struct engine *engine, struct process_message *message, int *channel)
 {
-    ssize_t len;
+    ssize_t len = channel_wait(engine->channel, message, sizeof(*message), channel, 1);
 
-    do {
-        len = recv(channel, message, sizeof(*message), MSG_TRUNC);
-    } while (len < 0 && errno == EINTR);
-    if (len <= 0 || forkserver_message_check(message, (size_t)len, FROM_SUPERVISOR, engine->queue_count) < 0) {
+    if (len <= 0 || process_message_check(message, (size_t)len, FROM_SUPERVISOR, engine->queue_count) < 0) {
         _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone, or it is not the supervisor who writes */
     }
     return message->kind == FORKSERVER_FORK;
 }
 
-void forkserver_run(struct engine *engine, int channel, const struct engine_programs *programs)
+static void make_workers(struct engine *engine, const struct engine_programs *programs)
 {
-    struct forkserver_message message;
+    struct process_message message;
+    int channel = -1;
 
+    while (receive(engine, &message, &channel)) {
+        int code = channel >= 0 ? make_worker(engine, message.value, channel, programs) : 0;
+
+        if (code < 0) {
+            tell(channel, WORKER_NOT_FORKED, (uint32_t)-code);
+        }
+        close_fd(&channel); /* if there is no worker that has it, the supervisor reads end-of-file */
+    }
+}
+
+void forkserver_run(struct engine *engine, const struct engine_programs *programs)
+{
     process_begin("nfqe-forkserver", engine->supervisor);
     plugin_services_begin();
     process_title_set("fork server");
+    madvise(engine->status, sizeof(*engine->status), MADV_DONTFORK); /* workers have no use for it */
     load_plugins(engine);
-    tell(channel, FORKSERVER_READY, 0, 0);
-    while (receive(engine, channel, &message)) {
-        make_worker(engine, message.queue, channel, programs);
-    }
+    tell(engine->channel, FORKSERVER_READY, 0);
+    make_workers(engine, programs);
     engine->status->stage = FORKSERVER_UNLOADING;
     for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
         engine->status->plugin = generation_plugin_ref(engine->generation, i);

@@ -1,48 +1,63 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Making and checking the messages of the fork server's channel.
+ * Making and checking the messages of the channels.
  *
- * A plugin that runs in the fork server has the channel's descriptor, so a message may be false. The checks here
- * make sure that a receiver can use it without harm to itself. Whether a pid is that of a child, the kernel is asked.
- * Process: [supervisor] [fork server].
+ * Plugins run in fork server and workers and can write to the channels there, so a message may be false. The checks here
+ * make sure that a receiver can use it without harm to itself. Who sent it, the kernel is asked. Process: any.
  */
 #include "process/messages.h"
 
 #include "base/arith.h"
 
 #include <errno.h>
-#include <stdbool.h>
 
+#define ERRNO_MAX 4095 /* of the kernel's error numbers */
+
+enum value { NO_VALUE, QUEUE, ERROR_NUMBER };
+
+/* Each kind has one sender, but the supervisor and a worker that serves both wake each other up. */
 static const struct {
-    enum forkserver_message_sender from;
-    bool has_queue;
-    bool has_pid;
+    unsigned from; /* bits of enum message_sender */
+    enum value value;
 } kinds[] = {
-    [FORKSERVER_READY] = {.from = FROM_FORKSERVER},
-    [FORKSERVER_FORK] = {.from = FROM_SUPERVISOR, .has_queue = true},
-    [FORKSERVER_FORKED] = {.from = FROM_FORKSERVER, .has_queue = true, .has_pid = true},
-    [FORKSERVER_LEAVE] = {.from = FROM_SUPERVISOR},
+    [FORKSERVER_READY] = {1u << FROM_FORKSERVER, NO_VALUE},
+    [FORKSERVER_FORK] = {1u << FROM_SUPERVISOR, QUEUE},
+    [FORKSERVER_LEAVE] = {1u << FROM_SUPERVISOR, NO_VALUE},
+    [WORKER_NOT_FORKED] = {1u << FROM_BIRTH, ERROR_NUMBER},
+    [WORKER_HELLO] = {1u << FROM_BIRTH, NO_VALUE},
+    [WORKER_DESCRIPTORS] = {1u << FROM_SUPERVISOR, NO_VALUE},
+    [WORKER_WAKE] = {1u << FROM_SUPERVISOR | 1u << FROM_WORKER, NO_VALUE},
 };
 
-struct forkserver_message forkserver_message_make(enum forkserver_message_kind kind, uint32_t queue, int32_t pid)
+struct process_message process_message_make(enum message_kind kind, uint32_t value)
 {
-    return (struct forkserver_message){FORKSERVER_MESSAGE_VERSION, kind, queue, pid};
+    return (struct process_message){.version = MESSAGE_VERSION, .kind = kind, .value = value};
 }
 
-int forkserver_message_check(const struct forkserver_message *message, size_t len, enum forkserver_message_sender from,
-                             uint32_t queues)
+static int check_value(uint32_t value, enum value wanted, uint32_t queues)
+{
+    switch (wanted) {
+    case QUEUE:
+        return value < queues ? 0 : -EBADMSG;
+    case ERROR_NUMBER:
+        return value > 0 && value <= ERRNO_MAX ? 0 : -EBADMSG;
+    case NO_VALUE:
+        break;
+    }
+    return value == 0 ? 0 : -EBADMSG;
+}
+
+int process_message_check(const struct process_message *message, size_t len, enum message_sender from, uint32_t queues)
 {
     if (len != sizeof(*message)) {
         return -EMSGSIZE;
     }
-    if (message->version != FORKSERVER_MESSAGE_VERSION) {
+    if (message->version != MESSAGE_VERSION) {
         return -EPROTO;
     }
-    if (message->kind < FORKSERVER_READY || message->kind >= ARRAY_SIZE(kinds) || kinds[message->kind].from != from) {
+    if (message->kind < FORKSERVER_READY || message->kind >= ARRAY_SIZE(kinds) ||
+        (kinds[message->kind].from & 1u << from) == 0 || message->reserved != 0) {
         return -EBADMSG;
     }
-    if (kinds[message->kind].has_queue ? message->queue >= queues : message->queue != 0) {
-        return -EBADMSG;
-    }
-    return kinds[message->kind].has_pid == (message->pid != 0) ? 0 : -EBADMSG;
+    return check_value(message->value, kinds[message->kind].value, queues);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Everything that the processes of an engine say to each other: messages on the fork server's channel, and the words in
- * shared memory of a queue's worker and of the fork server.
+ * Everything that the processes of an engine say to each other: messages on the channels of the fork server and of each
+ * worker, and the words in shared memory of a queue's worker and of the fork server.
  *
- * Each word in shared memory has one writer. A change by the supervisor is followed by a write to the queue's eventfd,
- * a change by a worker by one to the supervisor's. Plugins run in fork server and workers, so the supervisor keeps its
- * own copy of what it asked for, and checks what they say before it uses it.
+ * Each word in shared memory has one writer. A change of a worker's words, by the supervisor or by the worker, is
+ * followed by WORKER_WAKE on the worker's channel. Plugins run in fork server and workers, so the supervisor keeps its
+ * own copy of what it asked for, and checks what they say before it uses it. Who sent a message the kernel says.
  *
  * The layouts are versioned, since a successor of the engine will read them. Process: any.
  */
@@ -72,37 +72,43 @@ struct forkserver_status {
     char error[ERROR_TEXT_MAX]; /* why that one is refused */
 };
 
-/* ---- messages between supervisor and fork server, on a SOCK_SEQPACKET pair ---- */
+/* ---- messages on a channel (base/channel.h) ---- */
 
-#define FORKSERVER_MESSAGE_VERSION 1
+#define MESSAGE_VERSION 2
 
-enum forkserver_message_kind {
+enum message_kind {
+    /* between supervisor and fork server */
     FORKSERVER_READY = 1, /* fork server: every plugin is loaded */
-    FORKSERVER_FORK, /* supervisor: make a worker for `queue` */
-    FORKSERVER_FORKED, /* fork server: it is `pid`, or a negative errno */
+    FORKSERVER_FORK, /* supervisor: make a worker for queue `value`; a descriptor: its end of the worker's channel */
     FORKSERVER_LEAVE, /* supervisor: unload the plugins and exit */
+
+    /* between supervisor and worker */
+    WORKER_NOT_FORKED, /* fork server, in place of the worker: there is none; `value`: errno */
+    WORKER_HELLO, /* worker: it is there, and a child of the supervisor */
+    WORKER_DESCRIPTORS, /* supervisor: two descriptors, the queue's socket and its shared memory */
+    WORKER_WAKE, /* either: a control word has changed */
 };
 
-struct forkserver_message {
-    uint32_t version; /* FORKSERVER_MESSAGE_VERSION */
-    uint32_t kind; /* enum forkserver_message_kind */
-    uint32_t queue; /* index in engine.queues */
-    int32_t pid;
+/* Who may have sent a message. A fork server has a worker's end until the worker is there. */
+enum message_sender { FROM_SUPERVISOR, FROM_FORKSERVER, FROM_BIRTH, FROM_WORKER };
+
+struct process_message {
+    uint32_t version; /* MESSAGE_VERSION */
+    uint32_t kind; /* enum message_kind */
+    uint32_t value; /* 0 where the kind has none */
+    uint32_t reserved;
 };
 
-_Static_assert(sizeof(struct forkserver_message) == 16, "part of FORKSERVER_MESSAGE_VERSION");
+_Static_assert(sizeof(struct process_message) == 16, "part of MESSAGE_VERSION");
 
-enum forkserver_message_sender { FROM_SUPERVISOR, FROM_FORKSERVER };
-
-/* A message of this version. queue and pid: 0 where the kind has none. */
-struct forkserver_message forkserver_message_make(enum forkserver_message_kind kind, uint32_t queue, int32_t pid);
+/* A message of this version. */
+struct process_message process_message_make(enum message_kind kind, uint32_t value);
 
 /*
  * Whether a message of `len` bytes, which may be more than the struct has, is one that `from` sends to an engine with
  * so many queues. Returns 0; -EMSGSIZE: it has another length; -EPROTO: another version;
  * -EBADMSG: a kind that `from` does not send, or a field that is out of bounds or not part of the kind.
  */
-int forkserver_message_check(const struct forkserver_message *message, size_t len, enum forkserver_message_sender from,
-                             uint32_t queues);
+int process_message_check(const struct process_message *message, size_t len, enum message_sender from, uint32_t queues);
 
 #endif

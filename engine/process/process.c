@@ -53,12 +53,12 @@ static bool is_open(int fd)
 
 const char *process_check_intact(const struct engine *engine)
 {
-    bool all = is_open(engine->doorbell);
+    bool all = is_open(engine->channel);
 
     for (unsigned i = 0; i < engine->queue_count; i++) {
         const struct engine_queue *queue = &engine->queues[i];
 
-        all = all && is_open(queue->kernel.socket) && is_open(queue->wake) && is_open(queue->shm.fd);
+        all = all && is_open(queue->kernel.socket) && is_open(queue->shm.fd);
     }
     for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
         all = all && is_open(engine->generation->plugins[i].memfd);

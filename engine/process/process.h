@@ -25,8 +25,8 @@ void process_begin(const char *name, pid_t supervisor);
 void process_tie_to_supervisor(pid_t supervisor);
 
 /*
- * What a plugin took from this process that every worker needs: the capability, a descriptor of a queue or of a
- * plugin's copy. NULL: nothing. Text for a message, to follow "open() ".
+ * What a plugin took from this process that every worker needs: the capability, the channel, a descriptor of a queue
+ * or of a plugin's copy. NULL: nothing. Text for a message, to follow "open() ".
  */
 const char *process_check_intact(const struct engine *engine);
 

@@ -8,20 +8,17 @@
  */
 #include "process/queues.h"
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "flow/flow_memory.h"
 #include "process/messages.h"
 #include "queue/nfqueue_config.h"
 #include "queue/queue_report.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 static void init_queue(struct engine_queue *queue, uint16_t number)
 {
-    *queue = (struct engine_queue){.wake = -1};
+    *queue = (struct engine_queue){.control = NULL};
     queue_init(&queue->kernel, number);
     queue_shm_init(&queue->shm);
 }
@@ -45,10 +42,6 @@ static int open_queue(const struct engine *engine, struct engine_queue *queue, s
                          plan->flows > 0 ? "; its flow table takes the most, see --flow-table" : "");
     }
     queue->control = queue->shm.control;
-    queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (queue->wake < 0) {
-        return error_set(error, EXIT_CODE_RUN_TIME, -errno, "queue %u: no eventfd: %s", number, strerror(errno));
-    }
     return 0;
 }
 
@@ -127,7 +120,7 @@ void queues_close(struct engine *engine)
         struct engine_queue *queue = &engine->queues[i];
 
         queue_close(&queue->kernel);
-        close_fd(&queue->wake);
         queue_shm_done(&queue->shm);
+        queue->control = NULL;
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * All queues of the engine, with what each has beside its socket: shared memory and an eventfd. They are opened, bound,
+ * All queues of the engine, with what each has beside its socket: its shared memory. They are opened, bound,
  * reported and closed together.
  *
  * Functions that can fail return 0 or a negative errno with the reason in *error. Process: [supervisor].

@@ -10,7 +10,6 @@
 
 #include "base/arith.h"
 #include "base/event_loop.h"
-#include "base/eventfd.h"
 #include "base/log.h"
 #include "base/process_title.h"
 #include "process/children.h"
@@ -23,13 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum stage { STARTING, SERVING, STOPPING, ENDED };
+enum stage { STARTING, SERVING, STOPPING, ENDING, ENDED };
 
 struct supervisor {
     struct generation generation;
@@ -39,27 +37,32 @@ struct supervisor {
     enum exit_code exit_code;
     struct event_loop loop;
     struct event_watch signals;
-    struct event_watch doorbell;
     struct drain drain; /* while STOPPING */
-    int own[3]; /* descriptors that the children have no use for, ending with -1 */
+    bool queues_closed; /* while ENDING */
 };
 
 /* Static: too large for the stack. */
 static struct supervisor supervisor_state;
 
-static void end(struct supervisor *supervisor, const struct error *error)
+static void report(struct supervisor *supervisor, const struct error *error)
 {
     char text[ERROR_LINE_MAX];
 
+    log_line("%s", error_format(error, text));
+    supervisor->exit_code = error->exit_code;
+}
+
+/* error: NULL: it ends in order. */
+static void end(struct supervisor *supervisor, const struct error *error)
+{
     if (error != NULL) {
-        log_line("%s", error_format(error, text));
-        supervisor->exit_code = error->exit_code;
+        report(supervisor, error);
     }
-    supervisor->stage = ENDED;
+    supervisor->stage = ENDING;
+    children_end(&supervisor->children);
 }
 
 static void take_signals(void *context, uint32_t events);
-static void consume_doorbell(void *context, uint32_t events);
 
 /* ---- before anything runs -------------------------------------------------------------------------- */
 
@@ -87,13 +90,10 @@ static int open_events(struct supervisor *supervisor, struct error *error)
     signal(SIGCHLD, SIG_DFL); /* if our parent ignored it, the kernel would reap our children itself */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     engine->supervisor = getpid();
+    engine->channel = -1;
     code = event_loop_init(&supervisor->loop);
     if (code == 0) {
         code = watch(supervisor, &supervisor->signals, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), take_signals);
-    }
-    if (code == 0) {
-        engine->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        code = watch(supervisor, &supervisor->doorbell, engine->doorbell, consume_doorbell);
     }
     if (code == 0) {
         engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -103,9 +103,6 @@ static int open_events(struct supervisor *supervisor, struct error *error)
         return error_set(error, EXIT_CODE_RUN_TIME, code, "the supervisor cannot open its descriptors: %s",
                          strerror(-code));
     }
-    supervisor->own[0] = supervisor->loop.epoll;
-    supervisor->own[1] = supervisor->signals.fd;
-    supervisor->own[2] = -1;
     return 0;
 }
 
@@ -125,7 +122,7 @@ static int prepare(struct supervisor *supervisor, const struct queue_group *grou
         code = queues_open(engine, error);
     }
     if (code == 0) {
-        children_init(&supervisor->children, engine, programs, &supervisor->loop, supervisor->own);
+        children_init(&supervisor->children, engine, programs, &supervisor->loop);
     }
     return code;
 }
@@ -186,19 +183,22 @@ static void take_signals(void *context, uint32_t events)
             children_reap(&supervisor->children);
         } else if (info.ssi_signo == SIGHUP) {
             log_line("SIGHUP: nothing to do, this engine cannot reload yet; SIGTERM stops it");
-        } else if (supervisor->stage != ENDED) {
+        } else if (supervisor->stage < ENDING) {
             begin_stop(supervisor, sigabbrev_np((int)info.ssi_signo));
         }
     }
 }
 
-/* What the doorbell is about is found by advance(). */
-static void consume_doorbell(void *context, uint32_t events)
+static void close_queues(struct supervisor *supervisor)
 {
-    const struct supervisor *supervisor = context;
-
-    (void)events;
-    eventfd_consume(supervisor->doorbell.fd);
+    if (supervisor->queues_closed) {
+        return;
+    }
+    supervisor->queues_closed = true;
+    if (supervisor->children.exit_report.running) {
+        queues_log_counters(&supervisor->engine);
+    }
+    queues_close(&supervisor->engine);
 }
 
 static void advance(struct supervisor *supervisor)
@@ -209,6 +209,9 @@ static void advance(struct supervisor *supervisor)
         begin_serving(supervisor);
     } else if (supervisor->stage == STOPPING && drain_check(&supervisor->drain)) {
         end(supervisor, NULL);
+    } else if (supervisor->stage == ENDING && children_workers_ended(&supervisor->children)) {
+        close_queues(supervisor); /* before unload(), which may take a while */
+        supervisor->stage = children_ended(&supervisor->children) ? ENDED : ENDING;
     }
 }
 
@@ -236,15 +239,12 @@ enum exit_code supervisor_run(const struct queue_group *group, const struct engi
 
     process_title_set("supervisor");
     if (prepare(supervisor, group, programs, &error) != 0) {
-        end(supervisor, &error);
+        report(supervisor, &error);
     } else {
         loop(supervisor);
-        children_end(&supervisor->children);
+        children_done(&supervisor->children);
     }
-    if (supervisor->children.exit_report.running) {
-        queues_log_counters(&supervisor->engine);
-    }
-    queues_close(&supervisor->engine);
+    close_queues(supervisor);
     generation_done(&supervisor->generation);
     return supervisor->exit_code;
 }

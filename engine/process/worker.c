@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The worker's life: open the plugins, wait to be the queue's owner, answer packets, leave. What it does with packets
- * is in worker_loop.c.
+ * The worker's life: say hello to the supervisor, take the queue's descriptors, open the plugins, wait to be the queue's
+ * owner, answer packets, leave. What it does with packets is in worker_loop.c.
  *
- * Always: the socket is not touched before the supervisor wrote this process's pid into the control words, since until
+ * Always: it has nothing of any queue but what the supervisor has passed to it, that of its own queue. The socket is not touched before the supervisor wrote this process's pid into the control words, since until
  * then another worker may be reading it, or the queue is not bound yet. If this process cannot go on, it leaves the
- * reason in the control words and exits; its successor finishes the burst in the journal. Process: [worker].
+ * reason in the control words, or in the log while it has none, and exits; its successor finishes the burst in the
+ * journal. Process: [worker].
  */
 #include "process/worker.h"
 
+#include "base/channel.h"
 #include "base/event_loop.h"
-#include "base/eventfd.h"
-#include "base/fd.h"
+#include "base/log.h"
 #include "base/process_title.h"
 #include "plugin/plugin_load.h"
 #include "process/plugin_services.h"
@@ -19,6 +20,7 @@
 #include "process/worker_loop.h"
 #include "queue/nfqueue_config.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,18 +33,27 @@ struct worker {
     struct worker_loop loop;
     struct event_loop events;
     struct event_watch packets; /* in the queue's socket */
-    struct event_watch wake;
+    struct event_watch wake;    /* the channel */
     bool stopped; /* the kernel queues nothing more */
 };
 
 /* Static: one worker a process, and too large for the stack. */
 static struct worker worker_state;
 
+/* If the channel is full, the supervisor has something to read, and looks at the control words after it. */
+static void tell(const struct worker *worker, enum message_kind kind)
+{
+    const struct process_message message = process_message_make(kind, 0);
+    int code = channel_send(worker->engine->channel, &message, sizeof(message), NULL, 0);
+
+    (void)code; /* -EPIPE: the supervisor has given this worker up */
+}
+
 /* Says how far this worker has come. */
 static void set_state(const struct worker *worker, enum worker_state state)
 {
     worker->control->state = state;
-    eventfd_signal(worker->engine->doorbell);
+    tell(worker, WORKER_WAKE);
 }
 
 /* Says which plugin is in open() or close(). */
@@ -56,29 +67,46 @@ static void fail(const struct worker *worker, const char *format, ...) __attribu
 
 static void fail(const struct worker *worker, const char *format, ...)
 {
+    char text[WORKER_MESSAGE_MAX] = "";
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(worker->control->message, sizeof(worker->control->message), format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    if (worker->control == NULL) {
+        log_line("queue %u: a new worker: %s", worker->queue->kernel.number, text);
+        _exit(PROCESS_EXIT_FAILED);
+    }
+    memcpy(worker->control->message, text, sizeof(text));
     if (worker->control->state >= WORKER_SERVING) { /* before, it has not started: WORKER_STARTING says that */
         set_state(worker, WORKER_FAILED);
     }
     _exit(PROCESS_EXIT_FAILED);
 }
 
-/* A worker has no business with the other queues, and must not be able to damage them. */
-static void leave_other_queues(const struct worker *worker)
+/* Waits for the socket and the memory of its queue, which the supervisor passes once it knows this process. */
+static void take_descriptors(struct worker *worker)
 {
-    for (unsigned i = 0; i < worker->engine->queue_count; i++) {
-        struct engine_queue *other = &worker->engine->queues[i];
+    struct engine_queue *queue = worker->queue;
+    const struct queue_shm_layout layout = queue->shm.layout;
+    struct process_message message;
+    int fds[2];
+    ssize_t len = channel_wait(worker->engine->channel, &message, sizeof(message), fds, 2);
+    int code;
 
-        if (other != worker->queue) {
-            close_fd(&other->kernel.socket);
-            close_fd(&other->wake);
-            queue_shm_done(&other->shm);
-        }
+    if (len <= 0) {
+        _exit(PROCESS_EXIT_FAILED); /* it is not wanted any more */
     }
+    if (process_message_check(&message, (size_t)len, FROM_SUPERVISOR, worker->engine->queue_count) < 0 ||
+        message.kind != WORKER_DESCRIPTORS || fds[0] < 0 || fds[1] < 0) {
+        fail(worker, "the descriptors of the queue have not arrived");
+    }
+    queue->kernel.socket = fds[0];
+    code = queue_shm_attach(fds[1], queue->kernel.number, &layout, &queue->shm);
+    if (code < 0) {
+        fail(worker, "the queue's memory cannot be mapped: %s", strerror(-code));
+    }
+    queue->control = worker->control = queue->shm.control;
 }
 
 static void open_plugins(struct worker *worker)
@@ -119,9 +147,17 @@ static void note_packets(void *context, uint32_t events)
 static void consume_wake(void *context, uint32_t events)
 {
     const struct worker *worker = context;
+    struct process_message message;
+    pid_t sender;
+    ssize_t len;
 
     (void)events;
-    eventfd_consume(worker->wake.fd);
+    do {
+        len = channel_receive(worker->wake.fd, &message, sizeof(message), &sender);
+    } while (len > 0);
+    if (len != -EAGAIN) {
+        fail(worker, "it has no channel to the supervisor any more; a plugin must not close what it did not open");
+    }
 }
 
 static void open_events(struct worker *worker)
@@ -132,10 +168,10 @@ static void open_events(struct worker *worker)
         fail(worker, "no epoll descriptor: %s", strerror(-code));
     }
     worker->packets = (struct event_watch){.fd = worker->queue->kernel.socket, .ready = note_packets};
-    worker->wake = (struct event_watch){.fd = worker->queue->wake, .ready = consume_wake, .context = worker};
+    worker->wake = (struct event_watch){.fd = worker->engine->channel, .ready = consume_wake, .context = worker};
     code = event_loop_watch(&worker->events, &worker->wake, EPOLLIN);
     if (code < 0) {
-        fail(worker, "its eventfd cannot be watched: %s", strerror(-code));
+        fail(worker, "its channel cannot be watched: %s", strerror(-code));
     }
 }
 
@@ -223,12 +259,12 @@ void worker_run(struct engine *engine, unsigned queue)
 
     worker->engine = engine;
     worker->queue = &engine->queues[queue];
-    worker->control = worker->queue->control;
     snprintf(name, sizeof(name), "nfqe-q%u", worker->queue->kernel.number);
     process_begin(name, engine->supervisor);
     plugin_services_begin();
     process_title_set("worker queue %u", worker->queue->kernel.number);
-    leave_other_queues(worker);
+    tell(worker, WORKER_HELLO);
+    take_descriptors(worker);
     if (worker_loop_init(&worker->loop, engine, worker->queue, &error) < 0) {
         fail(worker, "%s", error.text);
     }

@@ -4,8 +4,8 @@
  *
  * The table is computed from the layout alone. So the supervisor, which knows the layout, can write the table again
  * after a plugin overwrote it, and a process that does not know the layout finds every section with the table alone.
- * Pointers into the memory are computed from the private layout, never from the table. Process: [supervisor] makes the
- * memory, [worker] attaches it, prepares and views it.
+ * Pointers into the memory are computed from the private layout, never from the table. A mapping is not inherited by
+ * children (MADV_DONTFORK). Process: [supervisor] makes the memory, [worker] attaches it, prepares and views it.
  */
 #include "queue/queue_shm.h"
 
@@ -115,7 +115,11 @@ static int map(int fd, const struct queue_shm_header *header, const struct queue
     void *memory = NULL;
     int error = shm_map(fd, (size_t)header->size, true, &memory);
 
+    if (error == 0) {
+        error = shm_keep_from_children(memory, (size_t)header->size);
+    }
     if (error < 0) {
+        shm_unmap(memory, (size_t)header->size);
         return error;
     }
     *shm =

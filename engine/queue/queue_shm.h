@@ -11,7 +11,8 @@
  *
  * Always: whoever maps memory that another process made reads the table, and refuses it unless every section that it
  * needs is there in its version. From then on it keeps the places in its private struct queue_shm and does not look at
- * the table again, since a plugin can write there.
+ * the table again, since a plugin can write there. No process has the memory because its parent had it: whoever is to
+ * have it gets the descriptor and maps it.
  */
 #ifndef ENGINE_QUEUE_QUEUE_SHM_H
 #define ENGINE_QUEUE_QUEUE_SHM_H

@@ -308,14 +308,14 @@ static void test_end_leaves_no_process(void **state)
     children_start_serving();
     pids[0] = children_pid(0);
     pids[1] = children_pid(1);
-    children_end(children);
+    children_end_all();
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(errno, ECHILD);
     for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
         assert_int_equal(kill(pids[i], 0), -1);
         assert_int_equal(children_pid(i), 0);
     }
-    assert_int_equal(children->forkserver.pid, 0);
+    assert_int_equal(children->forkserver.process.pid, 0);
     assert_int_equal(log_lines.count, 0);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Children that do not come up: workers that die, fail or hang before they serve, and a fork server that dies, hangs,
- * or says what is not so. Before the engine runs the first failure is kept; afterwards each is logged and tried again.
+ * Children that do not come up: workers that die, fail or hang before they serve, and a fork server that dies. Before
+ * the engine runs the first failure is kept; afterwards each is logged and tried again.
  */
 #include "children_fixture.h"
 #include "log_lines.h"
@@ -13,8 +13,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,12 +26,6 @@ static struct children *const children = &children_fixture.children;
 static bool has_failed(void)
 {
     return children->exit_report.failure.exit_code != EXIT_CODE_OK;
-}
-
-/* Its worker could not be made, and it is not asked for yet. */
-static bool waits_before_a_retry(void)
-{
-    return has_failed() && children->workers[0].retry_ns > 0 && !children->workers[0].requested;
 }
 
 static bool has_logged(void)
@@ -46,7 +40,7 @@ static bool all_opened(void)
 
 static bool forkserver_is_gone(void)
 {
-    return children->forkserver.pid == 0;
+    return children->forkserver.process.pid == 0;
 }
 
 static bool forkserver_is_ready(void)
@@ -89,18 +83,44 @@ static void test_worker_that_fails_is_a_failure_of_the_start_with_its_words(void
     assert_failure(EXIT_CODE_RUN_TIME, "it fails");
 }
 
-/* Its end is seen before the fork server's message is read. */
-static void test_end_before_the_message_is_that_workers_end(void **state)
+/* Its end is seen before its hello is read. */
+static void test_end_before_the_hello_is_read_is_that_workers_end(void **state)
 {
     (void)state;
-    start_with(WAY_EXIT, LONG_MS);
+    start_with(WAY_HELLO_AND_EXIT, LONG_MS);
     children_turn_until(forkserver_is_ready);
-    while (children->forkserver.early_exit_count == 0) {
-        children_reap(children); /* without a turn, so no message is read */
+    while (!has_failed()) {
+        children_reap(children); /* without a turn, so its channel is no event */
         poll(NULL, 0, 1);
     }
-    assert_false(has_failed());
     assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 3 before it served");
+}
+
+static void test_worker_that_ends_before_its_hello_is_reported_and_tried_again(void **state)
+{
+    (void)state;
+    start_with(WAY_NO_HELLO, LONG_MS);
+    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker ended before it said hello");
+    assert_int_equal(children_pid(0), 0);
+    children_fixture.ways[0] = WAY_SERVE;
+    children_turn_until(all_opened);
+}
+
+static void test_worker_that_ends_before_its_hello_counts_as_replaced(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    children_fixture.ways[0] = WAY_NO_HELLO;
+    children_answer(0);
+    children_kill_worker(0);
+    assert_int_equal(children_control(0)->restarts, 1);
+    log_lines_clear();
+    children_turn_until(has_logged);
+    log_lines_assert("queue 7: the new worker ended before it said hello");
+    assert_int_equal(children_control(0)->restarts, 2);
+    children_fixture.ways[0] = WAY_SERVE;
+    children_wait_serving(0, 0);
 }
 
 static void test_worker_that_hangs_in_open_is_killed_and_the_plugin_named(void **state)
@@ -179,12 +199,12 @@ static void test_workers_go_on_without_the_fork_server_and_it_comes_again(void *
     children_fixture_begin(LONG_MS);
     children_start_serving();
     worker = children_pid(0);
-    forkserver = children->forkserver.pid;
+    forkserver = children->forkserver.process.pid;
     kill(forkserver, SIGKILL);
     children_turn_until(forkserver_is_gone);
     log_lines_assert_all(lines);
     children_turn_until(forkserver_is_ready);
-    assert_int_not_equal(children->forkserver.pid, forkserver);
+    assert_int_not_equal(children->forkserver.process.pid, forkserver);
     assert_int_equal(children_pid(0), worker);
     assert_int_equal(children_control(0)->restarts, 0);
     children_answer(0);
@@ -200,7 +220,7 @@ static void test_worker_that_dies_meanwhile_comes_with_the_next_fork_server(void
     children_fixture_begin(LONG_MS);
     children_start_serving();
     worker = children_pid(0);
-    kill(children->forkserver.pid, SIGKILL);
+    kill(children->forkserver.process.pid, SIGKILL);
     children_turn_until(forkserver_is_gone);
     children_answer(0);
     children_kill_worker(0);
@@ -214,7 +234,7 @@ static void test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_th
     children_fixture_begin(LONG_MS);
     children_start_forkserver(children);
     children_turn_until(forkserver_is_ready);
-    kill(children->forkserver.pid, SIGKILL);
+    kill(children->forkserver.process.pid, SIGKILL);
     assert_failure(EXIT_CODE_RUN_TIME, "the fork server was killed (SIGKILL)");
     assert_int_equal(children->forkserver.retry_ns, 0);
     assert_int_equal(log_lines.count, 0);
@@ -236,174 +256,37 @@ static void test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again
     children_turn_until(forkserver_is_ready);
 }
 
-/* ---- a fork server that plays a part --------------------------------------------------------------------------- */
+/* ---- a worker that closes its channel ---------------------------------------------------- */
 
-#define PID_OF_THE_PLAYER INT32_MAX
-
-static int32_t answers[CHILDREN_QUEUES][2]; /* to the FORK of each queue, one after the other; 0: none */
-
-static int set_up_player(void **state)
+/* It cannot be woken up any more. */
+static void test_worker_that_closes_its_channel_is_killed_and_replaced(void **state)
 {
-    memset(answers, 0, sizeof(answers));
-    return children_fixture_set_up(state);
-}
-
-static void play(struct engine *engine, int channel, const struct engine_programs *programs) __attribute__((noreturn));
-
-static void play(struct engine *engine, int channel, const struct engine_programs *programs)
-{
-    struct forkserver_message message = forkserver_message_make(FORKSERVER_READY, 0, 0);
-
-    (void)engine;
-    (void)programs;
-    send(channel, &message, sizeof(message), MSG_NOSIGNAL);
-    while (recv(channel, &message, sizeof(message), 0) > 0) {
-        for (unsigned i = 0; i < 2 && answers[message.queue][i] != 0; i++) {
-            int32_t pid = answers[message.queue][i] == PID_OF_THE_PLAYER ? getpid() : answers[message.queue][i];
-            struct forkserver_message forked = forkserver_message_make(FORKSERVER_FORKED, message.queue, pid);
-
-            send(channel, &forked, sizeof(forked), MSG_NOSIGNAL);
-        }
-    }
-    _exit(0);
-}
-
-static void start_player(uint64_t timeout_ms)
-{
-    children_fixture.programs.forkserver_run = play;
-    children_fixture_begin(timeout_ms);
-    children_start_forkserver(children);
-}
-
-/* A child of the test that does nothing. */
-static pid_t fork_idle(void)
-{
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        for (;;) {
-            pause();
-        }
-    }
-    assert_true(pid > 0);
-    return pid;
-}
-
-static void test_fork_that_fails_is_reported_and_tried_again(void **state)
-{
-    (void)state;
-    answers[0][0] = -EAGAIN;
-    start_player(LONG_MS);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: no process for a worker: Resource temporarily unavailable");
-    assert_int_equal(children_pid(0), 0);
-    assert_false(children->workers[0].requested);
-    assert_true(children->workers[0].retry_ns > 0);
-    assert_int_equal(children->workers[0].backoff.wait_ms, 10);
-}
-
-/* It may be any process: nothing is killed that is not a child. */
-static void test_worker_that_is_no_child_is_not_believed(void **state)
-{
-    (void)state;
-    answers[0][0] = 1;
-    start_player(LONG_MS);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 70 before it served");
-    assert_int_equal(children_pid(0), 0);
-}
-
-/* A plugin in the fork server can write on the channel. */
-static void test_worker_that_was_not_asked_for_is_not_believed(void **state)
-{
-    pid_t child = fork_idle();
+    pid_t worker;
+    char line[160];
 
     (void)state;
-    answers[0][0] = child;
-    answers[0][1] = 1;
-    start_player(LONG_MS);
-    children_turn_until(forkserver_is_ready);
-    children_turn_for(50);
-    answers[0][1] = 0;
-    kill(child, SIGKILL); /* in any case: tear-down waits for every child */
-    assert_false(has_failed());
-    assert_int_equal(children_pid(0), child);
-}
-
-/* An unknown child had the same pid and ended while a request was outstanding: what counts is whether there is one now. */
-static void test_worker_with_the_pid_of_one_that_has_ended_is_believed(void **state)
-{
-    pid_t child = fork_idle();
-
-    (void)state;
-    answers[0][0] = child;
-    start_player(LONG_MS);
-    children->forkserver.outstanding = 1;
-    forkserver_client_note_exit(&children->forkserver, child, CHILDREN_EXIT_STATUS << 8);
-    children_turn_until(forkserver_is_ready);
-    children_turn_for(50);
-    kill(child, SIGKILL); /* in any case: tear-down waits for every child */
-    assert_false(has_failed());
-    assert_int_equal(children_pid(0), child);
-}
-
-/* Its end would be taken for that of the fork server alone, and the pid would be signalled when it is another's. */
-static void test_fork_server_is_not_believed_to_be_a_worker(void **state)
-{
-    (void)state;
-    answers[0][0] = PID_OF_THE_PLAYER;
-    start_player(LONG_MS);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 70 before it served");
-    assert_int_equal(children_pid(0), 0);
-    assert_true(children->forkserver.pid > 0);
-}
-
-static void test_worker_of_one_queue_is_not_believed_to_be_that_of_another(void **state)
-{
-    pid_t child = fork_idle();
-
-    (void)state;
-    answers[0][0] = child;
-    answers[1][0] = child;
-    start_player(LONG_MS);
-    children_turn_until(forkserver_is_ready);
-    children_turn_for(50);
-    kill(child, SIGKILL); /* in any case: tear-down waits for every child */
-    assert_int_equal(children_pid(0), child);
-    assert_int_equal(children_pid(1), 0);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 8: the new worker exited with status 70 before it served");
-}
-
-/* The channel is full: nothing is heard of the request, so it is made again, whatever becomes of the fork server. */
-static void test_request_that_cannot_be_made_is_made_again(void **state)
-{
-    (void)state;
-    answers[0][0] = -EAGAIN;
-    start_player(LONG_MS);
-    children_turn_until(waits_before_a_retry);
-    kill(children->forkserver.pid, SIGSTOP);
-    assert_int_equal(waitid(P_PID, (id_t)children->forkserver.pid, &(siginfo_t){0}, WSTOPPED | WNOWAIT), 0);
-    while (forkserver_client_request(&children->forkserver, 1)) {
-    }
-    children_turn_for(100);
-    assert_true(children->workers[0].retry_ns > 0);
-    assert_false(children->workers[0].requested);
-    kill(children->forkserver.pid, SIGKILL);
-}
-
-static void test_fork_server_that_does_not_answer_is_killed(void **state)
-{
-    (void)state;
-    start_player(SHORT_MS);
-    assert_failure(EXIT_CODE_RUN_TIME, "the fork server did not answer in time and was killed");
+    children_fixture_begin(LONG_MS);
+    children_fixture.ways[0] = WAY_CLOSE_CHANNEL;
+    children_start_serving();
+    worker = children_pid(0);
+    children_fixture.ways[0] = WAY_SERVE;
+    children_wait_serving(0, worker);
+    snprintf(line, sizeof(line),
+             "queue 7: worker %d has closed its channel and is killed; a plugin must not close what it did not open",
+             worker);
+    assert_true(log_lines.count >= 1);
+    assert_string_equal(log_lines.text[0], line);
 }
 
 int main(void)
 {
 #define WITH_CHILDREN(test) cmocka_unit_test_setup_teardown(test, children_fixture_set_up, children_fixture_tear_down)
-#define WITH_PLAYER(test) cmocka_unit_test_setup_teardown(test, set_up_player, children_fixture_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_CHILDREN(test_worker_that_dies_at_once_is_a_failure_of_the_start),
         WITH_CHILDREN(test_worker_that_fails_is_a_failure_of_the_start_with_its_words),
-        WITH_CHILDREN(test_end_before_the_message_is_that_workers_end),
+        WITH_CHILDREN(test_end_before_the_hello_is_read_is_that_workers_end),
+        WITH_CHILDREN(test_worker_that_ends_before_its_hello_is_reported_and_tried_again),
+        WITH_CHILDREN(test_worker_that_ends_before_its_hello_counts_as_replaced),
         WITH_CHILDREN(test_worker_that_hangs_in_open_is_killed_and_the_plugin_named),
         WITH_CHILDREN(test_each_plugin_has_its_time_to_open),
         WITH_CHILDREN(test_worker_that_does_not_come_up_is_tried_again_after_waits_that_grow),
@@ -412,14 +295,7 @@ int main(void)
         WITH_CHILDREN(test_worker_that_dies_meanwhile_comes_with_the_next_fork_server),
         WITH_CHILDREN(test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_the_start),
         WITH_CHILDREN(test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again),
-        WITH_PLAYER(test_fork_that_fails_is_reported_and_tried_again),
-        WITH_PLAYER(test_worker_that_is_no_child_is_not_believed),
-        WITH_PLAYER(test_worker_that_was_not_asked_for_is_not_believed),
-        WITH_PLAYER(test_worker_with_the_pid_of_one_that_has_ended_is_believed),
-        WITH_PLAYER(test_fork_server_is_not_believed_to_be_a_worker),
-        WITH_PLAYER(test_worker_of_one_queue_is_not_believed_to_be_that_of_another),
-        WITH_PLAYER(test_request_that_cannot_be_made_is_made_again),
-        WITH_PLAYER(test_fork_server_that_does_not_answer_is_killed),
+        WITH_CHILDREN(test_worker_that_closes_its_channel_is_killed_and_replaced),
     };
 
     return cmocka_run_group_tests_name("children_failures", tests, NULL, NULL);

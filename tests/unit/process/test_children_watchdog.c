@@ -4,14 +4,15 @@
  * One that moved on at the last moment goes on, and has a whole time-out again; one that did not, or that does not even
  * stop, is killed.
  *
- * The worker is a real process, which only waits; what a worker would say in its memory the test says. kill() is
- * replaced at link time, so that the worker can move on between the supervisor's first look and its signal, which is a
- * matter of microseconds otherwise. Time is counted in ticks.
+ * The worker is a real process, which only waits; what a worker would say in its memory the test says.
+ * pidfd_send_signal() is replaced at link time, so that the worker can move on between the supervisor's first look and
+ * its signal, which is a matter of microseconds otherwise. Time is counted in ticks.
  */
 #include "burst_fixture.h"
 #include "engine_fixture.h"
 
 #include "process/children.h"
+#include "process/hangs.h"
 #include "process/watchdog.h"
 
 #include <signal.h>
@@ -22,6 +23,7 @@
 
 #define TIMEOUT_MS 40
 #define TICKS_MAX 1000
+#define LOOKS_BEFORE_KILL 10 /* of 10 ms, at a worker that was told to stop */
 
 static struct {
     struct engine_fixture base;
@@ -34,19 +36,19 @@ static struct {
     unsigned kills;
 } fixture;
 
-int __real_kill(pid_t pid, int number);
-int __wrap_kill(pid_t pid, int number);
+int __real_pidfd_send_signal(int pidfd, int number, siginfo_t *info, unsigned flags);
+int __wrap_pidfd_send_signal(int pidfd, int number, siginfo_t *info, unsigned flags);
 
-int __wrap_kill(pid_t pid, int number)
+int __wrap_pidfd_send_signal(int pidfd, int number, siginfo_t *info, unsigned flags)
 {
-    assert_int_equal(pid, fixture.children.workers[0].pid);
+    assert_int_equal(pidfd, fixture.children.workers[0].process.end.fd);
     fixture.stops += number == SIGSTOP;
     fixture.continues += number == SIGCONT;
     fixture.kills += number == SIGKILL;
     if (number == SIGSTOP && fixture.moves_on) {
         fixture.burst->progress++;
     }
-    return number == SIGSTOP && fixture.cannot_stop ? 0 : __real_kill(pid, number);
+    return number == SIGSTOP && fixture.cannot_stop ? 0 : __real_pidfd_send_signal(pidfd, number, info, flags);
 }
 
 static pid_t start_worker(void)
@@ -74,19 +76,20 @@ static int set_up(void **state)
     fixture.burst = &fixture.base.engine.queues[0].shm.journal->bursts[0];
     fixture.burst->progress = 4711;
     burst_journal_enter(fixture.base.engine.queues[0].shm.journal, 1, BURST_HANDLING, &(struct queue_stats){0});
-    children_init(&fixture.children, &fixture.base.engine, NULL, &fixture.base.loop, NULL);
+    children_init(&fixture.children, &fixture.base.engine, NULL, &fixture.base.loop);
     fixture.children.exit_report.running = true;
-    fixture.children.workers[0].pid = start_worker();
+    assert_int_equal(child_open(&fixture.children.workers[0].process, start_worker(), &fixture.base.loop), 0);
+    event_loop_unwatch(&fixture.base.loop, &fixture.children.workers[0].process.end); /* its end is the test's to see */
     fixture.children.workers[0].owner = true;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    pid_t pid = fixture.children.workers[0].pid;
+    pid_t pid = fixture.children.workers[0].process.pid;
 
     (void)state;
-    __real_kill(pid, SIGKILL);
+    kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     engine_fixture_done(&fixture.base);
     return 0;
@@ -112,6 +115,18 @@ static unsigned ticks_until_stopped(void)
     }
     fail_msg("the worker was not looked at");
     return 0;
+}
+
+/* It has stopped, or was killed: the next tick looks at it again. */
+static void second_look(void)
+{
+    siginfo_t info;
+
+    assert_int_equal(waitid(P_PID, (id_t)fixture.children.workers[0].process.pid, &info, WSTOPPED | WEXITED | WNOWAIT),
+                     0);
+    assert_true(fixture.children.workers[0].suspected);
+    tick();
+    assert_false(fixture.children.workers[0].suspected);
 }
 
 /* The process runs: what became of its signals is waited for. */
@@ -148,9 +163,11 @@ static void test_worker_that_moved_on_at_the_last_moment_goes_on_and_has_a_whole
     first = ticks_until_stopped();
     assert_true(first > TIMEOUT_MS / watchdog_interval_ms(TIMEOUT_MS));
     for (unsigned i = 1; i <= 3; i++) {
+        assert_int_equal(fixture.continues, i - 1);
+        second_look();
         assert_int_equal(fixture.continues, i);
-        assert_runs(worker->pid);
-        assert_int_equal(ticks_until_stopped(), first);
+        assert_runs(worker->process.pid);
+        assert_int_equal(ticks_until_stopped(), first - 1); /* the tick of the second look took a sample, too */
     }
     assert_int_equal(fixture.kills, 0);
     assert_false(worker->hung);
@@ -160,7 +177,21 @@ static void test_worker_that_did_not_move_is_killed(void **state)
 {
     (void)state;
     ticks_until_stopped();
-    assert_killed(fixture.children.workers[0].pid);
+    second_look();
+    assert_killed(fixture.children.workers[0].process.pid);
+}
+
+/* The end of a stop comes with SIGCHLD, so nothing waits for the next tick. */
+static void test_second_look_comes_with_the_stop(void **state)
+{
+    siginfo_t info;
+
+    (void)state;
+    ticks_until_stopped();
+    assert_int_equal(waitid(P_PID, (id_t)fixture.children.workers[0].process.pid, &info, WSTOPPED | WEXITED | WNOWAIT),
+                     0);
+    hangs_look(&fixture.children);
+    assert_killed(fixture.children.workers[0].process.pid);
 }
 
 /* Nothing can be said about one that cannot be stopped: it might be looked at while it moves. */
@@ -169,18 +200,25 @@ static void test_worker_that_does_not_stop_is_killed(void **state)
     (void)state;
     fixture.moves_on = fixture.cannot_stop = true;
     ticks_until_stopped();
-    assert_killed(fixture.children.workers[0].pid);
+    for (unsigned i = 0; i < LOOKS_BEFORE_KILL; i++) {
+        tick();
+        assert_int_equal(fixture.kills, 0);
+        assert_false(fixture.children.workers[0].hung);
+    }
+    tick();
+    assert_killed(fixture.children.workers[0].process.pid);
 }
 
 static void test_worker_that_was_killed_is_not_looked_at_again(void **state)
 {
     (void)state;
     ticks_until_stopped();
+    second_look();
     for (unsigned i = 0; i < TICKS_MAX; i++) {
         tick();
     }
     assert_int_equal(fixture.stops, 1);
-    assert_killed(fixture.children.workers[0].pid);
+    assert_killed(fixture.children.workers[0].process.pid);
 }
 
 int main(void)
@@ -189,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_WORKER(test_worker_that_moved_on_at_the_last_moment_goes_on_and_has_a_whole_time_out_again),
         WITH_WORKER(test_worker_that_did_not_move_is_killed),
+        WITH_WORKER(test_second_look_comes_with_the_stop),
         WITH_WORKER(test_worker_that_does_not_stop_is_killed),
         WITH_WORKER(test_worker_that_was_killed_is_not_looked_at_again),
     };

@@ -9,6 +9,7 @@
 #include "engine_fixture.h"
 #include "log_lines.h"
 
+#include "base/channel.h"
 #include "base/clock.h"
 #include "process/drain.h"
 #include "queue/nfqueue_config.h"
@@ -16,6 +17,7 @@
 
 #include <nfqe/plugin.h>
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@ static struct {
     struct engine_fixture base;
     struct children children;
     struct drain drain;
+    int channels[QUEUES];     /* the workers' ends */
     int64_t waiting[QUEUES];  /* what the kernel says */
     unsigned stops[QUEUES];   /* how often the supervisor stopped the queueing */
     bool fail_open;           /* and how, the last time */
@@ -73,9 +76,10 @@ static int set_up(void **state)
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
     engine_fixture_init(&fixture.base, QUEUES, LONG_MS);
-    children_init(&fixture.children, &fixture.base.engine, NULL, &fixture.base.loop, NULL);
+    children_init(&fixture.children, &fixture.base.engine, NULL, &fixture.base.loop);
     for (unsigned i = 0; i < QUEUES; i++) {
-        fixture.children.workers[i].pid = getpid();
+        fixture.children.workers[i].process.pid = getpid();
+        assert_int_equal(channel_new(&fixture.children.workers[i].channel.fd, &fixture.channels[i]), 0);
         fixture.base.engine.queues[i].control->state = WORKER_SERVING;
         fixture.waiting[i] = 5;
     }
@@ -86,15 +90,34 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    for (unsigned i = 0; i < QUEUES; i++) {
+        close(fixture.children.workers[i].channel.fd);
+        close(fixture.channels[i]);
+    }
     engine_fixture_done(&fixture.base);
     return 0;
+}
+
+/* Whether a worker was woken up since the last time that this was asked. */
+static bool is_woken(unsigned queue)
+{
+    struct process_message message;
+    pid_t sender;
+    ssize_t len = channel_receive(fixture.channels[queue], &message, sizeof(message), &sender);
+
+    if (len == -EAGAIN) {
+        return false;
+    }
+    assert_int_equal(process_message_check(&message, (size_t)len, FROM_SUPERVISOR, QUEUES), 0);
+    assert_int_equal(message.kind, WORKER_WAKE);
+    return true;
 }
 
 static void begin(void)
 {
     drain_begin(&fixture.drain, &fixture.base.engine, &fixture.children, &fixture.base.loop);
     for (unsigned i = 0; i < QUEUES; i++) {
-        assert_true(engine_fixture_woken(&fixture.base, i));
+        assert_true(is_woken(i));
     }
 }
 
@@ -110,7 +133,7 @@ static void worker_says(unsigned queue, enum worker_state state)
 
 static void worker_leaves(unsigned queue)
 {
-    fixture.children.workers[queue].pid = 0;
+    fixture.children.workers[queue].process.pid = 0;
     fixture.children.workers[queue].exited = true;
 }
 
@@ -152,8 +175,8 @@ static void test_worker_leaves_when_it_drains_and_nothing_waits(void **state)
     assert_int_equal(asked(0), WORKER_STOP);
     assert_int_equal(asked(1), WORKER_EXIT);
     assert_int_equal(asked(2), WORKER_STOP);
-    assert_true(engine_fixture_woken(&fixture.base, 1));
-    assert_false(engine_fixture_woken(&fixture.base, 0));
+    assert_true(is_woken(1));
+    assert_false(is_woken(0));
 }
 
 static void test_worker_that_has_left_does_not_keep_the_others(void **state)
@@ -163,7 +186,7 @@ static void test_worker_that_has_left_does_not_keep_the_others(void **state)
     worker_leaves(0);
     worker_says(1, WORKER_DRAINING);
     fixture.waiting[1] = 0;
-    fixture.children.workers[2].pid = 0;
+    fixture.children.workers[2].process.pid = 0;
     assert_false(drain_check(&fixture.drain));
     assert_int_equal(asked(1), WORKER_EXIT);
     assert_int_equal(fixture.stops[2], 1);
@@ -239,7 +262,7 @@ static void test_queue_without_a_worker_is_stopped_by_the_supervisor(void **stat
 {
     (void)state;
     begin();
-    fixture.children.workers[1].pid = 0;
+    fixture.children.workers[1].process.pid = 0;
     assert_false(drain_check(&fixture.drain));
     assert_int_equal(fixture.stops[1], 1);
     assert_true(fixture.fail_open);
@@ -255,7 +278,7 @@ static void test_queue_without_a_worker_is_done_once_nothing_waits_after_that(vo
 {
     (void)state;
     begin();
-    fixture.children.workers[0].pid = 0;
+    fixture.children.workers[0].process.pid = 0;
     worker_leaves(1);
     worker_leaves(2);
     fixture.waiting[0] = 0;
@@ -278,12 +301,12 @@ static void test_worker_that_came_and_went_makes_the_supervisor_begin_again(void
 {
     (void)state;
     begin();
-    fixture.children.workers[0].pid = 0;
+    fixture.children.workers[0].process.pid = 0;
     fixture.waiting[0] = 0;
     assert_false(drain_check(&fixture.drain));
-    fixture.children.workers[0].pid = getpid();
+    fixture.children.workers[0].process.pid = getpid();
     assert_false(drain_check(&fixture.drain));
-    fixture.children.workers[0].pid = 0;
+    fixture.children.workers[0].process.pid = 0;
     assert_false(drain_check(&fixture.drain));
     assert_false(children_exited(&fixture.children, 0));
     assert_false(drain_check(&fixture.drain));
@@ -332,7 +355,7 @@ static void test_no_worker_is_asked_to_leave_after_the_deadline(void **state)
     (void)state;
     begin();
     worker_says(0, WORKER_DRAINING);
-    fixture.children.workers[1].pid = 0;
+    fixture.children.workers[1].process.pid = 0;
     assert_false(drain_check(&fixture.drain));
     fixture.waiting[0] = fixture.waiting[1] = 0;
     drain_hurry(&fixture.drain);

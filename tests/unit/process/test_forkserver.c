@@ -8,6 +8,8 @@
  */
 #include "engine_fixture.h"
 
+#include "base/channel.h"
+#include "base/shm.h"
 #include "plugin/plugin_file.h"
 #include "process/forkserver.h"
 #include "process/process.h"
@@ -35,8 +37,9 @@
 /* What a worker finds in its process. */
 struct seen {
     unsigned runs;
-    bool channel_closed;
+    bool channel_closed;  /* that of the fork server */
     unsigned descriptors; /* that are open */
+    bool has_status;      /* the memory that the fork server and the supervisor share */
     bool loaded;
     pid_t parent;
 };
@@ -47,6 +50,8 @@ static struct {
     struct seen *seen; /* shared memory */
     int channel;
     int their_channel;
+    struct forkserver_status *status; /* where it is mapped */
+    unsigned forks_until_failure; /* calls of fork() in the fork server; 0: none fails */
     pid_t pid;
     unsigned checks_until_loss; /* calls of process_check_intact() until something is missing; 0: never */
 } fixture;
@@ -57,6 +62,21 @@ const char *__wrap_process_check_intact(const struct engine *engine)
 {
     (void)engine;
     return fixture.checks_until_loss > 0 && --fixture.checks_until_loss == 0 ? "took something" : NULL;
+}
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+
+/* A machine that makes no more processes: the second of the two forks of a worker fails, or the first. */
+pid_t __wrap_fork(void)
+{
+    if (fixture.forks_until_failure > 0 && getpid() != fixture.base.engine.supervisor) {
+        if (--fixture.forks_until_failure == 0) {
+            errno = EAGAIN;
+            return -1;
+        }
+    }
+    return __real_fork();
 }
 
 static unsigned count_descriptors(void)
@@ -76,6 +96,7 @@ static void run_worker(struct engine *engine, unsigned queue)
     fixture.seen->runs++;
     fixture.seen->channel_closed = fcntl(fixture.their_channel, F_GETFD) < 0;
     fixture.seen->descriptors = count_descriptors();
+    fixture.seen->has_status = engine->status != NULL || msync(fixture.status, SHM_PAGE_SIZE, MS_ASYNC) == 0;
     fixture.seen->loaded = engine->generation->plugin_count > 0;
     for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
         fixture.seen->loaded = fixture.seen->loaded && engine->generation->plugins[i].table.handle != NULL;
@@ -126,15 +147,17 @@ static void start(void)
 {
     int ends[2];
 
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(channel_new(&ends[0], &ends[1]), 0);
     fixture.channel = ends[0];
     fixture.their_channel = ends[1];
+    fixture.status = fixture.base.engine.status;
+    fixture.base.engine.channel = ends[1];
     fixture.pid = fork();
     assert_true(fixture.pid >= 0);
     if (fixture.pid == 0) {
         close(ends[0]);
         signal(SIGSEGV, SIG_DFL); /* cmocka has a handler */
-        forkserver_run(&fixture.base.engine, ends[1], &fixture.programs);
+        forkserver_run(&fixture.base.engine, &fixture.programs);
     }
     close(ends[1]);
 }
@@ -146,20 +169,47 @@ static void start_with(const char *values)
     start();
 }
 
-static struct forkserver_message receive(void)
+static void wait_ready(void)
 {
-    struct forkserver_message message;
+    struct process_message message;
 
-    assert_int_equal(recv(fixture.channel, &message, sizeof(message), 0), sizeof(message));
-    assert_int_equal(forkserver_message_check(&message, sizeof(message), FROM_FORKSERVER, QUEUES), 0);
-    return message;
+    assert_int_equal(channel_wait(fixture.channel, &message, sizeof(message), NULL, 0), sizeof(message));
+    assert_int_equal(process_message_check(&message, sizeof(message), FROM_FORKSERVER, QUEUES), 0);
+    assert_int_equal(message.kind, FORKSERVER_READY);
 }
 
-static void tell(enum forkserver_message_kind kind, uint32_t queue)
+static void tell(enum message_kind kind, uint32_t value, const int *channel)
 {
-    const struct forkserver_message message = forkserver_message_make(kind, queue, 0);
+    const struct process_message message = process_message_make(kind, value);
 
-    assert_int_equal(send(fixture.channel, &message, sizeof(message), MSG_NOSIGNAL), sizeof(message));
+    assert_int_equal(channel_send(fixture.channel, &message, sizeof(message), channel, channel != NULL), 0);
+}
+
+/* Asks for a worker. Returns our end of its channel. */
+static int request(uint32_t queue)
+{
+    int ours;
+    int theirs;
+
+    assert_int_equal(channel_new(&ours, &theirs), 0);
+    tell(FORKSERVER_FORK, queue, &theirs);
+    close(theirs);
+    return ours;
+}
+
+/* What is said on a worker's channel, after which it is closed; 0: nothing but end-of-file. */
+static int refusal(int channel)
+{
+    struct process_message message = {.value = 0};
+    ssize_t len = channel_wait(channel, &message, sizeof(message), NULL, 0);
+
+    if (len > 0) {
+        assert_int_equal(process_message_check(&message, (size_t)len, FROM_BIRTH, QUEUES), 0);
+        assert_int_equal(message.kind, WORKER_NOT_FORKED);
+        assert_int_equal(channel_wait(channel, &message, sizeof(message), NULL, 0), 0);
+    }
+    close(channel);
+    return (int)message.value;
 }
 
 /* Waits for the fork server's end. */
@@ -191,7 +241,7 @@ static void test_ready_when_every_plugin_is_loaded(void **state)
 {
     (void)state;
     start_with(HARMLESS);
-    assert_int_equal(receive().kind, FORKSERVER_READY);
+    wait_ready();
     assert_int_equal(fixture.base.engine.status->stage, FORKSERVER_LOADED);
     assert_string_equal(fixture.base.engine.status->error, "");
 }
@@ -200,7 +250,7 @@ static void test_ready_without_plugins(void **state)
 {
     (void)state;
     start();
-    assert_int_equal(receive().kind, FORKSERVER_READY);
+    wait_ready();
 }
 
 static void test_load_that_fails_is_refused_with_the_plugins_words(void **state)
@@ -260,82 +310,78 @@ static void test_plugin_that_takes_something_from_the_process_is_refused(void **
 
 /* ---- workers --------------------------------------------------------------------------------------------------- */
 
-/* The worker is our child; its status, once it has ended. */
-static int wait_worker(pid_t pid)
+/* The worker is our child: waits for its end, and returns its status. */
+static int wait_worker(void)
 {
+    siginfo_t info = {.si_pid = 0};
     int status;
 
-    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT), 0);
+    assert_int_not_equal(info.si_pid, fixture.pid);
+    assert_int_equal(waitpid(info.si_pid, &status, 0), info.si_pid);
     return status;
 }
 
 static void test_worker_is_the_supervisors_child_and_has_the_plugins(void **state)
 {
-    struct forkserver_message message;
+    unsigned before = count_descriptors();
 
     (void)state;
     start_with(HARMLESS);
-    receive();
+    wait_ready();
     for (uint32_t queue = QUEUES; queue-- > 0;) {
-        tell(FORKSERVER_FORK, queue);
-        message = receive();
-        assert_int_equal(message.kind, FORKSERVER_FORKED);
-        assert_int_equal(message.queue, queue);
-        assert_true(message.pid > 0 && message.pid != fixture.pid);
-        assert_int_equal(wait_worker(message.pid), EXITED(WORKER_STATUS + (int)queue));
+        int channel = request(queue);
+
+        assert_int_equal(wait_worker(), EXITED(WORKER_STATUS + (int)queue));
         assert_int_equal(fixture.seen->parent, getpid());
         assert_true(fixture.seen->channel_closed);
-        assert_int_equal(fixture.seen->descriptors, count_descriptors() - 1); /* all of ours but the channel */
+        assert_int_equal(fixture.seen->descriptors, before + 3); /* two copies of plugins and its channel */
+        assert_false(fixture.seen->has_status);
         assert_true(fixture.seen->loaded);
+        assert_int_equal(refusal(channel), 0); /* the fork server has closed its copy */
     }
     assert_int_equal(fixture.seen->runs, QUEUES);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* the fork server, and no process between */
 }
 
-/* It goes on when there are descriptors again. */
+/* The first or the second of its two forks fails; then it goes on. */
 static void test_worker_that_cannot_be_made_is_told_with_the_reason(void **state)
+{
+    (void)state;
+    for (unsigned failing = 1; failing <= 2; failing++) {
+        fixture.forks_until_failure = failing;
+        start();
+        wait_ready();
+        assert_int_equal(refusal(request(1)), EAGAIN);
+        assert_int_equal(fixture.seen->runs, 0);
+        kill(fixture.pid, SIGKILL);
+        wait_status();
+        close(fixture.channel);
+    }
+    fixture.forks_until_failure = 1;
+    start();
+    wait_ready();
+    assert_int_equal(refusal(request(1)), EAGAIN);
+    close(request(2));
+    assert_int_equal(wait_worker(), EXITED(WORKER_STATUS + 2));
+}
+
+/* Then its channel cannot arrive, either. It goes on when there are descriptors again. */
+static void test_fork_server_without_descriptors_closes_the_workers_channel(void **state)
 {
     struct rlimit before;
     struct rlimit none;
-    struct forkserver_message message;
 
     (void)state;
     start_with(HARMLESS);
-    receive();
+    wait_ready();
     assert_int_equal(prlimit(fixture.pid, RLIMIT_NOFILE, NULL, &before), 0);
     none = (struct rlimit){0, before.rlim_max};
     assert_int_equal(prlimit(fixture.pid, RLIMIT_NOFILE, &none, NULL), 0);
-    for (int pass = 0; pass < 2; pass++) {
-        tell(FORKSERVER_FORK, 1);
-        message = receive();
-        assert_int_equal(message.kind, FORKSERVER_FORKED);
-        assert_int_equal(message.queue, 1);
-        assert_int_equal(message.pid < 0 ? message.pid : 0, pass == 0 ? -EMFILE : 0);
-        assert_int_equal(prlimit(fixture.pid, RLIMIT_NOFILE, &before, NULL), 0);
-    }
-}
-
-/* A worker that the supervisor does not know of may not run. */
-static void test_worker_ends_if_its_birth_cannot_be_told(void **state)
-{
-    unsigned ends = 0;
-    int status;
-
-    (void)state;
-    start_with(HARMLESS);
-    receive();
-    kill(fixture.pid, SIGSTOP);
-    assert_int_equal(waitpid(fixture.pid, &status, WUNTRACED), fixture.pid);
-    tell(FORKSERVER_FORK, 0);
-    assert_int_equal(shutdown(fixture.channel, SHUT_RD), 0);
-    kill(fixture.pid, SIGCONT);
-    while (waitpid(-1, &status, 0) > 0) {
-        assert_int_equal(status, EXITED(PROCESS_EXIT_FAILED));
-        ends++;
-    }
-    fixture.pid = 0;
-    assert_int_equal(ends, 2);
-    assert_int_equal(fixture.seen->runs, 0);
+    assert_int_equal(refusal(request(1)), 0);
+    assert_int_equal(prlimit(fixture.pid, RLIMIT_NOFILE, &before, NULL), 0);
+    close(request(1));
+    assert_int_equal(wait_worker(), EXITED(WORKER_STATUS + 1));
 }
 
 /* ---- the process, and its end ---------------------------------------------------------------------------------- */
@@ -362,22 +408,22 @@ static void test_process_has_a_name_and_leaves_signals_to_the_supervisor(void **
 
     (void)state;
     start_with(HARMLESS);
-    receive();
+    wait_ready();
     assert_proc("comm", "", "nfqe-forkserver\n");
     assert_proc("limits", "Max core file size", "Max core file size        0                    0 ");
     for (unsigned i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
         kill(fixture.pid, ignored[i]);
     }
-    tell(FORKSERVER_FORK, 0);
-    assert_int_equal(receive().kind, FORKSERVER_FORKED);
+    close(request(0));
+    assert_int_equal(wait_worker(), EXITED(WORKER_STATUS));
 }
 
 static void test_leave_unloads_every_plugin(void **state)
 {
     (void)state;
     start_with(HARMLESS);
-    receive();
-    tell(FORKSERVER_LEAVE, 0);
+    wait_ready();
+    tell(FORKSERVER_LEAVE, 0, NULL);
     assert_ended(EXITED(0), FORKSERVER_UNLOADING, 1, NULL);
 }
 
@@ -387,8 +433,8 @@ static void test_unload_that_exits_leaves_its_place(void **state)
     add_plugin(MISBEHAVE, "do=_exit:5,in=unload");
     add_plugin(MISBEHAVE_SECOND, "do=_exit:6,in=unload");
     start();
-    receive();
-    tell(FORKSERVER_LEAVE, 0);
+    wait_ready();
+    tell(FORKSERVER_LEAVE, 0, NULL);
     assert_ended(EXITED(5), FORKSERVER_UNLOADING, 0, NULL);
 }
 
@@ -396,7 +442,7 @@ static void test_fork_server_ends_with_its_channel(void **state)
 {
     (void)state;
     start_with(HARMLESS);
-    receive();
+    wait_ready();
     close(fixture.channel);
     assert_int_equal(wait_status(), EXITED(PROCESS_EXIT_FAILED));
     fixture.channel = -1;
@@ -404,12 +450,10 @@ static void test_fork_server_ends_with_its_channel(void **state)
 
 static void test_message_that_is_not_the_supervisors_ends_the_fork_server(void **state)
 {
-    const struct forkserver_message message = forkserver_message_make(FORKSERVER_FORK, QUEUES, 0);
-
     (void)state;
     start_with(HARMLESS);
-    receive();
-    assert_int_equal(send(fixture.channel, &message, sizeof(message), MSG_NOSIGNAL), sizeof(message));
+    wait_ready();
+    close(request(QUEUES));
     assert_int_equal(wait_status(), EXITED(PROCESS_EXIT_FAILED));
     assert_int_equal(fixture.seen->runs, 0);
 }
@@ -428,7 +472,7 @@ int main(void)
         WITH_ENGINE(test_plugin_that_takes_something_from_the_process_is_refused),
         WITH_ENGINE(test_worker_is_the_supervisors_child_and_has_the_plugins),
         WITH_ENGINE(test_worker_that_cannot_be_made_is_told_with_the_reason),
-        WITH_ENGINE(test_worker_ends_if_its_birth_cannot_be_told),
+        WITH_ENGINE(test_fork_server_without_descriptors_closes_the_workers_channel),
         WITH_ENGINE(test_process_has_a_name_and_leaves_signals_to_the_supervisor),
         WITH_ENGINE(test_leave_unloads_every_plugin),
         WITH_ENGINE(test_unload_that_exits_leaves_its_place),

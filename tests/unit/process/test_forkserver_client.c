@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The supervisor's side of the fork server: what it starts, believes, waits for and gives up.
+ * The supervisor's side of the fork server: what it starts, believes, and gives up, without ever waiting for it.
  *
  * The processes are real; the program that they run is act(), which does what the test has chosen. What it finds in its
  * process it leaves in shared memory.
  */
 #include "engine_fixture.h"
 
+#include "base/channel.h"
 #include "base/clock.h"
+#include "base/shm.h"
 #include "process/forkserver_client.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,23 +29,26 @@
 #define LONG_MS 3600000
 #define SHORT_MS 300
 #define STEPS 4
-#define WORKER_PID 4711
+#define FLOOD 200 /* messages: more than a turn takes */
 #define LEAVE_STATUS 5
 
 /* What the fork server does. */
 enum act {
-    SAY_READY_AND_OBEY, /* answers FORK with WORKER_PID and LEAVE with LEAVE_STATUS */
+    SAY_READY_AND_OBEY, /* answers FORK on the worker's channel and LEAVE with LEAVE_STATUS */
     SAY_READY_AND_IGNORE,
     SAY_NOTHING,
     SAY_NONSENSE,       /* messages that are none, then READY */
     TAKE_STEPS,         /* loads STEPS plugins, each in two thirds of SHORT_MS, and then hangs */
+    FLOOD_CHANNEL,
 };
 
 struct seen {
-    bool private_closed; /* what the supervisor keeps to itself */
-    bool stdin_closed;
-    bool their_end_closed;
-    bool inherited_open;
+    unsigned descriptors; /* that are open, the channel and the standard ones not counted */
+    bool plugin_open;
+    bool queue_mapped;    /* the shared memory of some queue */
+    bool queues_forgotten;
+    bool layout_known;
+    _Atomic bool flooded; /* everything that it says is in the channel */
 };
 
 static struct {
@@ -49,46 +56,45 @@ static struct {
     struct forkserver_client client;
     enum act act;
     struct seen *seen;  /* shared memory */
-    int private_fd[2];  /* ends with -1 */
-    int inherited_fd;
-    int channel_fd;     /* of the supervisor, to be looked for in the fork server */
     unsigned calls;     /* of the channel's callback */
 } fixture;
 
 /* ---- in the fork server ---------------------------------------------------------------------------------------- */
 
-static void say(int channel, enum forkserver_message_kind kind, uint32_t queue, int32_t pid)
+static void say(int channel, enum message_kind kind, uint32_t value)
 {
-    const struct forkserver_message message = forkserver_message_make(kind, queue, pid);
+    const struct process_message message = process_message_make(kind, value);
 
-    send(channel, &message, sizeof(message), MSG_NOSIGNAL);
+    channel_send(channel, &message, sizeof(message), NULL, 0);
 }
 
 static void obey(int channel)
 {
-    struct forkserver_message message;
+    struct process_message message;
+    int theirs;
 
-    while (recv(channel, &message, sizeof(message), 0) == (ssize_t)sizeof(message)) {
+    while (channel_wait(channel, &message, sizeof(message), &theirs, 1) == (ssize_t)sizeof(message)) {
         if (message.kind == FORKSERVER_FORK) {
-            say(channel, FORKSERVER_FORKED, message.queue, WORKER_PID);
+            say(theirs, WORKER_NOT_FORKED, 1 + message.value); /* the queue comes back as an error number */
+            close(theirs);
         } else if (message.kind == FORKSERVER_LEAVE) {
             _exit(LEAVE_STATUS);
         }
     }
 }
 
-/* Among messages that would count as a birth, if they were believed. */
+/* Among messages that would be READY, if they were believed. */
 static void say_nonsense(int channel)
 {
-    const struct forkserver_message valid = forkserver_message_make(FORKSERVER_FORKED, 0, WORKER_PID);
+    const struct process_message valid = process_message_make(FORKSERVER_READY, 0);
     char longer[sizeof(valid) + 1] = {0};
 
     memcpy(longer, &valid, sizeof(valid));
-    send(channel, longer, sizeof(longer), MSG_NOSIGNAL);
-    send(channel, longer, sizeof(valid) - 1, MSG_NOSIGNAL);
-    say(channel, FORKSERVER_FORKED, QUEUES, WORKER_PID);
-    say(channel, FORKSERVER_FORK, 0, 0);
-    say(channel, FORKSERVER_READY, 0, 0);
+    channel_send(channel, longer, sizeof(longer), NULL, 0);
+    channel_send(channel, longer, sizeof(valid) - 1, NULL, 0);
+    say(channel, FORKSERVER_READY, 1);
+    say(channel, FORKSERVER_FORK, 0);
+    say(channel, WORKER_HELLO, 0);
 }
 
 static void take_steps(struct engine *engine)
@@ -100,25 +106,70 @@ static void take_steps(struct engine *engine)
     }
 }
 
-static void act(struct engine *engine, int channel, const struct engine_programs *programs) __attribute__((noreturn));
+/* Open descriptors above the standard ones; the one that this takes is not counted. */
+static unsigned count_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    unsigned count = 0;
 
-static void act(struct engine *engine, int channel, const struct engine_programs *programs)
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        count += strtol(entry->d_name, NULL, 10) > STDERR_FILENO;
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    }
+    return count - 1;
+}
+
+static bool is_queue_mapped(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+    bool found = false;
+
+    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+        found = found || strstr(line, QUEUE_SHM_NAME) != NULL;
+    }
+    if (maps != NULL) {
+        fclose(maps);
+    }
+    return found;
+}
+
+static void look_around(const struct engine *engine)
+{
+    const struct engine_queue *queue = &engine->queues[QUEUES - 1];
+
+    fixture.seen->descriptors = count_descriptors() - 1;
+    fixture.seen->plugin_open = fcntl(engine->generation->plugins[0].memfd, F_GETFD) >= 0;
+    fixture.seen->queue_mapped = is_queue_mapped();
+    fixture.seen->queues_forgotten = queue->kernel.socket < 0 && queue->control == NULL && queue->shm.fd < 0 &&
+                                     queue->shm.header == NULL && queue->shm.journal == NULL;
+    fixture.seen->layout_known = queue->shm.layout.control_size == sizeof(struct worker_control);
+}
+
+static void act(struct engine *engine, const struct engine_programs *programs) __attribute__((noreturn));
+
+static void act(struct engine *engine, const struct engine_programs *programs)
 {
     (void)programs;
-    fixture.seen->private_closed = fcntl(fixture.private_fd[0], F_GETFD) < 0;
-    fixture.seen->stdin_closed = fcntl(STDIN_FILENO, F_GETFD) < 0;
-    fixture.seen->their_end_closed = fcntl(fixture.client.channel.fd, F_GETFD) < 0;
-    fixture.seen->inherited_open = fcntl(fixture.inherited_fd, F_GETFD) >= 0;
+    look_around(engine);
     if (fixture.act == SAY_NONSENSE) {
-        say_nonsense(channel);
+        say_nonsense(engine->channel);
     } else if (fixture.act == TAKE_STEPS) {
         take_steps(engine);
+    } else if (fixture.act == FLOOD_CHANNEL) {
+        for (unsigned i = 0; i < FLOOD; i++) {
+            say(engine->channel, FORKSERVER_LEAVE, 0);
+        }
     }
-    if (fixture.act == SAY_READY_AND_OBEY || fixture.act == SAY_READY_AND_IGNORE) {
-        say(channel, FORKSERVER_READY, 0, 0);
+    if (fixture.act != SAY_NOTHING && fixture.act != TAKE_STEPS) {
+        say(engine->channel, FORKSERVER_READY, 0);
+        fixture.seen->flooded = true;
     }
-    if (fixture.act == SAY_READY_AND_OBEY) {
-        obey(channel);
+    if (fixture.act == SAY_READY_AND_OBEY || fixture.act == FLOOD_CHANNEL) {
+        obey(engine->channel);
     }
     for (;;) {
         pause(); /* until it is killed */
@@ -136,32 +187,38 @@ static void note_call(void *context, uint32_t events)
     fixture.calls++;
 }
 
+/* The end of the process is the test's to see. */
+static void note_end(void *context, uint32_t events)
+{
+    (void)context;
+    (void)events;
+}
+
 static int set_up(void **state)
 {
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
     engine_fixture_init(&fixture.base, QUEUES, LONG_MS);
+    fixture.base.generation.plugin_count = 1;
+    fixture.base.generation.plugins[0].memfd = eventfd(0, EFD_CLOEXEC);
     fixture.seen = mmap(NULL, sizeof(*fixture.seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(fixture.seen != MAP_FAILED);
-    fixture.private_fd[0] = eventfd(0, EFD_CLOEXEC);
-    fixture.private_fd[1] = -1;
-    fixture.inherited_fd = eventfd(0, EFD_CLOEXEC);
-    forkserver_client_init(&fixture.client, &fixture.base.engine, &programs, &fixture.base.loop, fixture.private_fd);
+    forkserver_client_init(&fixture.client, &fixture.base.engine, &programs, &fixture.base.loop);
     fixture.client.channel.ready = note_call;
     fixture.client.channel.context = &fixture;
+    fixture.client.process.end.ready = note_end;
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    if (fixture.client.pid > 0) { /* -1 would be every process */
-        kill(fixture.client.pid, SIGKILL);
-        waitpid(fixture.client.pid, NULL, 0);
+    if (fixture.client.process.pid > 0) { /* -1 would be every process */
+        kill(fixture.client.process.pid, SIGKILL);
+        waitpid(fixture.client.process.pid, NULL, 0);
     }
     forkserver_client_done(&fixture.client);
-    close(fixture.private_fd[0]);
-    close(fixture.inherited_fd);
+    close(fixture.base.generation.plugins[0].memfd);
     munmap(fixture.seen, sizeof(*fixture.seen));
     engine_fixture_done(&fixture.base);
     return 0;
@@ -173,63 +230,52 @@ static void start(enum act what)
 
     fixture.act = what;
     assert_int_equal(forkserver_client_start(&fixture.client, &error), 0);
-    assert_true(fixture.client.pid > 0);
+    assert_true(fixture.client.process.pid > 0);
     assert_false(fixture.client.ready);
     assert_false(fixture.client.hung);
+    assert_false(fixture.client.leaving);
 }
 
-/* Waits for the next message. */
-static struct forkserver_message receive(void)
+static void wait_ready(void)
 {
-    struct forkserver_message message;
-
     do {
         assert_int_equal(event_loop_turn(&fixture.base.loop), 0);
-    } while (!forkserver_client_receive(&fixture.client, &message));
-    return message;
+    } while (!forkserver_client_receive(&fixture.client));
+    assert_true(fixture.client.ready);
 }
 
 static void start_ready(enum act what)
 {
     start(what);
-    assert_int_equal(receive().kind, FORKSERVER_READY);
+    wait_ready();
 }
 
-/* Waits for its end; the client does not know of it yet. */
+/* Waits for its end, and reaps it. */
 static int wait_for_end(void)
 {
-    int status;
+    siginfo_t info;
+    int status = 0;
 
-    assert_int_equal(waitpid(fixture.client.pid, &status, 0), fixture.client.pid);
+    assert_int_equal(waitid(P_PID, (id_t)fixture.client.process.pid, &info, WEXITED | WNOWAIT), 0);
+    assert_true(child_reap(&fixture.client.process, &fixture.base.loop, &status));
     return status;
 }
 
-static void test_fork_server_has_its_channel_and_not_what_is_the_supervisors_alone(void **state)
+static void test_fork_server_has_its_channel_and_the_plugins_and_nothing_of_a_queue(void **state)
 {
     (void)state;
     fixture.base.engine.status->plugin = generation_plugin_ref(&fixture.base.generation, 3);
     fixture.base.engine.status->error[0] = 'x';
     start_ready(SAY_READY_AND_OBEY);
-    assert_true(fixture.seen->private_closed);
-    assert_true(fixture.seen->their_end_closed);
-    assert_true(fixture.seen->inherited_open);
+    assert_int_equal(fixture.seen->descriptors, 1);
+    assert_true(fixture.seen->plugin_open);
+    assert_false(fixture.seen->queue_mapped);
+    assert_true(fixture.seen->queues_forgotten);
+    assert_true(fixture.seen->layout_known); /* what a worker attaches the memory with */
+    assert_true(is_queue_mapped()); /* the supervisor has it */
     assert_true(
         plugin_ref_equal(fixture.base.engine.status->plugin, PLUGIN_REF_NONE)); /* what the one before left is gone */
     assert_int_equal(fixture.base.engine.status->error[0], 0);
-}
-
-/* The supervisor was started without a standard input, so one of its own descriptors has the number. */
-static void test_fork_server_has_not_the_descriptor_0_if_it_is_the_supervisors_alone(void **state)
-{
-    const int private[] = {STDIN_FILENO, fixture.private_fd[0], -1};
-
-    (void)state;
-    assert_int_equal(dup2(fixture.private_fd[0], STDIN_FILENO), STDIN_FILENO);
-    fixture.client.close_in_child = private;
-    start_ready(SAY_READY_AND_OBEY);
-    assert_true(fixture.seen->stdin_closed);
-    assert_true(fixture.seen->private_closed);
-    assert_true(fixture.seen->inherited_open);
 }
 
 static void test_ready_ends_the_deadline_and_the_backoff(void **state)
@@ -242,79 +288,89 @@ static void test_ready_ends_the_deadline_and_the_backoff(void **state)
     assert_true(fixture.client.deadline_ns >= before_ns + LONG_MS * NS_PER_MS);
     assert_int_equal(fixture.client.retry_ns, 0);
     assert_int_equal(fixture.client.backoff.wait_ms, 10);
-    assert_int_equal(receive().kind, FORKSERVER_READY);
-    assert_true(fixture.client.ready);
+    wait_ready();
     assert_int_equal(fixture.client.deadline_ns, 0);
     assert_int_equal(fixture.client.backoff.wait_ms, 0);
     assert_true(fixture.calls > 0);
 }
 
-static void test_worker_is_asked_for_and_heard_of(void **state)
+/* Asks for a worker of the queue, and waits for what is said on its channel. */
+static uint32_t ask_for(unsigned queue)
 {
-    struct forkserver_message message;
+    struct process_message message;
+    int ours;
+    int theirs;
 
+    assert_int_equal(channel_new(&ours, &theirs), 0);
+    assert_true(forkserver_client_request(&fixture.client, queue, theirs));
+    close(theirs);
+    assert_int_equal(channel_wait(ours, &message, sizeof(message), NULL, 0), sizeof(message));
+    assert_int_equal(message.kind, WORKER_NOT_FORKED);
+    close(ours);
+    return message.value - 1;
+}
+
+static void test_worker_is_asked_for_with_its_channel(void **state)
+{
     (void)state;
-    assert_false(forkserver_client_request(&fixture.client, 1));
+    assert_false(forkserver_client_request(&fixture.client, 1, STDERR_FILENO));
     start(SAY_READY_AND_OBEY);
-    assert_false(forkserver_client_request(&fixture.client, 1)); /* not ready yet */
-    assert_int_equal(fixture.client.outstanding, 0);
-    assert_int_equal(receive().kind, FORKSERVER_READY);
-    assert_true(forkserver_client_request(&fixture.client, 1));
-    assert_true(forkserver_client_request(&fixture.client, 0));
-    assert_int_equal(fixture.client.outstanding, 2);
-    message = receive();
-    assert_int_equal(message.kind, FORKSERVER_FORKED);
-    assert_int_equal(message.queue, 1);
-    assert_int_equal(message.pid, WORKER_PID);
-    assert_int_equal(fixture.client.outstanding, 1);
-    assert_int_equal(receive().queue, 0);
-    assert_int_equal(fixture.client.outstanding, 0);
-    assert_false(forkserver_client_receive(&fixture.client, &message));
+    assert_false(forkserver_client_request(&fixture.client, 1, STDERR_FILENO)); /* not ready yet */
+    wait_ready();
+    assert_int_equal(ask_for(1), 1);
+    assert_int_equal(ask_for(0), 0);
 }
 
 static void test_request_to_one_that_has_ended_fails(void **state)
 {
     (void)state;
     start_ready(SAY_READY_AND_OBEY);
-    kill(fixture.client.pid, SIGKILL);
+    kill(fixture.client.process.pid, SIGKILL);
     wait_for_end();
-    assert_false(forkserver_client_request(&fixture.client, 0));
-    assert_int_equal(fixture.client.outstanding, 0);
-    fixture.client.pid = 0;
+    assert_false(forkserver_client_request(&fixture.client, 0, STDERR_FILENO));
 }
 
 static void test_nonsense_is_left_out(void **state)
 {
     (void)state;
-    start(SAY_NONSENSE);
-    fixture.client.outstanding = 1;
-    assert_int_equal(receive().kind, FORKSERVER_READY);
-    assert_int_equal(fixture.client.outstanding, 1);
+    start_ready(SAY_NONSENSE);
+    assert_true(fixture.client.ready);
+}
+
+/* A plugin may write faster than the supervisor reads: the others have their turn in between. */
+static void test_flood_is_read_a_few_messages_at_a_time(void **state)
+{
+    unsigned turns = 0;
+
+    (void)state;
+    start(FLOOD_CHANNEL);
+    while (!fixture.seen->flooded) {
+        poll(NULL, 0, 1);
+    }
+    while (!forkserver_client_receive(&fixture.client)) {
+        turns++;
+    }
+    assert_int_equal(turns, FLOOD / 16);
 }
 
 static void test_end_resets_everything(void **state)
 {
-    struct forkserver_message message;
     int channel;
 
     (void)state;
     start_ready(SAY_READY_AND_OBEY);
-    assert_true(forkserver_client_request(&fixture.client, 0));
-    forkserver_client_note_exit(&fixture.client, WORKER_PID, 0);
     fixture.client.deadline_ns = 1;
-    kill(fixture.client.pid, SIGKILL);
-    wait_for_end();
+    kill(fixture.client.process.pid, SIGKILL);
+    assert_int_equal(wait_for_end(), SIGKILL);
     channel = fixture.client.channel.fd;
     forkserver_client_ended(&fixture.client);
-    assert_int_equal(fixture.client.pid, 0);
+    assert_int_equal(fixture.client.process.pid, 0);
     assert_false(fixture.client.ready);
-    assert_int_equal(fixture.client.outstanding, 0);
     assert_int_equal(fixture.client.deadline_ns, 0);
-    assert_int_equal(fixture.client.early_exit_count, 0);
     assert_int_equal(fixture.client.channel.fd, -1);
     assert_false(fixture.client.channel.watched);
     assert_int_equal(fcntl(channel, F_GETFD), -1);
-    assert_false(forkserver_client_receive(&fixture.client, &message));
+    assert_false(forkserver_client_receive(&fixture.client));
     start_ready(SAY_READY_AND_OBEY);
 }
 
@@ -326,15 +382,15 @@ static void test_one_that_makes_no_step_in_time_is_killed(void **state)
     fixture.base.group.load_timeout_ms = SHORT_MS;
     start(SAY_NOTHING);
     deadline_ns = fixture.client.deadline_ns;
-    forkserver_client_check_deadline(&fixture.client, deadline_ns - 1);
+    assert_false(forkserver_client_check_deadline(&fixture.client, deadline_ns - 1));
     assert_false(fixture.client.hung);
     assert_int_equal(fixture.client.deadline_ns, deadline_ns);
-    forkserver_client_check_deadline(&fixture.client, deadline_ns);
+    assert_true(forkserver_client_check_deadline(&fixture.client, deadline_ns));
     assert_true(fixture.client.hung);
     assert_int_equal(fixture.client.deadline_ns, 0);
     assert_int_equal(wait_for_end(), SIGKILL);
     forkserver_client_ended(&fixture.client);
-    forkserver_client_check_deadline(&fixture.client, UINT64_MAX); /* there is none to kill */
+    assert_false(forkserver_client_check_deadline(&fixture.client, UINT64_MAX)); /* there is none to kill */
     fixture.base.group.load_timeout_ms = LONG_MS;
     start_ready(SAY_READY_AND_OBEY); /* and the next one has not hung */
 }
@@ -355,67 +411,65 @@ static void test_each_step_of_the_start_has_its_time(void **state)
     assert_true(plugin_ref_equal(fixture.base.engine.status->plugin,
                                  generation_plugin_ref(&fixture.base.generation, (STEPS - 1) / 2)));
     assert_int_equal(wait_for_end(), SIGKILL);
-    fixture.client.pid = 0;
 }
 
 /* ---- leaving --------------------------------------------------------------------------------------------------- */
 
-static void assert_reaped(pid_t pid)
+static void test_one_that_leaves_has_a_second_for_it(void **state)
 {
-    assert_int_equal(fixture.client.pid, 0);
-    assert_int_equal(waitpid(pid, NULL, WNOHANG), -1);
-}
-
-static void test_one_that_leaves_is_waited_for(void **state)
-{
-    int status;
-    pid_t pid;
+    uint64_t before_ns = monotonic_ns();
 
     (void)state;
     start_ready(SAY_READY_AND_OBEY);
-    pid = fixture.client.pid;
-    assert_int_equal(forkserver_client_leave(&fixture.client, &status), 0);
-    assert_int_equal(status, LEAVE_STATUS << 8);
-    assert_reaped(pid);
+    forkserver_client_leave(&fixture.client);
+    assert_true(fixture.client.leaving);
+    assert_true(fixture.client.deadline_ns >= before_ns + FORKSERVER_LEAVE_WAIT_MS * NS_PER_MS);
+    assert_int_equal(wait_for_end(), LEAVE_STATUS << 8);
+    assert_false(fixture.client.hung);
 }
 
 static void test_one_that_does_not_leave_is_killed_after_a_while(void **state)
 {
-    uint64_t start_ns = monotonic_ns();
-    int status;
-    pid_t pid;
+    uint64_t deadline_ns;
 
     (void)state;
     start_ready(SAY_READY_AND_IGNORE);
-    pid = fixture.client.pid;
-    assert_int_equal(forkserver_client_leave(&fixture.client, &status), -ETIMEDOUT);
-    assert_true(monotonic_ns() - start_ns >= FORKSERVER_LEAVE_WAIT_MS * NS_PER_MS);
-    assert_reaped(pid);
+    forkserver_client_leave(&fixture.client);
+    deadline_ns = fixture.client.deadline_ns;
+    fixture.base.engine.status->stage = FORKSERVER_UNLOADING; /* another plugin does not have the time again */
+    assert_false(forkserver_client_check_deadline(&fixture.client, deadline_ns - 1));
+    assert_int_equal(fixture.client.deadline_ns, deadline_ns);
+    assert_true(forkserver_client_check_deadline(&fixture.client, deadline_ns));
+    assert_int_equal(wait_for_end(), SIGKILL);
+    assert_true(fixture.client.hung);
 }
 
 static void test_one_that_still_loads_is_killed_at_once(void **state)
 {
-    uint64_t start_ns = monotonic_ns();
-    int status;
-    pid_t pid;
-
     (void)state;
     start(SAY_NOTHING);
-    pid = fixture.client.pid;
-    assert_int_equal(forkserver_client_leave(&fixture.client, &status), 0);
-    assert_int_equal(status, 0);
-    assert_true(monotonic_ns() - start_ns < FORKSERVER_LEAVE_WAIT_MS * NS_PER_MS);
-    assert_reaped(pid);
+    forkserver_client_leave(&fixture.client);
+    assert_false(fixture.client.leaving);
+    assert_int_equal(wait_for_end(), SIGKILL);
+}
+
+static void test_one_that_reads_no_requests_is_killed_at_once(void **state)
+{
+    (void)state;
+    start_ready(SAY_READY_AND_IGNORE);
+    while (forkserver_client_request(&fixture.client, 0, STDERR_FILENO)) {
+    }
+    forkserver_client_leave(&fixture.client);
+    assert_false(fixture.client.leaving);
+    assert_int_equal(wait_for_end(), SIGKILL);
 }
 
 static void test_without_one_there_is_nothing_to_leave(void **state)
 {
-    int status;
-
     (void)state;
-    assert_int_equal(forkserver_client_leave(&fixture.client, &status), 0);
-    assert_int_equal(status, 0);
-    forkserver_client_give_up(&fixture.client); /* kill() of process 0 would end this program */
+    forkserver_client_leave(&fixture.client);
+    assert_false(fixture.client.leaving);
+    forkserver_client_give_up(&fixture.client);
     assert_false(fixture.client.hung);
 }
 
@@ -423,18 +477,19 @@ int main(void)
 {
 #define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_CLIENT(test_fork_server_has_its_channel_and_not_what_is_the_supervisors_alone),
-        WITH_CLIENT(test_fork_server_has_not_the_descriptor_0_if_it_is_the_supervisors_alone),
+        WITH_CLIENT(test_fork_server_has_its_channel_and_the_plugins_and_nothing_of_a_queue),
         WITH_CLIENT(test_ready_ends_the_deadline_and_the_backoff),
-        WITH_CLIENT(test_worker_is_asked_for_and_heard_of),
+        WITH_CLIENT(test_worker_is_asked_for_with_its_channel),
         WITH_CLIENT(test_request_to_one_that_has_ended_fails),
         WITH_CLIENT(test_nonsense_is_left_out),
+        WITH_CLIENT(test_flood_is_read_a_few_messages_at_a_time),
         WITH_CLIENT(test_end_resets_everything),
         WITH_CLIENT(test_one_that_makes_no_step_in_time_is_killed),
         WITH_CLIENT(test_each_step_of_the_start_has_its_time),
-        WITH_CLIENT(test_one_that_leaves_is_waited_for),
+        WITH_CLIENT(test_one_that_leaves_has_a_second_for_it),
         WITH_CLIENT(test_one_that_does_not_leave_is_killed_after_a_while),
         WITH_CLIENT(test_one_that_still_loads_is_killed_at_once),
+        WITH_CLIENT(test_one_that_reads_no_requests_is_killed_at_once),
         WITH_CLIENT(test_without_one_there_is_nothing_to_leave),
     };
 

@@ -9,6 +9,7 @@
 #include "engine_fixture.h"
 
 #include "base/arith.h"
+#include "base/channel.h"
 #include "base/clock.h"
 #include "process/forkserver_client.h"
 
@@ -16,8 +17,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,16 +42,14 @@ pid_t __wrap_fork(void)
     return __real_fork();
 }
 
-static void say_ready(struct engine *engine, int channel, const struct engine_programs *programs)
-    __attribute__((noreturn));
+static void say_ready(struct engine *engine, const struct engine_programs *programs) __attribute__((noreturn));
 
-static void say_ready(struct engine *engine, int channel, const struct engine_programs *programs)
+static void say_ready(struct engine *engine, const struct engine_programs *programs)
 {
-    const struct forkserver_message message = forkserver_message_make(FORKSERVER_READY, 0, 0);
+    const struct process_message message = process_message_make(FORKSERVER_READY, 0);
 
-    (void)engine;
     (void)programs;
-    send(channel, &message, sizeof(message), MSG_NOSIGNAL);
+    channel_send(engine->channel, &message, sizeof(message), NULL, 0);
     for (;;) {
         pause(); /* until it is killed */
     }
@@ -65,22 +64,22 @@ static void note_message(void *context, uint32_t events)
 static int set_up(void **state)
 {
     static const struct engine_programs programs = {.forkserver_run = say_ready};
-    static const int none[] = {-1};
 
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
     engine_fixture_init(&fixture.base, 1, LONG_MS);
-    forkserver_client_init(&fixture.client, &fixture.base.engine, &programs, &fixture.base.loop, none);
+    forkserver_client_init(&fixture.client, &fixture.base.engine, &programs, &fixture.base.loop);
     fixture.client.channel.ready = note_message;
+    fixture.client.process.end.ready = note_message;
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    if (fixture.client.pid > 0) { /* -1 would be every process */
-        kill(fixture.client.pid, SIGKILL);
-        waitpid(fixture.client.pid, NULL, 0);
+    if (fixture.client.process.pid > 0) { /* -1 would be every process */
+        kill(fixture.client.process.pid, SIGKILL);
+        waitpid(fixture.client.process.pid, NULL, 0);
     }
     forkserver_client_done(&fixture.client);
     engine_fixture_done(&fixture.base);
@@ -109,7 +108,7 @@ static void assert_start_fails(int code, const char *text)
     assert_int_equal(error.code, code);
     assert_int_equal(error.exit_code, EXIT_CODE_RUN_TIME);
     assert_string_equal(error.text, text);
-    assert_int_equal(fixture.client.pid, 0);
+    assert_int_equal(fixture.client.process.pid, 0);
     assert_int_equal(fixture.client.channel.fd, -1);
     assert_false(fixture.client.channel.watched);
     assert_true(fixture.client.retry_ns > 0);
@@ -118,13 +117,11 @@ static void assert_start_fails(int code, const char *text)
 
 static void assert_starts(void)
 {
-    struct forkserver_message message;
     struct error error;
 
     assert_int_equal(forkserver_client_start(&fixture.client, &error), 0);
     assert_int_equal(event_loop_turn(&fixture.base.loop), 0);
-    assert_true(forkserver_client_receive(&fixture.client, &message));
-    assert_int_equal(message.kind, FORKSERVER_READY);
+    assert_true(forkserver_client_receive(&fixture.client));
     assert_int_equal(fixture.client.backoff.wait_ms, 0);
 }
 
@@ -165,7 +162,7 @@ static void test_without_a_process_it_is_tried_again(void **state)
     fixture.fork_fails = false;
     assert_int_equal(count_descriptors(), descriptors);
     assert_starts();
-    assert_int_equal(count_descriptors(), descriptors + 1); /* our end of the channel */
+    assert_int_equal(count_descriptors(), descriptors + 2); /* our end of the channel, and the pidfd */
 }
 
 static void test_waits_between_two_tries_double(void **state)
@@ -182,6 +179,34 @@ static void test_waits_between_two_tries_double(void **state)
     }
 }
 
+/* Starts a fork server. Returns the time for a birth, and ends it again. */
+static unsigned start_and_end(void)
+{
+    siginfo_t info;
+    int status;
+
+    assert_starts();
+    kill(fixture.client.process.pid, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)fixture.client.process.pid, &info, WEXITED | WNOWAIT), 0);
+    assert_true(child_reap(&fixture.client.process, &fixture.base.loop, &status));
+    forkserver_client_ended(&fixture.client);
+    return fixture.client.birth_timeout_ms;
+}
+
+/* A worker's page tables are a copy: what load() built costs time at each birth. */
+static void test_time_for_a_birth_grows_with_the_fork_server(void **state)
+{
+    const size_t mib = 64;
+    unsigned small_ms = start_and_end();
+    void *memory = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+    (void)state;
+    assert_true(memory != MAP_FAILED);
+    assert_true(small_ms >= 500 && small_ms < 500 + 4 * mib);
+    assert_true(start_and_end() >= small_ms + 3 * mib);
+    munmap(memory, mib << 20);
+}
+
 int main(void)
 {
 #define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -190,6 +215,7 @@ int main(void)
         WITH_CLIENT(test_channel_that_cannot_be_watched_is_closed),
         WITH_CLIENT(test_without_a_process_it_is_tried_again),
         WITH_CLIENT(test_waits_between_two_tries_double),
+        WITH_CLIENT(test_time_for_a_birth_grows_with_the_fork_server),
     };
 
     return cmocka_run_group_tests_name("forkserver_client_start", tests, NULL, NULL);

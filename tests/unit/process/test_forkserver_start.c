@@ -25,12 +25,10 @@ static struct {
 
 static int set_up(void **state)
 {
-    static const int none = -1;
-
     (void)state;
     memset(&fixture, 0, sizeof(fixture));
     engine_fixture_init(&fixture.base, 1, TIMEOUT_MS);
-    forkserver_client_init(&fixture.client, &fixture.base.engine, NULL, &fixture.base.loop, &none);
+    forkserver_client_init(&fixture.client, &fixture.base.engine, NULL, &fixture.base.loop);
     return 0;
 }
 
@@ -63,7 +61,7 @@ static void test_channel_that_cannot_be_watched_is_closed(void **state)
     fixture.client.loop = &fixture.base.loop;
     assert_int_equal(fixture.client.channel.fd, -1);
     assert_int_equal(free_descriptor(), before);
-    assert_int_equal(fixture.client.pid, 0);
+    assert_int_equal(fixture.client.process.pid, 0);
 }
 
 /* In a process of a user who may not have another one. 0: all was as it should be. */
@@ -80,7 +78,7 @@ static int start_without_processes(void)
     if (forkserver_client_start(&fixture.client, &error) != -EAGAIN || error.code != -EAGAIN) {
         return 2;
     }
-    return fixture.client.pid == 0 && fixture.client.channel.fd == -1 && free_descriptor() == before &&
+    return fixture.client.process.pid == 0 && fixture.client.channel.fd == -1 && free_descriptor() == before &&
                    fixture.client.backoff.wait_ms == 10 && fixture.client.retry_ns > 0
                ? 0
                : 3;

@@ -1,115 +1,129 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Messages of the fork server's channel: what each side may send is taken, anything else is refused with the reason.
+ * Messages of the channels: what each side may send is taken, anything else is refused with the reason.
  */
 #include "unit.h"
 
+#include "base/arith.h"
 #include "process/messages.h"
 
 #include <errno.h>
 
 #define QUEUES 3
 
-static int check(struct forkserver_message message, enum forkserver_message_sender from)
+static int check(struct process_message message, enum message_sender from)
 {
-    return forkserver_message_check(&message, sizeof(message), from, QUEUES);
+    return process_message_check(&message, sizeof(message), from, QUEUES);
 }
 
-static void test_what_is_made_has_the_version_and_the_fields(void **state)
+static void test_what_is_made_has_the_version_and_the_value(void **state)
 {
-    struct forkserver_message message = forkserver_message_make(FORKSERVER_FORKED, 2, -EAGAIN);
+    struct process_message message = process_message_make(FORKSERVER_FORK, 2);
 
     (void)state;
-    assert_int_equal(message.version, FORKSERVER_MESSAGE_VERSION);
-    assert_int_equal(message.kind, FORKSERVER_FORKED);
-    assert_int_equal(message.queue, 2);
-    assert_int_equal(message.pid, -EAGAIN);
+    assert_int_equal(message.version, MESSAGE_VERSION);
+    assert_int_equal(message.kind, FORKSERVER_FORK);
+    assert_int_equal(message.value, 2);
+    assert_int_equal(message.reserved, 0);
 }
 
-static void test_what_each_side_sends_is_taken(void **state)
+/* Every kind from every sender: one that may send it, or two, and no other. */
+static void test_what_each_side_sends_is_taken_and_nothing_else(void **state)
 {
-    (void)state;
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_READY, 0, 0), FROM_FORKSERVER), 0);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORKED, 0, 4711), FROM_FORKSERVER), 0);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORKED, QUEUES - 1, -ENOMEM), FROM_FORKSERVER), 0);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORK, 0, 0), FROM_SUPERVISOR), 0);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORK, QUEUES - 1, 0), FROM_SUPERVISOR), 0);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_LEAVE, 0, 0), FROM_SUPERVISOR), 0);
-}
+    static const struct {
+        enum message_kind kind;
+        uint32_t value;
+        bool from[FROM_WORKER + 1]; /* the supervisor, the fork server, a birth, a worker */
+    } cases[] = {
+        {FORKSERVER_READY, 0, {false, true, false, false}},
+        {FORKSERVER_FORK, 0, {true, false, false, false}},
+        {FORKSERVER_FORK, QUEUES - 1, {true, false, false, false}},
+        {FORKSERVER_LEAVE, 0, {true, false, false, false}},
+        {WORKER_NOT_FORKED, EAGAIN, {false, false, true, false}},
+        {WORKER_NOT_FORKED, 4095, {false, false, true, false}},
+        {WORKER_HELLO, 0, {false, false, true, false}},
+        {WORKER_DESCRIPTORS, 0, {true, false, false, false}},
+        {WORKER_WAKE, 0, {true, false, false, true}},
+    };
 
-static void test_what_the_other_side_sends_is_refused(void **state)
-{
     (void)state;
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_READY, 0, 0), FROM_SUPERVISOR), -EBADMSG);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORKED, 0, 4711), FROM_SUPERVISOR), -EBADMSG);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORK, 0, 0), FROM_FORKSERVER), -EBADMSG);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_LEAVE, 0, 0), FROM_FORKSERVER), -EBADMSG);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        for (enum message_sender from = FROM_SUPERVISOR; from <= FROM_WORKER; from++) {
+            assert_int_equal(check(process_message_make(cases[i].kind, cases[i].value), from),
+                             cases[i].from[from] ? 0 : -EBADMSG);
+        }
+    }
 }
 
 static void test_kinds_that_do_not_exist_are_refused(void **state)
 {
-    struct forkserver_message message = forkserver_message_make(FORKSERVER_READY, 0, 0);
+    static const uint32_t kinds[] = {0, WORKER_WAKE + 1, UINT32_MAX};
 
     (void)state;
-    message.kind = 0;
-    assert_int_equal(check(message, FROM_FORKSERVER), -EBADMSG);
-    assert_int_equal(check(message, FROM_SUPERVISOR), -EBADMSG);
-    message.kind = FORKSERVER_LEAVE + 1;
-    assert_int_equal(check(message, FROM_FORKSERVER), -EBADMSG);
-    assert_int_equal(check(message, FROM_SUPERVISOR), -EBADMSG);
-    message.kind = UINT32_MAX;
-    assert_int_equal(check(message, FROM_FORKSERVER), -EBADMSG);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct process_message message = process_message_make(FORKSERVER_READY, 0);
+
+        message.kind = kinds[i];
+        for (enum message_sender from = FROM_SUPERVISOR; from <= FROM_WORKER; from++) {
+            assert_int_equal(check(message, from), -EBADMSG);
+        }
+    }
 }
 
 static void test_other_lengths_are_refused(void **state)
 {
-    struct forkserver_message message = forkserver_message_make(FORKSERVER_READY, 0, 0);
+    struct process_message message = process_message_make(FORKSERVER_READY, 0);
 
     (void)state;
-    assert_int_equal(forkserver_message_check(&message, 0, FROM_FORKSERVER, QUEUES), -EMSGSIZE);
-    assert_int_equal(forkserver_message_check(&message, sizeof(message) - 1, FROM_FORKSERVER, QUEUES), -EMSGSIZE);
-    assert_int_equal(forkserver_message_check(&message, sizeof(message) + 1, FROM_FORKSERVER, QUEUES), -EMSGSIZE);
+    assert_int_equal(process_message_check(&message, 0, FROM_FORKSERVER, QUEUES), -EMSGSIZE);
+    assert_int_equal(process_message_check(&message, sizeof(message) - 1, FROM_FORKSERVER, QUEUES), -EMSGSIZE);
+    assert_int_equal(process_message_check(&message, sizeof(message) + 1, FROM_FORKSERVER, QUEUES), -EMSGSIZE);
 }
 
 static void test_other_versions_are_refused(void **state)
 {
-    struct forkserver_message message = forkserver_message_make(FORKSERVER_READY, 0, 0);
+    struct process_message message = process_message_make(FORKSERVER_READY, 0);
 
     (void)state;
-    message.version = FORKSERVER_MESSAGE_VERSION + 1;
+    message.version = MESSAGE_VERSION + 1;
     assert_int_equal(check(message, FROM_FORKSERVER), -EPROTO);
-    message.version = FORKSERVER_MESSAGE_VERSION - 1;
+    message.version = MESSAGE_VERSION - 1;
     assert_int_equal(check(message, FROM_FORKSERVER), -EPROTO);
 }
 
-static void test_fields_out_of_bounds_are_refused(void **state)
+static void test_values_out_of_bounds_are_refused(void **state)
 {
     (void)state;
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORK, QUEUES, 0), FROM_SUPERVISOR), -EBADMSG);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORK, UINT32_MAX, 0), FROM_SUPERVISOR), -EBADMSG);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORKED, QUEUES, 4711), FROM_FORKSERVER), -EBADMSG);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORKED, 0, 0), FROM_FORKSERVER), -EBADMSG);
+    assert_int_equal(check(process_message_make(FORKSERVER_FORK, QUEUES), FROM_SUPERVISOR), -EBADMSG);
+    assert_int_equal(check(process_message_make(FORKSERVER_FORK, UINT32_MAX), FROM_SUPERVISOR), -EBADMSG);
+    assert_int_equal(check(process_message_make(WORKER_NOT_FORKED, 0), FROM_BIRTH), -EBADMSG);
+    assert_int_equal(check(process_message_make(WORKER_NOT_FORKED, 4096), FROM_BIRTH), -EBADMSG);
+    assert_int_equal(check(process_message_make(WORKER_NOT_FORKED, UINT32_MAX), FROM_BIRTH), -EBADMSG);
 }
 
 static void test_fields_that_a_kind_does_not_have_are_refused(void **state)
 {
+    struct process_message message = process_message_make(WORKER_HELLO, 0);
+
     (void)state;
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_READY, 1, 0), FROM_FORKSERVER), -EBADMSG);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_READY, 0, 1), FROM_FORKSERVER), -EBADMSG);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_FORK, 0, -1), FROM_SUPERVISOR), -EBADMSG);
-    assert_int_equal(check(forkserver_message_make(FORKSERVER_LEAVE, 1, 0), FROM_SUPERVISOR), -EBADMSG);
+    assert_int_equal(check(process_message_make(FORKSERVER_READY, 1), FROM_FORKSERVER), -EBADMSG);
+    assert_int_equal(check(process_message_make(FORKSERVER_LEAVE, 1), FROM_SUPERVISOR), -EBADMSG);
+    assert_int_equal(check(process_message_make(WORKER_HELLO, 1), FROM_BIRTH), -EBADMSG);
+    assert_int_equal(check(process_message_make(WORKER_DESCRIPTORS, 1), FROM_SUPERVISOR), -EBADMSG);
+    assert_int_equal(check(process_message_make(WORKER_WAKE, 1), FROM_WORKER), -EBADMSG);
+    message.reserved = 1;
+    assert_int_equal(check(message, FROM_BIRTH), -EBADMSG);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_made_has_the_version_and_the_fields),
-        cmocka_unit_test(test_what_each_side_sends_is_taken),
-        cmocka_unit_test(test_what_the_other_side_sends_is_refused),
+        cmocka_unit_test(test_what_is_made_has_the_version_and_the_value),
+        cmocka_unit_test(test_what_each_side_sends_is_taken_and_nothing_else),
         cmocka_unit_test(test_kinds_that_do_not_exist_are_refused),
         cmocka_unit_test(test_other_lengths_are_refused),
         cmocka_unit_test(test_other_versions_are_refused),
-        cmocka_unit_test(test_fields_out_of_bounds_are_refused),
+        cmocka_unit_test(test_values_out_of_bounds_are_refused),
         cmocka_unit_test(test_fields_that_a_kind_does_not_have_are_refused),
     };
 

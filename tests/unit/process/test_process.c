@@ -136,6 +136,7 @@ static int set_up(void **state)
 {
     (void)state;
     engine_fixture_init(&fixture, 2, 1000);
+    fixture.engine.channel = eventfd(0, EFD_CLOEXEC);
     fixture.generation.plugin_count = 2;
     for (unsigned i = 0; i < 2; i++) {
         fixture.generation.plugins[i].memfd = eventfd(0, EFD_CLOEXEC);
@@ -146,6 +147,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    close(fixture.engine.channel);
     generation_done(&fixture.generation);
     engine_fixture_done(&fixture);
     return 0;
@@ -173,11 +175,9 @@ static void test_each_descriptor_that_was_closed_is_noticed(void **state)
 {
     struct engine *engine = &fixture.engine;
     int *descriptors[] = {
-        &engine->doorbell,
+        &engine->channel,
         &engine->queues[0].kernel.socket,
         &engine->queues[1].kernel.socket,
-        &engine->queues[0].wake,
-        &engine->queues[1].wake,
         &engine->queues[0].shm.fd,
         &engine->queues[1].shm.fd,
         &fixture.generation.plugins[0].memfd,

@@ -418,7 +418,10 @@ static int set_up(void **state)
     shm = &engine.queues[0].shm;
     step_kernel = mmap(NULL, sizeof(*step_kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(step_kernel != MAP_FAILED);
-    return queue_shm_new(MESSAGES_QUEUE, &layout, shm);
+    if (queue_shm_new(MESSAGES_QUEUE, &layout, shm) < 0) {
+        return -1;
+    }
+    return madvise(shm->header, shm->size, MADV_DOFORK); /* the stepped worker has it by fork, at the same addresses */
 }
 
 static int tear_down(void **state)

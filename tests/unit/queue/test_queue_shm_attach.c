@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A queue's shared memory in another process: it is attached by its descriptor, and memory that is
+ * A queue's shared memory in another process: it is not inherited, it is attached by its descriptor, and memory that is
  * not what the process expects is refused.
  */
 #include "unit.h"
 
 #include "base/shm.h"
+#include "faults.h"
 #include "queue/queue_shm.h"
 
 #include <errno.h>
@@ -74,6 +75,18 @@ static void test_sections_are_where_the_maker_has_them(void **state)
     assert_int_equal(*(uint8_t *)made.flows, 4);
 }
 
+static void test_no_child_has_the_memory_of_its_parent(void **state)
+{
+    struct queue_shm shm;
+
+    (void)state;
+    assert_int_equal(attach(QUEUE, &layout, &shm), 0);
+    assert_true(faults((uint8_t *)made.header, false));
+    assert_true(faults((uint8_t *)made.flows, false));
+    assert_true(faults((uint8_t *)shm.control, false));
+    queue_shm_done(&shm);
+}
+
 static void test_memory_of_another_layout_or_queue_is_refused(void **state)
 {
     struct queue_shm_layout other = layout;
@@ -135,6 +148,7 @@ int main(void)
 #define WITH_MEMORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_MEMORY(test_sections_are_where_the_maker_has_them),
+        WITH_MEMORY(test_no_child_has_the_memory_of_its_parent),
         WITH_MEMORY(test_memory_of_another_layout_or_queue_is_refused),
         WITH_MEMORY(test_damaged_table_is_refused_until_it_is_restored),
         WITH_MEMORY(test_file_of_another_size_is_not_even_mapped),

@@ -6,8 +6,8 @@
 
 #include "log_lines.h"
 
+#include "base/channel.h"
 #include "base/clock.h"
-#include "base/eventfd.h"
 #include "process/forkserver.h"
 #include "queue/nfqueue_proc.h"
 
@@ -42,6 +42,30 @@ int __wrap_nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
 
 /* ---- the worker ------------------------------------------------------------------------------------------------ */
 
+static void tell(const struct engine *engine, enum message_kind kind)
+{
+    const struct process_message message = process_message_make(kind, 0);
+
+    channel_send(engine->channel, &message, sizeof(message), NULL, 0);
+}
+
+/* Says hello and takes what belongs to its queue, as a worker does. */
+static void begin(struct engine *engine, unsigned queue)
+{
+    struct engine_queue *own = &engine->queues[queue];
+    const struct queue_shm_layout layout = own->shm.layout;
+    struct process_message message;
+    int fds[2];
+
+    tell(engine, WORKER_HELLO);
+    if (channel_wait(engine->channel, &message, sizeof(message), fds, 2) != (ssize_t)sizeof(message) ||
+        queue_shm_attach(fds[1], own->kernel.number, &layout, &own->shm) < 0) {
+        _exit(CHILDREN_NO_QUEUE);
+    }
+    own->kernel.socket = fds[0];
+    own->control = own->shm.control;
+}
+
 static void set_plugin(struct engine *engine, unsigned queue, unsigned plugin)
 {
     engine->queues[queue].control->plugin = generation_plugin_ref(engine->generation, plugin);
@@ -63,12 +87,13 @@ static void open_plugins(struct engine *engine, unsigned queue, enum way way)
     engine->queues[queue].control->plugin = PLUGIN_REF_NONE;
 }
 
-static void wait_for_wake(const struct engine_queue *queue)
+static void wait_for_wake(const struct engine *engine)
 {
-    struct pollfd wake = {.fd = queue->wake, .events = POLLIN};
+    struct process_message message;
 
-    poll(&wake, 1, -1);
-    eventfd_consume(queue->wake);
+    if (channel_wait(engine->channel, &message, sizeof(message), NULL, 0) <= 0) {
+        _exit(CHILDREN_NO_QUEUE);
+    }
 }
 
 static void run_worker(struct engine *engine, unsigned queue) __attribute__((noreturn));
@@ -79,6 +104,14 @@ static void run_worker(struct engine *engine, unsigned queue)
     enum way way = children_fixture.ways[queue];
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (way == WAY_NO_HELLO) {
+        _exit(CHILDREN_EXIT_STATUS);
+    }
+    if (way == WAY_HELLO_AND_EXIT) {
+        tell(engine, WORKER_HELLO);
+        _exit(CHILDREN_EXIT_STATUS);
+    }
+    begin(engine, queue);
     if (way == WAY_EXIT) {
         _exit(CHILDREN_EXIT_STATUS);
     }
@@ -88,13 +121,19 @@ static void run_worker(struct engine *engine, unsigned queue)
     }
     open_plugins(engine, queue, way);
     own->control->state = WORKER_OPENED;
-    eventfd_signal(engine->doorbell);
+    tell(engine, WORKER_WAKE);
     while (own->control->owner != (uint32_t)getpid()) {
-        wait_for_wake(own);
+        wait_for_wake(engine);
     }
     own->control->state = WORKER_SERVING;
+    if (way == WAY_CLOSE_CHANNEL) {
+        close(engine->channel);
+        for (;;) {
+            pause();
+        }
+    }
     while (own->control->request != WORKER_EXIT || way == WAY_STAY) {
-        wait_for_wake(own);
+        wait_for_wake(engine);
     }
     if (way == WAY_LEAVE_BADLY) {
         set_plugin(engine, queue, 1);
@@ -104,13 +143,12 @@ static void run_worker(struct engine *engine, unsigned queue)
 }
 
 /* The plugins are made up, so the fork server has none to load. */
-static void run_forkserver(struct engine *engine, int channel, const struct engine_programs *programs)
-    __attribute__((noreturn));
+static void run_forkserver(struct engine *engine, const struct engine_programs *programs) __attribute__((noreturn));
 
-static void run_forkserver(struct engine *engine, int channel, const struct engine_programs *programs)
+static void run_forkserver(struct engine *engine, const struct engine_programs *programs)
 {
     engine->generation->plugin_count = 0;
-    forkserver_run(engine, channel, programs);
+    forkserver_run(engine, programs);
 }
 
 /* ---- the supervisor -------------------------------------------------------------------------------------------- */
@@ -140,7 +178,6 @@ void children_fixture_begin(uint64_t timeout_ms)
         {.path = "/p/second.so", .id = "second", .version = "2.0", .memfd = -1},
         {.path = "/p/third.so", .id = "third", .version = "3.0", .memfd = -1},
     };
-    static const int none = -1;
     struct engine_fixture *base = &children_fixture.base;
 
     engine_fixture_init(base, CHILDREN_QUEUES, timeout_ms);
@@ -148,15 +185,29 @@ void children_fixture_begin(uint64_t timeout_ms)
         base->generation.plugins[i] = plugins[i];
     }
     base->generation.plugin_count = CHILDREN_PLUGINS;
-    children_init(&children_fixture.children, &base->engine, &children_fixture.programs, &base->loop, &none);
+    children_init(&children_fixture.children, &base->engine, &children_fixture.programs, &base->loop);
     children_fixture.poll = (struct event_timer){.expired = poll_children};
     poll_children(NULL);
+}
+
+static bool has_ended(void)
+{
+    return children_ended(&children_fixture.children);
+}
+
+void children_end_all(void)
+{
+    children_end(&children_fixture.children);
+    children_turn_until(has_ended);
+    children_done(&children_fixture.children);
 }
 
 int children_fixture_tear_down(void **state)
 {
     (void)state;
-    children_end(&children_fixture.children);
+    if (!children_fixture.children.ending) {
+        children_end_all();
+    }
     while (waitpid(-1, NULL, 0) > 0) { /* one that the table forgot would hang the test */
     }
     engine_fixture_done(&children_fixture.base);
@@ -225,7 +276,7 @@ void children_start_serving(void)
 
 pid_t children_pid(unsigned queue)
 {
-    return children_fixture.children.workers[queue].pid;
+    return children_fixture.children.workers[queue].process.pid;
 }
 
 void children_kill_worker(unsigned queue)

@@ -18,17 +18,21 @@
 #define CHILDREN_QUEUES 2
 #define CHILDREN_PLUGINS 3      /* made up: first, second, third, with paths like /p/first.so */
 #define CHILDREN_EXIT_STATUS 3  /* of a worker that exits by itself */
+#define CHILDREN_NO_QUEUE 9     /* of a worker that did not get what belongs to its queue */
 #define CHILDREN_LAST_ID 4242   /* what the kernel says */
 
 /* What a worker does, from its start to its end. */
 enum way {
     WAY_SERVE,        /* opens, waits to be the owner, serves, and leaves when it is asked to */
-    WAY_EXIT,         /* exits with CHILDREN_EXIT_STATUS at once */
+    WAY_NO_HELLO,     /* exits before it says hello */
+    WAY_HELLO_AND_EXIT, /* exits with CHILDREN_EXIT_STATUS without waiting for an answer */
+    WAY_EXIT,         /* exits with CHILDREN_EXIT_STATUS after it */
     WAY_FAIL,         /* says that it fails and exits */
     WAY_HANG_IN_OPEN, /* of the second plugin */
     WAY_OPEN_SLOWLY,  /* CHILDREN_PLUGINS plugins, each in two thirds of the time */
     WAY_LEAVE_BADLY,  /* serves, and when it is asked to leave, exits with CHILDREN_EXIT_STATUS in close() */
     WAY_STAY,         /* serves, and does not leave */
+    WAY_CLOSE_CHANNEL, /* serves, and closes its channel */
 };
 
 struct children_fixture {
@@ -57,6 +61,9 @@ void children_turn_for(unsigned ms);
 
 /* Starts the fork server, waits until all workers have opened, and lets them serve. */
 void children_start_serving(void);
+
+/* Ends everything, as the engine does at its end. */
+void children_end_all(void);
 
 /* The worker of a queue; 0: none. */
 pid_t children_pid(unsigned queue);

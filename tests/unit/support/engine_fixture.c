@@ -31,14 +31,13 @@ void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64
     engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(engine->status != MAP_FAILED);
     engine->supervisor = getpid();
-    engine->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    engine->channel = -1;
     engine->queue_count = queues;
     for (unsigned i = 0; i < queues; i++) {
         struct engine_queue *queue = &engine->queues[i];
 
         *queue = (struct engine_queue){.kernel.number = (uint16_t)(ENGINE_FIXTURE_QUEUE + i)};
         queue->kernel.socket = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         assert_int_equal(queue_shm_new(queue->kernel.number, &layout, &queue->shm), 0);
         queue->control = queue->shm.control;
     }
@@ -52,16 +51,7 @@ void engine_fixture_done(struct engine_fixture *fixture)
         struct engine_queue *queue = &fixture->engine.queues[i];
 
         close(queue->kernel.socket);
-        close(queue->wake);
         queue_shm_done(&queue->shm);
     }
     munmap(fixture->engine.status, sizeof(*fixture->engine.status));
-    close(fixture->engine.doorbell);
-}
-
-bool engine_fixture_woken(const struct engine_fixture *fixture, unsigned queue)
-{
-    uint64_t count;
-
-    return read(fixture->engine.queues[queue].wake, &count, sizeof(count)) == (ssize_t)sizeof(count);
 }

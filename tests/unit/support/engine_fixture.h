@@ -27,7 +27,4 @@ struct engine_fixture {
 void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64_t timeout_ms);
 void engine_fixture_done(struct engine_fixture *fixture);
 
-/* Whether a worker was woken up since the last time that this was asked. */
-bool engine_fixture_woken(const struct engine_fixture *fixture, unsigned queue);
-
 #endif

@@ -4,6 +4,7 @@
  */
 #include "kernel_model.h"
 
+#include "base/channel.h"
 #include "base/log.h"
 #include "process/worker.h"
 #include "queue/nfqueue_sequence.h"
@@ -168,6 +169,8 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
 
 void model_die_with_burst(uint32_t first_id, unsigned count, enum burst_phase phase)
 {
+    queue_shm_prepare(&fixture.engine.queues[0].shm, MESSAGES_QUEUE,
+                      1); /* the slots, as this process has mapped them */
     journal_begin_receive(fixture.journal, 0);
     for (unsigned i = 0; i < count; i++) {
         model_put_packet(i, first_id + i, false);
@@ -203,22 +206,41 @@ void model_will_fail(int error)
     model_will(&(struct step){.error = error});
 }
 
+/* Passes the worker what it waits for, before it is there. Returns its end; ours is *ours. */
+static int open_channel(int *ours)
+{
+    const struct engine_queue *queue = &fixture.engine.queues[0];
+    const struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
+    const int fds[] = {queue->kernel.socket, queue->shm.fd};
+    int theirs;
+
+    queue_shm_restore_table(&queue->shm, MESSAGES_QUEUE);
+    assert_int_equal(channel_new(ours, &theirs), 0);
+    assert_int_equal(channel_send(*ours, &message, sizeof(message), fds, 2), 0);
+    return theirs;
+}
+
 void model_run_worker(void)
 {
+    int ours;
     pid_t pid;
 
     fixture.control->request = WORKER_RUN;
     fixture.control->state = WORKER_STARTING;
     fixture.control->message[0] = '\0';
     fixture.engine.supervisor = getpid();
+    fixture.engine.channel = open_channel(&ours);
     pid = fork();
     if (pid == 0) {
+        close(ours);
         alarm(WORKER_SECONDS);
         fixture.control->owner = (uint32_t)getpid();
         worker_run(&fixture.engine, 0);
     }
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &fixture.worker_status, 0), pid);
+    close(ours);
+    close(fixture.engine.channel);
 }
 
 void model_run_worker_with_log(void)
@@ -300,6 +322,8 @@ void model_make_memory(uint64_t flows_size)
     queue_shm_done(&queue->shm);
     assert_int_equal(queue_shm_new(MESSAGES_QUEUE, &layout, &queue->shm), 0);
     queue_shm_prepare(&queue->shm, MESSAGES_QUEUE, 1);
+    /* The model runs in the worker's process, too, beside what the worker maps itself. */
+    assert_int_equal(madvise(queue->shm.header, queue->shm.size, MADV_DOFORK), 0);
     queue->control = queue->shm.control;
     fixture.journal = queue->shm.journal;
     fixture.burst = &fixture.journal->bursts[0];
@@ -322,10 +346,8 @@ int model_set_up(void **state)
     fixture.engine.generation = &fixture.generation;
     fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
-    fixture.engine.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     *queue = (struct engine_queue){.kernel.number = MESSAGES_QUEUE};
     queue->kernel.socket = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* always readable: the worker asks again at once */
-    queue->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     queue_shm_init(&queue->shm);
     model_make_memory(0);
     return 0;
@@ -339,8 +361,6 @@ int model_tear_down(void **state)
     queue_shm_done(&queue->shm);
     model_describe = NULL;
     close(queue->kernel.socket);
-    close(queue->wake);
-    close(fixture.engine.doorbell);
     return munmap(kernel, sizeof(*kernel));
 }
 

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Children that cannot be reaped, at the end of the engine and before: they keep neither the end nor the other queues.
+ *
+ * A process that has been killed while another one traces it stays until its tracer lets it go, which is as good as a
+ * system call that cannot be interrupted.
+ */
+#include "burst_fixture.h"
+#include "children_fixture.h"
+#include "log_lines.h"
+
+#include "base/clock.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LONG_MS 60000
+#define SLACK_MS 500 /* for a machine that is busy */
+
+static struct children *const children = &children_fixture.children;
+static pid_t tracer; /* 0: none */
+
+/* Traces a process until it is killed itself. Skips the test where an ordinary user may not. */
+static void hold(pid_t pid)
+{
+    int said[2];
+    char byte;
+
+    assert_int_equal(pipe(said), 0);
+    tracer = fork();
+    if (tracer == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 && write(said[1], "", 1) == 1) {
+            for (;;) {
+                pause();
+            }
+        }
+        _exit(1);
+    }
+    close(said[1]);
+    if (read(said[0], &byte, 1) != 1) {
+        skip();
+    }
+    close(said[0]);
+}
+
+static void let_go(void)
+{
+    if (tracer > 0) {
+        kill(tracer, SIGKILL);
+        waitpid(tracer, NULL, 0);
+        tracer = 0;
+    }
+}
+
+static int tear_down(void **state)
+{
+    let_go();
+    return children_fixture_tear_down(state);
+}
+
+static bool workers_have_ended(void)
+{
+    return children_workers_ended(children);
+}
+
+static bool has_ended(void)
+{
+    return children_ended(children);
+}
+
+static bool has_logged(void)
+{
+    return log_lines.count > 0;
+}
+
+static unsigned ms_since(uint64_t start_ns)
+{
+    return (unsigned)((monotonic_ns() - start_ns) / NS_PER_MS);
+}
+
+static void assert_overdue_line(unsigned line, pid_t pid)
+{
+    char text[200];
+
+    snprintf(
+        text, sizeof(text),
+        "queue 7: worker %d was killed but is still there, perhaps in a system call that cannot be interrupted; its "
+        "queue waits for its end",
+        pid);
+    assert_true(line < log_lines.count);
+    assert_string_equal(log_lines.text[line], text);
+}
+
+static void test_end_does_not_wait_for_a_worker_that_stays(void **state)
+{
+    uint64_t start_ns;
+    pid_t held;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    held = children_pid(0);
+    hold(held);
+    start_ns = monotonic_ns();
+    children_end(children);
+    assert_true(ms_since(start_ns) < SLACK_MS); /* it only says what is to happen */
+    assert_false(children_workers_ended(children));
+    children_turn_until(workers_have_ended);
+    assert_int_equal(children_pid(1), 0);
+    assert_int_equal(children_pid(0), held);
+    assert_true(ms_since(start_ns) >= CHILD_OVERDUE_MS);
+    children_turn_until(has_ended);
+    assert_true(ms_since(start_ns) < CHILD_OVERDUE_MS + SLACK_MS);
+    assert_overdue_line(0, held);
+    assert_int_equal(log_lines.count, 1);
+    children_done(children);
+    assert_int_equal(children_pid(0), 0);
+    let_go();
+}
+
+static void test_end_does_not_wait_for_a_fork_server_that_stays(void **state)
+{
+    uint64_t start_ns;
+    pid_t held;
+    char line[200];
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    held = children->forkserver.process.pid;
+    hold(held);
+    start_ns = monotonic_ns();
+    children_end(children);
+    children_turn_until(workers_have_ended);
+    assert_true(ms_since(start_ns) < SLACK_MS); /* the queues can be closed */
+    children_turn_until(has_ended);
+    assert_true(ms_since(start_ns) < FORKSERVER_LEAVE_WAIT_MS + CHILD_OVERDUE_MS + SLACK_MS);
+    snprintf(line, sizeof(line),
+             "the fork server %d was killed but is still there, perhaps in a system call that cannot be interrupted",
+             held);
+    log_lines_assert(line);
+    children_done(children);
+    let_go();
+}
+
+/* Its queue waits, since it may still read the socket; the other queue has another worker as soon as ever. */
+static void test_worker_that_stays_keeps_no_other_queue(void **state)
+{
+    pid_t held;
+    pid_t other;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    held = children_pid(0);
+    hold(held);
+    kill(held, SIGKILL);
+    other = children_pid(1);
+    children_answer(1);
+    children_kill_worker(1);
+    children_wait_serving(1, other);
+    assert_int_equal(children_pid(0), held);
+    assert_false(children->workers[0].process.end.watched); /* it has ended, but is no event for ever */
+    children_answer(0);
+    let_go();
+    children_wait_serving(0, held);
+}
+
+/* Told once, a while after the supervisor has killed it. */
+static void test_worker_that_hangs_and_stays_is_reported_once(void **state)
+{
+    pid_t held;
+
+    (void)state;
+    children_fixture_begin(100);
+    children_start_serving();
+    held = children_pid(0);
+    hold(held);
+    burst_journal_enter(children_journal(0), 1, BURST_HANDLING, &(struct queue_stats){0}); /* and no progress */
+    children_turn_until(has_logged);
+    assert_overdue_line(0, held);
+    children_turn_for(CHILD_OVERDUE_MS + 100);
+    assert_int_equal(log_lines.count, 1);
+    assert_true(children_pid(1) > 0);
+    journal_init(children_journal(0));
+    let_go();
+    children_wait_serving(0, held);
+}
+
+static bool forkserver_is_ready(void)
+{
+    return children->forkserver.ready;
+}
+
+/* Whatever the fork server is doing for it: a process that the supervisor does not know would outlive it. */
+static void test_worker_on_its_way_is_waited_for(void **state)
+{
+    for (unsigned i = 0; i < 30; i++) {
+        assert_int_equal(children_fixture_set_up(state), 0);
+        children_fixture_begin(LONG_MS);
+        children_start_forkserver(children);
+        children_turn_until(forkserver_is_ready);
+        assert_true(children->workers[0].requested);
+        usleep(i * 20); /* until the first is there: each run ends at another step */
+        children_end_all();
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(log_lines.count, 0);
+        assert_int_equal(children_fixture_tear_down(state), 0);
+    }
+}
+
+int main(void)
+{
+#define WITH_CHILDREN(test) cmocka_unit_test_setup_teardown(test, children_fixture_set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_CHILDREN(test_end_does_not_wait_for_a_worker_that_stays),
+        WITH_CHILDREN(test_end_does_not_wait_for_a_fork_server_that_stays),
+        WITH_CHILDREN(test_worker_that_stays_keeps_no_other_queue),
+        WITH_CHILDREN(test_worker_that_hangs_and_stays_is_reported_once),
+        cmocka_unit_test(test_worker_on_its_way_is_waited_for),
+    };
+
+    return cmocka_run_group_tests_name("children_end", tests, NULL, NULL);
+}
