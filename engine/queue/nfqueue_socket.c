@@ -16,8 +16,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+/*
+ * The socket is connected to the kernel, port id 0: then the kernel refuses messages of all other port ids with
+ * ECONNREFUSED (af_netlink.c, netlink_getsockbyportid()), so they cannot be taken for its own nor fill the buffer.
+ */
 int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id)
 {
+    const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
     struct sockaddr_nl address = {.nl_family = AF_NETLINK};
     socklen_t address_len = sizeof(address);
     const int quiet = no_enobufs;
@@ -37,6 +42,7 @@ int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id)
     }
     if (setsockopt(opened, SOL_NETLINK, NETLINK_NO_ENOBUFS, &quiet, sizeof(quiet)) < 0 ||
         bind(opened, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+        connect(opened, (const struct sockaddr *)&kernel, sizeof(kernel)) < 0 ||
         getsockname(opened, (struct sockaddr *)&address, &address_len) < 0) {
         int error = -errno;
 

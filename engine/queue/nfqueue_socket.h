@@ -17,7 +17,10 @@
 #define NFQUEUE_SEND_MAX (128 * 1024) /* the most that one send can take: a burst, or a packet of the largest size */
 #define NFQUEUE_SEND_TRIES 1000       /* 1 ms apart, while the kernel is short of memory */
 
-/* Opens a netlink socket, close-on-exec, with its own port id. no_enobufs: what --no-enobufs says. [supervisor] */
+/*
+ * Opens a netlink socket, close-on-exec, with its own port id, that only the kernel can send to. no_enobufs: what
+ * --no-enobufs says. [supervisor]
+ */
 int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id);
 
 /*

@@ -18,6 +18,7 @@ import socket
 import struct
 import time
 
+import netlink
 import pytest
 
 from support.commands import wait_for
@@ -190,6 +191,25 @@ def test_a_plugin_that_destroys_all_it_can_reach_reaches_its_own_queue_alone(lab
     assert counters["packets"] == counters["accepted"] == report["sent"], counters
     assert counters["crash_verdicts"] == counters["restarts"] == 0, counters
     assert engine.final()[3]["packets"] == third.sent
+
+
+# Other programs
+
+
+def test_a_message_of_another_program_does_not_reach_the_queue(lab, start_engine, through):
+    """It looks like a packet of the kernel; its sender has the engine's rights, and the namespace."""
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1")
+    orders = through(1)
+    numbers = orders.send(NONE)
+    port_id = lab.router.queues()[1].port_id
+    packet = netlink.message(netlink.PACKET, 1, netlink.attribute(netlink.PACKET_HDR, struct.pack("!IHBx", 1000, 0x800, 2)))
+    with contextlib.closing(netlink.Client(lab.router)) as other:
+        for _ in range(100):
+            with pytest.raises(ConnectionRefusedError):
+                other.socket.sendto(packet, (port_id, 0))
+    numbers += orders.send(NONE, NONE)
+    assert orders.delivered() == numbers
+    assert stop_in_order(lab, engine, orders)["restarts"] == 0
 
 
 # The process and its descriptors
