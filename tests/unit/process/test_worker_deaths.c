@@ -229,6 +229,7 @@ static void succeed(void)
 
     supervise();
     loop = new_loop;
+    step_kernel->traced = false;
     step_kernel->moment = STEP_IN_WORKER;
     step_kernel_room = BURST_MAX;
     if (worker_loop_recover(&loop, &error) < 0) {
@@ -285,6 +286,7 @@ static unsigned stop_after_each_instruction(void (*worker)(void), void (*check)(
     assert_true(child >= 0);
     if (child == 0) {
         loop = new_loop;
+        step_kernel->traced = true;
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0) {
             _exit(REFUSED);
         }
@@ -298,7 +300,8 @@ static unsigned stop_after_each_instruction(void (*worker)(void), void (*check)(
             break;
         }
         states += die_here(check);
-        assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+        assert_int_equal(
+            ptrace(step_kernel->moment == STEP_IN_WORKER ? PTRACE_SINGLESTEP : PTRACE_CONT, child, NULL, NULL), 0);
     }
     if (WEXITSTATUS(status) == REFUSED) {
         print_message("skipped: this process may not trace another one: ptrace() is refused\n");
@@ -396,7 +399,7 @@ static void test_successor_killed_at_any_instruction_loses_none(void **state)
         begin(0);
         step_kernel_room = 4;
         first_deaths = second_deaths = 0;
-        every = 13 + 10 * i;
+        every = 29 + 8 * i;
         stop_after_each_instruction(workers[i], die_again);
         assert_true(second_deaths > first_deaths);
     }

@@ -16,6 +16,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink_queue.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -31,6 +32,9 @@ void step_kernel_enter(enum step_moment moment)
     atomic_signal_fence(memory_order_seq_cst);
     step_kernel->moment = moment;
     atomic_signal_fence(memory_order_seq_cst);
+    if (step_kernel->traced && moment != STEP_IN_KERNEL) {
+        raise(SIGTRAP);
+    }
 }
 
 static void put(struct burst *burst, unsigned index, const struct message *message)

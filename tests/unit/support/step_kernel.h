@@ -11,6 +11,7 @@
 #ifndef UNIT_STEP_KERNEL_H
 #define UNIT_STEP_KERNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define STEP_IDS 14
@@ -21,6 +22,7 @@ enum step_moment { STEP_IN_WORKER, STEP_IN_KERNEL, STEP_LOSING };
 /* In memory that both processes share. */
 struct step_kernel {
     volatile enum step_moment moment;
+    bool traced;        /* the worker stops at each moment but STEP_IN_KERNEL, so it need not be stopped there */
     uint32_t next;      /* id of the next packet in the socket */
     uint32_t receives;  /* that had a message */
     uint32_t answers[STEP_ANSWERS_MAX]; /* sequences of verdicts whose packet the kernel did not have */
@@ -36,7 +38,7 @@ extern struct step_kernel *step_kernel; /* the test's to map */
 extern unsigned step_kernel_room;       /* messages that one receive takes */
 extern uint32_t step_kernel_id_base;
 
-/* What was written before is in memory now. */
+/* What was written before is in memory now. A worker that is traced stops. */
 void step_kernel_enter(enum step_moment moment);
 
 #endif
