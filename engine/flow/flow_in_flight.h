@@ -49,10 +49,10 @@ uint32_t flow_in_flight_acquire(struct flow_in_flight *flows, const struct flow_
 /* One packet less is. number: as flow_in_flight_acquire() returned it. */
 void flow_in_flight_release(struct flow_in_flight *flows, uint32_t number);
 
-/* Which flow the number means now; never 0. */
+/* Which flow the number means now; not 0, unless the number is FLOW_IN_FLIGHT_NONE. */
 static inline uint32_t flow_in_flight_epoch(const struct flow_in_flight *flows, uint32_t number)
 {
-    return flows->entries[number].epoch;
+    return number < FLOWS_IN_FLIGHT_MAX ? flows->entries[number].epoch : 0;
 }
 
 #endif

@@ -17,7 +17,8 @@ static void call_batch(const struct chain_run *run, uint32_t plugin, const struc
     for (unsigned i = 0; i < batch->count; i++) {
         verdicts[i] = NFQE_CONTINUE;
     }
-    chain_set_position(&run->position, CHAIN_NONE, plugin);
+    chain_set_packet(&run->position, CHAIN_NONE);
+    chain_set_plugin(&run->position, plugin);
     probe_plugin_call_begin(plugin, 0);
     member->handle_batch(member->self, batch->packets, batch->count, verdicts);
     probe_plugin_call_end(plugin, 0);
@@ -28,7 +29,8 @@ static void call_each(const struct chain_run *run, uint32_t plugin, const struct
                       nfqe_verdict *verdicts)
 {
     for (unsigned i = 0; i < batch->count; i++) {
-        verdicts[i] = chain_call(run, plugin, batch->packets[i], batch->places[i]);
+        chain_set_packet(&run->position, batch->places[i]);
+        verdicts[i] = chain_call(run, &run->chain->members[plugin], plugin, batch->packets[i]);
     }
 }
 

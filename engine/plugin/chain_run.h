@@ -47,10 +47,14 @@ struct chain_batch {
     unsigned count;
 };
 
-/* Says that the plugin at position `plugin` has the packet at this place. CHAIN_NONE: none has. */
-static inline void chain_set_position(const struct chain_position *position, uint32_t packet, uint32_t plugin)
+/* Says which packet plugins are called for, and which plugin runs, in this order. CHAIN_NONE: none. */
+static inline void chain_set_packet(const struct chain_position *position, uint32_t place)
 {
-    atomic_store_explicit(position->packet, packet, memory_order_release);
+    atomic_store_explicit(position->packet, place, memory_order_release);
+}
+
+static inline void chain_set_plugin(const struct chain_position *position, uint32_t plugin)
+{
     atomic_store_explicit(position->plugin, plugin, memory_order_release);
 }
 
@@ -62,14 +66,13 @@ static inline void chain_make_progress(const struct chain_position *position)
     atomic_store_explicit(position->progress, progress + 1, memory_order_release);
 }
 
-/* One call of handle(). */
-static inline nfqe_verdict chain_call(const struct chain_run *run, uint32_t plugin, struct nfqe_packet *packet,
-                                      uint32_t place)
+/* One call of handle(), of the plugin at position `plugin`. The caller has said which packet it gets. */
+static inline nfqe_verdict chain_call(const struct chain_run *run, const struct plugin_chain_member *member,
+                                      uint32_t plugin, struct nfqe_packet *packet)
 {
-    const struct plugin_chain_member *member = &run->chain->members[plugin];
     nfqe_verdict verdict;
 
-    chain_set_position(&run->position, place, plugin);
+    chain_set_plugin(&run->position, plugin);
     probe_plugin_call_begin(plugin, packet->id);
     verdict = member->handle(member->self, packet);
     probe_plugin_call_end(plugin, packet->id);
@@ -81,15 +84,19 @@ static inline nfqe_verdict chain_call(const struct chain_run *run, uint32_t plug
 static inline struct plugin_answer chain_run_packet(const struct chain_run *run, struct nfqe_packet *packet,
                                                     uint32_t place)
 {
-    struct plugin_answer answer = {.verdict = NFQE_CONTINUE};
+    const struct plugin_chain *chain = run->chain;
+    const struct plugin_chain_member *member = chain->members;
+    nfqe_verdict verdict = NFQE_CONTINUE;
+    uint32_t plugin;
 
-    for (; answer.plugin < run->chain->count; answer.plugin++) {
-        answer.verdict = chain_call(run, answer.plugin, packet, place);
-        if (answer.verdict != NFQE_CONTINUE) {
+    chain_set_packet(&run->position, place);
+    for (plugin = 0; plugin < chain->count; plugin++, member++) {
+        verdict = chain_call(run, member, plugin, packet);
+        if (verdict != NFQE_CONTINUE) {
             break;
         }
     }
-    return answer;
+    return (struct plugin_answer){.verdict = verdict, .plugin = plugin};
 }
 
 /*
@@ -102,7 +109,8 @@ struct plugin_answer chain_run_flow_packet(const struct chain_run *run, struct n
 /* Says that no plugin has a packet. */
 static inline void chain_run_end(const struct chain_run *run)
 {
-    chain_set_position(&run->position, CHAIN_NONE, CHAIN_NONE);
+    chain_set_packet(&run->position, CHAIN_NONE);
+    chain_set_plugin(&run->position, CHAIN_NONE);
 }
 
 /*

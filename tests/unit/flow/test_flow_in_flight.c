@@ -72,6 +72,7 @@ static void test_packets_without_flow_are_never_in_flight(void **state)
     none.has_flow = false;
     assert_int_equal(flow_in_flight_find(&flows, &none), FLOW_IN_FLIGHT_NONE);
     assert_int_equal(flow_in_flight_acquire(&flows, &none), FLOW_IN_FLIGHT_NONE);
+    assert_int_equal(flow_in_flight_epoch(&flows, FLOW_IN_FLIGHT_NONE), 0);
     flow_in_flight_release(&flows, FLOW_IN_FLIGHT_NONE);
     none.has_flow = true;
     assert_int_not_equal(flow_in_flight_find(&flows, &none), FLOW_IN_FLIGHT_NONE);
