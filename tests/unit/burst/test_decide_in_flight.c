@@ -178,10 +178,10 @@ static void submit_packet(struct slot *slot, unsigned packet, bool accepted)
 
     assert_int_equal(number == FLOW_IN_FLIGHT_NONE, flow == NO_FLOW);
     *submitted = (struct submitted){.burst = slot->number, .packet = packet};
-    submitted->flow = (struct chain_flow){.number = number, .begins = lookup->begins, .accepted = accepted};
-    if (number != FLOW_IN_FLIGHT_NONE) {
-        submitted->flow.epoch = flow_in_flight_epoch(&in_flight, number);
-    }
+    submitted->flow = (struct chain_flow){.number = number,
+                                          .epoch = flow_in_flight_epoch(&in_flight, number),
+                                          .begins = lookup->begins,
+                                          .accepted = accepted};
     slot->undecided++;
 }
 
@@ -221,7 +221,7 @@ static void answer(struct worker *worker)
 {
     struct submitted *submitted = &worker->packets[worker->answered++];
     struct nfqe_packet packet = {.id = FLOW_PIPELINE_FIRST_ID + submitted->packet};
-    unsigned before[MEMBERS_MAX];
+    unsigned before[MEMBERS_MAX] = {0};
 
     if (worker->burst != submitted->burst) {
         worker->burst = submitted->burst;
