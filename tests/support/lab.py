@@ -5,8 +5,7 @@ Always: neighbours are permanent entries and duplicate address detection is off,
 are those that a test sends, and the first burst is not lost to address resolution.
 """
 
-from support.commands import run
-from support.namespaces import NamespaceGroup, ip_batch, link_command
+from support.namespaces import NamespaceGroup, ip_batch, link_command, write_device_files
 from support.rules import Rule, queue_target
 
 ADDRESSES = 32  # further addresses of client and server, so that queue-balance has something to spread
@@ -41,10 +40,8 @@ class Lab(NamespaceGroup):
         self.server.ip_batch(["link set lo up", *to_server[2]])
         # One CPU receives the packets of each link. Otherwise, if the scheduler moves the sender, packets in the
         # backlog of another CPU can overtake earlier ones, which would look like a fault of the engine.
-        for namespace, devices in ((self.client, ("link1",)), (self.router, ("link1", "link2")),
-                                   (self.server, ("link2",))):
-            run("ip", "netns", "exec", namespace.name, "tee",
-                *(f"/sys/class/net/{device}/queues/rx-0/rps_cpus" for device in devices), input="1\n")
+        write_device_files("queues/rx-0/rps_cpus", "1", {self.client: ("link1",), self.router: ("link1", "link2"),
+                                                         self.server: ("link2",)})
 
     def _link(self, end, number, ipv4_extra, ipv6_extra, addresses):
         """The link between the router (address .1) and one end (address .2): the command of ip that makes it,

@@ -7,6 +7,7 @@ removed before the next group with the same prefix is made. Nothing outside of t
 what the kernel says: /proc/net/netfilter/nfnetlink_queue, /proc/net/snmp, and the counters of rules.
 """
 
+import concurrent.futures
 import contextlib
 import ctypes
 import os
@@ -17,7 +18,8 @@ from collections import namedtuple
 from support.commands import run
 from support.processes import Process, all_processes
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
+MS_REC, MS_SLAVE = 0x4000, 0x80000
 NETNS_DIRECTORY = "/run/netns"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -131,6 +133,29 @@ def link_command(device, first, first_mac, second, second_mac):
     """The command of ip for a link between two namespaces; at both ends the interface has the same name."""
     return (f"link add {device} address {first_mac} netns {first.name} "
             f"type veth peer name {device} address {second_mac} netns {second.name}")
+
+
+def _checked(result, what):
+    if result != 0:
+        raise OSError(ctypes.get_errno(), what)
+
+
+def _write_device_files(file, text, devices):
+    _checked(_libc.unshare(CLONE_NEWNS), "unshare")
+    _checked(_libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "mount /")
+    for namespace, names in devices.items():
+        with namespace.entered():
+            _checked(_libc.mount(b"sysfs", b"/sys", b"sysfs", 0, None), "mount /sys")
+            for name in names:
+                with open(f"/sys/class/net/{name}/{file}", "w", encoding="ascii") as opened:
+                    opened.write(text)
+
+
+def write_device_files(file, text, devices):
+    """Writes this file of the named devices of each namespace, in /sys/class/net. /sys has the devices of the namespace
+    that mounted it, so a thread mounts it; its mounts are seen by no other thread and end with it."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(_write_device_files, file, text, devices).result()
 
 
 def is_python(process_id):
