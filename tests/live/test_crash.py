@@ -31,7 +31,7 @@ def run_marked(lab, start_engine, start_pump, name, count, every, *options, queu
     """Traffic with marks through the test plugin. The engine, ended, and the pump's report."""
     engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1", *options)
     lab.queue_pump_traffic(1, queues)
-    report = start_pump(count, mark_every=every).report()
+    report = start_pump(count, mark_every=every).report(lambda: lab.all_decided(count))
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in a queue")
     kernel = lab.router.queues()
     assert all(queue.queue_dropped == queue.user_dropped == 0 for queue in kernel.values()), kernel

@@ -79,7 +79,7 @@ def test_no_decided_flow_is_forgotten_when_workers_are_killed(
             worker = generator.choice(workers)
             if engine.signal_child(worker, signal.SIGKILL):
                 killed.add(worker)
-    report = pump.report()
+    report = pump.report(lambda: lab.all_decided(count))
     wait_for(lambda: len(engine.workers()) == queues, "the last worker that was killed has been replaced")
     assert engine.stop() == 0
 
@@ -126,7 +126,7 @@ def test_no_decided_flow_is_forgotten_when_a_plugin_crashes_on_others(
     engine = start_engine("--plugin", traced(name, trace, flows), "--queue", "1")
     lab.queue_pump_traffic()
     pump = start_pump(count, marks=bytes(marks), flows=flows)
-    report = pump.report()
+    report = pump.report(lambda: lab.all_decided(count))
     assert engine.stop() == 0
     context = f"{report}, {engine.final()}"
     assert pump.arrived == bytes(order != CRASH for order in marks), context

@@ -41,7 +41,7 @@ def test_an_overrun_is_counted_and_survived(lab, start_engine, start_pump, optio
     engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", option, value)
     worker = engine.workers()[1]
     lab.queue_pump_traffic()
-    report = start_pump(20000, window=900, release=LOSS_SECONDS).report()
+    report = start_pump(20000, window=900, release=LOSS_SECONDS).report(lambda: lab.all_decided(20000))
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
     kernel = lab.router.queues()[1]
     assert getattr(kernel, lost_as) > 0, f"the test has not caused an overrun: {kernel}"
@@ -66,7 +66,8 @@ def test_with_fail_open_an_overflow_passes_unseen(lab, start_engine, start_pump)
 
 def test_a_firewall_reload_under_load_is_counted_and_survived(lab, start_engine, start_pump):
     """The kernel drops all that is queued when any base chain is deleted. Verdicts for it come too late."""
-    engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, window=900, release=LOSS_SECONDS)
+    engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, window=900, release=LOSS_SECONDS,
+                                settle=LOSS_SECONDS)
     worker = engine.workers()[1]
     for _ in range(5):
         wait_for(lambda: lab.router.waiting() > 500, "the queue is deep")

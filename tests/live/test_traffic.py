@@ -106,7 +106,7 @@ def test_the_first_plugin_with_an_opinion_decides(lab, start_engine, start_pump)
     engine = start_engine("--plugin", plugin("drop_tcp80"), "--plugin", plugin("drop_marked"),
                           "--plugin", plugin("accept_all"), "--queue", "1", "--default-verdict", "drop")
     lab.queue_pump_traffic()
-    report = start_pump(10000, mark_every=100).report()
+    report = start_pump(10000, mark_every=100).report(lambda: lab.all_decided(10000))
     assert report["lost_marked"] == report["sent_marked"] == 100
     assert report["lost"] == 100
     assert engine.stop() == 0
@@ -118,7 +118,7 @@ def test_the_first_plugin_with_an_opinion_decides(lab, start_engine, start_pump)
 def test_the_default_verdict_decides_when_no_plugin_does(lab, start_engine, start_pump, verdict, arrived):
     engine = start_engine("--plugin", plugin("drop_tcp80"), "--queue", "1", "--default-verdict", verdict)
     lab.queue_pump_traffic()
-    report = start_pump(900, window=900).report()
+    report = start_pump(900, window=900).report(lambda: lab.all_decided(900))
     assert report["received"] == arrived
     assert engine.stop() == 0
     assert engine.total("accepted") == arrived

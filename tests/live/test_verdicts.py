@@ -59,7 +59,7 @@ class Flood:
         after = lab.count_pump_traffic(lab.router, "POSTROUTING")
         pump = start_pump(count, marks=bytes(marks), flows=FLOWS, window=WINDOW, release=RELEASE_SECONDS,
                           settle=SETTLE_SECONDS)
-        report = pump.report()
+        report = pump.report(lambda: lab.all_decided(count))
         wait_for(lambda: lab.router.waiting() == 0, "no packet waits in a queue")
         kernel = lab.router.queues()
         assert self.engine.stop() == 0

@@ -73,6 +73,12 @@ class Lab(NamespaceGroup):
         return Rule(self.router, "FORWARD", "-p", "udp", "--dport", str(PUMP_PORT),
                     *queue_target(first, count, bypass))
 
+    def all_decided(self, count):
+        """Of so many datagrams, the queues in the router have taken or dropped every one, and none waits in them."""
+        queues = self.router.queues().values()
+        return (sum(queue.last_id + queue.queue_dropped for queue in queues) == count
+                and not any(queue.waiting for queue in queues))
+
     def count_pump_traffic(self, namespace, chain, table="mangle"):
         """A rule without a target, which counts what the pump sent as it passes there."""
         return Rule(namespace, chain, "-p", "udp", "--dport", str(PUMP_PORT), table=table)

@@ -6,8 +6,8 @@
  * Always: at most --window datagrams are in flight, so that no socket buffer or backlog overflows, and only the
  * program under test can lose one. One thread on one CPU sends and receives, so the order of sending is exact. A flow
  * is one source address and port; its datagrams have the numbers 0, 1, 2, ... A lost datagram does not stop the
- * others: it counts as lost when a later one of its flow arrives, or after --release-ms without any arrival. Every
- * wait and every run is bounded.
+ * others: it counts as lost when a later one of its flow arrives, or after --release-ms without any arrival. SIGTERM
+ * ends the sending; SIGUSR1 says that nothing which was sent can still arrive. Every wait and every run is bounded.
  *
  * The payload, also read by tests/plugins/marked.h: "nfqp", flow (32 bits), sequence (64 bits), mark (8).
  */
@@ -27,11 +27,15 @@
 #define NS_PER_MS 1000000
 
 static volatile sig_atomic_t stop_requested;
+static volatile sig_atomic_t all_decided;
 
 static void on_signal(int number)
 {
-    (void)number;
-    stop_requested = 1;
+    if (number == SIGUSR1) {
+        all_decided = 1;
+    } else {
+        stop_requested = 1;
+    }
 }
 
 int64_t pump_now_ns(void)
@@ -190,6 +194,7 @@ static void run(struct pump *pump)
     static struct burst_fixture burst;
     int64_t start_ns = pump_now_ns();
     int64_t arrival_ns = start_ns;
+    int64_t decided_ns = 0;
 
     for (;;) {
         bool sending = pump->sent < options->count && !stop_requested;
@@ -218,6 +223,13 @@ static void run(struct pump *pump)
         }
         if (!sending && backoff_ms > LINGER_MS && all_flows_ended(pump)) {
             pump->ended = "complete";
+            break;
+        }
+        if (all_decided && decided_ns == 0) {
+            decided_ns = now_ns;
+        }
+        if (!sending && decided_ns != 0 && backoff_ms > LINGER_MS && now_ns - decided_ns > LINGER_MS * NS_PER_MS) {
+            pump->ended = "decided";
             break;
         }
         if (!sending && backoff_ms > options->settle_ms) {
@@ -258,6 +270,7 @@ int main(int argc, char **argv)
     }
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
     pump_open_sockets(&pump);
     run(&pump);
     pump_print_report(&pump);

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import threading
 
-from support.commands import LabError
+from support.commands import LabError, wait_for
 from support.lab import PUMP_PORT
 from support.processes import tied_to_parent
 from support.scale import scaled_limit
@@ -84,14 +84,21 @@ class Pump:
     def running(self):
         return self.process.poll() is None
 
+    def _signal(self, number):
+        if self.running():
+            self.process.send_signal(number)
+
     def stop_sending(self):
         """No more datagrams; those on their way may still arrive."""
-        if self.running():
-            self.process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         return self
 
-    def report(self):
-        """Waits for the end; what became of the datagrams, as a dictionary."""
+    def report(self, decided=None):
+        """Waits for the end; what became of the datagrams, as a dictionary. decided(): whether everything that was sent
+        has arrived or is lost, so that the pump need not wait for a long silence to know that."""
+        if decided is not None:
+            wait_for(lambda: not self.running() or decided(), "the pump has ended", self._limit)
+            self._signal(signal.SIGUSR1)
         try:
             output, errors = self.process.communicate(timeout=self._limit)
         except subprocess.TimeoutExpired as expired:
