@@ -97,6 +97,7 @@ class Connection:
             self._client = socket.socket(listener.family, socket.SOCK_STREAM)
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a close is a reset
+        self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each end waits for the other's ACK
         self._client.bind((lab.client_addresses[family][0], port))
         self._client.settimeout(timeout)
         self._server = None
@@ -104,6 +105,7 @@ class Connection:
             self._client.connect(listener.getsockname()[:2])
             listener.settimeout(5)
             self._server = listener.accept()[0]
+            self._server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError:
             self.close()
             raise
