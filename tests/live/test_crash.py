@@ -85,10 +85,12 @@ def test_workers_of_other_queues_are_not_disturbed(lab, start_engine, start_pump
 
 
 def test_a_crash_in_a_burst_that_handle_does_not_repeat_has_no_guilty_packet(lab, start_engine, start_pump):
-    engine, report = run_marked(lab, start_engine, start_pump, "misbehave_batch,do=crash,in=handle_batch", 20000, 500)
+    count, every, _ = sizes(20000, 5000)
+    engine, report = run_marked(lab, start_engine, start_pump, "misbehave_batch,do=crash,in=handle_batch", count,
+                                every)
     assert report["lost"] == 0, report
     assert engine.total("crash_verdicts") == 0
-    assert engine.total("accepted") == 20000
+    assert engine.total("accepted") == count
     assert engine.total("restarts") > 0, "the plugin has crashed, so workers were replaced"
 
 
@@ -102,23 +104,25 @@ def test_the_log_names_the_plugin_of_the_chain_that_crashed(lab, start_engine, s
 
 
 def test_a_plugin_that_crashes_on_every_packet_is_survived(lab, start_engine, start_pump):
-    engine, report = run_marked(lab, start_engine, start_pump, "misbehave,do=crash", 500, 1)
-    assert report["lost"] == report["sent_marked"] == 500, report
-    assert engine.total("crash_verdicts") == engine.total("restarts") == engine.total("dropped") == 500
+    count = scaled_count(500, 200)
+    engine, report = run_marked(lab, start_engine, start_pump, "misbehave,do=crash", count, 1)
+    assert report["lost"] == report["sent_marked"] == count, report
+    assert engine.total("crash_verdicts") == engine.total("restarts") == engine.total("dropped") == count
 
 
 @pytest.mark.parametrize("on_crash", ["drop", "accept"])
 @pytest.mark.parametrize("name, hangs_each", [("misbehave", 1), ("misbehave_batch", 2)])
 def test_a_hang_costs_the_guilty_packet_only(lab, start_engine, start_pump, name, hangs_each, on_crash):
-    """Three marked datagrams: each blocks its worker until the engine ends it; later packets wait, and pass.
-    A hang in a burst takes a second one, in handle(), to find the packet."""
-    engine, report = run_marked(lab, start_engine, start_pump, f"{name},do=hang", 3000, 1000,
+    """Marked datagrams: each blocks its worker until the engine ends it; later packets wait, and pass. A hang in a burst
+    takes a second one, in handle(), to find the packet."""
+    hangs = scaled_count(3, 1)
+    engine, report = run_marked(lab, start_engine, start_pump, f"{name},do=hang", hangs * 1000, 1000,
                                 "--handle-timeout", "300ms", "--on-crash", on_crash)
-    assert report["sent_marked"] == 3
-    assert report["lost"] == report["lost_marked"] == (3 if on_crash == "drop" else 0), report
+    assert report["sent_marked"] == hangs
+    assert report["lost"] == report["lost_marked"] == (hangs if on_crash == "drop" else 0), report
     assert report["longest_pause_ms"] >= 300 * hangs_each, "no packet may be held guilty before the time-out"
     assert report["longest_pause_ms"] < 1500 * hangs_each, "a hang must be noticed soon after the time-out"
-    assert engine.total("crash_verdicts") == 3
-    assert engine.total("restarts") == 3 * hangs_each
+    assert engine.total("crash_verdicts") == hangs
+    assert engine.total("restarts") == hangs * hangs_each
     assert engine.total("stale_verdicts") == 0
     engine.wait_line(rf"plugin {name} \d\.\d\.\d .*packet 501\b", 1)

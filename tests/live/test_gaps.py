@@ -17,6 +17,7 @@ import pytest
 from support.commands import wait_for
 from support.engine import PREFIX, plugin
 from support.processes import process_status
+from support.scale import scaled_count
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
 from test_refusals import EXIT_QUEUE, owned_queue
 
@@ -91,7 +92,7 @@ def assert_none_guilty(engine, counters):
 def test_a_plugin_that_takes_nearly_the_time_out_is_not_guilty(lab, start_engine, through):
     engine = start_engine("--plugin", plugin("misbehave,do=sleep:360"), "--queue", "1", "--handle-timeout", "400ms")
     orders = through(1)
-    numbers = orders.send(*[MISBEHAVE] * 8)
+    numbers = orders.send(*[MISBEHAVE] * scaled_count(8, 3))
     wait_for(lambda: lab.router.waiting() == 0, "every packet is answered", 15)
     assert orders.delivered() == numbers
     assert_none_guilty(engine, stop_in_order(lab, engine, orders))
@@ -102,7 +103,7 @@ def test_a_plugin_has_its_whole_time_out_during_a_stop_too(lab, start_engine, th
     engine = start_engine("--plugin", plugin("misbehave,do=sleep:600"), "--queue", "1", "--handle-timeout", "1s",
                           "--drain-timeout", "20s", "--on-stop", "drop")
     orders = through(1)
-    numbers = orders.send_as_one_burst(engine, *[MISBEHAVE] * 4)
+    numbers = orders.send_as_one_burst(engine, *[MISBEHAVE] * scaled_count(4, 2))
     assert engine.stop() == 0
     counters = engine.final()[1]
     assert counters["packets"] == counters["accepted"] == len(numbers), (counters, engine.lines)
@@ -117,7 +118,7 @@ def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, 
     orders = through(1)
     kill_worker(engine, 2)
     engine.wait_line(OPEN_FAILED)
-    numbers = orders.send(*[MISBEHAVE] * 4)
+    numbers = orders.send(*[MISBEHAVE] * scaled_count(4, 2))
     wait_for(lambda: lab.router.queues()[1].waiting == 0, "every packet is answered", 15)
     assert orders.delivered() == numbers
     assert engine.stop() == 0

@@ -41,7 +41,7 @@ def kill_workers(engine, kills, pause, seed):
 
 
 @pytest.mark.parametrize("name, queues, kills, quick_kills, pause, busy", [
-    ("accept_all", 2, 1000, 200, PAUSE_SECONDS, False),  # nearly always hit outside of handle()
+    ("accept_all", 2, 1000, 100, PAUSE_SECONDS, False),  # nearly always hit outside of handle()
     (SLOW, 1, 200, 50, PAUSE_SECONDS, False),            # nearly always hit inside of handle()
     (SLOW, 1, 100, 50, SHORT_SECONDS, True),             # often hit while taking up what the one before left
 ])
