@@ -277,6 +277,8 @@ static void test_set_that_a_plugin_wrote_to_is_not_sound(void **state)
 /* ---- against a model ----------------------------------------------------------------------------- */
 
 #define MODEL_IDS 400
+#define ROUNDS 40 /* from each start */
+#define ROUNDS_QUICK 10
 
 static bool unanswered[MODEL_IDS]; /* by the id less the start */
 
@@ -303,11 +305,12 @@ static void assert_like_model(uint32_t base, uint32_t newest)
 /* Receives some ids, holds some of them, answers some that are held; at random. */
 static void test_random_use_agrees_with_one_bit_an_id(void **state)
 {
+    const unsigned rounds = unit_cases(ROUNDS, ROUNDS_QUICK);
     uint64_t random = 4711;
 
     (void)state;
     for (size_t number = 0; number < START_COUNT; number++) {
-        for (unsigned round = 0; round < 40; round++) {
+        for (unsigned round = 0; round < rounds; round++) {
             uint32_t base = starts[number];
             uint32_t newest = 0;
 

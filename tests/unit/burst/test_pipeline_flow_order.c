@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define ROUNDS 40000
+#define ROUNDS_QUICK 5000
 #define PACKETS 6
 #define BURSTS 2
 #define BYPASS_MARK UINT32_C(0x11)
@@ -120,9 +121,10 @@ static void play_bursts(enum way way, const struct play *play, struct outcome ou
 
 static void assert_all_ways_are_alike(unsigned count)
 {
+    const unsigned rounds = unit_cases(ROUNDS, ROUNDS_QUICK);
     uint64_t random = 314159265358979;
 
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         struct outcome outcomes[WAYS][BURSTS];
         struct play play = {.members = count};
 
@@ -181,10 +183,11 @@ static void die_and_finish(const struct play *play, const struct what *what, uns
 
 static void test_burst_is_decided_alike_when_a_worker_dies_between_two_packets(void **state)
 {
+    const unsigned rounds = unit_cases(ROUNDS, ROUNDS_QUICK);
     uint64_t random = 271828182845904;
 
     (void)state;
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         struct outcome outcomes[BURSTS];
         struct outcome outcome;
         struct play play = {.members = 1 + round % 3};
@@ -205,11 +208,12 @@ static void test_burst_is_decided_alike_when_a_worker_dies_between_two_packets(v
 /* The guilty packet has the same effect on its flow as an answer that the ABI does not know: both get --on-crash. */
 static void test_burst_is_decided_alike_when_a_plugin_crashes_on_a_packet(void **state)
 {
+    const unsigned rounds = unit_cases(ROUNDS, ROUNDS_QUICK);
     uint64_t random = 161803398874989;
     unsigned deaths = 0;
 
     (void)state;
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         struct outcome outcomes[BURSTS];
         struct outcome outcome;
         struct play play = {.members = 1 + round % 3};
@@ -230,7 +234,7 @@ static void test_burst_is_decided_alike_when_a_plugin_crashes_on_a_packet(void *
         read_outcome(&outcome);
         assert_memory_equal(&outcome, &outcomes[1], sizeof(outcome));
     }
-    assert_in_range(deaths, ROUNDS / 4, ROUNDS);
+    assert_in_range(deaths, rounds / 4, rounds);
 }
 
 static void test_syn_that_is_accepted_since_a_plugin_crashed_on_it_ends_the_flow(void **state)
