@@ -29,7 +29,7 @@ def without(pattern, text):
 def drop_multicast(lab):
     """The rules also queue what the router sends, so its multicast messages would be counted."""
     for chain in ("PREROUTING", "OUTPUT"):
-        Rule(lab.router, chain, "-p", "icmpv6", "-j", "DROP", table="raw")
+        Rule(lab.router, chain, "-p", "icmpv6", "-j", "DROP", table="raw", families=(6,))
 
 
 class Bypass:

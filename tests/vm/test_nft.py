@@ -7,6 +7,9 @@ in force is shown by live.bypass, which runs here too; this file is about how th
 
 import re
 
+import pytest
+
+from bypass import drop_multicast
 from orders import ACCEPT, DROP, Trace, traced, wait_decided
 from support.commands import wait_for
 from support.engine import ENGINE, plugin
@@ -15,6 +18,15 @@ from support.scale import scaled_count
 
 MARK = "0x10/0x30"
 REMOVE = re.compile(r"^# To remove, once the engine has stopped: (nft .*)$", re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def no_multicast(lab):
+    drop_multicast(lab)
+
+
+def ruleset(lab):
+    return lab.router.run("nft", "--stateless", "list", "ruleset")
 
 
 def printed(lab, *arguments):
@@ -32,6 +44,7 @@ def test_the_rules_queue_bypass_and_are_removed(lab, start_engine, talk, tmp_pat
     rule's bypass and then because no rule is left; the next engine finds the rules in force once they are loaded."""
     assert has_nft_queue(lab.router), "on this kernel, nothing is left out of the text"
     text = printed(lab, "--queue", "1", "--bypass-mark", MARK)
+    without = ruleset(lab)
     for start in range(2):
         trace = Trace(tmp_path, "obey")
         engine = start_engine("--plugin", traced("obey", trace), "--queue", "1", "--bypass-mark", MARK)
@@ -46,7 +59,7 @@ def test_the_rules_queue_bypass_and_are_removed(lab, start_engine, talk, tmp_pat
         one.send(DROP, 5)
         wait_for(lambda one=one: len(one.came()) == 10, "all arrive by the bypass")
         remove(lab, text)
-        assert lab.router.run("nft", "list", "ruleset") == ""
+        assert ruleset(lab) == without
         one.send(DROP, 5)
         wait_for(lambda one=one: len(one.came()) == 15, "all arrive without rules")
 
