@@ -62,8 +62,9 @@ class Datagrams:
         self.address = (lab.router_main if target is lab.router else lab.server_main)[family], PORT + queue
         match = ("-p", "udp", "--dport", str(PORT + queue))
         if packet_mark:
-            Rule(lab.router, hook, *match, "-j", "MARK", "--set-mark", hex(packet_mark), table="mangle")
-        Rule(lab.router, hook, *match, *queue_target(queue), table="mangle")
+            Rule(lab.router, hook, *match, "-j", "MARK", "--set-mark", hex(packet_mark), table="mangle",
+                 families=(family,))
+        Rule(lab.router, hook, *match, *queue_target(queue), table="mangle", families=(family,))
         with self.source.entered():
             self.sender = socket.socket(self.socket_family, socket.SOCK_DGRAM)
         with target.entered():

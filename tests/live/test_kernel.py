@@ -66,7 +66,7 @@ class Path:
 
     def through(self, first=1, count=1, bypass=False):
         """Packets to QUEUED_PORT are queued in the router."""
-        return Rule(self.lab.router, "FORWARD", *QUEUED, *queue_target(first, count, bypass))
+        return Rule(self.lab.router, "FORWARD", *QUEUED, *queue_target(first, count, bypass), families=(4,))
 
     def send(self, *texts):
         for text in texts:
@@ -316,7 +316,7 @@ def test_09_flags_need_a_mask_and_an_unknown_one_is_refused_before_anything_else
             assert client.configure(1, netlink.flags(netlink.UID_GID)) == "EINVAL", "no mask"
             client.bind(1)
     assert client.configure(1, netlink.flags(netlink.UID_GID)) == "EINVAL", "no mask"
-    Rule(lab.router, "OUTPUT", *QUEUED, *queue_target(1))
+    Rule(lab.router, "OUTPUT", *QUEUED, *queue_target(1), families=(4,))
     with lab.router.entered():
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with sender:
@@ -365,7 +365,7 @@ def test_11_31_cpu_fanout_follows_the_cpu_and_not_the_flow(lab, stack, client):
     stack.callback(os.sched_setaffinity, 0, cpus)
     client.bind(1)
     client.bind(2)
-    Rule(lab.router, "OUTPUT", *QUEUED, *queue_target(1, 2), "--queue-cpu-fanout")
+    Rule(lab.router, "OUTPUT", *QUEUED, *queue_target(1, 2), "--queue-cpu-fanout", families=(4,))
     with lab.router.entered():
         sender = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     for cpu in cpus * 2:
@@ -380,7 +380,7 @@ def test_11_31_cpu_fanout_follows_the_cpu_and_not_the_flow(lab, stack, client):
 def test_12_13_which_attributes_come_depends_on_the_hook(lab, stack, path, client):
     client.bind(1, netlink.flags(netlink.UID_GID), netlink.mask(netlink.UID_GID))
     for hook in ("INPUT", "FORWARD", "OUTPUT"):
-        Rule(lab.router, hook, *QUEUED, *queue_target(1))
+        Rule(lab.router, hook, *QUEUED, *queue_target(1), families=(4,))
     with lab.router.entered():
         local = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         # The kernel stamps what it receives while a socket wants to know: 29 is SO_TIMESTAMP.
@@ -431,7 +431,7 @@ def test_14_33_ids_count_from_1_per_queue_and_verdicts_decide_the_order(lab, pat
 
 def test_15_the_copy_range_and_the_true_length(lab, stack, client):
     client.bind(1)
-    Rule(lab.router, "OUTPUT", *QUEUED, *queue_target(1))
+    Rule(lab.router, "OUTPUT", *QUEUED, *queue_target(1), families=(4,))
     with lab.router.entered():
         sender = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     header = IPV4_HEADER + UDP_HEADER
@@ -552,7 +552,8 @@ def test_20_a_bad_id_does_not_stop_the_verdicts_after_it(path, client):
 def test_21_a_batch_answers_every_packet_up_to_its_id_also_those_nobody_has_read(lab, path, client):
     client.bind(1)
     path.through()
-    marked = Rule(lab.router, "POSTROUTING", *QUEUED, "-m", "mark", "--mark", str(MARK), table="mangle")
+    marked = Rule(lab.router, "POSTROUTING", *QUEUED, "-m", "mark", "--mark", str(MARK), table="mangle",
+                  families=(4,))
     path.send(*texts(6))
     wait_waiting(lab, 6)
     assert ids(client.packets(2)) == [1, 2]
@@ -586,7 +587,7 @@ def test_22_a_send_must_fit_the_send_buffer(lab, path, client):
 
 def test_23_an_accepted_packet_goes_its_way_before_send_returns(lab, stack, path, client):
     client.bind(1)
-    Rule(lab.router, "INPUT", *QUEUED, *queue_target(1))
+    Rule(lab.router, "INPUT", *QUEUED, *queue_target(1), families=(4,))
     with lab.router.entered():
         receiver = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     receiver.bind((lab.router_main[4], QUEUED_PORT))
@@ -597,7 +598,7 @@ def test_23_an_accepted_packet_goes_its_way_before_send_returns(lab, stack, path
 
 
 def test_24_requeued_and_repeated_packets(lab, path, client):
-    Rule(lab.router, "FORWARD", *QUEUED, "-m", "mark", "--mark", str(MARK), "-j", "ACCEPT")
+    Rule(lab.router, "FORWARD", *QUEUED, "-m", "mark", "--mark", str(MARK), "-j", "ACCEPT", families=(4,))
     path.through()
     client.bind(1)
     path.send(*texts(3))
@@ -690,7 +691,7 @@ def test_28_the_checksum_of_a_change_is_left_as_it_was_sent(lab, path, client):
 
 def test_30_a_pending_checksum_is_normal_for_local_output(lab, path, client):
     client.bind(1)
-    Rule(lab.router, "OUTPUT", *QUEUED, *queue_target(1))
+    Rule(lab.router, "OUTPUT", *QUEUED, *queue_target(1), families=(4,))
     with lab.router.entered():
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with sender:
@@ -715,7 +716,7 @@ def test_31_queue_balance_keeps_a_pair_of_addresses_together_in_both_directions(
     queues, ports = 4, (7101, 7102, 7103)
     for queue in range(1, queues + 1):
         client.bind(queue)
-    Rule(lab.router, "FORWARD", *queue_target(1, queues))
+    Rule(lab.router, "FORWARD", *queue_target(1, queues), families=(version,))
     family = {4: socket.AF_INET, 6: socket.AF_INET6}[version]
 
     def bound(namespace, address, port, kind=socket.SOCK_DGRAM, protocol=0):
