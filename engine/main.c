@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,6 +83,7 @@ int main(int argc, char *argv[])
     struct error error;
     enum exit_code code = EXIT_CODE_OK;
 
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on file sizes fails, as one to a full disk does */
     process_title_init(argc, argv);
     open_standard_descriptors();
     if (command_line_parse(&options, argc, argv, &error) != 0) {

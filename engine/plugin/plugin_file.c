@@ -109,8 +109,13 @@ static int copy_file(int from, size_t size, int *memfd, struct error *error)
             int code = part < 0 ? -errno : -EIO;
 
             close(fd);
+            if (code == -EFBIG) {
+                return error_set(error, EXIT_CODE_PLUGIN, code,
+                                 "its copy in memory is larger than this process may make a file; run: ulimit -f "
+                                 "unlimited");
+            }
             return error_set(error, EXIT_CODE_PLUGIN, code, "cannot be read: %s",
-                             part < 0 ? strerror(errno) : "it became shorter");
+                             part < 0 ? strerror(-code) : "it became shorter");
         }
         copied += (size_t)part;
     }

@@ -17,6 +17,7 @@
 #include <nfqe/plugin.h>
 
 #define POLL_MS 5
+#define NOT_LEFT_LINES 5 /* there can be 256 queues */
 
 static void wake_up(void *context)
 {
@@ -79,6 +80,22 @@ static void check_without_worker(struct drain *drain, unsigned index, bool late)
     state->stopped = true;
 }
 
+static void log_not_left(struct drain *drain, unsigned index)
+{
+    const struct engine_queue *queue = &drain->engine->queues[index];
+    const struct plugin *plugin = generation_plugin(drain->engine->generation, queue->control->plugin);
+
+    if (drain->not_left++ >= NOT_LEFT_LINES) {
+        return;
+    }
+    if (plugin != NULL) {
+        log_line("queue %u: every packet is answered, but close() of plugin %s has not returned; the worker is killed",
+                 queue->kernel.number, plugin->id);
+    } else {
+        log_line("queue %u: every packet is answered, but the worker has not left; it is killed", queue->kernel.number);
+    }
+}
+
 static void check_with_worker(struct drain *drain, unsigned index, bool late)
 {
     struct drain_queue *state = &drain->queues[index];
@@ -88,10 +105,12 @@ static void check_with_worker(struct drain *drain, unsigned index, bool late)
         return;
     }
     if (late) {
-        log_line("queue %u: every packet is answered, but close() of a plugin does not return; the worker is killed",
-                 drain->engine->queues[index].kernel.number);
+        if (state->leaving) {
+            log_not_left(drain, index);
+        }
     } else if (state->draining) {
         children_request(drain->children, index, WORKER_EXIT);
+        state->leaving = true;
     }
 }
 
@@ -109,6 +128,9 @@ bool drain_check(struct drain *drain)
         } else {
             check_without_worker(drain, i, late);
         }
+    }
+    if (late && drain->not_left > NOT_LEFT_LINES) {
+        log_line("... %u more queues whose workers have not left", drain->not_left - NOT_LEFT_LINES);
     }
     return late || children_all_exited(drain->children);
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 struct drain_queue {
+    bool leaving;    /* the worker was asked to leave */
     bool stopped;    /* the supervisor has stopped the queueing, since there was no worker */
     bool draining;   /* the worker says that nothing more is queued, */
     int64_t waiting; /* and the kernel, asked after that, how many packets wait; -1: not known */
@@ -31,6 +32,7 @@ struct drain {
     struct event_loop *loop;
     struct event_timer poll;
     uint64_t deadline_ns;
+    unsigned not_left; /* workers that had been asked to leave and had not when the deadline passed */
     struct drain_queue queues[QUEUES_MAX];
 };
 

@@ -200,6 +200,7 @@ static void make_workers(struct engine *engine, const struct engine_programs *pr
 
 void forkserver_run(struct engine *engine, const struct engine_programs *programs)
 {
+    process_reset_signals();
     process_begin("nfqe-forkserver", engine->supervisor);
     plugin_services_begin();
     process_title_set("fork server");

@@ -3,9 +3,9 @@
  * Beginning a process, and looking at what it has.
  *
  * The parent-death signal is set first, then the parent is compared: if the supervisor died before the signal was set,
- * the comparison finds another parent. SIGTERM, SIGINT, SIGHUP and SIGQUIT are ignored, since a terminal or a service
- * manager sends them to all processes while the supervisor still needs the workers to answer what is queued; if one has
- * to be ended, the supervisor sends SIGKILL. Process: any.
+ * the comparison finds another parent. SIGTERM, SIGINT, SIGHUP and SIGQUIT are ignored, since a service manager sends
+ * them to all processes while the supervisor still needs the workers to answer what is queued; if one has to be ended,
+ * the supervisor sends SIGKILL. A terminal's signals, and a plugin's kill(0, ...), end at the session. Process: any.
  */
 #include "process/process.h"
 
@@ -29,6 +29,18 @@ void process_tie_to_supervisor(pid_t supervisor)
     }
 }
 
+void process_reset_signals(void)
+{
+    for (int number = 1; number < _NSIG; number++) {
+        struct sigaction action;
+
+        /* A handler is a sanitizer's: it stays. */
+        if (number != SIGPIPE && sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN) {
+            signal(number, SIG_DFL);
+        }
+    }
+}
+
 void process_begin(const char *name, pid_t supervisor)
 {
     static const int left_to_supervisor[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
@@ -37,6 +49,7 @@ void process_begin(const char *name, pid_t supervisor)
 
     prctl(PR_SET_NAME, name);
     process_tie_to_supervisor(supervisor);
+    setsid();
     for (size_t i = 0; i < ARRAY_SIZE(left_to_supervisor); i++) {
         signal(left_to_supervisor[i], SIG_IGN);
     }

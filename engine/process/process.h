@@ -16,10 +16,16 @@
 
 /*
  * First thing in a new fork server or worker: its short name (at most 15 characters, for top, pgrep and gdb), death
- * together with the supervisor, and signals that a terminal sends to the whole group left to the supervisor. Exits if
- * the supervisor is gone already.
+ * together with the supervisor, a session of its own, so that a signal to its group does not reach the supervisor, and
+ * signals that a service manager sends to all processes left to the supervisor. Exits if the supervisor is gone already.
  */
 void process_begin(const char *name, pid_t supervisor);
+
+/*
+ * In a fork of the supervisor, before that: what the supervisor ignores gets its default again, but for SIGPIPE; a
+ * plugin that writes to a closed connection gets an error.
+ */
+void process_reset_signals(void);
 
 /* This process dies when the supervisor does; if it has already, at once. A change of user undoes it. */
 void process_tie_to_supervisor(pid_t supervisor);

@@ -14,13 +14,24 @@
 #include "queue/nfqueue_config.h"
 #include "queue/queue_report.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void init_queue(struct engine_queue *queue, uint16_t number)
 {
     *queue = (struct engine_queue){.control = NULL};
     queue_init(&queue->kernel, number);
     queue_shm_init(&queue->shm);
+}
+
+/* It is a limit for memory that has a descriptor, too. */
+static bool file_size_is_limited(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
 static int open_queue(const struct engine *engine, struct engine_queue *queue, struct error *error)
@@ -38,7 +49,8 @@ static int open_queue(const struct engine *engine, struct engine_queue *queue, s
     }
     code = queue_shm_new(queue->kernel.number, &layout, &queue->shm);
     if (code < 0) {
-        return error_set(error, EXIT_CODE_RUN_TIME, code, "queue %u: no shared memory: %s%s", number, strerror(-code),
+        return error_set(error, EXIT_CODE_RUN_TIME, code, "queue %u: no shared memory: %s%s%s", number, strerror(-code),
+                         file_size_is_limited() ? "; run: ulimit -f unlimited" : "",
                          plan->flows > 0 ? "; its flow table takes the most, see --flow-table" : "");
     }
     queue->control = queue->shm.control;

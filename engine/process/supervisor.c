@@ -8,7 +8,6 @@
  */
 #include "process/supervisor.h"
 
-#include "base/arith.h"
 #include "base/event_loop.h"
 #include "base/log.h"
 #include "base/process_title.h"
@@ -16,15 +15,14 @@
 #include "process/drain.h"
 #include "process/preflight.h"
 #include "process/queues.h"
+#include "process/signals.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 enum stage { STARTING, SERVING, STOPPING, ENDING, ENDED };
@@ -36,7 +34,7 @@ struct supervisor {
     enum stage stage;
     enum exit_code exit_code;
     struct event_loop loop;
-    struct event_watch signals;
+    struct signals signals;
     struct drain drain; /* while STOPPING */
     bool queues_closed; /* while ENDING */
 };
@@ -62,38 +60,23 @@ static void end(struct supervisor *supervisor, const struct error *error)
     children_end(&supervisor->children);
 }
 
-static void take_signals(void *context, uint32_t events);
+static void begin_stop(void *context, const char *signal_name);
+static void reap(void *context);
 
 /* ---- before anything runs -------------------------------------------------------------------------- */
 
-/* fd: -1 with errno, if it could not be opened. */
-static int watch(struct supervisor *supervisor, struct event_watch *descriptor, int fd,
-                 void (*ready)(void *context, uint32_t events))
-{
-    *descriptor = (struct event_watch){.fd = fd, .ready = ready, .context = supervisor};
-    return fd < 0 ? -errno : event_loop_watch(&supervisor->loop, descriptor, EPOLLIN);
-}
-
 static int open_events(struct supervisor *supervisor, struct error *error)
 {
-    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
     struct engine *engine = &supervisor->engine;
-    sigset_t set;
     int code;
 
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_SIZE(handled); i++) {
-        sigaddset(&set, handled[i]);
-    }
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL); /* if our parent ignored it, the kernel would reap our children itself */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     engine->supervisor = getpid();
     engine->channel = -1;
     code = event_loop_init(&supervisor->loop);
     if (code == 0) {
-        code = watch(supervisor, &supervisor->signals, signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), take_signals);
+        supervisor->signals = (struct signals){.context = supervisor, .stop = begin_stop, .child_ended = reap};
+        code = signals_open(&supervisor->signals, &supervisor->loop);
     }
     if (code == 0) {
         engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -114,9 +97,9 @@ static int prepare(struct supervisor *supervisor, const struct queue_group *grou
 
     generation_init(&supervisor->generation, 1, group);
     engine->generation = &supervisor->generation;
-    code = preflight_check(&supervisor->generation, error);
+    code = open_events(supervisor, error);
     if (code == 0) {
-        code = open_events(supervisor, error);
+        code = preflight_check(&supervisor->generation, error);
     }
     if (code == 0) {
         code = queues_open(engine, error);
@@ -152,10 +135,14 @@ static void begin_serving(struct supervisor *supervisor)
 }
 
 /* Nothing new is queued from here on; what is queued is answered. A second signal ends the wait. */
-static void begin_stop(struct supervisor *supervisor, const char *signal_name)
+static void begin_stop(void *context, const char *signal_name)
 {
+    struct supervisor *supervisor = context;
     struct engine *engine = &supervisor->engine;
 
+    if (supervisor->stage >= ENDING) {
+        return;
+    }
     if (supervisor->stage == STARTING) {
         log_line("SIG%s before the start was complete; no queue was bound", signal_name);
         end(supervisor, NULL);
@@ -172,21 +159,11 @@ static void begin_stop(struct supervisor *supervisor, const char *signal_name)
     drain_begin(&supervisor->drain, engine, &supervisor->children, &supervisor->loop);
 }
 
-static void take_signals(void *context, uint32_t events)
+static void reap(void *context)
 {
     struct supervisor *supervisor = context;
-    struct signalfd_siginfo info;
 
-    (void)events;
-    while (read(supervisor->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo == SIGCHLD) {
-            children_reap(&supervisor->children);
-        } else if (info.ssi_signo == SIGHUP) {
-            log_line("SIGHUP: nothing to do, this engine cannot reload yet; SIGTERM stops it");
-        } else if (supervisor->stage < ENDING) {
-            begin_stop(supervisor, sigabbrev_np((int)info.ssi_signo));
-        }
-    }
+    children_reap(&supervisor->children);
 }
 
 static void close_queues(struct supervisor *supervisor)
@@ -238,6 +215,7 @@ enum exit_code supervisor_run(const struct queue_group *group, const struct engi
     struct error error;
 
     process_title_set("supervisor");
+    signals_block();
     if (prepare(supervisor, group, programs, &error) != 0) {
         report(supervisor, &error);
     } else {

@@ -156,8 +156,8 @@ static void a_flow_table_that_does_not_fit_the_memory_is_refused(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     start(&flows);
     assert_true(engine_ended(&run, 1,
-                             "nfq-engine: queue 1: no shared memory: File too large; its flow table takes the most, "
-                             "see --flow-table\n",
+                             "nfq-engine: queue 1: no shared memory: File too large; run: ulimit -f unlimited; its "
+                             "flow table takes the most, see --flow-table\n",
                              ENGINE_PROMPT_MS));
     start(&few_flows); /* or the line would not be about the flow table */
     engine_wait_for(&run, "nfq-engine: ready\n", run.output);

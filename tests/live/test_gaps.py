@@ -26,7 +26,8 @@ INVALID = {NUMBER: "0x7", HELD: "0x4", FLAG: "0x101"}
 OPEN_FAILED = r"^.*the list /etc/list cannot be read.*$"
 LINES_MAX = 5        # of one kind in ten seconds
 MISBEHAVE = 1        # the mark of a datagram that the plugin goes wrong on
-SIGHUP_LINE = r"^nfq-engine: SIGHUP: nothing to do, this engine cannot reload yet; SIGTERM stops it$"
+SIGHUP_LINE = (r"^nfq-engine: SIGHUP: nothing to do, this engine cannot reload; to change its configuration, "
+               r"stop it with SIGTERM and start it again$")
 PIPE_BYTES = 1 << 20  # more than a pipe takes
 FILLING = re.compile(rb"\.{100,}")
 

@@ -19,6 +19,7 @@ ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told t
 WINDOW = 900          # so many are queued when the plugin is slower than the pump
 BURST = 64            # packets that a worker takes at once
 STOP_SECONDS = 15.0
+SAME_STOP_SECONDS = 0.3  # signals that come together are one: 200 ms
 GONE_SECONDS = 0.3    # without the engine and without a rule's bypass nothing more arrives
 
 
@@ -152,10 +153,23 @@ def test_a_second_signal_ends_the_wait(lab, start_engine, start_pump):
     engine, pump = start_hanging(lab, start_engine, start_pump, "--handle-timeout", "60s", "--drain-timeout", "60s")
     engine.signal(signal.SIGTERM)
     engine.wait_line("SIGTERM")
+    time.sleep(SAME_STOP_SECONDS)
     start = time.monotonic()
     assert engine.stop() == 0
     assert time.monotonic() - start < 2.0
     pump.stop_sending().report()
+
+
+def test_signals_that_come_together_are_one(lab, start_engine, start_pump):
+    """timeout(1) sends its signal to the process and to its group."""
+    engine, pump = start_full_load(lab, start_engine, start_pump, SLOW, 4, "--on-stop", "drop")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        engine.signal(number)
+        wait_for(lambda: engine.matches("SIGTERM: "), "the first is taken")
+    assert engine.wait() == 0
+    report = pump.stop_sending().report()
+    assert report["received"] == engine.total("packets") == engine.total("accepted"), (report, engine.final())
+    assert len(engine.matches("SIG")) == 1 and not engine.matches("killed"), engine.lines
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

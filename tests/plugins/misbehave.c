@@ -10,6 +10,7 @@
  *     abort             SIGABRT
  *     exit:STATUS       calls exit(), as some libraries do
  *     _exit:STATUS      calls _exit()
+ *     kill-group:SIGNAL sends the signal to its process group
  *     hang              loops for ever and burns its CPU
  *     sleep:MS          sleeps as long, then continues
  *     work:US           burns as many microseconds of CPU, then continues

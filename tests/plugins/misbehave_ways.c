@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -71,6 +72,12 @@ static int do_exit(struct occasion *occasion)
 static int do_exit_at_once(struct occasion *occasion)
 {
     _exit((int)occasion->number);
+}
+
+/* To all processes of its group, as a shell script does that wants to end what it has started. */
+static int do_kill_group(struct occasion *occasion)
+{
+    return kill(0, (int)occasion->number) < 0 ? -errno : 0;
 }
 
 static int do_hang(struct occasion *occasion)
@@ -255,6 +262,7 @@ const struct way misbehave_ways[] = {
     {"abort", ANYWHERE, false, do_abort},
     {"exit", ANYWHERE, true, do_exit},
     {"_exit", ANYWHERE, true, do_exit_at_once},
+    {"kill-group", ANYWHERE, true, do_kill_group},
     {"hang", ANYWHERE, false, do_hang},
     {"sleep", ANYWHERE, true, do_sleep},
     {"work", ANYWHERE, true, do_work},

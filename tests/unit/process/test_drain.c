@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define QUEUES 3
+#define QUEUES 7
 #define LONG_MS 3600000
 #define BLOCKED_S 20
 #define UNKNOWN (-1) /* /proc has no such queue */
@@ -279,8 +279,9 @@ static void test_queue_without_a_worker_is_done_once_nothing_waits_after_that(vo
     (void)state;
     begin();
     fixture.children.workers[0].process.pid = 0;
-    worker_leaves(1);
-    worker_leaves(2);
+    for (unsigned i = 1; i < QUEUES; i++) {
+        worker_leaves(i);
+    }
     fixture.waiting[0] = 0;
     assert_false(drain_check(&fixture.drain)); /* the figure is from before the queueing was stopped */
     assert_false(children_exited(&fixture.children, 0));
@@ -335,7 +336,7 @@ static void test_hurry_ends_it_at_once(void **state)
     assert_true(drain_check(&fixture.drain));
 }
 
-static void test_close_that_does_not_return_is_named_at_the_deadline(void **state)
+static void test_worker_that_has_not_left_is_named_at_the_deadline(void **state)
 {
     (void)state;
     begin();
@@ -346,8 +347,52 @@ static void test_close_that_does_not_return_is_named_at_the_deadline(void **stat
     assert_int_equal(log_lines.count, 0);
     drain_hurry(&fixture.drain);
     assert_true(drain_check(&fixture.drain));
-    log_lines_assert(
-        "queue 8: every packet is answered, but close() of a plugin does not return; the worker is killed");
+    log_lines_assert("queue 8: every packet is answered, but the worker has not left; it is killed");
+}
+
+static void test_plugin_whose_close_has_not_returned_is_named(void **state)
+{
+    (void)state;
+    strcpy(fixture.base.generation.plugins[0].id, "first");
+    fixture.base.generation.plugin_count = 1;
+    begin();
+    worker_says(0, WORKER_DRAINING);
+    fixture.waiting[0] = 0;
+    assert_false(drain_check(&fixture.drain));
+    fixture.base.engine.queues[0].control->plugin = generation_plugin_ref(&fixture.base.generation, 0);
+    drain_hurry(&fixture.drain);
+    assert_true(drain_check(&fixture.drain));
+    log_lines_assert("queue 7: every packet is answered, but close() of plugin first has not returned; the worker is "
+                     "killed");
+}
+
+/* A hurry may come before any was asked to leave. */
+static void test_worker_that_was_not_asked_to_leave_is_not_said_to_stay(void **state)
+{
+    (void)state;
+    begin();
+    worker_says(0, WORKER_DRAINING);
+    fixture.waiting[0] = 0;
+    drain_hurry(&fixture.drain);
+    assert_true(drain_check(&fixture.drain));
+    assert_int_equal(log_lines.count, 0);
+}
+
+static void test_workers_that_stay_are_a_few_lines(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < QUEUES; i++) {
+        worker_says(i, WORKER_DRAINING);
+        fixture.waiting[i] = 0;
+    }
+    assert_false(drain_check(&fixture.drain));
+    drain_hurry(&fixture.drain);
+    assert_true(drain_check(&fixture.drain));
+    assert_int_equal(log_lines.count, 6);
+    assert_string_equal(log_lines.text[4], "queue 11: every packet is answered, but the worker has not left; it is "
+                                           "killed");
+    assert_string_equal(log_lines.text[5], "... 2 more queues whose workers have not left");
 }
 
 static void test_no_worker_is_asked_to_leave_after_the_deadline(void **state)
@@ -383,7 +428,10 @@ int main(void)
         WITH_ENGINE(test_worker_that_came_and_went_makes_the_supervisor_begin_again),
         WITH_ENGINE(test_deadline_ends_the_stop),
         WITH_ENGINE(test_hurry_ends_it_at_once),
-        WITH_ENGINE(test_close_that_does_not_return_is_named_at_the_deadline),
+        WITH_ENGINE(test_worker_that_has_not_left_is_named_at_the_deadline),
+        WITH_ENGINE(test_plugin_whose_close_has_not_returned_is_named),
+        WITH_ENGINE(test_worker_that_was_not_asked_to_leave_is_not_said_to_stay),
+        WITH_ENGINE(test_workers_that_stay_are_a_few_lines),
         WITH_ENGINE(test_no_worker_is_asked_to_leave_after_the_deadline),
     };
 

@@ -86,6 +86,41 @@ static void test_begun_process_has_name_signals_and_no_core(void **state)
     assert_int_equal(run_in_child(check_begun_process), 0);
 }
 
+static void check_session(void)
+{
+    process_begin("nfqe-q1", getppid());
+    EXPECT(getsid(0) == getpid() && getpgid(0) == getpid());
+    signal(SIGUSR1, SIG_IGN);
+    kill(0, SIGUSR1); /* the group is this process alone: our parent would die of it */
+}
+
+static void test_begun_process_has_a_session_of_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(run_in_child(check_session), 0);
+}
+
+static void check_reset_signals(void)
+{
+    for (int number = 1; number < NSIG; number++) {
+        signal(number, SIG_IGN);
+    }
+    process_reset_signals();
+    for (int number = 1; number < NSIG; number++) {
+        struct sigaction action;
+
+        if (sigaction(number, NULL, &action) == 0) {
+            EXPECT(action.sa_handler == (number == SIGPIPE ? SIG_IGN : SIG_DFL));
+        }
+    }
+}
+
+static void test_signals_that_the_supervisor_ignores_get_their_default_again(void **state)
+{
+    (void)state;
+    assert_int_equal(run_in_child(check_reset_signals), 0);
+}
+
 static void begin_without_supervisor(void)
 {
     process_begin("nfqe-q1", getppid() + 1);
@@ -225,6 +260,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_begun_process_has_name_signals_and_no_core),
+        cmocka_unit_test(test_begun_process_has_a_session_of_its_own),
+        cmocka_unit_test(test_signals_that_the_supervisor_ignores_get_their_default_again),
         cmocka_unit_test(test_process_whose_supervisor_is_gone_exits),
         cmocka_unit_test(test_pinned_process_runs_on_one_cpu),
         cmocka_unit_test_setup_teardown(test_each_descriptor_that_was_closed_is_noticed, set_up, tear_down),
