@@ -105,6 +105,9 @@ static int copy_file(int from, size_t size, int *memfd, struct error *error)
     while (copied < size) {
         ssize_t part = sendfile(fd, from, NULL, size - copied);
 
+        if (part < 0 && errno == EINTR) {
+            continue;
+        }
         if (part <= 0) {
             int code = part < 0 ? -errno : -EIO;
 

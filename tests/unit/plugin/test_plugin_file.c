@@ -21,6 +21,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +29,14 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ALARM_SECONDS 50
 #define DAMAGED "a truncated or damaged ELF file; copy or build it again"
 #define NO_FILE "not a regular file; a plugin is a shared object (.so)"
+#define SIGNAL_NS 70000 /* between two signals: so that some come within a copy */
+#define CHECKS_UNDER_SIGNALS 1000
 #define SIZE_LIMIT (256L * 1024 * 1024)
 #define SOMEBODY 12345
 #define SOMEBODY_ELSE 23456
@@ -259,6 +263,33 @@ static size_t mapped_bytes(void)
 }
 
 /* The file ends at the end of a page, so a mapping that is one byte too long or too short differs by a page. */
+static void note_nothing(int number)
+{
+    (void)number;
+}
+
+/* The kernel ends a copy early if the process has a signal to handle. */
+static void test_a_signal_while_a_file_is_copied_changes_nothing(void **state)
+{
+    const struct sigaction action = {.sa_handler = note_nothing}; /* without SA_RESTART */
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+    const struct itimerspec period = {{0, SIGNAL_NS}, {0, SIGNAL_NS}};
+    struct plugin plugin = {.path = scratch_copy("plugin.so", "good")};
+    struct error error;
+    timer_t timer;
+
+    (void)state;
+    assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
+    assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    assert_int_equal(timer_settime(timer, 0, &period, NULL), 0);
+    for (unsigned i = 0; i < CHECKS_UNDER_SIGNALS; i++) {
+        assert_int_equal(plugin_file_check(&plugin, &error), 0);
+        plugin_file_close(&plugin);
+    }
+    assert_int_equal(timer_delete(timer), 0);
+    signal(SIGUSR1, SIG_DFL);
+}
+
 static void test_the_check_leaves_nothing_mapped(void **state)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -433,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_of_a_link_both_directories_count),
         cmocka_unit_test(test_a_file_of_another_user_is_accepted_and_marked),
         cmocka_unit_test(test_the_copy_is_equal_and_cannot_be_changed),
+        cmocka_unit_test(test_a_signal_while_a_file_is_copied_changes_nothing),
         cmocka_unit_test(test_the_check_leaves_nothing_mapped),
         cmocka_unit_test(test_a_closed_standard_input_is_no_error),
         cmocka_unit_test(test_each_system_call_that_fails_is_told),
