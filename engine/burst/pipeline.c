@@ -84,20 +84,6 @@ static void run_by_plugin(const struct chain_run *run, const struct decide *deci
     }
 }
 
-static void count_verdict(const struct burst_entry *entry, struct queue_stats *stats)
-{
-    uint32_t flags = burst_entry_flags(entry);
-
-    if (entry->verdict == NFQE_ACCEPT) {
-        stats->accepted++;
-    } else {
-        stats->dropped++;
-    }
-    stats->flow_packets += (flags & BURST_BY_FLOW) != 0;
-    stats->flow_not_stored += (flags & BURST_FLOW_NOT_STORED) != 0;
-    probe_verdict(entry->id, entry->verdict);
-}
-
 int pipeline_run(const struct pipeline *pipeline, struct burst *burst, struct nfqe_packet *packets, unsigned n,
                  uint64_t now_ns, struct queue_stats *stats, struct decide_invalid *invalid)
 {
@@ -121,7 +107,8 @@ int pipeline_run(const struct pipeline *pipeline, struct burst *burst, struct nf
     }
     stats->invalid += invalid->count;
     for (unsigned i = 0; i < n; i++) {
-        count_verdict(&burst->entries[i], stats);
+        burst_count_verdict(&burst->entries[i], stats);
+        probe_verdict(burst->entries[i].id, burst->entries[i].verdict);
     }
     return pipeline->flows != NULL && flow_table_damaged(pipeline->flows) ? -EUCLEAN : 0;
 }
