@@ -2,7 +2,7 @@
 /*
  * Deadlines of open(), samples, and the second look.
  *
- * A stopped worker stands between two instructions, so its progress word does not change while it is compared. What a
+ * A stopped worker is between two instructions, so its progress word does not change while it is compared. What a
  * worker says there is in memory that its plugins can write to: it decides how long to wait, nothing else. Ticks are
  * counted, not the clock, so a pause of the machine is one tick. Process: [supervisor].
  */
