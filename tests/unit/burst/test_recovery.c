@@ -21,14 +21,9 @@
 
 static struct outstanding ids_left;
 
-/* What the next worker does first. Returns how far the dead one had come. */
 static enum burst_phase recover(struct burst_fixture *fixture)
 {
-    unsigned receiving = journal_recover(fixture->journal, &ids_left);
-
-    assert_int_equal(receiving, journal_receiving(fixture->journal));
-    assert_true(outstanding_is_sound(&ids_left));
-    return burst_phase_of(fixture->journal);
+    return burst_recover_journal(fixture, &ids_left);
 }
 
 static void test_recovery_continues_in_the_phase_of_the_dead_worker(void **state)

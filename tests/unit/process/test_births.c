@@ -24,29 +24,10 @@
 
 static struct children *const children = &children_fixture.children;
 
-static bool has_failed(void)
-{
-    return children->exit_report.failure.exit_code != EXIT_CODE_OK;
-}
-
 /* Its worker could not be made, and it is not asked for yet. */
 static bool waits_before_a_retry(void)
 {
-    return has_failed() && children->workers[0].retry_ns > 0 && !children->workers[0].requested;
-}
-
-static bool forkserver_is_ready(void)
-{
-    return children->forkserver.ready;
-}
-
-static void assert_failure(enum exit_code exit_code, const char *line)
-{
-    char text[ERROR_LINE_MAX];
-
-    children_turn_until(has_failed);
-    assert_int_equal(children->exit_report.failure.exit_code, exit_code);
-    assert_string_equal(error_format(&children->exit_report.failure, text), line);
+    return children_has_failed() && children->workers[0].retry_ns > 0 && !children->workers[0].requested;
 }
 
 /* ---- a fork server that plays a part --------------------------------------------------------------------------- */
@@ -154,7 +135,7 @@ static void test_fork_that_fails_is_reported_and_tried_again(void **state)
 {
     (void)state;
     start_player(REFUSE);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: no process for a worker: Resource temporarily unavailable");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: no process for a worker: Resource temporarily unavailable");
     assert_int_equal(children_pid(0), 0);
     assert_false(children->workers[0].requested);
     assert_true(children->workers[0].retry_ns > 0);
@@ -166,7 +147,7 @@ static void test_fork_that_fails_is_reported_and_tried_again(void **state)
 
 static void assert_not_believed(void)
 {
-    assert_failure(EXIT_CODE_RUN_TIME, NOT_BELIEVED);
+    children_assert_failure(EXIT_CODE_RUN_TIME, NOT_BELIEVED);
     assert_int_equal(children_pid(0), 0);
     assert_int_equal(children_pid(1), 0);
     assert_true(children->forkserver.process.pid > 0);
@@ -190,7 +171,7 @@ static void test_worker_that_is_no_child_is_not_believed(void **state)
 
 static bool one_is_there(void)
 {
-    return children_pid(0) > 0 && has_failed();
+    return children_pid(0) > 0 && children_has_failed();
 }
 
 static void test_worker_of_one_queue_is_not_believed_to_be_that_of_another(void **state)
@@ -199,23 +180,24 @@ static void test_worker_of_one_queue_is_not_believed_to_be_that_of_another(void 
     start_player(ONE_FOR_ALL);
     children_turn_until(one_is_there);
     assert_int_equal(children_pid(1), 0);
-    assert_failure(EXIT_CODE_RUN_TIME,
-                   "queue 8: a process that is no new worker, or cannot be watched, said that it is one: No child "
-                   "processes");
+    children_assert_failure(
+        EXIT_CODE_RUN_TIME,
+        "queue 8: a process that is no new worker, or cannot be watched, said that it is one: No child "
+        "processes");
 }
 
 static void test_channel_that_the_fork_server_closes_brings_no_worker(void **state)
 {
     (void)state;
     start_player(DROP);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker ended before it said hello");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker ended before it said hello");
 }
 
 static void test_nonsense_brings_no_worker(void **state)
 {
     (void)state;
     start_player(NONSENSE);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker ended before it said hello");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker ended before it said hello");
 }
 
 /* The channel is full: nothing is heard of the request, so it is made again, whatever becomes of the fork server. */
@@ -242,9 +224,9 @@ static void test_fork_server_that_makes_no_worker_is_killed_soon(void **state)
 
     (void)state;
     start_player(KEEP);
-    children_turn_until(forkserver_is_ready);
+    children_turn_until(children_forkserver_is_ready);
     start_ns = monotonic_ns();
-    assert_failure(EXIT_CODE_RUN_TIME, "the fork server did not answer in time and was killed");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "the fork server did not answer in time and was killed");
     assert_true(monotonic_ns() - start_ns >= children->forkserver.birth_timeout_ms * NS_PER_MS);
     assert_true(monotonic_ns() - start_ns < 2000 * NS_PER_MS);
     for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
@@ -260,12 +242,12 @@ static void test_pause_of_the_supervisor_is_not_held_against_the_fork_server(voi
 
     (void)state;
     start_player(LATE);
-    children_turn_until(forkserver_is_ready);
+    children_turn_until(children_forkserver_is_ready);
     forkserver = children->forkserver.process.pid;
     kill(forkserver, SIGSTOP);
     poll(NULL, 0, 3 * (int)children->forkserver.birth_timeout_ms);
     kill(forkserver, SIGCONT);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: no process for a worker: Resource temporarily unavailable");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: no process for a worker: Resource temporarily unavailable");
     assert_int_equal(children->forkserver.process.pid, forkserver);
 }
 

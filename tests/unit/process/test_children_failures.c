@@ -23,11 +23,6 @@
 
 static struct children *const children = &children_fixture.children;
 
-static bool has_failed(void)
-{
-    return children->exit_report.failure.exit_code != EXIT_CODE_OK;
-}
-
 static bool has_logged(void)
 {
     return log_lines.count > 0;
@@ -43,20 +38,6 @@ static bool forkserver_is_gone(void)
     return children->forkserver.process.pid == 0;
 }
 
-static bool forkserver_is_ready(void)
-{
-    return children->forkserver.ready;
-}
-
-static void assert_failure(enum exit_code exit_code, const char *line)
-{
-    char text[ERROR_LINE_MAX];
-
-    children_turn_until(has_failed);
-    assert_int_equal(children->exit_report.failure.exit_code, exit_code);
-    assert_string_equal(error_format(&children->exit_report.failure, text), line);
-}
-
 static void start_with(enum way way, uint64_t timeout_ms)
 {
     children_fixture_begin(timeout_ms);
@@ -70,7 +51,7 @@ static void test_worker_that_dies_at_once_is_a_failure_of_the_start(void **state
 {
     (void)state;
     start_with(WAY_EXIT, LONG_MS);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 3 before it served");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 3 before it served");
     assert_int_equal(children_pid(0), 0);
     assert_int_equal(children_control(0)->restarts, 0);
     assert_int_equal(log_lines.count, 0);
@@ -80,7 +61,7 @@ static void test_worker_that_fails_is_a_failure_of_the_start_with_its_words(void
 {
     (void)state;
     start_with(WAY_FAIL, LONG_MS);
-    assert_failure(EXIT_CODE_RUN_TIME, "it fails");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "it fails");
 }
 
 /* Its end is seen before its hello is read. */
@@ -88,19 +69,19 @@ static void test_end_before_the_hello_is_read_is_that_workers_end(void **state)
 {
     (void)state;
     start_with(WAY_HELLO_AND_EXIT, LONG_MS);
-    children_turn_until(forkserver_is_ready);
-    while (!has_failed()) {
+    children_turn_until(children_forkserver_is_ready);
+    while (!children_has_failed()) {
         children_reap(children); /* without a turn, so its channel is no event */
         poll(NULL, 0, 1);
     }
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 3 before it served");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 3 before it served");
 }
 
 static void test_worker_that_ends_before_its_hello_is_reported_and_tried_again(void **state)
 {
     (void)state;
     start_with(WAY_NO_HELLO, LONG_MS);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker ended before it said hello");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker ended before it said hello");
     assert_int_equal(children_pid(0), 0);
     children_fixture.ways[0] = WAY_SERVE;
     children_turn_until(all_opened);
@@ -129,7 +110,7 @@ static void test_worker_that_hangs_in_open_is_killed_and_the_plugin_named(void *
 
     (void)state;
     start_with(WAY_HANG_IN_OPEN, SHORT_MS);
-    assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() did not return within 300 ms");
+    children_assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() did not return within 300 ms");
     assert_true(monotonic_ns() - start_ns >= SHORT_MS * NS_PER_MS);
     assert_int_equal(children_pid(0), 0);
 }
@@ -139,7 +120,7 @@ static void test_each_plugin_has_its_time_to_open(void **state)
     (void)state;
     start_with(WAY_OPEN_SLOWLY, SHORT_MS);
     children_turn_until(all_opened);
-    assert_false(has_failed());
+    assert_false(children_has_failed());
     children_turn_for(2 * SHORT_MS); /* one that has opened may wait as long as it must */
     assert_true(children_has_worker(children, 0));
     assert_int_equal(children->workers[0].deadline_ns, 0);
@@ -181,7 +162,7 @@ static void test_worker_that_was_never_the_owner_has_not_served(void **state)
     burst_set_cursor(&children_journal(0)->bursts[0], 0, 0);
     pid = children_pid(0);
     kill(pid, SIGKILL);
-    children_turn_until(has_failed);
+    children_turn_until(children_has_failed);
     assert_int_equal(children_journal(0)->crash_verdicts, 0);
     assert_int_equal(children_journal(0)->recover_ids, 0);
 }
@@ -203,7 +184,7 @@ static void test_workers_go_on_without_the_fork_server_and_it_comes_again(void *
     kill(forkserver, SIGKILL);
     children_turn_until(forkserver_is_gone);
     log_lines_assert_all(lines);
-    children_turn_until(forkserver_is_ready);
+    children_turn_until(children_forkserver_is_ready);
     assert_int_not_equal(children->forkserver.process.pid, forkserver);
     assert_int_equal(children_pid(0), worker);
     assert_int_equal(children_control(0)->restarts, 0);
@@ -233,9 +214,9 @@ static void test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_th
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_forkserver(children);
-    children_turn_until(forkserver_is_ready);
+    children_turn_until(children_forkserver_is_ready);
     kill(children->forkserver.process.pid, SIGKILL);
-    assert_failure(EXIT_CODE_RUN_TIME, "the fork server was killed (SIGKILL)");
+    children_assert_failure(EXIT_CODE_RUN_TIME, "the fork server was killed (SIGKILL)");
     assert_int_equal(children->forkserver.retry_ns, 0);
     assert_int_equal(log_lines.count, 0);
 }
@@ -252,8 +233,8 @@ static void test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     children_start_forkserver(children);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    assert_failure(EXIT_CODE_RUN_TIME, "no channel for the fork server: Too many open files");
-    children_turn_until(forkserver_is_ready);
+    children_assert_failure(EXIT_CODE_RUN_TIME, "no channel for the fork server: Too many open files");
+    children_turn_until(children_forkserver_is_ready);
 }
 
 /* ---- a worker that closes its channel ---------------------------------------------------- */

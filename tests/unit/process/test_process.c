@@ -6,6 +6,7 @@
  * What changes a process is done in a child, which says by its exit status whether all was as it should be.
  */
 #include "engine_fixture.h"
+#include "in_child.h"
 
 #include "base/arith.h"
 #include "process/process.h"
@@ -28,30 +29,7 @@
 #define CLOSED "closed descriptors of the engine; a plugin must not close what it did not open"
 #define GAVE_UP "gave up CAP_NET_ADMIN, without which the kernel takes no verdict"
 
-#define EXPECT(condition)                                                                                              \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "line %d: not so: %s\n", __LINE__, #condition);                                            \
-            _exit(1);                                                                                                  \
-        }                                                                                                              \
-    } while (0)
-
 static struct engine_fixture fixture;
-
-/* Runs it in a child, and says how that ended. */
-static int run_in_child(void (*run)(void))
-{
-    int status;
-    pid_t pid = fork();
-
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        run();
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return status;
-}
 
 static void check_begun_process(void)
 {

@@ -5,6 +5,7 @@
  * Signals are blocked for the life of a process, so each test runs in a child, which says by its exit status whether all
  * was as it should be.
  */
+#include "in_child.h"
 #include "log_lines.h"
 
 #include "base/clock.h"
@@ -22,14 +23,6 @@
 
 #define LAST_SIGNAL 64
 #define BURST_MS 200 /* in which a second signal is the same stop */
-
-#define EXPECT(condition)                                                                                              \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "line %d: not so: %s\n", __LINE__, #condition);                                            \
-            _exit(1);                                                                                                  \
-        }                                                                                                              \
-    } while (0)
 
 static struct signals signals;
 static struct event_loop loop;
@@ -75,21 +68,6 @@ static void send(int number)
 {
     EXPECT(syscall(SYS_kill, getpid(), number) == 0);
     turn();
-}
-
-static int run_in_child(void (*run)(void))
-{
-    int status;
-    pid_t pid = fork();
-
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        alarm(20);
-        run();
-        _exit(0);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return status;
 }
 
 static bool has_meaning(int number)

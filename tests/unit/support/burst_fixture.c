@@ -8,6 +8,8 @@
 
 #include "unit.h"
 
+#include "burst/recovery.h"
+
 #include <sys/mman.h>
 
 const uint32_t burst_wild_phases[3] = {BURSTS_IN_FLIGHT + 1, 0xff, 0x10000};
@@ -83,6 +85,15 @@ enum burst_phase burst_phase_of(const struct journal *journal)
         return BURST_IDLE;
     }
     return journal_is_sending(journal) ? BURST_SENDING : BURST_HANDLING;
+}
+
+enum burst_phase burst_recover_journal(struct burst_fixture *fixture, struct outstanding *ids)
+{
+    unsigned receiving = journal_recover(fixture->journal, ids);
+
+    assert_int_equal(receiving, journal_receiving(fixture->journal));
+    assert_true(outstanding_is_sound(ids));
+    return burst_phase_of(fixture->journal);
 }
 
 void burst_assert_undecided(const struct burst *burst, unsigned count)

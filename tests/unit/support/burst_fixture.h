@@ -53,6 +53,9 @@ void burst_journal_enter(struct journal *journal, unsigned count, enum burst_pha
 /* How far a worker has come, as the journal says. */
 enum burst_phase burst_phase_of(const struct journal *journal);
 
+/* What the next worker does first; *ids: those that are left outstanding. Returns how far the dead one had come. */
+enum burst_phase burst_recover_journal(struct burst_fixture *fixture, struct outstanding *ids);
+
 /* None of the first `count` packets has a verdict. */
 void burst_assert_undecided(const struct burst *burst, unsigned count);
 

@@ -288,6 +288,25 @@ void children_kill_worker(unsigned queue)
     children_turn_until(is_other);
 }
 
+bool children_has_failed(void)
+{
+    return children_fixture.children.exit_report.failure.exit_code != EXIT_CODE_OK;
+}
+
+bool children_forkserver_is_ready(void)
+{
+    return children_fixture.children.forkserver.ready;
+}
+
+void children_assert_failure(enum exit_code exit_code, const char *line)
+{
+    char text[ERROR_LINE_MAX];
+
+    children_turn_until(children_has_failed);
+    assert_int_equal(children_fixture.children.exit_report.failure.exit_code, exit_code);
+    assert_string_equal(error_format(&children_fixture.children.exit_report.failure, text), line);
+}
+
 struct worker_control *children_control(unsigned queue)
 {
     return children_fixture.base.engine.queues[queue].control;

@@ -74,6 +74,13 @@ void children_kill_worker(unsigned queue);
 /* Waits until a queue's worker, which is not `before`, is its owner and serves. */
 void children_wait_serving(unsigned queue, pid_t before);
 
+/* Whether the start has failed; whether there is a fork server that has loaded the plugins. */
+bool children_has_failed(void);
+bool children_forkserver_is_ready(void);
+
+/* Turns until the start has failed, and asserts with what. */
+void children_assert_failure(enum exit_code exit_code, const char *line);
+
 struct worker_control *children_control(unsigned queue);
 struct journal *children_journal(unsigned queue);
 
