@@ -6,7 +6,7 @@
 #define ENGINE_BASE_LIMITS_H
 
 #define PLUGINS_MAX 64       /* in a plugin chain; each one adds to the cost of a packet */
-#define QUEUES_MAX 256       /* of one engine; each takes four descriptors and a process */
+#define QUEUES_MAX 256       /* of one engine; each takes five descriptors and a process */
 #define CPUS_MAX 1024        /* entries of --cpu, and each number is below this */
 #define BURST_MAX 64         /* packets that one system call receives; larger bursts were not faster */
 #define BURSTS_IN_FLIGHT 4   /* of one queue, so that receiving, plugins and sending overlap */

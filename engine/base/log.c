@@ -1,72 +1,100 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Writes log lines to standard error, each with one write(2) and without blocking.
+ * Formats log lines and hands them over whole.
  *
- * poll(2) says whether a write would block: a pipe is writable while it has room for PIPE_BUF bytes, and a line is
- * never longer than that. O_NONBLOCK is not used because it is a property of the open file, which other processes
- * share. A line that would block is dropped and counted; the next line that can be written reports the count first.
- *
- * Runs in every process. Each process counts its own lost lines.
+ * A line that goes to standard error is written with one write(2), so that lines of several processes do not mix. One
+ * that cannot be written (the disk is full, a plugin has made the pipe non-blocking) is counted, and the next line that
+ * can be written is preceded by the count. Runs in every process. Each process counts its own lost lines.
  */
 #include "base/log.h"
 
-#include <poll.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+static log_writer *current_writer;
+static bool marked;
 static unsigned lines_lost;
 
-static bool stderr_takes_a_line(void)
+static bool write_to_standard_error(const char *line, size_t len)
 {
-    struct pollfd descriptor = {.fd = STDERR_FILENO, .events = POLLOUT};
+    char text[1 + LOG_LINE_MAX];
+    size_t marks = marked ? 1 : 0;
+    ssize_t written;
 
-    return poll(&descriptor, 1, 0) == 1 && (descriptor.revents & POLLOUT) != 0;
+    text[0] = LOG_MARK;
+    memcpy(text + marks, line, len);
+    do {
+        written = write(STDERR_FILENO, text, marks + len);
+    } while (written < 0 && errno == EINTR);
+    return written >= 0;
 }
 
-/* Writes prefix, text and newline in one write(2), so that lines of several processes do not mix. */
-static bool write_line(const char *text)
+/* Makes a line of prefix, text and newline. Returns its length. */
+static size_t make_line(const char *text, char line[LOG_LINE_MAX])
 {
-    char line[LOG_LINE_MAX];
-    int len = snprintf(line, sizeof(line), "nfq-engine: %s", text);
+    int formatted = snprintf(line, LOG_LINE_MAX, LOG_PREFIX "%s", text);
+    size_t len = formatted < 0 ? 0 : (size_t)formatted;
 
-    if (len < 0) {
-        return false;
+    if (len > LOG_LINE_MAX - 1) {
+        len = LOG_LINE_MAX - 1;
     }
-    if ((size_t)len > sizeof(line) - 1) {
-        len = (int)sizeof(line) - 1;
-    }
-    for (int i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++) {
         if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f) {
             line[i] = '?';
         }
     }
     line[len] = '\n';
-    return write(STDERR_FILENO, line, (size_t)len + 1) >= 0;
+    return len + 1;
+}
+
+static void write_line(const char *line, size_t len)
+{
+    char text[64];
+    char report[LOG_LINE_MAX];
+    size_t report_len;
+
+    if (lines_lost > 0) {
+        snprintf(text, sizeof(text), "%u log lines lost: they could not be written", lines_lost);
+        report_len = make_line(text, report);
+        if (write_to_standard_error(report, report_len)) {
+            lines_lost = 0;
+        }
+    }
+    if (!write_to_standard_error(line, len)) {
+        lines_lost++;
+    }
 }
 
 void log_line(const char *format, ...)
 {
     char text[LOG_LINE_MAX];
+    char line[LOG_LINE_MAX];
     va_list arguments;
+    size_t len;
 
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    if (!stderr_takes_a_line()) {
-        lines_lost++;
-        return;
+    len = make_line(text, line);
+    if (current_writer != NULL) {
+        current_writer(line, len);
+    } else {
+        write_line(line, len);
     }
-    if (lines_lost > 0) {
-        char lost[64];
+}
 
-        snprintf(lost, sizeof(lost), "%u log lines lost: standard error was full", lines_lost);
-        if (write_line(lost)) {
-            lines_lost = 0;
-        }
-    }
-    if (!write_line(text)) {
-        lines_lost++;
-    }
+void log_set_writer(log_writer *writer)
+{
+    current_writer = writer;
+}
+
+void log_begin_child(void)
+{
+    current_writer = NULL;
+    marked = true;
+    lines_lost = 0;
 }

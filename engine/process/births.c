@@ -117,17 +117,22 @@ static void pass_queue(struct children *children, unsigned queue)
     const struct engine_queue *engine_queue = &children->engine->queues[queue];
     struct children_worker *worker = &children->workers[queue];
     const struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
-    const int fds[] = {engine_queue->kernel.socket, engine_queue->shm.fd};
+    int fds[] = {engine_queue->kernel.socket, engine_queue->shm.fd, -1};
+    int code = child_logs_begin_worker(children->logs, queue, &fds[2]);
 
+    if (code < 0) {
+        report(children, queue, "no pipe for what its worker prints", code); /* it prints where the fork server does */
+    }
     queue_shm_restore_table(&engine_queue->shm, engine_queue->kernel.number);
     engine_queue->control->owner = 0;
     engine_queue->control->request = worker->requested_state;
     engine_queue->control->state = WORKER_STARTING;
     engine_queue->control->plugin = PLUGIN_REF_NONE;
     engine_queue->control->message[0] = '\0';
-    if (channel_send(worker->channel.fd, &message, sizeof(message), fds, 2) < 0) {
+    if (channel_send(worker->channel.fd, &message, sizeof(message), fds, fds[2] >= 0 ? 3 : 2) < 0) {
         child_kill(&worker->process, monotonic_ns());
     }
+    close_fd(&fds[2]);
 }
 
 /* A process that says it is the worker. Returns 0, or a negative errno: it is not, or it cannot be watched. */

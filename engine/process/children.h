@@ -16,6 +16,7 @@
 #define ENGINE_PROCESS_CHILDREN_H
 
 #include "process/child.h"
+#include "process/child_log.h"
 #include "process/engine.h"
 #include "process/exit_report.h"
 #include "process/forkserver_client.h"
@@ -62,6 +63,7 @@ struct children {
     uint64_t strays_end_ns; /* until when children that are not known are waited for then; 0: not yet */
     bool stalled;         /* some worker makes no progress: sample more often */
     uint64_t sample_ns;   /* when the next sample is due; ticks may come more often */
+    struct child_logs *logs; /* what a child has printed is shown before its end is reported; NULL: nothing is read */
     struct exit_report exit_report; /* also says whether children_run() was called, and what was refused before */
 };
 

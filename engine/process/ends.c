@@ -62,6 +62,7 @@ static void forkserver_ended(struct children *children, int status)
     struct forkserver_client *forkserver = &children->forkserver;
 
     forkserver_client_ended(forkserver);
+    child_logs_end_process(children->logs, CHILD_LOG_FORKSERVER);
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
         births_receive(children, i); /* a worker may have said hello */
         if (!children->ending) {
@@ -107,6 +108,7 @@ bool ends_reap_worker(struct children *children, unsigned queue)
     }
     event_loop_unwatch(children->loop, &worker->channel);
     close_fd(&worker->channel.fd);
+    child_logs_end_process(children->logs, queue);
     worker->suspected = false;
     worker->silent_ns = 0;
     if (!children->ending) {

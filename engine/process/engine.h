@@ -33,6 +33,7 @@ struct engine {
     struct flow_seed flow_seed;
     pid_t supervisor;
     int channel; /* of fork server or worker to the supervisor; -1: this is the supervisor */
+    int log;     /* pipe: what the fork server prints; -1: none, or it is standard output already */
     struct forkserver_status *status; /* NULL: not in this process */
 };
 

@@ -202,6 +202,7 @@ void forkserver_run(struct engine *engine, const struct engine_programs *program
 {
     process_reset_signals();
     process_begin("nfqe-forkserver", engine->supervisor);
+    process_enter_log(&engine->log);
     plugin_services_begin();
     process_title_set("fork server");
     madvise(engine->status, sizeof(*engine->status), MADV_DONTFORK); /* workers have no use for it */

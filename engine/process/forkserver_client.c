@@ -80,10 +80,11 @@ static void run(const struct forkserver_client *client, int channel) __attribute
 static void run(const struct forkserver_client *client, int channel)
 {
     struct engine *engine = client->engine;
-    int kept[PLUGINS_MAX + 1];
+    int kept[PLUGINS_MAX + 2];
     unsigned count = 0;
 
     kept[count++] = channel;
+    kept[count++] = engine->log;
     for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
         kept[count++] = engine->generation->plugins[i].memfd;
     }

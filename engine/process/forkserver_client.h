@@ -3,9 +3,10 @@
  * The fork server as the supervisor has it: started, asked for workers, listened to, asked to leave, and given up if it
  * does not answer in time.
  *
- * Always: there is at most one fork server. It has no descriptor but 0 to 2, its channel, and the copies of the plugins,
- * and no memory of a queue. No function waits. Its process is reaped by the owner of the client, who then calls
- * forkserver_client_ended(). What becomes of a request is heard on the worker's own channel (births.h).
+ * Always: there is at most one fork server. It has no descriptor but 0 to 2, its channel, the pipe that it prints into,
+ * and the copies of the plugins, and no memory of a queue. No function waits. Its process is reaped by the owner of the
+ * client, who then calls forkserver_client_ended(). What becomes of a request is heard on the worker's own channel
+ * (births.h).
  *
  * Process: [supervisor].
  */

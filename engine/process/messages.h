@@ -85,7 +85,7 @@ enum message_kind {
     /* between supervisor and worker */
     WORKER_NOT_FORKED, /* fork server, in place of the worker: there is none; `value`: errno */
     WORKER_HELLO, /* worker: it is there, and a child of the supervisor */
-    WORKER_DESCRIPTORS, /* supervisor: two descriptors, the queue's socket and its shared memory */
+    WORKER_DESCRIPTORS, /* supervisor: the queue's socket, its shared memory, and a pipe for what it prints */
     WORKER_WAKE, /* either: a control word has changed */
 };
 

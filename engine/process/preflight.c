@@ -135,7 +135,7 @@ static int check_capability(const struct queue_group *group, struct error *error
     return 0;
 }
 
-/* Each queue takes four descriptors, in a limit that is often 1,024. */
+/* Each queue takes five descriptors, in a limit that is often 1,024. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;

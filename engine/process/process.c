@@ -10,13 +10,16 @@
 #include "process/process.h"
 
 #include "base/arith.h"
+#include "base/fd.h"
 #include "base/limits.h"
+#include "base/log.h"
 
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -56,6 +59,24 @@ void process_begin(const char *name, pid_t supervisor)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setrlimit(RLIMIT_CORE, &no_core); /* the replacement starts after the dump: a second for 256 MiB */
+}
+
+void process_enter_log(int *log)
+{
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (*log > STDERR_FILENO) {
+        fcntl(*log, F_SETFL, 0); /* an earlier process may have set O_NONBLOCK */
+        dup2(*log, STDOUT_FILENO);
+        dup2(*log, STDERR_FILENO);
+        close_fd(log);
+        if (nothing >= 0) {
+            dup2(nothing, STDIN_FILENO);
+        }
+        setvbuf(stdout, NULL, _IONBF, 0);
+        log_begin_child();
+    }
+    close_fd(&nothing);
 }
 
 /* One that is not open in this process by intention is -1. */

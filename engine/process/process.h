@@ -27,6 +27,13 @@ void process_begin(const char *name, pid_t supervisor);
  */
 void process_reset_signals(void);
 
+/*
+ * Standard output and standard error of this process are from now on the pipe *log, which is closed itself; standard
+ * input is empty. What is printed is written at once: what the C library kept would be lost in a crash. *log at most 2:
+ * there is no pipe, and nothing is changed.
+ */
+void process_enter_log(int *log);
+
 /* This process dies when the supervisor does; if it has already, at once. A change of user undoes it. */
 void process_tie_to_supervisor(pid_t supervisor);
 

@@ -8,9 +8,12 @@
  */
 #include "process/supervisor.h"
 
+#include "base/clock.h"
 #include "base/event_loop.h"
 #include "base/log.h"
+#include "base/log_output.h"
 #include "base/process_title.h"
+#include "process/child_log.h"
 #include "process/children.h"
 #include "process/drain.h"
 #include "process/preflight.h"
@@ -25,6 +28,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#define LOG_END_WAIT_MS 1000 /* for standard error to be read, after everything else */
+
 enum stage { STARTING, SERVING, STOPPING, ENDING, ENDED };
 
 struct supervisor {
@@ -35,6 +40,7 @@ struct supervisor {
     enum exit_code exit_code;
     struct event_loop loop;
     struct signals signals;
+    struct child_logs child_logs;
     struct drain drain; /* while STOPPING */
     bool queues_closed; /* while ENDING */
 };
@@ -72,9 +78,10 @@ static int open_events(struct supervisor *supervisor, struct error *error)
 
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     engine->supervisor = getpid();
-    engine->channel = -1;
+    engine->channel = engine->log = -1;
     code = event_loop_init(&supervisor->loop);
     if (code == 0) {
+        log_output_attach(&supervisor->loop);
         supervisor->signals = (struct signals){.context = supervisor, .stop = begin_stop, .child_ended = reap};
         code = signals_open(&supervisor->signals, &supervisor->loop);
     }
@@ -84,6 +91,17 @@ static int open_events(struct supervisor *supervisor, struct error *error)
     }
     if (code < 0) {
         return error_set(error, EXIT_CODE_RUN_TIME, code, "the supervisor cannot open its descriptors: %s",
+                         strerror(-code));
+    }
+    return 0;
+}
+
+static int open_child_logs(struct supervisor *supervisor, struct error *error)
+{
+    int code = child_logs_open(&supervisor->child_logs, &supervisor->engine, &supervisor->loop);
+
+    if (code < 0) {
+        return error_set(error, EXIT_CODE_RUN_TIME, code, "no pipe for what the fork server prints: %s",
                          strerror(-code));
     }
     return 0;
@@ -105,7 +123,11 @@ static int prepare(struct supervisor *supervisor, const struct queue_group *grou
         code = queues_open(engine, error);
     }
     if (code == 0) {
+        code = open_child_logs(supervisor, error);
+    }
+    if (code == 0) {
         children_init(&supervisor->children, engine, programs, &supervisor->loop);
+        supervisor->children.logs = &supervisor->child_logs;
     }
     return code;
 }
@@ -118,6 +140,7 @@ static void begin_serving(struct supervisor *supervisor)
     struct engine *engine = &supervisor->engine;
     struct error error;
 
+    child_logs_read(&supervisor->child_logs); /* what plugins said in open() comes before `ready` */
     if (queues_bind(engine, &error) != 0) {
         end(supervisor, &error);
         return;
@@ -172,6 +195,7 @@ static void close_queues(struct supervisor *supervisor)
         return;
     }
     supervisor->queues_closed = true;
+    child_logs_read(&supervisor->child_logs); /* what plugins said in close() comes before the counters */
     if (supervisor->children.exit_report.running) {
         queues_log_counters(&supervisor->engine);
     }
@@ -209,13 +233,29 @@ static void loop(struct supervisor *supervisor)
     }
 }
 
+/* The engine has ended, so a wait harms no packet. */
+static void finish_log(struct supervisor *supervisor)
+{
+    uint64_t end_ns = monotonic_ns() + LOG_END_WAIT_MS * NS_PER_MS;
+
+    while (log_output_waits() && monotonic_ns() < end_ns && event_loop_turn(&supervisor->loop) == 0) {
+    }
+    log_output_end();
+}
+
 enum exit_code supervisor_run(const struct queue_group *group, const struct engine_programs *programs)
 {
     struct supervisor *supervisor = &supervisor_state;
     struct error error;
+    int code;
 
     process_title_set("supervisor");
     signals_block();
+    code = log_output_begin(STDERR_FILENO);
+    if (code < 0) {
+        log_line("standard error cannot be opened again: %s; if another program fills it, the engine may have to wait",
+                 strerror(-code));
+    }
     if (prepare(supervisor, group, programs, &error) != 0) {
         report(supervisor, &error);
     } else {
@@ -223,6 +263,8 @@ enum exit_code supervisor_run(const struct queue_group *group, const struct engi
         children_done(&supervisor->children);
     }
     close_queues(supervisor);
+    child_logs_done(&supervisor->child_logs);
     generation_done(&supervisor->generation);
+    finish_log(supervisor);
     return supervisor->exit_code;
 }

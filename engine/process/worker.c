@@ -84,14 +84,14 @@ static void fail(const struct worker *worker, const char *format, ...)
     _exit(PROCESS_EXIT_FAILED);
 }
 
-/* Waits for the socket and the memory of its queue, which the supervisor passes once it knows this process. */
+/* Waits for the socket and the memory of its queue, and its log, which the supervisor passes once it knows this process. */
 static void take_descriptors(struct worker *worker)
 {
     struct engine_queue *queue = worker->queue;
     const struct queue_shm_layout layout = queue->shm.layout;
     struct process_message message;
-    int fds[2];
-    ssize_t len = channel_wait(worker->engine->channel, &message, sizeof(message), fds, 2);
+    int fds[3];
+    ssize_t len = channel_wait(worker->engine->channel, &message, sizeof(message), fds, 3);
     int code;
 
     if (len <= 0) {
@@ -101,6 +101,7 @@ static void take_descriptors(struct worker *worker)
         message.kind != WORKER_DESCRIPTORS || fds[0] < 0 || fds[1] < 0) {
         fail(worker, "the descriptors of the queue have not arrived");
     }
+    process_enter_log(&fds[2]); /* without one, it prints where the fork server does */
     queue->kernel.socket = fds[0];
     code = queue_shm_attach(fds[1], queue->kernel.number, &layout, &queue->shm);
     if (code < 0) {

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Promise: no signal but SIGKILL and SIGSTOP ends or stops the supervisor, whoever sends it, also a plugin to its group.
 
-Each signal that has no meaning is named in the log and costs no packet. A limit on file sizes that is too low for the
-start is an error with a reason.
+Each signal that has no meaning is named in the log and costs no packet. A write that the limit on file sizes refuses
+is a failed write, at the start and later.
 """
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 
@@ -14,7 +15,7 @@ import pytest
 
 from support.commands import wait_for
 from support.engine import ENGINE, PREFIX, plugin
-from support.processes import stat_fields
+from support.processes import process_status, stat_fields
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
 
 EXIT_PLUGIN = 4
@@ -102,3 +103,24 @@ def test_a_limit_on_file_sizes_is_an_error_at_the_start(lab, blocks):
     assert result.stderr.startswith(PREFIX) and result.stderr.count("\n") == 1, result
     assert result.stderr.endswith("run: ulimit -f unlimited\n"), result
     assert lab.router.queues() == {}
+
+
+def test_a_log_file_that_may_not_grow_costs_no_packet_and_goes_on_when_it_may(lab, start_engine, through, tmp_path):
+    log = tmp_path / "log"
+    engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--queue", "1", ready=False,
+                          launcher=("sh", "-c", f'exec "$@" 2>"{log}"', "sh"))
+    wait_for(lambda: log.exists() and PREFIX + "ready" in log.read_text(encoding="ascii").splitlines(), "it is ready", 10)
+    orders = through(1)
+    limit = resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (log.stat().st_size + 10, limit[1]))
+    for _ in range(3):
+        numbers = orders.send(NONE, MISBEHAVE, NONE)
+        assert orders.delivered() == [numbers[0], numbers[2]]
+    assert process_status(engine.process.pid)[1] == "S"
+    assert log.read_text(encoding="ascii").count("crashed") == 0
+    resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, limit)
+    wait_for(lambda: log.read_text(encoding="ascii").count("crashed (SIGSEGV) on packet") == 3, "the log goes on")
+    assert engine.stop() == 0
+    lines = log.read_text(encoding="ascii").splitlines()
+    assert all(line.startswith(PREFIX) for line in lines), lines
+    assert f"final: packets={orders.sent} " in lines[-1], lines

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * log_line(): a line is one write, its text cannot imitate another line, and a full pipe does not block the writer but
- * is reported later.
+ * log_line(): a line is one write or goes to the writer, its text cannot imitate another line, and one that cannot be
+ * written is reported later.
  *
  * Standard error is a pipe while lines are written. It is restored before an assertion, since cmocka writes there. A
  * test in which the writer could block sets an alarm, which ends it.
@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PREFIX "nfq-engine: "
+#define PREFIX LOG_PREFIX
 #define BLOCKED_S 20
 
 static int saved_stderr;
@@ -155,25 +155,77 @@ static void log_into_a_full_pipe(int flags, unsigned lines, char *text, size_t s
     read_captured(text, size);
 }
 
-static void test_full_pipe_does_not_block_and_the_loss_is_reported_later(void **state)
+/* A plugin can set O_NONBLOCK on the pipe of its process. */
+static void test_line_that_cannot_be_written_is_counted_and_the_count_is_said_later(void **state)
 {
-    static const int kinds[] = {O_NONBLOCK, 0};
     char text[4096];
 
     (void)state;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        const char *report;
-        unsigned lost = 0;
+    for (unsigned lost = 1; lost <= 3; lost += 2) {
+        char expected[128];
 
-        log_into_a_full_pipe(kinds[i], 3 + (unsigned)i, text, sizeof(text));
+        log_into_a_full_pipe(O_NONBLOCK, lost, text, sizeof(text));
         assert_null(strstr(text, "lost line "));
-        report = strstr(text, PREFIX);
-        assert_non_null(report);
-        assert_int_equal(sscanf(report, PREFIX "%u log lines lost", &lost), 1);
-        assert_int_equal(lost, 3 + i);
-        report = strchr(report, '\n') + 1;
-        assert_string_equal(report, PREFIX "next line\n" PREFIX "last line\n"); /* reported once */
+        snprintf(expected, sizeof(expected),
+                 PREFIX "%u log lines lost: they could not be written\n" PREFIX "next line\n" PREFIX "last line\n",
+                 lost);
+        assert_string_equal(strstr(text, PREFIX), expected); /* said once */
     }
+}
+
+static char taken[4096];
+
+static void take(const char *line, size_t len)
+{
+    size_t before = strlen(taken);
+
+    assert_true(before + len < sizeof(taken));
+    memcpy(taken + before, line, len);
+}
+
+static void test_writer_gets_whole_lines_in_place_of_standard_error(void **state)
+{
+    static char written[4096];
+    char text[LOG_LINE_MAX + 10];
+
+    (void)state;
+    begin_capture(0);
+    log_set_writer(take);
+    log_line("one");
+    log_line("two\n");
+    assert_string_equal(taken, PREFIX "one\n" PREFIX "two?\n");
+    memset(taken, 0, sizeof(taken));
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    log_line("%s", text);
+    assert_int_equal(strlen(taken), LOG_LINE_MAX);
+    assert_int_equal(taken[LOG_LINE_MAX - 1], '\n');
+    log_set_writer(NULL);
+    log_line("three");
+    end_capture();
+    read_captured(written, sizeof(written));
+    assert_string_equal(written, PREFIX "three\n");
+}
+
+/* In a child, so that the mark is not in the lines of other tests. */
+static void test_line_of_a_child_is_marked_and_no_other_can_be(void **state)
+{
+    static char written[4096];
+    pid_t pid;
+
+    (void)state;
+    begin_capture(0);
+    pid = fork();
+    if (pid == 0) {
+        log_set_writer(take);
+        log_begin_child();
+        log_line("one %c two", LOG_MARK);
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    end_capture();
+    read_captured(written, sizeof(written));
+    assert_string_equal(written, "\1" PREFIX "one ? two\n");
 }
 
 static void test_closed_standard_error_does_no_harm(void **state)
@@ -243,7 +295,9 @@ int main(void)
         cmocka_unit_test(test_line_has_the_program_in_front_and_one_newline_at_its_end),
         cmocka_unit_test(test_every_control_character_is_replaced),
         cmocka_unit_test(test_long_line_is_cut_and_stays_one_line),
-        cmocka_unit_test(test_full_pipe_does_not_block_and_the_loss_is_reported_later),
+        cmocka_unit_test(test_line_that_cannot_be_written_is_counted_and_the_count_is_said_later),
+        cmocka_unit_test(test_writer_gets_whole_lines_in_place_of_standard_error),
+        cmocka_unit_test(test_line_of_a_child_is_marked_and_no_other_can_be),
         cmocka_unit_test(test_closed_standard_error_does_no_harm),
         cmocka_unit_test(test_lines_of_several_processes_do_not_mix),
     };

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define DESCRIPTORS_MAX 256
 #define LONG_MS 60000
 #define LATE_MS 250 /* half of the time for a birth */
 
@@ -251,6 +253,49 @@ static void test_pause_of_the_supervisor_is_not_held_against_the_fork_server(voi
     assert_int_equal(children->forkserver.process.pid, forkserver);
 }
 
+/* ---- what a worker prints -------------------------------------------------------------------------------------- */
+
+static struct child_logs logs;
+
+static unsigned count_descriptors(void)
+{
+    unsigned count = 0;
+
+    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
+        count += fcntl(fd, F_GETFD) >= 0;
+    }
+    return count;
+}
+
+static bool only_the_worker_had_the_other_end(void)
+{
+    return !logs.of[0].pipe.watched; /* this worker has closed it, and the supervisor has read end-of-file */
+}
+
+static void test_each_life_of_a_worker_has_a_pipe(void **state)
+{
+    unsigned descriptors;
+
+    (void)state;
+    memset(&logs, 0, sizeof(logs));
+    children_fixture_begin(LONG_MS);
+    assert_int_equal(child_logs_open(&logs, &children_fixture.base.engine, &children_fixture.base.loop), 0);
+    children->logs = &logs;
+    children_start_serving();
+    children_turn_until(only_the_worker_had_the_other_end);
+    descriptors = count_descriptors();
+    for (unsigned i = 0; i < 3; i++) {
+        children_kill_worker(0);
+        children_wait_serving(0, 0);
+        children_turn_until(only_the_worker_had_the_other_end);
+        assert_int_equal(count_descriptors(), descriptors);
+    }
+    children_end_all();
+    assert_int_equal(logs.of[0].pipe.fd, -1);
+    child_logs_done(&logs);
+    close(children_fixture.base.engine.log);
+}
+
 int main(void)
 {
 #define WITH_CHILDREN(test) cmocka_unit_test_setup_teardown(test, children_fixture_set_up, children_fixture_tear_down)
@@ -264,6 +309,7 @@ int main(void)
         WITH_CHILDREN(test_request_that_cannot_be_made_is_made_again),
         WITH_CHILDREN(test_fork_server_that_makes_no_worker_is_killed_soon),
         WITH_CHILDREN(test_pause_of_the_supervisor_is_not_held_against_the_fork_server),
+        WITH_CHILDREN(test_each_life_of_a_worker_has_a_pipe),
     };
 
     return cmocka_run_group_tests_name("births", tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include "in_child.h"
 
 #include "base/arith.h"
+#include "base/log.h"
 #include "process/process.h"
 
 #include <cap-ng.h>
@@ -22,6 +23,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,6 +100,57 @@ static void test_signals_that_the_supervisor_ignores_get_their_default_again(voi
     (void)state;
     assert_int_equal(run_in_child(check_reset_signals), 0);
 }
+
+/* ---- what it prints -------------------------------------------------------------------------------------------- */
+
+static int printed[2];
+
+static void check_log(void)
+{
+    static char text[256];
+    int log = printed[1];
+
+    fcntl(log, F_SETFL, O_NONBLOCK); /* as a plugin of an earlier process may have done */
+    process_enter_log(&log);
+    EXPECT(log == -1);
+    EXPECT(fcntl(printed[1], F_GETFD) == -1 && errno == EBADF);
+    EXPECT((fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK) == 0);
+    EXPECT(read(STDIN_FILENO, text, 1) == 0);
+    printf("to standard output, ");
+    fprintf(stderr, "to standard error");
+    log_line("to the log");
+    EXPECT(read(printed[0], text, sizeof(text) - 1) > 0); /* nothing is kept by the C library */
+    EXPECT(strcmp(text, "to standard output, to standard error\1nfq-engine: to the log\n") == 0);
+}
+
+static void test_output_of_a_process_is_in_its_pipe_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(pipe2(printed, O_CLOEXEC), 0);
+    assert_int_equal(run_in_child(check_log), 0);
+    close(printed[0]);
+    close(printed[1]);
+}
+
+static void check_without_log(void)
+{
+    int none = -1;
+    struct stat before;
+    struct stat after;
+
+    fstat(STDOUT_FILENO, &before);
+    process_enter_log(&none);
+    fstat(STDOUT_FILENO, &after);
+    EXPECT(before.st_ino == after.st_ino && before.st_dev == after.st_dev);
+}
+
+static void test_without_a_pipe_nothing_is_changed(void **state)
+{
+    (void)state;
+    assert_int_equal(run_in_child(check_without_log), 0);
+}
+
+/* ---- its supervisor -------------------------------------------------------------------------------------------- */
 
 static void begin_without_supervisor(void)
 {
@@ -240,6 +293,8 @@ int main(void)
         cmocka_unit_test(test_begun_process_has_name_signals_and_no_core),
         cmocka_unit_test(test_begun_process_has_a_session_of_its_own),
         cmocka_unit_test(test_signals_that_the_supervisor_ignores_get_their_default_again),
+        cmocka_unit_test(test_output_of_a_process_is_in_its_pipe_at_once),
+        cmocka_unit_test(test_without_a_pipe_nothing_is_changed),
         cmocka_unit_test(test_process_whose_supervisor_is_gone_exits),
         cmocka_unit_test(test_pinned_process_runs_on_one_cpu),
         cmocka_unit_test_setup_teardown(test_each_descriptor_that_was_closed_is_noticed, set_up, tear_down),

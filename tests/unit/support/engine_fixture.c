@@ -31,7 +31,7 @@ void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64
     engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(engine->status != MAP_FAILED);
     engine->supervisor = getpid();
-    engine->channel = -1;
+    engine->channel = engine->log = -1;
     engine->queue_count = queues;
     for (unsigned i = 0; i < queues; i++) {
         struct engine_queue *queue = &engine->queues[i];
