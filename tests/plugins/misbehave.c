@@ -14,6 +14,9 @@
  *     hang              loops for ever and burns its CPU
  *     sleep:MS          sleeps as long, then continues
  *     work:US           burns as many microseconds of CPU, then continues
+ *     print:LINES       prints "printed line 0", ..., and then "printed last words" without an end of the line
+ *     print-and-crash:LINES        does the same and crashes
+ *     print-mib:MIB     prints so many MiB of dots to standard error, in lines of 64 bytes
  *     wait-for-file     waits until file=PATH is there               (load, open)
  *     fail              fails with ENOENT and a reason               (load, open)
  *     fail-at-length    fails with a reason of 260 bytes             (load, open)

@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -28,6 +29,8 @@
 #define NOT_A_VERDICT UINT32_C(0x7)
 #define QUEUE_MEMORY "/memfd:nfqe-queue" /* as /proc/PID/maps names the memory of a queue */
 #define LINE_MAX_BYTES 512
+#define MIB (1024 * 1024)
+#define PRINTED_LINE 64 /* divides MIB */
 #define POLL_NS 1000000
 #define NS_PER_US INT64_C(1000)
 #define NS_PER_MS INT64_C(1000000)
@@ -126,6 +129,40 @@ static int do_wait_for_file(struct occasion *occasion)
 
     while (access(occasion->file, F_OK) != 0) {
         nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+/* ---- output ------------------------------------------------------------------------------------------------ */
+
+/* Lines on standard output, and a last one without an end. */
+static int do_print(struct occasion *occasion)
+{
+    for (long i = 0; i < occasion->number; i++) {
+        printf("printed line %ld\n", i);
+    }
+    printf("printed last words");
+    return 0;
+}
+
+static int do_print_and_crash(struct occasion *occasion)
+{
+    do_print(occasion);
+    crash();
+    return 0;
+}
+
+/* Millions of bytes in lines of 64 on standard error. */
+static int do_print_mib(struct occasion *occasion)
+{
+    static char text[MIB];
+
+    memset(text, '.', sizeof(text));
+    for (size_t i = PRINTED_LINE - 1; i < sizeof(text); i += PRINTED_LINE) {
+        text[i] = '\n';
+    }
+    for (long i = 0; i < occasion->number; i++) {
+        fwrite(text, 1, sizeof(text), stderr);
     }
     return 0;
 }
@@ -266,6 +303,9 @@ const struct way misbehave_ways[] = {
     {"hang", ANYWHERE, false, do_hang},
     {"sleep", ANYWHERE, true, do_sleep},
     {"work", ANYWHERE, true, do_work},
+    {"print", ANYWHERE, true, do_print},
+    {"print-and-crash", ANYWHERE, true, do_print_and_crash},
+    {"print-mib", ANYWHERE, true, do_print_mib},
     {"wait-for-file", IN_START, false, do_wait_for_file},
     {"fail", IN_START, false, do_fail},
     {"fail-at-length", IN_START, false, do_fail_at_length},

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: what plugins print is in the log, line by line and within a limit, and no log that is not read makes the
+supervisor wait.
+
+A plugin prints lines, half a line before its worker crashes, and more than any log can take. Standard error is a
+terminal that is stopped or not read, a pipe that another program keeps full, a pipe without a reader. Workers crash
+meanwhile and are replaced, and the final counters are in the log when it is read again.
+"""
+
+import contextlib
+import os
+import signal
+import termios
+import time
+
+import pytest
+
+from support.commands import wait_for
+from support.engine import PREFIX, plugin
+from support.processes import cpu_seconds
+from test_hostile import NONE, Orders, assert_serves, stop_in_order
+
+MISBEHAVE = 1  # the mark of a datagram that the plugin goes wrong on
+OUTPUT = f"{PREFIX}output of worker queue 1: "
+LINES_SHOWN = 300  # of what plugins print, in ten seconds
+PART = 4096
+
+
+@pytest.fixture
+def through(lab):
+    """through(queue): datagrams with orders through that queue."""
+    with contextlib.ExitStack() as stack:
+        yield lambda queue: stack.enter_context(contextlib.closing(Orders(lab, queue)))
+
+
+# What plugins print
+
+
+@pytest.mark.parametrize("target", ["&1", "/dev/null"])
+def test_what_a_plugin_prints_is_in_the_log_line_by_line(lab, start_engine, through, target):
+    engine = start_engine("--plugin", plugin("misbehave,do=print:3"), "--queue", "1",
+                          launcher=("sh", "-c", f'exec "$@" >{target}', "sh"))
+    orders = through(1)
+    numbers = orders.send(MISBEHAVE)
+    assert orders.delivered() == numbers
+    engine.wait_line(f"^{OUTPUT}printed line 2$")
+    assert not engine.matches("last words"), "this line has no end yet"
+    stop_in_order(lab, engine, orders)
+    printed = [line for line in engine.lines if "printed" in line]
+    assert printed == [f"{OUTPUT}printed line {i}" for i in range(3)] + [f"{OUTPUT}printed last words"]
+
+
+@pytest.mark.parametrize("place, process", [("load", "the fork server"), ("open", "worker queue 1"),
+                                            ("close", "worker queue 1"), ("unload", "the fork server")])
+def test_every_function_of_a_plugin_can_print(start_engine, place, process):
+    engine = start_engine("--plugin", plugin(f"misbehave,do=print:1,in={place}"), "--queue", "1")
+    assert engine.stop() == 0
+    printed = [line for line in engine.lines if "printed" in line]
+    assert printed == [f"{PREFIX}output of {process}: printed line 0", f"{PREFIX}output of {process}: printed last words"]
+
+
+def test_last_words_of_a_crash_are_in_the_log_before_the_crash(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("misbehave,do=print-and-crash:1"), "--queue", "1")
+    orders = through(1)
+    for _ in range(3):
+        numbers = orders.send(NONE, MISBEHAVE, NONE)
+        assert orders.delivered() == [numbers[0], numbers[2]]
+    wait_for(lambda: len(engine.matches("crashed")) == 3, "three crashes are reported")
+    shown = [line for line in engine.lines if "printed" in line or "crashed" in line]
+    for i in range(0, 9, 3):
+        assert shown[i:i + 2] == [f"{OUTPUT}printed line 0", f"{OUTPUT}printed last words"], shown
+        assert "misbehave 1.2.3 crashed (SIGSEGV) on packet" in shown[i + 2], shown
+    stop_in_order(lab, engine, orders)
+
+
+def test_endless_output_is_limited_and_delays_nothing_else(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("misbehave,do=print-mib:200"), "--queue", "1-2")
+    orders, other = through(1), through(2)
+    orders.send(MISBEHAVE)
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        numbers = other.send(NONE)
+        assert other.delivered() == numbers
+    assert engine.signal_child(engine.workers()[2], signal.SIGKILL)
+    engine.wait_line("queue 2: worker .* is replaced")
+    wait_for(lambda: lab.router.waiting() == 0, "the plugin has printed all", 20)
+    assert orders.delivered() == [0]
+    assert engine.stop() == 0
+    dots = [line for line in engine.lines if line.startswith(OUTPUT)]
+    assert dots and len(dots) <= 2 * LINES_SHOWN and set(dots) == {OUTPUT + "." * 63}, len(dots)
+    held_back = sum(int(match.group(1)) for match in engine.matches(r"\.\.\. (\d+) more lines of plugins' output not"))
+    assert len(dots) + held_back == (200 << 20) // 64
+
+
+def test_a_plugin_that_logs_in_a_crash_loop_is_limited(lab, start_engine, through):
+    """Each worker says something in open() and crashes on its first packet."""
+    engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--plugin", plugin("environment,name=PATH"),
+                          "--queue", "1")
+    orders = through(1)
+    orders.send(*[MISBEHAVE] * 1000)
+    wait_for(lambda: lab.router.waiting() == 0, "all are answered", 20)
+    assert orders.delivered() == []
+    assert stop_in_order(lab, engine, orders)["restarts"] == 1000
+    said = len(engine.matches("plugin environment: open: "))
+    assert LINES_SHOWN / 2 < said <= 2 * LINES_SHOWN, said
+    held_back = sum(int(match.group(1)) for match in engine.matches(r"\.\.\. (\d+) more lines of the workers' log not"))
+    assert said + held_back >= 1000
+
+
+# Standard error that is not read
+
+
+class Output:
+    """What the engine has for standard error; it opens it by itself, and others have it too."""
+
+    def __init__(self, reader, writer, path):
+        self.reader, self.writer = reader, writer
+        os.set_blocking(reader, False)
+        self.launcher = ("sh", "-c", f'exec "$@" 2>"{path}"', "sh")
+        self._text = b""
+
+    def read(self):
+        """All whole lines so far, without what the test itself wrote."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            while part := os.read(self.reader, PART):
+                self._text += part
+        return [line.lstrip(".") for line in self._text.decode("ascii").replace("\r", "").split("\n")[:-1]]
+
+    def go_on(self):
+        """From now on the test reads it."""
+
+    def close(self):
+        for descriptor in (self.reader, self.writer):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+class Stopped(Output):
+    """A terminal that is stopped, as by ^S."""
+
+    def __init__(self):
+        reader, writer = os.openpty()
+        super().__init__(reader, writer, os.ttyname(writer))
+
+    def stop(self):
+        termios.tcflow(self.writer, termios.TCOOFF)
+
+    def go_on(self):
+        termios.tcflow(self.writer, termios.TCOON)
+
+
+class Unread(Output):
+    """A terminal that is full, because nothing is read from it."""
+
+    def __init__(self):
+        reader, writer = os.openpty()
+        super().__init__(reader, writer, os.ttyname(writer))
+
+    def stop(self):
+        os.set_blocking(self.writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(self.writer, b"." * PART)
+
+
+class Filled(Output):
+    """A pipe that another writer fills, but for a byte."""
+
+    def __init__(self):
+        reader, writer = os.pipe()
+        super().__init__(reader, writer, f"/proc/{os.getpid()}/fd/{writer}")
+
+    def stop(self):
+        os.set_blocking(self.writer, False)
+        for size in (PART, 1):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(self.writer, b"." * size)
+        os.read(self.reader, PART)
+        os.write(self.writer, b"." * (PART - 1))
+
+
+@pytest.fixture(params=[Stopped, Unread, Filled])
+def output(request):
+    with contextlib.closing(request.param()) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("end", ["read before the stop", "read during the stop"])
+def test_a_log_that_is_not_read_costs_no_packet_and_is_whole_later(lab, start_engine, through, output, end):
+    engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--queue", "1", ready=False, launcher=output.launcher)
+    wait_for(lambda: PREFIX + "ready" in output.read(), "the engine is ready", 10)
+    output.stop()
+    orders = through(1)
+    for _ in range(10):
+        numbers = orders.send(NONE, MISBEHAVE, NONE)
+        assert orders.delivered() == [numbers[0], numbers[2]], "workers are replaced"
+    assert_serves(engine, orders)
+    used = cpu_seconds([engine.process.pid])
+    time.sleep(0.5)
+    assert cpu_seconds([engine.process.pid]) - used < 0.05, "it does not spin"
+    if end == "read during the stop":
+        engine.signal(signal.SIGTERM)
+        wait_for(lambda: not lab.router.queues(), "the queue is not bound any more")
+    output.go_on()
+    wait_for(lambda: sum("crashed (SIGSEGV)" in line for line in output.read()) == 5, "the log goes on")
+    if end == "read before the stop":
+        engine.signal(signal.SIGTERM)
+    assert engine.wait() == 0
+    final = [line for line in output.read() if "final: " in line]
+    assert len(final) == 1 and f"final: packets={orders.sent} " in final[0], output.read()
+
+
+def test_a_log_without_a_reader_costs_no_packet_and_no_time(lab, start_engine, through):
+    with contextlib.closing(Filled()) as output:
+        engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--queue", "1", ready=False,
+                              launcher=output.launcher)
+        wait_for(lambda: PREFIX + "ready" in output.read(), "the engine is ready", 10)
+        os.close(output.writer)
+        os.close(output.reader)
+        output.reader = output.writer = None
+        orders = through(1)
+        for _ in range(10):
+            numbers = orders.send(NONE, MISBEHAVE, NONE)
+            assert orders.delivered() == [numbers[0], numbers[2]]
+        assert_serves(engine, orders)
+        wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
+        start = time.monotonic()
+        assert engine.stop() == 0
+        assert time.monotonic() - start < 0.9, "it does not wait for a reader that cannot come"
