@@ -20,7 +20,7 @@
 
 #define FIRST_ID 5000
 #define NO_CRASH UINT32_MAX
-#define WORKERS_MAX (BURST_ATTEMPTS_MAX + BURST_MAX)
+#define DEATHS_MAX (BURST_ATTEMPTS_MAX + BURST_MAX)
 #define EXIT_FINISHED 42
 
 /* What the members do; set before the fork. */
@@ -126,7 +126,7 @@ static unsigned finish(const struct pipeline *pipeline, struct burst_fixture *fi
     while (!run_worker(pipeline, fixture, count)) {
         struct burst_guilt guilt;
 
-        assert_true(++deaths <= WORKERS_MAX);
+        assert_true(++deaths <= DEATHS_MAX);
         journal_assign_guilt(fixture->journal, pipeline->chain.count, on_crash, &guilt);
         assert_true(guilt.in_plugin);
         assert_int_equal(guilt.forced_count, 0);
@@ -165,7 +165,7 @@ static void crash_at_each_packet(struct burst_fixture *fixture, unsigned count, 
     crashing_member = member;
     second_crashing_id = NO_CRASH;
     for (unsigned k = 0; k < count; k++) {
-        uint32_t guilty_ids[WORKERS_MAX] = {0};
+        uint32_t guilty_ids[DEATHS_MAX] = {0};
         unsigned guilty_count;
 
         crashing_id = FIRST_ID + k;
@@ -208,7 +208,7 @@ static void test_two_guilty_packets_of_a_burst_get_the_verdict_and_no_other(void
 
     for (unsigned batches = 0; batches < 2; batches++) {
         for (unsigned k = 0; k + 1 < 12; k++) {
-            uint32_t guilty_ids[WORKERS_MAX] = {0};
+            uint32_t guilty_ids[DEATHS_MAX] = {0};
             unsigned guilty_count;
             struct pipeline pipeline;
 
@@ -239,7 +239,7 @@ static void test_plugin_that_crashes_on_everything_costs_every_packet_once(void 
     const struct plugin_chain_member member = {.handle = handle_crashes};
     struct pipeline pipeline = {.policy = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP}};
     struct burst_fixture *fixture = *state;
-    uint32_t guilty_ids[WORKERS_MAX] = {0};
+    uint32_t guilty_ids[DEATHS_MAX] = {0};
     unsigned guilty_count;
 
     plugin_chain_add(&pipeline.chain, &member);
