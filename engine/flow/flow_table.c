@@ -130,7 +130,7 @@ static const struct flow_entry *head_of(const struct flow_table *flows, uint32_t
 }
 
 /*
- * Prefetches what flow_table_find() and touch() will read. The second pass reads what the first one prefetched. Always
+ * Prefetches what flow_table_find() and touch() will read. Each pass reads what the one before it prefetched. Always
  * inlined: gcc treats a function that only prefetches as one without effects, and removes the call.
  */
 static inline __attribute__((always_inline)) void prefetch(const struct flow_table *flows,
@@ -138,6 +138,11 @@ static inline __attribute__((always_inline)) void prefetch(const struct flow_tab
 {
     const struct flow_lookup *lookups = burst->lookups;
 
+    for (unsigned i = 0; i < n; i++) {
+        if (lookups[i].has_flow) {
+            __builtin_prefetch(flow_memory_bucket(&flows->index, lookups[i].hash));
+        }
+    }
     for (unsigned i = 0; i < n; i++) {
         if (lookups[i].has_flow) {
             __builtin_prefetch(head_of(flows, lookups[i].hash));
@@ -164,10 +169,11 @@ void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, 
         lookup->has_flow = flow_key_find(&packets[i], &lookup->key, &lookup->begins);
         if (lookup->has_flow) {
             lookup->hash = flow_key_hash(&flows->seed, &lookup->key);
-            __builtin_prefetch(flow_memory_bucket(&flows->index, lookup->hash));
         }
     }
-    prefetch(flows, burst, n);
+    if (flows->index.header != NULL) {
+        prefetch(flows, burst, n);
+    }
 }
 
 nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst, unsigned index)
@@ -189,11 +195,11 @@ nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst,
         return NFQE_CONTINUE;
     }
     verdict = verdict_of(entry);
-    if (verdict == NFQE_ACCEPT && lookup->begins && burst->begun_count < BURST_MAX) {
-        burst->begun[burst->begun_count++] = (uint8_t)index;
+    if (verdict == NFQE_ACCEPT && flow_burst_has_begun(burst, index)) {
         return NFQE_CONTINUE;
     }
-    if (verdict == NFQE_ACCEPT && flow_burst_has_begun(burst, index)) {
+    if (verdict == NFQE_ACCEPT && lookup->begins) { /* each flow is entered once, so there is room */
+        burst->begun[burst->begun_count++] = (uint8_t)index;
         return NFQE_CONTINUE;
     }
     if (verdict != NFQE_ACCEPT && verdict != NFQE_DROP) {
@@ -224,16 +230,30 @@ bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned
     return room;
 }
 
-void flow_table_end_accepted(struct flow_table *flows, const struct flow_lookup *lookup)
+/* The flow's entry, if it is accepted. */
+static struct flow_entry *find_accepted(struct flow_table *flows, const struct flow_lookup *lookup)
 {
-    struct flow_entry *entry;
+    struct flow_entry *entry = NULL;
     bool room;
 
-    if (flows->index.damaged) {
-        return;
+    if (!flows->index.damaged) {
+        entry = flow_memory_find(&flows->index, &lookup->key, lookup->hash, &room);
     }
-    entry = flow_memory_find(&flows->index, &lookup->key, lookup->hash, &room);
-    if (entry != NULL && verdict_of(entry) == NFQE_ACCEPT) {
+    return entry != NULL && verdict_of(entry) == NFQE_ACCEPT ? entry : NULL;
+}
+
+bool flow_table_is_accepted(struct flow_table *flows, const struct flow_lookup *lookup)
+{
+    const struct flow_entry *entry = lookup->has_flow ? find_accepted(flows, lookup) : NULL;
+
+    return entry != NULL && !is_expired(flows, entry);
+}
+
+void flow_table_end_accepted(struct flow_table *flows, const struct flow_lookup *lookup)
+{
+    struct flow_entry *entry = find_accepted(flows, lookup);
+
+    if (entry != NULL) {
         forget(flows, entry);
     }
 }

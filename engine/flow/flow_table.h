@@ -64,7 +64,10 @@ void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity
 bool flow_table_need_repair(const struct flow_table *flows);
 uint32_t flow_table_repair(struct flow_table *flows, uint64_t now_ns, _Atomic uint32_t *progress);
 
-/* Finds the flow keys of a burst's packets (at most BURST_MAX) and prefetches their entries. [worker] */
+/*
+ * Finds the flow keys of a burst's packets (at most BURST_MAX) and prefetches their entries. A table that was not
+ * attached only has to have its seed: then it finds the keys alone. [worker]
+ */
 void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, const struct nfqe_packet *packets,
                             unsigned n, uint64_t now_ns);
 
@@ -79,6 +82,9 @@ nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst,
  * has no room for it. [worker]
  */
 bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned index, nfqe_verdict verdict);
+
+/* Whether the flow is accepted, also for a packet that the plugins have to decide. Does not touch it. [worker] */
+bool flow_table_is_accepted(struct flow_table *flows, const struct flow_lookup *lookup);
 
 /* Removes the flow if it is accepted. [worker] */
 void flow_table_end_accepted(struct flow_table *flows, const struct flow_lookup *lookup);

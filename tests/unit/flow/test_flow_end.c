@@ -225,7 +225,54 @@ static void test_burst_of_nothing_but_new_connections_asks_the_chain_for_each(vo
     for (unsigned i = 0; i < BURST_MAX; i++) {
         assert_int_equal(flow_table_find(&image.flows, &image.burst, i), NFQE_CONTINUE);
     }
+    assert_int_equal(image.burst.begun_count, 1); /* of one flow */
     flow_image_assert_in_order(&image);
+}
+
+static void test_only_a_flow_that_is_accepted_and_not_expired_is_called_accepted(void **state)
+{
+    static const struct nfqe_packet no_flow = {.len = 0};
+    const struct flow_lookup *lookup = &image.burst.lookups[0];
+
+    (void)state;
+    flow_image_init(&image, 3, NULL);
+    flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
+    flow_image_add(&image, 2, NOW, NFQE_DROP);
+    flow_image_syn(&image, 1, NOW); /* the plugins decide it */
+    assert_true(flow_table_is_accepted(&image.flows, lookup));
+    flow_image_find(&image, 2, NOW);
+    assert_false(flow_table_is_accepted(&image.flows, lookup));
+    flow_image_find(&image, 3, NOW);
+    assert_false(flow_table_is_accepted(&image.flows, lookup));
+    flow_table_begin_burst(&image.flows, &image.burst, &no_flow, 1, NOW * FLOW_TICK_NS);
+    assert_false(flow_table_is_accepted(&image.flows, lookup));
+    begin_burst("d");
+    image.flows.now = NOW + FLOW_IMAGE_IDLE_TICKS + 1;
+    assert_false(flow_table_is_accepted(&image.flows, lookup));
+    flow_image_assert_in_order(&image);
+}
+
+static void test_table_without_memory_finds_the_same_keys(void **state)
+{
+    struct flow_table keys_only = {0};
+    struct flow_packet packets[BURST_MAX];
+    struct nfqe_packet burst[BURST_MAX];
+    struct flow_burst found;
+
+    (void)state;
+    flow_image_init(&image, 3, NULL);
+    keys_only.seed = image.seed;
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        flow_packet_make(&packets[i], i / 2, i % 2 != 0, NFQE_TCP_ACK);
+        burst[i] = packets[i].packet;
+    }
+    flow_table_begin_burst(&image.flows, &image.burst, burst, BURST_MAX, NOW * FLOW_TICK_NS);
+    flow_table_begin_burst(&keys_only, &found, burst, BURST_MAX, NOW * FLOW_TICK_NS);
+    for (unsigned i = 0; i < BURST_MAX; i++) {
+        assert_true(flow_lookup_same(&found.lookups[i], &image.burst.lookups[i]));
+        assert_int_equal(found.lookups[i].hash, image.burst.lookups[i].hash);
+        assert_true(i == 0 || flow_burst_same(&found, i - 1, i) == (i % 2 != 0));
+    }
 }
 
 int main(void)
@@ -242,6 +289,8 @@ int main(void)
         cmocka_unit_test(test_accepted_syn_ends_an_accepted_flow_and_no_dropped_one),
         TEST(test_packets_after_a_syn_in_its_burst_ask_the_chain_too),
         TEST(test_burst_of_nothing_but_new_connections_asks_the_chain_for_each),
+        TEST(test_only_a_flow_that_is_accepted_and_not_expired_is_called_accepted),
+        TEST(test_table_without_memory_finds_the_same_keys),
     };
 
     return cmocka_run_group_tests_name("flow_end", tests, NULL, NULL);
