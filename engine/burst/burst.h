@@ -41,6 +41,8 @@
 #define BURST_BY_FLOW UINT32_C(4)          /* it is the verdict of the packet's flow; no plugin was called */
 #define BURST_FOR_FLOW UINT32_C(8)         /* a plugin gave it for the packet's flow */
 #define BURST_FLOW_NOT_STORED UINT32_C(16) /* given for a flow, but the packet has none, or there is no room */
+#define BURST_CRASHED UINT32_C(32)         /* the --on-crash verdict, since a worker ended over the packet */
+#define BURST_INVALID UINT32_C(64)         /* the --on-crash verdict, since a plugin's answer was no verdict */
 
 /*
  * The verdict of one packet, by its position among the burst's packets. The fields from connection_mark on are
@@ -154,6 +156,8 @@ static inline void burst_count_verdict(const struct burst_entry *entry, struct q
     }
     stats->flow_packets += (flags & BURST_BY_FLOW) != 0;
     stats->flow_not_stored += (flags & BURST_FLOW_NOT_STORED) != 0;
+    stats->crash_verdicts += (flags & BURST_CRASHED) != 0;
+    stats->invalid += (flags & BURST_INVALID) != 0;
 }
 
 /* Stores a verdict that no plugin gave, after a crash or for a message that was cut. The packet keeps its mark. */

@@ -24,7 +24,7 @@ void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct 
 
     if (!may_give_flow || !plugin_verdict_is_for_flow(answer.verdict)) {
         count_invalid(invalid, &answer, decide->burst->entries[packet].id);
-        decide_alone(decide, packet, decide->policy->on_crash, 0);
+        decide_alone(decide, packet, decide->policy->on_crash, BURST_INVALID);
     } else if (flow_table_add(decide->flows, decide->flow_burst, packet, verdict)) {
         decide_with_flow(decide, packet, verdict, BURST_FOR_FLOW);
     } else {

@@ -105,7 +105,6 @@ int pipeline_run(const struct pipeline *pipeline, struct burst *burst, struct nf
     } else {
         run_one_by_one(&run, &decide, packets, n, invalid);
     }
-    stats->invalid += invalid->count;
     for (unsigned i = 0; i < n; i++) {
         burst_count_verdict(&burst->entries[i], stats);
         probe_verdict(burst->entries[i].id, burst->entries[i].verdict);

@@ -29,6 +29,7 @@ struct queue_stats {
     uint64_t recovered_ids;   /* ids that no message was seen of after a crash, answered with --on-crash */
     uint64_t flow_packets;    /* packets that got the verdict of their flow, without the plugin chain */
     uint64_t flow_not_stored; /* verdicts for a flow that only the packet got: it has none, or there is no room */
+    uint64_t crash_verdicts;  /* packets that a worker had when it ended; they got the --on-crash verdict */
     uint64_t bursts;
 };
 

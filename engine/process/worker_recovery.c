@@ -79,15 +79,12 @@ static int recover_receive(struct worker_loop *loop, unsigned index, struct erro
 /* Has every packet of a committed burst decided. */
 static int recover_verdicts(struct worker_loop *loop, unsigned index)
 {
-    struct queue_stats decided = {0};
-    int code;
+    struct queue_stats decided = {0}; /* of no use: verdicts are counted as they are sent */
 
     loop->burst = &loop->journal->bursts[index];
     probe_burst_begin(loop->queue->kernel.number, burst_received(loop->burst));
     worker_decode_burst(loop, WORKER_COMMITTED);
-    code = worker_decide_burst(loop, &decided);
-    loop->delta = (struct queue_stats){.invalid = loop->delta.invalid + decided.invalid};
-    return code;
+    return worker_decide_burst(loop, &decided);
 }
 
 /* Sends the verdicts of those packets of the burst that are outstanding. */

@@ -159,11 +159,16 @@ static void test_verdict_is_counted_once_and_as_what_it_is(void **state)
     burst_count_verdict(&(struct burst_entry){.verdict = NFQE_DROP, .flags = BURST_DECIDED | BURST_BY_FLOW}, &stats);
     burst_count_verdict(&(struct burst_entry){.verdict = NFQE_DROP, .flags = BURST_DECIDED | BURST_FLOW_NOT_STORED},
                         &stats);
-    assert_int_equal(stats.accepted, 1);
-    assert_int_equal(stats.dropped, 2);
+    burst_count_verdict(&(struct burst_entry){.verdict = NFQE_ACCEPT, .flags = BURST_DECIDED | BURST_INVALID}, &stats);
+    burst_count_verdict(&(struct burst_entry){.verdict = NFQE_DROP, .flags = BURST_DECIDED | BURST_CRASHED}, &stats);
+    burst_count_verdict(&(struct burst_entry){.verdict = NFQE_DROP, .flags = BURST_DECIDED | BURST_CRASHED}, &stats);
+    assert_int_equal(stats.accepted, 2);
+    assert_int_equal(stats.dropped, 4);
+    assert_int_equal(stats.invalid, 1);
+    assert_int_equal(stats.crash_verdicts, 2);
     assert_int_equal(stats.flow_packets, 1);
     assert_int_equal(stats.flow_not_stored, 1);
-    assert_int_equal(stats.packets + stats.bursts + stats.invalid, 0);
+    assert_int_equal(stats.packets + stats.bursts, 0);
 }
 
 int main(void)

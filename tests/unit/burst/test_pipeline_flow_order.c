@@ -91,7 +91,7 @@ static void read_outcome(struct outcome *outcome)
     for (unsigned packet = 0; packet < PACKETS; packet++) {
         outcome->verdicts[packet] = flow_pipeline.fixture->burst->entries[packet].verdict;
         outcome->marks[packet] = flow_pipeline.fixture->burst->entries[packet].mark;
-        outcome->flags[packet] = flow_pipeline.fixture->burst->entries[packet].flags;
+        outcome->flags[packet] = flow_pipeline.fixture->burst->entries[packet].flags & ~BURST_INVALID;
     }
     for (uint32_t flow = 0; flow < 2; flow++) {
         const struct flow_entry *entry = flow_image_entry(&flow_pipeline.image, flow);

@@ -173,6 +173,29 @@ static void test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_
     assert_int_equal(kernel->fates[9].sequence, 23);
 }
 
+static nfqe_verdict answer_no_verdict(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    return 0x7;
+}
+
+/* Of its packets the dead worker has decided one, which had no valid answer; its successor asks for the others. */
+static void test_invalid_answers_of_a_recovered_burst_are_counted_once(void **state)
+{
+    (void)state;
+    model_die_with_burst(1, 5, BURST_HANDLING);
+    burst_set_verdict(fixture.burst, 0, fixture.group.on_crash, 0, BURST_INVALID);
+    model_supervise(5);
+    fixture.generation.plugins[0] = (struct plugin){.id = "odd", .version = "1.0.0", .table.handle = answer_no_verdict};
+    fixture.generation.plugin_count = 1;
+    model_run_worker();
+    fixture.generation.plugin_count = 0;
+    model_assert_left_in_order();
+    model_assert_fates(1, 5, fixture.group.on_crash);
+    assert_int_equal(model_counters()->invalid, 5);
+}
+
 /* A plugin that is killed, whatever it is asked. */
 static nfqe_verdict die(void *self, struct nfqe_packet *packet)
 {
@@ -395,6 +418,7 @@ int main(void)
         WITH_KERNEL(test_death_between_last_id_and_commit_answers_no_later_packet),
         WITH_KERNEL(test_verdicts_that_stand_are_kept),
         WITH_KERNEL(test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_recovered),
+        WITH_KERNEL(test_invalid_answers_of_a_recovered_burst_are_counted_once),
         WITH_KERNEL(test_verdicts_sent_again_say_so_also_after_a_second_death),
         WITH_KERNEL(test_where_nothing_was_lost_nothing_is_recovered),
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
