@@ -2,9 +2,10 @@
 /*
  * Filling frames, and believing nothing.
  *
- * An answer is believed if it names a packet that is in flight and has no answer yet. What the worker says that it has
- * published is read once and used until all of that is taken: so each look at it ends with answers, with "none", or with
- * a broken protocol, and a worker that changes the word all the time cannot make us run in circles. The worker may run
+ * An answer is believed if it names the first packet in flight that has no answer yet. So a worker cannot change the
+ * order of its packets, and a frame that it leaves out cannot keep the others' places from being free. What the worker
+ * says that it has published is read once and used until all of that is taken: so each look at it ends with answers,
+ * with "none", or with a broken protocol, and a worker that changes the word all the time cannot make us run in circles. The worker may run
  * ahead of us by at most RING_ANSWERS_SIZE bytes of records, since it has at most RING_FRAMES * BURST_MAX packets to
  * answer. The two guards around its words are looked at before each answer is taken: an overrun in the worker is found
  * before a verdict of it counts.
@@ -232,17 +233,6 @@ static struct ring_verdict copy_record(const struct ring_submit *ring)
     return copy;
 }
 
-/* The frame in flight whose number ends so; NULL: none does. */
-static struct ring_flight *find_flight(struct ring_submit *ring, uint16_t low)
-{
-    for (uint32_t number = ring->retired; number != ring->submitted; number++) {
-        if ((uint16_t)number == low) {
-            return &ring->flights[number % RING_FRAMES];
-        }
-    }
-    return NULL;
-}
-
 static void retire(struct ring_submit *ring)
 {
     while (ring_in_flight(ring) && ring->flights[ring->retired % RING_FRAMES].unanswered == 0) {
@@ -256,8 +246,7 @@ static int take_record(struct ring_submit *ring, struct ring_answered *answered)
 {
     uint32_t bytes = ring->published - ring->taken;
     const struct ring_verdict copy = copy_record(ring);
-    struct ring_flight *flight;
-    uint64_t bit;
+    struct ring_flight *flight = &ring->flights[ring->retired % RING_FRAMES];
 
     if (bytes > RING_ANSWERS_SIZE || bytes % RING_RECORD_STEP != 0 || !guards_hold(ring)) {
         return -EBADMSG;
@@ -265,15 +254,11 @@ static int take_record(struct ring_submit *ring, struct ring_answered *answered)
     if (copy.head.kind != RING_VERDICT || copy.head.size != sizeof(copy) || copy.plugin > PLUGINS_MAX) {
         return -EBADMSG;
     }
-    flight = find_flight(ring, copy.head.frame);
-    if (flight == NULL || copy.head.packet >= flight->count) {
+    if (!ring_in_flight(ring) || copy.head.frame != (uint16_t)flight->number ||
+        copy.head.packet != (unsigned)__builtin_ctzll(flight->unanswered)) {
         return -EBADMSG;
     }
-    bit = UINT64_C(1) << copy.head.packet;
-    if ((flight->unanswered & bit) == 0) {
-        return -EBADMSG;
-    }
-    flight->unanswered &= ~bit;
+    flight->unanswered &= flight->unanswered - 1;
     *answered =
         (struct ring_answered){flight->origins[copy.head.packet], copy.answer, copy.plugin, flight->unanswered == 0};
     ring->taken += sizeof(copy);
@@ -349,6 +334,15 @@ uint32_t ring_plugin(const struct ring_submit *ring)
         ring->sealed ? atomic_load_explicit(&ring->theirs->plugin, memory_order_relaxed) : (uint32_t)PLUGINS_MAX;
 
     return plugin < PLUGINS_MAX ? plugin : PLUGINS_MAX;
+}
+
+bool ring_packet_with_plugin(const struct ring_submit *ring)
+{
+    const struct ring_flight *oldest = ring_oldest(ring);
+
+    return oldest != NULL && ring_plugin(ring) != PLUGINS_MAX &&
+           atomic_load_explicit(&ring->theirs->packet, memory_order_relaxed) ==
+               (uint32_t)__builtin_ctzll(oldest->unanswered);
 }
 
 void ring_copy_text(const struct ring_submit *ring, char *to, size_t size)

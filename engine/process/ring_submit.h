@@ -2,9 +2,9 @@
 /*
  * The queue process's side of a ring (ring.h): packets are submitted in frames, answers are taken one after the other.
  *
- * It keeps the books of what is in flight in private memory, and checks every answer against them: each packet of a
- * frame is answered at most once, nothing else is answered. So a worker can at worst give wrong verdicts to the packets
- * that it was given, or none.
+ * It keeps the books of what is in flight in private memory, and checks every answer against them: packets are answered
+ * in the order in which they were submitted, each at most once, nothing else is answered. So a worker can at worst give
+ * wrong verdicts to the packets that it was given, or none.
  *
  * Order of calls: begin, add for each packet, submit. Functions return 0 (or a result) or a negative errno. Only
  * ring_submit_new() allocates. Process: [queue process].
@@ -145,13 +145,16 @@ void ring_request_leave(struct ring_submit *ring);
 /* The oldest frame in flight; it has at least one packet without an answer. NULL: there is none. */
 const struct ring_flight *ring_oldest(const struct ring_submit *ring);
 
-/*
- * Forgets the oldest frame in flight: its worker is dead, its answers are taken, and its packets go another way. Frames
- * after it that are answered completely are retired with it.
- */
+/* Forgets the oldest frame in flight: its worker is dead, its answers are taken, and its packets go another way. */
 void ring_retire_oldest(struct ring_submit *ring);
 
 /* The position of the plugin that runs, as the worker says; PLUGINS_MAX: none, or nonsense. For the log alone. */
 uint32_t ring_plugin(const struct ring_submit *ring);
+
+/*
+ * Whether, as the worker says, the first packet without an answer is with a plugin. False also if a plugin has several
+ * packets, or if it says nonsense.
+ */
+bool ring_packet_with_plugin(const struct ring_submit *ring);
 
 #endif

@@ -131,6 +131,49 @@ static void test_packet_is_not_answered_twice(void **state)
     assert_refused(fixture);
 }
 
+/* It could change the order of a flow, and keep the place of a frame for ever. */
+static void test_packet_is_not_answered_before_those_in_front_of_it(void **state)
+{
+    (void)state;
+    for (unsigned frame = 0; frame < 2; frame++) {
+        struct ring_verdict record = good_record();
+        struct ring_fixture fixture;
+
+        ring_fixture_init(&fixture);
+        ring_submit_test_frame(&fixture.queue, 0, 2);
+        ring_submit_test_frame(&fixture.queue, 2, 1);
+        record.head.frame = (uint16_t)frame;
+        record.head.packet = frame == 0;
+        write_record(&fixture, &record);
+        assert_refused(&fixture);
+        ring_fixture_done(&fixture);
+    }
+}
+
+static void test_packet_with_a_plugin_is_the_first_without_an_answer_or_none(void **state)
+{
+    struct ring_fixture *fixture = *state;
+    const struct ring_verdict record = good_record();
+    struct ring_answered answered;
+
+    ring_say_position(&fixture->worker, 3, 0);
+    assert_false(ring_packet_with_plugin(&fixture->queue)); /* nothing is in flight */
+    ring_submit_test_frame(&fixture->queue, 0, 3);
+    assert_true(ring_packet_with_plugin(&fixture->queue));
+    ring_say_position(&fixture->worker, 3, 1);
+    assert_false(ring_packet_with_plugin(&fixture->queue));
+    ring_say_position(&fixture->worker, PLUGINS_MAX, 0);
+    assert_false(ring_packet_with_plugin(&fixture->queue));
+    ring_say_position(&fixture->worker, UINT32_MAX, UINT32_MAX);
+    assert_false(ring_packet_with_plugin(&fixture->queue));
+    ring_say_position(&fixture->worker, 3, 0);
+    write_record(fixture, &record);
+    assert_int_equal(ring_take(&fixture->queue, &answered), 1);
+    assert_false(ring_packet_with_plugin(&fixture->queue)); /* it has its answer */
+    ring_say_position(&fixture->worker, 0, 1);
+    assert_true(ring_packet_with_plugin(&fixture->queue));
+}
+
 static void test_packet_of_a_retired_frame_is_not_answered(void **state)
 {
     struct ring_fixture *fixture = *state;
@@ -281,6 +324,8 @@ int main(void)
         cmocka_unit_test(test_record_that_is_wrong_in_any_field_is_refused),
         TEST(test_packet_after_the_last_of_a_full_frame_is_not_answered),
         TEST(test_packet_is_not_answered_twice),
+        TEST(test_packet_is_not_answered_before_those_in_front_of_it),
+        TEST(test_packet_with_a_plugin_is_the_first_without_an_answer_or_none),
         TEST(test_packet_of_a_retired_frame_is_not_answered),
         TEST(test_packet_of_a_frame_that_is_not_submitted_is_not_answered),
         TEST(test_answer_without_a_packet_in_flight_is_refused),
