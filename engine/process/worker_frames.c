@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From a frame to its answers.
+ *
+ * The packets are copied out of the ring, which this process can only read, into private memory, since the plugins get
+ * structs that they could write to; the bytes stay where they are. Process: [worker].
+ */
+#include "process/worker_frames.h"
+
+#include "base/shm.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+_Static_assert(BURST_MAX * sizeof(nfqe_verdict) <= SHM_PAGE_SIZE, "one page of verdicts");
+
+int worker_frames_init(struct worker_frames *frames, struct ring_answer *ring)
+{
+    char *pages = mmap(NULL, 2 * (size_t)SHM_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (pages == MAP_FAILED) {
+        return -errno;
+    }
+    if (mprotect(pages + SHM_PAGE_SIZE, SHM_PAGE_SIZE, PROT_NONE) < 0) {
+        int code = -errno;
+
+        munmap(pages, 2 * (size_t)SHM_PAGE_SIZE);
+        return code;
+    }
+    *frames = (struct worker_frames){.ring = ring, .verdicts = (nfqe_verdict *)(void *)pages};
+    return 0;
+}
+
+void worker_frames_done(struct worker_frames *frames)
+{
+    munmap(frames->verdicts, 2 * (size_t)SHM_PAGE_SIZE);
+}
+
+void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verdict, nfqe_verdict on_crash)
+{
+    bool gives_flows = false;
+
+    for (unsigned i = 0; i < frames->chain.count; i++) {
+        gives_flows |= frames->chain.members[i].gives_flows;
+    }
+    frames->run = (struct chain_run){
+        .chain = &frames->chain,
+        .position = {.packet = &frames->ring->ours->packet,
+                     .plugin = &frames->ring->ours->plugin,
+                     .progress = &frames->progress},
+        .verdicts_end = frames->verdicts + SHM_PAGE_SIZE / sizeof(nfqe_verdict),
+        .flows = gives_flows ? &frames->flows : NULL,
+    };
+    chain_flows_init(&frames->flows, &frames->chain, default_verdict, on_crash);
+}
+
+static void copy_packets(struct worker_frames *frames, const struct ring_frame *frame)
+{
+    for (uint32_t i = 0; i < frame->count; i++) {
+        struct ring_flow flow;
+
+        ring_frame_packet(frame, i, &frames->packets[i], &flow);
+        frames->packet_flows[i] = (struct chain_flow){
+            .number = flow.number, .epoch = flow.epoch, .begins = flow.begins != 0, .accepted = flow.accepted != 0};
+    }
+}
+
+static void run_one_by_one(struct worker_frames *frames, const struct ring_frame *frame)
+{
+    if (frames->run.flows != NULL) {
+        chain_flows_begin_burst(frames->run.flows);
+    }
+    for (uint32_t i = 0; i < frame->count; i++) {
+        struct plugin_answer answer =
+            frames->run.flows != NULL
+                ? chain_run_flow_packet(&frames->run, &frames->packets[i], i, &frames->packet_flows[i])
+                : chain_run_packet(&frames->run, &frames->packets[i], i);
+
+        ring_put(frames->ring, frame, i, answer.verdict, answer.plugin);
+        ring_publish(frames->ring);
+    }
+    chain_run_end(&frames->run);
+}
+
+static void run_batch(struct worker_frames *frames, const struct ring_frame *frame)
+{
+    struct plugin_answer answers[BURST_MAX];
+    struct chain_batch batch = {.count = frame->count};
+
+    for (uint32_t i = 0; i < frame->count; i++) {
+        batch.packets[i] = &frames->packets[i];
+        batch.places[i] = i;
+    }
+    chain_run_batch(&frames->run, &batch, frames->packet_flows, answers);
+    for (uint32_t i = 0; i < frame->count; i++) {
+        ring_put(frames->ring, frame, i, answers[i].verdict, answers[i].plugin);
+    }
+}
+
+bool worker_frames_handle(struct worker_frames *frames)
+{
+    const struct ring_frame *frame = ring_next_frame(frames->ring);
+
+    if (frame == NULL) {
+        return false;
+    }
+    copy_packets(frames, frame);
+    if (frames->chain.has_batch && (frame->flags & RING_ONE_BY_ONE) == 0) {
+        run_batch(frames, frame);
+    } else {
+        run_one_by_one(frames, frame);
+    }
+    ring_frame_handled(frames->ring);
+    return true;
+}
