@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table of a queue's workers: who has a place, who is a spare, and whose packet a hash is.
+ */
+#include "unit.h"
+
+#include "process/queue_workers.h"
+
+static struct queue_workers workers;
+
+static struct queue_worker *add(uint32_t number, bool opened)
+{
+    struct queue_worker *worker = queue_workers_add(&workers, number);
+
+    assert_non_null(worker);
+    worker->opened = opened;
+    return worker;
+}
+
+static void test_place_is_given_to_a_worker_that_is_open_and_only_once(void **state)
+{
+    struct queue_worker *first;
+    struct queue_worker *second;
+
+    (void)state;
+    queue_workers_init(&workers, 1);
+    assert_false(queue_workers_any(&workers));
+    first = add(1, false);
+    assert_false(queue_workers_fill(&workers));
+    first->opened = true;
+    assert_true(queue_workers_fill(&workers));
+    assert_int_equal(first->place, 0);
+    assert_true(queue_workers_any(&workers));
+    second = add(2, true);
+    assert_false(queue_workers_fill(&workers));
+    assert_int_equal(second->place, QUEUE_NO_PLACE);
+    queue_workers_remove(&workers, first);
+    assert_null(queue_workers_find(&workers, 1));
+    assert_false(queue_workers_any(&workers));
+    assert_true(queue_workers_fill(&workers));
+    assert_ptr_equal(queue_workers_for(&workers, 12345), second);
+    queue_workers_remove(&workers, second);
+}
+
+/* A worker that was a spare leaves no hole. */
+static void test_end_of_a_spare_frees_no_place(void **state)
+{
+    struct queue_worker *spare;
+
+    (void)state;
+    queue_workers_init(&workers, 1);
+    add(1, true);
+    queue_workers_fill(&workers);
+    spare = add(2, true);
+    queue_workers_remove(&workers, spare);
+    assert_true(queue_workers_any(&workers));
+    assert_false(queue_workers_fill(&workers));
+    assert_int_equal(queue_workers_for(&workers, 0)->number, 1);
+}
+
+static void test_hash_has_the_same_place_whoever_is_there(void **state)
+{
+    struct queue_worker *by_place[4];
+
+    (void)state;
+    queue_workers_init(&workers, 4);
+    for (uint32_t i = 0; i < 6; i++) {
+        add(i + 1, true);
+    }
+    assert_true(queue_workers_fill(&workers));
+    for (uint32_t i = 0; i < 4; i++) {
+        by_place[i] = workers.places[i];
+        assert_non_null(by_place[i]);
+        for (uint32_t other = 0; other < i; other++) {
+            assert_ptr_not_equal(by_place[i], by_place[other]);
+        }
+    }
+    queue_workers_remove(&workers, by_place[2]);
+    assert_null(queue_workers_for(&workers, 6));
+    for (uint32_t hash = 0; hash < 100; hash++) {
+        if (hash % 4 != 2) {
+            assert_ptr_equal(queue_workers_for(&workers, hash), by_place[hash % 4]);
+        }
+    }
+    assert_true(queue_workers_fill(&workers));
+    assert_int_equal(queue_workers_for(&workers, 6)->place, 2);
+}
+
+static void test_table_has_room_for_all_workers_and_spares(void **state)
+{
+    (void)state;
+    queue_workers_init(&workers, WORKERS_MAX);
+    for (uint32_t i = 0; i < QUEUE_WORKERS_MAX; i++) {
+        add(i + 1, true);
+    }
+    assert_null(queue_workers_add(&workers, QUEUE_WORKERS_MAX + 1));
+    queue_workers_remove(&workers, queue_workers_find(&workers, 3));
+    assert_int_equal(add(100, false)->number, 100);
+    assert_false(queue_workers_find(&workers, 100)->opened);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_place_is_given_to_a_worker_that_is_open_and_only_once),
+        cmocka_unit_test(test_end_of_a_spare_frees_no_place),
+        cmocka_unit_test(test_hash_has_the_same_place_whoever_is_there),
+        cmocka_unit_test(test_table_has_room_for_all_workers_and_spares),
+    };
+
+    return cmocka_run_group_tests_name("queue_workers", tests, NULL, NULL);
+}
