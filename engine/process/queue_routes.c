@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Routing.
+ *
+ * Packets are routed in the order in which they came. Those of a flow all have the same worker. A packet of a decided
+ * flow is decided here, unless an earlier one of the flow is with a worker or waits for one.
+ *
+ * Some packets have a verdict before they are routed: their messages were cut, or a predecessor of this process decided
+ * them. These wait until the earlier packets of their flow are decided, and only then have their effect on the flow.
+ * Process: [queue process].
+ */
+#include "process/queue_routes.h"
+
+/* ---- verdicts that were there from the first ------------------------------------------------------------ */
+
+/* Whether one of the packets, a mask, is of the same flow as the one that was looked up, or neither has a flow. */
+static bool any_of_flow(const struct queue_flight *flight, uint64_t packets, const struct flow_lookup *lookup)
+{
+    for (; packets != 0; packets &= packets - 1) {
+        const struct flow_lookup *other = &flight->flows.lookups[__builtin_ctzll(packets)];
+
+        if (lookup->has_flow ? flow_lookup_same(lookup, other) : !other->has_flow) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether an earlier packet of the flow has no verdict. place: of the packet's burst in the order. */
+static bool must_wait(const struct queue_loop *loop, unsigned place, unsigned packet)
+{
+    const struct flow_lookup *lookup = &loop->flights[loop->order[place]].flows.lookups[packet];
+
+    for (unsigned i = 0; i <= place; i++) {
+        const struct queue_flight *flight = &loop->flights[loop->order[i]];
+        uint64_t earlier = flight->undecided & (i < place ? UINT64_MAX : QUEUE_BIT(packet) - 1);
+
+        if (queue_routes_by_flow(loop) ? any_of_flow(flight, earlier, lookup) : earlier != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void release_in_burst(struct queue_loop *loop, unsigned place, uint64_t packets)
+{
+    unsigned index = loop->order[place];
+    struct queue_flight *flight = &loop->flights[index];
+    const struct decide decide = queue_routes_decide(loop, index);
+
+    for (uint64_t left = flight->waiting & packets; left != 0; left &= left - 1) {
+        unsigned packet = (unsigned)__builtin_ctzll(left);
+
+        if (!must_wait(loop, place, packet)) {
+            decide_again(&decide, packet);
+            flight->waiting &= ~QUEUE_BIT(packet);
+            flight->unsent |= QUEUE_BIT(packet);
+            loop->waiting--;
+        }
+    }
+}
+
+void queue_loop_release(struct queue_loop *loop)
+{
+    for (unsigned i = 0; i < loop->order_count && loop->waiting > 0; i++) {
+        release_in_burst(loop, i, UINT64_MAX);
+    }
+}
+
+/* ---- routing ----------------------------------------------------------------------------------------- */
+
+/* The worker that has, or would get, the packets of this flow. */
+static struct queue_worker *worker_for(const struct queue_loop *loop, const struct queue_flight *flight,
+                                       unsigned packet)
+{
+    return queue_workers_for(&loop->workers, queue_routes_by_flow(loop) ? flight->flows.lookups[packet].hash : 0);
+}
+
+/* No plugin can be asked for now: there is no worker, and it has been so for too long. */
+static void decide_in_outage(struct queue_loop *loop, unsigned index, unsigned packet)
+{
+    const struct decide decide = queue_routes_decide(loop, index);
+
+    decide_alone(&decide, packet, loop->on_outage, 0);
+    queue_routes_leave_flow(loop, &loop->flights[index], packet);
+    loop->flights[index].undecided &= ~QUEUE_BIT(packet);
+    loop->flights[index].unsent |= QUEUE_BIT(packet);
+}
+
+static void give(struct queue_loop *loop, struct queue_worker *worker, unsigned index, unsigned packet,
+                 const struct ring_flow *flow, uint64_t now_ns)
+{
+    struct queue_flight *flight = &loop->flights[index];
+    struct ring_submit *ring = &worker->ring;
+
+    if (!ring_is_filling(ring)) {
+        if (!ring_in_flight(ring)) {
+            worker->since_ns = now_ns;
+        }
+        ring_begin(ring, flight->one_by_one ? RING_ONE_BY_ONE : 0);
+    }
+    if (ring_add(ring, &flight->packets[packet], (struct ring_origin){(uint16_t)index, (uint16_t)packet}, flow) == 0) {
+        flight->submitted |= QUEUE_BIT(packet);
+    }
+}
+
+/* Whether the flow table decides the packet now: not before the packets of its flow that came earlier. */
+static bool route_by_flow(struct queue_loop *loop, unsigned index, unsigned packet)
+{
+    struct queue_flight *flight = &loop->flights[index];
+    const struct decide decide = queue_routes_decide(loop, index);
+
+    if (flow_in_flight_find(&loop->in_flight, &flight->flows.lookups[packet]) != FLOW_IN_FLIGHT_NONE ||
+        !decide_by_flow(&decide, packet)) {
+        return false;
+    }
+    flight->undecided &= ~QUEUE_BIT(packet);
+    flight->unsent |= QUEUE_BIT(packet);
+    return true;
+}
+
+/* From here until it is decided, later packets of its flow come after it. */
+static struct ring_flow enter_flow(struct queue_loop *loop, unsigned index, unsigned packet)
+{
+    struct queue_flight *flight = &loop->flights[index];
+    const struct flow_lookup *lookup = &flight->flows.lookups[packet];
+    uint32_t number = flow_in_flight_acquire(&loop->in_flight, lookup);
+
+    flight->flow_numbers[packet] = number;
+    if (number == FLOW_IN_FLIGHT_NONE) {
+        return (struct ring_flow){.number = RING_NO_FLOW};
+    }
+    return (struct ring_flow){.number = number,
+                              .epoch = flow_in_flight_epoch(&loop->in_flight, number),
+                              .begins = lookup->begins,
+                              .accepted = flow_burst_has_begun(&flight->flows, packet) &&
+                                          flow_table_is_accepted(loop->flows, lookup)};
+}
+
+void queue_routes_leave_flow(struct queue_loop *loop, struct queue_flight *flight, unsigned packet)
+{
+    if (flight->flow_numbers[packet] != FLOW_IN_FLIGHT_NONE) {
+        flow_in_flight_release(&loop->in_flight, flight->flow_numbers[packet]);
+        flight->flow_numbers[packet] = FLOW_IN_FLIGHT_NONE;
+    }
+}
+
+/* Decides the packet by its flow, or gives it to a worker, or leaves it without one. */
+static void route(struct queue_loop *loop, unsigned index, unsigned packet, uint64_t now_ns)
+{
+    struct queue_worker *worker = worker_for(loop, &loop->flights[index], packet);
+    struct ring_flow flow = {.number = RING_NO_FLOW};
+
+    if (loop->flows != NULL) {
+        if (route_by_flow(loop, index, packet)) {
+            return;
+        }
+        flow = enter_flow(loop, index, packet);
+    }
+    if (worker != NULL) {
+        give(loop, worker, index, packet, &flow, now_ns);
+    } else if (loop->outage) {
+        decide_in_outage(loop, index, packet);
+    }
+}
+
+/* A frame holds packets of one burst alone, so that all of a frame is handled in the same way. */
+void queue_routes_burst(struct queue_loop *loop, unsigned burst, uint64_t now_ns)
+{
+    unsigned index = loop->order[burst];
+    struct queue_flight *flight = &loop->flights[index];
+
+    for (uint64_t left = (flight->undecided & ~flight->submitted) | flight->waiting; left != 0; left &= left - 1) {
+        unsigned packet = (unsigned)__builtin_ctzll(left);
+
+        if ((flight->waiting & QUEUE_BIT(packet)) != 0) {
+            release_in_burst(loop, burst, QUEUE_BIT(packet));
+        } else {
+            route(loop, index, packet, now_ns);
+        }
+    }
+    for (unsigned place = 0; place < loop->workers.place_count; place++) {
+        if (loop->workers.places[place] != NULL && ring_is_filling(&loop->workers.places[place]->ring)) {
+            ring_submit(&loop->workers.places[place]->ring);
+        }
+    }
+}
+
+/* Packets without a worker are routed again: the first of a flow must not find the later ones in its way. */
+static void leave_flows(struct queue_loop *loop)
+{
+    for (unsigned i = 0; i < loop->order_count; i++) {
+        struct queue_flight *flight = &loop->flights[loop->order[i]];
+
+        for (uint64_t left = flight->undecided & ~flight->submitted; left != 0; left &= left - 1) {
+            queue_routes_leave_flow(loop, flight, (unsigned)__builtin_ctzll(left));
+        }
+    }
+}
+
+void queue_loop_submit(struct queue_loop *loop, uint64_t now_ns)
+{
+    leave_flows(loop);
+    for (unsigned i = 0; i < loop->order_count; i++) {
+        queue_routes_burst(loop, i, now_ns);
+    }
+}
