@@ -303,7 +303,7 @@ int privileges_drop_forkserver(uid_t uid, uid_t first, uid_t last, struct error 
     if (code != 0) {
         return code;
     }
-    user_namespace_close(); /* where it fails, plugins can make namespaces of their own */
+    user_namespace_close(); /* where it fails, privileges_plan_make() has found that plugins can make namespaces */
     return drop(uid, PRIVILEGES_CAPABILITY(CAP_SETUID) | PRIVILEGES_CAPABILITY(CAP_SETGID), error);
 }
 

@@ -11,7 +11,7 @@
  * and all three: no capability in the bounding, inheritable and ambient sets; no_new_privs; no core, also where
  * core_pattern is a pipe; no access through /proc or ptrace for others with the same uid.
  *
- * A change of uid undoes process_tie_to_supervisor(): call it again.
+ * A change of uid undoes process_tie_to_supervisor(): call it again. docs/security.md has the reasons.
  */
 #ifndef ENGINE_PROCESS_PRIVILEGES_H
 #define ENGINE_PROCESS_PRIVILEGES_H
