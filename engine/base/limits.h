@@ -15,4 +15,13 @@
 #define FLOWS_IN_FLIGHT_MAX (BURST_MAX * BURSTS_IN_FLIGHT) /* each packet in flight can be of another flow */
 #define COPY_RANGE_MAX 65531 /* bytes of a packet; nfnetlink_queue.c copies at most 0xffff minus an attribute header */
 
+/*
+ * The uids that an engine takes if it is told no others. Debian 12 gives them to no one: neither adduser (1000 to 59999),
+ * nor systemd (up to 65519, and from 524288 on), nor the ranges of /etc/subuid (from 100000 on). The lower 16 bits,
+ * which is all that some file systems keep, are never those of root or of a system user. Enough for 256 queues with 8
+ * workers and a spare each, which take 9,474.
+ */
+#define WORKER_UIDS_FIRST 70000
+#define WORKER_UIDS_LAST 89999
+
 #endif

@@ -16,13 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*
- * Neither Debian's adduser (1000 to 59999), nor systemd (up to 65519, and from 524288 on), nor the ranges of subuid
- * (from 100000 on) give these to someone. Enough for 256 queues with 8 workers and a spare each, which take 9,474.
- */
-#define PRIVILEGES_UID_FIRST 70000
-#define PRIVILEGES_UID_LAST 89999
-
 /* Processes and threads of a worker: more than helper threads of plugins need, and no fork bomb. */
 #define PRIVILEGES_WORKER_PROCESSES_MAX 64
 

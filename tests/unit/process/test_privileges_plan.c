@@ -9,6 +9,7 @@
 #include "rights.h"
 
 #include "base/arith.h"
+#include "base/limits.h"
 #include "process/privileges_plan.h"
 #include "process/user_namespace.h"
 
@@ -109,7 +110,7 @@ static void test_range_that_is_too_small_is_refused(void **state)
 static void test_default_range_is_large_enough_for_many_queues(void **state)
 {
     (void)state;
-    assert_true(PRIVILEGES_UID_LAST - PRIVILEGES_UID_FIRST + 1 >= 256 + 2 * (1 + 256 * 9 * 2));
+    assert_true(WORKER_UIDS_LAST - WORKER_UIDS_FIRST + 1 >= 256 + 2 * (1 + 256 * 9 * 2));
 }
 
 /* ---- machines -------------------------------------------------------------------------------------------------- */
