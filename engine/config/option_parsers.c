@@ -8,7 +8,6 @@
  */
 #include "config/option_parsers.h"
 
-#include "base/arith.h"
 #include "base/text_value.h"
 
 #include <nfqe/plugin.h>
@@ -16,6 +15,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+
+#define WORDS_MAX 64 /* the lists of words in the table are shorter */
 
 static int check_range(const struct option_entry *option, uint64_t number, const char *text, struct error *error)
 {
@@ -98,19 +99,40 @@ int option_parse_verdict(const struct option_entry *option, struct options *opti
     return 0;
 }
 
-int option_parse_gso(const struct option_entry *option, struct options *options, void *target, const char *text,
-                     struct error *error)
+/* "a|b|c" as "a, b or c" */
+static const char *list_words(const char *words, char list[WORDS_MAX])
 {
-    static const char *const names[] = {[GSO_AUTO] = "auto", [GSO_ON] = "on", [GSO_OFF] = "off"};
+    char *to = list;
 
-    (void)options;
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            *(enum gso_setting *)target = (enum gso_setting)i;
-            return 0;
+    for (; *words != '\0'; words++) {
+        if (*words != '|') {
+            *to++ = *words;
+        } else {
+            to = stpcpy(to, strchr(words + 1, '|') != NULL ? ", " : " or ");
         }
     }
-    return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be on, off or auto", option->name, text);
+    *to = '\0';
+    return list;
+}
+
+int option_parse_word(const struct option_entry *option, struct options *options, void *target, const char *text,
+                      struct error *error)
+{
+    unsigned index = 0;
+    char list[WORDS_MAX];
+
+    (void)options;
+    for (const char *word = option->value; *word != '\0'; index++) {
+        size_t len = strcspn(word, "|");
+
+        if (strlen(text) == len && strncmp(text, word, len) == 0) {
+            *(unsigned *)target = index;
+            return 0;
+        }
+        word += len + (word[len] == '|');
+    }
+    return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be %s", option->name, text,
+                     list_words(option->value, list));
 }
 
 int option_parse_rules(const struct option_entry *option, struct options *options, void *target, const char *text,

@@ -25,8 +25,8 @@ option_parser option_parse_number, option_parse_size, option_parse_time;
 /* Sets a uint32_t to NFQE_ACCEPT or NFQE_DROP from accept or drop. */
 option_parser option_parse_verdict;
 
-/* Sets an enum gso_setting from on, off or auto. */
-option_parser option_parse_gso;
+/* Sets an enum from one of the words of option->value, "a|b|c": to the position of the word, from 0. */
+option_parser option_parse_word;
 
 /* Sets a bool from on or off. */
 option_parser option_parse_switch;

@@ -49,7 +49,7 @@ const struct option_entry options_table[] = {
      "Bytes of each packet that the kernel copies. Default: what the plugins need."},
     {"fail-open", NULL, option_parse_flag, TARGET(fail_open), 0, 0,
      "Accept packets that do not fit a full queue, instead of dropping them."},
-    {"gso", "on|off|auto", option_parse_gso, TARGET(gso), 0, 0,
+    {"gso", "auto|on|off", option_parse_word, TARGET(gso), 0, 0,
      "Take segmentation offload packets whole. Default: auto, on unless a plugin\ncannot live with it."},
     {"conntrack", NULL, option_parse_flag, TARGET(conntrack), 0, 0,
      "Ask for conntrack attributes, also if no plugin needs them."},

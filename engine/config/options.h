@@ -16,7 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* In the order in which the help lists the words. */
 enum gso_setting { GSO_AUTO, GSO_ON, GSO_OFF };
+
 enum rules_form { RULES_NONE, RULES_BOTH, RULES_NFT, RULES_IPTABLES };
 
 /* Bits of a 32-bit mark, and the mask through which they are written and compared. */

@@ -42,7 +42,7 @@ static void test_refusals_of_values_say_what_is_expected(void **state)
         {"--load-timeout=0s", "--load-timeout 0s" TIME "1ms to 60m"},
         {"--handle-timeout=9ms", "--handle-timeout 9ms" TIME "10ms to 60m"},
         {"--on-crash=repeat", "--on-crash repeat: must be accept or drop"},
-        {"--gso=yes", "--gso yes: must be on, off or auto"},
+        {"--gso=yes", "--gso yes: must be auto, on or off"},
         {"--no-enobufs=yes", "--no-enobufs yes: must be on or off"},
         {"--fail-open=on", "--fail-open: takes no value"},
         {"--queue=65536", "--queue 65536" QUEUE},
@@ -51,7 +51,7 @@ static void test_refusals_of_values_say_what_is_expected(void **state)
         {"--cpu=0-1023,5", "--cpu 0-1023,5: more than 1024 CPUs"},
         {"--plugin=,a=1", "--plugin: the file name is empty"},
         {"--queue", "--queue: needs a value: --queue N|A-B"},
-        {"--gso", "--gso: needs a value: --gso on|off|auto"},
+        {"--gso", "--gso: needs a value: --gso auto|on|off"},
         {"--maxlen=5", "--maxlen: unknown option; see nfq-engine --help"},
         {"-q", "-q: not an option; see nfq-engine --help"},
     };
