@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Parsers of values in text: numbers, sizes, times and marks.
+ * Parsers of values in text: numbers, sizes, times, rates and marks.
  *
  * They accept what a person is expected to write and refuse the rest of what strtoull() takes: white space, signs,
  * and a prefix without digits. A value that does not fit 64 bits (a mark: 32) is refused, also when only its unit
@@ -75,6 +75,13 @@ bool text_value_read_time(const char *text, uint64_t *ms)
         }
     }
     return false;
+}
+
+bool text_value_read_rate(const char *text, uint64_t *count, uint64_t *ms)
+{
+    const char *end;
+
+    return text_value_read_digits(text, &end, count) && *end == '/' && text_value_read_time(end + 1, ms);
 }
 
 /* A 32-bit number, decimal or hexadecimal, at the start of `text`. */

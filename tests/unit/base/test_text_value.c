@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * text_value.c: which texts are a number, a size, a time or a mark, and which are not.
+ * text_value.c: which texts are a number, a size, a time, a rate or a mark, and which are not.
  *
  * The tables follow text_value.h and the help text, not the code. Each good value is also tried with characters before,
  * after and inside it, which must be refused.
@@ -156,6 +156,33 @@ static void test_time_is_a_number_with_its_unit(void **state)
     ASSERT_READS(text_value_read_time, good, bad);
 }
 
+/* The count in the upper half, the time in the lower half: a rate as one value of the tables. */
+static bool read_rate(const char *text, uint64_t *value)
+{
+    uint64_t count = 0x5a;
+    uint64_t ms = 0x5a;
+    bool result = text_value_read_rate(text, &count, &ms);
+
+    *value = count << 32 | ms;
+    return result;
+}
+
+#define RATE(count, ms) (UINT64_C(count) << 32 | UINT64_C(ms))
+
+static void test_rate_is_a_number_and_a_time_with_its_unit(void **state)
+{
+    static const struct good good[] = {
+        {"20/1m", RATE(20, 60000)}, {"1/500ms", RATE(1, 500)}, {"007/3s", RATE(7, 3000)}, {"0/0s", RATE(0, 0)}};
+    static const char *const bad[] = {
+        "",       "/",      "20",     "20/",     "/1m",    "20/1",   "1m/20",
+        "20 /1m", "20/ 1m", " 20/1m", "20/1m ",  "20//1m", "20/m",   "20/1m/1m",
+        "20/1h",  "-1/1m",  "20/-1m", "20ms/1m", "20,1m",  "0x2/1m", "18446744073709551616/1m",
+        NULL};
+
+    (void)state;
+    ASSERT_READS(read_rate, good, bad);
+}
+
 /* Bits in the upper half, mask in the lower half: a mark as one value of the tables. */
 static bool read_mark(const char *text, uint64_t *value)
 {
@@ -271,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_number_is_decimal_digits_and_nothing_else),
         cmocka_unit_test(test_size_is_a_number_with_at_most_one_unit),
         cmocka_unit_test(test_time_is_a_number_with_its_unit),
+        cmocka_unit_test(test_rate_is_a_number_and_a_time_with_its_unit),
         cmocka_unit_test(test_mark_is_bits_and_a_mask_of_32_bits),
         cmocka_unit_test(test_mark_without_a_mask_is_its_own_mask),
         cmocka_unit_test(test_hexadecimal_prefix_counts_once),
