@@ -3,10 +3,12 @@
  * The command line parser. Each argument is an option of the table in options.c, as `--name value` or `--name=value`.
  *
  * The parser of the option's kind reads the value. After the last argument, the parser checks that a plugin and a
- * queue were given, unless the help or the version is asked for. Strings are copied, so argv may change afterwards.
- * Runs before any process is forked; reads nothing of the machine.
+ * queue were given and that the options agree, unless the help or the version is asked for. Strings are copied, so argv
+ * may change afterwards. Runs before any process is forked; reads nothing of the machine.
  */
 #include "config/command_line.h"
+
+#include "config/option_conflicts.h"
 
 #include <errno.h>
 #include <string.h>
@@ -36,6 +38,7 @@ static int parse_argument(struct options *options, int argc, char *const argv[],
         }
         value = argv[++*index];
     }
+    options->given |= UINT64_C(1) << (option - options_table);
     return option->parse(option, options, (char *)options + option->offset, value, error);
 }
 
@@ -60,5 +63,5 @@ int command_line_parse(struct options *options, int argc, char *const argv[], st
     if (options->queue_count == 0) {
         return error_set(error, EXIT_CODE_USAGE, -EINVAL, "no queue given: add --queue N; see nfq-engine --help");
     }
-    return 0;
+    return option_conflicts_check(options, error);
 }

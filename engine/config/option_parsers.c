@@ -18,6 +18,9 @@
 
 #define WORDS_MAX 64 /* the lists of words in the table are shorter */
 
+#define UID_NOBODY 65534
+#define UID_NONE_16_BIT 65535 /* means "no user" where user ids have 16 bits */
+
 static int check_range(const struct option_entry *option, uint64_t number, const char *text, struct error *error)
 {
     if (number < option->min || number > option->max) {
@@ -219,6 +222,35 @@ int option_parse_queues(const struct option_entry *option, struct options *optio
         code = add_queue(options, number, error);
     }
     return code;
+}
+
+static bool contains(uint64_t first, uint64_t last, uint64_t number)
+{
+    return first <= number && number <= last;
+}
+
+int option_parse_uids(const struct option_entry *option, struct options *options, void *target, const char *text,
+                      struct error *error)
+{
+    struct uid_range *range = target;
+    uint64_t first;
+    uint64_t last;
+    const char *end;
+
+    (void)options;
+    if (strcmp(text, "off") == 0) {
+        *range = (struct uid_range){0};
+        return 0;
+    }
+    if (!read_range(option, text, &end, &first, &last) || *end != '\0' || first < option->min ||
+        contains(first, last, UID_NOBODY) || contains(first, last, UID_NONE_16_BIT)) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must be off, or a range from %" PRIu64 " to %" PRIu64
+                         " without %d and %d, such as 70000-89999",
+                         option->name, text, option->min, option->max, UID_NOBODY, UID_NONE_16_BIT);
+    }
+    *range = (struct uid_range){(uint32_t)first, (uint32_t)last};
+    return 0;
 }
 
 int option_parse_cpus(const struct option_entry *option, struct options *options, void *target, const char *text,

@@ -16,6 +16,9 @@ option_parser option_parse_plugin;
 /* Appends N or A-B to options->queues. */
 option_parser option_parse_queues;
 
+/* Sets a struct uid_range from FIRST-LAST or off. */
+option_parser option_parse_uids;
+
 /* Replaces options->cpus by a list such as 0,2-5. */
 option_parser option_parse_cpus;
 

@@ -26,6 +26,9 @@
 #define FLOW_TIMEOUT_MIN_MS 1000
 #define FLOW_TIMEOUT_MAX_MS (24 * 60 * 60 * 1000)
 
+#define WORKER_UID_MIN 1000             /* lower ones are those of system users */
+#define WORKER_UID_MAX (UINT32_MAX - 2) /* the last two mean "nobody" and "no user" */
+
 #define TARGET(member) .offset = offsetof(struct options, member)
 
 const struct option_entry options_table[] = {
@@ -72,6 +75,18 @@ const struct option_entry options_table[] = {
      "packets lost by it are counted by the kernel in any case. Default: on."},
     {"cpu", "LIST", option_parse_cpus, TARGET(cpus), 0, CPUS_MAX - 1,
      "Pin the workers to these CPUs in turn, e.g. 0,2-5."},
+    {"workers", "N", option_parse_number, TARGET(workers), 1, WORKERS_MAX,
+     "Workers of each queue. All packets of a flow go to the same one. Default: 1."},
+    {"spares", "N", option_parse_number, TARGET(spares), 0, SPARES_MAX,
+     "Workers of each queue that wait, with opened plugins, to replace one that\n"
+     "crashed. Default: 1."},
+    {"worker-uids", "FIRST-LAST|off", option_parse_uids, TARGET(worker_uids), WORKER_UID_MIN, WORKER_UID_MAX,
+     "If the engine runs as root: user ids for workers, of which each has its own.\n"
+     "Two for each worker and spare are needed. off: they run as the engine's user.\n"
+     "Default: 70000-89999."},
+    {"priority", "normal|realtime", option_parse_word, TARGET(priority), 0, 0,
+     "Of the processes that own the queues. normal: nice -15. realtime: SCHED_RR: a\n"
+     "flood of packets can take a CPU from everything else. Default: normal."},
     {"drain-timeout", "TIME", option_parse_time, TARGET(drain_timeout_ms), 1, TIMEOUT_MAX_MS,
      "How long a stop may take to answer what is queued. Default: 5s."},
     {"load-timeout", "TIME", option_parse_time, TARGET(load_timeout_ms), 1, TIMEOUT_MAX_MS,
@@ -84,6 +99,8 @@ const struct option_entry options_table[] = {
 
 const size_t options_table_count = ARRAY_SIZE(options_table);
 
+_Static_assert(ARRAY_SIZE(options_table) <= 64, "options.given has a bit for each");
+
 const struct option_entry *options_find(const char *name, size_t len)
 {
     for (size_t i = 0; i < options_table_count; i++) {
@@ -92,6 +109,11 @@ const struct option_entry *options_find(const char *name, size_t len)
         }
     }
     return NULL;
+}
+
+bool options_given(const struct options *options, const char *name)
+{
+    return (options->given >> (options_find(name, strlen(name)) - options_table) & 1) != 0;
 }
 
 int options_init(struct options *options, size_t text_size, struct error *error)
@@ -105,6 +127,9 @@ int options_init(struct options *options, size_t text_size, struct error *error)
         .on_crash = NFQE_DROP,
         .on_stop = NFQE_DROP,
         .no_enobufs = true,
+        .workers = 1,
+        .spares = 1,
+        .worker_uids = {WORKER_UIDS_FIRST, WORKER_UIDS_LAST},
         .text = calloc(1, text_size + 1),
     };
     return options->text != NULL ? 0 : error_set(error, EXIT_CODE_RUN_TIME, -ENOMEM, "out of memory");

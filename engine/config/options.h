@@ -18,6 +18,7 @@
 
 /* In the order in which the help lists the words. */
 enum gso_setting { GSO_AUTO, GSO_ON, GSO_OFF };
+enum priority_setting { PRIORITY_NORMAL, PRIORITY_REALTIME };
 
 enum rules_form { RULES_NONE, RULES_BOTH, RULES_NFT, RULES_IPTABLES };
 
@@ -25,6 +26,12 @@ enum rules_form { RULES_NONE, RULES_BOTH, RULES_NFT, RULES_IPTABLES };
 struct mark_setting {
     uint32_t bits;
     uint32_t mask; /* 0: not given */
+};
+
+/* User ids, each also used as a group id. */
+struct uid_range {
+    uint32_t first; /* 0: off, no user ids of their own */
+    uint32_t last;
 };
 
 struct plugin_setting {
@@ -39,6 +46,10 @@ struct options {
     unsigned queue_count;
     uint16_t cpus[CPUS_MAX];
     unsigned cpu_count;           /* 0: workers run where the scheduler puts them */
+    uint64_t workers;             /* of each queue */
+    uint64_t spares;              /* of each queue, besides the workers */
+    struct uid_range worker_uids; /* of workers and spares */
+    enum priority_setting priority;
     uint64_t max_len;             /* packets */
     uint64_t receive_buffer;      /* bytes; 0: sized from max_len and the copy range */
     uint64_t copy_range;          /* bytes; 0: what the plugins need */
@@ -60,6 +71,7 @@ struct options {
     uint32_t on_stop;
     bool help;
     bool version;
+    uint64_t given;               /* bit n: options_table[n] was */
     char *text;                   /* owns the strings that plugins[] points to */
 };
 
@@ -85,6 +97,9 @@ extern const size_t options_table_count;
 
 /* The option with this name, or NULL. */
 const struct option_entry *options_find(const char *name, size_t len);
+
+/* Whether the user gave the option with this name, which must be in the table. */
+bool options_given(const struct options *options, const char *name);
 
 /*
  * Sets the defaults. text_size: at least the lengths of all plugin settings plus 2 bytes for each. Returns 0 or -ENOMEM

@@ -49,6 +49,17 @@ static int copy_plugins(const struct options *options, struct queue_group *group
     return 0;
 }
 
+static void copy_workers(const struct options *options, struct queue_group *group)
+{
+    memcpy(group->cpus, options->cpus, sizeof(group->cpus));
+    group->cpu_count = options->cpu_count;
+    group->workers = (unsigned)options->workers;
+    group->spares = (unsigned)options->spares;
+    group->worker_uids = options->worker_uids;
+    group->worker_uids_given = options_given(options, "worker-uids");
+    group->priority = options->priority;
+}
+
 static void copy_policy(const struct options *options, struct queue_group *group)
 {
     group->default_verdict = options->default_verdict;
@@ -81,16 +92,17 @@ int queue_group_new(const struct options *options, const struct queue_group **gr
     }
     memcpy(made->queues, options->queues, sizeof(made->queues));
     made->queue_count = options->queue_count;
-    memcpy(made->cpus, options->cpus, sizeof(made->cpus));
-    made->cpu_count = options->cpu_count;
+    copy_workers(options, made);
     copy_policy(options, made);
     *group = made;
     return 0;
 }
 
-int queue_group_cpu(const struct queue_group *group, unsigned index)
+int queue_group_cpu(const struct queue_group *group, unsigned index, unsigned worker)
 {
-    return group->cpu_count > 0 ? group->cpus[index % group->cpu_count] : QUEUE_GROUP_NO_CPU;
+    unsigned turn = index * group->workers + worker;
+
+    return group->cpu_count > 0 ? group->cpus[turn % group->cpu_count] : QUEUE_GROUP_NO_CPU;
 }
 
 const char *queue_group_verdict_name(uint32_t verdict)

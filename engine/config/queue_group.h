@@ -25,6 +25,11 @@ struct queue_group {
     unsigned queue_count;
     uint16_t cpus[CPUS_MAX];
     unsigned cpu_count;           /* 0: workers run where the scheduler puts them */
+    unsigned workers;             /* of each queue, 1 to WORKERS_MAX */
+    unsigned spares;              /* of each queue, besides the workers; 0 to SPARES_MAX */
+    struct uid_range worker_uids; /* at least WORKER_UIDS for each worker and spare, or off */
+    bool worker_uids_given;       /* false: worker_uids is the default */
+    enum priority_setting priority;
 
     uint32_t default_verdict;     /* NFQE_ACCEPT or NFQE_DROP, also the next two */
     uint32_t on_crash;
@@ -53,8 +58,11 @@ struct queue_group {
 /* Makes a group of all queues and plugins of the options. Returns 0 or -ENOMEM with the error filled. */
 int queue_group_new(const struct options *options, const struct queue_group **group, struct error *error);
 
-/* The CPU for the worker of queues[index]: the CPUs are used in turn. QUEUE_GROUP_NO_CPU: any CPU. */
-int queue_group_cpu(const struct queue_group *group, unsigned index);
+/*
+ * The CPU for a worker of queues[index]: the CPUs are used in turn, first by the workers of the first queue. The queue's
+ * own process runs on the CPU of its worker 0. QUEUE_GROUP_NO_CPU: any CPU.
+ */
+int queue_group_cpu(const struct queue_group *group, unsigned index, unsigned worker);
 
 /* "accept" or "drop" */
 const char *queue_group_verdict_name(uint32_t verdict);

@@ -253,7 +253,7 @@ static void serve(struct worker *worker)
 void worker_run(struct engine *engine, unsigned queue)
 {
     struct worker *worker = &worker_state;
-    int cpu = queue_group_cpu(engine->generation->group, queue);
+    int cpu = queue_group_cpu(engine->generation->group, queue, 0);
     struct error error;
     char name[16];
     int code;

@@ -62,12 +62,28 @@ static void check_lists(const struct options *options, size_t text_len)
     }
 }
 
+static void check_workers(const struct options *options)
+{
+    const struct uid_range *uids = &options->worker_uids;
+    uint64_t slots = options->queue_count * (options->workers + options->spares);
+
+    PROMISE(is_between(options->workers, 1, 16) && is_between(options->spares, 0, 8));
+    PROMISE(options->priority == PRIORITY_NORMAL || options->priority == PRIORITY_REALTIME);
+    PROMISE(uids->first == 0 ? uids->last == 0 : uids->first >= 1000 && uids->last < UINT32_MAX - 1);
+    PROMISE(uids->first == 0 || uids->last < 65534 || uids->first > 65535);
+    if (!options->help && !options->version) {
+        PROMISE(uids->first == 0 || (uint64_t)uids->last - uids->first + 1 >= 2 * slots);
+        PROMISE(options->cpu_count == 0 || options->cpu_count >= options->workers);
+    }
+}
+
 static void check_understood(const struct options *options)
 {
     if (!options->help && !options->version) {
         PROMISE(options->queue_count > 0 && (options->plugin_count > 0 || options->print_rules != RULES_NONE));
     }
     PROMISE(is_between(options->print_rules, RULES_NONE, RULES_IPTABLES));
+    check_workers(options);
     PROMISE(is_between(options->max_len, 1, 1024 * 1024));
     PROMISE(options->receive_buffer == 0 || is_between(options->receive_buffer, 4096, 1024 * 1024 * 1024));
     PROMISE(is_between(options->copy_range, 0, 65531));

@@ -158,6 +158,12 @@ static const char *const command_lines[][ARGUMENTS_MAX] = {
     {"--bypass-mark", "0x3/0x1"},
     {"--bypass-mark", "1/"},
     {"--bypass-mark", "0x100000000"},
+    {"--plugin=a", "--queue=0-3", "--workers=16", "--spares", "8", "--worker-uids=70000-70999", "--priority=realtime"},
+    {"--plugin=a", "--queue=0", "--workers=2", "--cpu=0,0", "--worker-uids=off", "--priority", "normal"},
+    {"--plugin=a", "--queue=0", "--workers=2", "--cpu=0"},
+    {"--plugin=a", "--queue=0", "--worker-uids", "5000-5002"},
+    {"--worker-uids=1000-70000"},
+    {"--priority=", "normal"},
 };
 
 static void make_command_lines(void)

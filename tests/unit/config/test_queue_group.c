@@ -149,19 +149,57 @@ static void test_workers_get_the_cpus_in_turn(void **state)
     MAKE("--plugin=x.so", "--queue=0-6", "--cpu=5,2,1023");
     assert_int_equal(group->cpu_count, 3);
     for (unsigned i = 0; i < 7; i++) {
-        assert_int_equal(queue_group_cpu(group, i), expected[i]);
+        assert_int_equal(queue_group_cpu(group, i, 0), expected[i]);
     }
     tear_down(NULL);
     MAKE("--plugin=x.so", "--queue=0-6", "--cpu=0");
-    assert_int_equal(queue_group_cpu(group, 3), 0);
+    assert_int_equal(queue_group_cpu(group, 3, 0), 0);
+}
+
+/* No CPU has two workers before each has one. */
+static void test_workers_of_a_queue_get_the_cpus_before_those_of_the_next(void **state)
+{
+    static const int expected[][3] = {{4, 5, 6}, {7, 8, 4}, {5, 6, 7}};
+
+    (void)state;
+    MAKE("--plugin=x.so", "--queue=0-2", "--cpu=4-8", "--workers=3");
+    for (unsigned queue = 0; queue < 3; queue++) {
+        for (unsigned worker = 0; worker < 3; worker++) {
+            assert_int_equal(queue_group_cpu(group, queue, worker), expected[queue][worker]);
+        }
+    }
+}
+
+static void test_group_has_the_workers_of_the_options(void **state)
+{
+    (void)state;
+    MAKE("--plugin=x.so", "--queue=1", "--workers=3", "--spares=5", "--priority=realtime", "--worker-uids=5000-5999");
+    assert_int_equal(group->workers, 3);
+    assert_int_equal(group->spares, 5);
+    assert_int_equal(group->priority, PRIORITY_REALTIME);
+    assert_int_equal(group->worker_uids.first, 5000);
+    assert_int_equal(group->worker_uids.last, 5999);
+    assert_true(group->worker_uids_given);
+    tear_down(NULL);
+    MAKE("--plugin=x.so", "--queue=1", "--worker-uids=off");
+    assert_int_equal(group->worker_uids.first, 0);
+    assert_true(group->worker_uids_given);
+    tear_down(NULL);
+    MAKE("--plugin=x.so", "--queue=1");
+    assert_int_equal(group->workers, 1);
+    assert_int_equal(group->spares, 1);
+    assert_int_equal(group->priority, PRIORITY_NORMAL);
+    assert_int_equal(group->worker_uids.first, 70000);
+    assert_int_equal(group->worker_uids.last, 89999);
+    assert_false(group->worker_uids_given);
 }
 
 static void test_workers_get_any_cpu_if_none_is_named(void **state)
 {
     (void)state;
     MAKE("--plugin=x.so", "--queue=0-1");
-    assert_int_equal(queue_group_cpu(group, 0), QUEUE_GROUP_NO_CPU);
-    assert_int_equal(queue_group_cpu(group, 1), QUEUE_GROUP_NO_CPU);
+    assert_int_equal(queue_group_cpu(group, 0, 0), QUEUE_GROUP_NO_CPU);
+    assert_int_equal(queue_group_cpu(group, 1, 0), QUEUE_GROUP_NO_CPU);
 }
 
 static void test_free_takes_what_was_never_made(void **state)
@@ -180,6 +218,8 @@ int main(void)
         cmocka_unit_test_teardown(test_group_keeps_its_plugins_when_the_options_are_gone, tear_down),
         cmocka_unit_test_teardown(test_queues_keep_their_order, tear_down),
         cmocka_unit_test_teardown(test_workers_get_the_cpus_in_turn, tear_down),
+        cmocka_unit_test_teardown(test_workers_of_a_queue_get_the_cpus_before_those_of_the_next, tear_down),
+        cmocka_unit_test_teardown(test_group_has_the_workers_of_the_options, tear_down),
         cmocka_unit_test_teardown(test_workers_get_any_cpu_if_none_is_named, tear_down),
         cmocka_unit_test(test_free_takes_what_was_never_made),
     };

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Refuses options that contradict each other, and options that have no effect because of another one.
+ *
+ * Always: the defaults agree with each other, so a refusal names an option that the user gave, and says what to change.
+ * A pure function of the options: whether this machine can do what they say is checked when the engine starts. Runs
+ * before any process is forked.
+ */
+#include "config/option_conflicts.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+/* Workers of one queue that share a CPU by accident would only take turns. */
+static int check_cpus(const struct options *options, struct error *error)
+{
+    if (options->cpu_count == 0 || options->cpu_count >= options->workers) {
+        return 0;
+    }
+    return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                     "--workers %" PRIu64 ": --cpu names %u CPUs; name one for each worker of a queue (the same one "
+                     "twice if they are to share it), or leave --cpu out",
+                     options->workers, options->cpu_count);
+}
+
+static int check_uids(const struct options *options, struct error *error)
+{
+    const struct uid_range *range = &options->worker_uids;
+    uint64_t available = (uint64_t)range->last - range->first + 1;
+    uint64_t needed = options->queue_count * (options->workers + options->spares) * WORKER_UIDS;
+
+    if (range->first == 0 || available >= needed) {
+        return 0;
+    }
+    return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                     "--worker-uids %" PRIu32 "-%" PRIu32 ": has %" PRIu64 " user ids, but %" PRIu64
+                     " are needed, %d for each worker and spare of each queue",
+                     range->first, range->last, available, needed, WORKER_UIDS);
+}
+
+int option_conflicts_check(const struct options *options, struct error *error)
+{
+    int code = check_cpus(options, error);
+
+    if (code == 0) {
+        code = check_uids(options, error);
+    }
+    return code;
+}
