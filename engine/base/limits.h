@@ -9,6 +9,7 @@
 #define QUEUES_MAX 256       /* of one engine; each takes five descriptors and a process */
 #define WORKERS_MAX 16       /* of a queue; more CPUs than that are better used by more queues */
 #define SPARES_MAX 8         /* of a queue; each is a process that waits for a crash */
+#define CRASH_LIMIT_MAX 1000 /* of --crash-limit; the time of each crash is kept */
 #define WORKER_UIDS 2        /* of each worker, in turn: children of a dead worker may still have one */
 #define CPUS_MAX 1024        /* entries of --cpu, and each number is below this */
 #define BURST_MAX 64         /* packets that one system call receives; larger bursts were not faster */

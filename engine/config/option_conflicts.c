@@ -38,12 +38,29 @@ static int check_uids(const struct options *options, struct error *error)
                      range->first, range->last, available, needed, WORKER_UIDS);
 }
 
+static int check_crash_limit(const struct options *options, struct error *error)
+{
+    if (options->crash_limit.count == 0 && options_given(options, "on-crash-limit")) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--on-crash-limit: has no effect with --crash-limit off; leave one of them out");
+    }
+    if (options->on_crash_limit == CRASH_LIMIT_SKIP && options->plugin_count == 1) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--on-crash-limit skip: without its only plugin the chain decides nothing; use outage, with "
+                         "--on-outage for the verdict, or stop");
+    }
+    return 0;
+}
+
 int option_conflicts_check(const struct options *options, struct error *error)
 {
     int code = check_cpus(options, error);
 
     if (code == 0) {
         code = check_uids(options, error);
+    }
+    if (code == 0) {
+        code = check_crash_limit(options, error);
     }
     return code;
 }

@@ -21,9 +21,14 @@
 #define UID_NOBODY 65534
 #define UID_NONE_16_BIT 65535 /* means "no user" where user ids have 16 bits */
 
+static bool contains(uint64_t first, uint64_t last, uint64_t number)
+{
+    return first <= number && number <= last;
+}
+
 static int check_range(const struct option_entry *option, uint64_t number, const char *text, struct error *error)
 {
-    if (number < option->min || number > option->max) {
+    if (!contains(option->min, option->max, number)) {
         return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be %" PRIu64 " to %" PRIu64, option->name,
                          text, option->min, option->max);
     }
@@ -61,13 +66,31 @@ int option_parse_time(const struct option_entry *option, struct options *options
     uint64_t ms;
 
     (void)options;
-    if (!text_value_read_time(text, &ms) || ms < option->min || ms > option->max) {
+    if (!text_value_read_time(text, &ms) || !contains(option->min, option->max, ms)) {
         return error_set(error, EXIT_CODE_USAGE, -EINVAL,
                          "--%s %s: must be a time with its unit, such as 500ms or 5s, from %" PRIu64 "ms to %" PRIu64
                          "m",
                          option->name, text, option->min, option->max / (60 * 1000));
     }
     *(uint64_t *)target = ms;
+    return 0;
+}
+
+int option_parse_crash_limit(const struct option_entry *option, struct options *options, void *target, const char *text,
+                             struct error *error)
+{
+    struct crash_limit_setting limit = {0};
+
+    (void)options;
+    if (strcmp(text, "off") != 0 &&
+        (!text_value_read_rate(text, &limit.count, &limit.window_ms) || !contains(1, CRASH_LIMIT_MAX, limit.count) ||
+         !contains(option->min, option->max, limit.window_ms))) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--%s %s: must be off, or a number from 1 to %d and a time with its unit up to %" PRIu64
+                         "m, such as 20/1m",
+                         option->name, text, CRASH_LIMIT_MAX, option->max / (60 * 1000));
+    }
+    *(struct crash_limit_setting *)target = limit;
     return 0;
 }
 
@@ -222,11 +245,6 @@ int option_parse_queues(const struct option_entry *option, struct options *optio
         code = add_queue(options, number, error);
     }
     return code;
-}
-
-static bool contains(uint64_t first, uint64_t last, uint64_t number)
-{
-    return first <= number && number <= last;
 }
 
 int option_parse_uids(const struct option_entry *option, struct options *options, void *target, const char *text,

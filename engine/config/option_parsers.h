@@ -16,6 +16,9 @@ option_parser option_parse_plugin;
 /* Appends N or A-B to options->queues. */
 option_parser option_parse_queues;
 
+/* Sets a struct crash_limit_setting from N/TIME or off; the option's limits are those of TIME, in ms. */
+option_parser option_parse_crash_limit;
+
 /* Sets a struct uid_range from FIRST-LAST or off. */
 option_parser option_parse_uids;
 

@@ -26,6 +26,8 @@
 #define FLOW_TIMEOUT_MIN_MS 1000
 #define FLOW_TIMEOUT_MAX_MS (24 * 60 * 60 * 1000)
 
+#define OUTAGE_TIMEOUT_MIN_MS 10 /* another worker may need some milliseconds to start */
+
 #define WORKER_UID_MIN 1000             /* lower ones are those of system users */
 #define WORKER_UID_MAX (UINT32_MAX - 2) /* the last two mean "nobody" and "no user" */
 
@@ -41,6 +43,19 @@ const struct option_entry options_table[] = {
      "For packets on which no plugin has an opinion. Default: accept."},
     {"on-crash", "drop|accept", option_parse_verdict, TARGET(on_crash), 0, 0,
      "For the one packet that a plugin crashed, hung or answered nonsense on.\nDefault: drop."},
+    {"crash-limit", "N/TIME|off", option_parse_crash_limit, TARGET(crash_limit), 1, TIMEOUT_MAX_MS,
+     "How often a plugin may crash, hang or fail to open within this time. At the Nth\n"
+     "time, --on-crash-limit says what happens. Default: 20/1m."},
+    {"on-crash-limit", "outage|skip|stop", option_parse_word, TARGET(on_crash_limit), 0, 0,
+     "outage: packets are decided by --on-outage, and a worker is tried from time to\n"
+     "time. skip: the plugin is left out of the chain. stop: the engine answers what\n"
+     "is queued and exits with status 6. Default: outage."},
+    {"outage-timeout", "TIME", option_parse_time, TARGET(outage_timeout_ms), OUTAGE_TIMEOUT_MIN_MS, TIMEOUT_MAX_MS,
+     "How long a queue may be without a worker until --on-outage decides its packets.\n"
+     "Default: 2s."},
+    {"on-outage", "accept|drop|stop", option_parse_word, TARGET(on_outage), 0, 0,
+     "For packets of a queue that has no worker, until it has one. stop: exit with\n"
+     "status 6. Default: drop."},
     {"on-stop", "accept|drop", option_parse_verdict, TARGET(on_stop), 0, 0,
      "For packets that arrive while the engine stops; what is queued already is\n"
      "decided by the plugins. Default: drop."},
@@ -127,6 +142,10 @@ int options_init(struct options *options, size_t text_size, struct error *error)
         .on_crash = NFQE_DROP,
         .on_stop = NFQE_DROP,
         .no_enobufs = true,
+        .crash_limit = {20, 60 * 1000},
+        .on_crash_limit = CRASH_LIMIT_OUTAGE,
+        .outage_timeout_ms = 2000,
+        .on_outage = OUTAGE_DROP,
         .workers = 1,
         .spares = 1,
         .worker_uids = {WORKER_UIDS_FIRST, WORKER_UIDS_LAST},

@@ -19,6 +19,8 @@
 /* In the order in which the help lists the words. */
 enum gso_setting { GSO_AUTO, GSO_ON, GSO_OFF };
 enum priority_setting { PRIORITY_NORMAL, PRIORITY_REALTIME };
+enum crash_limit_action { CRASH_LIMIT_OUTAGE, CRASH_LIMIT_SKIP, CRASH_LIMIT_STOP };
+enum outage_action { OUTAGE_ACCEPT, OUTAGE_DROP, OUTAGE_STOP };
 
 enum rules_form { RULES_NONE, RULES_BOTH, RULES_NFT, RULES_IPTABLES };
 
@@ -26,6 +28,12 @@ enum rules_form { RULES_NONE, RULES_BOTH, RULES_NFT, RULES_IPTABLES };
 struct mark_setting {
     uint32_t bits;
     uint32_t mask; /* 0: not given */
+};
+
+/* So many crashes within a time are too many. */
+struct crash_limit_setting {
+    uint64_t count; /* 0: off, never too many */
+    uint64_t window_ms;
 };
 
 /* User ids, each also used as a group id. */
@@ -46,6 +54,10 @@ struct options {
     unsigned queue_count;
     uint16_t cpus[CPUS_MAX];
     unsigned cpu_count;           /* 0: workers run where the scheduler puts them */
+    struct crash_limit_setting crash_limit;
+    enum crash_limit_action on_crash_limit;
+    uint64_t outage_timeout_ms;
+    enum outage_action on_outage;
     uint64_t workers;             /* of each queue */
     uint64_t spares;              /* of each queue, besides the workers */
     struct uid_range worker_uids; /* of workers and spares */

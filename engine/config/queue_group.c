@@ -66,6 +66,10 @@ static void copy_policy(const struct options *options, struct queue_group *group
     group->on_crash = options->on_crash;
     group->on_stop = options->on_stop;
     group->bypass_mark = options->bypass_mark;
+    group->crash_limit = options->crash_limit;
+    group->on_crash_limit = options->on_crash_limit;
+    group->outage_timeout_ms = options->outage_timeout_ms;
+    group->on_outage = options->on_outage;
     group->max_len = (uint32_t)options->max_len;
     group->copy_range = (uint32_t)options->copy_range;
     group->receive_buffer = options->receive_buffer;

@@ -36,6 +36,11 @@ struct queue_group {
     uint32_t on_stop;
     struct mark_setting bypass_mark;
 
+    struct crash_limit_setting crash_limit; /* of one plugin; off: count is 0 */
+    enum crash_limit_action on_crash_limit; /* not skip, if there is one plugin */
+    uint64_t outage_timeout_ms;
+    enum outage_action on_outage;
+
     uint32_t max_len;             /* packets that may wait in each queue */
     uint32_t copy_range;          /* bytes; 0: what the plugins need */
     uint64_t receive_buffer;      /* bytes; 0: sized from max_len and the copy range */

@@ -77,6 +77,21 @@ static void check_workers(const struct options *options)
     }
 }
 
+static void check_crashes(const struct options *options)
+{
+    const struct crash_limit_setting *limit = &options->crash_limit;
+
+    PROMISE(limit->count == 0 ? limit->window_ms == 0 : is_between(limit->window_ms, 1, TIMEOUT_MAX_MS));
+    PROMISE(limit->count <= 1000);
+    PROMISE(is_between(options->on_crash_limit, CRASH_LIMIT_OUTAGE, CRASH_LIMIT_STOP));
+    PROMISE(is_between(options->on_outage, OUTAGE_ACCEPT, OUTAGE_STOP));
+    PROMISE(is_between(options->outage_timeout_ms, 10, TIMEOUT_MAX_MS));
+    if (!options->help && !options->version) {
+        PROMISE(options->on_crash_limit != CRASH_LIMIT_SKIP || options->plugin_count != 1);
+        PROMISE(options->on_crash_limit == CRASH_LIMIT_OUTAGE || limit->count > 0);
+    }
+}
+
 static void check_understood(const struct options *options)
 {
     if (!options->help && !options->version) {
@@ -84,6 +99,7 @@ static void check_understood(const struct options *options)
     }
     PROMISE(is_between(options->print_rules, RULES_NONE, RULES_IPTABLES));
     check_workers(options);
+    check_crashes(options);
     PROMISE(is_between(options->max_len, 1, 1024 * 1024));
     PROMISE(options->receive_buffer == 0 || is_between(options->receive_buffer, 4096, 1024 * 1024 * 1024));
     PROMISE(is_between(options->copy_range, 0, 65531));

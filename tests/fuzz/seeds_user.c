@@ -164,6 +164,13 @@ static const char *const command_lines[][ARGUMENTS_MAX] = {
     {"--plugin=a", "--queue=0", "--worker-uids", "5000-5002"},
     {"--worker-uids=1000-70000"},
     {"--priority=", "normal"},
+    {"--plugin=a", "--plugin=b", "--queue=0", "--crash-limit=1000/60m", "--on-crash-limit=skip", "--on-outage",
+     "accept", "--outage-timeout=10ms"},
+    {"--plugin=a", "--queue=0", "--crash-limit", "off", "--on-outage=stop"},
+    {"--plugin=a", "--queue=0", "--crash-limit", "off", "--on-crash-limit=stop"},
+    {"--plugin=a", "--queue=0", "--on-crash-limit=skip"},
+    {"--crash-limit", "1001/1m"},
+    {"--crash-limit", "20/"},
 };
 
 static void make_command_lines(void)

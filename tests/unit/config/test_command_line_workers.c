@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * command_line_parse(): the options of workers: values, defaults, refusals of values as a person reads them, and which
- * options contradict each other.
+ * command_line_parse(): the options of workers, and of what is done when they crash: values, defaults, refusals of
+ * values as a person reads them, and which options contradict each other.
  *
  * The limits are written out here, as the help and the documentation state them.
  */
@@ -44,6 +44,11 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(parsed_options.worker_uids.first, 70000);
     assert_int_equal(parsed_options.worker_uids.last, 89999);
     assert_int_equal(parsed_options.priority, PRIORITY_NORMAL);
+    assert_int_equal(parsed_options.crash_limit.count, 20);
+    assert_int_equal(parsed_options.crash_limit.window_ms, 60000);
+    assert_int_equal(parsed_options.on_crash_limit, CRASH_LIMIT_OUTAGE);
+    assert_int_equal(parsed_options.outage_timeout_ms, 2000);
+    assert_int_equal(parsed_options.on_outage, OUTAGE_DROP);
     options_done(&parsed_options);
 }
 
@@ -168,6 +173,93 @@ static void test_workers_of_a_queue_do_not_share_a_cpu_by_accident(void **state)
     options_done(&parsed_options);
 }
 
+static void assert_crash_limit(const char *argument, uint64_t count, uint64_t window_ms)
+{
+    accept(argument);
+    assert_int_equal(parsed_options.crash_limit.count, count);
+    assert_int_equal(parsed_options.crash_limit.window_ms, window_ms);
+}
+
+static void test_crash_limit_is_a_number_in_a_time(void **state)
+{
+    static const char *const bad[] = {"",      "20",      "20/",   "/1m",    "20/1",        "0/1m",   "1001/1m",
+                                      "20/0s", "20/61m",  "1m/20", "20 /1m", "20/3601s",    "off/1m", "OFF",
+                                      "on",    "20/1m/1", "-1/1m", "20/1m ", "20/3600001ms"};
+
+    (void)state;
+    assert_crash_limit("--crash-limit=1/1ms", 1, 1);
+    assert_crash_limit("--crash-limit=1000/60m", 1000, 3600000);
+    assert_crash_limit("--crash-limit=off", 0, 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char expected[256];
+
+        snprintf(expected, sizeof(expected),
+                 "--crash-limit %s: must be off, or a number from 1 to 1000 and a time with its unit up to 60m, such "
+                 "as 20/1m",
+                 bad[i]);
+        USAGE(expected, "--crash-limit", bad[i]);
+    }
+    USAGE("--crash-limit: needs a value: --crash-limit N/TIME|off", "--crash-limit");
+    assert_accepted(PARSE(ENOUGH, "--crash-limit=off", "--crash-limit=5/1s"));
+    assert_int_equal(parsed_options.crash_limit.count, 5);
+    options_done(&parsed_options);
+}
+
+static void test_what_is_done_about_crashes_is_one_of_three_words(void **state)
+{
+    (void)state;
+    accept("--on-crash-limit=outage");
+    assert_int_equal(parsed_options.on_crash_limit, CRASH_LIMIT_OUTAGE);
+    accept("--on-crash-limit=stop");
+    assert_int_equal(parsed_options.on_crash_limit, CRASH_LIMIT_STOP);
+    USAGE("--on-crash-limit exit: must be outage, skip or stop", "--on-crash-limit=exit");
+    USAGE("--on-crash-limit: needs a value: --on-crash-limit outage|skip|stop", "--on-crash-limit");
+    accept("--on-outage=accept");
+    assert_int_equal(parsed_options.on_outage, OUTAGE_ACCEPT);
+    accept("--on-outage=drop");
+    assert_int_equal(parsed_options.on_outage, OUTAGE_DROP);
+    accept("--on-outage=stop");
+    assert_int_equal(parsed_options.on_outage, OUTAGE_STOP);
+    USAGE("--on-outage bypass: must be accept, drop or stop", "--on-outage=bypass");
+    USAGE("--on-outage: needs a value: --on-outage accept|drop|stop", "--on-outage");
+}
+
+#define TIME(from) ": must be a time with its unit, such as 500ms or 5s, from " from " to 60m"
+
+static void test_outage_timeout_has_limits(void **state)
+{
+    (void)state;
+    accept("--outage-timeout=10ms");
+    assert_int_equal(parsed_options.outage_timeout_ms, 10);
+    accept("--outage-timeout=60m");
+    assert_int_equal(parsed_options.outage_timeout_ms, 3600000);
+    USAGE("--outage-timeout 9ms" TIME("10ms"), "--outage-timeout=9ms");
+    USAGE("--outage-timeout 61m" TIME("10ms"), "--outage-timeout=61m");
+    USAGE("--outage-timeout 2" TIME("10ms"), "--outage-timeout=2");
+    USAGE("--outage-timeout off" TIME("10ms"), "--outage-timeout=off");
+    USAGE("--outage-timeout: needs a value: --outage-timeout TIME", "--outage-timeout");
+}
+
+static void test_only_a_chain_of_several_plugins_can_skip_one(void **state)
+{
+    (void)state;
+    CONFLICT("--on-crash-limit skip: without its only plugin the chain decides nothing; use outage, with --on-outage "
+             "for the verdict, or stop",
+             "--on-crash-limit=skip");
+    assert_accepted(PARSE(ENOUGH, "--on-crash-limit=skip", "--plugin=./y.so"));
+    assert_int_equal(parsed_options.on_crash_limit, CRASH_LIMIT_SKIP);
+    options_done(&parsed_options);
+}
+
+static void test_without_a_limit_nothing_can_be_done_at_it(void **state)
+{
+#define NO_EFFECT "--on-crash-limit: has no effect with --crash-limit off; leave one of them out"
+    (void)state;
+    CONFLICT(NO_EFFECT, "--crash-limit=off", "--on-crash-limit=stop");
+    CONFLICT(NO_EFFECT, "--on-crash-limit=outage", "--crash-limit=off"); /* also if it is the default */
+    CONFLICT(NO_EFFECT, "--on-crash-limit", "skip", "--plugin=./y.so", "--crash-limit", "off");
+}
+
 static void test_help_is_printed_whatever_the_options_are(void **state)
 {
     (void)state;
@@ -185,6 +277,11 @@ int main(void)
         cmocka_unit_test(test_every_worker_and_spare_has_two_user_ids),
         cmocka_unit_test(test_the_default_user_ids_are_enough_for_the_largest_engine),
         cmocka_unit_test(test_workers_of_a_queue_do_not_share_a_cpu_by_accident),
+        cmocka_unit_test(test_crash_limit_is_a_number_in_a_time),
+        cmocka_unit_test(test_what_is_done_about_crashes_is_one_of_three_words),
+        cmocka_unit_test(test_outage_timeout_has_limits),
+        cmocka_unit_test(test_only_a_chain_of_several_plugins_can_skip_one),
+        cmocka_unit_test(test_without_a_limit_nothing_can_be_done_at_it),
         cmocka_unit_test(test_help_is_printed_whatever_the_options_are),
     };
 

@@ -86,6 +86,25 @@ static void test_group_has_the_limits_of_the_options(void **state)
     assert_int_equal(group->handle_timeout_ms, 7000);
 }
 
+static void test_group_has_what_is_done_about_crashes(void **state)
+{
+    (void)state;
+    MAKE("--plugin=x.so", "--queue=1", "--crash-limit=7/3s", "--on-crash-limit=stop", "--outage-timeout=5s",
+         "--on-outage=accept");
+    assert_int_equal(group->crash_limit.count, 7);
+    assert_int_equal(group->crash_limit.window_ms, 3000);
+    assert_int_equal(group->on_crash_limit, CRASH_LIMIT_STOP);
+    assert_int_equal(group->outage_timeout_ms, 5000);
+    assert_int_equal(group->on_outage, OUTAGE_ACCEPT);
+    tear_down(NULL);
+    MAKE("--plugin=x.so", "--queue=1");
+    assert_int_equal(group->crash_limit.count, 20);
+    assert_int_equal(group->crash_limit.window_ms, 60000);
+    assert_int_equal(group->on_crash_limit, CRASH_LIMIT_OUTAGE);
+    assert_int_equal(group->outage_timeout_ms, 2000);
+    assert_int_equal(group->on_outage, OUTAGE_DROP);
+}
+
 /* One switch at a time, so that a mix-up of two is noticed. */
 static void test_group_has_the_switches_of_the_options(void **state)
 {
@@ -213,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_group_has_the_policy_of_the_options, tear_down),
         cmocka_unit_test_teardown(test_group_has_the_limits_of_the_options, tear_down),
+        cmocka_unit_test_teardown(test_group_has_what_is_done_about_crashes, tear_down),
         cmocka_unit_test_teardown(test_group_has_the_switches_of_the_options, tear_down),
         cmocka_unit_test_teardown(test_what_was_not_given_is_left_to_the_plan, tear_down),
         cmocka_unit_test_teardown(test_group_keeps_its_plugins_when_the_options_are_gone, tear_down),
