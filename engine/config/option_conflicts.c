@@ -52,6 +52,15 @@ static int check_crash_limit(const struct options *options, struct error *error)
     return 0;
 }
 
+static int check_outage(const struct options *options, struct error *error)
+{
+    if (options->on_outage == OUTAGE_STOP && options_given(options, "outage-retry")) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--outage-retry: has no effect with --on-outage stop; leave one of them out");
+    }
+    return 0;
+}
+
 int option_conflicts_check(const struct options *options, struct error *error)
 {
     int code = check_cpus(options, error);
@@ -61,6 +70,9 @@ int option_conflicts_check(const struct options *options, struct error *error)
     }
     if (code == 0) {
         code = check_crash_limit(options, error);
+    }
+    if (code == 0) {
+        code = check_outage(options, error);
     }
     return code;
 }

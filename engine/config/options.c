@@ -26,6 +26,7 @@
 #define FLOW_TIMEOUT_MIN_MS 1000
 #define FLOW_TIMEOUT_MAX_MS (24 * 60 * 60 * 1000)
 
+#define OUTAGE_RETRY_MIN_MS 100 /* a worker that fails at once must not keep a CPU busy */
 #define OUTAGE_TIMEOUT_MIN_MS 10 /* another worker may need some milliseconds to start */
 
 #define WORKER_UID_MIN 1000             /* lower ones are those of system users */
@@ -47,15 +48,17 @@ const struct option_entry options_table[] = {
      "How often a plugin may crash, hang or fail to open within this time. At the Nth\n"
      "time, --on-crash-limit says what happens. Default: 20/1m."},
     {"on-crash-limit", "outage|skip|stop", option_parse_word, TARGET(on_crash_limit), 0, 0,
-     "outage: packets are decided by --on-outage, and a worker is tried from time to\n"
-     "time. skip: the plugin is left out of the chain. stop: the engine answers what\n"
-     "is queued and exits with status 6. Default: outage."},
+     "outage: packets are decided by --on-outage, and a worker is tried again every\n"
+     "--outage-retry. skip: the plugin is left out of the chain. stop: the engine\n"
+     "answers what is queued and exits with status 6. Default: outage."},
     {"outage-timeout", "TIME", option_parse_time, TARGET(outage_timeout_ms), OUTAGE_TIMEOUT_MIN_MS, TIMEOUT_MAX_MS,
      "How long a queue may be without a worker until --on-outage decides its packets.\n"
      "Default: 2s."},
     {"on-outage", "accept|drop|stop", option_parse_word, TARGET(on_outage), 0, 0,
      "For packets of a queue that has no worker, until it has one. stop: exit with\n"
      "status 6. Default: drop."},
+    {"outage-retry", "TIME", option_parse_time, TARGET(outage_retry_ms), OUTAGE_RETRY_MIN_MS, TIMEOUT_MAX_MS,
+     "How long an outage lasts until a worker is tried again. Default: 10s."},
     {"on-stop", "accept|drop", option_parse_verdict, TARGET(on_stop), 0, 0,
      "For packets that arrive while the engine stops; what is queued already is\n"
      "decided by the plugins. Default: drop."},
@@ -146,6 +149,7 @@ int options_init(struct options *options, size_t text_size, struct error *error)
         .on_crash_limit = CRASH_LIMIT_OUTAGE,
         .outage_timeout_ms = 2000,
         .on_outage = OUTAGE_DROP,
+        .outage_retry_ms = 10 * 1000,
         .workers = 1,
         .spares = 1,
         .worker_uids = {WORKER_UIDS_FIRST, WORKER_UIDS_LAST},

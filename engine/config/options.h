@@ -58,6 +58,7 @@ struct options {
     enum crash_limit_action on_crash_limit;
     uint64_t outage_timeout_ms;
     enum outage_action on_outage;
+    uint64_t outage_retry_ms;     /* from a worker that failed to the next one, in an outage */
     uint64_t workers;             /* of each queue */
     uint64_t spares;              /* of each queue, besides the workers */
     struct uid_range worker_uids; /* of workers and spares */

@@ -70,6 +70,7 @@ static void copy_policy(const struct options *options, struct queue_group *group
     group->on_crash_limit = options->on_crash_limit;
     group->outage_timeout_ms = options->outage_timeout_ms;
     group->on_outage = options->on_outage;
+    group->outage_retry_ms = options->outage_retry_ms;
     group->max_len = (uint32_t)options->max_len;
     group->copy_range = (uint32_t)options->copy_range;
     group->receive_buffer = options->receive_buffer;

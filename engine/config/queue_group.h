@@ -40,6 +40,7 @@ struct queue_group {
     enum crash_limit_action on_crash_limit; /* not skip, if there is one plugin */
     uint64_t outage_timeout_ms;
     enum outage_action on_outage;
+    uint64_t outage_retry_ms;
 
     uint32_t max_len;             /* packets that may wait in each queue */
     uint32_t copy_range;          /* bytes; 0: what the plugins need */

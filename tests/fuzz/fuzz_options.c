@@ -86,6 +86,7 @@ static void check_crashes(const struct options *options)
     PROMISE(is_between(options->on_crash_limit, CRASH_LIMIT_OUTAGE, CRASH_LIMIT_STOP));
     PROMISE(is_between(options->on_outage, OUTAGE_ACCEPT, OUTAGE_STOP));
     PROMISE(is_between(options->outage_timeout_ms, 10, TIMEOUT_MAX_MS));
+    PROMISE(is_between(options->outage_retry_ms, 100, TIMEOUT_MAX_MS));
     if (!options->help && !options->version) {
         PROMISE(options->on_crash_limit != CRASH_LIMIT_SKIP || options->plugin_count != 1);
         PROMISE(options->on_crash_limit == CRASH_LIMIT_OUTAGE || limit->count > 0);

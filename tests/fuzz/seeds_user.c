@@ -169,6 +169,8 @@ static const char *const command_lines[][ARGUMENTS_MAX] = {
     {"--plugin=a", "--queue=0", "--crash-limit", "off", "--on-outage=stop"},
     {"--plugin=a", "--queue=0", "--crash-limit", "off", "--on-crash-limit=stop"},
     {"--plugin=a", "--queue=0", "--on-crash-limit=skip"},
+    {"--plugin=a", "--queue=0", "--outage-retry=100ms"},
+    {"--plugin=a", "--queue=0", "--outage-retry", "1s", "--on-outage", "stop"},
     {"--crash-limit", "1001/1m"},
     {"--crash-limit", "20/"},
 };

@@ -49,6 +49,7 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(parsed_options.on_crash_limit, CRASH_LIMIT_OUTAGE);
     assert_int_equal(parsed_options.outage_timeout_ms, 2000);
     assert_int_equal(parsed_options.on_outage, OUTAGE_DROP);
+    assert_int_equal(parsed_options.outage_retry_ms, 10000);
     options_done(&parsed_options);
 }
 
@@ -226,7 +227,7 @@ static void test_what_is_done_about_crashes_is_one_of_three_words(void **state)
 
 #define TIME(from) ": must be a time with its unit, such as 500ms or 5s, from " from " to 60m"
 
-static void test_outage_timeout_has_limits(void **state)
+static void test_times_of_an_outage_have_limits(void **state)
 {
     (void)state;
     accept("--outage-timeout=10ms");
@@ -238,6 +239,13 @@ static void test_outage_timeout_has_limits(void **state)
     USAGE("--outage-timeout 2" TIME("10ms"), "--outage-timeout=2");
     USAGE("--outage-timeout off" TIME("10ms"), "--outage-timeout=off");
     USAGE("--outage-timeout: needs a value: --outage-timeout TIME", "--outage-timeout");
+    accept("--outage-retry=100ms");
+    assert_int_equal(parsed_options.outage_retry_ms, 100);
+    accept("--outage-retry=60m");
+    assert_int_equal(parsed_options.outage_retry_ms, 3600000);
+    USAGE("--outage-retry 99ms" TIME("100ms"), "--outage-retry=99ms");
+    USAGE("--outage-retry 61m" TIME("100ms"), "--outage-retry=61m");
+    USAGE("--outage-retry: needs a value: --outage-retry TIME", "--outage-retry");
 }
 
 static void test_only_a_chain_of_several_plugins_can_skip_one(void **state)
@@ -260,6 +268,16 @@ static void test_without_a_limit_nothing_can_be_done_at_it(void **state)
     CONFLICT(NO_EFFECT, "--on-crash-limit", "skip", "--plugin=./y.so", "--crash-limit", "off");
 }
 
+static void test_nothing_is_tried_again_after_a_stop(void **state)
+{
+#define NO_RETRY "--outage-retry: has no effect with --on-outage stop; leave one of them out"
+    (void)state;
+    CONFLICT(NO_RETRY, "--outage-retry=10s", "--on-outage=stop");
+    assert_accepted(PARSE(ENOUGH, "--outage-retry=10s", "--on-crash-limit=stop"));
+    options_done(&parsed_options);
+    accept("--on-outage=stop");
+}
+
 static void test_help_is_printed_whatever_the_options_are(void **state)
 {
     (void)state;
@@ -279,9 +297,10 @@ int main(void)
         cmocka_unit_test(test_workers_of_a_queue_do_not_share_a_cpu_by_accident),
         cmocka_unit_test(test_crash_limit_is_a_number_in_a_time),
         cmocka_unit_test(test_what_is_done_about_crashes_is_one_of_three_words),
-        cmocka_unit_test(test_outage_timeout_has_limits),
+        cmocka_unit_test(test_times_of_an_outage_have_limits),
         cmocka_unit_test(test_only_a_chain_of_several_plugins_can_skip_one),
         cmocka_unit_test(test_without_a_limit_nothing_can_be_done_at_it),
+        cmocka_unit_test(test_nothing_is_tried_again_after_a_stop),
         cmocka_unit_test(test_help_is_printed_whatever_the_options_are),
     };
 

@@ -90,12 +90,13 @@ static void test_group_has_what_is_done_about_crashes(void **state)
 {
     (void)state;
     MAKE("--plugin=x.so", "--queue=1", "--crash-limit=7/3s", "--on-crash-limit=stop", "--outage-timeout=5s",
-         "--on-outage=accept");
+         "--on-outage=accept", "--outage-retry=4s");
     assert_int_equal(group->crash_limit.count, 7);
     assert_int_equal(group->crash_limit.window_ms, 3000);
     assert_int_equal(group->on_crash_limit, CRASH_LIMIT_STOP);
     assert_int_equal(group->outage_timeout_ms, 5000);
     assert_int_equal(group->on_outage, OUTAGE_ACCEPT);
+    assert_int_equal(group->outage_retry_ms, 4000);
     tear_down(NULL);
     MAKE("--plugin=x.so", "--queue=1");
     assert_int_equal(group->crash_limit.count, 20);
@@ -103,6 +104,7 @@ static void test_group_has_what_is_done_about_crashes(void **state)
     assert_int_equal(group->on_crash_limit, CRASH_LIMIT_OUTAGE);
     assert_int_equal(group->outage_timeout_ms, 2000);
     assert_int_equal(group->on_outage, OUTAGE_DROP);
+    assert_int_equal(group->outage_retry_ms, 10000);
 }
 
 /* One switch at a time, so that a mix-up of two is noticed. */
