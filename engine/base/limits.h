@@ -26,4 +26,10 @@
 #define WORKER_UIDS_FIRST 70000
 #define WORKER_UIDS_LAST 89999
 
+/*
+ * How many uids an engine takes: one for each queue process, and for each of two generations, which run side by side
+ * during a reload, one for the fork server and WORKER_UIDS for each worker and spare. slots: these of a queue.
+ */
+#define WORKER_UIDS_NEEDED(queues, slots) ((queues) + 2 * (1 + WORKER_UIDS * (uint64_t)(queues) * (slots)))
+
 #endif

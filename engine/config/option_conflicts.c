@@ -27,15 +27,15 @@ static int check_uids(const struct options *options, struct error *error)
 {
     const struct uid_range *range = &options->worker_uids;
     uint64_t available = (uint64_t)range->last - range->first + 1;
-    uint64_t needed = options->queue_count * (options->workers + options->spares) * WORKER_UIDS;
+    uint64_t needed = WORKER_UIDS_NEEDED(options->queue_count, options->workers + options->spares);
 
     if (range->first == 0 || available >= needed) {
         return 0;
     }
     return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
                      "--worker-uids %" PRIu32 "-%" PRIu32 ": has %" PRIu64 " user ids, but %" PRIu64
-                     " are needed, %d for each worker and spare of each queue",
-                     range->first, range->last, available, needed, WORKER_UIDS);
+                     " are needed for these queues, workers and spares",
+                     range->first, range->last, available, needed);
 }
 
 static int check_crash_limit(const struct options *options, struct error *error)

@@ -27,7 +27,7 @@ struct queue_group {
     unsigned cpu_count;           /* 0: workers run where the scheduler puts them */
     unsigned workers;             /* of each queue, 1 to WORKERS_MAX */
     unsigned spares;              /* of each queue, besides the workers; 0 to SPARES_MAX */
-    struct uid_range worker_uids; /* at least WORKER_UIDS for each worker and spare, or off */
+    struct uid_range worker_uids; /* at least WORKER_UIDS_NEEDED(), or off */
     bool worker_uids_given;       /* false: worker_uids is the default */
     enum priority_setting priority;
 

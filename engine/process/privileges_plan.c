@@ -13,6 +13,7 @@
 #include "process/privileges_plan.h"
 
 #include "base/fd.h"
+#include "base/limits.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -27,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TURNS 2
+#define TURNS WORKER_UIDS
 #define BLOCKS 2
 #define OVERFLOW_UID 65534 /* nobody: who has no uid of his own; and 65535 is -1 in 16 bits */
 
@@ -218,7 +219,7 @@ static pid_t find_stranger(const struct privileges_range *range)
 static int check_range(const struct privileges_plan *plan, struct error *error)
 {
     const struct privileges_range *range = &plan->range;
-    uint64_t needed = plan->queues + BLOCKS * block_size(plan);
+    uint64_t needed = WORKER_UIDS_NEEDED(plan->queues, plan->slots);
 
     if (range->first == 0 || range->first > range->last || range->last == PRIVILEGES_SAME_UID ||
         (range->first <= OVERFLOW_UID + 1 && range->last >= OVERFLOW_UID)) {

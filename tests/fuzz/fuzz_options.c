@@ -65,14 +65,14 @@ static void check_lists(const struct options *options, size_t text_len)
 static void check_workers(const struct options *options)
 {
     const struct uid_range *uids = &options->worker_uids;
-    uint64_t slots = options->queue_count * (options->workers + options->spares);
+    uint64_t slots = options->queue_count * (options->workers + options->spares) * 2;
 
     PROMISE(is_between(options->workers, 1, 16) && is_between(options->spares, 0, 8));
     PROMISE(options->priority == PRIORITY_NORMAL || options->priority == PRIORITY_REALTIME);
     PROMISE(uids->first == 0 ? uids->last == 0 : uids->first >= 1000 && uids->last < UINT32_MAX - 1);
     PROMISE(uids->first == 0 || uids->last < 65534 || uids->first > 65535);
     if (!options->help && !options->version) {
-        PROMISE(uids->first == 0 || (uint64_t)uids->last - uids->first + 1 >= 2 * slots);
+        PROMISE(uids->first == 0 || (uint64_t)uids->last - uids->first + 1 >= options->queue_count + 2 * (1 + slots));
         PROMISE(options->cpu_count == 0 || options->cpu_count >= options->workers);
     }
 }

@@ -132,30 +132,32 @@ static void test_user_ids_are_a_range_without_those_that_mean_no_user(void **sta
     USAGE("--worker-uids: needs a value: --worker-uids FIRST-LAST|off", "--worker-uids");
 }
 
-#define TOO_FEW " are needed, 2 for each worker and spare of each queue"
+#define TOO_FEW " are needed for these queues, workers and spares"
 
-static void test_every_worker_and_spare_has_two_user_ids(void **state)
+static void test_range_of_user_ids_is_large_enough_for_two_generations(void **state)
 {
     (void)state;
-    accept("--worker-uids=5000-5003"); /* one worker, one spare */
-    CONFLICT("--worker-uids 5000-5002: has 3 user ids, but 4" TOO_FEW, "--worker-uids=5000-5002");
-    CONFLICT("--worker-uids 5000-5000: has 1 user ids, but 2" TOO_FEW, "--spares=0", "--worker-uids=5000");
-    assert_accepted(PARSE(ENOUGH, "--queue=2-4", "--workers=3", "--spares=2", "--worker-uids=5000-5039"));
+    accept("--worker-uids=5000-5010"); /* one queue, two fork servers, one worker, one spare */
+    CONFLICT("--worker-uids 5000-5009: has 10 user ids, but 11" TOO_FEW, "--worker-uids=5000-5009");
+    CONFLICT("--worker-uids 5000-5000: has 1 user ids, but 7" TOO_FEW, "--spares=0", "--worker-uids=5000");
+    assert_accepted(PARSE(ENOUGH, "--queue=2-4", "--workers=3", "--spares=2", "--worker-uids=5000-5085"));
     options_done(&parsed_options);
-    CONFLICT("--worker-uids 5000-5038: has 39 user ids, but 40" TOO_FEW, "--queue=2-4", "--workers=3", "--spares=2",
-             "--worker-uids=5000-5038");
+    CONFLICT("--worker-uids 5000-5084: has 85 user ids, but 86" TOO_FEW, "--queue=2-4", "--workers=3", "--spares=2",
+             "--worker-uids=5000-5084");
     assert_accepted(PARSE(ENOUGH, "--queue=2-4", "--workers=3", "--spares=2", "--worker-uids=off"));
     options_done(&parsed_options);
 }
 
-static void test_the_default_user_ids_are_enough_for_the_largest_engine(void **state)
+static void test_default_user_ids_are_enough_for_256_queues_with_8_workers_each(void **state)
 {
     char queues[32];
 
     (void)state;
     snprintf(queues, sizeof(queues), "--queue=0-%d", QUEUES_MAX - 1);
-    assert_accepted(PARSE("--plugin=x.so", queues, "--workers=16", "--spares=8"));
+    assert_accepted(PARSE("--plugin=x.so", queues, "--workers=8", "--spares=1"));
     options_done(&parsed_options);
+    assert_refused(PARSE("--plugin=x.so", queues, "--workers=16", "--spares=8"), EXIT_CODE_CONFIGURATION,
+                   "--worker-uids 70000-89999: has 20000 user ids, but 24834" TOO_FEW);
 }
 
 #define NAME_EACH                                                                                                      \
@@ -292,8 +294,8 @@ int main(void)
         cmocka_unit_test(test_numbers_of_workers_have_limits),
         cmocka_unit_test(test_priority_is_one_of_two_words),
         cmocka_unit_test(test_user_ids_are_a_range_without_those_that_mean_no_user),
-        cmocka_unit_test(test_every_worker_and_spare_has_two_user_ids),
-        cmocka_unit_test(test_the_default_user_ids_are_enough_for_the_largest_engine),
+        cmocka_unit_test(test_range_of_user_ids_is_large_enough_for_two_generations),
+        cmocka_unit_test(test_default_user_ids_are_enough_for_256_queues_with_8_workers_each),
         cmocka_unit_test(test_workers_of_a_queue_do_not_share_a_cpu_by_accident),
         cmocka_unit_test(test_crash_limit_is_a_number_in_a_time),
         cmocka_unit_test(test_what_is_done_about_crashes_is_one_of_three_words),
