@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * chain_cost BURST NAME=PLUGIN,PLUGIN... NAME=... - measures the engine's own code: decoding a recorded burst, the
- * pipeline, and encoding the verdicts. It does all that a worker does between its two system calls, without these.
+ * chain_cost BURST NAME=PLUGIN,PLUGIN... NAME=... - measures the engine's own code: decoding a recorded burst, looking up
+ * flows, running the plugin chain, deciding, and encoding the verdicts. It does all that a queue process does between
+ * its two system calls, and what its worker does, without these calls and without the ring between the two.
  *
  * It measures each plugin chain that is named and prints one JSON object: for each name a list with the nanoseconds per
  * packet of each round. Rounds of the chains are interleaved. A chain with a plugin that gives flow verdicts has a flow
- * table of the default size, in shared memory as in a worker, which has every flow of the burst before the first round.
- * The messages are the same in every round, so they are in the cache, as in a worker after the kernel has copied them.
+ * table of the default size, in shared memory as in a queue process, which has every flow of the burst before the first
+ * round. The messages are the same in every round, so they are in the cache, as after the kernel has copied them.
  */
 #include "burst_file.h"
 
 #include "base/clock.h"
+#include "burst/decide.h"
 #include "burst/journal.h"
-#include "burst/pipeline.h"
 #include "config/plan.h"
+#include "flow/flow_in_flight.h"
 #include "flow/flow_table.h"
+#include "plugin/chain_run.h"
 #include "queue/nfqueue_decode.h"
 #include "queue/nfqueue_encode.h"
 #include "queue/queue_shm.h"
@@ -33,9 +36,23 @@
 
 struct named_chain {
     const char *name;
-    struct pipeline pipeline;
-    struct flow_table flows;
+    struct decide_policy policy;
+    struct flow_table *flows; /* NULL: no plugin gives verdicts for flows */
+    struct flow_table flow_table;
+    struct flow_in_flight in_flight;
+    struct plugin_chain chain;
+    struct chain_flows chain_flows;
+    struct chain_run run;
     double cost[ROUNDS];
+};
+
+/* A burst on its way through the two halves. The arrays are by the packet's place among those that a worker gets. */
+struct flight {
+    struct flow_burst flow_burst;
+    struct chain_batch asked;
+    unsigned entries[BURST_MAX]; /* the packets' places in the burst */
+    struct chain_flow chain_flows[BURST_MAX];
+    struct plugin_answer answers[BURST_MAX];
 };
 
 struct bench {
@@ -109,8 +126,22 @@ static void add_flows(struct named_chain *named)
     if (make_memory(flow_memory_size(PLAN_FLOWS_DEFAULT), &shm) != 0 || flow_seed_make(&seed) != 0) {
         die("flow table", "no memory");
     }
-    flow_table_attach(&named->flows, shm.flows, PLAN_FLOWS_DEFAULT, FLOW_IDLE_MS, &seed);
-    named->pipeline.flows = &named->flows;
+    flow_table_attach(&named->flow_table, shm.flows, PLAN_FLOWS_DEFAULT, FLOW_IDLE_MS, &seed);
+    named->flows = &named->flow_table;
+}
+
+/* As worker_frames_begin(). */
+static void begin_chain(struct named_chain *named)
+{
+    static _Atomic uint32_t words[3];
+    static nfqe_verdict verdicts[BURST_MAX];
+
+    flow_in_flight_init(&named->in_flight);
+    chain_flows_init(&named->chain_flows, &named->chain, named->policy.default_verdict, named->policy.on_crash);
+    named->run = (struct chain_run){.chain = &named->chain,
+                                    .position = {.packet = &words[0], .plugin = &words[1], .progress = &words[2]},
+                                    .verdicts_end = verdicts + BURST_MAX,
+                                    .flows = named->flows != NULL ? &named->chain_flows : NULL};
 }
 
 /* text: NAME=PLUGIN,PLUGIN... */
@@ -125,32 +156,113 @@ static void add_chain(char *text)
     }
     *rest++ = '\0';
     named->name = text;
-    named->pipeline = (struct pipeline){.policy = {.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP}};
+    named->policy = (struct decide_policy){.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
     while ((path = strsep(&rest, ",")) != NULL) {
         const struct nfqe_plugin *plugin = load_plugin(path);
         const struct plugin_chain_member member = {.handle = plugin->handle,
                                                    .handle_batch = plugin->handle_batch,
                                                    .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0};
 
-        if (named->pipeline.chain.count == PLUGINS_MAX) {
+        if (named->chain.count == PLUGINS_MAX) {
             die(named->name, "has too many plugins");
         }
-        plugin_chain_add(&named->pipeline.chain, &member);
-        if (member.gives_flows && named->pipeline.flows == NULL) {
+        plugin_chain_add(&named->chain, &member);
+        if (member.gives_flows && named->flows == NULL) {
             add_flows(named);
+        }
+    }
+    begin_chain(named);
+}
+
+/* Queue process: the flow table decides, or a worker is asked; as queue_routes_burst(). */
+static void route(struct named_chain *named, const struct decide *decide, struct flight *flight, unsigned count)
+{
+    flight->asked.count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct flow_lookup *lookup = &flight->flow_burst.lookups[i];
+        unsigned place = flight->asked.count;
+
+        if (named->flows != NULL) {
+            uint32_t number;
+
+            if (flow_in_flight_find(&named->in_flight, lookup) == FLOW_IN_FLIGHT_NONE && decide_by_flow(decide, i)) {
+                continue;
+            }
+            number = flow_in_flight_acquire(&named->in_flight, lookup);
+            flight->chain_flows[place] = (struct chain_flow){.number = number,
+                                                             .epoch = flow_in_flight_epoch(&named->in_flight, number),
+                                                             .begins = lookup->begins,
+                                                             .accepted = flow_burst_has_begun(&flight->flow_burst, i) &&
+                                                                         flow_table_is_accepted(named->flows, lookup)};
+        }
+        flight->asked.packets[place] = &bench.packets[i];
+        flight->asked.places[place] = place;
+        flight->entries[place] = i;
+        flight->asked.count++;
+    }
+}
+
+/* Worker: as worker_frames_handle(). */
+static void answer(const struct named_chain *named, struct flight *flight)
+{
+    const struct chain_run *run = &named->run;
+
+    if (named->chain.has_batch) {
+        chain_run_batch(run, &flight->asked, flight->chain_flows, flight->answers);
+        return;
+    }
+    if (run->flows != NULL) {
+        chain_flows_begin_burst(run->flows);
+    }
+    for (unsigned i = 0; i < flight->asked.count; i++) {
+        flight->answers[i] = run->flows != NULL
+                                 ? chain_run_flow_packet(run, flight->asked.packets[i], i, &flight->chain_flows[i])
+                                 : chain_run_packet(run, flight->asked.packets[i], i);
+    }
+    chain_run_end(run);
+}
+
+/* Queue process: as queue_loop_take_answers(). count: packets that the worker got. */
+static void take_answers(struct named_chain *named, const struct decide *decide, const struct flight *flight,
+                         unsigned count)
+{
+    struct decide_invalid invalid = {0};
+
+    for (unsigned i = 0; i < count; i++) {
+        decide_answered(decide, flight->entries[i], flight->answers[i],
+                        plugin_chain_gives_flows(&named->chain, flight->answers[i].plugin), &invalid);
+        if (named->flows != NULL && flight->chain_flows[i].number != FLOW_IN_FLIGHT_NONE) {
+            flow_in_flight_release(&named->in_flight, flight->chain_flows[i].number);
         }
     }
 }
 
-/* All that a worker does between receiving a burst and sending the verdicts. */
+/* From the packets of a burst to their verdicts. */
+static void decide_burst(struct named_chain *named, struct burst *burst, unsigned count)
+{
+    static struct flight flight;
+    const struct decide decide = {
+        .policy = &named->policy, .flows = named->flows, .flow_burst = &flight.flow_burst, .burst = burst};
+    unsigned asked;
+
+    if (named->flows != NULL) {
+        flow_table_begin_burst(named->flows, &flight.flow_burst, bench.packets, count, monotonic_coarse_ns());
+    }
+    route(named, &decide, &flight, count);
+    asked = flight.asked.count; /* the worker uses it up */
+    if (asked > 0) {
+        answer(named, &flight);
+        take_answers(named, &decide, &flight, asked);
+    }
+}
+
+/* All that is done between receiving a burst and sending the verdicts. */
 static void run_burst(struct named_chain *named)
 {
     struct journal *journal = bench.journal;
     struct burst *burst = &journal->bursts[0];
     struct queue_stats delta = {.bursts = 1};
-    struct decide_invalid invalid;
     struct outstanding_range run;
-    uint64_t now_ns = named->pipeline.flows != NULL ? monotonic_coarse_ns() : 0;
     unsigned received;
     unsigned count = 0;
 
@@ -177,11 +289,14 @@ static void run_burst(struct named_chain *named)
     }
     journal_commit_receive(journal, &delta, &bench.outstanding);
     delta = (struct queue_stats){0};
-    pipeline_run(&named->pipeline, burst, bench.packets, count, now_ns, &delta, &invalid);
+    decide_burst(named, burst, count);
     journal_begin_send(journal);
     for (unsigned next = 0; next < count;) {
         next = burst_id_run(burst, next, count, &run);
         outstanding_remove(&bench.outstanding, run);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        burst_count_verdict(&burst->entries[i], &delta);
     }
     for (unsigned next = 0; next < count;) {
         next = nfqueue_encode(&bench.verdicts, burst->entries, NULL, count, next, &bench.outstanding);
@@ -210,7 +325,7 @@ static void warm_up(struct named_chain *named)
     if (bench.journal->bursts[0].packets != BURST_MAX) {
         die("burst", "not all of its messages are packets");
     }
-    for (unsigned i = 0; named->pipeline.flows != NULL && i < BURST_MAX; i++) {
+    for (unsigned i = 0; named->flows != NULL && i < BURST_MAX; i++) {
         if ((bench.journal->bursts[0].entries[i].flags & BURST_BY_FLOW) == 0) {
             die(named->name, "not all of the burst's packets get the verdict of their flow");
         }

@@ -18,11 +18,13 @@ CHAIN_LENGTHS = (1, 4, 16)
 START = "start to first verdict"
 
 
+ROLES = {"nfqe-q": "queue process", "nfqe-w": "workers"}  # by the name that the engine gives the process
+
+
 def role_of(process, pid):
-    """supervisor, fork server or worker, by the place in the tree and the name that the engine gives it."""
     if pid == process.pid:
         return "supervisor"
-    return "worker" if status_field(pid, "Name").startswith("nfqe-q") else "fork server"
+    return ROLES.get(status_field(pid, "Name")[:len("nfqe-q")], "fork server")
 
 
 def measure_idle(bench, subject):

@@ -68,7 +68,6 @@ int main(int argc, char *argv[])
         perror(argv[2]);
         return 1;
     }
-    burst_init(&burst);
     burst_attach_slots(&burst, slots, BURST_FILE_SLOT);
     error = nfqueue_open(true, &fd, &port_id);
     if (error == 0) {

@@ -5,9 +5,11 @@ The load has one CPU, which also receives and queues the packets; the process th
 sends many datagrams in one large packet, and the queue does not take such packets whole (--gso off), so the kernel splits
 them when it queues them. If they were split earlier, the load would be slower than a good reader.
 
-Drop verdicts cost the reader so little that it is faster than the load. For these, every reader shares its CPU with a
-spinning process of equal weight, so that it has half a CPU and the queue fills. A figure counts only if the reader got
-its half.
+Reader: all processes of a subject. Those of the engine share the one CPU, and its CPU time is that of all of them.
+
+Drop verdicts cost the reader so little that it is faster than the load. For these, every reader shares its CPU with
+half_cpu, a real-time process that takes half of the time, so that the queue fills. It takes its half whatever the nice
+values of the reader's processes are, and however many they are. A figure counts only if the reader got the other half.
 
 The kernel counts the verdicts: used ids, minus packets that did not fit the reader's socket, minus waiting packets.
 Accepted packets go to a UDP socket that is full, where the kernel counts them too. If a subject accepts another share of
@@ -68,9 +70,9 @@ def full_socket(lab):
 
 
 @contextlib.contextmanager
-def spinning_neighbour(lab):
-    """A process that wants all of SERVE_CPU, with the weight that every process has."""
-    neighbour = lab.server.start("sh", "-c", "while :; do :; done", cpu=SERVE_CPU)
+def half_the_cpu(bench):
+    """The reader has only half of SERVE_CPU."""
+    neighbour = bench.lab.server.start(bench.subjects.load("half_cpu"), cpu=SERVE_CPU)
     try:
         yield
         neighbour.check_running()
@@ -82,7 +84,7 @@ def observe(bench, subject, pattern, rate, load_options=()):
     """Two snapshots, `seconds` apart, of a subject under load. load_options: further arguments of load_udp."""
     lab, seconds = bench.lab, bench.seconds
     with full_socket(lab), subject.serve(lab, MATCH, pattern=pattern, cpu=SERVE_CPU, whole=False) as served, \
-            spinning_neighbour(lab) if pattern == DROP else contextlib.nullcontext():
+            half_the_cpu(bench) if pattern == DROP else contextlib.nullcontext():
         load = lab.client.start(bench.subjects.load("load_udp"), SERVER, str(PORT), str(PAYLOAD),
                                 str(seconds + 10), str(rate), *load_options, cpu=LOAD_CPU)
         try:

@@ -17,6 +17,9 @@ from support.engine import READY
 ACCEPT, DROP, ALTERNATE = "accept", "drop", "alternate"
 BYPASS_MARK = "0x1/0x1"
 START_SECONDS = 10
+# The engine gives it to the processes that read its queues. The reference loops have it too: how often a reader gets
+# the CPU before the application whose packets it decides is no merit of its code.
+READER_NICE = -15
 BUILD = "build/bench"  # where bench/run builds, in the source tree
 QUEUED_SHARE_MAX = 0.05  # of packets, with a bypass mark: the first ones of each flow, until its mark is there
 
@@ -99,7 +102,8 @@ class Loop(Subject):
 
     def start(self, namespace, queues, pattern, cpu, whole):
         size = "whole" if whole else "segments"
-        return [namespace.start(self.program, str(number), pattern, size, cpu=cpu) for number in range(1, queues + 1)]
+        return [namespace.start(self.program, str(number), pattern, size, cpu=cpu, nice=READER_NICE)
+                for number in range(1, queues + 1)]
 
 
 def is_ready(process):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Traffic as applications have it: bulk TCP, the time of one request, and requests to a web server.
 
-Only the two ends of the latency measurement are pinned to a CPU; otherwise the scheduler is part of the measurement.
+Only the ends and the reader of one of the latency measurements are pinned to CPUs: one for the ends, one for the reader.
+Otherwise the scheduler is part of the measurement.
 """
 
 import contextlib
@@ -86,13 +87,14 @@ def measure_bulk(bench, subject, measure="bulk TCP", *options):
     bench.figures.add(measure, "Gbit/s", subject.name, (bytes_after - bytes_before) * 8 / (end - start) / 1e9)
 
 
-def measure_latency(bench, subject):
+def measure_latency(bench, subject, pinned=True):
     lab, seconds = bench.lab, bench.seconds
+    end_cpu, read_cpu = (LOAD_CPU, SERVE_CPU) if pinned else (None, None)
     tool = bench.subjects.load("ping_pong")
-    with subject.serve(lab, ["-p", "udp", "--dport", str(PING_PORT)], cpu=SERVE_CPU):
-        server = lab.server.start(tool, "server", SERVER, str(PING_PORT), str(seconds + 5), cpu=LOAD_CPU)
+    with subject.serve(lab, ["-p", "udp", "--dport", str(PING_PORT)], cpu=read_cpu):
+        server = lab.server.start(tool, "server", SERVER, str(PING_PORT), str(seconds + 5), cpu=end_cpu)
         time.sleep(0.1)
-        client = lab.client.start(tool, "client", SERVER, str(PING_PORT), str(seconds), cpu=LOAD_CPU)
+        client = lab.client.start(tool, "client", SERVER, str(PING_PORT), str(seconds), cpu=end_cpu)
         try:
             result = json.loads(client.finish(seconds + 10))
         finally:
@@ -100,8 +102,9 @@ def measure_latency(bench, subject):
             server.stop()
     if result["lost"] > 0:
         raise CannotMeasure(f"{result['lost']} answers did not come")
-    bench.figures.add("latency p50", "us", subject.name, result["p50"] / 1000)
-    bench.figures.add("latency p99", "us", subject.name, result["p99"] / 1000)
+    for quantile in ("p50", "p99"):
+        name = f"latency {quantile}" if pinned else f"latency {quantile}, unpinned"
+        bench.figures.add(name, "us", subject.name, result[quantile] / 1000)
 
 
 def find_nginx(bench):
@@ -165,6 +168,8 @@ def steps(bench):
         yield BULK_UNPACED, subject, lambda s=subject: measure_bulk(bench, s, BULK_UNPACED, "--congestion", "cubic")
     for subject in everyone:
         yield "latency", subject, lambda s=subject: measure_latency(bench, s)
+    for subject in everyone:
+        yield "latency, unpinned", subject, lambda s=subject: measure_latency(bench, s, pinned=False)
     yield "requests", subjects.none, lambda: measure_web(bench, subjects.none, 1)
     for queues in QUEUE_COUNTS:
         for subject in (subjects.classic, subjects.engine):

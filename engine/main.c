@@ -17,6 +17,7 @@
 #include "config/options.h"
 #include "config/queue_group.h"
 #include "process/forkserver.h"
+#include "process/queue_process.h"
 #include "process/supervisor.h"
 #include "process/worker.h"
 
@@ -54,7 +55,8 @@ static enum exit_code report(const struct error *error)
 /* Runs the engine until it is told to stop, or fails. */
 static enum exit_code run_engine(const struct options *options)
 {
-    static const struct engine_programs programs = {.forkserver_run = forkserver_run, .worker_run = worker_run};
+    static const struct engine_programs programs = {
+        .queue_run = queue_process_run, .forkserver_run = forkserver_run, .worker_run = worker_run};
     const struct queue_group *group;
     struct error error;
     enum exit_code code;

@@ -44,6 +44,11 @@ int channel_new(int *ours, int *theirs)
     return 0;
 }
 
+int channel_new_pair(int ends[2])
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
+}
+
 int channel_send(int channel, const void *data, size_t len, const int *fds, unsigned count)
 {
     union {
@@ -105,7 +110,7 @@ ssize_t channel_receive(int channel, void *data, size_t size, pid_t *sender)
     return len;
 }
 
-ssize_t channel_wait(int channel, void *data, size_t size, int *fds, unsigned count)
+static ssize_t receive_fds(int channel, void *data, size_t size, int *fds, unsigned count, int flags)
 {
     union {
         struct cmsghdr header;
@@ -123,7 +128,7 @@ ssize_t channel_wait(int channel, void *data, size_t size, int *fds, unsigned co
         message.msg_control = &control;
         message.msg_controllen = CMSG_LEN(count * sizeof(int)); /* CMSG_SPACE() would have room for one more */
     }
-    len = receive(channel, &message, 0);
+    len = receive(channel, &message, flags);
     if (len < 0) {
         return len;
     }
@@ -135,4 +140,14 @@ ssize_t channel_wait(int channel, void *data, size_t size, int *fds, unsigned co
         memcpy(fds, CMSG_DATA(header), header->cmsg_len - CMSG_LEN(0));
     }
     return len;
+}
+
+ssize_t channel_take(int channel, void *data, size_t size, int *fds, unsigned count)
+{
+    return receive_fds(channel, data, size, fds, count, MSG_DONTWAIT);
+}
+
+ssize_t channel_wait(int channel, void *data, size_t size, int *fds, unsigned count)
+{
+    return receive_fds(channel, data, size, fds, count, 0);
 }

@@ -12,13 +12,16 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define CHANNEL_FDS_MAX 3 /* descriptors that a message may pass */
+#define CHANNEL_FDS_MAX 5 /* descriptors that a message may pass */
 
 /*
  * Makes a channel. At our end, the kernel says who sent a message, and takes no descriptors from the other side, if it is
  * Linux 6.16 or newer. Both ends are close-on-exec.
  */
 int channel_new(int *ours, int *theirs);
+
+/* Makes a channel whose two ends are the same: descriptors may pass both ways, between processes that run no plugin. */
+int channel_new_pair(int ends[2]);
 
 /*
  * Sends a message, and with it copies of fds[count]. Never waits; -EAGAIN: there are so many messages that the other
@@ -32,6 +35,12 @@ int channel_send(int channel, const void *data, size_t len, const int *fds, unsi
  * process that sent it, which only a process with CAP_SYS_ADMIN can lie about; 0: the kernel does not say.
  */
 ssize_t channel_receive(int channel, void *data, size_t size, pid_t *sender);
+
+/*
+ * Takes the next message, without waiting, and up to `count` descriptors with it, close-on-exec; fds[] is -1 where none
+ * came. Returns like channel_receive(). Only from a process that runs no plugin: closing what was passed can take long.
+ */
+ssize_t channel_take(int channel, void *data, size_t size, int *fds, unsigned count);
 
 /*
  * Waits for the next message, and takes up to `count` descriptors with it, close-on-exec; fds[] is -1 where none came.

@@ -139,9 +139,9 @@ static void run_timers(struct event_loop *loop)
 
 /* ---- a turn -------------------------------------------------------------------------------------------------- */
 
-int event_loop_turn(struct event_loop *loop)
+static int turn(struct event_loop *loop, int timeout)
 {
-    int count = epoll_wait(loop->epoll, loop->pending, EVENT_LOOP_BATCH, timeout_ms(loop));
+    int count = epoll_wait(loop->epoll, loop->pending, EVENT_LOOP_BATCH, timeout);
 
     loop->now_ns = 0;
     if (count < 0 && errno != EINTR) {
@@ -157,4 +157,14 @@ int event_loop_turn(struct event_loop *loop)
     }
     run_timers(loop);
     return 0;
+}
+
+int event_loop_turn(struct event_loop *loop)
+{
+    return turn(loop, timeout_ms(loop));
+}
+
+int event_loop_turn_now(struct event_loop *loop)
+{
+    return turn(loop, 0);
 }

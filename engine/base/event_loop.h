@@ -7,7 +7,7 @@
  * free what it has removed. A turn waits at most once and reads the clock at most once; without timers it does not
  * read it unless a callback asks.
  *
- * Functions that fail return a negative errno. One thread. Process: [supervisor] [worker].
+ * Functions that fail return a negative errno. One thread. Process: [supervisor] [queue process] [worker].
  */
 #ifndef ENGINE_BASE_EVENT_LOOP_H
 #define ENGINE_BASE_EVENT_LOOP_H
@@ -70,5 +70,8 @@ uint64_t event_loop_now(struct event_loop *loop);
  * it is due. A timer is late by up to a millisecond and what the callbacks of the turn before took.
  */
 int event_loop_turn(struct event_loop *loop);
+
+/* The same, but it does not wait: for callbacks between two pieces of work. */
+int event_loop_turn_now(struct event_loop *loop);
 
 #endif

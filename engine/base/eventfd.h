@@ -18,14 +18,4 @@ static inline void eventfd_signal(int fd)
     }
 }
 
-/* Makes it unreadable, until the next signal. */
-static inline void eventfd_consume(int fd)
-{
-    uint64_t count;
-
-    if (read(fd, &count, sizeof(count)) < 0) {
-        return; /* it was not readable */
-    }
-}
-
 #endif

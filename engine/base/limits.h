@@ -24,7 +24,7 @@
  * workers and a spare each, which take 9,474.
  */
 #define WORKER_UIDS_FIRST 70000
-#define WORKER_UIDS_LAST 89999
+#define WORKER_UIDS_LAST 94999
 
 /*
  * How many uids an engine takes: one for each queue process, and for each of two generations, which run side by side

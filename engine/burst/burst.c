@@ -4,16 +4,11 @@
  *
  * All lengths after the first that is 0 are 0: a receive fills them in order, journal_recover() sees to it after a
  * death. So the count of the messages is found without storing one, and clearing them costs what the burst had.
- * Process: [worker]; the supervisor counts the messages of a dead one.
+ * Process: [queue process].
  */
 #include "burst/burst.h"
 
 #include "base/arith.h"
-
-void burst_init(struct burst *burst)
-{
-    burst_set_cursor(burst, BURST_NONE, BURST_NONE);
-}
 
 void burst_attach_slots(struct burst *burst, void *slots, size_t slot_size)
 {
@@ -31,10 +26,6 @@ void burst_begin_receive(struct burst *burst)
         burst->messages[i].msg_len = 0;
     }
     burst->packets = 0;
-    burst->attempts = 0;
-    atomic_store_explicit(&burst->one_by_one, 0, memory_order_relaxed);
-    atomic_store_explicit(&burst->cursor, BURST_NONE, memory_order_relaxed);
-    atomic_store_explicit(&burst->plugin, BURST_NONE, memory_order_relaxed);
 }
 
 unsigned burst_received(const struct burst *burst)

@@ -8,13 +8,11 @@
  *   messages   those whose msg_len is not 0 were received: the kernel stores each msg_len inside the system call, so
  *              there is no moment at which a received message is unknown
  *   entries    the packets among them, in order; one that is marked DECIDED has its verdict
- *   cursor     the packet that was with plugin `plugin`
  *
  * Whether a packet was answered is not here: the journal's outstanding ids say so.
  *
- * Plugin code runs in the same process and can write here. Whoever reads a field that another process wrote checks its
- * bounds; recovery.h does so for a successor. What other processes must see in order is stored with release; the end of
- * a process is a full barrier. Never allocates.
+ * Whoever reads a field that another process wrote checks its bounds; recovery.h does so for a successor. What other
+ * processes must see in order is stored with release; the end of a process is a full barrier. Never allocates.
  */
 #ifndef ENGINE_BURST_BURST_H
 #define ENGINE_BURST_BURST_H
@@ -32,7 +30,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define BURST_NONE UINT32_MAX /* cursor or plugin: none */
 #define BURST_SEQUENCE_MASK UINT32_C(0x3fffffff) /* a burst's number; the bits above are nfqueue_sequence.h's */
 
 /* Flags of an entry. */
@@ -64,25 +61,15 @@ struct burst_entry {
 _Static_assert(sizeof(struct burst_entry) == 48, "part of JOURNAL_VERSION");
 
 struct burst {
-    /* of the process that reads the queue */
-    _Atomic uint32_t cursor;     /* packet of the burst that is with a plugin, or BURST_NONE */
-    _Atomic uint32_t plugin;     /* its position in the plugin chain, or BURST_NONE */
-    _Atomic uint32_t one_by_one; /* not 0: this burst goes through handle(), since handle_batch() crashed */
-    _Atomic uint32_t progress;   /* changes whenever a plugin returned, for the watchdog */
-    uint32_t packets;            /* entries in use; 0: none of its packets is in flight */
-    uint32_t sequence;           /* number of the burst, in nlmsg_seq of its verdict messages */
-
-    /* of the supervisor, when that process has died */
-    uint32_t attempts; /* processes that died over this burst in a plugin, with no guilty packet */
+    _Atomic uint32_t progress; /* changes whenever something was done, for the watchdog */
+    uint32_t packets;          /* entries in use; 0: none of its packets is in flight */
+    uint32_t sequence;         /* number of the burst, in nlmsg_seq of its verdict messages */
     uint32_t reserved;
 
     struct burst_entry entries[BURST_MAX];
     struct mmsghdr messages[BURST_MAX];
     struct iovec iovecs[BURST_MAX];
 };
-
-/* Sets up a burst in zeroed memory. */
-void burst_init(struct burst *burst);
 
 /*
  * Points the receive headers at BURST_MAX slots of slot_size bytes each, whatever they were before; msg_len and
@@ -114,13 +101,6 @@ static inline void burst_make_progress(struct burst *burst)
     uint32_t progress = atomic_load_explicit(&burst->progress, memory_order_relaxed);
 
     atomic_store_explicit(&burst->progress, progress + 1, memory_order_release);
-}
-
-/* Says that the plugin at position `plugin` has the packet at position `packet`. BURST_NONE: none has. */
-static inline void burst_set_cursor(struct burst *burst, uint32_t packet, uint32_t plugin)
-{
-    atomic_store_explicit(&burst->cursor, packet, memory_order_release);
-    atomic_store_explicit(&burst->plugin, plugin, memory_order_release);
 }
 
 static inline uint32_t burst_entry_flags(const struct burst_entry *entry)
@@ -160,7 +140,7 @@ static inline void burst_count_verdict(const struct burst_entry *entry, struct q
     stats->invalid += (flags & BURST_INVALID) != 0;
 }
 
-/* Stores a verdict that no plugin gave, after a crash or for a message that was cut. The packet keeps its mark. */
+/* Stores a verdict that no plugin gave, for a message that was cut. The packet keeps its mark. */
 static inline void burst_force_verdict(struct burst *burst, unsigned index, uint32_t verdict)
 {
     burst->entries[index].verdict = verdict;

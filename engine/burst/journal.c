@@ -4,16 +4,10 @@
  *
  * A commit writes the next totals to the place that is not valid, then stores the word that makes them valid; the same
  * store ends the receive or the send. It copies of the outstanding ids only what is in use, which is one range while a
- * burst without gaps is in flight. Process: [worker]; the supervisor reads word and totals.
+ * burst without gaps is in flight. Process: [queue process]; the supervisor reads word and
+ * totals.
  */
 #include "burst/journal.h"
-
-void journal_init(struct journal *journal)
-{
-    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
-        burst_init(&journal->bursts[i]);
-    }
-}
 
 /* Only the process that reads the queue writes the word. */
 static uint32_t phase_of(const struct journal *journal)

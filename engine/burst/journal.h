@@ -30,7 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOURNAL_VERSION 2 /* of struct journal as it lies in memory */
+#define JOURNAL_VERSION 4 /* of struct journal as it lies in memory */
 #define JOURNAL_NO_BURST BURSTS_IN_FLIGHT /* in place of a burst's index */
 
 /* Of the word `phase`; its other bits are 0. */
@@ -43,6 +43,7 @@ struct journal_totals {
     struct outstanding outstanding;
 };
 
+/* Zeroed memory is the journal of a new queue. */
 struct journal {
     /* of the process that reads the queue */
     _Atomic uint32_t phase; /* JOURNAL_... */
@@ -51,14 +52,12 @@ struct journal {
     /* of the supervisor, when that process has died */
     uint32_t recover_ids; /* not 0: a message may have been lost with it, see journal_request_id_recovery() */
     uint32_t recover_to;  /* with recover_ids: the last id that the kernel had given out by then */
-    uint64_t crash_verdicts; /* packets that got the --on-crash verdict since a process died handling them */
+    uint32_t deaths;      /* in a row, in which no packet was answered, see journal_note_death() */
+    uint32_t reserved;
 
     struct journal_totals totals[2];
     struct burst bursts[BURSTS_IN_FLIGHT];
 };
-
-/* Sets up the journal of a new queue in zeroed memory. */
-void journal_init(struct journal *journal);
 
 /* ---- the process that reads the queue, in this order ------------------------------------------------- */
 
@@ -85,6 +84,12 @@ void journal_begin_send(struct journal *journal);
 void journal_commit_send(struct journal *journal, const struct queue_stats *delta,
                          const struct outstanding *outstanding);
 
+/* For the watchdog: it is at work. */
+static inline void journal_make_progress(struct journal *journal)
+{
+    burst_make_progress(&journal->bursts[0]);
+}
+
 /* ---- any process ---------------------------------------------------------------------------------------- */
 
 /* The totals as last committed. While the process that reads the queue runs, they may change meanwhile. */
@@ -102,15 +107,15 @@ bool journal_is_idle(const struct journal *journal);
 /* Whether some packets of the burst are outstanding. `outstanding`: as committed. */
 bool journal_is_in_use(const struct burst *burst, const struct outstanding *outstanding);
 
-/* Changes whenever a plugin returned, or the socket was read. */
+/* Changes whenever something was done. */
 uint32_t journal_progress(const struct journal *journal);
 
-/* Packets that the queue's processes have answered, or that were answered for them when they died. */
+/* Packets that the queue's processes have answered. Lost ids are not among them. */
 static inline uint64_t journal_answered(const struct journal *journal)
 {
     const struct queue_stats *stats = &journal_totals(journal)->stats;
 
-    return stats->accepted + stats->dropped + journal->crash_verdicts;
+    return stats->accepted + stats->dropped;
 }
 
 #endif

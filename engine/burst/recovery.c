@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads a journal that a dead process left, and that its plugins may have written to.
+ * Reads a journal that a dead process left.
  *
- * A packet is guilty only if a plugin has it: the cursor says so, is cleared by each receive and after the last plugin.
- * And only if it has no verdict yet, since otherwise the process died between two packets. Every field is checked before
- * it is used; whatever the fields hold, each received packet gets a verdict. Process: [supervisor] after the death, then
- * [worker].
+ * No plugin can write there, but a fault of the engine may have: every field is checked before it is used, and whatever
+ * the fields hold, each received packet gets a verdict. Process: [supervisor] after the death, then [queue process].
  */
 #include "burst/recovery.h"
 
@@ -15,85 +13,13 @@
 
 #define KNOWN_BITS (JOURNAL_RECEIVING | JOURNAL_TOTALS | JOURNAL_SENDING)
 
-/* Whether a plugin has written to the word. */
+/* Whether it is no word that a queue process writes. */
 static bool is_damaged(uint32_t phase)
 {
     return (phase & ~KNOWN_BITS) != 0 || (phase & JOURNAL_RECEIVING) > BURSTS_IN_FLIGHT;
 }
 
-/* ---- guilt [supervisor] ------------------------------------------------------------------------------- */
-
-bool journal_is_in_plugin(const struct journal *journal)
-{
-    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
-        if (journal->bursts[i].cursor != BURST_NONE) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Every packet of the burst that has no verdict yet gets this one. Returns how many. */
-static uint32_t force_the_rest(struct burst *burst, uint32_t packets, uint32_t verdict)
-{
-    uint32_t count = 0;
-
-    for (unsigned i = 0; i < packets; i++) {
-        if (!burst_is_decided(burst, i)) {
-            burst_force_verdict(burst, i, verdict);
-            count++;
-        }
-    }
-    return count;
-}
-
-/* Returns how many packets got the verdict. */
-static uint32_t assign_in_burst(struct burst *burst, uint32_t plugins, uint32_t verdict, struct burst_guilt *guilt)
-{
-    uint32_t cursor = burst->cursor;
-    uint32_t plugin = burst->plugin;
-    uint32_t packets = (uint32_t)min_u64(burst->packets, burst_received(burst));
-
-    burst_set_cursor(burst, BURST_NONE, BURST_NONE);
-    burst->one_by_one = 1;
-    if (cursor < packets) {
-        if (burst_is_decided(burst, cursor)) {
-            return 0;
-        }
-        guilt->in_plugin = true;
-        guilt->packet_known = true;
-        guilt->packet_id = burst->entries[cursor].id;
-        guilt->plugin = plugin < plugins ? plugin : BURST_NONE;
-        burst_force_verdict(burst, cursor, verdict);
-        return 1;
-    }
-    if (plugin == BURST_NONE) {
-        return 0;
-    }
-    guilt->in_plugin = true;
-    guilt->plugin = plugin < plugins ? plugin : BURST_NONE;
-    if (++burst->attempts >= BURST_ATTEMPTS_MAX) {
-        guilt->forced_count = force_the_rest(burst, packets, verdict);
-    }
-    return guilt->forced_count;
-}
-
-void journal_assign_guilt(struct journal *journal, uint32_t plugins, uint32_t verdict, struct burst_guilt *guilt)
-{
-    unsigned receiving = journal_receiving(journal);
-
-    *guilt = (struct burst_guilt){.plugin = BURST_NONE};
-    if (is_damaged(journal->phase)) {
-        return;
-    }
-    for (unsigned i = 0; i < BURSTS_IN_FLIGHT && !guilt->in_plugin; i++) {
-        if (i != receiving && journal->bursts[i].packets != 0) {
-            journal->crash_verdicts += assign_in_burst(&journal->bursts[i], plugins, verdict, guilt);
-        }
-    }
-}
-
-/* ---- the journal [worker] ------------------------------------------------------------------------------ */
+/* ---- the journal [queue process] ------------------------------------------------------------------------------ */
 
 /* The verdicts in a burst that is being received are those of another one before. */
 static void forget_verdicts(struct burst *burst)
@@ -103,7 +29,7 @@ static void forget_verdicts(struct burst *burst)
     }
 }
 
-/* A plugin has overwritten every verdict that is neither ACCEPT nor DROP. */
+/* A verdict that is neither ACCEPT nor DROP was not given. */
 static void forget_damaged_verdicts(struct burst *burst)
 {
     for (unsigned i = 0; i < BURST_MAX; i++) {
@@ -117,7 +43,6 @@ static void recover_burst(struct burst *burst)
 {
     unsigned received = burst_received(burst);
 
-    burst_set_cursor(burst, BURST_NONE, BURST_NONE);
     for (unsigned i = received; i < BURST_MAX; i++) {
         burst->messages[i].msg_len = 0;
     }
@@ -141,7 +66,7 @@ static bool recover_outstanding(const struct journal *journal, struct outstandin
     return false;
 }
 
-/* Which burst was being received; the first one, if a plugin has written to the word. */
+/* Which burst was being received; the first one, if the word is damaged. */
 static unsigned recover_receiving(struct journal *journal)
 {
     uint32_t phase = journal->phase;
@@ -218,6 +143,15 @@ void journal_request_id_recovery(struct journal *journal, uint32_t last_kernel_i
 {
     journal->recover_to = last_kernel_id;
     journal->recover_ids = 1;
+}
+
+void journal_note_death(struct journal *journal, bool answered)
+{
+    if (journal_is_idle(journal)) {
+        journal->deaths = 0;
+    } else {
+        journal->deaths = answered ? 1 : journal->deaths + 1;
+    }
 }
 
 bool journal_lost_ids(const struct journal *journal, const struct outstanding *outstanding, bool has_next,

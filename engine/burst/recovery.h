@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * After the death of the process that reads a queue: which packet was guilty, how the bursts in flight are finished,
- * and which ids were lost.
+ * After the death of the process that reads a queue: how the bursts in flight are finished, and which ids were lost.
  *
- * The supervisor first assigns the guilt and asks for the recovery of ids, while the queue has no reader. Then the
+ * The supervisor first counts the death and asks for the recovery of ids, while the queue has no reader. Then the
  * successor brings the journal into its bounds with journal_recover(), and
  *
  *   - commits the burst that was being received: the ids of its packets are outstanding, and so are those that are
@@ -16,38 +15,19 @@
 
 #include "burst/journal.h"
 
-#define BURST_ATTEMPTS_MAX 3 /* processes that may die over one burst without a guilty packet */
 #define RECOVERED_IDS_MAX 65536 /* in a row, after one death: only the message being received can be lost with it */
-
-/* Which packet and which plugin a process died with. */
-struct burst_guilt {
-    bool in_plugin;        /* a plugin was running */
-    bool packet_known;     /* `packet_id` is the guilty packet; false after a crash in handle_batch() */
-    uint32_t forced_count; /* packets that got the verdict since BURST_ATTEMPTS_MAX processes died in handle_batch() */
-    uint32_t packet_id;
-    uint32_t plugin; /* position in the plugin chain, below its length, or BURST_NONE */
-};
-
-/* Whether the journal says that a plugin has a packet, or some packets. [supervisor] */
-bool journal_is_in_plugin(const struct journal *journal);
-
-/*
- * Finds the guilty packet, gives it `verdict`, and has the rest of its burst handled one by one. plugins: length of the
- * plugin chain. [supervisor]
- */
-void journal_assign_guilt(struct journal *journal, uint32_t plugins, uint32_t verdict, struct burst_guilt *guilt);
 
 /*
  * Brings every field that a dead process left into its bounds, so that what is in flight can be finished. outstanding:
  * the ids as last committed. Returns the index of the burst whose receive is to be committed, or JOURNAL_NO_BURST: every
- * receive was. If the ids cannot be such a set, since a plugin wrote there, the set is empty, and the burst counts as
- * being received. [worker]
+ * receive was. If the ids cannot be such a set, the set is empty, and the burst counts as
+ * being received. [queue process]
  */
 unsigned journal_recover(struct journal *journal, struct outstanding *outstanding);
 
 /*
  * Whether `id` of the burst that was being received when its process died can be that of a packet in it: it is in the
- * set already, or it is after the set's newest and the kernel had given it out. [worker]
+ * set already, or it is after the set's newest and the kernel had given it out. [queue process]
  */
 bool journal_can_be_received(const struct journal *journal, const struct outstanding *outstanding, uint32_t id);
 
@@ -65,13 +45,20 @@ unsigned journal_in_use(const struct journal *journal, const struct outstanding 
 void journal_request_id_recovery(struct journal *journal, uint32_t last_kernel_id);
 
 /*
+ * A message that kills each process that decodes it must not do so for ever. So it is counted how many processes in a
+ * row have died with something in flight; after one that had answered packets the count begins at 1, and when nothing is
+ * in flight it is 0. answered: whether the dead one had answered a packet. [supervisor]
+ */
+void journal_note_death(struct journal *journal, bool answered);
+
+/*
  * The ids to answer before anything else is. has_next: next_id is the first id of the burst just received; else the
- * socket is empty, and all ids that the kernel had given out are meant. False: there are none. [worker]
+ * socket is empty, and all ids that the kernel had given out are meant. False: there are none. [queue process]
  */
 bool journal_lost_ids(const struct journal *journal, const struct outstanding *outstanding, bool has_next,
                       uint32_t next_id, struct outstanding_range *lost);
 
-/* The ids are outstanding, as committed. Not before: if the process dies in between, its successor must do it. [worker] */
+/* The ids are outstanding, as committed. Not before: if the process dies in between, its successor must do it. [queue process] */
 void journal_end_id_recovery(struct journal *journal);
 
 #endif

@@ -264,7 +264,7 @@ int option_parse_uids(const struct option_entry *option, struct options *options
         contains(first, last, UID_NOBODY) || contains(first, last, UID_NONE_16_BIT)) {
         return error_set(error, EXIT_CODE_USAGE, -EINVAL,
                          "--%s %s: must be off, or a range from %" PRIu64 " to %" PRIu64
-                         " without %d and %d, such as 70000-89999",
+                         " without %d and %d, such as 70000-94999",
                          option->name, text, option->min, option->max, UID_NOBODY, UID_NONE_16_BIT);
     }
     *range = (struct uid_range){(uint32_t)first, (uint32_t)last};

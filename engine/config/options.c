@@ -101,7 +101,7 @@ const struct option_entry options_table[] = {
     {"worker-uids", "FIRST-LAST|off", option_parse_uids, TARGET(worker_uids), WORKER_UID_MIN, WORKER_UID_MAX,
      "If the engine runs as root: user ids for workers, of which each has its own.\n"
      "Four for each worker and spare, one for each queue, and two are needed. off:\n"
-     "they run as the engine's user. Default: 70000-89999."},
+     "they run as the engine's user. Default: 70000-94999."},
     {"priority", "normal|realtime", option_parse_word, TARGET(priority), 0, 0,
      "Of the processes that own the queues. normal: nice -15. realtime: SCHED_RR: a\n"
      "flood of packets can take a CPU from everything else. Default: normal."},

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests, hellos, and the time that a birth may take.
+ * Requests, hellos, rings, and the time that a birth may take.
  *
  * The fork server serves one request after the other, so only the oldest one has a deadline. It is counted in looks at
- * the channels, like the hang of a worker: after a pause of the machine or of the supervisor the first look counts as
- * one, and the fork server has the rest of its time. Each look takes what has arrived before it counts.
+ * the channels, like the hang of a queue process: after a pause of the machine or of the supervisor the first look counts
+ * as one, and the fork server has the rest of its time. Each look takes what has arrived before it counts.
  *
  * A worker that ends before its hello leaves only an end-of-file. The same comes of a fork server that is dying, which
  * explains more, so the worker's end is reported when the next one is asked for. Process: [supervisor].
@@ -18,36 +18,45 @@
 #include "process/ends.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-static unsigned queue_number(const struct children *children, unsigned queue)
+#define REQUESTS_MAX 64 /* that are not answered, of all queues: the fork server's channel has room for 200 */
+
+static void report(struct children_queue *queue, const char *what, int code)
 {
-    return children->engine->queues[queue].kernel.number;
+    exit_report_report(&queue->children->exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: %s: %s",
+                       children_number(queue), what, strerror(-code));
 }
 
-static void report(struct children *children, unsigned queue, const char *what, int code)
+void births_retry(struct children_queue *queue)
 {
-    exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: %s: %s",
-                       queue_number(children, queue), what, strerror(-code));
+    uint64_t wait_ms = queue->given_up ? queue->children->engine->generation->group->outage_retry_ms
+                                       : backoff_next(&queue->births_backoff);
+
+    queue->births_ns = monotonic_ns() + wait_ms * NS_PER_MS;
 }
 
-void births_retry(struct children *children, unsigned queue)
+static void close_channel(struct children_worker *worker)
 {
-    struct children_worker *worker = &children->workers[queue];
-
-    worker->retry_ns = monotonic_ns() + backoff_next(&worker->backoff) * NS_PER_MS;
+    event_loop_unwatch(worker->queue->children->loop, &worker->channel);
+    close_fd(&worker->channel.fd);
 }
 
-void births_drop(struct children *children, unsigned queue)
+/* The request is answered, or given up. */
+static void end_request(struct children_worker *worker)
 {
-    struct children_worker *worker = &children->workers[queue];
+    worker->requested = false;
+    worker->queue->children->requests--;
+}
 
+void births_drop(struct children_worker *worker)
+{
     if (worker->requested) {
-        event_loop_unwatch(children->loop, &worker->channel);
-        close_fd(&worker->channel.fd);
-        worker->requested = false;
+        end_request(worker);
+        close_channel(worker);
+        worker->number = 0;
     }
-    worker->stillborn = false;
 }
 
 /* ---- asking ---------------------------------------------------------------------------------------------------- */
@@ -60,14 +69,14 @@ static void schedule_look(struct children *children)
 }
 
 /* Opens the worker's channel. *theirs gets its end. */
-static int open_channel(struct children *children, struct children_worker *worker, int *theirs)
+static int open_channel(struct children_worker *worker, int *theirs)
 {
     int code = channel_new(&worker->channel.fd, theirs);
 
     if (code < 0) {
         return code;
     }
-    code = event_loop_watch(children->loop, &worker->channel, EPOLLIN);
+    code = event_loop_watch(worker->queue->children->loop, &worker->channel, EPOLLIN);
     if (code < 0) {
         close_fd(&worker->channel.fd);
         close_fd(theirs);
@@ -75,103 +84,202 @@ static int open_channel(struct children *children, struct children_worker *worke
     return code;
 }
 
-void births_request(struct children *children, unsigned queue)
+/* A place for one more; NULL: too many linger. */
+static struct children_worker *new_worker(struct children_queue *queue, unsigned slot)
 {
-    struct children_worker *worker = &children->workers[queue];
+    struct children *children = queue->children;
+
+    for (unsigned i = 0; i < children->places; i++) {
+        struct children_worker *worker = &queue->workers[i];
+
+        if (worker->number == 0) {
+            children->births += children->births == UINT32_MAX ? 2 : 1; /* 0 is no number */
+            worker->number = children->births;
+            worker->slot = slot;
+            worker->uid = privileges_worker_uid(&children->engine->privileges, children->engine->generation->number,
+                                                children_index(queue), slot, queue->turns[slot]++);
+            worker->requested = worker->opened = worker->lost = worker->ended = worker->silent = false;
+            return worker;
+        }
+    }
+    return NULL;
+}
+
+/* Every place is taken. That is no news while those who were just killed, perhaps all at once, are on their way out. */
+static void report_lingering(struct children_queue *queue)
+{
+    for (unsigned i = 0; i < queue->children->places; i++) {
+        if (queue->workers[i].process.overdue) {
+            exit_report_report(
+                &queue->children->exit_report, EXIT_CODE_RUN_TIME, NULL,
+                "queue %u: %d workers were killed and have not ended, perhaps in system calls that cannot be "
+                "interrupted; no more are started until one has",
+                children_number(queue), CHILDREN_LINGERING_MAX);
+            return;
+        }
+    }
+}
+
+/* Returns whether it was asked for. */
+static bool request(struct children_queue *queue, unsigned slot)
+{
+    struct children *children = queue->children;
+    struct children_worker *worker = new_worker(queue, slot);
+    struct process_message message = process_message_make(FORKSERVER_FORK, children_index(queue));
     int theirs = -1;
     int code;
 
-    if (!children->forkserver.ready || worker->process.pid != 0 || worker->requested || worker->exited ||
-        children->ending) {
-        return;
+    if (worker == NULL) {
+        report_lingering(queue);
+        return false;
     }
-    if (worker->stillborn) {
-        worker->stillborn = false;
-        children->engine->queues[queue].control->restarts += children->exit_report.running;
-        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL,
-                           "queue %u: the new worker ended before it said hello", queue_number(children, queue));
-    }
-    worker->retry_ns = 0;
-    code = open_channel(children, worker, &theirs);
+    code = open_channel(worker, &theirs);
     if (code < 0) {
-        report(children, queue, "no channel for a worker", code);
-        births_retry(children, queue);
-        return;
+        worker->number = 0;
+        report(queue, "no channel for a worker", code);
+        return false;
     }
     worker->requested = true;
-    worker->birth = ++children->births;
-    if (!forkserver_client_request(&children->forkserver, queue, theirs)) {
-        births_drop(children, queue);
-        births_retry(children, queue);
-    } else if (children->birth_timer.link == NULL) {
-        schedule_look(children);
+    children->requests++;
+    message.slot = slot;
+    message.uid = worker->uid;
+    message.skipped = queue->skipped;
+    if (!forkserver_client_request(&children->forkserver, &message, theirs)) {
+        births_drop(worker);
+        close_fd(&theirs);
+        return false;
     }
     close_fd(&theirs);
+    if (children->birth_timer.link == NULL) {
+        schedule_look(children);
+    }
+    return true;
+}
+
+static bool slot_is_taken(const struct children_queue *queue, unsigned slot)
+{
+    for (unsigned i = 0; i < queue->children->places; i++) {
+        const struct children_worker *worker = &queue->workers[i];
+
+        if (worker->number != 0 && worker->slot == slot && !worker->lost) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void report_stillborn(struct children_queue *queue)
+{
+    if (queue->stillborn) {
+        queue->stillborn = false;
+        queue->queue->control->restarts += queue->children->exit_report.running;
+        exit_report_report(&queue->children->exit_report, EXIT_CODE_RUN_TIME, NULL,
+                           "queue %u: the new worker ended before it said hello", children_number(queue));
+    }
+}
+
+void births_fill(struct children_queue *queue)
+{
+    struct children *children = queue->children;
+
+    if (!children->forkserver.ready || queue->process.pid == 0 || queue->births_ns != 0 || children->ending ||
+        queue->requested == QUEUE_EXIT) {
+        return;
+    }
+    report_stillborn(queue);
+    for (unsigned slot = 0; slot < children->slots && children->requests < REQUESTS_MAX; slot++) {
+        if (!slot_is_taken(queue, slot) && !request(queue, slot)) {
+            births_retry(queue);
+            return;
+        }
+    }
+}
+
+void births_fill_all(struct children *children)
+{
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        births_fill(&children->queues[i]);
+    }
 }
 
 /* ---- a worker that is there ------------------------------------------------------------------------------------ */
 
-/* Passes the worker what belongs to its queue, as a new worker needs it, whatever plugins wrote there before. */
-static void pass_queue(struct children *children, unsigned queue)
+/* The queue process is told, and can wait for its end. */
+static int announce(const struct children_worker *worker)
 {
-    const struct engine_queue *engine_queue = &children->engine->queues[queue];
-    struct children_worker *worker = &children->workers[queue];
-    const struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
-    int fds[] = {engine_queue->kernel.socket, engine_queue->shm.fd, -1};
-    int code = child_logs_begin_worker(children->logs, queue, &fds[2]);
+    struct queue_message message = queue_message_make(QUEUE_NEW_WORKER, worker->number);
 
-    if (code < 0) {
-        report(children, queue, "no pipe for what its worker prints", code); /* it prints where the fork server does */
-    }
-    queue_shm_restore_table(&engine_queue->shm, engine_queue->kernel.number);
-    engine_queue->control->owner = 0;
-    engine_queue->control->request = worker->requested_state;
-    engine_queue->control->state = WORKER_STARTING;
-    engine_queue->control->plugin = PLUGIN_REF_NONE;
-    engine_queue->control->message[0] = '\0';
-    if (channel_send(worker->channel.fd, &message, sizeof(message), fds, fds[2] >= 0 ? 3 : 2) < 0) {
-        child_kill(&worker->process, monotonic_ns());
-    }
-    close_fd(&fds[2]);
+    message.pid = (uint32_t)worker->pid;
+    return channel_send(worker->queue->channel.fd, &message, sizeof(message), &worker->process.end.fd, 1);
 }
 
 /* A process that says it is the worker. Returns 0, or a negative errno: it is not, or it cannot be watched. */
-static int take(struct children *children, unsigned queue, pid_t pid)
+static int take(struct children_worker *worker, pid_t pid, struct error *error)
 {
-    struct children_worker *worker = &children->workers[queue];
+    struct children *children = worker->queue->children;
     int code = ends_know(children, pid) ? -ECHILD : child_open(&worker->process, pid, children->loop);
 
     if (code < 0) {
-        return code;
+        return error_set(error, EXIT_CODE_RUN_TIME, code, "%s", strerror(-code));
     }
-    probe_worker_start(queue_number(children, queue), pid);
-    worker->requested = false;
-    worker->owner = false;
-    worker->hung = false;
-    worker->suspected = false;
-    worker->silent_ns = 0;
-    worker->generation = children->engine->generation->number;
-    worker->opening = PLUGIN_REF_NONE;
-    worker->deadline_ns = monotonic_ns() + children->engine->generation->group->load_timeout_ms * NS_PER_MS;
-    if (children->ending) {
+    end_request(worker);
+    event_loop_unwatch(children->loop, &worker->channel);
+    worker->pid = pid;
+    probe_worker_start(children_number(worker->queue), pid);
+    code = privileges_check(pid, worker->uid, 0, error);
+    if (code < 0 && code != -ESRCH) {
+        exit_report_error(&children->exit_report, error);
+    }
+    if (code < 0 || children->ending || announce(worker) < 0) {
+        close_fd(&worker->channel.fd);
+        worker->silent = worker->lost = true;
         child_kill(&worker->process, monotonic_ns());
-        return 0;
-    }
-    pass_queue(children, queue);
-    if (children->exit_report.running) {
-        children_admit(children, queue);
+        births_retry(worker->queue);
     }
     return 0;
 }
 
-void births_receive(struct children *children, unsigned queue)
+/* Without a pipe, which is reported, it prints where the fork server does: that costs no traffic. */
+static void open_log(struct children_worker *worker, int *write_end)
 {
-    const struct children_worker *worker = &children->workers[queue];
+    char name[32];
+    int code;
+
+    snprintf(name, sizeof(name), "worker queue %u", children_number(worker->queue));
+    code = child_log_open(&worker->log, worker->queue->children->logs, name, write_end);
+    if (code < 0) {
+        report(worker->queue, "no pipe for what a worker prints", code);
+    }
+}
+
+void births_pass_ring(struct children_worker *worker, const int ring[RING_FDS])
+{
+    const struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
+    int fds[WORKER_FDS];
+    unsigned count;
+
+    if (worker->channel.fd < 0) {
+        return;
+    }
+    memcpy(fds, ring, RING_FDS * sizeof(int));
+    fds[WORKER_FD_LOG] = -1;
+    open_log(worker, &fds[WORKER_FD_LOG]);
+    count = fds[WORKER_FD_LOG] >= 0 ? WORKER_FDS : RING_FDS;
+    if (channel_send(worker->channel.fd, &message, sizeof(message), fds, count) < 0) {
+        child_kill(&worker->process, monotonic_ns());
+    }
+    close_fd(&fds[WORKER_FD_LOG]);
+    close_fd(&worker->channel.fd);
+}
+
+void births_receive(struct children_worker *worker)
+{
+    struct children_queue *queue = worker->queue;
     struct process_message message;
+    struct error error;
     pid_t sender = 0;
     bool stillborn = false;
     ssize_t len;
-    int code;
 
     if (!worker->requested) {
         return;
@@ -180,34 +288,43 @@ void births_receive(struct children *children, unsigned queue)
     if (len == -EAGAIN) {
         return;
     }
-    if (len <= 0 || process_message_check(&message, (size_t)len, FROM_BIRTH, children->engine->queue_count) < 0) {
-        stillborn = !children->ending;
+    if (len <= 0 ||
+        process_message_check(&message, (size_t)len, FROM_BIRTH, queue->children->engine->queue_count) < 0) {
+        stillborn = !queue->children->ending;
     } else if (message.kind == WORKER_NOT_FORKED) {
-        report(children, queue, "no process for a worker", -(int)message.value);
+        report(queue, "no process for a worker", -(int)message.value);
+    } else if (take(worker, sender, &error) == 0) {
+        births_fill_all(queue->children); /* there may be requests that had to wait */
+        return;
     } else {
-        code = take(children, queue, sender);
-        if (code == 0) {
-            return;
-        }
-        report(children, queue, "a process that is no new worker, or cannot be watched, said that it is one", code);
+        exit_report_report(&queue->children->exit_report, EXIT_CODE_RUN_TIME, NULL,
+                           "queue %u: a process that is no new worker, or cannot be watched, said that it is one: %s",
+                           children_number(queue), error.text);
     }
-    births_drop(children, queue);
-    children->workers[queue].stillborn = stillborn;
-    births_retry(children, queue);
+    births_drop(worker);
+    queue->stillborn = stillborn;
+    births_retry(queue);
+}
+
+void births_receive_all(struct children *children)
+{
+    for (unsigned i = 0; i < children->engine->queue_count * children->places && children->requests > 0; i++) {
+        births_receive(&children->workers[i]);
+    }
 }
 
 /* ---- time -------------------------------------------------------------------------------------------------------- */
 
 /* The number of the oldest request that is not answered; 0: there is none. */
-static uint64_t oldest_birth(const struct children *children)
+static uint32_t oldest_birth(const struct children *children)
 {
-    uint64_t oldest = 0;
+    uint32_t oldest = 0;
 
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+    for (unsigned i = 0; i < children->engine->queue_count * children->places && children->requests > 0; i++) {
         const struct children_worker *worker = &children->workers[i];
 
-        if (worker->requested && (oldest == 0 || worker->birth < oldest)) {
-            oldest = worker->birth;
+        if (worker->requested && (oldest == 0 || (int32_t)(worker->number - oldest) < 0)) {
+            oldest = worker->number;
         }
     }
     return oldest;
@@ -219,11 +336,9 @@ static void look(void *context)
     struct watchdog_sample sample;
     bool stalled;
 
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        births_receive(children, i);
-    }
+    births_receive_all(children);
     children_schedule_tick(children);
-    sample.progress = (uint32_t)oldest_birth(children);
+    sample.progress = oldest_birth(children);
     sample.busy = sample.progress != 0;
     if (watchdog_check(&children->birth_watchdog, &sample, children->forkserver.birth_timeout_ms, &stalled)) {
         forkserver_client_give_up(&children->forkserver);

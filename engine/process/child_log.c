@@ -121,13 +121,18 @@ static void pipe_ready(void *context, uint32_t events)
     read_some(context);
 }
 
-static void close_log(struct child_log *log)
+void child_logs_init(struct child_logs *logs, struct event_loop *loop)
 {
-    event_loop_unwatch(log->logs->loop, &log->pipe);
-    close_fd(&log->pipe.fd);
+    const struct rate_limit limit = {.burst = CHILD_LOG_LINES, .period_ns = CHILD_LOG_PERIOD_MS * NS_PER_MS};
+
+    *logs = (struct child_logs){.loop = loop,
+                                .period = {.expired = period_is_over, .context = logs},
+                                .engine_lines = limit,
+                                .output_lines = limit};
 }
 
-static int open_log(struct child_log *log, int *write_end)
+/* Makes the pipe and watches our end. */
+static int open_pipe(struct child_log *log, int *write_end)
 {
     int ends[2];
     int code;
@@ -141,7 +146,7 @@ static int open_log(struct child_log *log, int *write_end)
         code = event_loop_watch(log->logs->loop, &log->pipe, EPOLLIN);
     }
     if (code < 0) {
-        close_log(log);
+        close(ends[0]);
         close(ends[1]);
         return code;
     }
@@ -149,21 +154,29 @@ static int open_log(struct child_log *log, int *write_end)
     return 0;
 }
 
-int child_logs_open(struct child_logs *logs, struct engine *engine, struct event_loop *loop)
+int child_log_open(struct child_log *log, struct child_logs *logs, const char *name, int *write_end)
 {
-    const struct rate_limit limit = {.burst = CHILD_LOG_LINES, .period_ns = CHILD_LOG_PERIOD_MS * NS_PER_MS};
+    int code;
 
-    logs->loop = loop;
-    logs->period = (struct event_timer){.expired = period_is_over, .context = logs};
-    logs->engine_lines = logs->output_lines = limit;
-    for (unsigned i = 0; i <= QUEUES_MAX; i++) {
-        logs->of[i].logs = logs;
+    if (logs == NULL) {
+        return 0;
     }
-    for (unsigned i = 0; i < engine->queue_count; i++) {
-        snprintf(logs->of[i].name, sizeof(logs->of[i].name), "worker queue %u", engine->queues[i].kernel.number);
+    log->logs = logs;
+    log->len = 0;
+    log->cut = false;
+    snprintf(log->name, sizeof(log->name), "%s", name);
+    code = open_pipe(log, write_end);
+    if (code < 0) {
+        log->logs = NULL;
+        return code;
     }
-    snprintf(logs->of[CHILD_LOG_FORKSERVER].name, sizeof(logs->of[0].name), "the fork server");
-    return open_log(&logs->of[CHILD_LOG_FORKSERVER], &engine->log);
+    log->next = logs->first;
+    log->link = &logs->first;
+    if (log->next != NULL) {
+        log->next->link = &log->next;
+    }
+    logs->first = log;
+    return 0;
 }
 
 static void read_all(struct child_log *log)
@@ -172,50 +185,40 @@ static void read_all(struct child_log *log)
     }
 }
 
-static void drain(struct child_log *log)
+void child_log_drain(struct child_log *log)
 {
-    read_all(log);
-    end_line(log);
+    if (log->logs != NULL) {
+        read_all(log);
+        end_line(log);
+    }
+}
+
+void child_log_close(struct child_log *log)
+{
+    if (log->logs == NULL) {
+        return;
+    }
+    child_log_drain(log);
+    event_loop_unwatch(log->logs->loop, &log->pipe);
+    close_fd(&log->pipe.fd);
+    *log->link = log->next;
+    if (log->next != NULL) {
+        log->next->link = log->link;
+    }
+    log->logs = NULL;
 }
 
 void child_logs_read(struct child_logs *logs)
 {
-    for (unsigned i = 0; i <= QUEUES_MAX; i++) {
-        if (logs->of[i].pipe.fd > 0) {
-            read_all(&logs->of[i]);
-        }
-    }
-}
-
-int child_logs_begin_worker(struct child_logs *logs, unsigned queue, int *write_end)
-{
-    if (logs == NULL) {
-        return 0;
-    }
-    child_logs_end_process(logs, queue);
-    return open_log(&logs->of[queue], write_end);
-}
-
-void child_logs_end_process(struct child_logs *logs, unsigned index)
-{
-    if (logs == NULL || logs->of[index].pipe.fd <= 0) {
-        return;
-    }
-    drain(&logs->of[index]);
-    if (index != CHILD_LOG_FORKSERVER) {
-        close_log(&logs->of[index]);
+    for (struct child_log *log = logs->first; log != NULL; log = log->next) {
+        read_all(log);
     }
 }
 
 void child_logs_done(struct child_logs *logs)
 {
-    for (unsigned i = 0; i <= QUEUES_MAX; i++) {
-        struct child_log *log = &logs->of[i];
-
-        if (log->pipe.fd > 0) {
-            drain(log);
-            close_log(log);
-        }
+    while (logs->first != NULL) {
+        child_log_close(logs->first);
     }
     if (logs->loop != NULL) {
         event_loop_stop_timer(logs->loop, &logs->period);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What fork server and workers write to standard output and standard error, as lines of the engine's log.
+ * What queue processes, fork server and workers write to standard output and standard error, as lines of the engine's log.
  *
  * Each has a pipe of its own, so a line that one has written in part cannot get mixed with another's. The supervisor
  * reads all of them in its event loop. A line of the engine's own code in such a process, plugins' host->log() included,
@@ -16,20 +16,21 @@
 #include "base/event_loop.h"
 #include "base/log.h"
 #include "base/rate_limit.h"
-#include "process/engine.h"
 
 #include <stdbool.h>
 
 #define CHILD_LOG_OUTPUT_MAX 1024 /* bytes of a line that a plugin has written; the rest of it is dropped */
 #define CHILD_LOG_LINES 300       /* in a period: each of 256 workers may say something when it opens a plugin */
 #define CHILD_LOG_PERIOD_MS 10000
-#define CHILD_LOG_FORKSERVER QUEUES_MAX /* in place of a queue's index */
 
 struct child_logs;
 
+/* What one process prints. Zeroed while it is not in use. */
 struct child_log {
-    struct child_logs *logs;
-    struct event_watch pipe; /* fd 0 or -1: none */
+    struct child_logs *logs; /* NULL: not in use */
+    struct child_log *next;  /* in use, in logs */
+    struct child_log **link; /* what points to this one */
+    struct event_watch pipe;
     char name[32];           /* of the process that writes */
     char line[LOG_LINE_MAX + 1];
     size_t len;
@@ -38,34 +39,32 @@ struct child_log {
 
 struct child_logs {
     struct event_loop *loop;
-    struct event_timer period;           /* runs while lines are held back */
-    struct rate_limit engine_lines;      /* of the engine's code */
-    struct rate_limit output_lines;      /* of plugins */
-    struct child_log of[QUEUES_MAX + 1]; /* the queues' workers, and the fork server's */
+    struct child_log *first;        /* of those in use */
+    struct event_timer period;      /* runs while lines are held back */
+    struct rate_limit engine_lines; /* of the engine's code */
+    struct rate_limit output_lines; /* of plugins */
 };
 
-/*
- * Makes the pipe of the fork server and of all that come after it, and enters its end to write to into the engine.
- * Returns 0 or a negative errno; child_logs_done() in any case.
- */
-int child_logs_open(struct child_logs *logs, struct engine *engine, struct event_loop *loop);
+/* Prepares for processes in `loop`. */
+void child_logs_init(struct child_logs *logs, struct event_loop *loop);
 
 /*
- * A worker begins: makes a pipe of its own, and *write_end its end to write to, which the caller passes on and closes.
- * Returns 0 or a negative errno; *write_end is untouched on failure, and if logs is NULL.
+ * A process begins: makes a pipe for it, and *write_end its end to write to, which the caller passes on and closes. name:
+ * of the process, for lines that plugins have written. Returns 0 or a negative errno; *write_end is untouched on
+ * failure, and if logs is NULL.
  */
-int child_logs_begin_worker(struct child_logs *logs, unsigned queue, int *write_end);
+int child_log_open(struct child_log *log, struct child_logs *logs, const char *name, int *write_end);
 
-/* Shows the lines that are in the pipes now, before the supervisor says what follows from what the children did. */
+/* Shows the lines that are in its pipe, up to a last line without an end. Also for one that is not in use. */
+void child_log_drain(struct child_log *log);
+
+/* The same, and closes the pipe: what a process that it has started writes there later is lost. */
+void child_log_close(struct child_log *log);
+
+/* Shows the lines that are in all pipes now, before the supervisor says what follows from what the children did. */
 void child_logs_read(struct child_logs *logs);
 
-/*
- * That process has ended: shows what it has left in its pipe, up to a last line without an end. The pipe of a worker is
- * then closed: what a process that it has started writes there later is lost. logs may be NULL.
- */
-void child_logs_end_process(struct child_logs *logs, unsigned index);
-
-/* Shows what is left in all pipes, says what was held back, and closes our ends. */
+/* Closes all pipes, and says what was held back. */
 void child_logs_done(struct child_logs *logs);
 
 #endif

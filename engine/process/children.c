@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The table, its events, and its clock. How a worker comes to be is in births.c, what follows from an end in ends.c, how
- * one that hangs is found in hangs.c.
+ * The table, its events, and its clock. How processes come to be is in queue_births.c and births.c, what queue processes
+ * say in queue_news.c, what follows from an end in ends.c and losses.c, how a queue process that hangs is found in hangs.c.
  *
- * Only the supervisor reaps its children, so a pid in the table is that child's until child_reap() has reaped it. What a
- * worker says of itself (its state, the plugin in open(), its progress) is in memory that its plugins can write to: it
- * decides what is reported and how long to wait, never who owns a queue. The supervisor's own copies decide that.
- *
- * The end of a child comes as an event of its pidfd; SIGCHLD tells of those that are not in the table, and of stops. A
- * tick, a timer of the event loop, checks deadlines and waits that are over, and samples the workers for the watchdog.
+ * Only the supervisor reaps its children, so a pid in the table is that child's until child_reap() has reaped it. The end
+ * of a child comes as an event of its pidfd; SIGCHLD tells of those that are not in the table, and of stops. A tick, a
+ * timer of the event loop, checks deadlines and waits that are over, and samples the queue processes for the watchdog.
  * Process: [supervisor].
  */
 #include "process/children.h"
@@ -20,57 +17,48 @@
 #include "process/births.h"
 #include "process/ends.h"
 #include "process/hangs.h"
+#include "process/losses.h"
+#include "process/queue_births.h"
+#include "process/queue_news.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #define BACKOFF_MIN_MS 10
 #define BACKOFF_MAX_MS 1000 /* a service that a plugin needs and that comes back is found again within a second */
-#define MESSAGES_A_TURN 16  /* of a worker, whose plugins may write faster than they are read */
+#define QUEUE_BACKOFF_MAX_MS 100 /* for a queue process, without which its queue is not answered at all */
+#define MESSAGES_A_TURN 64  /* of a queue process, whose workers may die at any rate */
 #define STRAYS_A_TURN 64    /* of processes that plugins have left, which may be made faster than they are reaped */
 #define STRAYS_END_MS 100   /* at the end, for workers on their way; what plugins left may stay for ever */
-#define SILENCE_MS 100      /* for a worker whose channel is closed to end by itself, with a reason of its own */
-
-void children_start_forkserver(struct children *children)
-{
-    struct error error;
-
-    if (forkserver_client_start(&children->forkserver, &error) != 0) {
-        exit_report_error(&children->exit_report, &error);
-    }
-}
 
 /* ---- control words --------------------------------------------------------------------------------------------- */
 
-/* If the channel is full, the worker has something to read, and looks at the control words after it. */
-static void wake(const struct children_worker *worker)
+/* If the channel is full, the queue process has something to read, and looks at the control words after it. */
+void children_wake(struct children_queue *queue)
 {
-    const struct process_message message = process_message_make(WORKER_WAKE, 0);
+    const struct queue_message message = queue_message_make(QUEUE_CHANGED, 0);
 
-    if (worker->process.pid != 0 && channel_send(worker->channel.fd, &message, sizeof(message), NULL, 0) < 0) {
-        return; /* it is dead, or full */
+    if (queue->channel.fd >= 0) {
+        channel_send(queue->channel.fd, &message, sizeof(message), NULL, 0);
     }
 }
 
-void children_admit(struct children *children, unsigned queue)
+void children_request(struct children *children, unsigned queue, enum queue_request request)
 {
-    struct engine_queue *engine_queue = &children->engine->queues[queue];
-    struct children_worker *worker = &children->workers[queue];
-
-    worker->answered = journal_answered(engine_queue->shm.journal);
-    watchdog_reset(&worker->watchdog);
-    worker->owner = true;
-    engine_queue->control->owner = (uint32_t)worker->process.pid;
-    wake(worker);
+    children->queues[queue].requested = request;
+    children->engine->queues[queue].control->request = request;
+    children_wake(&children->queues[queue]);
 }
 
-void children_request(struct children *children, unsigned queue, enum worker_request requested_state)
+void children_run(struct children *children)
 {
-    children->workers[queue].requested_state = requested_state;
-    children->engine->queues[queue].control->request = requested_state;
-    wake(&children->workers[queue]);
+    children->exit_report.running = true;
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        children_request(children, i, QUEUE_RUN);
+    }
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
@@ -100,10 +88,21 @@ static void worker_end_ready(void *context, uint32_t events)
     struct children_worker *worker = context;
 
     (void)events;
-    if (!ends_reap_worker(worker->children, children_queue_of(worker))) {
-        event_loop_unwatch(worker->children->loop, &worker->process.end);
+    if (!ends_reap_worker(worker)) {
+        event_loop_unwatch(worker->queue->children->loop, &worker->process.end);
     }
-    children_schedule_tick(worker->children);
+    children_schedule_tick(worker->queue->children);
+}
+
+static void queue_end_ready(void *context, uint32_t events)
+{
+    struct children_queue *queue = context;
+
+    (void)events;
+    if (!ends_reap_queue(queue)) {
+        event_loop_unwatch(queue->children->loop, &queue->process.end);
+    }
+    children_schedule_tick(queue->children);
 }
 
 static void forkserver_end_ready(void *context, uint32_t events)
@@ -117,29 +116,24 @@ static void forkserver_end_ready(void *context, uint32_t events)
     children_schedule_tick(children);
 }
 
-/* What a worker says is that its control words have changed: the supervisor looks at them after each turn. */
 static void worker_channel_ready(void *context, uint32_t events)
 {
     struct children_worker *worker = context;
-    struct children *children = worker->children;
-    struct process_message message;
-    pid_t sender;
-    ssize_t len = 1;
 
     (void)events;
-    if (worker->requested) {
-        births_receive(children, children_queue_of(worker));
-        children_schedule_tick(children);
-        return;
+    births_receive(worker);
+    children_schedule_tick(worker->queue->children);
+}
+
+static void queue_channel_ready(void *context, uint32_t events)
+{
+    struct children_queue *queue = context;
+
+    (void)events;
+    if (queue_news_receive(queue, MESSAGES_A_TURN)) {
+        event_loop_unwatch(queue->children->loop, &queue->channel); /* its process ends */
     }
-    for (unsigned i = 0; i < MESSAGES_A_TURN && len > 0; i++) {
-        len = channel_receive(worker->channel.fd, &message, sizeof(message), &sender);
-    }
-    if (len <= 0 && len != -EAGAIN) {
-        event_loop_unwatch(children->loop, &worker->channel);
-        worker->silent_ns = event_loop_now(children->loop);
-        children_schedule_tick(children);
-    }
+    children_schedule_tick(queue->children);
 }
 
 static void forkserver_channel_ready(void *context, uint32_t events)
@@ -148,117 +142,146 @@ static void forkserver_channel_ready(void *context, uint32_t events)
 
     (void)events;
     if (forkserver_client_receive(&children->forkserver)) {
-        for (unsigned i = 0; i < children->engine->queue_count; i++) {
-            births_request(children, i);
-        }
+        births_fill_all(children);
     }
     children_schedule_tick(children);
+}
+
+/* ---- the table --------------------------------------------------------------------------------------------------- */
+
+struct children_worker *children_worker_find(struct children_queue *queue, uint32_t number)
+{
+    for (unsigned i = 0; i < queue->children->places && number != 0; i++) {
+        if (queue->workers[i].number == number) {
+            return &queue->workers[i];
+        }
+    }
+    return NULL;
+}
+
+void children_dismiss_workers(struct children_queue *queue)
+{
+    for (unsigned i = 0; i < queue->children->places; i++) {
+        if (queue->workers[i].number != 0) {
+            losses_dismiss(&queue->workers[i]);
+        }
+    }
+}
+
+static unsigned count_opened(const struct children_queue *queue)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < queue->children->places; i++) {
+        const struct children_worker *worker = &queue->workers[i];
+
+        count += worker->number != 0 && worker->opened && !worker->lost;
+    }
+    return count;
 }
 
 bool children_all_opened(const struct children *children)
 {
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        if (children->workers[i].process.pid == 0 || children->engine->queues[i].control->state != WORKER_OPENED) {
+        if (count_opened(&children->queues[i]) < children->engine->generation->group->workers) {
             return false;
         }
     }
     return true;
 }
 
-void children_run(struct children *children)
+bool children_has_process(const struct children *children, unsigned queue)
 {
-    children->exit_report.running = true;
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        children_admit(children, i);
-    }
-}
-
-bool children_has_worker(const struct children *children, unsigned queue)
-{
-    return children->workers[queue].process.pid != 0;
+    return children->queues[queue].process.pid != 0;
 }
 
 bool children_exited(const struct children *children, unsigned queue)
 {
-    return children->workers[queue].exited;
+    return children->queues[queue].exited;
 }
 
-void children_need_no_worker(struct children *children, unsigned queue)
+void children_need_no_process(struct children *children, unsigned queue)
 {
-    children->workers[queue].exited = true;
+    children->queues[queue].exited = true;
 }
 
 bool children_all_exited(const struct children *children)
 {
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        if (!children->workers[i].exited) {
+        if (!children->queues[i].exited) {
             return false;
         }
     }
     return true;
 }
 
-/* ---- time ---------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------------------------- */
 
 /* Between two samples. */
 static unsigned watching_ms(const struct children *children)
 {
-    return children->exit_report.running && !children->stalled
-               ? WATCHDOG_IDLE_MS
-               : watchdog_interval_ms(children->engine->generation->group->handle_timeout_ms);
+    return children->stalled ? watchdog_interval_ms(HANGS_TIMEOUT_MS) : WATCHDOG_IDLE_MS;
 }
 
-static unsigned interval_ms(const struct children *children)
+/* Until a wait of the queue is over; UINT64_MAX: none. */
+static uint64_t next_wait_ns(const struct children_queue *queue)
 {
-    bool waiting = children->forkserver.retry_ns != 0 || children->ending || hangs_pending(children);
+    uint64_t next = queue->retry_ns != 0 ? queue->retry_ns : UINT64_MAX;
 
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        const struct children_worker *worker = &children->workers[i];
+    return queue->births_ns != 0 && queue->births_ns < next ? queue->births_ns : next;
+}
 
-        waiting = waiting || worker->retry_ns != 0 || worker->silent_ns != 0;
-    }
-    return waiting ? BACKOFF_MIN_MS : watching_ms(children);
+static bool looks_often(const struct children *children)
+{
+    return children->forkserver.process.pid == 0 || children->forkserver.deadline_ns != 0 || children->ending ||
+           hangs_pending(children);
 }
 
 void children_schedule_tick(struct children *children)
 {
-    event_loop_start_timer(children->loop, &children->tick, children->ticked_ns + interval_ms(children) * NS_PER_MS);
+    unsigned ms = looks_often(children) ? HANGS_TICK_MS : watching_ms(children);
+    uint64_t due_ns = children->ticked_ns + ms * NS_PER_MS;
+
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        uint64_t next_ns = next_wait_ns(&children->queues[i]);
+
+        due_ns = next_ns < due_ns ? next_ns : due_ns;
+    }
+    event_loop_start_timer(children->loop, &children->tick, due_ns);
 }
 
-/* A worker that cannot be woken up any more would not notice a stop. */
-static void check_silence(struct children *children, unsigned queue, uint64_t now_ns)
-{
-    struct children_worker *worker = &children->workers[queue];
-
-    if (worker->silent_ns == 0 || now_ns - worker->silent_ns < SILENCE_MS * NS_PER_MS) {
-        return;
-    }
-    worker->silent_ns = 0;
-    if (worker->process.pid != 0 && worker->process.killed_ns == 0) {
-        exit_report_report(&children->exit_report, EXIT_CODE_RUN_TIME, NULL,
-                           "queue %u: worker %d has closed its channel and is killed; a plugin must not close what it "
-                           "did not open",
-                           children->engine->queues[queue].kernel.number, worker->process.pid);
-        child_kill(&worker->process, now_ns);
-    }
-}
-
-/* It holds the queue's socket, so there is no other one until it has ended. */
 static void check_overdue(struct children *children, uint64_t now_ns)
 {
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+    for (unsigned i = 0; i < children->engine->queue_count * children->places; i++) {
         struct children_worker *worker = &children->workers[i];
 
-        if (child_becomes_overdue(&worker->process, now_ns) && !ends_reap_worker(children, i)) {
+        if (child_becomes_overdue(&worker->process, now_ns) && !ends_reap_worker(worker)) {
             log_line("queue %u: worker %d was killed but is still there, perhaps in a system call that cannot be "
-                     "interrupted; its queue waits for its end",
-                     children->engine->queues[i].kernel.number, worker->process.pid);
+                     "interrupted; another one has taken its place",
+                     children_number(worker->queue), worker->process.pid);
+        }
+    }
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        struct children_queue *queue = &children->queues[i];
+
+        if (child_becomes_overdue(&queue->process, now_ns) && !ends_reap_queue(queue)) {
+            log_line("queue %u: queue process %d was killed but is still there; the queue waits for its end",
+                     children_number(queue), queue->process.pid);
         }
     }
     if (child_becomes_overdue(&children->forkserver.process, now_ns) && !ends_reap_forkserver(children)) {
         log_line("the fork server %d was killed but is still there, perhaps in a system call that cannot be "
                  "interrupted",
                  children->forkserver.process.pid);
+    }
+}
+
+static void start_forkserver(struct children *children)
+{
+    struct error error;
+
+    if (forkserver_client_start(&children->forkserver, &error) != 0) {
+        exit_report_error(&children->exit_report, &error);
     }
 }
 
@@ -273,7 +296,18 @@ static void check_forkserver(struct children *children, uint64_t now_ns)
         exit_report_unload(&children->exit_report, reason);
     }
     if (forkserver->retry_ns != 0 && now_ns >= forkserver->retry_ns) {
-        children_start_forkserver(children);
+        start_forkserver(children);
+    }
+}
+
+static void check_queue(struct children_queue *queue, uint64_t now_ns)
+{
+    if (queue->retry_ns != 0 && now_ns >= queue->retry_ns) {
+        queue_births_start(queue);
+    }
+    if (queue->births_ns != 0 && now_ns >= queue->births_ns) {
+        queue->births_ns = 0;
+        births_fill(queue);
     }
 }
 
@@ -284,18 +318,15 @@ static void tick(void *context)
 
     check_forkserver(children, now_ns);
     check_overdue(children, now_ns);
-    for (unsigned i = 0; i < children->engine->queue_count && !children->ending; i++) {
-        check_silence(children, i, now_ns);
-        if (children->workers[i].retry_ns != 0 && now_ns >= children->workers[i].retry_ns) {
-            births_request(children, i);
-        }
-    }
     if (!children->ending) {
-        hangs_tick(children, now_ns);
-    }
-    if (now_ns >= children->sample_ns && !children->ending) {
-        hangs_sample(children);
-        children->sample_ns = now_ns + watching_ms(children) * NS_PER_MS;
+        for (unsigned i = 0; i < children->engine->queue_count; i++) {
+            check_queue(&children->queues[i], now_ns);
+        }
+        hangs_tick(children);
+        if (now_ns >= children->sample_ns) {
+            hangs_sample(children);
+            children->sample_ns = now_ns + watching_ms(children) * NS_PER_MS;
+        }
     }
     exit_report_flush(&children->exit_report, false);
     children->ticked_ns = now_ns;
@@ -304,42 +335,76 @@ static void tick(void *context)
 
 /* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
-void children_init(struct children *children, struct engine *engine, const struct engine_programs *programs,
-                   struct event_loop *loop)
+static void init_queue(struct children *children, unsigned index)
 {
+    struct children_queue *queue = &children->queues[index];
+
+    queue->children = children;
+    queue->queue = &children->engine->queues[index];
+    queue->workers = &children->workers[index * children->places];
+    queue->births_backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS};
+    queue->backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = QUEUE_BACKOFF_MAX_MS};
+    queue->channel = (struct event_watch){.fd = -1, .ready = queue_channel_ready, .context = queue};
+    child_init(&queue->process, queue_end_ready, queue);
+    for (unsigned i = 0; i < children->places; i++) {
+        struct children_worker *worker = &queue->workers[i];
+
+        worker->queue = queue;
+        worker->channel = (struct event_watch){.fd = -1, .ready = worker_channel_ready, .context = worker};
+        child_init(&worker->process, worker_end_ready, worker);
+    }
+}
+
+int children_init(struct children *children, struct engine *engine, const struct engine_programs *programs,
+                  struct event_loop *loop)
+{
+    const struct queue_group *group = engine->generation->group;
+    const unsigned slots = group->workers + group->spares;
+
     *children = (struct children){
         .engine = engine,
+        .programs = programs,
         .loop = loop,
         .tick = {.expired = tick, .context = children},
         .strays = {.expired = reap_strays, .context = children},
         .ticked_ns = event_loop_now(loop),
+        .slots = slots,
+        .places = slots + CHILDREN_LINGERING_MAX,
     };
-    for (unsigned i = 0; i < QUEUES_MAX; i++) {
-        struct children_worker *worker = &children->workers[i];
-
-        worker->children = children;
-        child_init(&worker->process, worker_end_ready, worker);
-        worker->channel = (struct event_watch){.fd = -1, .ready = worker_channel_ready, .context = worker};
-        worker->backoff = (struct backoff){.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS};
-    }
     forkserver_client_init(&children->forkserver, engine, programs, loop);
     child_init(&children->forkserver.process, forkserver_end_ready, children);
     children->forkserver.channel.ready = forkserver_channel_ready;
     children->forkserver.channel.context = children;
     births_init(children);
     exit_report_init(&children->exit_report, engine);
+    children->queues = calloc(engine->queue_count, sizeof(*children->queues));
+    children->workers = calloc((size_t)engine->queue_count * children->places, sizeof(*children->workers));
+    if (children->queues == NULL || children->workers == NULL ||
+        crash_limits_init(&children->crash_limits, group->crash_limit.count, group->crash_limit.window_ms,
+                          engine->queue_count, engine->generation->plugin_count + 1) < 0) {
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        init_queue(children, i);
+    }
+    return 0;
+}
+
+void children_start(struct children *children)
+{
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        queue_births_start(&children->queues[i]);
+    }
+    start_forkserver(children);
     children_schedule_tick(children);
 }
 
 void children_end(struct children *children)
 {
     children->ending = true;
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        struct children_worker *worker = &children->workers[i];
-
-        if (worker->process.pid != 0) {
-            child_kill(&worker->process, monotonic_ns());
-        }
+    for (unsigned i = 0; i < children->engine->queue_count && children->queues != NULL; i++) {
+        child_kill(&children->queues[i].process, monotonic_ns());
+        children_dismiss_workers(&children->queues[i]);
     }
     forkserver_client_leave(&children->forkserver);
     children_schedule_tick(children);
@@ -355,6 +420,9 @@ bool children_workers_ended(const struct children *children)
     bool ended = true;
 
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        ended = ended && !is_waited_for(&children->queues[i].process);
+    }
+    for (unsigned i = 0; i < children->engine->queue_count * children->places; i++) {
         ended = ended && !is_waited_for(&children->workers[i].process);
     }
     return ended;
@@ -374,17 +442,32 @@ bool children_ended(struct children *children)
     return now_ns >= children->strays_end_ns || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0;
 }
 
+static void forget(struct event_loop *loop, struct event_watch *channel, struct child *process)
+{
+    event_loop_unwatch(loop, channel);
+    close_fd(&channel->fd);
+    child_done(process, loop);
+}
+
 void children_done(struct children *children)
 {
     event_loop_stop_timer(children->loop, &children->tick);
     event_loop_stop_timer(children->loop, &children->strays);
     event_loop_stop_timer(children->loop, &children->birth_timer);
-    for (unsigned i = 0; i < QUEUES_MAX; i++) {
-        event_loop_unwatch(children->loop, &children->workers[i].channel);
-        close_fd(&children->workers[i].channel.fd);
-        child_done(&children->workers[i].process, children->loop);
+    for (unsigned i = 0; i < children->engine->queue_count && children->queues != NULL; i++) {
+        child_log_close(&children->queues[i].log);
+        forget(children->loop, &children->queues[i].channel, &children->queues[i].process);
+    }
+    for (unsigned i = 0; i < children->engine->queue_count * children->places && children->workers != NULL; i++) {
+        child_log_close(&children->workers[i].log);
+        forget(children->loop, &children->workers[i].channel, &children->workers[i].process);
     }
     forkserver_client_done(&children->forkserver);
+    crash_limits_done(&children->crash_limits);
+    free(children->workers);
+    free(children->queues);
+    children->workers = NULL;
+    children->queues = NULL;
     exit_report_flush(&children->exit_report, true);
     while (waitpid(-1, NULL, WNOHANG) > 0) {
     }

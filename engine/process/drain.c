@@ -2,9 +2,9 @@
 /*
  * The state of a stop, looked at every few milliseconds: no event tells that the kernel's queue is empty.
  *
- * The order of a look is what makes it safe. First the workers' states are read, then the kernel's figures: a figure
- * from before the worker stopped the queueing would miss what was queued in between. A queue whose worker has died has
- * its queueing stopped by the supervisor, again at each look, because the worker may have died before it did so; the
+ * The order of a look is what makes it safe. First the queue processes' states are read, then the kernel's figures: a
+ * figure from before the queueing was stopped would miss what was queued in between. A queue whose process has died has
+ * its queueing stopped by the supervisor, again at each look, because the process may have died before it did so; the
  * figures of the look that first did so do not count.
  */
 #include "process/drain.h"
@@ -36,7 +36,7 @@ void drain_begin(struct drain *drain, struct engine *engine, struct children *ch
         .deadline_ns = event_loop_now(loop) + engine->generation->group->drain_timeout_ms * NS_PER_MS,
     };
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        children_request(children, i, WORKER_STOP);
+        children_request(children, i, QUEUE_STOP);
     }
     wake_up(drain);
 }
@@ -60,14 +60,14 @@ static void note_waiting(void *context, const struct nfqueue_status *status)
 static void look(struct drain *drain)
 {
     for (unsigned i = 0; i < drain->engine->queue_count; i++) {
-        drain->queues[i].draining = drain->engine->queues[i].control->state == WORKER_DRAINING;
+        drain->queues[i].draining = drain->engine->queues[i].control->state == QUEUE_DRAINING;
         drain->queues[i].waiting = -1;
     }
     nfqueue_each_status(note_waiting, drain);
 }
 
 /* No process reads the socket, so the setting is the supervisor's to make. */
-static void check_without_worker(struct drain *drain, unsigned index, bool late)
+static void check_without_process(struct drain *drain, unsigned index, bool late)
 {
     const struct engine_queue *queue = &drain->engine->queues[index];
     struct drain_queue *state = &drain->queues[index];
@@ -75,7 +75,7 @@ static void check_without_worker(struct drain *drain, unsigned index, bool late)
     nfqueue_stop_queueing(queue->kernel.socket, queue->kernel.number,
                           drain->engine->generation->group->on_stop == NFQE_ACCEPT);
     if (!late && state->waiting == 0 && state->stopped) {
-        children_need_no_worker(drain->children, index);
+        children_need_no_process(drain->children, index);
     }
     state->stopped = true;
 }
@@ -83,20 +83,22 @@ static void check_without_worker(struct drain *drain, unsigned index, bool late)
 static void log_not_left(struct drain *drain, unsigned index)
 {
     const struct engine_queue *queue = &drain->engine->queues[index];
-    const struct plugin *plugin = generation_plugin(drain->engine->generation, queue->control->plugin);
+    const struct generation *generation = drain->engine->generation;
+    uint32_t plugin = queue->control->closing;
 
     if (drain->not_left++ >= NOT_LEFT_LINES) {
         return;
     }
-    if (plugin != NULL) {
+    if (plugin < generation->plugin_count) {
         log_line("queue %u: every packet is answered, but close() of plugin %s has not returned; the worker is killed",
-                 queue->kernel.number, plugin->id);
+                 queue->kernel.number, generation->plugins[plugin].id);
     } else {
-        log_line("queue %u: every packet is answered, but the worker has not left; it is killed", queue->kernel.number);
+        log_line("queue %u: every packet is answered, but the workers have not left; they are killed",
+                 queue->kernel.number);
     }
 }
 
-static void check_with_worker(struct drain *drain, unsigned index, bool late)
+static void check_with_process(struct drain *drain, unsigned index, bool late)
 {
     struct drain_queue *state = &drain->queues[index];
 
@@ -109,7 +111,7 @@ static void check_with_worker(struct drain *drain, unsigned index, bool late)
             log_not_left(drain, index);
         }
     } else if (state->draining) {
-        children_request(drain->children, index, WORKER_EXIT);
+        children_request(drain->children, index, QUEUE_EXIT);
         state->leaving = true;
     }
 }
@@ -123,10 +125,10 @@ bool drain_check(struct drain *drain)
         if (children_exited(drain->children, i)) {
             continue;
         }
-        if (children_has_worker(drain->children, i)) {
-            check_with_worker(drain, i, late);
+        if (children_has_process(drain->children, i)) {
+            check_with_process(drain, i, late);
         } else {
-            check_without_worker(drain, i, late);
+            check_without_process(drain, i, late);
         }
     }
     if (late && drain->not_left > NOT_LEFT_LINES) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A stop: the kernel is told to queue nothing more, what is queued is answered, then the workers leave.
+ * A stop: the kernel is told to queue nothing more, what is queued is answered, then workers and queue
+ * processes leave.
  *
- * Always: a queue's worker is asked to leave only after it has said that nothing more is queued and the kernel, asked
- * after that, has said that nothing waits. A queue without a worker is drained once the supervisor has stopped the
+ * Always: a queue process is asked to leave only after it has said that nothing more is queued and the kernel, asked
+ * after that, has said that nothing waits. A queue without a process is drained once the supervisor has stopped the
  * queueing itself and the kernel says, afterwards, that nothing waits. The deadline ends every wait.
  *
  * Process: [supervisor].
@@ -20,9 +21,9 @@
 #include <stdint.h>
 
 struct drain_queue {
-    bool leaving;    /* the worker was asked to leave */
-    bool stopped;    /* the supervisor has stopped the queueing, since there was no worker */
-    bool draining;   /* the worker says that nothing more is queued, */
+    bool leaving;    /* the queue process was asked to leave */
+    bool stopped;    /* the supervisor has stopped the queueing, since there was no queue process */
+    bool draining;   /* the queue process says that nothing more is queued, */
     int64_t waiting; /* and the kernel, asked after that, how many packets wait; -1: not known */
 };
 
@@ -32,17 +33,17 @@ struct drain {
     struct event_loop *loop;
     struct event_timer poll;
     uint64_t deadline_ns;
-    unsigned not_left; /* workers that had been asked to leave and had not when the deadline passed */
+    unsigned not_left; /* queue processes that had been asked to leave and had not when the deadline passed */
     struct drain_queue queues[QUEUES_MAX];
 };
 
-/* Asks every worker to stop the queueing. From now on `loop` wakes up for drain_check(). */
+/* Asks every queue process to stop the queueing. From now on `loop` wakes up for drain_check(). */
 void drain_begin(struct drain *drain, struct engine *engine, struct children *children, struct event_loop *loop);
 
 /* Moves the deadline to now: the next look ends the stop. */
 void drain_hurry(struct drain *drain);
 
-/* Looks at every queue. Returns whether the stop is over: every worker has left, or the deadline is past. */
+/* Looks at every queue. Returns whether the stop is over: every queue process has left, or the deadline is past. */
 bool drain_check(struct drain *drain);
 
 #endif

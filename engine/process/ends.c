@@ -1,59 +1,116 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reaping, and what follows from the end of a worker or of the fork server.
+ * Reaping, and what follows from the end of a queue process, a worker or the fork server.
  *
- * The end of a worker that served decides over the packet that a plugin had, and asks for the next worker. A dead
- * process left what it was doing in memory that its plugins could write to, so that decides what is reported; who owned
- * the queue the supervisor knows itself. At the end of the engine, ends have no consequences. Process: [supervisor].
+ * A queue process that dies leaves the journal; its successor finishes what is in it, with workers of its own, since the
+ * rings have died with it. At the end of the engine, ends have no consequences. Process: [supervisor].
  */
 #include "process/ends.h"
 
 #include "base/fd.h"
 #include "base/probe.h"
+#include "burst/recovery.h"
 #include "process/births.h"
+#include "process/losses.h"
+#include "process/queue_births.h"
+#include "process/queue_news.h"
+#include "process/strays.h"
 #include "queue/nfqueue_proc.h"
 
 #include <sys/wait.h>
 
-static void worker_ended(struct children *children, unsigned queue, pid_t pid, int status)
+/* ---- queue processes -------------------------------------------------------------------------------------------- */
+
+/* Everything that it has said is heard first: it may have given up workers, whose ends are then explained. */
+static void close_channel(struct children_queue *queue)
 {
-    struct engine_queue *engine_queue = &children->engine->queues[queue];
-    struct children_worker *worker = &children->workers[queue];
-    struct worker_control *control = engine_queue->control;
-    struct journal *journal = engine_queue->shm.journal;
+    queue_news_receive(queue, UINT32_MAX);
+    event_loop_unwatch(queue->children->loop, &queue->channel);
+    close_fd(&queue->channel.fd);
+}
+
+static void request_id_recovery(const struct children_queue *queue)
+{
+    struct journal *journal = queue->queue->shm.journal;
     struct nfqueue_status kernel;
-    struct burst_guilt guilt;
-    struct worker_exit exit;
+    bool known = nfqueue_read_status(children_number(queue), &kernel) == 0;
 
-    probe_worker_exit(engine_queue->kernel.number, pid, status);
-    exit = (struct worker_exit){queue, pid, status, worker->hung, worker->generation};
-    if (worker->requested_state == WORKER_EXIT && (!worker->owner || journal_is_idle(journal))) {
-        worker->exited = true;
-        if (status != 0) {
-            exit_report_leaving(&children->exit_report, &exit);
-        }
+    journal_request_id_recovery(journal, known ? kernel.last_id : journal_totals(journal)->outstanding.last_id);
+}
+
+static void queue_ended(struct children_queue *queue, pid_t pid, int status)
+{
+    struct children *children = queue->children;
+    const struct queue_control *control = queue->queue->control;
+    struct journal *journal = queue->queue->shm.journal;
+    bool answered = journal_answered(journal) != queue->answered;
+
+    if (queue->requested == QUEUE_EXIT && control->state == QUEUE_CLOSING && journal_is_idle(journal)) {
+        queue->exited = true;
         return;
     }
-    control->restarts += children->exit_report.running;
-    /* A plugin can write the state; but if there is a packet at the cursor, the worker was past open(). */
-    if (!worker->owner || (control->state == WORKER_STARTING && !journal_is_in_plugin(journal))) {
-        exit_report_start(&children->exit_report, &exit);
-        births_retry(children, queue);
-        return;
-    }
+    queue->queue->control->restarts += children->exit_report.running;
+    exit_report_queue(&children->exit_report, children_index(queue), pid, status, queue->hung);
     if (!journal_is_idle(journal)) {
-        bool known = nfqueue_read_status(engine_queue->kernel.number, &kernel) == 0;
-
-        journal_request_id_recovery(journal, known ? kernel.last_id : journal_totals(journal)->outstanding.last_id);
+        request_id_recovery(queue);
     }
-    journal_assign_guilt(journal, children->engine->generation->plugin_count,
-                         children->engine->generation->group->on_crash, &guilt);
-    exit_report_worker(&children->exit_report, &exit, &guilt);
-    if (journal_answered(journal) != worker->answered) {
-        backoff_reset(&worker->backoff);
-        births_request(children, queue);
+    journal_note_death(journal, answered);
+    if (answered) {
+        backoff_reset(&queue->backoff);
+        queue_births_start(queue);
     } else {
-        births_retry(children, queue);
+        queue_births_retry(queue);
+    }
+}
+
+bool ends_reap_queue(struct children_queue *queue)
+{
+    pid_t pid = queue->process.pid;
+    int status;
+
+    if (!child_reap(&queue->process, queue->children->loop, &status)) {
+        return false;
+    }
+    queue->suspected = false;
+    close_channel(queue);
+    child_log_close(&queue->log);
+    children_dismiss_workers(queue);
+    if (!queue->children->ending) {
+        queue_ended(queue, pid, status);
+    }
+    return true;
+}
+
+/* ---- workers ------------------------------------------------------------------------------------------------------ */
+
+bool ends_reap_worker(struct children_worker *worker)
+{
+    struct children_queue *queue = worker->queue;
+    int status;
+
+    if (!child_reap(&worker->process, queue->children->loop, &status)) {
+        return false;
+    }
+    child_log_close(&worker->log);
+    probe_worker_exit(children_number(queue), worker->pid, status);
+    event_loop_unwatch(queue->children->loop, &worker->channel);
+    close_fd(&worker->channel.fd);
+    losses_ended(worker, status);
+    strays_kill(queue->children);
+    return true;
+}
+
+/* ---- the fork server --------------------------------------------------------------------------------------------- */
+
+/* Workers that were asked for do not come any more. One that has said hello does. */
+static void drop_requests(struct children *children)
+{
+    births_receive_all(children);
+    for (unsigned i = 0; i < children->engine->queue_count * children->places; i++) {
+        births_drop(&children->workers[i]);
+    }
+    for (unsigned i = 0; i < children->engine->queue_count; i++) {
+        children->queues[i].stillborn = false;
     }
 }
 
@@ -62,21 +119,19 @@ static void forkserver_ended(struct children *children, int status)
     struct forkserver_client *forkserver = &children->forkserver;
 
     forkserver_client_ended(forkserver);
-    child_logs_end_process(children->logs, CHILD_LOG_FORKSERVER);
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        births_receive(children, i); /* a worker may have said hello */
-        if (!children->ending) {
-            births_drop(children, i);
-        }
+    if (children->logs != NULL) {
+        child_log_drain(children->forkserver_log);
     }
     if (children->ending) {
         char reason[EXIT_REPORT_REASON_MAX];
 
+        births_receive_all(children);
         if (forkserver->leaving && !forkserver->hung && status != 0) {
             exit_report_unload(&children->exit_report, exit_report_reason(status, reason));
         }
         return;
     }
+    drop_requests(children);
     exit_report_forkserver(&children->exit_report, status, forkserver->hung);
     if (children->exit_report.running) {
         unsigned wait_ms = forkserver_client_retry(forkserver);
@@ -97,47 +152,43 @@ bool ends_reap_forkserver(struct children *children)
     return ended;
 }
 
-bool ends_reap_worker(struct children *children, unsigned queue)
-{
-    struct children_worker *worker = &children->workers[queue];
-    pid_t pid = worker->process.pid;
-    int status;
+/* ---- any ---------------------------------------------------------------------------------------------------------- */
 
-    if (!child_reap(&worker->process, children->loop, &status)) {
-        return false;
-    }
-    event_loop_unwatch(children->loop, &worker->channel);
-    close_fd(&worker->channel.fd);
-    child_logs_end_process(children->logs, queue);
-    worker->suspected = false;
-    worker->silent_ns = 0;
-    if (!children->ending) {
-        worker_ended(children, queue, pid, status);
-    }
-    return true;
-}
-
-static bool reap_known(struct children *children, pid_t pid)
+static struct children_queue *find_queue(const struct children *children, pid_t pid)
 {
-    if (pid == children->forkserver.process.pid) {
-        return ends_reap_forkserver(children);
-    }
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        if (children->workers[i].process.pid == pid) {
-            return ends_reap_worker(children, i);
+        if (children->queues[i].process.pid == pid) {
+            return &children->queues[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+static struct children_worker *find_worker(const struct children *children, pid_t pid)
+{
+    for (unsigned i = 0; i < children->engine->queue_count * children->places; i++) {
+        if (children->workers[i].process.pid == pid) {
+            return &children->workers[i];
+        }
+    }
+    return NULL;
 }
 
 bool ends_know(const struct children *children, pid_t pid)
 {
-    bool found = pid == children->forkserver.process.pid;
+    return pid == children->forkserver.process.pid || find_queue(children, pid) != NULL ||
+           find_worker(children, pid) != NULL;
+}
 
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        found = found || children->workers[i].process.pid == pid;
+static bool reap_known(struct children *children, pid_t pid)
+{
+    struct children_queue *queue = find_queue(children, pid);
+    struct children_worker *worker = find_worker(children, pid);
+
+    if (queue != NULL) {
+        return ends_reap_queue(queue);
     }
-    return found;
+    return worker != NULL ? ends_reap_worker(worker) : ends_reap_forkserver(children);
 }
 
 /* A child that is not known may be a worker whose hello has not been read: then it becomes known, and has its end. */
@@ -148,9 +199,15 @@ bool ends_reap_any(struct children *children)
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) {
         return false;
     }
-    for (unsigned i = 0; !ends_know(children, info.si_pid) && i < children->engine->queue_count; i++) {
-        births_receive(children, i);
+    if (!ends_know(children, info.si_pid)) {
+        births_receive_all(children);
     }
-    return ends_know(children, info.si_pid) ? reap_known(children, info.si_pid)
-                                            : waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG) == 0;
+    if (ends_know(children, info.si_pid)) {
+        return reap_known(children, info.si_pid);
+    }
+    if (waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG) < 0) {
+        return false;
+    }
+    strays_kill(children); /* what it has started is ours now */
+    return true;
 }

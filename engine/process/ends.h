@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How children end: they are reaped, and the consequences are drawn. Nothing here waits.
- *
- * Process: [supervisor].
+ * What follows from the end of a process. Process: [supervisor].
  */
 #ifndef ENGINE_PROCESS_ENDS_H
 #define ENGINE_PROCESS_ENDS_H
 
 #include "process/children.h"
 
-/* Reaps the fork server, or the worker of a queue, if it has ended. Returns whether it had. */
-bool ends_reap_forkserver(struct children *children);
-bool ends_reap_worker(struct children *children, unsigned queue);
-
-/* Reaps one child that has ended, whatever it is. Returns whether there was one. */
-bool ends_reap_any(struct children *children);
-
-/* Whether this is the fork server or a worker. */
+/* Whether a process is in the table. */
 bool ends_know(const struct children *children, pid_t pid);
+
+/* Each reaps a process that is in the table, if it has ended; returns whether it has. */
+bool ends_reap_worker(struct children_worker *worker);
+bool ends_reap_queue(struct children_queue *queue);
+bool ends_reap_forkserver(struct children *children);
+
+/* Reaps some child that has ended, known or not. Returns whether there was one. */
+bool ends_reap_any(struct children *children);
 
 #endif

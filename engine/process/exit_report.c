@@ -2,15 +2,16 @@
 /*
  * The sentences of exit reports.
  *
- * Which sentence it is follows from what the dead process left: the stage of the fork server, the worker's state and
- * message, the plugin that was in load(), open() or close(), and what the journal says of a guilty packet. Plugins can
- * write to all of it, and a process that a plugin has started still can. So nothing is written there, texts end where
- * their memory does, whatever is in it, and a plugin is named only if the generation has it. Process: [supervisor].
+ * Which sentence it is follows from what the dead process left: the stage of the fork server, what a queue process says
+ * of a worker, its own control words. Plugins can write to the fork server's status, and make a worker say anything. So
+ * nothing is written there, texts end where their memory does, whatever is in it, and a plugin is named only if the
+ * generation has it. Process: [supervisor].
  */
 #include "process/exit_report.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "process/hangs.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -111,6 +112,9 @@ void exit_report_forkserver(struct exit_report *exit_report, int status, bool ti
                    reason);
     if (left->error[0] != '\0' && plugin != NULL) {
         exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "%.*s", ERROR_TEXT_MAX - 1, left->error);
+    } else if (left->error[0] != '\0') {
+        exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "the fork server: %.*s", ERROR_TEXT_MAX - 1,
+                           left->error);
     } else if (left->stage >= FORKSERVER_LOADED || plugin == NULL) {
         exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "the fork server %s",
                            timed_out ? "did not answer in time and was killed" : reason);
@@ -120,73 +124,132 @@ void exit_report_forkserver(struct exit_report *exit_report, int status, bool ti
     }
 }
 
-void exit_report_start(struct exit_report *exit_report, const struct worker_exit *exit)
+/* ---- workers ------------------------------------------------------------------------------------------------------- */
+
+static const struct plugin *plugin_of(const struct exit_report *exit_report, const struct worker_exit *exit)
 {
-    const struct worker_control *control = exit_report->engine->queues[exit->queue].control;
-    const struct plugin *plugin = plugin_at(exit_report, control->plugin);
+    const struct generation *generation = exit_report->engine->generation;
+
+    if (exit->loss->loss == QUEUE_LOSS_BROKEN && generation->plugin_count == 1) {
+        return &generation->plugins[0]; /* what it said of itself is overwritten, too */
+    }
+    return exit->loss->plugin < generation->plugin_count ? &generation->plugins[exit->loss->plugin] : NULL;
+}
+
+static unsigned number_of(const struct exit_report *exit_report, unsigned queue)
+{
+    return exit_report->engine->queues[queue].kernel.number;
+}
+
+/* How it ended. */
+static const char *how(const struct worker_exit *exit, const char *verb, uint64_t timeout_ms, char *reason)
+{
+    if (exit->loss->loss == QUEUE_LOSS_BROKEN) {
+        return "wrote over the memory in which a worker answers";
+    }
+    return reason_or_time(exit->status, exit->loss->loss == QUEUE_LOSS_HUNG, verb, timeout_ms, reason);
+}
+
+/* It had not opened all plugins. */
+static void report_start(struct exit_report *exit_report, const struct worker_exit *exit)
+{
+    const struct plugin *plugin = plugin_of(exit_report, exit);
+    uint64_t timeout_ms = exit_report->engine->generation->group->load_timeout_ms;
     char reason[EXIT_REPORT_REASON_MAX];
 
-    reason_or_time(exit->status, exit->timed_out, "did not return within",
-                   exit_report->engine->generation->group->load_timeout_ms, reason);
-    if (control->message[0] != '\0') {
+    if (exit->loss->text[0] != '\0') {
         exit_report_report(exit_report, plugin != NULL ? EXIT_CODE_PLUGIN : EXIT_CODE_RUN_TIME,
-                           plugin != NULL ? plugin->path : NULL, "%.*s", WORKER_MESSAGE_MAX - 1, control->message);
+                           plugin != NULL ? plugin->path : NULL, "%s", exit->loss->text);
     } else if (plugin != NULL) {
-        exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "open() %s", reason);
+        exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "open() %s",
+                           how(exit, "did not return within", timeout_ms, reason));
     } else {
         exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: the new worker %s before it served",
-                           exit_report->engine->queues[exit->queue].kernel.number, reason);
+                           number_of(exit_report, exit->queue), how(exit, "did not open within", timeout_ms, reason));
     }
 }
 
-void exit_report_worker(struct exit_report *exit_report, const struct worker_exit *exit,
-                        const struct burst_guilt *guilt)
+/* Every packet had been answered. */
+static void report_leaving(const struct exit_report *exit_report, const struct worker_exit *exit)
 {
-    const struct engine *engine = exit_report->engine;
-    const struct plugin *plugin = plugin_at(exit_report, (struct plugin_ref){exit->generation, guilt->plugin});
-    const char *id = plugin != NULL ? plugin->id : "(unknown)";
-    const char *version = plugin != NULL ? plugin->version : "";
-    const char *verdict = queue_group_verdict_name(engine->generation->group->on_crash);
-    unsigned number = engine->queues[exit->queue].kernel.number;
-    const struct worker_control *control = engine->queues[exit->queue].control;
+    const struct plugin *plugin = plugin_of(exit_report, exit);
+    uint64_t timeout_ms = exit_report->engine->generation->group->load_timeout_ms;
     char reason[EXIT_REPORT_REASON_MAX];
+
+    if (exit->loss->loss == QUEUE_LOSS_ENDED && exit->status == 0) {
+        return;
+    }
+    log_line("queue %u: %s%s %s; every packet had been answered", number_of(exit_report, exit->queue),
+             plugin != NULL ? plugin->path : "the worker", plugin != NULL ? ": close()" : "",
+             how(exit, "did not return within", timeout_ms, reason));
+}
+
+static void report_serving(struct exit_report *exit_report, const struct worker_exit *exit)
+{
+    const struct queue_group *group = exit_report->engine->generation->group;
+    const struct queue_message *loss = exit->loss;
+    const struct plugin *plugin = plugin_of(exit_report, exit);
+    const char *id = plugin != NULL ? plugin->id : "(unknown)";
+    const char *space = plugin != NULL ? " " : "";
+    const char *version = plugin != NULL ? plugin->version : "";
+    unsigned number = number_of(exit_report, exit->queue);
+    char reason[EXIT_REPORT_REASON_MAX];
+    const char *what = how(exit, "made no progress for", group->handle_timeout_ms, reason);
     unsigned missed;
 
     if (!rate_limit_pass(&exit_report->crash_log, monotonic_ns(), &missed)) {
         return;
     }
     log_missed(missed);
-    reason_or_time(exit->status, exit->timed_out, "made no progress for", engine->generation->group->handle_timeout_ms,
-                   reason);
-    if (control->state == WORKER_FAILED) {
-        log_line("queue %u: worker %d: %.*s; it is replaced", number, exit->pid, WORKER_MESSAGE_MAX - 1,
-                 control->message);
-    } else if (!guilt->in_plugin) {
-        log_line("queue %u: worker %d %s between two packets; it is replaced", number, exit->pid, reason);
-    } else if (guilt->packet_known) {
-        log_line("queue %u: plugin %s %s %s on packet %u; verdict %s; worker %d replaced", number, id, version, reason,
-                 guilt->packet_id, verdict, exit->pid);
+    if (loss->loss == QUEUE_LOSS_BROKEN && loss->packet_known == 0) {
+        log_line("queue %u: plugin %s%s%s %s; worker %d replaced", number, id, space, version, what, exit->pid);
+    } else if (loss->loss != QUEUE_LOSS_BROKEN && loss->text[0] != '\0') {
+        log_line("queue %u: worker %d: %s; it is replaced", number, exit->pid, loss->text);
+    } else if (loss->in_plugin == 0) {
+        log_line("queue %u: worker %d %s between two packets; it is replaced", number, exit->pid, what);
+    } else if (loss->packet_known != 0) {
+        log_line("queue %u: plugin %s%s%s %s on packet %u; verdict %s; worker %d replaced", number, id, space, version,
+                 what, loss->packet_id, queue_group_verdict_name(group->on_crash), exit->pid);
     } else {
-        log_line("queue %u: plugin %s %s %s in handle_batch(); its packets go through handle() one by one; worker %d "
+        log_line("queue %u: plugin %s%s%s %s in handle_batch(); its packets go through handle() one by one; worker %d "
                  "replaced",
-                 number, id, version, reason, exit->pid);
-    }
-    if (guilt->forced_count > 0) {
-        log_line("queue %u: %d workers ended over the same burst; verdict %s for %u of its packets", number,
-                 BURST_ATTEMPTS_MAX, verdict, guilt->forced_count);
+                 number, id, space, version, what, exit->pid);
     }
 }
 
-void exit_report_leaving(const struct exit_report *exit_report, const struct worker_exit *exit)
+/* That it leaves is believed only of a worker that was asked to and has no packets: a plugin could write the stage. */
+void exit_report_worker(struct exit_report *exit_report, const struct worker_exit *exit)
 {
-    const struct engine_queue *engine_queue = &exit_report->engine->queues[exit->queue];
-    const struct plugin *plugin = plugin_at(exit_report, engine_queue->control->plugin);
+    bool closing = exit->leaving && exit->loss->in_plugin == 0 && (exit->opened || exit->loss->stage == RING_CLOSING);
+
+    if (closing) {
+        report_leaving(exit_report, exit);
+    } else if (exit->opened) {
+        report_serving(exit_report, exit);
+    } else if (!exit->leaving) {
+        report_start(exit_report, exit);
+    }
+}
+
+/* ---- queue processes ------------------------------------------------------------------------------------------------ */
+
+void exit_report_queue(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out)
+{
+    const struct queue_control *control = exit_report->engine->queues[queue].control;
+    const char *next = exit_report->running ? "; another one goes on with its packets" : "";
     char reason[EXIT_REPORT_REASON_MAX];
 
-    log_line("queue %u: %s%s %s; every packet had been answered", engine_queue->kernel.number,
-             plugin != NULL ? plugin->path : "the worker", plugin != NULL ? ": close()" : "",
-             exit_report_reason(exit->status, reason));
+    reason_or_time(status, timed_out, "made no progress for", HANGS_TIMEOUT_MS, reason);
+    if (control->state == QUEUE_FAILED) {
+        exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: queue process %d: %s%s",
+                           number_of(exit_report, queue), pid, control->text, next);
+    } else {
+        exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: queue process %d %s%s",
+                           number_of(exit_report, queue), pid, reason, next);
+    }
 }
+
+/* ---- the fork server's end ------------------------------------------------------------------------------------------ */
 
 void exit_report_unload(const struct exit_report *exit_report, const char *reason)
 {

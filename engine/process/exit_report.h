@@ -12,18 +12,19 @@
 
 #include "base/error.h"
 #include "base/rate_limit.h"
-#include "burst/recovery.h"
 #include "process/engine.h"
+#include "process/queue_messages.h"
 
 #define EXIT_REPORT_REASON_MAX 64
 
-/* The end of a worker, as the supervisor has seen it. */
+/* The end of a worker. */
 struct worker_exit {
-    unsigned queue;      /* index in engine.queues */
+    unsigned queue;   /* index in engine.queues */
     pid_t pid;
-    int status;          /* of waitpid(2) */
-    bool timed_out;      /* the supervisor killed it */
-    uint32_t generation; /* of its plugins */
+    int status;       /* of waitpid(2); of no use unless loss->loss is QUEUE_LOSS_ENDED */
+    bool opened;      /* its plugins were open */
+    bool leaving;     /* it was asked to close the plugins and leave */
+    const struct queue_message *loss; /* what its queue process says */
 };
 
 struct exit_report {
@@ -49,15 +50,11 @@ void exit_report_report(struct exit_report *exit_report, enum exit_code code, co
 /* The fork server ended. timed_out: it was killed for not answering. */
 void exit_report_forkserver(struct exit_report *exit_report, int status, bool timed_out);
 
-/* A worker ended before it had opened all plugins. */
-void exit_report_start(struct exit_report *exit_report, const struct worker_exit *exit);
+/* A worker ended, or was given up. One that left in order is not worth a line. */
+void exit_report_worker(struct exit_report *exit_report, const struct worker_exit *exit);
 
-/* A serving worker ended. */
-void exit_report_worker(struct exit_report *exit_report, const struct worker_exit *exit,
-                        const struct burst_guilt *guilt);
-
-/* A worker had answered everything, and then did not leave in order. */
-void exit_report_leaving(const struct exit_report *exit_report, const struct worker_exit *exit);
+/* A queue process ended. timed_out: it was killed for making no progress. */
+void exit_report_queue(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out);
 
 /* The fork server did not leave in order; reason: how. */
 void exit_report_unload(const struct exit_report *exit_report, const char *reason);

@@ -2,6 +2,8 @@
 /*
  * Linking and loading the plugins, and forking workers.
  *
+ * Before that it gives up all rights but to give its workers their uids.
+ *
  * A worker must be the supervisor's child, since only a parent is told of an end. The fork server forks twice; the
  * process in between exits, and the kernel gives the worker to the nearest subreaper, which is the supervisor. Both
  * forks are the C library's, because libraries that plugins use may depend on their pthread_atfork handlers.
@@ -23,6 +25,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -30,7 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Refuses the plugin that status->plugin names, and exits. */
+/* Refuses the plugin that status->plugin names, or to go on if that is none, and exits. */
 static void refuse(struct engine *engine, const char *reason) __attribute__((noreturn));
 
 static void refuse(struct engine *engine, const char *reason)
@@ -54,11 +57,23 @@ static bool has_threads(void)
     return count > 3; /* ".", ".." and ourselves */
 }
 
+static const char *find_damage(const struct engine *engine)
+{
+    const uint64_t needed = PRIVILEGES_CAPABILITY(CAP_SETUID) | PRIVILEGES_CAPABILITY(CAP_SETGID);
+
+    if (has_threads()) {
+        return "started a thread, which would be missing in every worker; start it in open()";
+    }
+    if (engine->privileges.form == PRIVILEGES_NAMESPACE && !privileges_has(needed)) {
+        return "gave up the capabilities with which workers get users of their own";
+    }
+    return process_check_intact(engine, NULL, 0);
+}
+
 /* What `who` did to this process would be done to every worker. */
 static void refuse_damage(struct engine *engine, const char *who)
 {
-    const char *damage = has_threads() ? "started a thread, which would be missing in every worker; start it in open()"
-                                       : process_check_intact(engine);
+    const char *damage = find_damage(engine);
     char reason[ERROR_TEXT_MAX];
 
     if (damage != NULL) {
@@ -111,10 +126,10 @@ static void wait_until_let_go(const int let_go[2])
 }
 
 /* In the process between: forks the worker and exits with 0, or with the errno for which there is none. */
-static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int let_go[2],
+static void fork_and_exit(struct engine *engine, const struct worker_birth *birth, int channel, const int let_go[2],
                           const struct engine_programs *programs) __attribute__((noreturn));
 
-static void fork_and_exit(struct engine *engine, unsigned queue, int channel, const int let_go[2],
+static void fork_and_exit(struct engine *engine, const struct worker_birth *birth, int channel, const int let_go[2],
                           const struct engine_programs *programs)
 {
     pid_t pid;
@@ -126,13 +141,13 @@ static void fork_and_exit(struct engine *engine, unsigned queue, int channel, co
         engine->channel = channel;
         engine->status = NULL; /* it was not inherited */
         wait_until_let_go(let_go);
-        programs->worker_run(engine, queue);
+        programs->worker_run(engine, birth);
     }
     _exit(pid < 0 ? errno : 0);
 }
 
 /* Makes a worker that waits to be let go. Returns 0 or a negative errno. */
-static int fork_worker(struct engine *engine, unsigned queue, int channel, const int let_go[2],
+static int fork_worker(struct engine *engine, const struct worker_birth *birth, int channel, const int let_go[2],
                        const struct engine_programs *programs)
 {
     int status;
@@ -142,7 +157,7 @@ static int fork_worker(struct engine *engine, unsigned queue, int channel, const
         return -errno;
     }
     if (between == 0) {
-        fork_and_exit(engine, queue, channel, let_go, programs);
+        fork_and_exit(engine, birth, channel, let_go, programs);
     }
     while (waitpid(between, &status, 0) < 0) {
         if (errno != EINTR) {
@@ -152,7 +167,8 @@ static int fork_worker(struct engine *engine, unsigned queue, int channel, const
     return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
 }
 
-static int make_worker(struct engine *engine, unsigned queue, int channel, const struct engine_programs *programs)
+static int make_worker(struct engine *engine, const struct worker_birth *birth, int channel,
+                       const struct engine_programs *programs)
 {
     int let_go[2];
     int code;
@@ -160,7 +176,7 @@ static int make_worker(struct engine *engine, unsigned queue, int channel, const
     if (pipe2(let_go, O_CLOEXEC) < 0) {
         return -errno;
     }
-    code = fork_worker(engine, queue, channel, let_go, programs);
+    code = fork_worker(engine, birth, channel, let_go, programs);
     if (code == 0 && write(let_go[1], "", 1) != 1) {
         code = -errno;
     }
@@ -189,7 +205,9 @@ static void make_workers(struct engine *engine, const struct engine_programs *pr
     int channel = -1;
 
     while (receive(engine, &message, &channel)) {
-        int code = channel >= 0 ? make_worker(engine, message.value, channel, programs) : 0;
+        const struct worker_birth birth = {
+            .queue = message.value, .slot = message.slot, .uid = message.uid, .skipped = message.skipped};
+        int code = channel >= 0 ? make_worker(engine, &birth, channel, programs) : 0;
 
         if (code < 0) {
             tell(channel, WORKER_NOT_FORKED, (uint32_t)-code);
@@ -198,14 +216,26 @@ static void make_workers(struct engine *engine, const struct engine_programs *pr
     }
 }
 
+/* Before code of a plugin runs. */
+static void drop_rights(struct engine *engine)
+{
+    struct error error;
+
+    if (privileges_become_forkserver(&engine->privileges, engine->generation->number, &error) != 0) {
+        refuse(engine, error.text);
+    }
+    process_tie_to_supervisor(engine->supervisor); /* the change of uid has untied it */
+}
+
 void forkserver_run(struct engine *engine, const struct engine_programs *programs)
 {
     process_reset_signals();
-    process_begin("nfqe-forkserver", engine->supervisor);
     process_enter_log(&engine->log);
+    process_begin("nfqe-forkserver", engine->supervisor);
     plugin_services_begin();
     process_title_set("fork server");
     madvise(engine->status, sizeof(*engine->status), MADV_DONTFORK); /* workers have no use for it */
+    drop_rights(engine);
     load_plugins(engine);
     tell(engine->channel, FORKSERVER_READY, 0);
     make_workers(engine, programs);

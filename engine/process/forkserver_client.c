@@ -60,18 +60,20 @@ void forkserver_client_init(struct forkserver_client *client, struct engine *eng
 
 /* ---- in the new process ------------------------------------------------------------------------------------------ */
 
-/* The memory is not inherited (queue_shm.c), and the descriptors are closed; the layout is what a worker attaches with. */
+/*
+ * Their memory is not inherited (queue_shm.c), and their descriptors are closed. With the seed of the flow tables a plugin
+ * could choose packets whose flows collide.
+ */
 static void forget_queues(struct engine *engine)
 {
     for (unsigned i = 0; i < engine->queue_count; i++) {
         struct engine_queue *queue = &engine->queues[i];
-        const struct queue_shm_layout layout = queue->shm.layout;
 
         queue->kernel.socket = -1;
         queue->control = NULL;
         queue_shm_init(&queue->shm);
-        queue->shm.layout = layout;
     }
+    explicit_bzero(&engine->flow_seed, sizeof(engine->flow_seed));
 }
 
 /* Before any code of a plugin runs. */
@@ -165,16 +167,14 @@ int forkserver_client_start(struct forkserver_client *client, struct error *erro
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
 
 /* Never waits for room in the channel: the fork server may not read. */
-static bool tell(const struct forkserver_client *client, enum message_kind kind, uint32_t value, const int *fd)
+static bool tell(const struct forkserver_client *client, const struct process_message *message, const int *fd)
 {
-    const struct process_message message = process_message_make(kind, value);
-
-    return client->ready && channel_send(client->channel.fd, &message, sizeof(message), fd, fd != NULL ? 1 : 0) == 0;
+    return client->ready && channel_send(client->channel.fd, message, sizeof(*message), fd, fd != NULL ? 1 : 0) == 0;
 }
 
-bool forkserver_client_request(struct forkserver_client *client, unsigned queue, int channel)
+bool forkserver_client_request(struct forkserver_client *client, const struct process_message *message, int channel)
 {
-    return tell(client, FORKSERVER_FORK, queue, &channel);
+    return tell(client, message, &channel);
 }
 
 /* A fork copies the page tables of what load() built, twice. */
@@ -268,11 +268,13 @@ bool forkserver_client_check_deadline(struct forkserver_client *client, uint64_t
 
 void forkserver_client_leave(struct forkserver_client *client)
 {
+    const struct process_message message = process_message_make(FORKSERVER_LEAVE, 0);
+
     if (client->process.pid == 0) {
         return;
     }
     client->retry_ns = 0;
-    if (tell(client, FORKSERVER_LEAVE, 0, NULL)) {
+    if (tell(client, &message, NULL)) {
         client->leaving = true;
         client->deadline_ns = monotonic_ns() + FORKSERVER_LEAVE_WAIT_MS * NS_PER_MS;
     } else {

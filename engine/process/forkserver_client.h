@@ -54,10 +54,10 @@ void forkserver_client_init(struct forkserver_client *client, struct engine *eng
 int forkserver_client_start(struct forkserver_client *client, struct error *error);
 
 /*
- * Asks for a worker of `queue`, which gets a copy of `channel`, its end of a channel to the supervisor. Returns false if
- * there is no fork server that is ready, or it reads no requests.
+ * Asks for a worker by a FORKSERVER_FORK message; it gets a copy of `channel`, its end of a channel to the supervisor.
+ * Returns false if there is no fork server that is ready, or it reads no requests.
  */
-bool forkserver_client_request(struct forkserver_client *client, unsigned queue, int channel);
+bool forkserver_client_request(struct forkserver_client *client, const struct process_message *message, int channel);
 
 /*
  * Takes messages that have arrived, a few at a time: a plugin may write faster than they are read. Returns whether the

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Deadlines of open(), samples, and the second look.
+ * Samples, and the second look.
  *
- * A stopped worker is between two instructions, so its progress word does not change while it is compared. What a
- * worker says there is in memory that its plugins can write to: it decides how long to wait, nothing else. Ticks are
+ * A stopped process is between two instructions, so its progress word does not change while it is compared. Ticks are
  * counted, not the clock, so a pause of the machine is one tick. Process: [supervisor].
  */
 #include "process/hangs.h"
@@ -15,50 +14,24 @@
 
 #define STOP_TICKS 10 /* for SIGSTOP to take effect: 100 ms */
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
-
-static void check_opening(struct children *children, unsigned queue, uint64_t now_ns)
-{
-    struct children_worker *worker = &children->workers[queue];
-    const struct worker_control *control = children->engine->queues[queue].control;
-
-    if (worker->deadline_ns == 0 || worker->process.pid == 0) {
-        return;
-    }
-    if (control->state != WORKER_STARTING) {
-        worker->deadline_ns = 0;
-    } else if (!plugin_ref_equal(worker->opening, control->plugin)) {
-        worker->opening = control->plugin;
-        worker->deadline_ns = monotonic_ns() + children->engine->generation->group->load_timeout_ms * NS_PER_MS;
-    } else if (now_ns >= worker->deadline_ns) {
-        worker->deadline_ns = 0;
-        worker->hung = true;
-        child_kill(&worker->process, now_ns);
-    }
-}
-
-/* ---- packets ----------------------------------------------------------------------------------------------------- */
-
 /* It has stopped, or it does not stop. */
-static void decide(struct children *children, unsigned queue, bool stopped)
+static void decide(struct children_queue *queue, bool stopped)
 {
-    struct children_worker *worker = &children->workers[queue];
-
-    worker->suspected = false;
-    if (stopped && journal_progress(children->engine->queues[queue].shm.journal) != worker->suspect_progress) {
-        child_signal(&worker->process, SIGCONT);
-        watchdog_reset(&worker->watchdog);
+    queue->suspected = false;
+    if (stopped && journal_progress(queue->queue->shm.journal) != queue->suspect_progress) {
+        child_signal(&queue->process, SIGCONT);
+        watchdog_reset(&queue->watchdog);
         return;
     }
-    worker->hung = true;
-    child_kill(&worker->process, monotonic_ns());
+    queue->hung = true;
+    child_kill(&queue->process, monotonic_ns());
 }
 
 void hangs_look(struct children *children)
 {
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        if (children->workers[i].suspected && child_has_stopped(&children->workers[i].process)) {
-            decide(children, i, true);
+        if (children->queues[i].suspected && child_has_stopped(&children->queues[i].process)) {
+            decide(&children->queues[i], true);
         }
     }
 }
@@ -66,59 +39,54 @@ void hangs_look(struct children *children)
 bool hangs_pending(const struct children *children)
 {
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        if (children->workers[i].suspected) {
+        if (children->queues[i].suspected) {
             return true;
         }
     }
     return false;
 }
 
-static void suspect(struct children *children, unsigned queue, uint32_t progress)
+static void suspect(struct children_queue *queue, uint32_t progress)
 {
-    struct children_worker *worker = &children->workers[queue];
-
-    worker->suspected = true;
-    worker->suspect_progress = progress;
-    worker->suspect_ticks = 0;
-    child_signal(&worker->process, SIGSTOP);
+    queue->suspected = true;
+    queue->suspect_progress = progress;
+    queue->suspect_ticks = 0;
+    child_signal(&queue->process, SIGSTOP);
 }
 
-static void sample_worker(struct children *children, unsigned queue)
+static void sample(struct children_queue *queue)
 {
-    struct children_worker *worker = &children->workers[queue];
-    const struct engine_queue *engine_queue = &children->engine->queues[queue];
-    struct watchdog_sample sample = {.progress = journal_progress(engine_queue->shm.journal)};
+    const struct journal *journal = queue->queue->shm.journal;
+    struct watchdog_sample seen = {.progress = journal_progress(journal)};
     bool stalled;
 
-    sample.busy = !journal_is_idle(engine_queue->shm.journal) || nfqueue_has_unread(engine_queue->kernel.socket);
-    if (watchdog_check(&worker->watchdog, &sample, children->engine->generation->group->handle_timeout_ms, &stalled)) {
-        suspect(children, queue, sample.progress);
+    seen.busy = !journal_is_idle(journal) || nfqueue_has_unread(queue->queue->kernel.socket);
+    if (watchdog_check(&queue->watchdog, &seen, HANGS_TIMEOUT_MS, &stalled)) {
+        suspect(queue, seen.progress);
     }
-    children->stalled |= stalled;
+    queue->children->stalled |= stalled;
 }
 
 void hangs_sample(struct children *children)
 {
     children->stalled = false;
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        const struct children_worker *worker = &children->workers[i];
+        struct children_queue *queue = &children->queues[i];
 
-        if (children->exit_report.running && worker->process.pid != 0 && worker->deadline_ns == 0 && !worker->hung &&
-            !worker->suspected) {
-            sample_worker(children, i);
+        if (children->exit_report.running && queue->process.pid != 0 && !queue->hung && !queue->suspected) {
+            sample(queue);
         }
     }
 }
 
-void hangs_tick(struct children *children, uint64_t now_ns)
+void hangs_tick(struct children *children)
 {
     hangs_look(children);
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        struct children_worker *worker = &children->workers[i];
+        struct children_queue *queue = &children->queues[i];
 
-        if (worker->suspected && ++worker->suspect_ticks > STOP_TICKS) {
-            decide(children, i, false);
+        if (queue->suspected && ++queue->suspect_ticks > STOP_TICKS) {
+            decide(queue, false);
         }
-        check_opening(children, i, now_ns);
     }
 }

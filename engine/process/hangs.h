@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Workers that take too long: to open a plugin, or to answer packets.
+ * Queue processes that make no progress, though there are packets. They run no plugin, so it is our own fault, or
+ * another program has stopped them; in either case the queue gets another one.
  *
- * One that seems to hang over packets may have made progress just now. So it is stopped and looked at again before it
- * is killed; one that does not even stop within a while is killed, too. Stopping is a state, not a wait: the others are
- * served meanwhile.
+ * One that seems to hang may have made progress just now. So it is stopped and looked at again before it is killed; one
+ * that does not even stop within a while is killed, too. Stopping is a state, not a wait: the others are served meanwhile.
+ * Workers that hang are their queue process's to find.
  *
  * Process: [supervisor].
  */
@@ -14,17 +15,18 @@
 #include "process/children.h"
 
 #define HANGS_TICK_MS 10 /* how often hangs_tick() must be called while hangs_pending() */
+#define HANGS_TIMEOUT_MS 1000
 
-/* Samples every worker for the watchdog. children->stalled: the next sample should come soon. */
+/* Samples every queue process for the watchdog. children->stalled: the next sample should come soon. */
 void hangs_sample(struct children *children);
 
-/* Whether a worker was told to stop and has not been looked at again. */
+/* Whether a queue process was told to stop and has not been looked at again. */
 bool hangs_pending(const struct children *children);
 
-/* Looks at the workers that were told to stop: some child has stopped or ended. */
+/* Looks at those that were told to stop: some child has stopped or ended. */
 void hangs_look(struct children *children);
 
-/* What is due by the clock: workers that did not stop, or do not open the next plugin. */
-void hangs_tick(struct children *children, uint64_t now_ns);
+/* What is due by the clock: queue processes that did not stop. */
+void hangs_tick(struct children *children);
 
 #endif

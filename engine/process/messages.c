@@ -15,18 +15,14 @@
 
 enum value { NO_VALUE, QUEUE, ERROR_NUMBER };
 
-/* Each kind has one sender, but the supervisor and a worker that serves both wake each other up. */
+/* Each kind has one sender. */
 static const struct {
     unsigned from; /* bits of enum message_sender */
     enum value value;
 } kinds[] = {
-    [FORKSERVER_READY] = {1u << FROM_FORKSERVER, NO_VALUE},
-    [FORKSERVER_FORK] = {1u << FROM_SUPERVISOR, QUEUE},
-    [FORKSERVER_LEAVE] = {1u << FROM_SUPERVISOR, NO_VALUE},
-    [WORKER_NOT_FORKED] = {1u << FROM_BIRTH, ERROR_NUMBER},
-    [WORKER_HELLO] = {1u << FROM_BIRTH, NO_VALUE},
-    [WORKER_DESCRIPTORS] = {1u << FROM_SUPERVISOR, NO_VALUE},
-    [WORKER_WAKE] = {1u << FROM_SUPERVISOR | 1u << FROM_WORKER, NO_VALUE},
+    [FORKSERVER_READY] = {1u << FROM_FORKSERVER, NO_VALUE}, [FORKSERVER_FORK] = {1u << FROM_SUPERVISOR, QUEUE},
+    [FORKSERVER_LEAVE] = {1u << FROM_SUPERVISOR, NO_VALUE}, [WORKER_NOT_FORKED] = {1u << FROM_BIRTH, ERROR_NUMBER},
+    [WORKER_HELLO] = {1u << FROM_BIRTH, NO_VALUE},          [WORKER_DESCRIPTORS] = {1u << FROM_SUPERVISOR, NO_VALUE},
 };
 
 struct process_message process_message_make(enum message_kind kind, uint32_t value)
@@ -57,6 +53,9 @@ int process_message_check(const struct process_message *message, size_t len, enu
     }
     if (message->kind < FORKSERVER_READY || message->kind >= ARRAY_SIZE(kinds) ||
         (kinds[message->kind].from & 1u << from) == 0 || message->reserved != 0) {
+        return -EBADMSG;
+    }
+    if (message->kind != FORKSERVER_FORK && (message->slot != 0 || message->uid != 0 || message->skipped != 0)) {
         return -EBADMSG;
     }
     return check_value(message->value, kinds[message->kind].value, queues);

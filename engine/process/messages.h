@@ -1,64 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Everything that the processes of an engine say to each other: messages on the channels of the fork server and of each
- * worker, and the words in shared memory of a queue's worker and of the fork server.
+ * What the supervisor says to processes that run plugins, and they to it: messages on the channels of the fork server and
+ * of each new worker, and the fork server's status in shared memory. What a worker that has its ring says is in ring.h;
+ * queue processes have queue_messages.h.
  *
- * Each word in shared memory has one writer. A change of a worker's words, by the supervisor or by the worker, is
- * followed by WORKER_WAKE on the worker's channel. Plugins run in fork server and workers, so the supervisor keeps its
- * own copy of what it asked for, and checks what they say before it uses it. Who sent a message the kernel says.
- *
- * The layouts are versioned, since a successor of the engine will read them. Process: any.
+ * The supervisor keeps its own copy of what it asked for, and checks what they say before it uses it. Who sent a message
+ * the kernel says. Process: [supervisor] [fork server] [worker].
  */
 #ifndef ENGINE_PROCESS_MESSAGES_H
 #define ENGINE_PROCESS_MESSAGES_H
 
 #include "base/error.h"
 #include "plugin/plugin_ref.h"
+#include "process/ring.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exit status of a fork server or worker that failed; the reason is in its status or its control words. */
+/* Exit status of a fork server or worker that failed; the reason is in its status or its ring. */
 #define PROCESS_EXIT_FAILED 70
-
-/* ---- the control words of a queue's worker, in the CONTROL section of the queue's shared memory ---- */
-
-#define WORKER_CONTROL_VERSION 1
-#define WORKER_MESSAGE_MAX 512 /* text from a worker that cannot go on */
-
-/* What the supervisor asks of the worker. */
-enum worker_request {
-    WORKER_RUN, /* answer the queue's packets */
-    WORKER_STOP, /* let the kernel queue nothing more, answer what is queued */
-    WORKER_EXIT, /* leave between two bursts */
-};
-
-/* How far the worker has come. */
-enum worker_state {
-    WORKER_STARTING, /* opening the plugins; `plugin` is the one in open() */
-    WORKER_OPENED, /* waits until it is the queue's owner */
-    WORKER_SERVING,
-    WORKER_DRAINING, /* the kernel was told to queue nothing more */
-    WORKER_FAILED, /* was serving, and exits; `message` says why, as it does for one that fails while STARTING */
-};
-
-struct worker_control {
-    /* supervisor to worker */
-    _Atomic uint32_t owner; /* pid of the one worker that may read the socket */
-    _Atomic uint32_t request; /* enum worker_request */
-
-    /* worker to supervisor */
-    _Atomic uint32_t state; /* enum worker_state */
-    uint32_t reserved;
-    _Atomic struct plugin_ref plugin; /* the one in open() or close(), or PLUGIN_REF_NONE */
-    char message[WORKER_MESSAGE_MAX];
-
-    /* supervisor only */
-    uint64_t restarts; /* workers that were replaced */
-};
-
-_Static_assert(sizeof(struct worker_control) == 544, "part of WORKER_CONTROL_VERSION");
 
 /* ---- the fork server's status, in memory that it shares with the supervisor ---- */
 
@@ -74,7 +35,7 @@ struct forkserver_status {
 
 /* ---- messages on a channel (base/channel.h) ---- */
 
-#define MESSAGE_VERSION 2
+#define MESSAGE_VERSION 3
 
 enum message_kind {
     /* between supervisor and fork server */
@@ -85,21 +46,28 @@ enum message_kind {
     /* between supervisor and worker */
     WORKER_NOT_FORKED, /* fork server, in place of the worker: there is none; `value`: errno */
     WORKER_HELLO, /* worker: it is there, and a child of the supervisor */
-    WORKER_DESCRIPTORS, /* supervisor: the queue's socket, its shared memory, and a pipe for what it prints */
-    WORKER_WAKE, /* either: a control word has changed */
+    WORKER_DESCRIPTORS, /* supervisor: those of enum worker_fd; the last message on this channel */
 };
 
+/* The descriptors that a worker is passed: its ring's, as enum ring_fd, and the pipe that it prints into. */
+enum worker_fd { WORKER_FD_LOG = RING_FDS, WORKER_FDS };
+
 /* Who may have sent a message. A fork server has a worker's end until the worker is there. */
-enum message_sender { FROM_SUPERVISOR, FROM_FORKSERVER, FROM_BIRTH, FROM_WORKER };
+enum message_sender { FROM_SUPERVISOR, FROM_FORKSERVER, FROM_BIRTH };
 
 struct process_message {
     uint32_t version; /* MESSAGE_VERSION */
     uint32_t kind; /* enum message_kind */
     uint32_t value; /* 0 where the kind has none */
+
+    /* of FORKSERVER_FORK; otherwise 0 */
+    uint32_t slot; /* of the worker, among those of its queue: 0 to workers + spares - 1; which CPU it runs on */
+    uint32_t uid; /* that the worker takes; PRIVILEGES_SAME_UID: none of its own */
     uint32_t reserved;
+    uint64_t skipped; /* bit i: the plugin at position i is left out of the chain, see --on-crash-limit */
 };
 
-_Static_assert(sizeof(struct process_message) == 16, "part of MESSAGE_VERSION");
+_Static_assert(sizeof(struct process_message) == 32, "part of MESSAGE_VERSION");
 
 /* A message of this version. */
 struct process_message process_message_make(enum message_kind kind, uint32_t value);

@@ -23,6 +23,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <linux/securebits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -305,6 +306,13 @@ int privileges_drop_forkserver(uid_t uid, uid_t first, uid_t last, struct error 
     }
     user_namespace_close(); /* where it fails, privileges_plan_make() has found that plugins can make namespaces */
     return drop(uid, PRIVILEGES_CAPABILITY(CAP_SETUID) | PRIVILEGES_CAPABILITY(CAP_SETGID), error);
+}
+
+int privileges_take_realtime(void)
+{
+    const struct sched_param parameters = {.sched_priority = 1};
+
+    return sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) < 0 ? -errno : 0;
 }
 
 int privileges_raise_priority(void)

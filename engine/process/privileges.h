@@ -60,4 +60,7 @@ bool privileges_has(uint64_t capabilities);
  */
 int privileges_raise_priority(void);
 
+/* The same before every process that is not real-time: SCHED_RR with the lowest of the real-time priorities. */
+int privileges_take_realtime(void);
+
 #endif

@@ -30,6 +30,7 @@
 
 #define TURNS WORKER_UIDS
 #define BLOCKS 2
+#define ZOMBIE "State:\tZ" /* in /proc/PID/status, before the uids */
 #define OVERFLOW_UID 65534 /* nobody: who has no uid of his own; and 65535 is -1 in 16 bits */
 
 /* ---- uids ------------------------------------------------------------------------------------------------------ */
@@ -78,6 +79,13 @@ unsigned privileges_worker_processes(const struct privileges_plan *plan)
         break;
     }
     return 0; /* the user's other processes count, too */
+}
+
+bool privileges_is_worker_uid(const struct privileges_plan *plan, uint32_t generation, uid_t uid)
+{
+    struct privileges_range uids = block(plan, generation);
+
+    return plan->form == PRIVILEGES_NAMESPACE && uid > uids.first && uid <= uids.last;
 }
 
 int privileges_become_forkserver(const struct privileges_plan *plan, uint32_t generation, struct error *error)
@@ -173,7 +181,7 @@ static void choose_form(struct privileges_plan *plan)
 
 /* ---- the range ------------------------------------------------------------------------------------------------- */
 
-/* Whether the process, an entry of /proc, has a uid of the range. One that has ended meanwhile has none. */
+/* Whether the process, an entry of /proc, has a uid of the range. One that has ended, reaped or not, has none. */
 static bool is_in_range(const char *name, const struct privileges_range *range)
 {
     char path[64];
@@ -184,7 +192,7 @@ static bool is_in_range(const char *name, const struct privileges_range *range)
 
     snprintf(path, sizeof(path), "/proc/%.20s/status", name);
     file = fopen(path, "re");
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL && strncmp(line, ZOMBIE, strlen(ZOMBIE)) != 0) {
         if (sscanf(line, "Uid: %u %u %u %u", &uid[0], &uid[1], &uid[2], &uid[3]) == 4) {
             for (unsigned i = 0; i < 4; i++) {
                 in_range = in_range || (uid[i] >= range->first && uid[i] <= range->last);
@@ -240,9 +248,14 @@ int privileges_plan_make(const struct privileges_range *range, unsigned queues, 
                          struct privileges_plan *plan, struct error *error)
 {
     struct privileges_plan made = {.range = *range, .queues = queues, .slots = slots};
-    int code = check_range(&made, error);
+    bool off = range->first == 0 && range->last == 0;
+    int code = off ? 0 : check_range(&made, error);
 
-    if (code == 0) {
+    if (off) {
+        made.form = PRIVILEGES_SAME;
+        snprintf(made.reason, sizeof(made.reason), "--worker-uids off");
+        *plan = made;
+    } else if (code == 0) {
         choose_form(&made);
         if (made.form != PRIVILEGES_SAME) {
             made.stranger = find_stranger(range);

@@ -41,7 +41,8 @@ struct privileges_plan {
 };
 
 /*
- * Finds the best form that this machine has; tries each in a child. Returns 0; or a negative errno with the error
+ * Finds the best form that this machine has; tries each in a child. A range of 0 to 0: no uids of their own are wanted,
+ * whoever the engine runs as. Returns 0; or a negative errno with the error
  * filled: the range is not one of uids for this purpose, or is too small (-ERANGE).
  */
 int privileges_plan_make(const struct privileges_range *range, unsigned queues, unsigned slots,
@@ -51,6 +52,9 @@ int privileges_plan_make(const struct privileges_range *range, unsigned queues, 
 uid_t privileges_queue_uid(const struct privileges_plan *plan, unsigned queue);
 uid_t privileges_worker_uid(const struct privileges_plan *plan, uint32_t generation, unsigned queue, unsigned slot,
                             unsigned turn);
+
+/* Whether a uid is one that workers of the generation have, and no other process. */
+bool privileges_is_worker_uid(const struct privileges_plan *plan, uint32_t generation, uid_t uid);
 
 /* What privileges_drop_worker() gets as `processes`. */
 unsigned privileges_worker_processes(const struct privileges_plan *plan);

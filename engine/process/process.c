@@ -85,22 +85,17 @@ static bool is_open(int fd)
     return fd < 0 || fcntl(fd, F_GETFD) >= 0;
 }
 
-const char *process_check_intact(const struct engine *engine)
+const char *process_check_intact(const struct engine *engine, const int *more, unsigned count)
 {
     bool all = is_open(engine->channel);
 
-    for (unsigned i = 0; i < engine->queue_count; i++) {
-        const struct engine_queue *queue = &engine->queues[i];
-
-        all = all && is_open(queue->kernel.socket) && is_open(queue->shm.fd);
-    }
     for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
         all = all && is_open(engine->generation->plugins[i].memfd);
     }
-    if (!all) {
-        return "closed descriptors of the engine; a plugin must not close what it did not open";
+    for (unsigned i = 0; i < count; i++) {
+        all = all && is_open(more[i]);
     }
-    return has_cap_net_admin() ? NULL : "gave up CAP_NET_ADMIN, without which the kernel takes no verdict";
+    return all ? NULL : "closed descriptors of the engine; a plugin must not close what it did not open";
 }
 
 bool has_cap_net_admin(void)

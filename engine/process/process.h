@@ -3,8 +3,8 @@
  * A process of the engine: how it begins, what it must not lose, where it runs.
  *
  * Fork server and workers are forked without exec, so signals, capabilities, core limit and descriptors are what their
- * parent had until process_begin() sets them. Plugins run in these processes and can undo it, so what every worker
- * needs is looked at again after plugin code has run. Process: any.
+ * parent had until process_begin() sets them. Plugins run in these processes and can undo it, so what the
+ * process needs is looked at again after plugin code has run. Process: any.
  */
 #ifndef ENGINE_PROCESS_PROCESS_H
 #define ENGINE_PROCESS_PROCESS_H
@@ -38,10 +38,10 @@ void process_enter_log(int *log);
 void process_tie_to_supervisor(pid_t supervisor);
 
 /*
- * What a plugin took from this process that every worker needs: the capability, the channel, a descriptor of a queue
- * or of a plugin's copy. NULL: nothing. Text for a message, to follow "open() ".
+ * What a plugin took from this process that it needs, the fork server for every worker: the channel, a plugin's copy, or
+ * one of more[count]. -1: it is not open by intention. NULL: nothing. Text for a message, to follow "open() ".
  */
-const char *process_check_intact(const struct engine *engine);
+const char *process_check_intact(const struct engine *engine, const int *more, unsigned count);
 
 /* Whether this process has CAP_NET_ADMIN, which binding a queue and sending a verdict need. */
 bool has_cap_net_admin(void);

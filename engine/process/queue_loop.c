@@ -48,7 +48,7 @@ void queue_loop_begin_flight(struct queue_loop *loop, unsigned index, uint64_t n
 
     flight->undecided = 0;
     flight->submitted = 0;
-    flight->suspects = 0;
+    memset(flight->suspicion, 0, sizeof(flight->suspicion));
     flight->waiting = 0;
     flight->unsent = 0;
     flight->one_by_one = false;
@@ -78,6 +78,9 @@ int queue_loop_receive(struct queue_loop *loop, uint64_t now_ns, struct error *e
 
     if (code < 0 || count == 0) {
         return code;
+    }
+    if (loop->alone_places != 0) {
+        queue_loop_submit(loop, now_ns); /* packets that wait for their turn come first */
     }
     if (loop->journal->bursts[index].packets > 0) {
         queue_loop_begin_flight(loop, index, now_ns);
@@ -109,7 +112,7 @@ static void take_answer(struct queue_loop *loop, const struct ring_answered *ans
     }
 }
 
-int queue_loop_take_answers(struct queue_loop *loop, struct queue_worker *worker, uint64_t now_ns)
+static int take_answers(struct queue_loop *loop, struct queue_worker *worker, uint64_t now_ns)
 {
     struct decide_invalid invalid = {0};
     struct ring_answered answered;
@@ -121,6 +124,17 @@ int queue_loop_take_answers(struct queue_loop *loop, struct queue_worker *worker
     }
     if (invalid.count > 0) {
         queue_steps_log_invalid(loop, &invalid);
+    }
+    return code;
+}
+
+int queue_loop_take_answers(struct queue_loop *loop, struct queue_worker *worker, uint64_t now_ns)
+{
+    bool had_packets = ring_in_flight(&worker->ring);
+    int code = take_answers(loop, worker, now_ns);
+
+    if (code == 0 && loop->alone_places != 0 && had_packets && !ring_in_flight(&worker->ring)) {
+        queue_loop_submit(loop, now_ns);
     }
     return code;
 }
@@ -220,6 +234,33 @@ static void punish(struct queue_loop *loop, struct ring_origin guilty)
     flight->unsent |= QUEUE_BIT(guilty.entry);
 }
 
+/* A worker ended over a packet without a word of a plugin. Returns whether that has happened too often. */
+static bool suspect(const struct queue_loop *loop, struct queue_flight *flight, unsigned entry)
+{
+    const struct queue_group *group = loop->engine->generation->group;
+
+    if (flight->suspicion[entry] >= group->workers + group->spares) {
+        return true;
+    }
+    flight->suspicion[entry]++;
+    return false;
+}
+
+/* Whether the worker had one packet alone. */
+static bool had_one(const struct queue_worker *worker, const struct ring_flight *oldest)
+{
+    return (oldest->unanswered & (oldest->unanswered - 1)) == 0 && ring_one_in_flight(&worker->ring);
+}
+
+/* All bursts in flight are under suspicion. */
+static void begin_alone(struct queue_loop *loop, unsigned place)
+{
+    for (unsigned i = 0; i < loop->order_count; i++) {
+        loop->alone[place] |= 1U << loop->order[i];
+    }
+    loop->alone_places |= 1U << place;
+}
+
 /* Of the packets that it had, the first that is not answered can be guilty. */
 static void find_guilt(struct queue_loop *loop, const struct queue_worker *worker, struct queue_guilt *guilt)
 {
@@ -236,14 +277,15 @@ static void find_guilt(struct queue_loop *loop, const struct queue_worker *worke
     flight = &loop->flights[origin.burst];
     if (worker->has_batch && !oldest->one_by_one) {
         flight->one_by_one = true;
-    } else if (ring_packet_with_plugin(&worker->ring) || (flight->suspects & QUEUE_BIT(origin.entry)) != 0) {
+    } else if (ring_packet_with_plugin(&worker->ring) ||
+               (suspect(loop, flight, origin.entry) && had_one(worker, oldest))) {
         guilt->in_plugin = true;
         guilt->packet_known = true;
         guilt->packet_id = loop->journal->bursts[origin.burst].entries[origin.entry].id;
         punish(loop, origin);
     } else {
         guilt->in_plugin = false;
-        flight->suspects |= QUEUE_BIT(origin.entry);
+        begin_alone(loop, worker->place);
     }
 }
 
@@ -262,8 +304,7 @@ static void take_back(struct queue_loop *loop, struct queue_worker *worker)
     }
 }
 
-void queue_loop_init(struct queue_loop *loop, const struct engine *engine, const struct engine_queue *queue,
-                     unsigned places, nfqe_verdict on_outage)
+void queue_loop_init(struct queue_loop *loop, const struct engine *engine, const struct engine_queue *queue)
 {
     const struct queue_group *group = engine->generation->group;
 
@@ -277,17 +318,16 @@ void queue_loop_init(struct queue_loop *loop, const struct engine *engine, const
                                           .on_crash = group->on_crash,
                                           .bypass_mark = group->bypass_mark.bits,
                                           .bypass_mask = group->bypass_mark.mask};
-    loop->on_outage = on_outage;
+    loop->on_outage = group->on_outage == OUTAGE_ACCEPT ? NFQE_ACCEPT : NFQE_DROP;
     loop->flow_table.seed = engine->flow_seed;
     flow_in_flight_init(&loop->in_flight);
-    queue_workers_init(&loop->workers, places);
-    queue_shm_prepare(&queue->shm, queue->kernel.number, BURSTS_IN_FLIGHT);
+    queue_workers_init(&loop->workers, group->workers);
 }
 
 void queue_loop_lose_worker(struct queue_loop *loop, struct queue_worker *worker, uint64_t now_ns,
                             struct queue_guilt *guilt)
 {
-    queue_loop_take_answers(loop, worker, now_ns);
+    take_answers(loop, worker, now_ns);
     find_guilt(loop, worker, guilt);
     take_back(loop, worker);
     queue_workers_remove(&loop->workers, worker);

@@ -37,7 +37,7 @@ struct queue_flight {
     uint32_t flow_numbers[BURST_MAX]; /* of packets with a worker, or FLOW_IN_FLIGHT_NONE */
     uint64_t undecided;               /* has no verdict */
     uint64_t submitted;               /* of these: a worker has it */
-    uint64_t suspects;                /* of these: a worker ended while this was its next one */
+    uint8_t suspicion[BURST_MAX];     /* how many workers ended while this was their next one, and no plugin had it */
     uint64_t waiting;                 /* had a verdict from the first, which may have to wait for earlier packets */
     uint64_t unsent;                  /* has a verdict that can be sent */
     bool one_by_one;                  /* goes through handle(), since a worker died in handle_batch() over it */
@@ -48,31 +48,30 @@ struct queue_loop {
     const struct engine_queue *queue;
     struct journal *journal;
     struct decide_policy policy;
-    uint32_t on_outage;               /* verdict while there is no worker */
-    bool outage;
+    uint32_t on_outage;               /* verdict of packets whose place has an outage */
+    unsigned outage;                  /* places that had no worker for too long; bits by place */
     unsigned recovering;              /* bursts that a predecessor left and that are not answered; bits by index */
-    bool resending;                   /* verdicts may have been sent by it already */
-    struct flow_table *flows;         /* NULL: no plugin gives verdicts for flows */
+    unsigned alone[WORKERS_MAX]; /* by place: bursts until whose end its worker gets one packet at a time; bits */
+    unsigned alone_places; /* that have such bursts; bits by place */
+    bool resending; /* verdicts may have been sent by it already */
+    struct flow_table *flows; /* NULL: no plugin gives verdicts for flows */
     struct flow_table flow_table;
     struct flow_in_flight in_flight;
-    struct outstanding outstanding;   /* what the next commit will say */
-    struct queue_stats delta;         /* what the next commit will add to the totals; 0 between two steps */
+    struct outstanding outstanding; /* what the next commit will say */
+    struct queue_stats delta; /* what the next commit will add to the totals; 0 between two steps */
     struct queue_flight flights[BURSTS_IN_FLIGHT]; /* by the burst's index in the journal */
     unsigned order[BURSTS_IN_FLIGHT]; /* indices of the bursts in flight, the oldest first */
     unsigned order_count;
-    unsigned waiting;                 /* packets of these, of queue_flight.waiting */
+    unsigned waiting; /* packets of these, of queue_flight.waiting */
     struct queue_workers workers;
-    unsigned receive_errors;          /* in a row */
+    unsigned receive_errors; /* in a row */
     struct nfqueue_encoder encoder;
     struct rate_limit invalid_log;
     struct rate_limit error_log;
 };
 
-/*
- * Prepares for `queue`. places: active workers. on_outage: verdict while there is none. Then queue_recover(), once.
- */
-void queue_loop_init(struct queue_loop *loop, const struct engine *engine, const struct engine_queue *queue,
-                     unsigned places, nfqe_verdict on_outage);
+/* Prepares for `queue`. Then queue_recover(), once. */
+void queue_loop_init(struct queue_loop *loop, const struct engine *engine, const struct engine_queue *queue);
 
 /* Whether a burst can be received. */
 static inline bool queue_loop_has_room(const struct queue_loop *loop)
@@ -103,7 +102,9 @@ int queue_loop_send(struct queue_loop *loop, struct error *error);
  * worker that takes its place, if there is one, in the same order. *guilt: for the log.
  *
  * Guilty is the first packet without an answer, if the worker said that a plugin had it. If it did not say so, it ended
- * between two packets, or lies: then that packet goes to another worker, and is guilty if that one ends over it, too.
+ * between two packets, or its memory was written over: then its last answers may be lost, and any packet in flight may
+ * be the reason. So its successor gets one packet at a time until all of these are decided. If more workers in turn end
+ * over one packet than the queue has at a time, they were not just killed together, and it is guilty.
  * A burst that was with handle_batch() goes on with handle(), where each packet is on its own.
  */
 void queue_loop_lose_worker(struct queue_loop *loop, struct queue_worker *worker, uint64_t now_ns,

@@ -4,7 +4,10 @@
  *
  * Some of the predecessor's messages may be lost, so until everything that it left is answered nothing is sent that
  * answers more than one id, in whichever burst. Packets that a worker of the predecessor had are submitted again: its
- * workers are dead. Process: [queue process].
+ * workers are dead.
+ *
+ * If several processes in a row have died before they answered a packet, what is in flight is taken to be the cause.
+ * Then none of it is decoded or submitted, and its verdicts go out by id alone. Process: [queue process].
  */
 #include "process/queue_recovery.h"
 
@@ -144,15 +147,83 @@ static int send_what_is_decided(struct queue_loop *loop, struct error *error)
     return code;
 }
 
+/* ---- giving up -------------------------------------------------------------------------------------------- */
+
+/* Outstanding packets get the --on-crash verdict, whatever they had, and are counted with it. Returns how many. */
+static uint32_t force_verdicts(struct queue_loop *loop)
+{
+    uint32_t count = 0;
+
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        struct burst *burst = &loop->journal->bursts[i];
+
+        for (unsigned packet = 0; packet < burst->packets; packet++) {
+            const struct burst_entry *entry = &burst->entries[packet];
+
+            if (outstanding_has(&loop->outstanding, entry->id)) {
+                burst_set_verdict(burst, packet, loop->policy.on_crash, entry->mark, BURST_CRASHED);
+                burst_count_verdict(entry, &loop->delta);
+                count++;
+            }
+        }
+    }
+    return count;
+}
+
+/*
+ * The burst that was being received is forgotten: the supervisor has asked for the recovery of its ids, so they are
+ * answered as lost ones at the next receive. Until the commit at the end, a process that dies here has changed nothing
+ * that its successor does not do again.
+ */
+static int give_up(struct queue_loop *loop, unsigned receiving, struct error *error)
+{
+    struct journal *journal = loop->journal;
+    const struct outstanding left = loop->outstanding;
+    uint32_t received = receiving != JOURNAL_NO_BURST ? burst_received(&journal->bursts[receiving]) : 0;
+    uint32_t packets = force_verdicts(loop);
+    uint32_t ids;
+    int code = 0;
+
+    journal_end_receive(journal);
+    journal_begin_send(journal);
+    for (uint32_t i = 0; i < left.count && code == 0; i++) {
+        code = queue_steps_send_lost_ids(loop, left.ranges[i], error);
+    }
+    if (code < 0) {
+        return code;
+    }
+    ids = (uint32_t)loop->delta.recovered_ids;
+    loop->delta.recovered_ids -= packets; /* these are counted by their verdict */
+    queue_steps_commit_send(loop);
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        journal->bursts[i].packets = 0;
+    }
+    log_line("queue %u: %u queue processes in a row ended without having answered a packet; the %u packets that they "
+             "had get verdict %s unread",
+             loop->queue->kernel.number, journal->deaths, ids + received,
+             queue_group_verdict_name(loop->policy.on_crash));
+    journal->deaths = 0;
+    return 0;
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------------- */
+
 int queue_recover(struct queue_loop *loop, uint64_t now_ns, struct error *error)
 {
-    unsigned receiving = journal_recover(loop->journal, &loop->outstanding);
     unsigned order[BURSTS_IN_FLIGHT];
+    unsigned receiving;
     unsigned count;
     int code = 0;
 
+    queue_shm_prepare(&loop->queue->shm, loop->queue->kernel.number, BURSTS_IN_FLIGHT);
+    receiving = journal_recover(loop->journal, &loop->outstanding);
     loop->resending = journal_is_sending(loop->journal);
     attach_flows(loop);
+    if (loop->journal->deaths >= QUEUE_DEATHS_MAX) {
+        code = give_up(loop, receiving, error);
+        loop->resending = false;
+        return code;
+    }
     if (receiving != JOURNAL_NO_BURST) {
         code = recover_receive(loop, receiving, error);
     }

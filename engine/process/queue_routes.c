@@ -69,11 +69,10 @@ void queue_loop_release(struct queue_loop *loop)
 
 /* ---- routing ----------------------------------------------------------------------------------------- */
 
-/* The worker that has, or would get, the packets of this flow. */
-static struct queue_worker *worker_for(const struct queue_loop *loop, const struct queue_flight *flight,
-                                       unsigned packet)
+/* The place whose worker has, or would get, the packets of this flow. */
+static unsigned place_of(const struct queue_loop *loop, const struct queue_flight *flight, unsigned packet)
 {
-    return queue_workers_for(&loop->workers, queue_routes_by_flow(loop) ? flight->flows.lookups[packet].hash : 0);
+    return queue_workers_place(&loop->workers, queue_routes_by_flow(loop) ? flight->flows.lookups[packet].hash : 0);
 }
 
 /* No plugin can be asked for now: there is no worker, and it has been so for too long. */
@@ -87,6 +86,12 @@ static void decide_in_outage(struct queue_loop *loop, unsigned index, unsigned p
     loop->flights[index].unsent |= QUEUE_BIT(packet);
 }
 
+/* Whether the worker gets one packet at a time. */
+static bool is_alone(const struct queue_loop *loop, const struct queue_worker *worker)
+{
+    return (loop->alone_places & 1U << worker->place) != 0;
+}
+
 static void give(struct queue_loop *loop, struct queue_worker *worker, unsigned index, unsigned packet,
                  const struct ring_flow *flow, uint64_t now_ns)
 {
@@ -97,7 +102,7 @@ static void give(struct queue_loop *loop, struct queue_worker *worker, unsigned 
         if (!ring_in_flight(ring)) {
             worker->since_ns = now_ns;
         }
-        ring_begin(ring, flight->one_by_one ? RING_ONE_BY_ONE : 0);
+        ring_begin(ring, flight->one_by_one || is_alone(loop, worker) ? RING_ONE_BY_ONE : 0);
     }
     if (ring_add(ring, &flight->packets[packet], (struct ring_origin){(uint16_t)index, (uint16_t)packet}, flow) == 0) {
         flight->submitted |= QUEUE_BIT(packet);
@@ -145,10 +150,17 @@ void queue_routes_leave_flow(struct queue_loop *loop, struct queue_flight *fligh
     }
 }
 
+/* Whether the worker has a packet, and gets no other one until that is answered. */
+static bool is_busy_alone(const struct queue_loop *loop, const struct queue_worker *worker)
+{
+    return is_alone(loop, worker) && (ring_is_filling(&worker->ring) || ring_in_flight(&worker->ring));
+}
+
 /* Decides the packet by its flow, or gives it to a worker, or leaves it without one. */
 static void route(struct queue_loop *loop, unsigned index, unsigned packet, uint64_t now_ns)
 {
-    struct queue_worker *worker = worker_for(loop, &loop->flights[index], packet);
+    unsigned place = place_of(loop, &loop->flights[index], packet);
+    struct queue_worker *worker = loop->workers.places[place];
     struct ring_flow flow = {.number = RING_NO_FLOW};
 
     if (loop->flows != NULL) {
@@ -157,9 +169,12 @@ static void route(struct queue_loop *loop, unsigned index, unsigned packet, uint
         }
         flow = enter_flow(loop, index, packet);
     }
+    if (worker != NULL && (worker->retired || is_busy_alone(loop, worker))) {
+        return; /* it has its turn later, perhaps with the next one at the place: so the flow's order is kept */
+    }
     if (worker != NULL) {
         give(loop, worker, index, packet, &flow, now_ns);
-    } else if (loop->outage) {
+    } else if ((loop->outage & 1U << place) != 0) {
         decide_in_outage(loop, index, packet);
     }
 }
@@ -198,8 +213,29 @@ static void leave_flows(struct queue_loop *loop)
     }
 }
 
+/* Not while its worker has a packet alone: the ring has room for as many frames as there are bursts. */
+static void end_alone(struct queue_loop *loop)
+{
+    unsigned undecided = 0;
+
+    for (unsigned i = 0; i < loop->order_count; i++) {
+        undecided |= loop->flights[loop->order[i]].undecided != 0 ? 1U << loop->order[i] : 0;
+    }
+    for (unsigned place = 0; place < loop->workers.place_count; place++) {
+        const struct queue_worker *worker = loop->workers.places[place];
+
+        loop->alone[place] &= undecided;
+        if (loop->alone[place] == 0 && (worker == NULL || !ring_in_flight(&worker->ring))) {
+            loop->alone_places &= ~(1U << place);
+        }
+    }
+}
+
 void queue_loop_submit(struct queue_loop *loop, uint64_t now_ns)
 {
+    if (loop->alone_places != 0) {
+        end_alone(loop);
+    }
     leave_flows(loop);
     for (unsigned i = 0; i < loop->order_count; i++) {
         queue_routes_burst(loop, i, now_ns);

@@ -21,31 +21,43 @@
 #define QUEUE_WORKERS_MAX (WORKERS_MAX + SPARES_MAX)
 #define QUEUE_NO_PLACE UINT32_MAX
 
+struct queue_lives;
+
 struct queue_worker {
     uint32_t number;        /* 0: none */
+    pid_t pid;
     bool opened;            /* its plugins are open */
     bool has_batch;         /* one of its plugins has handle_batch() */
+    bool retired;           /* it gets no more packets; when it has none, it is asked to leave, and has no place */
+    bool leaving;           /* it was asked to leave */
     uint32_t place;         /* among the active ones, or QUEUE_NO_PLACE: it is a spare */
     bool rung;              /* it has signalled since the last turn */
-    uint32_t opening;       /* the plugin that it opens, as it says */
-    uint64_t since_ns;      /* since when it opens that plugin, or its oldest packet is the oldest */
+    uint64_t since_ns; /* when it last did what it is waited for: an answer, or the next plugin's open() or close() */
+    uint64_t run_delay_ns; /* its run delay when half of the time-out had passed; 0: not read */
+    bool excused; /* it had no CPU for too much of the time-out */
+    uint64_t waited_ns; /* how long it was waited for since then, see queue_lives.h */
+    uint32_t said; /* while it opens or leaves: how far it is, as it says */
+    unsigned steps; /* how often that has changed */
     struct ring_submit ring;
     struct event_watch bell;
     struct event_watch end; /* its pidfd */
+    struct queue_lives *lives; /* what the watches call */
 };
 
 struct queue_workers {
     struct queue_worker all[QUEUE_WORKERS_MAX];
-    struct queue_worker *places[WORKERS_MAX]; /* NULL: the place is free */
-    unsigned place_count;                     /* --workers */
+    unsigned end;                             /* entries from here on are free */
+    struct queue_worker *places[WORKERS_MAX]; /* NULL: nobody is there */
+    unsigned place_count; /* --workers */
+    bool held; /* no worker gets a place that it has not */
 };
 
 /* How a worker ended, as far as its packets say. */
 struct queue_guilt {
-    bool in_plugin;      /* a plugin had packets, as it says, or it is the second one that ends over a packet */
-    bool packet_known;   /* `packet_id` got the --on-crash verdict; false, and in_plugin: it was in handle_batch() */
+    bool in_plugin; /* a plugin had packets, as it says, or too many have ended over a packet */
+    bool packet_known; /* `packet_id` got the --on-crash verdict; false, and in_plugin: it was in handle_batch() */
     uint32_t packet_id;
-    uint32_t plugin;     /* what the worker said last, or PLUGINS_MAX */
+    uint32_t plugin; /* what the worker said last, or PLUGINS_MAX */
 };
 
 void queue_workers_init(struct queue_workers *workers, unsigned place_count);
@@ -56,19 +68,22 @@ struct queue_worker *queue_workers_add(struct queue_workers *workers, uint32_t n
 /* The worker with this number, or NULL. */
 struct queue_worker *queue_workers_find(struct queue_workers *workers, uint32_t number);
 
-/* Gives free places to spares that are open. Returns whether some got one. */
+/*
+ * Gives free places to spares that are open and not retired, unless all are held back. Returns whether some got one. A
+ * spare that has ended gets none: it would only be suspected of a packet.
+ */
 bool queue_workers_fill(struct queue_workers *workers);
+
+/* Its place, if it has one, is free. It has no packets. */
+void queue_workers_leave_place(struct queue_workers *workers, struct queue_worker *worker);
 
 /* Forgets a worker: its place is free, its ring is gone. The watches are the caller's to remove before. */
 void queue_workers_remove(struct queue_workers *workers, struct queue_worker *worker);
 
-/* Whether a place is taken. */
-bool queue_workers_any(const struct queue_workers *workers);
-
-/* The worker for a packet with this hash of its flow. NULL: its place is free. */
-static inline struct queue_worker *queue_workers_for(const struct queue_workers *workers, uint32_t hash)
+/* The place of packets with this hash of their flow. */
+static inline unsigned queue_workers_place(const struct queue_workers *workers, uint32_t hash)
 {
-    return workers->places[workers->place_count <= 1 ? 0 : hash % workers->place_count];
+    return workers->place_count <= 1 ? 0 : hash % workers->place_count;
 }
 
 #endif

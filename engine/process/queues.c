@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "flow/flow_memory.h"
-#include "process/messages.h"
+#include "process/queue_messages.h"
 #include "queue/nfqueue_config.h"
 #include "queue/queue_report.h"
 
@@ -37,8 +37,8 @@ static bool file_size_is_limited(void)
 static int open_queue(const struct engine *engine, struct engine_queue *queue, struct error *error)
 {
     const struct plan *plan = &engine->generation->plan;
-    const struct queue_shm_layout layout = {.control_version = WORKER_CONTROL_VERSION,
-                                            .control_size = sizeof(struct worker_control),
+    const struct queue_shm_layout layout = {.control_version = QUEUE_CONTROL_VERSION,
+                                            .control_size = sizeof(struct queue_control),
                                             .slot_size = nfqueue_slot_size(&plan->settings),
                                             .flows_size = plan->flows > 0 ? flow_memory_size(plan->flows) : 0};
     unsigned number = queue->kernel.number;
@@ -59,10 +59,11 @@ static int open_queue(const struct engine *engine, struct engine_queue *queue, s
 
 int queues_open(struct engine *engine, struct error *error)
 {
-    int code = engine->generation->plan.flows > 0 ? flow_seed_make(&engine->flow_seed) : 0;
+    int code = flow_seed_make(&engine->flow_seed); /* for flow tables, and for the choice of a worker */
 
     if (code < 0) {
-        return error_set(error, EXIT_CODE_RUN_TIME, code, "no random numbers for the flow tables: %s", strerror(-code));
+        return error_set(error, EXIT_CODE_RUN_TIME, code, "no random numbers for the hash of flows: %s",
+                         strerror(-code));
     }
     engine->queue_count = engine->generation->group->queue_count;
     for (unsigned i = 0; i < engine->queue_count; i++) {
@@ -115,8 +116,8 @@ void queues_log_counters(const struct engine *engine)
     for (unsigned i = 0; i < engine->queue_count; i++) {
         const struct engine_queue *queue = &engine->queues[i];
         struct queue_totals totals = {.stats = &journal_totals(queue->shm.journal)->stats,
-                                      .crash_verdicts = queue->shm.journal->crash_verdicts,
-                                      .restarts = queue->control->restarts};
+                                      .restarts = queue->control->restarts,
+                                      .outages = queue->control->outages};
 
         if (engine->generation->plan.flows > 0) {
             totals.flows = ((const struct flow_memory_header *)queue->shm.flows)->totals;

@@ -340,7 +340,7 @@ bool ring_packet_with_plugin(const struct ring_submit *ring)
 {
     const struct ring_flight *oldest = ring_oldest(ring);
 
-    return oldest != NULL && ring_plugin(ring) != PLUGINS_MAX &&
+    return oldest != NULL && !ring->broken && ring_plugin(ring) != PLUGINS_MAX &&
            atomic_load_explicit(&ring->theirs->packet, memory_order_relaxed) ==
                (uint32_t)__builtin_ctzll(oldest->unanswered);
 }

@@ -108,6 +108,12 @@ static inline bool ring_in_flight(const struct ring_submit *ring)
     return ring->submitted != ring->retired;
 }
 
+/* Whether this frame is the only one. */
+static inline bool ring_one_in_flight(const struct ring_submit *ring)
+{
+    return ring->submitted - ring->retired == 1;
+}
+
 /* Begins a frame; there is room. flags: RING_ONE_BY_ONE or 0. */
 void ring_begin(struct ring_submit *ring, uint32_t flags);
 

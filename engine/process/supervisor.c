@@ -41,6 +41,7 @@ struct supervisor {
     struct event_loop loop;
     struct signals signals;
     struct child_logs child_logs;
+    struct child_log forkserver_log; /* of this fork server and all that come after it */
     struct drain drain; /* while STOPPING */
     bool queues_closed; /* while ENDING */
 };
@@ -98,13 +99,31 @@ static int open_events(struct supervisor *supervisor, struct error *error)
 
 static int open_child_logs(struct supervisor *supervisor, struct error *error)
 {
-    int code = child_logs_open(&supervisor->child_logs, &supervisor->engine, &supervisor->loop);
+    int code;
 
+    child_logs_init(&supervisor->child_logs, &supervisor->loop);
+    code = child_log_open(&supervisor->forkserver_log, &supervisor->child_logs, "the fork server",
+                          &supervisor->engine.log);
     if (code < 0) {
         return error_set(error, EXIT_CODE_RUN_TIME, code, "no pipe for what the fork server prints: %s",
                          strerror(-code));
     }
     return 0;
+}
+
+/* As whom workers run, and what that cannot promise. */
+static int plan_privileges(struct engine *engine, struct error *error)
+{
+    const struct queue_group *group = engine->generation->group;
+    const struct privileges_range range = {group->worker_uids.first, group->worker_uids.last};
+    char text[ERROR_LINE_MAX];
+    int code =
+        privileges_plan_make(&range, engine->queue_count, group->workers + group->spares, &engine->privileges, error);
+
+    if (code == 0 && privileges_plan_warning(&engine->privileges, text) != NULL) {
+        log_line("%s", text);
+    }
+    return code;
 }
 
 static int prepare(struct supervisor *supervisor, const struct queue_group *group,
@@ -126,8 +145,14 @@ static int prepare(struct supervisor *supervisor, const struct queue_group *grou
         code = open_child_logs(supervisor, error);
     }
     if (code == 0) {
-        children_init(&supervisor->children, engine, programs, &supervisor->loop);
+        code = plan_privileges(engine, error);
+    }
+    if (code == 0 && children_init(&supervisor->children, engine, programs, &supervisor->loop) < 0) {
+        code = error_set(error, EXIT_CODE_RUN_TIME, -ENOMEM, "no memory for the table of processes");
+    }
+    if (code == 0) {
         supervisor->children.logs = &supervisor->child_logs;
+        supervisor->children.forkserver_log = &supervisor->forkserver_log;
     }
     return code;
 }
@@ -157,6 +182,12 @@ static void begin_serving(struct supervisor *supervisor)
     log_line("ready");
 }
 
+static void begin_drain(struct supervisor *supervisor)
+{
+    supervisor->stage = STOPPING;
+    drain_begin(&supervisor->drain, &supervisor->engine, &supervisor->children, &supervisor->loop);
+}
+
 /* Nothing new is queued from here on; what is queued is answered. A second signal ends the wait. */
 static void begin_stop(void *context, const char *signal_name)
 {
@@ -178,8 +209,7 @@ static void begin_stop(void *context, const char *signal_name)
     log_line("SIG%s: new packets get verdict %s, queued ones are answered for at most %llu ms", signal_name,
              queue_group_verdict_name(engine->generation->group->on_stop),
              (unsigned long long)engine->generation->group->drain_timeout_ms);
-    supervisor->stage = STOPPING;
-    drain_begin(&supervisor->drain, engine, &supervisor->children, &supervisor->loop);
+    begin_drain(supervisor);
 }
 
 static void reap(void *context)
@@ -208,6 +238,9 @@ static void advance(struct supervisor *supervisor)
         end(supervisor, &supervisor->children.exit_report.failure);
     } else if (supervisor->stage == STARTING && children_all_opened(&supervisor->children)) {
         begin_serving(supervisor);
+    } else if (supervisor->stage == SERVING && supervisor->children.stop_wanted) {
+        supervisor->exit_code = EXIT_CODE_OUTAGE;
+        begin_drain(supervisor);
     } else if (supervisor->stage == STOPPING && drain_check(&supervisor->drain)) {
         end(supervisor, NULL);
     } else if (supervisor->stage == ENDING && children_workers_ended(&supervisor->children)) {
@@ -218,7 +251,7 @@ static void advance(struct supervisor *supervisor)
 
 static void loop(struct supervisor *supervisor)
 {
-    children_start_forkserver(&supervisor->children);
+    children_start(&supervisor->children);
     while (supervisor->stage != ENDED) {
         int code = event_loop_turn(&supervisor->loop);
 

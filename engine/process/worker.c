@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The worker's life: say hello to the supervisor, take the queue's descriptors, open the plugins, wait to be the queue's
- * owner, answer packets, leave. What it does with packets is in worker_loop.c.
+ * The worker's life: give up all rights, say hello to the supervisor, take the ring, open the plugins, answer frames,
+ * leave.
  *
- * Always: it has nothing of any queue but what the supervisor has passed to it, that of its own queue. The socket is not touched before the supervisor wrote this process's pid into the control words, since until
- * then another worker may be reading it, or the queue is not bound yet. If this process cannot go on, it leaves the
- * reason in the control words, or in the log while it has none, and exits; its successor finishes the burst in the
- * journal. Process: [worker].
+ * Always: no code of a plugin runs in it before it has given up its rights and mapped its ring; and it has nothing but
+ * this ring, its log and what plugins have opened: no socket of the queue, no journal, no other queue. What it says of
+ * itself (its state, the plugin that runs, why it cannot go on) is in the ring, where the queue process reads it. While
+ * it has no ring, the reason is in the log.
+ *
+ * If the queue process is gone, there is no one to answer: it ends at once, without close() of the plugins, since its
+ * successor is on its way already. Process: [worker].
  */
 #include "process/worker.h"
 
+#include "base/arith.h"
 #include "base/channel.h"
 #include "base/event_loop.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/process_title.h"
 #include "plugin/plugin_load.h"
 #include "process/plugin_services.h"
 #include "process/process.h"
-#include "process/worker_loop.h"
-#include "queue/nfqueue_config.h"
+#include "process/ring_answer.h"
+#include "process/worker_frames.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -28,264 +33,247 @@
 
 struct worker {
     struct engine *engine;
-    struct engine_queue *queue;
-    struct worker_control *control;
-    struct worker_loop loop;
+    struct worker_birth birth;
+    unsigned queue_number;
+    struct ring_answer ring;
+    struct worker_frames frames;
     struct event_loop events;
-    struct event_watch packets; /* in the queue's socket */
-    struct event_watch wake;    /* the channel */
-    bool stopped; /* the kernel queues nothing more */
+    struct event_watch bell;
 };
 
 /* Static: one worker a process, and too large for the stack. */
 static struct worker worker_state;
 
-/* If the channel is full, the supervisor has something to read, and looks at the control words after it. */
-static void tell(const struct worker *worker, enum message_kind kind)
+/* Leaves the reason where it is found, and exits. */
+static void fail(struct worker *worker, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
+
+static void fail(struct worker *worker, const char *format, ...)
 {
-    const struct process_message message = process_message_make(kind, 0);
-    int code = channel_send(worker->engine->channel, &message, sizeof(message), NULL, 0);
-
-    (void)code; /* -EPIPE: the supervisor has given this worker up */
-}
-
-/* Says how far this worker has come. */
-static void set_state(const struct worker *worker, enum worker_state state)
-{
-    worker->control->state = state;
-    tell(worker, WORKER_WAKE);
-}
-
-/* Says which plugin is in open() or close(). */
-static void set_plugin(const struct worker *worker, struct plugin_ref plugin)
-{
-    atomic_store_explicit(&worker->control->plugin, plugin, memory_order_release);
-}
-
-/* Leaves the reason where the supervisor finds it, and exits. */
-static void fail(const struct worker *worker, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
-
-static void fail(const struct worker *worker, const char *format, ...)
-{
-    char text[WORKER_MESSAGE_MAX] = "";
+    char text[RING_TEXT_SIZE] = "";
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    if (worker->control == NULL) {
-        log_line("queue %u: a new worker: %s", worker->queue->kernel.number, text);
-        _exit(PROCESS_EXIT_FAILED);
-    }
-    memcpy(worker->control->message, text, sizeof(text));
-    if (worker->control->state >= WORKER_SERVING) { /* before, it has not started: WORKER_STARTING says that */
-        set_state(worker, WORKER_FAILED);
+    if (worker->ring.ours == NULL) {
+        log_line("queue %u: a new worker: %s", worker->queue_number, text);
+    } else {
+        ring_say_text(&worker->ring, text);
+        ring_say_state(&worker->ring, RING_FAILED);
     }
     _exit(PROCESS_EXIT_FAILED);
 }
 
-/* Waits for the socket and the memory of its queue, and its log, which the supervisor passes once it knows this process. */
-static void take_descriptors(struct worker *worker)
+/* ---- before plugins run ---------------------------------------------------------------------------------------- */
+
+/* The supervisor looks at the rights that are left when the hello comes. */
+static void drop_rights(struct worker *worker)
 {
-    struct engine_queue *queue = worker->queue;
-    const struct queue_shm_layout layout = queue->shm.layout;
+    const struct engine *engine = worker->engine;
+    struct error error;
+
+    if (privileges_drop_worker(worker->birth.uid, privileges_worker_processes(&engine->privileges), &error) != 0) {
+        fail(worker, "%s", error.text);
+    }
+    process_tie_to_supervisor(engine->supervisor); /* the change of uid has untied it */
+}
+
+static void say_hello(const struct worker *worker)
+{
+    const struct process_message message = process_message_make(WORKER_HELLO, 0);
+
+    if (channel_send(worker->engine->channel, &message, sizeof(message), NULL, 0) < 0) {
+        _exit(PROCESS_EXIT_FAILED); /* it is not wanted any more */
+    }
+}
+
+/* Waits for the ring, which the supervisor passes once it knows this process. Nothing else is said on the channel. */
+static void take_ring(struct worker *worker)
+{
     struct process_message message;
-    int fds[3];
-    ssize_t len = channel_wait(worker->engine->channel, &message, sizeof(message), fds, 3);
+    int fds[WORKER_FDS];
+    ssize_t len = channel_wait(worker->engine->channel, &message, sizeof(message), fds, WORKER_FDS);
     int code;
 
     if (len <= 0) {
         _exit(PROCESS_EXIT_FAILED); /* it is not wanted any more */
     }
     if (process_message_check(&message, (size_t)len, FROM_SUPERVISOR, worker->engine->queue_count) < 0 ||
-        message.kind != WORKER_DESCRIPTORS || fds[0] < 0 || fds[1] < 0) {
-        fail(worker, "the descriptors of the queue have not arrived");
+        message.kind != WORKER_DESCRIPTORS || fds[RING_FDS - 1] < 0) {
+        fail(worker, "the descriptors of its ring have not arrived");
     }
-    process_enter_log(&fds[2]); /* without one, it prints where the fork server does */
-    queue->kernel.socket = fds[0];
-    code = queue_shm_attach(fds[1], queue->kernel.number, &layout, &queue->shm);
+    close_fd(&worker->engine->channel);
+    process_enter_log(&fds[WORKER_FD_LOG]); /* without one, it prints where the fork server does */
+    code = ring_answer_attach(&worker->ring, fds);
     if (code < 0) {
-        fail(worker, "the queue's memory cannot be mapped: %s", strerror(-code));
+        fail(worker, "its ring cannot be mapped: %s", strerror(-code));
     }
-    queue->control = worker->control = queue->shm.control;
 }
 
-static void open_plugins(struct worker *worker)
+/* Which of the places a worker will have is not known while it is a spare; its slot divides the CPUs as well. */
+static void pin(struct worker *worker)
 {
-    struct engine *engine = worker->engine;
-    struct error error;
-    const char *loss;
+    const struct queue_group *group = worker->engine->generation->group;
+    int cpu = queue_group_cpu(group, worker->birth.queue, worker->birth.slot % group->workers);
+    int code = process_pin(cpu);
 
-    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
-        struct plugin *plugin = &engine->generation->plugins[i];
-
-        set_plugin(worker, generation_plugin_ref(engine->generation, i));
-        if (plugin_open(plugin, &error) != 0) {
-            fail(worker, "%s", error.text);
-        }
-        plugin_chain_add(&worker->loop.pipeline.chain,
-                         &(struct plugin_chain_member){.handle = plugin->table.handle,
-                                                       .handle_batch = plugin->table.handle_batch,
-                                                       .self = plugin->self,
-                                                       .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0});
-        loss = process_check_intact(engine);
-        if (loss != NULL) {
-            fail(worker, "open() %s", loss);
-        }
+    if (code < 0) {
+        fail(worker, "it cannot run on CPU %d: %s", cpu, strerror(-code));
     }
-    process_tie_to_supervisor(engine->supervisor); /* a change of user would have untied it */
-    set_plugin(worker, PLUGIN_REF_NONE);
 }
 
-/* What is in the socket is received by the next burst. */
-static void note_packets(void *context, uint32_t events)
+/* What has been submitted is looked at after each wait. */
+static void bell_rang(void *context, uint32_t events)
 {
     (void)context;
     (void)events;
 }
 
-/* What the control words say is looked at after each wait. */
-static void consume_wake(void *context, uint32_t events)
-{
-    const struct worker *worker = context;
-    struct process_message message;
-    pid_t sender;
-    ssize_t len;
+static void fail_to_wait(struct worker *worker, int code) __attribute__((noreturn));
 
-    (void)events;
-    do {
-        len = channel_receive(worker->wake.fd, &message, sizeof(message), &sender);
-    } while (len > 0);
-    if (len != -EAGAIN) {
-        fail(worker, "it has no channel to the supervisor any more; a plugin must not close what it did not open");
-    }
+static void fail_to_wait(struct worker *worker, int code)
+{
+    const struct generation *generation = worker->engine->generation;
+    bool one = generation->plugin_count == 1;
+
+    fail(worker, "it cannot wait for packets: %s; %s%s must not close what it did not open", strerror(-code),
+         one ? "plugin " : "a plugin", one ? generation->plugins[0].id : "");
 }
 
 static void open_events(struct worker *worker)
 {
     int code = event_loop_init(&worker->events);
 
+    if (code == 0) {
+        worker->bell = (struct event_watch){.fd = worker->ring.bell, .ready = bell_rang};
+        code = event_loop_watch(&worker->events, &worker->bell, EPOLLIN);
+    }
     if (code < 0) {
         fail(worker, "no epoll descriptor: %s", strerror(-code));
     }
-    worker->packets = (struct event_watch){.fd = worker->queue->kernel.socket, .ready = note_packets};
-    worker->wake = (struct event_watch){.fd = worker->engine->channel, .ready = consume_wake, .context = worker};
-    code = event_loop_watch(&worker->events, &worker->wake, EPOLLIN);
-    if (code < 0) {
-        fail(worker, "its channel cannot be watched: %s", strerror(-code));
+}
+
+/* ---- plugins ---------------------------------------------------------------------------------------------------- */
+
+/* In place of a plugin that is left out, so that the others keep their positions. */
+static nfqe_verdict pass_on(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    return NFQE_CONTINUE;
+}
+
+static bool is_skipped(const struct worker *worker, unsigned position)
+{
+    return (worker->birth.skipped >> position & 1) != 0;
+}
+
+static void open_plugin(struct worker *worker, struct plugin *plugin)
+{
+    const int ours[] = {worker->ring.bell, worker->ring.answered, worker->events.epoll};
+    struct error error;
+    const char *loss;
+
+    if (plugin_open(plugin, &error) != 0) {
+        fail(worker, "%s", error.text);
     }
-}
-
-/* code: why the event loop cannot be used after plugins ran. */
-static void fail_to_wait(const struct worker *worker, int code) __attribute__((noreturn));
-
-static void fail_to_wait(const struct worker *worker, int code)
-{
-    fail(worker, "it cannot wait for packets: %s; a plugin must not close what it did not open", strerror(-code));
-}
-
-static void wait_for_event(struct worker *worker)
-{
-    int code = event_loop_turn(&worker->events);
-
-    if (code < 0) {
-        fail_to_wait(worker, code);
+    loss = process_check_intact(worker->engine, ours, ARRAY_SIZE(ours));
+    if (loss != NULL) {
+        fail(worker, "open() %s", loss);
     }
+    plugin_chain_add(&worker->frames.chain,
+                     &(struct plugin_chain_member){.handle = plugin->table.handle,
+                                                   .handle_batch = plugin->table.handle_batch,
+                                                   .self = plugin->self,
+                                                   .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0});
 }
 
-/* Until the supervisor says so, another worker may be reading the socket, or the queue is not bound yet. */
-static void wait_for_admission(struct worker *worker)
+static void open_plugins(struct worker *worker)
 {
-    while (worker->control->owner != (uint32_t)getpid()) {
-        if (worker->control->request == WORKER_EXIT) {
-            _exit(0);
+    const struct engine *engine = worker->engine;
+    const struct queue_group *group = engine->generation->group;
+
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        if (is_skipped(worker, i)) {
+            plugin_chain_add(&worker->frames.chain, &(struct plugin_chain_member){.handle = pass_on});
+            continue;
         }
-        wait_for_event(worker);
+        ring_say_position(&worker->ring, i, CHAIN_NONE);
+        open_plugin(worker, &engine->generation->plugins[i]);
+    }
+    ring_say_position(&worker->ring, PLUGINS_MAX, CHAIN_NONE);
+    process_tie_to_supervisor(engine->supervisor); /* a plugin may have untied it */
+    worker_frames_begin(&worker->frames, group->default_verdict, group->on_crash);
+}
+
+static void close_plugins(struct worker *worker)
+{
+    const struct engine *engine = worker->engine;
+
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        if (!is_skipped(worker, i)) {
+            ring_say_position(&worker->ring, i, CHAIN_NONE);
+            plugin_close(&engine->generation->plugins[i]);
+        }
     }
 }
 
-/* Not before the worker is the owner: packets in the socket would end every wait for that at once. */
-static void watch_packets(struct worker *worker)
-{
-    int code = event_loop_watch(&worker->events, &worker->packets, EPOLLIN);
+/* ---- packets ---------------------------------------------------------------------------------------------------- */
 
+static void wait_for_frame(struct worker *worker)
+{
+    int code = ring_answer_sleep(&worker->ring) ? event_loop_turn(&worker->events) : 0;
+
+    if (code == 0) {
+        code = ring_answer_awake(&worker->ring);
+    }
+    if (code == -EPIPE) {
+        _exit(PROCESS_EXIT_FAILED); /* the queue process is gone */
+    }
     if (code < 0) {
         fail_to_wait(worker, code);
     }
 }
 
-static void begin_stop(struct worker *worker)
-{
-    int error = nfqueue_stop_queueing(worker->queue->kernel.socket, worker->queue->kernel.number,
-                                      worker->engine->generation->group->on_stop == NFQE_ACCEPT);
-
-    if (error < 0) {
-        fail(worker, "the queue's length cannot be set: %s", strerror(-error));
-    }
-    worker->stopped = true;
-    set_state(worker, WORKER_DRAINING);
-}
-
+/* Until the worker is to leave and has answered every frame. */
 static void serve(struct worker *worker)
 {
-    struct error error;
-    int more;
-
-    for (;;) {
-        uint32_t request = atomic_load_explicit(&worker->control->request, memory_order_acquire);
-
-        if (request == WORKER_EXIT) {
-            return;
+    do {
+        while (worker_frames_handle(&worker->frames)) {
         }
-        if (request == WORKER_STOP && !worker->stopped) {
-            begin_stop(worker);
+        if (ring_requested(&worker->ring) != RING_LEAVE) {
+            wait_for_frame(worker);
         }
-        more = worker_loop_burst(&worker->loop, &error);
-        if (more < 0) {
-            fail(worker, "%s", error.text);
-        }
-        if (more == 0) {
-            wait_for_event(worker);
-        }
-    }
+    } while (ring_requested(&worker->ring) != RING_LEAVE || ring_next_frame(&worker->ring) != NULL);
 }
 
-void worker_run(struct engine *engine, unsigned queue)
+void worker_run(struct engine *engine, const struct worker_birth *birth)
 {
     struct worker *worker = &worker_state;
-    int cpu = queue_group_cpu(engine->generation->group, queue, 0);
-    struct error error;
     char name[16];
     int code;
 
     worker->engine = engine;
-    worker->queue = &engine->queues[queue];
-    snprintf(name, sizeof(name), "nfqe-q%u", worker->queue->kernel.number);
+    worker->birth = *birth;
+    worker->queue_number = engine->queues[birth->queue].kernel.number;
+    ring_answer_init(&worker->ring);
+    snprintf(name, sizeof(name), "nfqe-w%u", worker->queue_number);
     process_begin(name, engine->supervisor);
+    process_title_set("worker queue %u.%u", worker->queue_number, birth->slot);
     plugin_services_begin();
-    process_title_set("worker queue %u", worker->queue->kernel.number);
-    tell(worker, WORKER_HELLO);
-    take_descriptors(worker);
-    if (worker_loop_init(&worker->loop, engine, worker->queue, &error) < 0) {
-        fail(worker, "%s", error.text);
-    }
-    code = process_pin(cpu);
+    drop_rights(worker);
+    say_hello(worker);
+    take_ring(worker);
+    code = worker_frames_init(&worker->frames, &worker->ring);
     if (code < 0) {
-        fail(worker, "it cannot run on CPU %d: %s", cpu, strerror(-code));
+        fail(worker, "it has no memory for verdicts: %s", strerror(-code));
     }
+    pin(worker);
     open_events(worker);
     open_plugins(worker);
-    set_state(worker, WORKER_OPENED);
-    wait_for_admission(worker);
-    set_state(worker, WORKER_SERVING);
-    watch_packets(worker);
-    if (worker_loop_recover(&worker->loop, &error) < 0) {
-        fail(worker, "%s", error.text);
-    }
+    ring_say_state(&worker->ring, worker->frames.chain.has_batch ? RING_OPENED_BATCH : RING_OPENED);
     serve(worker);
-    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
-        set_plugin(worker, generation_plugin_ref(engine->generation, i));
-        plugin_close(&engine->generation->plugins[i]);
-    }
+    ring_say_state(&worker->ring, RING_CLOSING);
+    close_plugins(worker);
     _exit(0);
 }

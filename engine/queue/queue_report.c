@@ -93,12 +93,12 @@ const char *queue_report_counters(const struct queue *queue, const struct queue_
              " invalid=%" PRIu64 " verdicts_resent=%" PRIu64 " stale_verdicts=%" PRIu64 " verdict_errors=%" PRIu64
              " receive_errors=%" PRIu64 " truncated=%" PRIu64 " malformed=%" PRIu64 " recovered_ids=%" PRIu64
              " flow_packets=%" PRIu64 " flows_added=%" PRIu64 " flows_replaced=%" PRIu64 " flows_expired=%" PRIu64
-             " flow_not_stored=%" PRIu64 " bursts=%" PRIu64 " restarts=%" PRIu64 " kernel_queue_dropped=%" PRIu32
-             " kernel_user_dropped=%" PRIu32,
-             queue->number, stats->packets, stats->accepted, stats->dropped, totals->crash_verdicts, stats->invalid,
+             " flow_not_stored=%" PRIu64 " bursts=%" PRIu64 " restarts=%" PRIu64 " outages=%" PRIu64
+             " kernel_queue_dropped=%" PRIu32 " kernel_user_dropped=%" PRIu32,
+             queue->number, stats->packets, stats->accepted, stats->dropped, stats->crash_verdicts, stats->invalid,
              stats->verdicts_resent, stats->stale_verdicts, stats->verdict_errors, stats->receive_errors,
              stats->truncated, stats->malformed, stats->recovered_ids, stats->flow_packets, totals->flows.added,
              totals->flows.replaced, totals->flows.expired, stats->flow_not_stored, stats->bursts, totals->restarts,
-             status.queue_dropped, status.user_dropped);
+             totals->outages, status.queue_dropped, status.user_dropped);
     return text;
 }

@@ -35,8 +35,8 @@ const char *queue_report_passed_over(const struct plan *plan, unsigned index, ch
 /* What was counted of a queue since the start. */
 struct queue_totals {
     const struct queue_stats *stats;
-    uint64_t crash_verdicts;
     uint64_t restarts;
+    uint64_t outages;
     struct flow_totals flows;
 };
 

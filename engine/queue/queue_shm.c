@@ -5,7 +5,7 @@
  * The table is computed from the layout alone. So the supervisor, which knows the layout, can write the table again
  * after a plugin overwrote it, and a process that does not know the layout finds every section with the table alone.
  * Pointers into the memory are computed from the private layout, never from the table. A mapping is not inherited by
- * children (MADV_DONTFORK). Process: [supervisor] makes the memory, [worker] attaches it, prepares and views it.
+ * children (MADV_DONTFORK). Process: [supervisor] makes the memory, [queue process] attaches and prepares it.
  */
 #include "queue/queue_shm.h"
 
@@ -102,8 +102,8 @@ void queue_shm_init(struct queue_shm *shm)
     *shm = (struct queue_shm){.fd = -1};
 }
 
-/* Of what plugins may see. */
-static size_t view_size_of(const struct queue_shm_header *header, const struct queue_shm_layout *layout)
+/* Where the flow table begins, or would. */
+static size_t size_before_flows(const struct queue_shm_header *header, const struct queue_shm_layout *layout)
 {
     return (size_t)header->size - round_up((size_t)layout->flows_size, SHM_PAGE_SIZE);
 }
@@ -126,7 +126,6 @@ static int map(int fd, const struct queue_shm_header *header, const struct queue
         (struct queue_shm){.fd = fd,
                            .layout = *layout,
                            .size = (size_t)header->size,
-                           .view_size = view_size_of(header, layout),
                            .header = memory,
                            .control = place(memory, queue_shm_find(header, QUEUE_SHM_CONTROL, layout->control_version)),
                            .journal = place(memory, queue_shm_find(header, QUEUE_SHM_JOURNAL, JOURNAL_VERSION)),
@@ -151,7 +150,7 @@ int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct 
         return error;
     }
     if (layout->flows_size > 0) {
-        error = shm_reserve(fd, view_size_of(&header, layout), (size_t)layout->flows_size);
+        error = shm_reserve(fd, size_before_flows(&header, layout), (size_t)layout->flows_size);
     }
     if (error == 0) {
         error = map(fd, &header, layout, shm);
@@ -161,7 +160,6 @@ int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct 
         return error;
     }
     *shm->header = header;
-    journal_init(shm->journal);
     return 0;
 }
 
@@ -237,25 +235,4 @@ void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue, unsigned bur
         burst_attach_slots(&shm->journal->bursts[i], queue_shm_burst_slots(shm->slots, i, shm->layout.slot_size),
                            shm->layout.slot_size);
     }
-}
-
-int queue_shm_map_view(const struct queue_shm *shm, const void **slots)
-{
-    const size_t offset = (size_t)((const char *)shm->slots - (const char *)shm->header);
-    const struct queue_shm_section *section = NULL;
-    void *memory;
-    int error = shm_map(shm->fd, shm->view_size, false, &memory);
-
-    if (error < 0) {
-        return error;
-    }
-    if (queue_shm_check(memory, shm->size) == 0) {
-        section = queue_shm_find(memory, QUEUE_SHM_SLOTS, SLOTS_VERSION);
-    }
-    if (section == NULL || section->offset != offset || section->size != slots_size(&shm->layout)) {
-        shm_unmap(memory, shm->view_size);
-        return -EUCLEAN;
-    }
-    *slots = (const char *)memory + offset;
-    return 0;
 }

@@ -60,7 +60,6 @@ struct queue_shm {
     int fd;
     struct queue_shm_layout layout;
     size_t size;
-    size_t view_size; /* of what plugins may see: everything before the flow table */
     struct queue_shm_header *header; /* NULL: there is no memory */
     void *control;
     struct journal *journal;
@@ -99,12 +98,6 @@ void queue_shm_restore_table(const struct queue_shm *shm, uint16_t queue);
 void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue, unsigned bursts);
 
 /*
- * Maps the memory again, read-only, without the flow table, and sets *slots to the receive slots in it: packets that
- * plugins see lie there. Returns 0 or a negative errno; -EUCLEAN: the table of sections is not that of `shm`. [worker]
- */
-int queue_shm_map_view(const struct queue_shm *shm, const void **slots);
-
-/*
  * Whether the header and the table at `memory`, `size` bytes, can be used: the magic number and version are ours, and
  * every section lies within the memory and overlaps no other. Returns 0; -EPROTO: it is no such memory or another
  * version; -EUCLEAN: a section does not fit.
@@ -115,7 +108,7 @@ int queue_shm_check(const struct queue_shm_header *header, size_t size);
 const struct queue_shm_section *queue_shm_find(const struct queue_shm_header *header, enum queue_shm_kind kind,
                                                uint32_t version);
 
-/* The receive slots of burst `index`, below BURSTS_IN_FLIGHT. slots: of the memory, or of a view. */
+/* The receive slots of burst `index`, below BURSTS_IN_FLIGHT. */
 static inline void *queue_shm_burst_slots(const void *slots, unsigned index, size_t slot_size)
 {
     return (void *)((uintptr_t)slots + index * BURST_MAX * slot_size);

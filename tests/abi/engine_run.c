@@ -26,6 +26,9 @@
 
 #include <cmocka.h>
 
+#define UIDS_FIRST 1000000
+#define UIDS_RANGES 2000
+#define UIDS_PER_RANGE 2000 /* 256 queues need 1,282 */
 #define WAIT_LIMIT_MS 10000 /* for a line of output; long, since the machine may be loaded */
 
 static uint64_t now_ns(void)
@@ -78,13 +81,36 @@ static void leave_signals_alone(void)
     setenv("ASAN_OPTIONS", options, 1);
 }
 
+/*
+ * No spare, which would call open() and close() once more; and uids that no other engine has which runs meanwhile, about
+ * which it would warn.
+ */
+static unsigned add_workers(char *argv[], unsigned count, const char *const arguments[])
+{
+    static char uids[64];
+    unsigned first = UIDS_FIRST + (unsigned)getpid() % UIDS_RANGES * UIDS_PER_RANGE;
+
+    snprintf(uids, sizeof(uids), "%u-%u", first, first + UIDS_PER_RANGE - 1);
+    argv[count++] = strdup("--spares");
+    argv[count++] = strdup("0");
+    for (unsigned i = 0; arguments[i] != NULL; i++) {
+        if (strcmp(arguments[i], "--worker-uids") == 0) {
+            return count;
+        }
+    }
+    argv[count++] = strdup("--worker-uids");
+    argv[count++] = uids;
+    return count;
+}
+
 static _Noreturn void become_engine(const char *const arguments[], int error_output)
 {
-    char *argv[ENGINE_ARGUMENTS_MAX + 2] = {getenv("NFQE_ENGINE")};
+    char *argv[ENGINE_ARGUMENTS_MAX + 6] = {getenv("NFQE_ENGINE")};
+    unsigned count = add_workers(argv, 1, arguments);
     int nothing = open("/dev/null", O_RDWR);
 
     for (unsigned i = 0; i < ENGINE_ARGUMENTS_MAX && arguments[i] != NULL; i++) {
-        argv[i + 1] = strdup(arguments[i]);
+        argv[count++] = strdup(arguments[i]);
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     leave_signals_alone();

@@ -103,10 +103,10 @@ static void each_function_is_called_once_in_its_process(void **state)
     stop();
     assert_in_order((const char *const[]){
         "nfq-engine: plugin narrator_one: load in nfqe-forkserver\n",
-        "nfq-engine: plugin narrator_one: open in nfqe-q1\n",
+        "nfq-engine: plugin narrator_one: open in nfqe-w1\n",
         "nfq-engine: ready\n",
         "nfq-engine: SIGTERM: ",
-        "nfq-engine: plugin narrator_one: close in nfqe-q1\n",
+        "nfq-engine: plugin narrator_one: close in nfqe-w1\n",
         "nfq-engine: plugin narrator_one: unload in nfqe-forkserver\n",
         NULL,
     });
@@ -116,7 +116,7 @@ static void each_function_is_called_once_in_its_process(void **state)
 /* load() is called once, before any worker exists, for any number of queues. */
 static void each_worker_opens_and_closes_for_itself(void **state)
 {
-    static const char *const calls[] = {"open in nfqe-q", "close in nfqe-q"};
+    static const char *const calls[] = {"open in nfqe-w", "close in nfqe-w"};
     const char *path = scratch_copy("plugin.so", "narrator_one");
 
     (void)state;
@@ -146,7 +146,7 @@ static void a_chain_goes_in_the_order_of_the_command_line(void **state)
         const char *id = i == 0 ? "narrator_one" : "narrator_two";
         char text[64];
 
-        snprintf(text, sizeof(text), "plugin %s: close in nfqe-q1", id);
+        snprintf(text, sizeof(text), "plugin %s: close in nfqe-w1", id);
         assert_int_equal(engine_count_lines(&run, text), 1);
         snprintf(text, sizeof(text), "plugin %s: unload in nfqe-forkserver", id);
         assert_int_equal(engine_count_lines(&run, text), 1);
@@ -199,7 +199,7 @@ static void each_process_has_a_log_limit_of_its_own(void **state)
     start(with_values("narrator_one", "lines=20"), NULL);
     stop();
     assert_int_equal(engine_count_lines(&run, "plugin narrator_one: line "), LOG_LIMIT);
-    assert_int_equal(engine_count_lines(&run, "plugin narrator_one: open in nfqe-q1"), 1);
+    assert_int_equal(engine_count_lines(&run, "plugin narrator_one: open in nfqe-w1"), 1);
 }
 
 static void a_log_line_is_cut_at_512_bytes(void **state)
@@ -294,17 +294,17 @@ static void a_plugin_replaced_on_disk_does_not_disturb_the_engine(void **state)
     scratch_write("plugin.so", garbage, sizeof(garbage));
 
     seen = run.output + run.len;
-    assert_int_equal(kill(engine_child(&run, "nfqe-q1"), SIGKILL), 0);
-    seen = engine_wait_for(&run, "plugin narrator_one: open in nfqe-q1\n", seen);
+    assert_int_equal(kill(engine_child(&run, "nfqe-w1"), SIGKILL), 0);
+    seen = engine_wait_for(&run, "plugin narrator_one: open in nfqe-w1\n", seen);
 
     assert_int_equal(kill(engine_child(&run, "nfqe-forkserver"), SIGKILL), 0);
     seen = engine_wait_for(&run, "the fork server was killed (SIGKILL)\n", seen);
     seen = engine_wait_for(&run, "plugin narrator_one: load in nfqe-forkserver\n", seen);
 
-    assert_int_equal(kill(engine_child(&run, "nfqe-q1"), SIGKILL), 0);
-    engine_wait_for(&run, "plugin narrator_one: open in nfqe-q1\n", seen);
+    assert_int_equal(kill(engine_child(&run, "nfqe-w1"), SIGKILL), 0);
+    engine_wait_for(&run, "plugin narrator_one: open in nfqe-w1\n", seen);
     stop();
-    assert_int_equal(engine_count_lines(&run, "plugin narrator_one: close in nfqe-q1"), 1);
+    assert_int_equal(engine_count_lines(&run, "plugin narrator_one: close in nfqe-w1"), 1);
     assert_int_equal(engine_count_lines(&run, "plugin narrator_one: unload in nfqe-forkserver"), 1);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the supervisor and the next worker do with a journal that a dead worker left, with any content: find the
- * packet that caused the crash, recover, commit what was received, answer what is in flight, answer lost ids, commit.
+ * What the supervisor and the next queue process do with a journal that a dead queue process left, with any content: recover,
+ * commit what was received, answer what is in flight, answer lost ids, commit.
  *
  * Input: struct damage, then for each message of one of the bursts a byte of flags, its length, its verdict and its
- * bytes; see read_burst(). The steps are those of children.c and worker_recovery.c, in their order. After each, the
+ * bytes; see read_burst(). The steps are those of ends.c and queue_recovery.c, in their order. After each, the
  * journal is compared with what journal.h and recovery.h promise, from a copy that was made before.
  */
 #include "burst/recovery.h"
@@ -30,26 +30,20 @@
 /* The numbers at the start of the input. */
 struct damage {
     uint32_t phase;
-    uint32_t cursor;
-    uint32_t plugin;
     uint32_t packets;
     uint32_t last_id;
     uint32_t recover_ids;
     uint32_t recover_to;
     uint32_t next_id;
     uint32_t sequence;
-    uint8_t attempts;
-    uint8_t one_by_one;
-    uint8_t plugins;
-    uint8_t choices; /* 1: the verdict is accept; 2: there is a next message; 4: guilt twice; 8: wild layout; 16, 32:
-                        which burst it is */
+    uint32_t
+        choices; /* 1: the verdict is accept; 2: there is a next message; 8: wild layout; 16, 32: which burst it is */
 };
 
 static struct queue_shm shm;
 static struct journal *journal;
 static unsigned number;       /* of the burst that the input is about */
 static struct burst *burst;   /* this one */
-static const void *view;      /* the slots, read-only, as plugins see them */
 static struct journal before; /* the journal ahead of the step under test */
 static struct outstanding outstanding;
 static struct nfqueue_encoder verdicts;
@@ -60,7 +54,6 @@ static void make_memory(void)
 
     if (journal == NULL) {
         PROMISE(queue_shm_new(QUEUE, &layout, &shm) == 0);
-        PROMISE(queue_shm_map_view(&shm, &view) == 0);
         journal = shm.journal;
     }
 }
@@ -103,11 +96,8 @@ static void read_journal(struct input *input, struct damage *damage)
     number = damage->choices >> 4 & (BURSTS_IN_FLIGHT - 1);
     burst = &journal->bursts[number];
     memset(journal, 0, sizeof(*journal));
-    journal_init(journal);
     queue_shm_prepare(&shm, QUEUE, BURSTS_IN_FLIGHT);
     journal->phase = damage->phase;
-    burst->cursor = damage->cursor;
-    burst->plugin = damage->plugin;
     burst->packets = damage->packets;
     journal->totals[0].outstanding.last_id = damage->last_id;
     journal->totals[0].outstanding.count = damage->next_id % 3;
@@ -116,8 +106,6 @@ static void read_journal(struct input *input, struct damage *damage)
     journal->recover_ids = damage->recover_ids;
     journal->recover_to = damage->recover_to;
     journal->sequence = burst->sequence = damage->sequence;
-    burst->attempts = damage->attempts;
-    burst->one_by_one = damage->one_by_one;
     journal->totals[0].stats.packets = damage->sequence;
     journal->totals[1].stats.packets = damage->next_id;
     read_burst(input);
@@ -142,66 +130,7 @@ static bool is_verdict(uint32_t verdict)
     return verdict == NFQE_ACCEPT || verdict == NFQE_DROP;
 }
 
-/* ---- the supervisor ----------------------------------------------------------------------------------- */
-
-/* Returns how many verdicts were added. Every other verdict is unchanged. */
-static unsigned check_added(const struct burst *was, uint32_t packets, uint32_t verdict)
-{
-    unsigned added = 0;
-
-    for (unsigned i = 0; i < BURST_MAX; i++) {
-        PROMISE(burst->entries[i].id == was->entries[i].id && burst->entries[i].mark == was->entries[i].mark);
-        if (burst_is_decided(burst, i) && !burst_is_decided(was, i)) {
-            PROMISE(i < packets && burst->entries[i].verdict == verdict);
-            added++;
-        } else {
-            PROMISE(burst->entries[i].verdict == was->entries[i].verdict);
-            PROMISE(burst->entries[i].flags == was->entries[i].flags);
-        }
-    }
-    return added;
-}
-
-static bool is_wild(uint32_t phase)
-{
-    return (phase & 0xff) > BURSTS_IN_FLIGHT || phase > 0x3ff;
-}
-
-static void assign_guilt(uint32_t plugins, uint32_t verdict)
-{
-    const struct burst *was = &before.bursts[number];
-    uint32_t received = count_received(burst);
-    uint32_t packets = burst->packets < received ? burst->packets : received;
-    bool guilty = burst->cursor < packets;
-    struct burst_guilt guilt;
-    unsigned added;
-
-    before = *journal;
-    memset(&guilt, 1, sizeof(guilt)); /* a bool is 0 or 1 */
-    journal_assign_guilt(journal, plugins, verdict, &guilt);
-    added = check_added(was, packets, verdict);
-    PROMISE(guilt.plugin < plugins || guilt.plugin == BURST_NONE);
-    PROMISE(journal->phase == before.phase && count_received(burst) == received);
-    PROMISE(burst->packets == was->packets && journal->recover_ids == before.recover_ids);
-    PROMISE(journal->crash_verdicts == before.crash_verdicts + added);
-    if (is_wild(before.phase) || journal_receiving(&before) == number || was->packets == 0) {
-        PROMISE(added == 0 && !guilt.in_plugin && !guilt.packet_known && guilt.plugin == BURST_NONE);
-        PROMISE(burst->cursor == was->cursor && burst->one_by_one == was->one_by_one);
-        return;
-    }
-    PROMISE(burst->one_by_one != 0 && burst->cursor == BURST_NONE && burst->plugin == BURST_NONE);
-    guilty = guilty && !burst_is_decided(was, was->cursor);
-    PROMISE(guilt.packet_known == guilty);
-    if (guilty) {
-        PROMISE(guilt.in_plugin && added == 1 && guilt.forced_count == 0);
-        PROMISE(burst_is_decided(burst, was->cursor) && guilt.packet_id == was->entries[was->cursor].id);
-    } else {
-        PROMISE(added == guilt.forced_count && (added == 0 || guilt.in_plugin));
-        PROMISE(guilt.forced_count == 0 || was->attempts + 1 >= BURST_ATTEMPTS_MAX);
-    }
-}
-
-/* ---- the next worker ------------------------------------------------------------------------------------ */
+/* ---- the next queue process ------------------------------------------------------------------------------------ */
 
 static void prepare(void)
 {
@@ -220,6 +149,11 @@ static void prepare(void)
         PROMISE((char *)room->iov_base + SLOT_SIZE <= (char *)shm.header + shm.size);
         PROMISE(message->msg_len == was->msg_len && header->msg_flags == was->msg_hdr.msg_flags);
     }
+}
+
+static bool is_wild(uint32_t phase)
+{
+    return (phase & 0xff) > BURSTS_IN_FLIGHT || phase > 0x3ff;
 }
 
 /* The verdicts of a burst that is being received are none; the others are kept, if they can be one. */
@@ -248,7 +182,6 @@ static unsigned recover(void)
     PROMISE(!is_wild(journal->phase) && receiving == journal_receiving(journal));
     PROMISE(receiving == number || receiving == JOURNAL_NO_BURST);
     PROMISE(outstanding_is_sound(&outstanding));
-    PROMISE(burst->cursor == BURST_NONE && burst->plugin == BURST_NONE);
     PROMISE(burst_received(burst) == received);
     PROMISE(burst->sequence <= BURST_SEQUENCE_MASK && burst->packets <= received);
     PROMISE(burst->packets == 0 || journal_is_in_use(burst, &outstanding));
@@ -265,7 +198,7 @@ static unsigned recover(void)
 /* One received message; the bytes after it in its slot may not be read. */
 static bool decode(unsigned index, struct nfqe_packet *packet)
 {
-    const uint8_t *bytes = queue_shm_slot(queue_shm_burst_slots(view, number, SLOT_SIZE), index, SLOT_SIZE);
+    const uint8_t *bytes = queue_shm_slot(queue_shm_burst_slots(shm.slots, number, SLOT_SIZE), index, SLOT_SIZE);
     size_t len = burst_message_len(burst, index, SLOT_SIZE);
     bool cut = (burst->messages[index].msg_hdr.msg_flags & MSG_TRUNC) != 0;
     struct nfqueue_answer answer;
@@ -335,7 +268,7 @@ static void check_answer(const struct verdict_message *message, const struct bur
     PROMISE(message->payload == NULL);
 }
 
-/* As the next worker sends them: one message each, in order, with the verdicts in the journal. */
+/* As the next queue process sends them: one message each, in order, with the verdicts in the journal. */
 static void answer_each(unsigned packets)
 {
     struct verdict_message message;
@@ -419,7 +352,7 @@ static void commit(void)
     PROMISE(journal_totals(journal)->stats.accepted == stats.accepted + 3);
     PROMISE(journal_totals(journal)->stats.packets == stats.packets);
     journal_begin_receive(journal, number);
-    PROMISE(journal_receiving(journal) == number && burst->attempts == 0 && burst->one_by_one == 0);
+    PROMISE(journal_receiving(journal) == number);
     PROMISE(journal_totals(journal)->stats.accepted == stats.accepted + 3);
     for (unsigned i = 0; i < BURST_MAX; i++) {
         PROMISE(burst->messages[i].msg_len == 0); /* or it would count as received */
@@ -437,11 +370,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     make_memory();
     read_journal(&input, &damage);
     verdict = (damage.choices & 1) != 0 ? NFQE_ACCEPT : NFQE_DROP;
-    for (unsigned deaths = 0; deaths < ((damage.choices & 4) != 0 ? BURST_ATTEMPTS_MAX : 1U); deaths++) {
-        burst->plugin = damage.plugin;
-        burst->cursor = damage.cursor;
-        assign_guilt(damage.plugins, verdict);
-    }
     prepare();
     receiving = recover();
     if (receiving == number || burst->packets != 0) {

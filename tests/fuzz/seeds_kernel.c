@@ -190,8 +190,7 @@ void make_messages(void)
 
 /* The numbers at the start of an input of fuzz_burst.c. */
 struct damage {
-    uint32_t phase, cursor, plugin, packets, last_id, recover_ids, recover_to, next_id, sequence;
-    uint8_t attempts, one_by_one, plugins, choices;
+    uint32_t phase, packets, last_id, recover_ids, recover_to, next_id, sequence, choices;
 };
 
 static void put_message(struct seed *seed, uint32_t id, uint8_t flags)
@@ -220,7 +219,7 @@ static void put_message(struct seed *seed, uint32_t id, uint8_t flags)
     seed_put(seed, message.bytes, message.len);
 }
 
-/* Phase words that a worker with one burst in flight writes: being received, committed, being sent. */
+/* Phase words that a queue process with one burst in flight writes: being received, committed, being sent. */
 enum { IDLE = 0, RECEIVING = 1, COMMITTED = 0, SENDING = JOURNAL_SENDING };
 
 /* messages: after the last id, or, if that many ids are outstanding, these. */
@@ -238,7 +237,7 @@ static void make_journal(const char *name, const struct damage *damage, unsigned
 
 void make_journals(void)
 {
-    const struct damage idle = {.phase = IDLE, .cursor = BURST_NONE, .plugin = BURST_NONE, .last_id = 9, .plugins = 3};
+    const struct damage idle = {.phase = IDLE, .last_id = 9};
     struct damage damage = idle;
     struct seed seed = {.len = 0};
 
@@ -260,18 +259,8 @@ void make_journals(void)
     damage.packets = 6;
     damage.sequence = 77;
     make_journal("between_packets", &damage, 6, 3);
-    damage.cursor = 3;
-    damage.plugin = 1;
-    make_journal("in_handle", &damage, 6, 3);
-    damage.cursor = 2;
-    make_journal("decided_already", &damage, 6, 3);
-    damage.cursor = BURST_NONE;
-    make_journal("in_batch", &damage, 6, 0);
-    damage.choices = 4 | 1;
-    make_journal("given_up", &damage, 6, 1);
-    damage.plugin = 3;
-    damage.cursor = BURST_MAX;
-    make_journal("wild_plugin", &damage, 6, 1);
+    damage.choices = 1;
+    make_journal("undecided", &damage, 6, 0);
     damage.phase = SENDING | JOURNAL_TOTALS;
     make_journal("sending", &damage, 6, 6);
     damage.choices = 3 << 4;

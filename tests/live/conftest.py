@@ -11,11 +11,13 @@ NFQE_QUICK and NFQE_SLOWNESS (support/scale.py).
 
 import contextlib
 import os
+import pathlib
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -72,6 +74,14 @@ def pytest_sessionstart(session):
         pytest.exit(f"SKIPPED: {reason}", EXIT_FAILED if os.environ.get("CI") == "true" else EXIT_SKIPPED)
 
 
+@pytest.fixture(name="tmp_path")
+def tmp_path_for_all_users():
+    """In place of pytest's own, which other users cannot enter: plugins run as other users."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        yield pathlib.Path(directory)
+
+
 @pytest.fixture
 def lab():
     with Lab() as fresh:
@@ -92,8 +102,8 @@ def start_engine(lab, nothing_left_behind):
     del nothing_left_behind
     engines = []
 
-    def start(*arguments, launcher=(), ready=True):
-        engine = Engine(lab.router, *arguments, launcher=launcher)
+    def start(*arguments, launcher=(), ready=True, own_pids=False):
+        engine = Engine(lab.router, *arguments, launcher=launcher, own_pids=own_pids)
         engines.append(engine)
         return engine.wait_ready() if ready else engine
 

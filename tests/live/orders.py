@@ -34,6 +34,7 @@ class Trace:
         self.path = os.path.join(directory, f"{name}.trace")
         with open(self.path, "wb") as file:
             file.truncate(8 + datagrams)
+            os.fchmod(file.fileno(), 0o666)  # plugins run as another user
 
     def asked(self):
         with open(self.path, "rb") as file:

@@ -29,7 +29,8 @@ def sizes(count=200000, quick_count=50000):
 
 def run_marked(lab, start_engine, start_pump, name, count, every, *options, queues=1):
     """Traffic with marks through the test plugin. The engine, ended, and the pump's report."""
-    engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1", *options)
+    engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1", "--crash-limit",
+                          "off", *options)
     lab.queue_pump_traffic(1, queues)
     report = start_pump(count, mark_every=every).report(lambda: lab.all_decided(count))
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in a queue")
@@ -110,6 +111,15 @@ def test_a_plugin_that_crashes_on_every_packet_is_survived(lab, start_engine, st
     assert engine.total("crash_verdicts") == engine.total("restarts") == engine.total("dropped") == count
 
 
+@pytest.mark.parametrize("spares", ["0", "1", "4"])
+def test_deaths_that_follow_each_other_cost_the_guilty_packets_only(lab, start_engine, start_pump, spares):
+    """Every third packet is deadly: as many deaths a second as workers can be made."""
+    count = scaled_count(14000, 3500)
+    engine, report = run_marked(lab, start_engine, start_pump, "misbehave,do=crash", count, 3, "--spares", spares)
+    assert report["lost"] == report["lost_marked"] == report["sent_marked"], report
+    assert engine.total("crash_verdicts") == engine.total("restarts") == report["sent_marked"]
+
+
 @pytest.mark.parametrize("on_crash", ["drop", "accept"])
 @pytest.mark.parametrize("name, hangs_each", [("misbehave", 1), ("misbehave_batch", 2)])
 def test_a_hang_costs_the_guilty_packet_only(lab, start_engine, start_pump, name, hangs_each, on_crash):
@@ -120,8 +130,9 @@ def test_a_hang_costs_the_guilty_packet_only(lab, start_engine, start_pump, name
                                 "--handle-timeout", "300ms", "--on-crash", on_crash)
     assert report["sent_marked"] == hangs
     assert report["lost"] == report["lost_marked"] == (hangs if on_crash == "drop" else 0), report
-    assert report["longest_pause_ms"] >= 300 * hangs_each, "no packet may be held guilty before the time-out"
-    assert report["longest_pause_ms"] < 1500 * hangs_each, "a hang must be noticed soon after the time-out"
+    # Between two hangs over a burst, the packets before the guilty one pass; and those pass up to 5 ms after it began.
+    assert report["longest_pause_ms"] >= 290, "no packet may be held guilty before the time-out"
+    assert report["longest_pause_ms"] < 1500, "a hang must be noticed soon after the time-out"
     assert engine.total("crash_verdicts") == hangs
     assert engine.total("restarts") == hangs * hangs_each
     assert engine.total("stale_verdicts") == 0

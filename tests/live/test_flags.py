@@ -134,8 +134,9 @@ def described(engine, count):
 
 
 def described_total(engine):
-    """What the plugin said of all packets when its worker ended in order."""
-    return read_pairs(engine.wait_line(r"plugin describe\w*: total: (.*)$").group(1))
+    """What the plugin said of all packets when its worker ended in order, after a stop. Spares have had none."""
+    said = [read_pairs(match.group(1)) for match in engine.matches(r"plugin describe\w*: total: (.*)$")]
+    return max(said, key=lambda total: total["packets"])
 
 
 def read_pairs(text):
@@ -146,15 +147,15 @@ def read_pairs(text):
 
 @contextlib.contextmanager
 def stalled(engine, queue=1):
-    """The worker of a queue is stopped. Packets that arrive meanwhile wait in the kernel."""
-    worker = engine.workers()[queue]
-    assert engine.signal_child(worker, signal.SIGSTOP)
-    wait_for(lambda: process_status(worker)[1] == "T", "the worker is stopped")
+    """The process of a queue is stopped. Packets that arrive meanwhile wait in the kernel."""
+    process = engine.queue_processes()[queue]
+    assert engine.signal_child(process, signal.SIGSTOP)
+    wait_for(lambda: process_status(process)[1] == "T", "the queue process is stopped")
     try:
         yield
     finally:
-        engine.signal_child(worker, signal.SIGCONT)
-    assert engine.workers()[queue] == worker, "the stopped worker was not replaced"
+        engine.signal_child(process, signal.SIGCONT)
+    assert engine.queue_processes()[queue] == process, "the stopped queue process was not replaced"
 
 
 def kernel_takes(namespace, flag):
@@ -456,17 +457,31 @@ def allowed_cpus(process_id):
         return re.search(r"^Cpus_allowed_list:\s*(\S+)$", file.read(), re.MULTILINE).group(1)
 
 
-def test_workers_run_on_the_cpus_of_the_list_in_turn(start_engine):
-    """So does one that replaces another. The supervisor and the fork server stay where they were."""
+def test_queues_run_on_the_cpus_of_the_list_in_turn(start_engine):
+    """The queue process and its workers, and those that replace others. The supervisor and the fork server stay where
+    they were."""
     cpus = sorted(os.sched_getaffinity(0))[:2]
     engine = start_engine("--plugin", plugin("describe"), "--queue", "1-3", "--cpu", ",".join(map(str, cpus)))
     expected = {queue: str(cpus[(queue - 1) % len(cpus)]) for queue in (1, 2, 3)}
-    workers = engine.workers()
-    assert {queue: allowed_cpus(worker) for queue, worker in workers.items()} == expected
-    assert engine.signal_child(workers[2], signal.SIGKILL)
-    wait_for(lambda: engine.workers().get(2) not in (None, workers[2]), "the killed worker has been replaced")
-    replaced = engine.workers()[2]
-    wait_for(lambda: allowed_cpus(replaced) == expected[2], "the new worker is pinned like the old one")
+
+    def processes(queue):
+        return [engine.queue_processes().get(queue), *engine.workers().get(queue, [])]
+
+    def all_are_pinned():
+        for queue, cpu in expected.items():
+            engine.wait_workers(queue)
+            wait_for(lambda queue=queue, cpu=cpu: [allowed_cpus(each) for each in processes(queue)] == [cpu] * 3,
+                     f"the processes of queue {queue} run on CPU {cpu}")
+
+    all_are_pinned()
+    before = engine.wait_workers(2)
+    assert engine.kill_workers(2) == before
+    engine.wait_workers(2, without=before)
+    all_are_pinned()
+    process = engine.queue_processes()[2]
+    assert engine.signal_child(process, signal.SIGKILL)
+    wait_for(lambda: engine.queue_processes().get(2) not in (None, process), "the killed queue process has been replaced")
+    all_are_pinned()
     assert allowed_cpus(engine.process.pid) == allowed_cpus(engine.fork_server()) == allowed_cpus(os.getpid())
     assert engine.stop() == 0
 
@@ -489,7 +504,7 @@ def test_every_queue_that_is_named_is_served(lab, start_engine, through):
     numbers = [0, 3, 5, 6, 7, 65535]
     engine = start_engine("--plugin", plugin("describe_headers"), "--queue", "3", "--queue", "5-7", "--queue=0",
                           "--queue", "65535-65535")
-    assert sorted(lab.router.queues()) == sorted(engine.workers()) == numbers
+    assert sorted(lab.router.queues()) == sorted(engine.queue_processes()) == sorted(engine.workers()) == numbers
     for number in numbers[:-1]:
         through(queue=number).send()
     assert sorted(packet["queue"] for packet in described(engine, len(numbers) - 1)) == numbers[:-1]

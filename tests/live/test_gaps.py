@@ -39,10 +39,11 @@ def through(lab):
         yield lambda queue: stack.enter_context(contextlib.closing(Orders(lab, queue)))
 
 
-def kill_worker(engine, queue):
-    worker = engine.workers()[queue]
-    assert engine.signal_child(worker, signal.SIGKILL)
-    return worker
+def kill_workers(engine, queue, count=2):
+    """Kills the workers and spares of a queue, which had so many; returns them."""
+    workers = engine.wait_workers(queue, count)
+    assert engine.kill_workers(queue) == workers
+    return workers
 
 
 def is_pending(process_id, number):
@@ -64,7 +65,7 @@ def signal_and_wait(engine, number):
 @pytest.mark.parametrize("on_crash", ["drop", "accept"])
 def test_an_answer_that_is_no_verdict_becomes_the_crash_verdict(lab, start_engine, through, on_crash):
     engine = start_engine("--plugin", plugin("misbehave,do=invalid"), "--queue", "1", "--on-crash", on_crash)
-    worker = engine.workers()[1]
+    processes = engine.queue_processes(), engine.wait_workers(1)
     orders = through(1)
     for order, value in INVALID.items():
         numbers = orders.send_as_one_burst(engine, NONE, order, NONE)
@@ -74,7 +75,7 @@ def test_an_answer_that_is_no_verdict_becomes_the_crash_verdict(lab, start_engin
     for _ in range(10):
         numbers = orders.send_as_one_burst(engine, NUMBER, NONE, HELD)
         assert orders.delivered() == (numbers if on_crash == "accept" else [numbers[1]])
-    assert engine.workers()[1] == worker, "no worker dies of it"
+    assert (engine.queue_processes(), engine.workers()[1]) == processes, "no process dies of it"
     counters = stop_in_order(lab, engine, orders)
     assert counters["invalid"] == 3 + 10 * 2, counters
     assert counters["dropped"] == (counters["invalid"] if on_crash == "drop" else 0), counters
@@ -114,10 +115,12 @@ def test_a_plugin_has_its_whole_time_out_during_a_stop_too(lab, start_engine, th
 def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, start_engine, through):
     """The supervisor ticks faster while it waits for the next try."""
     engine = start_engine("--plugin", plugin("misbehave,do=sleep:800"),
-                          "--plugin", plugin("misbehave_second,do=fail,in=open,after=2"),
+                          "--plugin", plugin("misbehave_second,do=fail,in=open,after=4"),
                           "--queue", "1-2", "--handle-timeout", "1s", "--drain-timeout", "1s")
     orders = through(1)
-    kill_worker(engine, 2)
+    engine.wait_workers(1)
+    engine.wait_workers(2)
+    kill_workers(engine, 2)
     engine.wait_line(OPEN_FAILED)
     numbers = orders.send(*[MISBEHAVE] * scaled_count(4, 2))
     wait_for(lambda: lab.router.queues()[1].waiting == 0, "every packet is answered", 15)
@@ -129,22 +132,23 @@ def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, 
 # The fork server
 
 
-def test_a_template_that_hangs_is_replaced_and_then_the_worker(lab, start_engine, through):
+def test_a_fork_server_that_hangs_is_replaced_and_then_the_workers(lab, start_engine, through):
     engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2", "--load-timeout", "300ms")
     orders = through(1)
-    fork_server, other = engine.fork_server(), engine.workers()[2]
+    fork_server, other = engine.fork_server(), engine.wait_workers(2)
+    engine.wait_workers(1)
     assert engine.signal_child(fork_server, signal.SIGSTOP)
     wait_for(lambda: process_status(fork_server)[1] == "T", "the fork server is stopped")
-    before = kill_worker(engine, 1)
+    before = kill_workers(engine, 1)
     numbers = orders.send(*[NONE] * 20)
     killed = time.monotonic()
     engine.wait_line(rf"^{PREFIX}the fork server did not answer in time and was killed$")
     assert time.monotonic() - killed < 1.5, "the load time-out is 300 ms"
     engine.wait_line(rf"^{PREFIX}the fork server is started again in \d+ ms; the workers go on$")
-    wait_for(lambda: engine.workers().get(1) not in (None, before), "the worker has been replaced")
+    engine.wait_workers(1, without=before)
     assert orders.delivered() == numbers, "what waited meanwhile is answered"
     assert engine.fork_server() not in (None, fork_server)
-    assert engine.workers()[2] == other, "the other worker has noticed nothing"
+    assert engine.workers()[2] == other, "the workers of the other queue have noticed nothing"
     assert_serves(engine, orders)
     assert stop_in_order(lab, engine, orders)["crash_verdicts"] == 0
     assert engine.zombies() == []
@@ -156,6 +160,8 @@ def test_a_template_that_hangs_is_replaced_and_then_the_worker(lab, start_engine
 def test_sighup_is_answered_with_a_line_and_nothing_else(lab, start_engine, through):
     engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2")
     orders = through(1)
+    for queue in (1, 2):
+        engine.wait_workers(queue)
     before = engine.children(), engine.descriptors(), sorted(lab.router.queues())
     lines = len(engine.lines)
     for count in (1, 2):
@@ -195,22 +201,24 @@ def test_a_queue_that_was_taken_during_load_is_refused(lab, start_engine, tmp_pa
 
 def test_the_plugin_whose_open_fails_in_a_new_worker_is_named(lab, start_engine):
     engine = start_engine("--plugin", plugin("accept_all"),
-                          "--plugin", plugin("misbehave,do=fail,in=open,after=1"), "--queue", "1")
-    kill_worker(engine, 1)
+                          "--plugin", plugin("misbehave,do=fail,in=open,after=2"), "--queue", "1")
+    kill_workers(engine, 1)
     assert "misbehave" in engine.wait_line(OPEN_FAILED).group(0)
 
 
-def test_an_open_that_fails_costs_no_packet_that_was_received_before(lab, start_engine, through):
-    """The worker is killed while it has a burst; the next ones cannot open, and then one can."""
+@pytest.mark.parametrize("spares", [0, 1])
+def test_an_open_that_fails_costs_no_packet_that_was_received_before(lab, start_engine, through, spares):
+    """The workers are killed while one has a burst; the next ones cannot open, and then one can."""
     engine = start_engine("--plugin", plugin("misbehave,do=sleep:1000"),
-                          "--plugin", plugin("misbehave_second,do=fail,in=open,after=1,times=6"),
-                          "--queue", "1", "--handle-timeout", "10s")
+                          "--plugin", plugin(f"misbehave_second,do=fail,in=open,after={1 + spares},times=6"),
+                          "--queue", "1", "--handle-timeout", "10s", "--spares", str(spares),
+                          "--outage-timeout", "10s")
+    engine.wait_workers(1, 1 + spares)
     orders = through(1)
     numbers = orders.send_as_one_burst(engine, NONE, NONE, MISBEHAVE, *[NONE] * 7)
-    worker = engine.workers()[1]
-    wait_for(lambda: process_status(worker)[1] == "S" and lab.router.queues()[1].waiting == len(numbers),
-             "the worker is with the third packet")
-    kill_worker(engine, 1)
+    # The two in front of it have been answered.
+    wait_for(lambda: lab.router.queues()[1].waiting == len(numbers) - 2, "a worker is with the third packet")
+    kill_workers(engine, 1, 1 + spares)
     assert orders.delivered() == [number for number in numbers if number != numbers[2]]
     counters = stop_in_order(lab, engine, orders)
     assert counters["crash_verdicts"] == counters["dropped"] == 1, (counters, engine.lines)
@@ -219,8 +227,9 @@ def test_an_open_that_fails_costs_no_packet_that_was_received_before(lab, start_
 
 def start_without_worker(lab, start_engine, *options):
     """An engine that serves, and then cannot make a worker any more."""
-    engine = start_engine("--plugin", plugin("misbehave,do=fail,in=open,after=1"), "--queue", "1", *options)
-    kill_worker(engine, 1)
+    engine = start_engine("--plugin", plugin("misbehave,do=fail,in=open,after=2"), "--queue", "1", "--outage-timeout",
+                          "60s", *options)
+    kill_workers(engine, 1)
     engine.wait_line(OPEN_FAILED)
     assert list(lab.router.queues()) == [1], "the queue stays bound"
     return engine
@@ -242,7 +251,8 @@ def test_a_stop_without_a_worker_waits_for_the_drain_time_out_and_says_what_was_
     assert engine.stop() == 0
     assert 0.6 < time.monotonic() - start < 3.0
     assert engine.matches(rf"^{PREFIX}queue 1: 7 packets were not answered in time and are dropped"), engine.lines
-    assert engine.final()[1]["packets"] == 0
+    counters = engine.final()[1]
+    assert counters["packets"] <= 7 and counters["accepted"] == counters["dropped"] == 0, counters
 
 
 # The log
@@ -292,17 +302,18 @@ def test_an_engine_whose_log_is_not_read_goes_on_and_says_everything_later(
     orders = through(1)
     for _ in range(3):
         signal_and_wait(engine, signal.SIGHUP)
-    worker = engine.workers()[1]
+    workers = engine.wait_workers(1)
     numbers = orders.send(NONE, MISBEHAVE, NONE)
     assert orders.delivered() == [numbers[0], numbers[2]]
-    assert engine.workers()[1] != worker
+    wait_for(lambda: engine.wait_workers(1) != workers, "the worker has been replaced")
     assert_serves(engine, orders)
     assert unread_log.read()[before:] == [], "nothing has come through"
     signal_and_wait(engine, signal.SIGHUP)
-    wait_for(lambda: len(unread_log.read()) - before >= 6, "all lines are there")
+    wait_for(lambda: len(unread_log.read()) - before >= 8, "all lines are there")
     lines = unread_log.read()[before:]
-    assert [line.startswith(f"{PREFIX}SIGHUP: ") for line in lines] == [True] * 3 + [False] * 2 + [True], lines
-    assert "crashed (SIGSEGV) on packet" in lines[3] and "was killed (SIGKILL)" in lines[4], lines
+    assert [line.startswith(f"{PREFIX}SIGHUP: ") for line in lines] == [True] * 3 + [False] * 4 + [True], lines
+    assert "crashed (SIGSEGV) on packet" in lines[3], lines
+    assert all("was killed (SIGKILL)" in line for line in lines[4:7]), lines
     assert engine.stop() == 0
     assert any(f"final: packets={orders.sent} " in line for line in unread_log.read()), unread_log.read()
 

@@ -37,15 +37,15 @@ def chain(*names):
     (("describe_payload", "describe_flow", "describe_many_headers"), WHOLE),
 ])
 def test_the_kernel_copies_what_the_chain_needs(lab, start_engine, through, names, copied):
-    """On every queue, and as much arrives; also after a worker was replaced."""
+    """On every queue, and as much arrives; also after the queue process was replaced."""
     engine = start_engine(*chain(*names), "--queue", "1-2")
     expected = (METADATA, 0) if copied is None else (PACKET, copied)
     line = "metadata only" if copied is None else f"packet {copied} bytes"
     assert len(engine.matches(rf"queue \d: max-len 8192, copy {line}, ")) == 2, engine.lines
     assert [queue[2:4] for queue in lab.router.queues().values()] == [expected, expected]
-    before = engine.workers()[1]
+    before = engine.queue_processes()[1]
     assert engine.signal_child(before, 9)
-    wait_for(lambda: engine.workers().get(1) not in (None, before), "the killed worker has been replaced")
+    wait_for(lambda: engine.queue_processes().get(1) not in (None, before), "the killed queue process has been replaced")
     # With a packet mark, it is described; with the mark of the payload, drop_marked would drop it in front.
     through(packet_mark=1).send(packet_size=MTU, mark=0)
     for packet in described(engine, sum(name.startswith("describe") for name in names)):

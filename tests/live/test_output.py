@@ -53,7 +53,7 @@ def test_what_a_plugin_prints_is_in_the_log_line_by_line(lab, start_engine, thro
 @pytest.mark.parametrize("place, process", [("load", "the fork server"), ("open", "worker queue 1"),
                                             ("close", "worker queue 1"), ("unload", "the fork server")])
 def test_every_function_of_a_plugin_can_print(start_engine, place, process):
-    engine = start_engine("--plugin", plugin(f"misbehave,do=print:1,in={place}"), "--queue", "1")
+    engine = start_engine("--plugin", plugin(f"misbehave,do=print:1,in={place}"), "--queue", "1", "--spares", "0")
     assert engine.stop() == 0
     printed = [line for line in engine.lines if "printed" in line]
     assert printed == [f"{PREFIX}output of {process}: printed line 0", f"{PREFIX}output of {process}: printed last words"]
@@ -74,14 +74,15 @@ def test_last_words_of_a_crash_are_in_the_log_before_the_crash(lab, start_engine
 
 
 def test_endless_output_is_limited_and_delays_nothing_else(lab, start_engine, through):
-    engine = start_engine("--plugin", plugin("misbehave,do=print-mib:200"), "--queue", "1-2")
+    engine = start_engine("--plugin", plugin("misbehave,do=print-mib:200"), "--queue", "1-2", "--handle-timeout", "20s")
     orders, other = through(1), through(2)
     orders.send(MISBEHAVE)
     end = time.monotonic() + 1.0
     while time.monotonic() < end:
         numbers = other.send(NONE)
         assert other.delivered() == numbers
-    assert engine.signal_child(engine.workers()[2], signal.SIGKILL)
+    before = engine.wait_workers(2)
+    assert engine.kill_workers(2) == before
     engine.wait_line("queue 2: worker .* is replaced")
     wait_for(lambda: lab.router.waiting() == 0, "the plugin has printed all", 20)
     assert orders.delivered() == [0]
@@ -95,7 +96,7 @@ def test_endless_output_is_limited_and_delays_nothing_else(lab, start_engine, th
 def test_a_plugin_that_logs_in_a_crash_loop_is_limited(lab, start_engine, through):
     """Each worker says something in open() and crashes on its first packet."""
     engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--plugin", plugin("environment,name=PATH"),
-                          "--queue", "1")
+                          "--queue", "1", "--crash-limit", "off")
     orders = through(1)
     orders.send(*[MISBEHAVE] * 1000)
     wait_for(lambda: lab.router.waiting() == 0, "all are answered", 20)

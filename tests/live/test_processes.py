@@ -5,8 +5,8 @@ A title is written over the place where the kernel put arguments and environment
 is the same in the fork server, in a worker, and in the one after a crash; the engine knows its own arguments to the end.
 
 And: a process has nothing of a queue that is not its own. The fork server, which runs the code of plugins for all
-queues, has no netlink socket and no memory of any queue; a worker has one socket and one memory, and no other worker
-has the same.
+queues, and workers have no netlink socket and no memory of any queue; a worker has its ring, which no other worker has; a
+queue process has one socket and one memory, and no plugin.
 """
 
 import os
@@ -21,9 +21,11 @@ from support.engine import plugin
 
 VARIABLE = "NFQE_TEST_VARIABLE"
 VALUE = "a value with blanks, longer than any title of a process of this engine"
-TITLES = ["nfq-engine: supervisor", "nfq-engine: fork server", "nfq-engine: worker queue 3",
-          "nfq-engine: worker queue 65535"]
-SHORT_NAMES = ["nfq-engine", "nfqe-forkserver", "nfqe-q3", "nfqe-q65535"]
+QUEUES = (3, 65535)
+TITLES = sorted(["nfq-engine: supervisor", "nfq-engine: fork server", *(f"nfq-engine: queue {queue}" for queue in QUEUES),
+                 *(f"nfq-engine: worker queue {queue}.{slot}" for queue in QUEUES for slot in (0, 1))])
+SHORT_NAMES = sorted(["nfq-engine", "nfqe-forkserver", *(f"nfqe-q{queue}" for queue in QUEUES),
+                      *(f"nfqe-w{queue}" for queue in QUEUES for slot in (0, 1))])
 
 
 def ps(process_ids, column):
@@ -49,17 +51,22 @@ def processes(engine):
 
 def test_titles_and_short_names(start_engine, variable):
     engine = start(start_engine)
-    assert sorted(ps(processes(engine), "args")) == sorted(TITLES)
-    assert sorted(ps(processes(engine), "comm")) == sorted(SHORT_NAMES)
+    wait_for(lambda: sorted(ps(processes(engine), "args")) == TITLES, "the spares are there")
+    assert sorted(ps(processes(engine), "comm")) == SHORT_NAMES
     assert engine.stop() == 0
 
 
-def test_worker_after_a_crash_has_its_title_again(start_engine, variable):
+def test_processes_after_a_crash_have_their_titles_again(start_engine, variable):
     engine = start(start_engine)
-    worker = engine.workers()[3]
-    assert engine.signal_child(worker, signal.SIGKILL)
-    wait_for(lambda: engine.workers().get(3, worker) != worker, "queue 3 has another worker")
-    wait_for(lambda: sorted(ps(processes(engine), "args")) == sorted(TITLES), "it has its title")
+    for queue in QUEUES:
+        engine.wait_workers(queue)
+    before = engine.workers()[3]
+    assert engine.kill_workers(3) == before
+    engine.wait_workers(3, without=before)
+    before = engine.workers()[65535]
+    assert engine.signal_child(engine.queue_processes()[65535], signal.SIGKILL)
+    engine.wait_workers(65535, without=before)
+    wait_for(lambda: sorted(ps(processes(engine), "args")) == TITLES, "they have their titles")
     assert engine.stop() == 0
 
 
@@ -67,9 +74,9 @@ def test_environment_is_what_the_engine_was_started_with(start_engine, variable)
     engine = start(start_engine)
     engine.wait_line(f"plugin environment: load: getenv {VALUE}, environ {VALUE}$")
     opened = f"plugin environment: open: getenv {VALUE}, environ {VALUE}$"
-    wait_for(lambda: len(engine.matches(opened)) == 2, "both workers have said so")
-    assert engine.signal_child(engine.workers()[3], signal.SIGKILL)
-    wait_for(lambda: len(engine.matches(opened)) == 3, "the one after a crash has, too")
+    wait_for(lambda: len(engine.matches(opened)) == 4, "workers and spares have said so")
+    assert engine.signal_child(engine.wait_workers(3)[0], signal.SIGKILL)
+    wait_for(lambda: len(engine.matches(opened)) == 5, "the one after a crash has, too")
     assert engine.stop() == 0
 
 
@@ -78,7 +85,7 @@ def test_empty_environment_leaves_room_for_a_title(start_engine):
                           launcher=("/usr/bin/env", "-i"))
     engine.wait_line(r"plugin environment: load: getenv \(none\), environ \(none\)$")
     titles = ps(processes(engine), "args")
-    assert "nfq-engine: supervisor" in titles and "nfq-engine: worker queue 65535" in titles
+    assert "nfq-engine: supervisor" in titles and "nfq-engine: worker queue 65535.0" in titles
     assert engine.stop() == 0
 
 
@@ -94,6 +101,7 @@ def test_arguments_are_known_to_the_end(start_engine, variable):
 
 
 QUEUE_MEMORY = "/memfd:nfqe-queue (deleted)"
+RING_MEMORIES = ("/memfd:nfqe-packets (deleted)", "/memfd:nfqe-answers (deleted)")
 SHARED_MEMORY = "/dev/zero (deleted)"  # MAP_SHARED | MAP_ANONYMOUS
 PLUGIN_COPY = "/memfd:nfqe-plugin"
 
@@ -141,19 +149,37 @@ def test_fork_server_has_nothing_of_a_queue(start_engine):
     assert engine.stop() == 0
 
 
-def test_worker_has_what_is_its_own_queues(start_engine):
+def test_worker_has_its_own_ring_and_nothing_of_a_queue(start_engine):
     engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-3")
-    before = engine.workers()
-    assert engine.signal_child(before[2], signal.SIGKILL)
-    wait_for(lambda: engine.workers().get(2) not in (None, before[2]), "queue 2 has another worker")
-    engine.wait_line("queue 2: worker .* it is replaced")
+    before = engine.wait_workers(2)
+    assert engine.kill_workers(2) == before
+    rings = []
+    for queue in (1, 2, 3):
+        for worker in engine.wait_workers(queue, without=before):
+            wait_for(lambda process_id=worker: kinds(process_id) == sorted([PLUGIN_COPY, "anon_inode:[eventfd]",
+                                                                            "anon_inode:[eventpoll]", "socket"]),
+                     f"it has opened its plugins, and has no more: {kinds(worker)}")
+            assert netlink_sockets(worker) == [] and memory_of_queues(worker) == set()
+            mapped = {name: inode for name, inode in mappings(worker) if name.startswith("/memfd:nfqe-")}
+            assert SHARED_MEMORY not in {name for name, _ in mappings(worker)}, "that is the fork server's"
+            assert set(mapped) == {*RING_MEMORIES, f"{PLUGIN_COPY} (deleted)"}
+            rings += [mapped[name] for name in RING_MEMORIES]
+    assert len(set(rings)) == len(rings) == 3 * 2 * 2, "each has its own"
+    assert engine.stop() == 0
+
+
+def test_queue_process_has_its_own_queue_and_no_plugin(start_engine):
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-3")
+    before = engine.queue_processes()[2]
+    assert engine.signal_child(before, signal.SIGKILL)
+    wait_for(lambda: engine.queue_processes().get(2) not in (None, before), "queue 2 has another process")
     sockets, memories = set(), set()
-    for worker in engine.workers().values():
-        wait_for(lambda process_id=worker: memory_of_queues(process_id), "it has mapped its memory")
-        assert kinds(worker) == sorted([PLUGIN_COPY, QUEUE_MEMORY, "anon_inode:[eventpoll]", "socket", "socket"])
-        assert SHARED_MEMORY not in {name for name, _ in mappings(worker)}, "that is the fork server's"
-        sockets.update(netlink_sockets(worker))
-        memories.update(memory_of_queues(worker))
-        assert len(memory_of_queues(worker)) == len(netlink_sockets(worker)) == 1
+    for queue, process in engine.queue_processes().items():
+        engine.wait_workers(queue)
+        wait_for(lambda process_id=process: memory_of_queues(process_id), "it has mapped its memory")
+        assert not any(name.startswith(PLUGIN_COPY) for name in [*kinds(process), *dict(mappings(process))])
+        assert len(memory_of_queues(process)) == len(netlink_sockets(process)) == 1
+        sockets.update(netlink_sockets(process))
+        memories.update(memory_of_queues(process))
     assert len(sockets) == len(memories) == 3, "each has its own"
     assert engine.stop() == 0

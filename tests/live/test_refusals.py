@@ -146,13 +146,14 @@ def test_a_value_that_is_not_one(lab, arguments):
     assert arguments[-2 if len(arguments) % 2 == 0 else -1] in line, f"the line must name the option: {line}"
 
 
-@pytest.mark.parametrize("state", ["idle", "under load", "in a hanging plugin", "with a stopped worker"])
+@pytest.mark.parametrize("state", ["idle", "under load", "in a hanging plugin", "with stopped processes"])
 def test_a_killed_supervisor_leaves_nothing_behind(lab, start_engine, start_pump, state):
     name = "misbehave,do=hang" if state == "in a hanging plugin" else "accept_all"
     engine = start_engine("--plugin", plugin(name), "--queue", "1-2", "--handle-timeout", "60s")
-    assert sorted(engine.workers()) == [1, 2] and engine.fork_server() is not None
-    if state == "with a stopped worker":
-        assert engine.signal_child(engine.workers()[1], signal.SIGSTOP)
+    assert sorted(engine.queue_processes()) == sorted(engine.workers()) == [1, 2] and engine.fork_server() is not None
+    if state == "with stopped processes":
+        for process_id in (engine.queue_processes()[1], *engine.workers()[2], engine.fork_server()):
+            assert engine.signal_child(process_id, signal.SIGSTOP)
     elif state != "idle":
         lab.queue_pump_traffic(1, 2)
         start_pump(50_000_000, mark_every=1000, window=500, time_limit=30)

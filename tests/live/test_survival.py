@@ -2,8 +2,8 @@
 """Promise: faults outside of the engine are counted and survived, and no packet is taken for the cause of one.
 
 A receive buffer that overruns, a queue that is too short, a firewall that is reloaded under load (the kernel then
-drops all that is queued, and verdicts find nothing), a fork server that dies, a worker that stops, a machine that
-pauses. Each time the losses are exactly those that the kernel counts, the same worker continues if possible, and no
+drops all that is queued, and verdicts find nothing), a fork server that dies, a worker or a queue process that stops, a
+machine that pauses. Each time the losses are exactly those that the kernel counts, the same processes continue if possible, and no
 packet is lost afterwards.
 """
 
@@ -39,7 +39,7 @@ def start_loaded(lab, start_engine, start_pump, name, *options, queues=1, **traf
 ])
 def test_an_overrun_is_counted_and_survived(lab, start_engine, start_pump, option, value, lost_as):
     engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", option, value)
-    worker = engine.workers()[1]
+    processes = engine.queue_processes(), engine.wait_workers(1)
     lab.queue_pump_traffic()
     report = start_pump(20000, window=900, release=LOSS_SECONDS).report(lambda: lab.all_decided(20000))
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
@@ -48,7 +48,7 @@ def test_an_overrun_is_counted_and_survived(lab, start_engine, start_pump, optio
     assert report["lost"] == kernel.queue_dropped + kernel.user_dropped, f"{report}, {kernel}"
     assert report["duplicates"] == report["out_of_order"] == 0, report
     assert_traffic_passes(start_pump)
-    assert engine.workers()[1] == worker, "no worker may die of an overrun"
+    assert (engine.queue_processes(), engine.workers()[1]) == processes, "no process may die of an overrun"
     assert engine.stop() == 0
     assert engine.total("kernel_" + lost_as) == getattr(kernel, lost_as)
     assert engine.total("packets") == engine.total("accepted") == report["received"] + 5000
@@ -68,7 +68,7 @@ def test_a_firewall_reload_under_load_is_counted_and_survived(lab, start_engine,
     """The kernel drops all that is queued when any base chain is deleted. Verdicts for it come too late."""
     engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, window=900, release=LOSS_SECONDS,
                                 settle=LOSS_SECONDS)
-    worker = engine.workers()[1]
+    processes = engine.queue_processes(), engine.wait_workers(1)
     for _ in range(5):
         wait_for(lambda: lab.router.waiting() > 500, "the queue is deep")
         lab.router.run("nft", "add table inet nfqe; add chain inet nfqe input "
@@ -79,23 +79,23 @@ def test_a_firewall_reload_under_load_is_counted_and_survived(lab, start_engine,
     assert report["duplicates"] == report["out_of_order"] == 0, report
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
     assert_traffic_passes(start_pump)
-    assert engine.workers()[1] == worker, "no worker may die of a firewall reload"
+    assert (engine.queue_processes(), engine.workers()[1]) == processes, "no process may die of a firewall reload"
     assert engine.stop() == 0
     assert engine.total("stale_verdicts") > 0
     assert engine.total("crash_verdicts") == engine.total("restarts") == engine.total("verdict_errors") == 0
 
 
-def test_a_killed_template_costs_nothing_and_is_replaced(lab, start_engine, start_pump):
+def test_a_killed_fork_server_costs_nothing_and_is_replaced(lab, start_engine, start_pump):
     engine, pump = start_loaded(lab, start_engine, start_pump, "accept_all", queues=2)
-    workers, fork_server = engine.workers(), engine.fork_server()
+    workers, fork_server = {queue: engine.wait_workers(queue) for queue in (1, 2)}, engine.fork_server()
     assert engine.signal_child(fork_server, signal.SIGKILL)
     wait_for(lambda: engine.fork_server() not in (None, fork_server), "there is a new fork server")
     assert engine.workers() == workers, "workers go on without a fork server"
-    # The fork server's death and a worker's death together: the worker comes back from the new fork server.
+    # The fork server's death and the workers' death together: the workers come back from the new fork server.
     fork_server = engine.fork_server()
     assert engine.signal_child(fork_server, signal.SIGKILL)
-    assert engine.signal_child(workers[1], signal.SIGKILL)
-    wait_for(lambda: engine.workers().get(1) not in (None, workers[1]), "the worker has been replaced")
+    assert engine.kill_workers(1) == workers[1]
+    engine.wait_workers(1, without=workers[1])
     report = pump.stop_sending().report()
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in a queue")
     assert_traffic_passes(start_pump)
@@ -103,27 +103,48 @@ def test_a_killed_template_costs_nothing_and_is_replaced(lab, start_engine, star
     assert engine.stop() == 0
     assert report["lost"] == engine.total("crash_verdicts") <= 1, report
     assert report["duplicates"] == report["out_of_order"] == 0, report
-    assert engine.total("restarts") == 1
+    assert engine.total("restarts") == 2
 
 
-def test_a_stopped_worker_is_replaced_and_at_most_its_packet_is_guilty(lab, start_engine, start_pump):
+def stop_workers(engine, queue=1):
+    """Stops the workers and spares of a queue: one of them has the packets."""
+    workers = engine.wait_workers(queue)
+    for process_id in workers:
+        assert engine.signal_child(process_id, signal.SIGSTOP)
+    return workers
+
+
+def test_stopped_workers_are_replaced_and_at_most_their_packets_are_guilty(lab, start_engine, start_pump):
     engine, pump = start_loaded(lab, start_engine, start_pump, "accept_all", "--handle-timeout", "500ms")
-    worker = engine.workers()[1]
-    assert engine.signal_child(worker, signal.SIGSTOP)
-    wait_for(lambda: engine.workers().get(1) not in (None, worker), "the stopped worker has been replaced", 5)
+    workers = stop_workers(engine)
+    wait_for(lambda: not set(engine.workers().get(1, [])) & set(workers), "the stopped workers have been replaced", 5)
     last_id = lab.router.queues()[1].last_id
     wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic continues")
     report = pump.stop_sending().report()
     assert engine.stop() == 0
-    assert report["lost"] == engine.total("crash_verdicts") <= 1, report
+    assert report["lost"] == engine.total("crash_verdicts") <= 2, report
     assert report["duplicates"] == report["out_of_order"] == 0, report
-    assert engine.total("restarts") == 1
+    assert engine.total("restarts") == 2
+
+
+def test_a_stopped_queue_process_is_replaced_and_costs_nothing(lab, start_engine, start_pump):
+    engine, pump = start_loaded(lab, start_engine, start_pump, "accept_all")
+    process = engine.queue_processes()[1]
+    assert engine.signal_child(process, signal.SIGSTOP)
+    wait_for(lambda: engine.queue_processes().get(1) not in (None, process), "it has been replaced", 5)
+    engine.wait_line(rf"queue 1: queue process {process} made no progress for 1000 ms; another one goes on with its packets")
+    last_id = lab.router.queues()[1].last_id
+    wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic continues")
+    report = pump.stop_sending().report()
+    assert engine.stop() == 0
+    assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
+    assert engine.total("restarts") == 1 and engine.total("crash_verdicts") == 0
 
 
 def test_in_a_paused_machine_no_packet_is_guilty(lab, start_engine, start_pump):
     """All processes of the engine stop for longer than --handle-timeout, as in a suspended virtual machine."""
     engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, "--handle-timeout", "300ms")
-    workers = engine.workers()
+    engine.wait_workers(1)
     children = engine.children()
     engine.signal(signal.SIGSTOP)
     for process_id in children:
@@ -135,23 +156,28 @@ def test_in_a_paused_machine_no_packet_is_guilty(lab, start_engine, start_pump):
     last_id = lab.router.queues()[1].last_id
     wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic continues")
     report = pump.stop_sending().report()
-    assert engine.workers() == workers
+    assert engine.children() == children
     assert engine.stop() == 0
     assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
     assert engine.total("crash_verdicts") == engine.total("restarts") == 0
 
 
-def test_a_short_stop_of_a_worker_costs_nothing(lab, start_engine, start_pump):
-    """A worker that continues before the time-out keeps its packets."""
+@pytest.mark.parametrize("kind", ["workers", "queue process"])
+def test_a_short_stop_of_a_process_costs_nothing(lab, start_engine, start_pump, kind):
+    """One that continues before its time-out keeps its packets."""
     engine, pump = start_loaded(lab, start_engine, start_pump, SLOW, "--handle-timeout", "5s")
-    workers = engine.workers()
-    assert engine.signal_child(workers[1], signal.SIGSTOP)
-    time.sleep(0.5)  # a tenth of the time-out
-    assert engine.signal_child(workers[1], signal.SIGCONT)
+    engine.wait_workers(1)
+    children = engine.children()
+    stopped = engine.workers()[1] if kind == "workers" else [engine.queue_processes()[1]]
+    for process_id in stopped:
+        assert engine.signal_child(process_id, signal.SIGSTOP)
+    time.sleep(0.5)  # a tenth of --handle-timeout, half of the time-out of a queue process
+    for process_id in stopped:
+        assert engine.signal_child(process_id, signal.SIGCONT)
     last_id = lab.router.queues()[1].last_id
     wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic continues")
     report = pump.stop_sending().report()
-    assert engine.workers() == workers
+    assert engine.children() == children
     assert engine.stop() == 0
     assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
     assert engine.total("crash_verdicts") == engine.total("restarts") == 0

@@ -71,7 +71,7 @@ def test_the_filter_notices_a_call_that_waits(no_wait, command, call):
 
 
 def test_nothing_waits_while_workers_crash(start_engine, through, no_wait):
-    engine = start(start_engine, no_wait, "misbehave,do=print-and-crash:5")
+    engine = start(start_engine, no_wait, "misbehave,do=print-and-crash:5", "--crash-limit", "off")
     orders = through(1)
     for _ in range(20):
         numbers = orders.send(NONE, MISBEHAVE, NONE)
@@ -86,14 +86,16 @@ def test_nothing_waits_while_children_are_killed(start_engine, through, no_wait)
         fork_server = engine.fork_server()
         assert engine.signal_child(fork_server, signal.SIGKILL)
         wait_for(lambda gone=fork_server: engine.fork_server() not in (None, gone), "there is a new fork server")
-        assert_serves(engine, orders)
+        assert_serves(engine, orders)  # kills workers, spares, queue process
     assert no_wait.waits() == [], engine.lines[-5:]
 
 
 def test_nothing_waits_while_workers_cannot_start(start_engine, through, no_wait):
-    engine = start(start_engine, no_wait, "misbehave,do=fail,in=open,after=2,times=5")
+    engine = start(start_engine, no_wait, "misbehave,do=fail,in=open,after=4,times=5")
     orders = through(1)
-    assert engine.signal_child(engine.workers()[1], signal.SIGKILL)
+    engine.wait_workers(2)
+    engine.wait_workers(1)
+    assert len(engine.kill_workers(1)) == 2
     numbers = orders.send(NONE)
     engine.wait_line("the list /etc/list cannot be read")
     assert orders.delivered() == numbers

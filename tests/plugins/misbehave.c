@@ -25,9 +25,14 @@
  *     invalid           answers a datagram of mark 1 with 0x7, of mark 2 with NFQE_HELD, of mark 3 with
  *                       NFQE_ACCEPT | NFQE_FLOW: each no verdict of this plugin, which declares no such need (handle)
  *     overrun:BYTES     writes as many bytes from the begin of the packet on, and over its end          (handle)
- *     overwrite-queue-memory       writes over every queue shared memory that its process can write to  (handle)
+ *     overwrite-memory             writes over all shared memory of the engine that its process can write to, or can
+ *                                  make so                                                              (handle)
  *     close-descriptors            closes every descriptor but the standard ones
  *     close-all-descriptors        closes those, too
+ *     replace-descriptors          makes a copy of standard error of every other descriptor              (handle)
+ *     change-descriptors           turns over flags of the files of all descriptors                     (handle)
+ *     fork-twice                   the call returns in four processes                                   (handle)
+ *     attack                       unbinds queue 1, kills and traces the supervisor, and prints whether it could
  *     drop-capabilities            gives up every capability
  *     change-user                  becomes the user nobody, and loses every capability with that
  *     change-user-keep-capability  the same, but keeps CAP_NET_ADMIN

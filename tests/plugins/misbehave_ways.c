@@ -11,23 +11,33 @@
 #include "crash.h"
 #include "marked.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netlink.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define NOBODY 65534
 #define NOT_A_VERDICT UINT32_C(0x7)
-#define QUEUE_MEMORY "/memfd:nfqe-queue" /* as /proc/PID/maps names the memory of a queue */
+#define SHARED_MEMORY "/memfd:"
+#define DESCRIPTORS_MAX 1024
 #define LINE_MAX_BYTES 512
 #define MIB (1024 * 1024)
 #define PRINTED_LINE 64 /* divides MIB */
@@ -223,8 +233,8 @@ static int do_overrun(struct occasion *occasion)
     return 0;
 }
 
-/* /proc/self/maps names the shared memory of a queue. Only what the process can write to is overwritten. */
-static int do_overwrite_queue_memory(struct occasion *occasion)
+/* Shared memory of the engine, as /proc/self/maps names it: where it can be written to, or can be made so. */
+static int do_overwrite_memory(struct occasion *occasion)
 {
     char line[LINE_MAX_BYTES];
     FILE *maps = fopen("/proc/self/maps", "re");
@@ -233,9 +243,11 @@ static int do_overwrite_queue_memory(struct occasion *occasion)
     while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
         uintptr_t begin;
         uintptr_t end;
+        char rights[8];
 
-        if (strstr(line, QUEUE_MEMORY) != NULL && sscanf(line, "%" SCNxPTR "-%" SCNxPTR " rw", &begin, &end) == 2 &&
-            strstr(line, " rw") != NULL) {
+        if (strstr(line, SHARED_MEMORY) != NULL &&
+            sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &begin, &end, rights) == 3 && rights[3] == 's' &&
+            mprotect((void *)begin, end - begin, PROT_READ | PROT_WRITE) == 0) {
             memset((void *)begin, 0xff, end - begin);
         }
     }
@@ -262,6 +274,88 @@ static int do_close_descriptors(struct occasion *occasion)
 static int do_close_all_descriptors(struct occasion *occasion)
 {
     return close_from(occasion, STDIN_FILENO);
+}
+
+/* Each that is open becomes standard error. */
+static int do_replace_descriptors(struct occasion *occasion)
+{
+    (void)occasion;
+    for (int fd = STDERR_FILENO + 1; fd < DESCRIPTORS_MAX; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            dup2(STDERR_FILENO, fd);
+        }
+    }
+    return 0;
+}
+
+/* Flags of the file, which every process that has it shares, are turned over. */
+static int do_change_descriptors(struct occasion *occasion)
+{
+    (void)occasion;
+    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags >= 0) {
+            fcntl(fd, F_SETFL, flags ^ O_NONBLOCK);
+            fcntl(fd, F_SETOWN, getpid());
+        }
+    }
+    return 0;
+}
+
+/* The call returns in four processes, each of which goes on as if it were the worker. */
+static int do_fork_twice(struct occasion *occasion)
+{
+    (void)occasion;
+    for (unsigned i = 0; i < 2; i++) {
+        if (fork() < 0) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+static void say_result(const char *what, int result)
+{
+    printf("%s: %s\n", what, result < 0 ? strerror(errno) : "done");
+}
+
+/* Unbinds the queue, as its owner may, and reaches for the supervisor. Not for others: this may be run without isolation. */
+static int do_attack(struct occasion *occasion)
+{
+    struct {
+        struct nlmsghdr head;
+        struct nfgenmsg family;
+        struct nlattr attribute;
+        struct nfqnl_msg_config_cmd command;
+    } unbind = {
+        .head = {.nlmsg_len = sizeof(unbind),
+                 .nlmsg_type = NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_CONFIG,
+                 .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+        .family = {.res_id = htons(1)},
+        .attribute = {.nla_len = sizeof(unbind.attribute) + sizeof(unbind.command), .nla_type = NFQA_CFG_CMD},
+        .command = {.command = NFQNL_CFG_CMD_UNBIND},
+    };
+    struct {
+        struct nlmsghdr head;
+        struct nlmsgerr error;
+    } answer = {.error.error = 0};
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+
+    (void)occasion;
+    if (fd < 0 || send(fd, &unbind, sizeof(unbind), 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < 0) {
+        say_result("netlink", -1);
+    } else {
+        errno = -answer.error.error;
+        say_result("netlink", answer.error.error);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    say_result("parent", kill(getppid(), SIGKILL));
+    say_result("priority", setpriority(PRIO_PROCESS, 0, -20));
+    say_result("trace", (int)ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
+    return 0;
 }
 
 /* wanted: a bit for each capability that the process keeps; those below 32. */
@@ -313,9 +407,13 @@ const struct way misbehave_ways[] = {
     {"start-thread", IN_START, false, do_start_thread},
     {"invalid", IN_PACKET, false, do_invalid},
     {"overrun", IN_PACKET, true, do_overrun},
-    {"overwrite-queue-memory", IN_PACKET, false, do_overwrite_queue_memory},
+    {"overwrite-memory", IN_PACKET, false, do_overwrite_memory},
     {"close-descriptors", ANYWHERE, false, do_close_descriptors},
     {"close-all-descriptors", ANYWHERE, false, do_close_all_descriptors},
+    {"replace-descriptors", IN_PACKET, false, do_replace_descriptors},
+    {"change-descriptors", IN_PACKET, false, do_change_descriptors},
+    {"fork-twice", IN_PACKET, false, do_fork_twice},
+    {"attack", ANYWHERE, false, do_attack},
     {"drop-capabilities", ANYWHERE, false, do_drop_capabilities},
     {"change-user", ANYWHERE, false, do_change_user},
     {"change-user-keep-capability", ANYWHERE, false, do_change_user_keep_capability},

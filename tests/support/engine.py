@@ -2,13 +2,14 @@
 """The engine in a test: a process that is started in a namespace, observed, and always ended.
 
 Always: the engine is killed with the test process and leaves no core file, and its standard error is read by a thread,
-line by line. Workers and fork server are found in /proc as children of the supervisor, by their names. A signal is sent
+line by line. Queue processes, workers and fork server are found in /proc as children of the supervisor, by their titles. A signal is sent
 through a pidfd that is checked after it was opened, so it cannot reach another process with the same number. The log
 shows what the engine did; the kernel's counters show what happened to the packets (namespaces.py).
 
 Environment: NFQE_ENGINE, NFQE_PLUGINS, NFQE_TEST_PLUGINS: the program and the directories with plugins.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -16,7 +17,8 @@ import subprocess
 import threading
 
 from support.commands import LabError, wait_for
-from support.processes import all_processes, process_status, tied_to_parent
+from support.processes import (
+    all_processes, new_pid_namespace, process_status, process_title, start_time, tied_to_parent)
 from support.scale import scaled_limit
 
 PREFIX = "nfq-engine: "
@@ -40,15 +42,16 @@ def plugin(text):
 class Engine:
     """A running (or already ended) engine. `arguments` follow the program's name."""
 
-    def __init__(self, namespace, *arguments, launcher=()):
+    def __init__(self, namespace, *arguments, launcher=(), own_pids=False):
+        """own_pids: in a pid namespace of its own, so that it sees and reaches no process but its own."""
         self.lines = []
         self.arguments = arguments
         self.namespace = namespace
-        with namespace.entered():
+        with namespace.entered(), new_pid_namespace() if own_pids else contextlib.nullcontext(()) as mount_proc:
             # Not in a thread: PR_SET_PDEATHSIG is about the thread that started the process.
             assert threading.current_thread() is threading.main_thread()
             self.process = subprocess.Popen(
-                [*launcher, ENGINE, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                [*mount_proc, *launcher, ENGINE, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, preexec_fn=tied_to_parent)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -113,14 +116,40 @@ class Engine:
         """How many file descriptors the supervisor has open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def _titled(self, pattern):
+        """The match of each running child's title with the pattern, and its process id."""
+        for process_id, name in self.children().items():
+            match = re.fullmatch(PREFIX + pattern, process_title(process_id))
+            if match and name != "nfqe-forkserver":  # a worker has the fork server's title before it has its own
+                yield match, process_id
+
+    def queue_processes(self):
+        """Queue number -> process id of the process that owns it."""
+        return {int(match.group(1)): process_id for match, process_id in self._titled(r"queue (\d+)")}
+
     def workers(self):
-        """Queue number -> process id of its worker."""
-        return {int(name[len("nfqe-q"):]): process_id for process_id, name in self.children().items()
-                if re.fullmatch(r"nfqe-q\d+", name)}
+        """Queue number -> process ids of its workers, those that have packets and spares, by their slots."""
+        found = sorted((int(match.group(1)), int(match.group(2)), process_id)
+                       for match, process_id in self._titled(r"worker queue (\d+)\.(\d+)"))
+        return {queue: [each[2] for each in found if each[0] == queue] for queue, _, _ in found}
+
+    def wait_workers(self, queue, count=2, without=()):
+        """Waits until the queue has so many workers and spares, none of them one of those; returns them. count: with
+        the defaults a queue has one of each."""
+        def condition():
+            found = self.workers().get(queue, [])
+            return found if len(found) == count and not set(found) & set(without) else None
+        return wait_for(condition, f"queue {queue} has {count} workers without {without}; the log is: {self.lines}")
+
+    def kill_workers(self, queue):
+        """Kills all workers and spares that a queue has; returns those that were killed by it."""
+        return [each for each in self.workers().get(queue, []) if self.signal_child(each, signal.SIGKILL)]
 
     def fork_server(self):
         """The fork server's process id, or None while there is none."""
-        return next((process_id for process_id, name in self.children().items() if name == "nfqe-forkserver"), None)
+        # A worker has its name, too, until it has its own; the fork server is older than that.
+        found = [process_id for process_id, name in self.children().items() if name == "nfqe-forkserver"]
+        return min(found, key=lambda process_id: (start_time(process_id), process_id), default=None)
 
     def signal_child(self, process_id, number):
         """Sends a signal to a child of the supervisor; False if it has ended already."""

@@ -60,9 +60,9 @@ class Namespace:
         with self.entered():
             return run(*arguments, **options)
 
-    def start(self, *arguments, cpu=None):
-        """A Process. cpu: the only one that it may use; None: all."""
-        return Process(self, arguments, cpu)
+    def start(self, *arguments, cpu=None, nice=None):
+        """A Process. cpu: the only one that it may use; None: all. nice: see Process."""
+        return Process(self, arguments, cpu, nice)
 
     def ip_batch(self, commands):
         with self.entered():

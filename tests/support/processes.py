@@ -6,6 +6,7 @@ no core file. Functions that search for processes leave out those that end meanw
 one process fail with OSError if there is no such process.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -17,11 +18,27 @@ import time
 from support.commands import LabError
 
 PR_SET_PDEATHSIG = 1
+CLONE_NEWPID = 0x20000000
 STOP_SECONDS = 10
+START_TIME = 20  # in stat_fields()
 OUTPUT_SHOWN = 400  # characters of what a process printed, in an error
 CPUCLOCK_SCHED = 2  # the kernel's name for the clock of all CPU time of a process; see clock_getcpuclockid()
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def new_pid_namespace():
+    """The first process that is started inside is the first of a pid namespace of its own; start no other one there. It
+    is to be started with the launcher that this gives, which mounts its /proc."""
+    before = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc.unshare(CLONE_NEWPID) != 0:
+            raise OSError(ctypes.get_errno(), "unshare of the pid namespace")
+        yield ("unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount -t proc proc /proc && exec "$@"', "sh")
+    finally:
+        _libc.setns(before, CLONE_NEWPID)
+        os.close(before)
 
 
 def tied_to_parent():
@@ -45,6 +62,21 @@ def stat_fields(process_id):
         return None
     end = text.rindex(")")
     return [text[text.index("(") + 1:end], *text[end + 2:].split()]
+
+
+def start_time(process_id):
+    """When it was started, in ticks of the kernel's clock; 0 if there is no such process."""
+    fields = stat_fields(process_id)
+    return 0 if fields is None else int(fields[START_TIME])
+
+
+def process_title(process_id):
+    """What ps shows of a process in place of its arguments; "" if there is no such process."""
+    try:
+        with open(f"/proc/{process_id}/cmdline", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\0").replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def all_processes():
@@ -86,14 +118,25 @@ def pss_bytes(process_id):
     raise LabError(f"/proc/{process_id}/smaps_rollup has no Pss")
 
 
+def take_nice_value(nice):
+    """In a session of its own, as the scheduler may divide the CPU between sessions first (autogroup)."""
+    os.setsid()
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+    with contextlib.suppress(FileNotFoundError), open("/proc/self/autogroup", "w", encoding="ascii") as file:
+        file.write(str(nice))
+
+
 class Process:
     """A process in a namespace, with what it prints in a file, so that no thread has to read it meanwhile."""
 
-    def __init__(self, namespace, arguments, cpu=None):
+    def __init__(self, namespace, arguments, cpu=None, nice=None):
+        """nice: its nice value, among all processes of the machine; None: that of this process."""
         def prepare():
             tied_to_parent()
             if cpu is not None:
                 os.sched_setaffinity(0, {cpu})
+            if nice is not None:
+                take_nice_value(nice)
 
         self.name = os.path.basename(arguments[0])
         # It is closed by itself when nothing refers to it any more, like the file of any Process.

@@ -17,7 +17,8 @@
  *
  * Processes and threads. Each function below is marked with the process that calls it:
  *   [fork server]  one process that loads the plugin once and then forks the workers
- *   [worker]       one process for each queue; it calls the plugin from one thread, so no lock or atomic is needed
+ *   [worker]       each queue has one or more of them, and spares that wait to replace one; each calls the plugin from
+ *                  one thread, so no lock or atomic is needed, and knows nothing of the others
  * A worker that crashes is replaced by a new one from the fork server: it has the data that load() built, and
  * not what the old worker changed.
  *

@@ -109,16 +109,23 @@ const struct animal zoo_functions[] = {
     {.name = "open-closes-descriptors", .plugin = "misbehave", .values = "do=close-descriptors,in=open"},
     {.name = "open-closes-standard-descriptors", .plugin = "misbehave", .values = "do=close-all-descriptors,in=open"},
     {.name = "open-in-front-closes-descriptors", .plugin = "good", .in_front = open_closer_in_front},
-    {.name = "open-drops-capabilities", .plugin = "misbehave", .values = "do=drop-capabilities,in=open"},
 
-    /* These must load: the engine runs the copy that it checked. */
+    /* These must load. A worker has no capability that it could give up. */
+    {.name = "open-drops-capabilities",
+     .plugin = "misbehave",
+     .values = "do=drop-capabilities,in=open",
+     .shows = "plugin misbehave 1.2.3"},
+
+    /* The engine runs the copy that it checked. */
     {.name = "replaced-before-load",
      .plugin = "narrator_one",
      .in_front = replacer_in_front,
+     .one_user = true,
      .shows = ": load in nfqe-forkserver"},
     {.name = "overwritten-before-load",
      .plugin = "narrator_one",
      .in_front = overwriter_in_front,
+     .one_user = true,
      .shows = ": load in nfqe-forkserver"},
     {.name = "copied-over-while-it-runs",
      .plugin = "narrator_one",

@@ -55,6 +55,10 @@ static void start(const struct animal *animal, const char *path)
     assert_true(len + animal->padding < sizeof(argument));
     memset(argument + len, 'x', animal->padding);
     argument[len + animal->padding] = '\0';
+    if (animal->one_user) {
+        arguments[count++] = "--worker-uids";
+        arguments[count++] = "off";
+    }
     if (in_front != NULL) {
         arguments[count++] = "--plugin";
         arguments[count++] = in_front;

@@ -38,6 +38,7 @@ struct animal {
     void (*when_ready)(void); /* what is done while the engine runs with it */
 
     unsigned limit_ms;     /* 0: the default */
+    bool one_user; /* plugins run as the user who owns their files, so that one can replace another */
     bool as_anybody;       /* the engine may not read every file */
 };
 

@@ -4,7 +4,7 @@
  * verdict that it gets if the bursts are run one by one, the packets of a flow are decided in order, and no plugin sees
  * a packet that it does not see then.
  *
- * Bursts, answers and the order of events are drawn. The reference is pipeline_run(). The rest of the loop is what a
+ * Bursts, answers and the order of events are drawn. The reference is support/pipeline.h. The rest of the loop is what a
  * process does that is no worker itself: look up, submit, take answers, decide.
  */
 #include "flow_pipeline.h"

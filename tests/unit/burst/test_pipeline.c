@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pipeline_run(): which plugin is called for which packet, in which order, and what becomes of each answer.
+ * Plugin chain and decisions together: which plugin is called for which packet, in which order, and what becomes of each
+ * answer.
  *
  * All plugins of these tests share one pair of functions: each member has a table of answers (struct member), and notes
- * each call together with what the journal says at that moment. Crashes are in test_pipeline_crash.c.
+ * each call.
  */
 #include "unit.h"
 
 #include "burst/burst.h"
-#include "burst/pipeline.h"
 #include "burst_fixture.h"
+#include "pipeline.h"
 
 #include <string.h>
 
@@ -22,9 +23,6 @@ struct call {
     unsigned member;
     bool batch;
     uint32_t packet_id;
-    uint32_t cursor; /* the words of the journal as seen from inside the call */
-    uint32_t plugin;
-    uint32_t progress;
 };
 
 struct member {
@@ -43,12 +41,7 @@ static struct queue_stats stats;
 static void note_call(const struct member *member, bool batch, const struct nfqe_packet *packet)
 {
     assert_true(call_count < CALLS_MAX);
-    calls[call_count++] = (struct call){.member = member->number,
-                                        .batch = batch,
-                                        .packet_id = packet->id,
-                                        .cursor = burst->cursor,
-                                        .plugin = burst->plugin,
-                                        .progress = burst->progress};
+    calls[call_count++] = (struct call){.member = member->number, .batch = batch, .packet_id = packet->id};
 }
 
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
@@ -264,7 +257,7 @@ static void test_packet_decided_already_is_skipped_and_keeps_its_verdict(void **
             build_pipeline(2, batches);
             pipeline.policy.default_verdict = NFQE_DROP;
             burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
-            burst->one_by_one = one_by_one;
+            pipeline.one_by_one = one_by_one != 0;
             burst_force_verdict(burst, 0, NFQE_ACCEPT);
             burst_force_verdict(burst, 3, NFQE_ACCEPT);
             pipeline_run(&pipeline, burst, fixture->packets, COUNT, 0, &stats, &invalid);
@@ -300,45 +293,11 @@ static void test_one_by_one_calls_no_batch(void **state)
 
     build_pipeline(2, 3);
     burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
-    burst->one_by_one = 1;
+    pipeline.one_by_one = true;
     pipeline_run(&pipeline, burst, fixture->packets, COUNT, 0, &stats, &invalid);
     assert_int_equal(call_count, 2 * COUNT);
     for (unsigned i = 0; i < call_count; i++) {
         assert_call(i, i % 2, false, i / 2);
-    }
-}
-
-static void test_journal_says_which_packet_is_with_which_plugin(void **state)
-{
-    for (unsigned batches = 0; batches < 4; batches++) {
-        build_pipeline(2, batches);
-        members[0].answers[2] = NFQE_DROP; /* so that places in the burst and among the rest differ */
-        run(*state);
-        for (unsigned i = 0; i < call_count; i++) {
-            assert_int_equal(calls[i].plugin, calls[i].member);
-            if (calls[i].batch) {
-                assert_int_equal(calls[i].cursor, BURST_NONE);
-            } else {
-                assert_int_equal(calls[i].cursor, calls[i].packet_id - FIRST_ID);
-            }
-        }
-        assert_int_equal(burst->cursor, BURST_NONE);
-        assert_int_equal(burst->plugin, BURST_NONE);
-    }
-}
-
-static void test_progress_changes_after_every_call(void **state)
-{
-    for (unsigned batches = 0; batches < 4; batches++) {
-        build_pipeline(2, batches);
-        burst->progress = UINT32_MAX - 2; /* it wraps */
-        run(*state);
-        for (unsigned i = 1; i < call_count; i++) {
-            bool same_batch = calls[i].batch && calls[i - 1].batch && calls[i].member == calls[i - 1].member;
-
-            assert_int_equal(calls[i].progress != calls[i - 1].progress, !same_batch);
-        }
-        assert_int_not_equal(burst->progress, calls[call_count - 1].progress);
     }
 }
 
@@ -403,8 +362,6 @@ int main(void)
         WITH_BURST(test_packet_decided_already_is_skipped_and_keeps_its_verdict),
         WITH_BURST(test_burst_decided_already_calls_no_plugin),
         WITH_BURST(test_one_by_one_calls_no_batch),
-        WITH_BURST(test_journal_says_which_packet_is_with_which_plugin),
-        WITH_BURST(test_progress_changes_after_every_call),
         WITH_BURST(test_largest_burst_is_decided_completely),
         WITH_BURST(test_longest_chain_calls_every_plugin),
     };

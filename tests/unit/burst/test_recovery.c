@@ -4,7 +4,7 @@
  *
  * Each test leaves the journal in some phase, in order, or with damage in one kind of field, or in all of them. After
  * the recovery every field is within its bounds, and what was received and decided without damage is still there.
- * journal_assign_guilt() is in test_recovery_guilt.c, the outstanding and the lost ids in test_recovery_ids.c.
+ * The outstanding and the lost ids are in test_recovery_ids.c.
  */
 #include "unit.h"
 
@@ -17,7 +17,6 @@
 
 #define COUNT 8
 #define FIRST_ID 100
-#define PLUGINS 3
 
 static struct outstanding ids_left;
 
@@ -92,21 +91,6 @@ static void test_recovery_without_a_message_is_idle(void **state)
         burst_fill(fixture, 0, FIRST_ID, BURST_RECEIVING);
         fixture->journal->phase = phases[i];
         assert_int_equal(recover(fixture), BURST_IDLE);
-    }
-}
-
-static void test_recovery_resets_cursor_and_plugin_whatever_they_were(void **state)
-{
-    static const uint32_t values[] = {0, COUNT, BURST_MAX, 0x80000000, UINT32_MAX};
-    struct burst_fixture *fixture = *state;
-
-    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
-        fixture->burst->cursor = values[i];
-        fixture->burst->plugin = values[i];
-        recover(fixture);
-        assert_int_equal(fixture->burst->cursor, BURST_NONE);
-        assert_int_equal(fixture->burst->plugin, BURST_NONE);
     }
 }
 
@@ -259,11 +243,9 @@ static void test_recovery_keeps_the_counters(void **state)
 static void test_journal_full_of_random_bytes_is_brought_into_its_bounds(void **state)
 {
     struct burst_fixture *fixture = *state;
-    struct burst *burst = fixture->burst;
     uint64_t random = 99;
 
     for (unsigned round = 0; round < 3000; round++) {
-        struct burst_guilt guilt;
         uint8_t *bytes = (uint8_t *)fixture->journal;
 
         for (size_t i = 0; i < sizeof(*fixture->journal); i++) {
@@ -271,10 +253,7 @@ static void test_journal_full_of_random_bytes_is_brought_into_its_bounds(void **
         }
         if (round % 2 == 0) {
             fixture->journal->phase = 0;
-            burst->cursor = unit_random_below(&random, BURST_MAX + 2);
         }
-        journal_assign_guilt(fixture->journal, PLUGINS, NFQE_DROP, &guilt);
-        assert_true(guilt.plugin < PLUGINS || guilt.plugin == BURST_NONE);
         recover(fixture);
         for (unsigned number = 0; number < BURSTS_IN_FLIGHT; number++) {
             const struct burst *recovered = &fixture->journal->bursts[number];
@@ -297,7 +276,6 @@ int main(void)
         WITH_BURST(test_recovery_from_receiving_forgets_the_verdicts_of_the_burst_before),
         WITH_BURST(test_recovery_keeps_the_verdicts_that_were_given),
         WITH_BURST(test_recovery_without_a_message_is_idle),
-        WITH_BURST(test_recovery_resets_cursor_and_plugin_whatever_they_were),
         WITH_BURST(test_message_length_beyond_its_slot_is_the_slot),
         WITH_BURST(test_burst_ends_at_the_first_gap),
         WITH_BURST(test_recovery_forgets_a_verdict_that_is_neither_accept_nor_drop),

@@ -240,6 +240,27 @@ static void test_burst_is_in_use_as_long_as_one_of_its_ids_is_outstanding(void *
     }
 }
 
+/* ---- deaths in a row ------------------------------------------------------------------------------- */
+
+static void test_deaths_are_counted_as_long_as_none_had_answered_a_packet(void **state)
+{
+    const struct burst_fixture *fixture = *state;
+    struct journal *journal = fixture->journal;
+
+    journal_begin_receive(journal, 0);
+    for (uint32_t deaths = 1; deaths <= 4; deaths++) {
+        journal_note_death(journal, false);
+        assert_int_equal(journal->deaths, deaths);
+    }
+    journal_note_death(journal, true);
+    assert_int_equal(journal->deaths, 1);
+    journal_note_death(journal, false);
+    assert_int_equal(journal->deaths, 2);
+    journal_end_receive(journal);
+    journal_note_death(journal, false);
+    assert_int_equal(journal->deaths, 0);
+}
+
 int main(void)
 {
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
@@ -252,6 +273,7 @@ int main(void)
         WITH_BURST(test_burst_whose_ids_are_damaged_is_received_again_with_its_verdicts),
         WITH_BURST(test_id_that_was_not_given_out_or_was_answered_is_no_packet),
         WITH_BURST(test_bursts_in_use_are_found_in_the_order_of_their_ids),
+        WITH_BURST(test_deaths_are_counted_as_long_as_none_had_answered_a_packet),
         WITH_BURST(test_burst_is_in_use_as_long_as_one_of_its_ids_is_outstanding),
     };
 

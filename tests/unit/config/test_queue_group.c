@@ -211,7 +211,7 @@ static void test_group_has_the_workers_of_the_options(void **state)
     assert_int_equal(group->spares, 1);
     assert_int_equal(group->priority, PRIORITY_NORMAL);
     assert_int_equal(group->worker_uids.first, 70000);
-    assert_int_equal(group->worker_uids.last, 89999);
+    assert_int_equal(group->worker_uids.last, 94999);
     assert_false(group->worker_uids_given);
 }
 

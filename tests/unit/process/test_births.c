@@ -7,12 +7,12 @@
  */
 #include "children_fixture.h"
 #include "log_lines.h"
+#include "rights.h"
 
 #include "base/channel.h"
 #include "base/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -20,7 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DESCRIPTORS_MAX 256
 #define LONG_MS 60000
 #define LATE_MS 250 /* half of the time for a birth */
 
@@ -29,7 +28,7 @@ static struct children *const children = &children_fixture.children;
 /* Its worker could not be made, and it is not asked for yet. */
 static bool waits_before_a_retry(void)
 {
-    return children_has_failed() && children->workers[0].retry_ns > 0 && !children->workers[0].requested;
+    return children_has_failed() && children->queues[0].births_ns > 0 && !children->workers[0].requested;
 }
 
 /* ---- a fork server that plays a part --------------------------------------------------------------------------- */
@@ -42,6 +41,7 @@ enum part {
     DROP, /* closes the channel */
     NONSENSE, /* says what is no message */
     KEEP, /* says nothing */
+    PROPER, /* makes a worker as it should, but with whatever rights it has */
     LATE, /* refuses after LATE_MS */
 };
 
@@ -52,6 +52,16 @@ static void say(int channel, enum message_kind kind, uint32_t value)
     const struct process_message message = process_message_make(kind, value);
 
     channel_send(channel, &message, sizeof(message), NULL, 0);
+}
+
+/* One that is not wanted ends. */
+static void wait_for_ring(int channel)
+{
+    struct process_message message;
+
+    if (channel_wait(channel, &message, sizeof(message), NULL, 0) <= 0) {
+        _exit(0);
+    }
 }
 
 /* A process that says hello on all of these channels; adopted: as a child of the supervisor. */
@@ -74,6 +84,7 @@ static void make_worker(const int *channels, unsigned count, bool adopted)
             for (unsigned i = 0; i < count; i++) {
                 say(channels[i], WORKER_HELLO, 0);
             }
+            wait_for_ring(channels[0]);
             for (;;) {
                 pause();
             }
@@ -102,10 +113,12 @@ static void act(int channel)
         make_worker(&channel, 1, false);
     } else if (part == ONE_FOR_ALL && count == CHILDREN_QUEUES) {
         make_worker(channels, count, true);
+    } else if (part == PROPER) {
+        make_worker(&channel, 1, true);
     } else if (part == DROP) {
         close(channel);
     } else if (part == NONSENSE) {
-        say(channel, WORKER_WAKE, 0);
+        say(channel, FORKSERVER_READY, 0);
     }
 }
 
@@ -125,12 +138,26 @@ static void play(struct engine *engine, const struct engine_programs *programs)
     _exit(0);
 }
 
+/* With the supervisor's uid. */
+static void play_without_rights(struct engine *engine, const struct engine_programs *programs)
+    __attribute__((noreturn));
+
+static void play_without_rights(struct engine *engine, const struct engine_programs *programs)
+{
+    struct error error;
+
+    if (privileges_drop_worker(PRIVILEGES_SAME_UID, 0, &error) != 0) {
+        _exit(1);
+    }
+    play(engine, programs);
+}
+
 static void start_player(enum part played)
 {
     part = played;
-    children_fixture.programs.forkserver_run = play;
+    children_fixture.programs.forkserver_run = play_without_rights;
     children_fixture_begin(LONG_MS);
-    children_start_forkserver(children);
+    children_start(children);
 }
 
 static void test_fork_that_fails_is_reported_and_tried_again(void **state)
@@ -138,10 +165,10 @@ static void test_fork_that_fails_is_reported_and_tried_again(void **state)
     (void)state;
     start_player(REFUSE);
     children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: no process for a worker: Resource temporarily unavailable");
-    assert_int_equal(children_pid(0), 0);
+    assert_int_equal(children_pid(0, 0), 0);
     assert_false(children->workers[0].requested);
-    assert_true(children->workers[0].retry_ns > 0);
-    assert_int_equal(children->workers[0].backoff.wait_ms, 10);
+    assert_true(children->queues[0].births_ns > 0);
+    assert_int_equal(children->queues[0].births_backoff.wait_ms, 10);
 }
 
 #define NOT_BELIEVED                                                                                                   \
@@ -150,8 +177,8 @@ static void test_fork_that_fails_is_reported_and_tried_again(void **state)
 static void assert_not_believed(void)
 {
     children_assert_failure(EXIT_CODE_RUN_TIME, NOT_BELIEVED);
-    assert_int_equal(children_pid(0), 0);
-    assert_int_equal(children_pid(1), 0);
+    assert_int_equal(children_pid(0, 0), 0);
+    assert_int_equal(children_pid(1, 0), 0);
     assert_true(children->forkserver.process.pid > 0);
 }
 
@@ -173,7 +200,7 @@ static void test_worker_that_is_no_child_is_not_believed(void **state)
 
 static bool one_is_there(void)
 {
-    return children_pid(0) > 0 && children_has_failed();
+    return children_pid(0, 0) > 0 && children_has_failed();
 }
 
 static void test_worker_of_one_queue_is_not_believed_to_be_that_of_another(void **state)
@@ -181,7 +208,7 @@ static void test_worker_of_one_queue_is_not_believed_to_be_that_of_another(void 
     (void)state;
     start_player(ONE_FOR_ALL);
     children_turn_until(one_is_there);
-    assert_int_equal(children_pid(1), 0);
+    assert_int_equal(children_pid(1, 0), 0);
     children_assert_failure(
         EXIT_CODE_RUN_TIME,
         "queue 8: a process that is no new worker, or cannot be watched, said that it is one: No child "
@@ -205,6 +232,7 @@ static void test_nonsense_brings_no_worker(void **state)
 /* The channel is full: nothing is heard of the request, so it is made again, whatever becomes of the fork server. */
 static void test_request_that_cannot_be_made_is_made_again(void **state)
 {
+    const struct process_message message = process_message_make(FORKSERVER_FORK, 1);
     int channel = STDERR_FILENO; /* any descriptor will do */
 
     (void)state;
@@ -212,10 +240,10 @@ static void test_request_that_cannot_be_made_is_made_again(void **state)
     children_turn_until(waits_before_a_retry);
     kill(children->forkserver.process.pid, SIGSTOP);
     assert_int_equal(waitid(P_PID, (id_t)children->forkserver.process.pid, &(siginfo_t){0}, WSTOPPED | WNOWAIT), 0);
-    while (forkserver_client_request(&children->forkserver, 1, channel)) {
+    while (forkserver_client_request(&children->forkserver, &message, channel)) {
     }
     children_turn_for(100);
-    assert_true(children->workers[0].retry_ns > 0);
+    assert_true(children->queues[0].births_ns > 0);
     assert_false(children->workers[0].requested);
     kill(children->forkserver.process.pid, SIGKILL);
 }
@@ -253,23 +281,113 @@ static void test_pause_of_the_supervisor_is_not_held_against_the_fork_server(voi
     assert_int_equal(children->forkserver.process.pid, forkserver);
 }
 
+/* ---- what is believed of a worker ------------------------------------------------------------------------------ */
+
+/* Nothing is received from it after hello, however much it says. */
+static void test_worker_that_says_more_than_hello_is_not_heard(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_fixture.scripts[0].way = WAY_TALK;
+    children_start(children);
+    children_turn_until(children_have_opened);
+    assert_false(children_has_failed());
+    assert_int_equal(children->births, CHILDREN_QUEUES);
+}
+
+static void test_worker_has_its_channel_only_until_it_has_its_ring(void **state)
+{
+    struct children_worker *worker;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_fixture.scripts[0].queue_way = QUEUE_WAY_SILENT; /* makes no ring */
+    children_start(children);
+    children_wait_opened(1, 0, 0);
+    while (children_pid(0, 0) == 0) {
+        children_turn_for(1);
+    }
+    worker = children_worker(0, 0);
+    assert_true(worker->channel.fd >= 0);
+    assert_false(worker->channel.watched);
+    assert_false(worker->requested);
+    assert_int_equal(children->requests, 0);
+    kill(worker->process.pid, SIGKILL);
+    while (worker->process.pid != 0) {
+        children_turn_for(1);
+    }
+    assert_int_equal(worker->channel.fd, -1);
+}
+
+static bool has_failed_and_none_is_there(void)
+{
+    return children_has_failed() && children->queues[0].workers[0].number == 0;
+}
+
+static void assert_refused(const char *text)
+{
+    children_start(children);
+    children_turn_until(has_failed_and_none_is_there);
+    assert_int_equal(children->exit_report.failure.exit_code, EXIT_CODE_RUN_TIME);
+    assert_non_null(strstr(children->exit_report.failure.text, text));
+    assert_int_equal(children_fixture.scripts[0].descriptors, 0); /* it was given nothing */
+    assert_int_equal(log_lines.count, 0);
+}
+
+/* What the worker runs need not be ours: a constructor of a plugin could have replaced it. */
+static void test_worker_that_has_kept_a_right_is_killed(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_fixture.programs.forkserver_run = play; /* which gives up nothing */
+    part = PROPER;
+    assert_refused(geteuid() == 0 ? "CapPrm is" : "NoNewPrivs is");
+}
+
+static void test_worker_with_another_uid_is_killed(void **state)
+{
+    (void)state;
+    rights_need_root();
+    children_fixture_begin(LONG_MS);
+    children_fixture.base.engine.privileges = (struct privileges_plan){
+        .form = PRIVILEGES_ONE_UID, .range = {RIGHTS_UID, RIGHTS_UID + 63}, .queues = CHILDREN_QUEUES, .slots = 1};
+    children_fixture.programs.forkserver_run = play_without_rights;
+    part = PROPER;
+    assert_refused("Uid is");
+}
+
+/* The real fork server, as root has it. */
+static void test_worker_with_a_uid_of_its_own_is_believed(void **state)
+{
+    const struct privileges_range range = {RIGHTS_UID, RIGHTS_UID + 63};
+    struct error error;
+
+    (void)state;
+    rights_need_root();
+    children_fixture_begin(LONG_MS);
+    assert_int_equal(privileges_plan_make(&range, CHILDREN_QUEUES, 1, &children_fixture.base.engine.privileges, &error),
+                     0);
+    children_start(children);
+    children_turn_until(children_have_opened);
+    for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
+        const struct children_worker *worker = children_worker(i, 0);
+
+        assert_int_not_equal(worker->uid, PRIVILEGES_SAME_UID);
+        assert_int_equal(privileges_check(worker->pid, worker->uid, 0, &error), 0);
+    }
+    assert_false(children_has_failed());
+}
+
 /* ---- what a worker prints -------------------------------------------------------------------------------------- */
 
 static struct child_logs logs;
-
-static unsigned count_descriptors(void)
-{
-    unsigned count = 0;
-
-    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
-        count += fcntl(fd, F_GETFD) >= 0;
-    }
-    return count;
-}
+static struct child_log forkserver_log;
 
 static bool only_the_worker_had_the_other_end(void)
 {
-    return !logs.of[0].pipe.watched; /* this worker has closed it, and the supervisor has read end-of-file */
+    const struct children_worker *worker = children_worker(0, 0);
+
+    return worker != NULL && worker->log.logs != NULL;
 }
 
 static void test_each_life_of_a_worker_has_a_pipe(void **state)
@@ -277,23 +395,24 @@ static void test_each_life_of_a_worker_has_a_pipe(void **state)
     unsigned descriptors;
 
     (void)state;
-    memset(&logs, 0, sizeof(logs));
     children_fixture_begin(LONG_MS);
-    assert_int_equal(child_logs_open(&logs, &children_fixture.base.engine, &children_fixture.base.loop), 0);
+    child_logs_init(&logs, &children_fixture.base.loop);
     children->logs = &logs;
+    children->forkserver_log = &forkserver_log;
     children_start_serving();
     children_turn_until(only_the_worker_had_the_other_end);
-    descriptors = count_descriptors();
+    descriptors = children_count_descriptors();
     for (unsigned i = 0; i < 3; i++) {
-        children_kill_worker(0);
-        children_wait_serving(0, 0);
+        pid_t before = children_pid(0, 0);
+
+        children_kill_worker(0, 0);
+        children_wait_opened(0, 0, before);
         children_turn_until(only_the_worker_had_the_other_end);
-        assert_int_equal(count_descriptors(), descriptors);
+        assert_int_equal(children_count_descriptors(), descriptors);
     }
     children_end_all();
-    assert_int_equal(logs.of[0].pipe.fd, -1);
+    assert_null(logs.first);
     child_logs_done(&logs);
-    close(children_fixture.base.engine.log);
 }
 
 int main(void)
@@ -309,6 +428,11 @@ int main(void)
         WITH_CHILDREN(test_request_that_cannot_be_made_is_made_again),
         WITH_CHILDREN(test_fork_server_that_makes_no_worker_is_killed_soon),
         WITH_CHILDREN(test_pause_of_the_supervisor_is_not_held_against_the_fork_server),
+        WITH_CHILDREN(test_worker_that_says_more_than_hello_is_not_heard),
+        WITH_CHILDREN(test_worker_has_its_channel_only_until_it_has_its_ring),
+        WITH_CHILDREN(test_worker_that_has_kept_a_right_is_killed),
+        WITH_CHILDREN(test_worker_with_another_uid_is_killed),
+        WITH_CHILDREN(test_worker_with_a_uid_of_its_own_is_believed),
         WITH_CHILDREN(test_each_life_of_a_worker_has_a_pipe),
     };
 

@@ -4,6 +4,7 @@
  *
  * The test writes to the pipes as children do, and reads the log as it is kept by log_lines.c.
  */
+/* Longer than 500 lines: all promises of one module, over one fixture */
 #include "engine_fixture.h"
 #include "log_lines.h"
 
@@ -45,12 +46,18 @@ ssize_t __wrap_read(int fd, void *buffer, size_t size)
 
 static struct engine_fixture base;
 static struct child_logs logs;
+static struct child_log workers[QUEUES];
+static struct child_log forkserver;
 static int write_ends[QUEUES]; /* of the workers */
+static int forkserver_end;
 
 static void begin_worker(unsigned queue)
 {
+    char name[32];
+
     close(write_ends[queue]);
-    assert_int_equal(child_logs_begin_worker(&logs, queue, &write_ends[queue]), 0);
+    snprintf(name, sizeof(name), "worker queue %u", 7 + queue);
+    assert_int_equal(child_log_open(&workers[queue], &logs, name, &write_ends[queue]), 0);
 }
 
 static int set_up(void **state)
@@ -60,7 +67,10 @@ static int set_up(void **state)
     engine_fixture_init(&base, QUEUES, 1000);
     memset(&logs, 0, sizeof(logs));
     log_lines_clear();
-    assert_int_equal(child_logs_open(&logs, &base.engine, &base.loop), 0);
+    memset(workers, 0, sizeof(workers));
+    memset(&forkserver, 0, sizeof(forkserver));
+    child_logs_init(&logs, &base.loop);
+    assert_int_equal(child_log_open(&forkserver, &logs, "the fork server", &forkserver_end), 0);
     for (unsigned i = 0; i < QUEUES; i++) {
         write_ends[i] = -1;
         begin_worker(i);
@@ -72,7 +82,7 @@ static int tear_down(void **state)
 {
     (void)state;
     child_logs_done(&logs);
-    close(base.engine.log);
+    close(forkserver_end);
     for (unsigned i = 0; i < QUEUES; i++) {
         close(write_ends[i]);
     }
@@ -128,7 +138,7 @@ static void test_what_a_plugin_prints_has_the_name_of_its_process(void **state)
     turn();
     log_lines_assert("output of worker queue 8: nfq-engine: queue 7: final: packets=0");
     log_lines_clear();
-    print(base.engine.log, "three\n");
+    print(forkserver_end, "three\n");
     turn();
     log_lines_assert("output of the fork server: three");
 }
@@ -155,19 +165,18 @@ static void test_line_without_an_end_is_shown_when_its_process_has_ended(void **
 
     (void)state;
     worker_prints(0, "last\nwords");
-    child_logs_end_process(&logs, 0); /* the loop has not read it yet */
+    child_log_close(&workers[0]); /* the loop has not read it yet */
     begin_worker(0);
     worker_prints(0, "successor\n");
     worker_prints(1, "of another");
     turn();
-    child_logs_end_process(&logs, 0);
+    child_log_close(&workers[0]);
     log_lines_assert_all(lines);
-    child_logs_end_process(&logs, 0); /* one that is not there has nothing to show */
-    child_logs_end_process(NULL, 0);
+    child_log_close(&workers[0]); /* one that is not there has nothing to show */
     assert_int_equal(log_lines.count, 3);
-    print(base.engine.log, "fork server");
-    child_logs_end_process(&logs, CHILD_LOG_FORKSERVER);
-    print(base.engine.log, "successor\n"); /* all fork servers have the same pipe */
+    print(forkserver_end, "fork server");
+    child_log_drain(&forkserver);
+    print(forkserver_end, "successor\n"); /* all fork servers have the same pipe */
     turn();
     assert_string_equal(log_lines.text[3], "output of the fork server: fork server");
     assert_string_equal(log_lines.text[4], "output of the fork server: successor");
@@ -194,7 +203,7 @@ static void test_end_of_a_worker_does_not_wait_for_those_that_have_its_pipe(void
     (void)state;
     signal(SIGPIPE, SIG_IGN);
     worker_prints(0, "last words");
-    child_logs_end_process(&logs, 0);
+    child_log_close(&workers[0]);
     assert_int_equal(write(grandchild, "lost\n", 5), -1);
     assert_int_equal(errno, EPIPE);
     begin_worker(0);
@@ -231,22 +240,59 @@ static void test_pipe_that_cannot_be_watched_leaves_nothing(void **state)
     unsigned before;
 
     (void)state;
-    child_logs_end_process(&logs, 0);
+    child_log_close(&workers[0]);
     before = count_descriptors();
     base.loop.epoll = -1;
-    assert_int_equal(child_logs_begin_worker(&logs, 0, &write_end), -EBADF);
+    assert_int_equal(child_log_open(&workers[0], &logs, "worker queue 7", &write_end), -EBADF);
     base.loop.epoll = epoll;
     assert_int_equal(write_end, -1);
+    assert_null(workers[0].logs);
     assert_int_equal(count_descriptors(), before);
+}
+
+/* As in a supervisor whose children print where it does. */
+static void test_without_logs_there_is_no_pipe(void **state)
+{
+    struct child_log log = {.logs = NULL};
+    unsigned before = count_descriptors();
+    int write_end = -1;
+
+    (void)state;
+    assert_int_equal(child_log_open(&log, NULL, "x", &write_end), 0);
+    assert_int_equal(write_end, -1);
+    child_log_drain(&log);
+    child_log_close(&log);
+    assert_int_equal(count_descriptors(), before);
+}
+
+/* In whatever order they end. */
+static void test_process_that_ends_leaves_those_of_the_others(void **state)
+{
+    static const char *const lines[] = {"output of worker queue 8: two", "output of the fork server: three", NULL};
+
+    (void)state;
+    child_log_close(&workers[0]); /* the one between */
+    worker_prints(1, "two\n");
+    print(forkserver_end, "three\n");
+    child_logs_read(&logs);
+    log_lines_assert_all(lines);
+    child_log_close(&workers[1]);
+    child_log_close(&forkserver);
+    assert_null(logs.first);
+    begin_worker(0);
+    log_lines_clear();
+    worker_prints(0, "one\n");
+    child_logs_read(&logs);
+    log_lines_assert("output of worker queue 7: one");
 }
 
 static void test_lines_of_all_can_be_read_before_their_turn(void **state)
 {
-    static const char *const lines[] = {"output of worker queue 7: one", "plugin x: two",
+    static const char *const lines[] = {"plugin x: two", "output of worker queue 7: one",
                                         "output of the fork server: three", NULL};
 
     (void)state;
-    print(base.engine.log, "three\n");
+    print(forkserver_end, "three\n");
     worker_prints(0, "one\nnot ended");
     worker_prints(1, MARKED "plugin x: two\n");
     child_logs_read(&logs);
@@ -411,7 +457,7 @@ static void test_endless_output_does_not_keep_the_loop(void **state)
         }
     }
     assert_true(others >= 99);
-    child_logs_end_process(&logs, 0); /* they still write */
+    child_log_close(&workers[0]); /* they still write */
     end_flood(lines);
     end_flood(no_line);
 }
@@ -428,7 +474,7 @@ static void test_full_pipe_is_shown_to_its_end(void **state)
         assert_int_equal(write(write_ends[0], text, sizeof(text)), sizeof(text));
     }
     worker_prints(0, "last");
-    child_logs_end_process(&logs, 0);
+    child_log_close(&workers[0]);
     assert_int_equal(log_lines.count, 16);
     assert_string_equal(log_lines.text[15], "output of worker queue 7: last");
 }
@@ -439,7 +485,7 @@ static void test_what_is_read_at_an_end_has_a_bound(void **state)
     (void)state;
     endless_reads = 0;
     is_endless = true;
-    child_logs_end_process(&logs, 0);
+    child_log_close(&workers[0]);
     is_endless = false;
     assert_in_range(endless_reads, 1, 100);
     assert_int_equal(log_lines.count, 1);
@@ -475,6 +521,8 @@ int main(void)
         WITH_LOGS(test_end_of_a_worker_does_not_wait_for_those_that_have_its_pipe),
         WITH_LOGS(test_output_that_a_plugin_closes_is_no_event_any_more),
         WITH_LOGS(test_pipe_that_cannot_be_watched_leaves_nothing),
+        WITH_LOGS(test_without_logs_there_is_no_pipe),
+        WITH_LOGS(test_process_that_ends_leaves_those_of_the_others),
         WITH_LOGS(test_lines_of_all_can_be_read_before_their_turn),
         WITH_LOGS(test_line_of_the_engines_code_ends_that_of_a_plugin),
         WITH_LOGS(test_mark_alone_does_not_make_a_line_of_the_engines_code),

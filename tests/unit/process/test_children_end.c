@@ -5,7 +5,6 @@
  * A process that has been killed while another one traces it stays until its tracer lets it go, which is as good as a
  * system call that cannot be interrupted.
  */
-#include "burst_fixture.h"
 #include "children_fixture.h"
 #include "log_lines.h"
 
@@ -75,11 +74,6 @@ static bool has_ended(void)
     return children_ended(children);
 }
 
-static bool has_logged(void)
-{
-    return log_lines.count > 0;
-}
-
 static unsigned ms_since(uint64_t start_ns)
 {
     return (unsigned)((monotonic_ns() - start_ns) / NS_PER_MS);
@@ -89,11 +83,10 @@ static void assert_overdue_line(unsigned line, pid_t pid)
 {
     char text[200];
 
-    snprintf(
-        text, sizeof(text),
-        "queue 7: worker %d was killed but is still there, perhaps in a system call that cannot be interrupted; its "
-        "queue waits for its end",
-        pid);
+    snprintf(text, sizeof(text),
+             "queue 7: worker %d was killed but is still there, perhaps in a system call that cannot be interrupted; "
+             "another one has taken its place",
+             pid);
     assert_true(line < log_lines.count);
     assert_string_equal(log_lines.text[line], text);
 }
@@ -106,23 +99,68 @@ static void test_end_does_not_wait_for_a_worker_that_stays(void **state)
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
-    held = children_pid(0);
+    held = children_pid(0, 0);
     hold(held);
     start_ns = monotonic_ns();
     children_end(children);
     assert_true(ms_since(start_ns) < SLACK_MS); /* it only says what is to happen */
     assert_false(children_workers_ended(children));
     children_turn_until(workers_have_ended);
-    assert_int_equal(children_pid(1), 0);
-    assert_int_equal(children_pid(0), held);
+    assert_int_equal(children_queue_pid(0), 0);
+    assert_int_equal(children_queue_pid(1), 0);
+    assert_int_equal(children->queues[0].workers[0].process.pid, held);
+    assert_int_equal(children->queues[1].workers[0].number, 0);
     assert_true(ms_since(start_ns) >= CHILD_OVERDUE_MS);
     children_turn_until(has_ended);
     assert_true(ms_since(start_ns) < CHILD_OVERDUE_MS + SLACK_MS);
     assert_overdue_line(0, held);
     assert_int_equal(log_lines.count, 1);
     children_done(children);
-    assert_int_equal(children_pid(0), 0);
     let_go();
+}
+
+static void test_end_does_not_wait_for_a_queue_process_that_stays(void **state)
+{
+    uint64_t start_ns;
+    pid_t held;
+    char line[200];
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    held = children_queue_pid(0);
+    hold(held);
+    start_ns = monotonic_ns();
+    children_end(children);
+    assert_true(ms_since(start_ns) < SLACK_MS);
+    children_turn_until(workers_have_ended);
+    assert_int_equal(children_queue_pid(0), held);
+    assert_true(ms_since(start_ns) >= CHILD_OVERDUE_MS);
+    children_turn_until(has_ended);
+    assert_true(ms_since(start_ns) < CHILD_OVERDUE_MS + SLACK_MS);
+    snprintf(line, sizeof(line), "queue 7: queue process %d was killed but is still there; the queue waits for its end",
+             held);
+    log_lines_assert(line);
+    children_done(children);
+    let_go();
+}
+
+/* Told to stop and then to end, it does neither of itself. */
+static void test_end_does_not_wait_for_children_that_are_stopped(void **state)
+{
+    uint64_t start_ns;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    kill(children_queue_pid(0), SIGSTOP);
+    kill(children_pid(0, 0), SIGSTOP);
+    kill(children_pid(1, 0), SIGSTOP);
+    start_ns = monotonic_ns();
+    children_end_all();
+    assert_true(ms_since(start_ns) < SLACK_MS);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(log_lines.count, 0);
 }
 
 static void test_end_does_not_wait_for_a_fork_server_that_stays(void **state)
@@ -150,8 +188,8 @@ static void test_end_does_not_wait_for_a_fork_server_that_stays(void **state)
     let_go();
 }
 
-/* Its queue waits, since it may still read the socket; the other queue has another worker as soon as ever. */
-static void test_worker_that_stays_keeps_no_other_queue(void **state)
+/* Its queue waits, since it may still read the socket; the other queue has another one as soon as ever. */
+static void test_queue_process_that_stays_keeps_no_other_queue(void **state)
 {
     pid_t held;
     pid_t other;
@@ -159,37 +197,16 @@ static void test_worker_that_stays_keeps_no_other_queue(void **state)
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
-    held = children_pid(0);
+    held = children_queue_pid(0);
     hold(held);
     kill(held, SIGKILL);
-    other = children_pid(1);
+    other = children_queue_pid(1);
     children_answer(1);
-    children_kill_worker(1);
+    children_kill_queue(1);
     children_wait_serving(1, other);
-    assert_int_equal(children_pid(0), held);
-    assert_false(children->workers[0].process.end.watched); /* it has ended, but is no event for ever */
+    assert_int_equal(children_queue_pid(0), held);
+    assert_false(children->queues[0].process.end.watched); /* it has ended, but is no event for ever */
     children_answer(0);
-    let_go();
-    children_wait_serving(0, held);
-}
-
-/* Told once, a while after the supervisor has killed it. */
-static void test_worker_that_hangs_and_stays_is_reported_once(void **state)
-{
-    pid_t held;
-
-    (void)state;
-    children_fixture_begin(100);
-    children_start_serving();
-    held = children_pid(0);
-    hold(held);
-    burst_journal_enter(children_journal(0), 1, BURST_HANDLING, &(struct queue_stats){0}); /* and no progress */
-    children_turn_until(has_logged);
-    assert_overdue_line(0, held);
-    children_turn_for(CHILD_OVERDUE_MS + 100);
-    assert_int_equal(log_lines.count, 1);
-    assert_true(children_pid(1) > 0);
-    journal_init(children_journal(0));
     let_go();
     children_wait_serving(0, held);
 }
@@ -205,7 +222,7 @@ static void test_worker_on_its_way_is_waited_for(void **state)
     for (unsigned i = 0; i < 30; i++) {
         assert_int_equal(children_fixture_set_up(state), 0);
         children_fixture_begin(LONG_MS);
-        children_start_forkserver(children);
+        children_start(children);
         children_turn_until(forkserver_is_ready);
         assert_true(children->workers[0].requested);
         usleep(i * 20); /* until the first is there: each run ends at another step */
@@ -222,8 +239,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_CHILDREN(test_end_does_not_wait_for_a_worker_that_stays),
         WITH_CHILDREN(test_end_does_not_wait_for_a_fork_server_that_stays),
-        WITH_CHILDREN(test_worker_that_stays_keeps_no_other_queue),
-        WITH_CHILDREN(test_worker_that_hangs_and_stays_is_reported_once),
+        WITH_CHILDREN(test_end_does_not_wait_for_a_queue_process_that_stays),
+        WITH_CHILDREN(test_end_does_not_wait_for_children_that_are_stopped),
+        WITH_CHILDREN(test_queue_process_that_stays_keeps_no_other_queue),
         cmocka_unit_test(test_worker_on_its_way_is_waited_for),
     };
 

@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,11 +27,6 @@ static bool has_logged(void)
     return log_lines.count > 0;
 }
 
-static bool all_opened(void)
-{
-    return children_all_opened(children);
-}
-
 static bool forkserver_is_gone(void)
 {
     return children->forkserver.process.pid == 0;
@@ -41,8 +35,8 @@ static bool forkserver_is_gone(void)
 static void start_with(enum way way, uint64_t timeout_ms)
 {
     children_fixture_begin(timeout_ms);
-    children_fixture.ways[0] = way;
-    children_start_forkserver(children);
+    children_fixture.scripts[0].way = way;
+    children_start(children);
 }
 
 /* ---- workers --------------------------------------------------------------------------------------------------- */
@@ -52,16 +46,21 @@ static void test_worker_that_dies_at_once_is_a_failure_of_the_start(void **state
     (void)state;
     start_with(WAY_EXIT, LONG_MS);
     children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 3 before it served");
-    assert_int_equal(children_pid(0), 0);
+    assert_int_equal(children_pid(0, 0), 0);
     assert_int_equal(children_control(0)->restarts, 0);
     assert_int_equal(log_lines.count, 0);
 }
 
 static void test_worker_that_fails_is_a_failure_of_the_start_with_its_words(void **state)
 {
+    struct queue_message *loss = &children_fixture.scripts[0].loss;
+
     (void)state;
-    start_with(WAY_FAIL, LONG_MS);
-    children_assert_failure(EXIT_CODE_RUN_TIME, "it fails");
+    loss->stage = RING_FAILED;
+    loss->plugin = 1;
+    snprintf(loss->text, sizeof(loss->text), "open() failed: no device");
+    start_with(WAY_EXIT, LONG_MS);
+    children_assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() failed: no device");
 }
 
 /* Its end is seen before its hello is read. */
@@ -70,7 +69,7 @@ static void test_end_before_the_hello_is_read_is_that_workers_end(void **state)
     (void)state;
     start_with(WAY_HELLO_AND_EXIT, LONG_MS);
     children_turn_until(children_forkserver_is_ready);
-    while (!children_has_failed()) {
+    while (!children->queues[0].workers[0].ended) {
         children_reap(children); /* without a turn, so its channel is no event */
         poll(NULL, 0, 1);
     }
@@ -82,9 +81,9 @@ static void test_worker_that_ends_before_its_hello_is_reported_and_tried_again(v
     (void)state;
     start_with(WAY_NO_HELLO, LONG_MS);
     children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker ended before it said hello");
-    assert_int_equal(children_pid(0), 0);
-    children_fixture.ways[0] = WAY_SERVE;
-    children_turn_until(all_opened);
+    assert_int_equal(children_pid(0, 0), 0);
+    children_fixture.scripts[0].way = WAY_SERVE;
+    children_turn_until(children_have_opened);
 }
 
 static void test_worker_that_ends_before_its_hello_counts_as_replaced(void **state)
@@ -92,38 +91,34 @@ static void test_worker_that_ends_before_its_hello_counts_as_replaced(void **sta
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
-    children_fixture.ways[0] = WAY_NO_HELLO;
+    children_fixture.scripts[0].way = WAY_NO_HELLO;
     children_answer(0);
-    children_kill_worker(0);
+    children_kill_worker(0, 0);
     assert_int_equal(children_control(0)->restarts, 1);
     log_lines_clear();
     children_turn_until(has_logged);
     log_lines_assert("queue 7: the new worker ended before it said hello");
     assert_int_equal(children_control(0)->restarts, 2);
-    children_fixture.ways[0] = WAY_SERVE;
-    children_wait_serving(0, 0);
+    children_fixture.scripts[0].way = WAY_SERVE;
+    children_wait_opened(0, 0, 0);
 }
 
+/* The queue process sees it, since it has the ring. */
 static void test_worker_that_hangs_in_open_is_killed_and_the_plugin_named(void **state)
 {
-    uint64_t start_ns = monotonic_ns();
+    struct queue_message message;
 
     (void)state;
     start_with(WAY_HANG_IN_OPEN, SHORT_MS);
+    while (children_fixture.scripts[0].descriptors == 0) {
+        children_turn_for(1);
+    }
+    message = queue_message_make(QUEUE_WORKER_LOST, children_worker(0, 0)->number);
+    message.loss = QUEUE_LOSS_HUNG;
+    message.plugin = 1;
+    children_say(0, &message);
     children_assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() did not return within 300 ms");
-    assert_true(monotonic_ns() - start_ns >= SHORT_MS * NS_PER_MS);
-    assert_int_equal(children_pid(0), 0);
-}
-
-static void test_each_plugin_has_its_time_to_open(void **state)
-{
-    (void)state;
-    start_with(WAY_OPEN_SLOWLY, SHORT_MS);
-    children_turn_until(all_opened);
-    assert_false(children_has_failed());
-    children_turn_for(2 * SHORT_MS); /* one that has opened may wait as long as it must */
-    assert_true(children_has_worker(children, 0));
-    assert_int_equal(children->workers[0].deadline_ns, 0);
+    assert_int_equal(children_pid(0, 0), 0);
 }
 
 static void test_worker_that_does_not_come_up_is_tried_again_after_waits_that_grow(void **state)
@@ -131,40 +126,20 @@ static void test_worker_that_does_not_come_up_is_tried_again_after_waits_that_gr
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
-    children_fixture.ways[0] = WAY_EXIT;
+    children_fixture.scripts[0].way = WAY_EXIT;
     children_answer(0);
-    children_kill_worker(0);
+    children_kill_worker(0, 0);
     log_lines_clear();
     for (unsigned wait_ms = 10; wait_ms <= 80; wait_ms *= 2) {
         children_turn_until(has_logged);
         log_lines_assert("queue 7: the new worker exited with status 3 before it served");
         log_lines_clear();
-        assert_int_equal(children->workers[0].backoff.wait_ms, wait_ms);
+        assert_int_equal(children->queues[0].births_backoff.wait_ms, wait_ms);
     }
-    children_fixture.ways[0] = WAY_SERVE;
-    children_wait_serving(0, 0);
+    children_fixture.scripts[0].way = WAY_SERVE;
+    children_wait_opened(0, 0, 0);
     assert_int_equal(children_control(0)->restarts, 5);
-    assert_int_equal(children->workers[0].backoff.wait_ms, 80); /* it has not answered anything yet */
-}
-
-/* A worker that is killed in open() by its own hand is not taken for one that served, whatever it claims. */
-static void test_worker_that_was_never_the_owner_has_not_served(void **state)
-{
-    pid_t pid;
-
-    (void)state;
-    start_with(WAY_HANG_IN_OPEN, LONG_MS);
-    while (children_pid(0) == 0) {
-        children_turn_for(1);
-    }
-    children_control(0)->state = WORKER_SERVING;
-    burst_journal_enter(children_journal(0), 1, BURST_HANDLING, &(struct queue_stats){0});
-    burst_set_cursor(&children_journal(0)->bursts[0], 0, 0);
-    pid = children_pid(0);
-    kill(pid, SIGKILL);
-    children_turn_until(children_has_failed);
-    assert_int_equal(children_journal(0)->crash_verdicts, 0);
-    assert_int_equal(children_journal(0)->recover_ids, 0);
+    assert_int_equal(children->queues[0].births_backoff.wait_ms, 80); /* it has not answered anything yet */
 }
 
 /* ---- the fork server ------------------------------------------------------------------------------------------- */
@@ -179,18 +154,18 @@ static void test_workers_go_on_without_the_fork_server_and_it_comes_again(void *
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
-    worker = children_pid(0);
+    worker = children_pid(0, 0);
     forkserver = children->forkserver.process.pid;
     kill(forkserver, SIGKILL);
     children_turn_until(forkserver_is_gone);
     log_lines_assert_all(lines);
     children_turn_until(children_forkserver_is_ready);
     assert_int_not_equal(children->forkserver.process.pid, forkserver);
-    assert_int_equal(children_pid(0), worker);
+    assert_int_equal(children_pid(0, 0), worker);
     assert_int_equal(children_control(0)->restarts, 0);
     children_answer(0);
-    children_kill_worker(0);
-    children_wait_serving(0, worker);
+    children_kill_worker(0, 0);
+    children_wait_opened(0, 0, worker);
 }
 
 static void test_worker_that_dies_meanwhile_comes_with_the_next_fork_server(void **state)
@@ -200,20 +175,20 @@ static void test_worker_that_dies_meanwhile_comes_with_the_next_fork_server(void
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
-    worker = children_pid(0);
+    worker = children_pid(0, 0);
     kill(children->forkserver.process.pid, SIGKILL);
     children_turn_until(forkserver_is_gone);
     children_answer(0);
-    children_kill_worker(0);
-    assert_false(children->workers[0].requested);
-    children_wait_serving(0, worker);
+    children_kill_worker(0, 0);
+    assert_int_equal(children->requests, 0);
+    children_wait_opened(0, 0, worker);
 }
 
 static void test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_the_start(void **state)
 {
     (void)state;
     children_fixture_begin(LONG_MS);
-    children_start_forkserver(children);
+    children_start(children);
     children_turn_until(children_forkserver_is_ready);
     kill(children->forkserver.process.pid, SIGKILL);
     children_assert_failure(EXIT_CODE_RUN_TIME, "the fork server was killed (SIGKILL)");
@@ -231,32 +206,12 @@ static void test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     none = (struct rlimit){0, limit.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    children_start_forkserver(children);
+    children_start(children);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    children_assert_failure(EXIT_CODE_RUN_TIME, "no channel for the fork server: Too many open files");
-    children_turn_until(children_forkserver_is_ready);
-}
-
-/* ---- a worker that closes its channel ---------------------------------------------------- */
-
-/* It cannot be woken up any more. */
-static void test_worker_that_closes_its_channel_is_killed_and_replaced(void **state)
-{
-    pid_t worker;
-    char line[160];
-
-    (void)state;
-    children_fixture_begin(LONG_MS);
-    children_fixture.ways[0] = WAY_CLOSE_CHANNEL;
-    children_start_serving();
-    worker = children_pid(0);
-    children_fixture.ways[0] = WAY_SERVE;
-    children_wait_serving(0, worker);
-    snprintf(line, sizeof(line),
-             "queue 7: worker %d has closed its channel and is killed; a plugin must not close what it did not open",
-             worker);
-    assert_true(log_lines.count >= 1);
-    assert_string_equal(log_lines.text[0], line);
+    assert_int_equal(children->forkserver.process.pid, 0);
+    assert_true(children->forkserver.retry_ns > 0);
+    children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: no queue process: Too many open files"); /* that was first */
+    children_turn_until(children_have_opened);
 }
 
 int main(void)
@@ -269,14 +224,11 @@ int main(void)
         WITH_CHILDREN(test_worker_that_ends_before_its_hello_is_reported_and_tried_again),
         WITH_CHILDREN(test_worker_that_ends_before_its_hello_counts_as_replaced),
         WITH_CHILDREN(test_worker_that_hangs_in_open_is_killed_and_the_plugin_named),
-        WITH_CHILDREN(test_each_plugin_has_its_time_to_open),
         WITH_CHILDREN(test_worker_that_does_not_come_up_is_tried_again_after_waits_that_grow),
-        WITH_CHILDREN(test_worker_that_was_never_the_owner_has_not_served),
         WITH_CHILDREN(test_workers_go_on_without_the_fork_server_and_it_comes_again),
         WITH_CHILDREN(test_worker_that_dies_meanwhile_comes_with_the_next_fork_server),
         WITH_CHILDREN(test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_the_start),
         WITH_CHILDREN(test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again),
-        WITH_CHILDREN(test_worker_that_closes_its_channel_is_killed_and_replaced),
     };
 
     return cmocka_run_group_tests_name("children_failures", tests, NULL, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A stop: which queue's worker is asked to leave, and when, who stops the queueing, and when the stop is over.
+ * A stop: which queue process is asked to leave, and when, who stops the queueing, and when the stop is over.
  *
- * The table of children is the real one, with made-up workers. What the kernel says of its queues, and what is sent to
- * it, is replaced at link time: a look and a change of a worker's state between two steps of it can only be told apart
+ * The table of children is the real one, with made-up queue processes. What the kernel says of its queues, and what is sent to
+ * it, is replaced at link time: a look and a change of a process's state between two steps of it can only be told apart
  * so.
  */
 #include "engine_fixture.h"
@@ -30,11 +30,11 @@ static struct {
     struct engine_fixture base;
     struct children children;
     struct drain drain;
-    int channels[QUEUES];     /* the workers' ends */
+    int channels[QUEUES];     /* the queue processes' ends */
     int64_t waiting[QUEUES];  /* what the kernel says */
     unsigned stops[QUEUES];   /* how often the supervisor stopped the queueing */
     bool fail_open;           /* and how, the last time */
-    bool drains_during_look;  /* the first queue's worker, after its state was read */
+    bool drains_during_look;  /* the first queue's process, after its state was read */
 } fixture;
 
 int __wrap_nfqueue_each_status(void (*each)(void *context, const struct nfqueue_status *status), void *context);
@@ -46,7 +46,7 @@ int __wrap_nfqueue_each_status(void (*each)(void *context, const struct nfqueue_
 
     each(context, &stranger);
     if (fixture.drains_during_look) {
-        fixture.base.engine.queues[0].control->state = WORKER_DRAINING;
+        fixture.base.engine.queues[0].control->state = QUEUE_DRAINING;
     }
     for (unsigned i = 0; i < QUEUES; i++) {
         struct nfqueue_status status = {.queue = (uint16_t)(ENGINE_FIXTURE_QUEUE + i)};
@@ -70,7 +70,7 @@ int __wrap_nfqueue_stop_queueing(int socket, uint16_t queue, bool fail_open)
     return 0;
 }
 
-/* Every queue has a worker that serves and packets that wait. */
+/* Every queue has a process that serves and packets that wait. */
 static int set_up(void **state)
 {
     (void)state;
@@ -78,9 +78,14 @@ static int set_up(void **state)
     engine_fixture_init(&fixture.base, QUEUES, LONG_MS);
     children_init(&fixture.children, &fixture.base.engine, NULL, &fixture.base.loop);
     for (unsigned i = 0; i < QUEUES; i++) {
-        fixture.children.workers[i].process.pid = getpid();
-        assert_int_equal(channel_new(&fixture.children.workers[i].channel.fd, &fixture.channels[i]), 0);
-        fixture.base.engine.queues[i].control->state = WORKER_SERVING;
+        int ends[2];
+
+        fixture.children.queues[i].process.pid = getpid();
+        assert_int_equal(channel_new_pair(ends), 0);
+        fixture.children.queues[i].channel.fd = ends[0];
+        fixture.channels[i] = ends[1];
+        fixture.base.engine.queues[i].control->state = QUEUE_SERVING;
+        fixture.base.engine.queues[i].control->closing = PLUGINS_MAX;
         fixture.waiting[i] = 5;
     }
     log_lines_clear();
@@ -91,25 +96,26 @@ static int tear_down(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < QUEUES; i++) {
-        close(fixture.children.workers[i].channel.fd);
+        close(fixture.children.queues[i].channel.fd);
         close(fixture.channels[i]);
     }
+    free(fixture.children.queues);
+    free(fixture.children.workers);
     engine_fixture_done(&fixture.base);
     return 0;
 }
 
-/* Whether a worker was woken up since the last time that this was asked. */
+/* Whether a process was woken up since the last time that this was asked. */
 static bool is_woken(unsigned queue)
 {
-    struct process_message message;
-    pid_t sender;
-    ssize_t len = channel_receive(fixture.channels[queue], &message, sizeof(message), &sender);
+    struct queue_message message;
+    ssize_t len = channel_take(fixture.channels[queue], &message, sizeof(message), NULL, 0);
 
     if (len == -EAGAIN) {
         return false;
     }
-    assert_int_equal(process_message_check(&message, (size_t)len, FROM_SUPERVISOR, QUEUES), 0);
-    assert_int_equal(message.kind, WORKER_WAKE);
+    assert_int_equal(queue_message_check(&message, (size_t)len, QUEUE_FROM_SUPERVISOR), 0);
+    assert_int_equal(message.kind, QUEUE_CHANGED);
     return true;
 }
 
@@ -121,29 +127,29 @@ static void begin(void)
     }
 }
 
-static enum worker_request asked(unsigned queue)
+static enum queue_request asked(unsigned queue)
 {
     return fixture.base.engine.queues[queue].control->request;
 }
 
-static void worker_says(unsigned queue, enum worker_state state)
+static void process_says(unsigned queue, enum queue_state state)
 {
     fixture.base.engine.queues[queue].control->state = state;
 }
 
-static void worker_leaves(unsigned queue)
+static void process_leaves(unsigned queue)
 {
-    fixture.children.workers[queue].process.pid = 0;
-    fixture.children.workers[queue].exited = true;
+    fixture.children.queues[queue].process.pid = 0;
+    fixture.children.queues[queue].exited = true;
 }
 
-static void test_every_worker_is_asked_to_stop_the_queueing(void **state)
+static void test_every_queue_process_is_asked_to_stop_the_queueing(void **state)
 {
     (void)state;
     begin();
     for (unsigned i = 0; i < QUEUES; i++) {
-        assert_int_equal(asked(i), WORKER_STOP);
-        assert_int_equal(fixture.children.workers[i].requested_state, WORKER_STOP);
+        assert_int_equal(asked(i), QUEUE_STOP);
+        assert_int_equal(fixture.children.queues[i].requested, QUEUE_STOP);
     }
     assert_false(drain_check(&fixture.drain));
     assert_int_equal(fixture.stops[0] + fixture.stops[1] + fixture.stops[2], 0);
@@ -165,72 +171,72 @@ static void test_loop_wakes_up_again_and_again(void **state)
     assert_true(monotonic_ns() - start_ns >= 10 * NS_PER_MS); /* not a busy loop */
 }
 
-static void test_worker_leaves_when_it_drains_and_nothing_waits(void **state)
+static void test_queue_process_leaves_when_it_drains_and_nothing_waits(void **state)
 {
     (void)state;
     begin();
-    worker_says(1, WORKER_DRAINING);
+    process_says(1, QUEUE_DRAINING);
     fixture.waiting[1] = 0;
     assert_false(drain_check(&fixture.drain));
-    assert_int_equal(asked(0), WORKER_STOP);
-    assert_int_equal(asked(1), WORKER_EXIT);
-    assert_int_equal(asked(2), WORKER_STOP);
+    assert_int_equal(asked(0), QUEUE_STOP);
+    assert_int_equal(asked(1), QUEUE_EXIT);
+    assert_int_equal(asked(2), QUEUE_STOP);
     assert_true(is_woken(1));
     assert_false(is_woken(0));
 }
 
-static void test_worker_that_has_left_does_not_keep_the_others(void **state)
+static void test_queue_process_that_has_left_does_not_keep_the_others(void **state)
 {
     (void)state;
     begin();
-    worker_leaves(0);
-    worker_says(1, WORKER_DRAINING);
+    process_leaves(0);
+    process_says(1, QUEUE_DRAINING);
     fixture.waiting[1] = 0;
-    fixture.children.workers[2].process.pid = 0;
+    fixture.children.queues[2].process.pid = 0;
     assert_false(drain_check(&fixture.drain));
-    assert_int_equal(asked(1), WORKER_EXIT);
+    assert_int_equal(asked(1), QUEUE_EXIT);
     assert_int_equal(fixture.stops[2], 1);
 }
 
-static void test_worker_stays_while_packets_wait(void **state)
+static void test_queue_process_stays_while_packets_wait(void **state)
 {
     (void)state;
     begin();
     for (unsigned i = 0; i < QUEUES; i++) {
-        worker_says(i, WORKER_DRAINING);
+        process_says(i, QUEUE_DRAINING);
     }
     fixture.waiting[0] = 1;
     fixture.waiting[1] = UNKNOWN;
     assert_false(drain_check(&fixture.drain));
     for (unsigned i = 0; i < QUEUES; i++) {
-        assert_int_equal(asked(i), WORKER_STOP);
+        assert_int_equal(asked(i), QUEUE_STOP);
     }
 }
 
-static void test_worker_stays_until_it_says_that_nothing_more_is_queued(void **state)
+static void test_queue_process_stays_until_it_says_that_nothing_more_is_queued(void **state)
 {
     (void)state;
     begin();
     fixture.waiting[0] = 0;
-    worker_says(0, WORKER_SERVING);
+    process_says(0, QUEUE_SERVING);
     assert_false(drain_check(&fixture.drain));
-    assert_int_equal(asked(0), WORKER_STOP);
-    worker_says(0, WORKER_DRAINING);
+    assert_int_equal(asked(0), QUEUE_STOP);
+    process_says(0, QUEUE_DRAINING);
     assert_false(drain_check(&fixture.drain));
-    assert_int_equal(asked(0), WORKER_EXIT);
+    assert_int_equal(asked(0), QUEUE_EXIT);
 }
 
 /* The kernel's figure may be from before. */
-static void test_worker_that_says_so_during_a_look_waits_for_the_next_one(void **state)
+static void test_queue_process_that_says_so_during_a_look_waits_for_the_next_one(void **state)
 {
     (void)state;
     begin();
     fixture.waiting[0] = 0;
     fixture.drains_during_look = true;
     assert_false(drain_check(&fixture.drain));
-    assert_int_equal(asked(0), WORKER_STOP);
+    assert_int_equal(asked(0), QUEUE_STOP);
     assert_false(drain_check(&fixture.drain));
-    assert_int_equal(asked(0), WORKER_EXIT);
+    assert_int_equal(asked(0), QUEUE_EXIT);
 }
 
 static void test_figure_of_an_earlier_look_does_not_count(void **state)
@@ -239,30 +245,30 @@ static void test_figure_of_an_earlier_look_does_not_count(void **state)
     begin();
     fixture.waiting[0] = 0;
     assert_false(drain_check(&fixture.drain));
-    worker_says(0, WORKER_DRAINING);
+    process_says(0, QUEUE_DRAINING);
     fixture.waiting[0] = UNKNOWN;
     assert_false(drain_check(&fixture.drain));
-    assert_int_equal(asked(0), WORKER_STOP);
+    assert_int_equal(asked(0), QUEUE_STOP);
 }
 
-static void test_stop_is_over_when_every_worker_has_left(void **state)
+static void test_stop_is_over_when_every_queue_process_has_left(void **state)
 {
     (void)state;
     begin();
     for (unsigned i = 0; i < QUEUES; i++) {
         assert_false(drain_check(&fixture.drain));
-        worker_leaves(i);
+        process_leaves(i);
     }
     assert_true(drain_check(&fixture.drain));
     assert_int_equal(fixture.stops[0] + fixture.stops[1] + fixture.stops[2], 0);
     assert_int_equal(log_lines.count, 0);
 }
 
-static void test_queue_without_a_worker_is_stopped_by_the_supervisor(void **state)
+static void test_queue_without_a_process_is_stopped_by_the_supervisor(void **state)
 {
     (void)state;
     begin();
-    fixture.children.workers[1].process.pid = 0;
+    fixture.children.queues[1].process.pid = 0;
     assert_false(drain_check(&fixture.drain));
     assert_int_equal(fixture.stops[1], 1);
     assert_true(fixture.fail_open);
@@ -274,13 +280,13 @@ static void test_queue_without_a_worker_is_stopped_by_the_supervisor(void **stat
     assert_false(children_exited(&fixture.children, 1));
 }
 
-static void test_queue_without_a_worker_is_done_once_nothing_waits_after_that(void **state)
+static void test_queue_without_a_process_is_done_once_nothing_waits_after_that(void **state)
 {
     (void)state;
     begin();
-    fixture.children.workers[0].process.pid = 0;
+    fixture.children.queues[0].process.pid = 0;
     for (unsigned i = 1; i < QUEUES; i++) {
-        worker_leaves(i);
+        process_leaves(i);
     }
     fixture.waiting[0] = 0;
     assert_false(drain_check(&fixture.drain)); /* the figure is from before the queueing was stopped */
@@ -298,16 +304,16 @@ static void test_queue_without_a_worker_is_done_once_nothing_waits_after_that(vo
 }
 
 /* One that starts may set the length to what it was. */
-static void test_worker_that_came_and_went_makes_the_supervisor_begin_again(void **state)
+static void test_queue_process_that_came_and_went_makes_the_supervisor_begin_again(void **state)
 {
     (void)state;
     begin();
-    fixture.children.workers[0].process.pid = 0;
+    fixture.children.queues[0].process.pid = 0;
     fixture.waiting[0] = 0;
     assert_false(drain_check(&fixture.drain));
-    fixture.children.workers[0].process.pid = getpid();
+    fixture.children.queues[0].process.pid = getpid();
     assert_false(drain_check(&fixture.drain));
-    fixture.children.workers[0].process.pid = 0;
+    fixture.children.queues[0].process.pid = 0;
     assert_false(drain_check(&fixture.drain));
     assert_false(children_exited(&fixture.children, 0));
     assert_false(drain_check(&fixture.drain));
@@ -336,18 +342,18 @@ static void test_hurry_ends_it_at_once(void **state)
     assert_true(drain_check(&fixture.drain));
 }
 
-static void test_worker_that_has_not_left_is_named_at_the_deadline(void **state)
+static void test_queue_process_that_has_not_left_is_named_at_the_deadline(void **state)
 {
     (void)state;
     begin();
-    worker_says(1, WORKER_DRAINING);
+    process_says(1, QUEUE_DRAINING);
     fixture.waiting[1] = 0;
     assert_false(drain_check(&fixture.drain));
-    assert_int_equal(asked(1), WORKER_EXIT);
+    assert_int_equal(asked(1), QUEUE_EXIT);
     assert_int_equal(log_lines.count, 0);
     drain_hurry(&fixture.drain);
     assert_true(drain_check(&fixture.drain));
-    log_lines_assert("queue 8: every packet is answered, but the worker has not left; it is killed");
+    log_lines_assert("queue 8: every packet is answered, but the workers have not left; they are killed");
 }
 
 static void test_plugin_whose_close_has_not_returned_is_named(void **state)
@@ -356,10 +362,10 @@ static void test_plugin_whose_close_has_not_returned_is_named(void **state)
     strcpy(fixture.base.generation.plugins[0].id, "first");
     fixture.base.generation.plugin_count = 1;
     begin();
-    worker_says(0, WORKER_DRAINING);
+    process_says(0, QUEUE_DRAINING);
     fixture.waiting[0] = 0;
     assert_false(drain_check(&fixture.drain));
-    fixture.base.engine.queues[0].control->plugin = generation_plugin_ref(&fixture.base.generation, 0);
+    fixture.base.engine.queues[0].control->closing = 0;
     drain_hurry(&fixture.drain);
     assert_true(drain_check(&fixture.drain));
     log_lines_assert("queue 7: every packet is answered, but close() of plugin first has not returned; the worker is "
@@ -367,45 +373,45 @@ static void test_plugin_whose_close_has_not_returned_is_named(void **state)
 }
 
 /* A hurry may come before any was asked to leave. */
-static void test_worker_that_was_not_asked_to_leave_is_not_said_to_stay(void **state)
+static void test_queue_process_that_was_not_asked_to_leave_is_not_said_to_stay(void **state)
 {
     (void)state;
     begin();
-    worker_says(0, WORKER_DRAINING);
+    process_says(0, QUEUE_DRAINING);
     fixture.waiting[0] = 0;
     drain_hurry(&fixture.drain);
     assert_true(drain_check(&fixture.drain));
     assert_int_equal(log_lines.count, 0);
 }
 
-static void test_workers_that_stay_are_a_few_lines(void **state)
+static void test_queue_processes_that_stay_are_a_few_lines(void **state)
 {
     (void)state;
     begin();
     for (unsigned i = 0; i < QUEUES; i++) {
-        worker_says(i, WORKER_DRAINING);
+        process_says(i, QUEUE_DRAINING);
         fixture.waiting[i] = 0;
     }
     assert_false(drain_check(&fixture.drain));
     drain_hurry(&fixture.drain);
     assert_true(drain_check(&fixture.drain));
     assert_int_equal(log_lines.count, 6);
-    assert_string_equal(log_lines.text[4], "queue 11: every packet is answered, but the worker has not left; it is "
-                                           "killed");
+    assert_string_equal(log_lines.text[4], "queue 11: every packet is answered, but the workers have not left; they "
+                                           "are killed");
     assert_string_equal(log_lines.text[5], "... 2 more queues whose workers have not left");
 }
 
-static void test_no_worker_is_asked_to_leave_after_the_deadline(void **state)
+static void test_no_queue_process_is_asked_to_leave_after_the_deadline(void **state)
 {
     (void)state;
     begin();
-    worker_says(0, WORKER_DRAINING);
-    fixture.children.workers[1].process.pid = 0;
+    process_says(0, QUEUE_DRAINING);
+    fixture.children.queues[1].process.pid = 0;
     assert_false(drain_check(&fixture.drain));
     fixture.waiting[0] = fixture.waiting[1] = 0;
     drain_hurry(&fixture.drain);
     assert_true(drain_check(&fixture.drain));
-    assert_int_equal(asked(0), WORKER_STOP);
+    assert_int_equal(asked(0), QUEUE_STOP);
     assert_false(children_exited(&fixture.children, 1));
     assert_int_equal(fixture.stops[1], 2);
 }
@@ -414,25 +420,25 @@ int main(void)
 {
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_ENGINE(test_every_worker_is_asked_to_stop_the_queueing),
+        WITH_ENGINE(test_every_queue_process_is_asked_to_stop_the_queueing),
         WITH_ENGINE(test_loop_wakes_up_again_and_again),
-        WITH_ENGINE(test_worker_leaves_when_it_drains_and_nothing_waits),
-        WITH_ENGINE(test_worker_that_has_left_does_not_keep_the_others),
-        WITH_ENGINE(test_worker_stays_while_packets_wait),
-        WITH_ENGINE(test_worker_stays_until_it_says_that_nothing_more_is_queued),
-        WITH_ENGINE(test_worker_that_says_so_during_a_look_waits_for_the_next_one),
+        WITH_ENGINE(test_queue_process_leaves_when_it_drains_and_nothing_waits),
+        WITH_ENGINE(test_queue_process_that_has_left_does_not_keep_the_others),
+        WITH_ENGINE(test_queue_process_stays_while_packets_wait),
+        WITH_ENGINE(test_queue_process_stays_until_it_says_that_nothing_more_is_queued),
+        WITH_ENGINE(test_queue_process_that_says_so_during_a_look_waits_for_the_next_one),
         WITH_ENGINE(test_figure_of_an_earlier_look_does_not_count),
-        WITH_ENGINE(test_stop_is_over_when_every_worker_has_left),
-        WITH_ENGINE(test_queue_without_a_worker_is_stopped_by_the_supervisor),
-        WITH_ENGINE(test_queue_without_a_worker_is_done_once_nothing_waits_after_that),
-        WITH_ENGINE(test_worker_that_came_and_went_makes_the_supervisor_begin_again),
+        WITH_ENGINE(test_stop_is_over_when_every_queue_process_has_left),
+        WITH_ENGINE(test_queue_without_a_process_is_stopped_by_the_supervisor),
+        WITH_ENGINE(test_queue_without_a_process_is_done_once_nothing_waits_after_that),
+        WITH_ENGINE(test_queue_process_that_came_and_went_makes_the_supervisor_begin_again),
         WITH_ENGINE(test_deadline_ends_the_stop),
         WITH_ENGINE(test_hurry_ends_it_at_once),
-        WITH_ENGINE(test_worker_that_has_not_left_is_named_at_the_deadline),
+        WITH_ENGINE(test_queue_process_that_has_not_left_is_named_at_the_deadline),
         WITH_ENGINE(test_plugin_whose_close_has_not_returned_is_named),
-        WITH_ENGINE(test_worker_that_was_not_asked_to_leave_is_not_said_to_stay),
-        WITH_ENGINE(test_workers_that_stay_are_a_few_lines),
-        WITH_ENGINE(test_no_worker_is_asked_to_leave_after_the_deadline),
+        WITH_ENGINE(test_queue_process_that_was_not_asked_to_leave_is_not_said_to_stay),
+        WITH_ENGINE(test_queue_processes_that_stay_are_a_few_lines),
+        WITH_ENGINE(test_no_queue_process_is_asked_to_leave_after_the_deadline),
     };
 
     return cmocka_run_group_tests_name("drain", tests, NULL, NULL);

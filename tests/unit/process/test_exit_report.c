@@ -4,6 +4,7 @@
  *
  * A test writes into the memory of the queue and of the fork server what a process would have left there.
  */
+/* Longer than 500 lines: all sentences of one module, over one fixture */
 #include "engine_fixture.h"
 #include "guarded.h"
 #include "log_lines.h"
@@ -11,6 +12,8 @@
 #include "base/arith.h"
 #include "base/shm.h"
 #include "process/exit_report.h"
+
+#include "process/queue_messages.h"
 
 #include <nfqe/plugin.h>
 
@@ -29,7 +32,7 @@ static struct {
     struct engine_fixture base;
     struct exit_report report;
     struct worker_exit exit;
-    struct burst_guilt guilt;
+    struct queue_message loss;
 } fixture;
 
 static int set_up(void **state)
@@ -43,8 +46,10 @@ static int set_up(void **state)
     generation->plugins[1] = (struct plugin){.path = "/p/second.so", .id = "second", .version = "2.0", .memfd = -1};
     generation->plugin_count = 2;
     exit_report_init(&fixture.report, &fixture.base.engine);
-    fixture.exit = (struct worker_exit){.queue = 1, .pid = PID, .generation = ENGINE_FIXTURE_GENERATION};
-    fixture.guilt = (struct burst_guilt){.plugin = BURST_NONE};
+    fixture.exit = (struct worker_exit){.queue = 1, .pid = PID, .loss = &fixture.loss};
+    fixture.loss = queue_message_make(QUEUE_WORKER_LOST, 1);
+    fixture.loss.loss = QUEUE_LOSS_ENDED;
+    fixture.loss.plugin = PLUGINS_MAX;
     log_lines_clear();
     return 0;
 }
@@ -61,7 +66,7 @@ static struct plugin_ref second_plugin(void)
     return generation_plugin_ref(&fixture.base.generation, 1);
 }
 
-static struct worker_control *control(void)
+static struct queue_control *control(void)
 {
     return fixture.base.engine.queues[1].control;
 }
@@ -125,9 +130,10 @@ static void test_crashes_are_logged_five_in_a_period_and_the_others_counted(void
 {
     (void)state;
     fixture.report.running = true;
+    fixture.exit.opened = true;
     fixture.exit.status = SIGSEGV;
     for (unsigned i = 0; i < LINES_MAX_SHOWN + 7; i++) {
-        exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
+        exit_report_worker(&fixture.report, &fixture.exit);
     }
     assert_int_equal(log_lines.count, LINES_MAX_SHOWN);
     exit_report_flush(&fixture.report, false); /* the period is not over */
@@ -149,13 +155,14 @@ static void test_crash_in_the_next_period_says_how_many_were_not_shown(void **st
                                         NULL};
 
     (void)state;
+    fixture.exit.opened = true;
     fixture.exit.status = SIGSEGV;
     for (unsigned i = 0; i < LINES_MAX_SHOWN + 1; i++) {
-        exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
+        exit_report_worker(&fixture.report, &fixture.exit);
     }
     log_lines_clear();
     fixture.report.crash_log.period_start_ns -= fixture.report.crash_log.period_ns;
-    exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
+    exit_report_worker(&fixture.report, &fixture.exit);
     log_lines_assert_all(lines);
 }
 
@@ -225,7 +232,7 @@ static void test_status_of_the_forkserver_is_read_with_bounds(void **state)
     fixture.report.failure = (struct error){.exit_code = EXIT_CODE_OK};
     forkserver_at(FORKSERVER_LOADING, generation_plugin_ref(&fixture.base.generation, 2), "text of no plugin");
     exit_report_forkserver(&fixture.report, SIGSEGV, false);
-    assert_failure(EXIT_CODE_RUN_TIME, "the fork server crashed (SIGSEGV)");
+    assert_failure(EXIT_CODE_RUN_TIME, "the fork server: text of no plugin");
     forkserver_at(FORKSERVER_LOADING, (struct plugin_ref){ENGINE_FIXTURE_GENERATION + 1, 1}, "");
     exit_report_forkserver(&fixture.report, SIGSEGV, false);
     assert_failure(EXIT_CODE_RUN_TIME, "the fork server crashed (SIGSEGV)");
@@ -245,132 +252,256 @@ static void test_unload_that_goes_wrong_names_the_plugin(void **state)
     assert_int_equal(log_lines.count, 0);
 }
 
-/* ---- a worker that did not start ------------------------------------------------------------------------------- */
+/* ---- workers ------------------------------------------------------------------------------------------------------- */
 
-static void worker_at(enum worker_state worker_state, struct plugin_ref plugin, const char *message)
+static void ends_with(int status)
 {
-    control()->state = worker_state;
-    control()->plugin = plugin;
-    snprintf(control()->message, sizeof(control()->message), "%s", message);
+    fixture.loss.loss = QUEUE_LOSS_ENDED;
+    fixture.exit.status = status;
+}
+
+static void says(const char *text)
+{
+    fixture.loss.stage = RING_FAILED;
+    snprintf(fixture.loss.text, sizeof(fixture.loss.text), "%s", text);
+}
+
+static void assert_start(enum exit_code exit_code, const char *line)
+{
+    exit_report_worker(&fixture.report, &fixture.exit);
+    assert_failure(exit_code, line);
 }
 
 static void test_worker_that_ended_in_open(void **state)
 {
     (void)state;
-    worker_at(WORKER_STARTING, second_plugin(), "");
-    fixture.exit.status = SIGSEGV;
-    exit_report_start(&fixture.report, &fixture.exit);
-    assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() crashed (SIGSEGV)");
-    fixture.exit.timed_out = true;
-    exit_report_start(&fixture.report, &fixture.exit);
-    assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() did not return within 250 ms");
-    worker_at(WORKER_STARTING, second_plugin(), "open() failed: no device");
-    exit_report_start(&fixture.report, &fixture.exit);
-    assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() failed: no device");
-    worker_at(WORKER_STARTING, second_plugin(), "x");
-    exit_report_start(&fixture.report, &fixture.exit);
-    assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: x");
+    fixture.loss.plugin = 1;
+    ends_with(SIGSEGV);
+    assert_start(EXIT_CODE_PLUGIN, "/p/second.so: open() crashed (SIGSEGV)");
+    fixture.loss.loss = QUEUE_LOSS_HUNG;
+    assert_start(EXIT_CODE_PLUGIN, "/p/second.so: open() did not return within 250 ms");
+    fixture.loss.loss = QUEUE_LOSS_BROKEN;
+    assert_start(EXIT_CODE_PLUGIN, "/p/second.so: open() wrote over the memory in which a worker answers");
+    ends_with(EXITED(PROCESS_EXIT_FAILED));
+    says("open() failed: no device");
+    assert_start(EXIT_CODE_PLUGIN, "/p/second.so: open() failed: no device");
+    says("x"); /* however short */
+    assert_start(EXIT_CODE_PLUGIN, "/p/second.so: x");
 }
 
 static void test_worker_that_ended_before_any_open(void **state)
 {
     (void)state;
-    worker_at(WORKER_STARTING, PLUGIN_REF_NONE, "");
-    fixture.exit.status = EXITED(PROCESS_EXIT_FAILED);
-    exit_report_start(&fixture.report, &fixture.exit);
-    assert_failure(EXIT_CODE_RUN_TIME, "queue 8: the new worker exited with status 70 before it served");
-    worker_at(WORKER_STARTING, PLUGIN_REF_NONE, "it cannot run on CPU 9");
-    exit_report_start(&fixture.report, &fixture.exit);
-    assert_failure(EXIT_CODE_RUN_TIME, "it cannot run on CPU 9");
+    ends_with(EXITED(PROCESS_EXIT_FAILED));
+    assert_start(EXIT_CODE_RUN_TIME, "queue 8: the new worker exited with status 70 before it served");
+    fixture.loss.loss = QUEUE_LOSS_HUNG;
+    assert_start(EXIT_CODE_RUN_TIME, "queue 8: the new worker did not open within 250 ms before it served");
+    fixture.loss.loss = QUEUE_LOSS_REFUSED;
+    says("no memory for its ring");
+    assert_start(EXIT_CODE_RUN_TIME, "no memory for its ring");
+    ends_with(EXITED(PROCESS_EXIT_FAILED));
+    says("it cannot run on CPU 9");
+    assert_start(EXIT_CODE_RUN_TIME, "it cannot run on CPU 9");
 }
-
-static void test_control_words_are_read_with_bounds(void **state)
-{
-    (void)state;
-    worker_at(WORKER_STARTING, (struct plugin_ref){ENGINE_FIXTURE_GENERATION, UINT32_MAX}, "");
-    memset(control()->message, 'm', sizeof(control()->message));
-    control()->restarts = UINT64_MAX; /* comes after the message */
-    fixture.exit.status = SIGSEGV;
-    exit_report_start(&fixture.report, &fixture.exit);
-    assert_true(control()->restarts == UINT64_MAX);
-    assert_int_equal(fixture.report.failure.exit_code, EXIT_CODE_RUN_TIME);
-    assert_int_equal(strlen(fixture.report.failure.text), WORKER_MESSAGE_MAX - 1);
-    worker_at(WORKER_FAILED, PLUGIN_REF_NONE, "");
-    memset(control()->message, 'm', sizeof(control()->message));
-    exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
-    assert_int_equal(strlen(log_lines.text[0]),
-                     strlen("queue 8: worker 4711: ; it is replaced") + WORKER_MESSAGE_MAX - 1);
-}
-
-/* ---- a worker that served -------------------------------------------------------------------------------------- */
 
 static void assert_worker_line(const char *line)
 {
-    exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
+    exit_report_worker(&fixture.report, &fixture.exit);
     log_lines_assert(line);
     log_lines_clear();
     fixture.report.crash_log.passed = 0;
 }
 
+static void assert_nothing_is_said(void)
+{
+    exit_report_worker(&fixture.report, &fixture.exit);
+    assert_int_equal(log_lines.count, 0);
+    assert_int_equal(fixture.report.failure.exit_code, EXIT_CODE_OK);
+}
+
+static void serves(void)
+{
+    fixture.exit.opened = true;
+    fixture.loss.stage = RING_OPENED;
+}
+
+static void has_packet(void)
+{
+    serves();
+    fixture.loss.plugin = 1;
+    fixture.loss.in_plugin = 1;
+    fixture.loss.packet_known = 1;
+    fixture.loss.packet_id = 99;
+}
+
 static void test_worker_that_ended_with_a_packet(void **state)
 {
     (void)state;
-    fixture.exit.status = SIGSEGV;
-    fixture.guilt = (struct burst_guilt){.in_plugin = true, .packet_known = true, .packet_id = 99, .plugin = 1};
+    has_packet();
+    ends_with(SIGSEGV);
     assert_worker_line("queue 8: plugin second 2.0 crashed (SIGSEGV) on packet 99; verdict drop; worker 4711 replaced");
-    fixture.exit.timed_out = true;
     fixture.base.group.on_crash = NFQE_ACCEPT;
+    fixture.loss.loss = QUEUE_LOSS_HUNG;
     assert_worker_line("queue 8: plugin second 2.0 made no progress for 250 ms on packet 99; verdict accept; worker "
                        "4711 replaced");
+    fixture.loss.loss = QUEUE_LOSS_BROKEN;
+    assert_worker_line("queue 8: plugin second 2.0 wrote over the memory in which a worker answers on packet 99; "
+                       "verdict accept; worker 4711 replaced");
 }
 
 static void test_worker_that_ended_with_a_burst(void **state)
 {
-    static const char *const lines[] = {
-        "queue 8: plugin second 2.0 exited with status 0 in handle_batch(); its packets "
-        "go through handle() one by one; worker 4711 replaced",
-        "queue 8: 3 workers ended over the same burst; verdict drop for 1 of its "
-        "packets",
-        NULL};
-
     (void)state;
-    fixture.guilt = (struct burst_guilt){.in_plugin = true, .plugin = 1};
-    assert_worker_line(lines[0]);
-    fixture.guilt.forced_count = 1;
-    exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
-    log_lines_assert_all(lines);
+    has_packet();
+    fixture.loss.packet_known = 0;
+    ends_with(EXITED(0));
+    assert_worker_line("queue 8: plugin second 2.0 exited with status 0 in handle_batch(); its packets go through "
+                       "handle() one by one; worker 4711 replaced");
 }
 
-static void test_worker_that_ended_outside_of_plugins(void **state)
+static void test_worker_that_ended_between_two_packets(void **state)
 {
     (void)state;
-    fixture.exit.status = SIGKILL;
+    serves();
+    ends_with(SIGKILL);
     assert_worker_line("queue 8: worker 4711 was killed (SIGKILL) between two packets; it is replaced");
-    worker_at(WORKER_FAILED, PLUGIN_REF_NONE, "its socket is gone");
-    assert_worker_line("queue 8: worker 4711: its socket is gone; it is replaced");
+    ends_with(EXITED(PROCESS_EXIT_FAILED));
+    says("it cannot wait for packets");
+    assert_worker_line("queue 8: worker 4711: it cannot wait for packets; it is replaced");
 }
 
-/* A position is a plugin of the worker's generation only. */
-static void test_plugin_of_another_generation_is_not_named(void **state)
+/* Nothing that it says of itself counts then. */
+static void test_worker_that_broke_its_ring(void **state)
 {
     (void)state;
-    fixture.exit.status = SIGSEGV;
-    fixture.exit.generation = ENGINE_FIXTURE_GENERATION - 1;
-    fixture.guilt = (struct burst_guilt){.in_plugin = true, .packet_known = true, .packet_id = 99, .plugin = 1};
-    assert_worker_line("queue 8: plugin (unknown)  crashed (SIGSEGV) on packet 99; verdict drop; worker 4711 replaced");
+    serves();
+    says("spoilt");
+    fixture.loss.loss = QUEUE_LOSS_BROKEN;
+    fixture.loss.plugin = 1;
+    assert_worker_line(
+        "queue 8: plugin second 2.0 wrote over the memory in which a worker answers; worker 4711 replaced");
+    fixture.loss.plugin = UINT32_MAX;
+    assert_worker_line(
+        "queue 8: plugin (unknown) wrote over the memory in which a worker answers; worker 4711 replaced");
+    fixture.base.generation.plugin_count = 1; /* there is no other */
+    assert_worker_line(
+        "queue 8: plugin first 1.0 wrote over the memory in which a worker answers; worker 4711 replaced");
+}
+
+/* The worker says it, so it can be any number. */
+static void test_plugin_that_the_generation_does_not_have_is_not_named(void **state)
+{
+    static const uint32_t plugins[] = {2, PLUGINS_MAX, UINT32_MAX};
+
+    (void)state;
+    has_packet();
+    ends_with(SIGSEGV);
+    for (size_t i = 0; i < ARRAY_SIZE(plugins); i++) {
+        fixture.loss.plugin = plugins[i];
+        assert_worker_line(
+            "queue 8: plugin (unknown) crashed (SIGSEGV) on packet 99; verdict drop; worker 4711 replaced");
+    }
 }
 
 static void test_worker_that_did_not_leave_in_order(void **state)
 {
     (void)state;
-    fixture.exit.status = SIGSEGV;
-    control()->plugin = second_plugin();
-    exit_report_leaving(&fixture.report, &fixture.exit);
-    log_lines_assert("queue 8: /p/second.so: close() crashed (SIGSEGV); every packet had been answered");
+    serves();
+    fixture.exit.leaving = true;
+    fixture.loss.stage = RING_CLOSING;
+    fixture.loss.plugin = 1;
+    ends_with(SIGSEGV);
+    assert_worker_line("queue 8: /p/second.so: close() crashed (SIGSEGV); every packet had been answered");
+    fixture.loss.loss = QUEUE_LOSS_HUNG;
+    assert_worker_line("queue 8: /p/second.so: close() did not return within 250 ms; every packet had been answered");
+    ends_with(EXITED(3));
+    assert_worker_line("queue 8: /p/second.so: close() exited with status 3; every packet had been answered");
+    fixture.loss.plugin = PLUGINS_MAX;
+    assert_worker_line("queue 8: the worker exited with status 3; every packet had been answered");
+    fixture.loss.stage = RING_OPENED; /* it had not begun to close them */
+    assert_worker_line("queue 8: the worker exited with status 3; every packet had been answered");
+}
+
+static void test_worker_that_left_in_order_is_worth_no_line(void **state)
+{
+    (void)state;
+    fixture.exit.leaving = true;
+    fixture.loss.stage = RING_CLOSING;
+    ends_with(EXITED(0));
+    assert_nothing_is_said();
+    serves();
+    assert_nothing_is_said();
+    fixture.loss.stage = RING_CLOSING;
+    assert_nothing_is_said();
+}
+
+/* It was not wanted any more. */
+static void test_worker_that_was_to_leave_before_it_had_opened_is_worth_no_line(void **state)
+{
+    (void)state;
+    fixture.exit.leaving = true;
+    ends_with(SIGKILL);
+    assert_nothing_is_said();
+}
+
+/* It has packets, or was not asked to, whatever it says of itself. */
+static void test_worker_that_only_says_that_it_leaves_is_reported_as_one_that_served(void **state)
+{
+    (void)state;
+    has_packet();
+    fixture.loss.stage = RING_CLOSING;
+    ends_with(EXITED(0));
+    assert_worker_line(
+        "queue 8: plugin second 2.0 exited with status 0 on packet 99; verdict drop; worker 4711 replaced");
+    fixture.exit.leaving = true;
+    assert_worker_line(
+        "queue 8: plugin second 2.0 exited with status 0 on packet 99; verdict drop; worker 4711 replaced");
+    fixture.exit.leaving = false;
+    fixture.loss.in_plugin = 0;
+    assert_worker_line("queue 8: worker 4711 exited with status 0 between two packets; it is replaced");
+}
+
+static void test_worker_that_does_not_start_is_a_line_once_the_engine_runs(void **state)
+{
+    (void)state;
+    fixture.report.running = true;
+    fixture.loss.plugin = 0;
+    ends_with(SIGSEGV);
+    assert_worker_line("/p/first.so: open() crashed (SIGSEGV)");
+}
+
+/* ---- queue processes ------------------------------------------------------------------------------------------------ */
+
+static void assert_queue_line(int status, bool timed_out, const char *line)
+{
+    exit_report_queue(&fixture.report, 1, PID, status, timed_out);
+    log_lines_assert(line);
     log_lines_clear();
-    control()->plugin = PLUGIN_REF_NONE;
-    exit_report_leaving(&fixture.report, &fixture.exit);
-    log_lines_assert("queue 8: the worker crashed (SIGSEGV); every packet had been answered");
+}
+
+static void test_queue_process_that_ended(void **state)
+{
+    (void)state;
+    fixture.report.running = true;
+    assert_queue_line(SIGKILL, false,
+                      "queue 8: queue process 4711 was killed (SIGKILL); another one goes on with its packets");
+    assert_queue_line(SIGKILL, true,
+                      "queue 8: queue process 4711 made no progress for 1000 ms; another one goes on with its packets");
+    control()->state = QUEUE_FAILED;
+    snprintf(control()->text, sizeof(control()->text), "no memory");
+    assert_queue_line(EXITED(70), false,
+                      "queue 8: queue process 4711: no memory; another one goes on with its packets");
+}
+
+static void test_queue_process_that_ended_before_the_engine_ran(void **state)
+{
+    (void)state;
+    exit_report_queue(&fixture.report, 1, PID, EXITED(3), false);
+    assert_failure(EXIT_CODE_RUN_TIME, "queue 8: queue process 4711 exited with status 3");
+    control()->state = QUEUE_FAILED;
+    snprintf(control()->text, sizeof(control()->text), "no memory");
+    exit_report_queue(&fixture.report, 1, PID, EXITED(70), false);
+    assert_failure(EXIT_CODE_RUN_TIME, "queue 8: queue process 4711: no memory");
 }
 
 /* ---- what a dead process left ---------------------------------------------------------------------------------- */
@@ -391,19 +522,16 @@ static void test_memory_of_the_dead_is_only_read(void **state)
     (void)state;
     forkserver_at(FORKSERVER_LOADING, second_plugin(), "");
     memset(status->error, 'e', sizeof(status->error));
-    worker_at(WORKER_STARTING, second_plugin(), "");
-    memset(control()->message, 'm', sizeof(control()->message));
     allow_writes(status, sizeof(*status), false);
     allow_writes(control(), sizeof(*control()), false);
     exit_report_forkserver(&fixture.report, SIGSEGV, false);
     assert_int_equal(strlen(fixture.report.failure.text), ERROR_TEXT_MAX - 1);
     fixture.report.failure = (struct error){.exit_code = EXIT_CODE_OK};
-    exit_report_start(&fixture.report, &fixture.exit);
-    assert_int_equal(strlen(fixture.report.failure.text), WORKER_MESSAGE_MAX - 1);
-    exit_report_worker(&fixture.report, &fixture.exit, &fixture.guilt);
+    exit_report_queue(&fixture.report, 1, PID, SIGSEGV, false);
+    exit_report_worker(&fixture.report, &fixture.exit);
     allow_writes(status, sizeof(*status), true);
     allow_writes(control(), sizeof(*control()), true);
-    assert_int_equal(log_lines.count, 1);
+    assert_int_equal(log_lines.count, 0);
 }
 
 int main(void)
@@ -422,12 +550,18 @@ int main(void)
         WITH_ENGINE(test_unload_that_goes_wrong_names_the_plugin),
         WITH_ENGINE(test_worker_that_ended_in_open),
         WITH_ENGINE(test_worker_that_ended_before_any_open),
-        WITH_ENGINE(test_control_words_are_read_with_bounds),
         WITH_ENGINE(test_worker_that_ended_with_a_packet),
         WITH_ENGINE(test_worker_that_ended_with_a_burst),
-        WITH_ENGINE(test_worker_that_ended_outside_of_plugins),
-        WITH_ENGINE(test_plugin_of_another_generation_is_not_named),
+        WITH_ENGINE(test_worker_that_ended_between_two_packets),
+        WITH_ENGINE(test_worker_that_broke_its_ring),
+        WITH_ENGINE(test_plugin_that_the_generation_does_not_have_is_not_named),
         WITH_ENGINE(test_worker_that_did_not_leave_in_order),
+        WITH_ENGINE(test_worker_that_left_in_order_is_worth_no_line),
+        WITH_ENGINE(test_worker_that_was_to_leave_before_it_had_opened_is_worth_no_line),
+        WITH_ENGINE(test_worker_that_only_says_that_it_leaves_is_reported_as_one_that_served),
+        WITH_ENGINE(test_worker_that_does_not_start_is_a_line_once_the_engine_runs),
+        WITH_ENGINE(test_queue_process_that_ended),
+        WITH_ENGINE(test_queue_process_that_ended_before_the_engine_ran),
         WITH_ENGINE(test_memory_of_the_dead_is_only_read),
     };
 

@@ -32,6 +32,8 @@
 #define FLOOD 200 /* messages: more than a turn takes */
 #define LEAVE_STATUS 5
 
+static const struct process_message birth = {.version = MESSAGE_VERSION, .kind = FORKSERVER_FORK, .value = 1};
+
 /* What the fork server does. */
 enum act {
     SAY_READY_AND_OBEY, /* answers FORK on the worker's channel and LEAVE with LEAVE_STATUS */
@@ -47,7 +49,7 @@ struct seen {
     bool plugin_open;
     bool queue_mapped;    /* the shared memory of some queue */
     bool queues_forgotten;
-    bool layout_known;
+    bool seed_forgotten;  /* of the flow tables */
     _Atomic bool flooded; /* everything that it says is in the channel */
 };
 
@@ -139,6 +141,7 @@ static bool is_queue_mapped(void)
 
 static void look_around(const struct engine *engine)
 {
+    static const struct flow_seed none;
     const struct engine_queue *queue = &engine->queues[QUEUES - 1];
 
     fixture.seen->descriptors = count_descriptors() - 1;
@@ -146,7 +149,7 @@ static void look_around(const struct engine *engine)
     fixture.seen->queue_mapped = is_queue_mapped();
     fixture.seen->queues_forgotten = queue->kernel.socket < 0 && queue->control == NULL && queue->shm.fd < 0 &&
                                      queue->shm.header == NULL && queue->shm.journal == NULL;
-    fixture.seen->layout_known = queue->shm.layout.control_size == sizeof(struct worker_control);
+    fixture.seen->seed_forgotten = memcmp(&engine->flow_seed, &none, sizeof(none)) == 0;
 }
 
 static void act(struct engine *engine, const struct engine_programs *programs) __attribute__((noreturn));
@@ -264,6 +267,7 @@ static int wait_for_end(void)
 static void test_fork_server_has_its_channel_and_the_plugins_and_nothing_of_a_queue(void **state)
 {
     (void)state;
+    memset(&fixture.base.engine.flow_seed, 1, sizeof(fixture.base.engine.flow_seed));
     fixture.base.engine.status->plugin = generation_plugin_ref(&fixture.base.generation, 3);
     fixture.base.engine.status->error[0] = 'x';
     start_ready(SAY_READY_AND_OBEY);
@@ -271,11 +275,10 @@ static void test_fork_server_has_its_channel_and_the_plugins_and_nothing_of_a_qu
     assert_true(fixture.seen->plugin_open);
     assert_false(fixture.seen->queue_mapped);
     assert_true(fixture.seen->queues_forgotten);
-    assert_true(fixture.seen->layout_known); /* what a worker attaches the memory with */
+    assert_true(fixture.seen->seed_forgotten);
     assert_true(is_queue_mapped()); /* the supervisor has it */
-    assert_true(
-        plugin_ref_equal(fixture.base.engine.status->plugin, PLUGIN_REF_NONE)); /* what the one before left is gone */
-    assert_int_equal(fixture.base.engine.status->error[0], 0);
+    assert_int_equal(fixture.base.engine.status->error[0], 0); /* what the one before left is gone */
+    assert_true(plugin_ref_equal(fixture.base.engine.status->plugin, PLUGIN_REF_NONE));
 }
 
 static void test_ready_ends_the_deadline_and_the_backoff(void **state)
@@ -297,12 +300,12 @@ static void test_ready_ends_the_deadline_and_the_backoff(void **state)
 /* Asks for a worker of the queue, and waits for what is said on its channel. */
 static uint32_t ask_for(unsigned queue)
 {
-    struct process_message message;
+    struct process_message message = process_message_make(FORKSERVER_FORK, queue);
     int ours;
     int theirs;
 
     assert_int_equal(channel_new(&ours, &theirs), 0);
-    assert_true(forkserver_client_request(&fixture.client, queue, theirs));
+    assert_true(forkserver_client_request(&fixture.client, &message, theirs));
     close(theirs);
     assert_int_equal(channel_wait(ours, &message, sizeof(message), NULL, 0), sizeof(message));
     assert_int_equal(message.kind, WORKER_NOT_FORKED);
@@ -313,9 +316,9 @@ static uint32_t ask_for(unsigned queue)
 static void test_worker_is_asked_for_with_its_channel(void **state)
 {
     (void)state;
-    assert_false(forkserver_client_request(&fixture.client, 1, STDERR_FILENO));
+    assert_false(forkserver_client_request(&fixture.client, &birth, STDERR_FILENO));
     start(SAY_READY_AND_OBEY);
-    assert_false(forkserver_client_request(&fixture.client, 1, STDERR_FILENO)); /* not ready yet */
+    assert_false(forkserver_client_request(&fixture.client, &birth, STDERR_FILENO)); /* not ready yet */
     wait_ready();
     assert_int_equal(ask_for(1), 1);
     assert_int_equal(ask_for(0), 0);
@@ -327,7 +330,7 @@ static void test_request_to_one_that_has_ended_fails(void **state)
     start_ready(SAY_READY_AND_OBEY);
     kill(fixture.client.process.pid, SIGKILL);
     wait_for_end();
-    assert_false(forkserver_client_request(&fixture.client, 0, STDERR_FILENO));
+    assert_false(forkserver_client_request(&fixture.client, &birth, STDERR_FILENO));
 }
 
 static void test_nonsense_is_left_out(void **state)
@@ -457,7 +460,7 @@ static void test_one_that_reads_no_requests_is_killed_at_once(void **state)
 {
     (void)state;
     start_ready(SAY_READY_AND_IGNORE);
-    while (forkserver_client_request(&fixture.client, 0, STDERR_FILENO)) {
+    while (forkserver_client_request(&fixture.client, &birth, STDERR_FILENO)) {
     }
     forkserver_client_leave(&fixture.client);
     assert_false(fixture.client.leaving);

@@ -24,31 +24,33 @@ static void test_what_is_made_has_the_version_and_the_value(void **state)
     assert_int_equal(message.version, MESSAGE_VERSION);
     assert_int_equal(message.kind, FORKSERVER_FORK);
     assert_int_equal(message.value, 2);
+    assert_int_equal(message.slot, 0);
+    assert_int_equal(message.uid, 0);
+    assert_int_equal(message.skipped, 0);
     assert_int_equal(message.reserved, 0);
 }
 
-/* Every kind from every sender: one that may send it, or two, and no other. */
+/* Every kind from every sender: the one that may send it, and no other. */
 static void test_what_each_side_sends_is_taken_and_nothing_else(void **state)
 {
     static const struct {
         enum message_kind kind;
         uint32_t value;
-        bool from[FROM_WORKER + 1]; /* the supervisor, the fork server, a birth, a worker */
+        bool from[FROM_BIRTH + 1]; /* the supervisor, the fork server, a birth */
     } cases[] = {
-        {FORKSERVER_READY, 0, {false, true, false, false}},
-        {FORKSERVER_FORK, 0, {true, false, false, false}},
-        {FORKSERVER_FORK, QUEUES - 1, {true, false, false, false}},
-        {FORKSERVER_LEAVE, 0, {true, false, false, false}},
-        {WORKER_NOT_FORKED, EAGAIN, {false, false, true, false}},
-        {WORKER_NOT_FORKED, 4095, {false, false, true, false}},
-        {WORKER_HELLO, 0, {false, false, true, false}},
-        {WORKER_DESCRIPTORS, 0, {true, false, false, false}},
-        {WORKER_WAKE, 0, {true, false, false, true}},
+        {FORKSERVER_READY, 0, {false, true, false}},
+        {FORKSERVER_FORK, 0, {true, false, false}},
+        {FORKSERVER_FORK, QUEUES - 1, {true, false, false}},
+        {FORKSERVER_LEAVE, 0, {true, false, false}},
+        {WORKER_NOT_FORKED, EAGAIN, {false, false, true}},
+        {WORKER_NOT_FORKED, 4095, {false, false, true}},
+        {WORKER_HELLO, 0, {false, false, true}},
+        {WORKER_DESCRIPTORS, 0, {true, false, false}},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        for (enum message_sender from = FROM_SUPERVISOR; from <= FROM_WORKER; from++) {
+        for (enum message_sender from = FROM_SUPERVISOR; from <= FROM_BIRTH; from++) {
             assert_int_equal(check(process_message_make(cases[i].kind, cases[i].value), from),
                              cases[i].from[from] ? 0 : -EBADMSG);
         }
@@ -57,14 +59,14 @@ static void test_what_each_side_sends_is_taken_and_nothing_else(void **state)
 
 static void test_kinds_that_do_not_exist_are_refused(void **state)
 {
-    static const uint32_t kinds[] = {0, WORKER_WAKE + 1, UINT32_MAX};
+    static const uint32_t kinds[] = {0, WORKER_DESCRIPTORS + 1, UINT32_MAX};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         struct process_message message = process_message_make(FORKSERVER_READY, 0);
 
         message.kind = kinds[i];
-        for (enum message_sender from = FROM_SUPERVISOR; from <= FROM_WORKER; from++) {
+        for (enum message_sender from = FROM_SUPERVISOR; from <= FROM_BIRTH; from++) {
             assert_int_equal(check(message, from), -EBADMSG);
         }
     }
@@ -110,9 +112,31 @@ static void test_fields_that_a_kind_does_not_have_are_refused(void **state)
     assert_int_equal(check(process_message_make(FORKSERVER_LEAVE, 1), FROM_SUPERVISOR), -EBADMSG);
     assert_int_equal(check(process_message_make(WORKER_HELLO, 1), FROM_BIRTH), -EBADMSG);
     assert_int_equal(check(process_message_make(WORKER_DESCRIPTORS, 1), FROM_SUPERVISOR), -EBADMSG);
-    assert_int_equal(check(process_message_make(WORKER_WAKE, 1), FROM_WORKER), -EBADMSG);
     message.reserved = 1;
     assert_int_equal(check(message, FROM_BIRTH), -EBADMSG);
+}
+
+/* What a worker is told with its birth, any value of each; and no other kind has it. */
+static void test_a_birth_has_a_slot_a_uid_and_plugins_to_skip(void **state)
+{
+    static const struct process_message fields[] = {
+        {.slot = 1}, {.slot = UINT32_MAX}, {.uid = 1}, {.uid = UINT32_MAX}, {.skipped = 1}, {.skipped = UINT64_MAX},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        struct process_message message = process_message_make(FORKSERVER_FORK, QUEUES - 1);
+
+        message.slot = fields[i].slot;
+        message.uid = fields[i].uid;
+        message.skipped = fields[i].skipped;
+        assert_int_equal(check(message, FROM_SUPERVISOR), 0);
+        message.kind = FORKSERVER_LEAVE;
+        message.value = 0;
+        assert_int_equal(check(message, FROM_SUPERVISOR), -EBADMSG);
+        message.kind = WORKER_HELLO;
+        assert_int_equal(check(message, FROM_BIRTH), -EBADMSG);
+    }
 }
 
 int main(void)
@@ -125,6 +149,7 @@ int main(void)
         cmocka_unit_test(test_other_versions_are_refused),
         cmocka_unit_test(test_values_out_of_bounds_are_refused),
         cmocka_unit_test(test_fields_that_a_kind_does_not_have_are_refused),
+        cmocka_unit_test(test_a_birth_has_a_slot_a_uid_and_plugins_to_skip),
     };
 
     return cmocka_run_group_tests_name("messages", tests, NULL, NULL);

@@ -31,7 +31,6 @@ static int set_up_receiver(void **state)
     static struct receiver receiver;
 
     memset(&receiver, 0, sizeof(receiver));
-    burst_init(&receiver.burst);
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, receiver.ends), 0);
     burst_attach_slots(&receiver.burst, receiver.slots, SLOT_SIZE);
     *state = &receiver;

@@ -175,12 +175,13 @@ static void test_each_counter_has_its_name(void **state)
         .recovered_ids = 12,
         .flow_packets = 13,
         .flow_not_stored = 17,
+        .crash_verdicts = 4,
         .bursts = 18,
     };
     const struct queue_totals totals = {
         .stats = &counters,
-        .crash_verdicts = 4,
         .restarts = 19,
+        .outages = 22,
         .flows = {.added = 14, .replaced = 15, .expired = 16},
     };
 
@@ -191,7 +192,7 @@ static void test_each_counter_has_its_name(void **state)
                         "queue 65535: final: packets=1 accepted=2 dropped=3 crash_verdicts=4 invalid=5 "
                         "verdicts_resent=6 stale_verdicts=7 verdict_errors=8 receive_errors=9 truncated=10 "
                         "malformed=11 recovered_ids=12 flow_packets=13 flows_added=14 flows_replaced=15 "
-                        "flows_expired=16 flow_not_stored=17 bursts=18 restarts=19 kernel_queue_dropped=20 "
+                        "flows_expired=16 flow_not_stored=17 bursts=18 restarts=19 outages=22 kernel_queue_dropped=20 "
                         "kernel_user_dropped=21");
 }
 
@@ -207,7 +208,8 @@ static void test_largest_counters_fit_a_line(void **state)
     memset(&status, 0xff, sizeof(status));
     totals.stats = &counters;
     queue_report_counters(&queue, &totals, text);
-    assert_non_null(strstr(text, " restarts=18446744073709551615 kernel_queue_dropped=4294967295 "));
+    assert_non_null(
+        strstr(text, " restarts=18446744073709551615 outages=18446744073709551615 kernel_queue_dropped=4294967295 "));
     assert_string_equal(strrchr(text, ' '), " kernel_user_dropped=4294967295");
 }
 

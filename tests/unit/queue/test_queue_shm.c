@@ -8,7 +8,6 @@
 #include "unit.h"
 
 #include "base/shm.h"
-#include "faults.h"
 #include "queue/queue_shm.h"
 
 #include <errno.h>
@@ -211,9 +210,6 @@ static void test_table_says_where_each_section_is(void **state)
                 assert_null(queue_shm_find(shm.header, QUEUE_SHM_FLOWS, 1));
             }
             assert_true(journal_is_idle(shm.journal));
-            for (unsigned burst = 0; burst < BURSTS_IN_FLIGHT; burst++) {
-                assert_int_equal(shm.journal->bursts[burst].cursor, BURST_NONE);
-            }
             queue_shm_done(&shm);
             assert_int_equal(shm.fd, -1);
             assert_null(shm.header);
@@ -252,51 +248,6 @@ static void test_flow_table_is_zero_and_its_memory_is_taken_at_once(void **state
         assert_int_equal(((const uint8_t *)shm.flows)[byte], 0);
     }
     queue_shm_done(&shm);
-}
-
-static void test_plugins_see_the_slots_read_only_and_no_flow_table(void **state)
-{
-    const struct queue_shm *shm = *state;
-    const void *slots = NULL;
-    uint8_t *seen;
-
-    assert_int_equal(queue_shm_map_view(shm, &slots), 0);
-    assert_ptr_not_equal(slots, shm->slots);
-    *(uint8_t *)queue_shm_slot(shm->slots, BURSTS_IN_FLIGHT * BURST_MAX - 1, SLOT_SIZE) = 0xab;
-    seen = queue_shm_slot(slots, BURSTS_IN_FLIGHT * BURST_MAX - 1, SLOT_SIZE);
-    assert_int_equal(*seen, 0xab);
-    assert_false(faults(seen + SLOT_SIZE - 1, false));
-    assert_true(faults(seen, true));
-    assert_true(faults((uint8_t *)(uintptr_t)slots + ((char *)shm->flows - (char *)shm->slots), false));
-    shm_unmap((char *)(uintptr_t)slots - ((char *)shm->slots - (char *)shm->header), shm->view_size);
-}
-
-static void test_view_of_a_damaged_table_is_refused(void **state)
-{
-    const struct queue_shm *shm = *state;
-    const struct queue_shm_header whole = *shm->header;
-    unsigned long before = mapped_pages();
-    const void *slots = NULL;
-
-    shm->header->sections[2].size += SHM_PAGE_SIZE;
-    assert_int_equal(queue_shm_map_view(shm, &slots), -EUCLEAN);
-    *shm->header = whole;
-    shm->header->sections[2].kind = QUEUE_SHM_NONE;
-    assert_int_equal(queue_shm_map_view(shm, &slots), -EUCLEAN);
-    *shm->header = whole;
-    shm->header->magic++;
-    assert_int_equal(queue_shm_map_view(shm, &slots), -EUCLEAN);
-    *shm->header = whole;
-    shm->header->section_count = 3; /* the slots lie where the flow table is: within the memory, outside of the view */
-    shm->header->sections[2].offset += shm->size - shm->view_size;
-    assert_int_equal(queue_shm_check(shm->header, shm->size), 0);
-    assert_int_equal(queue_shm_map_view(shm, &slots), -EUCLEAN);
-    *shm->header = whole;
-    map_code = -ENOMEM;
-    assert_int_equal(queue_shm_map_view(shm, &slots), -ENOMEM);
-    map_code = 0;
-    assert_null(slots);
-    assert_int_equal(mapped_pages(), before);
 }
 
 static void test_prepare_restores_the_header_and_keeps_what_outlives_a_worker(void **state)
@@ -364,8 +315,6 @@ int main(void)
         cmocka_unit_test(test_table_says_where_each_section_is),
         TEST(test_slots_share_no_cache_line_and_hold_their_size),
         cmocka_unit_test(test_flow_table_is_zero_and_its_memory_is_taken_at_once),
-        TEST(test_plugins_see_the_slots_read_only_and_no_flow_table),
-        TEST(test_view_of_a_damaged_table_is_refused),
         TEST(test_prepare_restores_the_header_and_keeps_what_outlives_a_worker),
         cmocka_unit_test(test_prepare_makes_every_page_and_keeps_it_out_of_core_dumps),
         cmocka_unit_test(test_freeing_no_memory_is_fine),

@@ -21,7 +21,6 @@ void burst_fixture_init(struct burst_fixture *fixture)
     assert_true(memory != MAP_FAILED);
     fixture->journal = memory;
     fixture->burst = &fixture->journal->bursts[0];
-    journal_init(fixture->journal);
 }
 
 void burst_fixture_done(struct burst_fixture *fixture)

@@ -1,32 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Workers that obey the test, and the supervisor's loop.
+ * The supervisor's loop, and what the test asks of its table. The processes are in children_programs.c.
  */
 #include "children_fixture.h"
 
+#include "children_programs.h"
 #include "log_lines.h"
 
-#include "base/channel.h"
 #include "base/clock.h"
-#include "process/forkserver.h"
 #include "queue/nfqueue_proc.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define POLL_MS 2
-#define GIVE_UP_MS 4000
+#define GIVE_UP_MS 8000
 
 struct children_fixture children_fixture;
 
 static unsigned waited_queue;
+static unsigned waited_slot;
+static unsigned waited_lines;
 static pid_t waited_pid;
 
 int __wrap_nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);
@@ -38,117 +39,6 @@ int __wrap_nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
     }
     *status = (struct nfqueue_status){.queue = queue, .last_id = CHILDREN_LAST_ID};
     return 0;
-}
-
-/* ---- the worker ------------------------------------------------------------------------------------------------ */
-
-static void tell(const struct engine *engine, enum message_kind kind)
-{
-    const struct process_message message = process_message_make(kind, 0);
-
-    channel_send(engine->channel, &message, sizeof(message), NULL, 0);
-}
-
-/* Says hello and takes what belongs to its queue, as a worker does. */
-static void begin(struct engine *engine, unsigned queue)
-{
-    struct engine_queue *own = &engine->queues[queue];
-    const struct queue_shm_layout layout = own->shm.layout;
-    struct process_message message;
-    int fds[2];
-
-    tell(engine, WORKER_HELLO);
-    if (channel_wait(engine->channel, &message, sizeof(message), fds, 2) != (ssize_t)sizeof(message) ||
-        queue_shm_attach(fds[1], own->kernel.number, &layout, &own->shm) < 0) {
-        _exit(CHILDREN_NO_QUEUE);
-    }
-    own->kernel.socket = fds[0];
-    own->control = own->shm.control;
-}
-
-static void set_plugin(struct engine *engine, unsigned queue, unsigned plugin)
-{
-    engine->queues[queue].control->plugin = generation_plugin_ref(engine->generation, plugin);
-}
-
-static void open_plugins(struct engine *engine, unsigned queue, enum way way)
-{
-    for (unsigned i = 0; i < CHILDREN_PLUGINS; i++) {
-        set_plugin(engine, queue, i);
-        if (way == WAY_HANG_IN_OPEN && i == 1) {
-            for (;;) {
-                pause();
-            }
-        }
-        if (way == WAY_OPEN_SLOWLY) {
-            poll(NULL, 0, (int)engine->generation->group->load_timeout_ms * 2 / 3);
-        }
-    }
-    engine->queues[queue].control->plugin = PLUGIN_REF_NONE;
-}
-
-static void wait_for_wake(const struct engine *engine)
-{
-    struct process_message message;
-
-    if (channel_wait(engine->channel, &message, sizeof(message), NULL, 0) <= 0) {
-        _exit(CHILDREN_NO_QUEUE);
-    }
-}
-
-static void run_worker(struct engine *engine, unsigned queue) __attribute__((noreturn));
-
-static void run_worker(struct engine *engine, unsigned queue)
-{
-    struct engine_queue *own = &engine->queues[queue];
-    enum way way = children_fixture.ways[queue];
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (way == WAY_NO_HELLO) {
-        _exit(CHILDREN_EXIT_STATUS);
-    }
-    if (way == WAY_HELLO_AND_EXIT) {
-        tell(engine, WORKER_HELLO);
-        _exit(CHILDREN_EXIT_STATUS);
-    }
-    begin(engine, queue);
-    if (way == WAY_EXIT) {
-        _exit(CHILDREN_EXIT_STATUS);
-    }
-    if (way == WAY_FAIL) {
-        snprintf(own->control->message, sizeof(own->control->message), "it fails");
-        _exit(PROCESS_EXIT_FAILED);
-    }
-    open_plugins(engine, queue, way);
-    own->control->state = WORKER_OPENED;
-    tell(engine, WORKER_WAKE);
-    while (own->control->owner != (uint32_t)getpid()) {
-        wait_for_wake(engine);
-    }
-    own->control->state = WORKER_SERVING;
-    if (way == WAY_CLOSE_CHANNEL) {
-        close(engine->channel);
-        for (;;) {
-            pause();
-        }
-    }
-    while (own->control->request != WORKER_EXIT || way == WAY_STAY) {
-        wait_for_wake(engine);
-    }
-    if (way == WAY_LEAVE_BADLY) {
-        set_plugin(engine, queue, 1);
-        _exit(CHILDREN_EXIT_STATUS);
-    }
-    _exit(0);
-}
-
-/* The plugins are made up, so the fork server has none to load. */
-static void run_forkserver(struct engine *engine, const struct engine_programs *programs) __attribute__((noreturn));
-
-static void run_forkserver(struct engine *engine, const struct engine_programs *programs)
-{
-    engine->generation->plugin_count = 0;
-    forkserver_run(engine, programs);
 }
 
 /* ---- the supervisor -------------------------------------------------------------------------------------------- */
@@ -164,14 +54,23 @@ int children_fixture_set_up(void **state)
 {
     (void)state;
     memset(&children_fixture, 0, sizeof(children_fixture));
-    children_fixture.ways = mmap(NULL, CHILDREN_QUEUES * sizeof(*children_fixture.ways), PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    children_fixture.programs = (struct engine_programs){.forkserver_run = run_forkserver, .worker_run = run_worker};
+    children_fixture.scripts = mmap(NULL, CHILDREN_QUEUES * sizeof(*children_fixture.scripts), PROT_READ | PROT_WRITE,
+                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (children_fixture.scripts == MAP_FAILED) {
+        return 1;
+    }
+    for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
+        children_fixture.scripts[i].loss = (struct queue_message){.stage = RING_OPENED, .plugin = PLUGINS_MAX};
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, children_fixture.commands[i]) < 0) {
+            return 1;
+        }
+    }
+    children_fixture.programs = children_programs;
     log_lines_clear();
-    return children_fixture.ways == MAP_FAILED || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0;
+    return prctl(PR_SET_CHILD_SUBREAPER, 1) < 0;
 }
 
-void children_fixture_begin(uint64_t timeout_ms)
+void children_fixture_prepare(uint64_t timeout_ms)
 {
     static const struct plugin plugins[CHILDREN_PLUGINS] = {
         {.path = "/p/first.so", .id = "first", .version = "1.0", .memfd = -1},
@@ -185,9 +84,22 @@ void children_fixture_begin(uint64_t timeout_ms)
         base->generation.plugins[i] = plugins[i];
     }
     base->generation.plugin_count = CHILDREN_PLUGINS;
-    children_init(&children_fixture.children, &base->engine, &children_fixture.programs, &base->loop);
+}
+
+void children_fixture_init(void)
+{
+    struct engine_fixture *base = &children_fixture.base;
+
+    assert_int_equal(children_init(&children_fixture.children, &base->engine, &children_fixture.programs, &base->loop),
+                     0);
     children_fixture.poll = (struct event_timer){.expired = poll_children};
     poll_children(NULL);
+}
+
+void children_fixture_begin(uint64_t timeout_ms)
+{
+    children_fixture_prepare(timeout_ms);
+    children_fixture_init();
 }
 
 static bool has_ended(void)
@@ -211,7 +123,11 @@ int children_fixture_tear_down(void **state)
     while (waitpid(-1, NULL, 0) > 0) { /* one that the table forgot would hang the test */
     }
     engine_fixture_done(&children_fixture.base);
-    munmap(children_fixture.ways, CHILDREN_QUEUES * sizeof(*children_fixture.ways));
+    for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
+        close(children_fixture.commands[i][0]);
+        close(children_fixture.commands[i][1]);
+    }
+    munmap(children_fixture.scripts, CHILDREN_QUEUES * sizeof(*children_fixture.scripts));
     return 0;
 }
 
@@ -240,21 +156,58 @@ void children_turn_for(unsigned ms)
     }
 }
 
-static bool all_opened(void)
+/* ---- what is there --------------------------------------------------------------------------------------------- */
+
+bool children_have_opened(void)
 {
     return children_all_opened(&children_fixture.children);
 }
 
-static bool serves(void)
+pid_t children_queue_pid(unsigned queue)
 {
-    return children_pid(waited_queue) != 0 && children_pid(waited_queue) != waited_pid &&
-           children_control(waited_queue)->owner == (uint32_t)children_pid(waited_queue) &&
-           children_control(waited_queue)->state == WORKER_SERVING;
+    return children_fixture.children.queues[queue].process.pid;
 }
 
-static bool is_other(void)
+struct children_worker *children_worker(unsigned queue, unsigned slot)
 {
-    return children_pid(waited_queue) != waited_pid;
+    const struct children *children = &children_fixture.children;
+
+    for (unsigned i = 0; i < children->places; i++) {
+        struct children_worker *worker = &children->queues[queue].workers[i];
+
+        if (worker->number != 0 && worker->slot == slot && !worker->lost) {
+            return worker;
+        }
+    }
+    return NULL;
+}
+
+pid_t children_pid(unsigned queue, unsigned slot)
+{
+    const struct children_worker *worker = children_worker(queue, slot);
+
+    return worker != NULL ? worker->process.pid : 0;
+}
+
+static bool has_opened(void)
+{
+    const struct children_worker *worker = children_worker(waited_queue, waited_slot);
+
+    return worker != NULL && worker->opened && worker->pid != waited_pid;
+}
+
+void children_wait_opened(unsigned queue, unsigned slot, pid_t before)
+{
+    waited_queue = queue;
+    waited_slot = slot;
+    waited_pid = before;
+    children_turn_until(has_opened);
+}
+
+static bool serves(void)
+{
+    return children_queue_pid(waited_queue) != 0 && children_queue_pid(waited_queue) != waited_pid &&
+           children_control(waited_queue)->state == QUEUE_SERVING;
 }
 
 void children_wait_serving(unsigned queue, pid_t before)
@@ -266,26 +219,67 @@ void children_wait_serving(unsigned queue, pid_t before)
 
 void children_start_serving(void)
 {
-    children_start_forkserver(&children_fixture.children);
-    children_turn_until(all_opened);
+    children_start(&children_fixture.children);
+    children_turn_until(children_have_opened);
     children_run(&children_fixture.children);
     for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
         children_wait_serving(i, 0);
     }
 }
 
-pid_t children_pid(unsigned queue)
+static bool is_another_queue(void)
 {
-    return children_fixture.children.workers[queue].process.pid;
+    return children_queue_pid(waited_queue) != waited_pid;
 }
 
-void children_kill_worker(unsigned queue)
+void children_kill_queue(unsigned queue)
 {
     waited_queue = queue;
-    waited_pid = children_pid(queue);
+    waited_pid = children_queue_pid(queue);
     assert_true(waited_pid > 0);
     kill(waited_pid, SIGKILL);
-    children_turn_until(is_other);
+    children_turn_until(is_another_queue);
+}
+
+static bool worker_is_gone(void)
+{
+    const struct children *children = &children_fixture.children;
+
+    for (unsigned i = 0; i < children->places; i++) {
+        const struct children_worker *worker = &children->queues[waited_queue].workers[i];
+
+        if (worker->number != 0 && worker->pid == waited_pid) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void children_kill_worker(unsigned queue, unsigned slot)
+{
+    waited_queue = queue;
+    waited_pid = children_pid(queue, slot);
+    assert_true(waited_pid > 0);
+    kill(waited_pid, SIGKILL);
+    children_turn_until(worker_is_gone);
+}
+
+/* ---- what is said ---------------------------------------------------------------------------------------------- */
+
+void children_say(unsigned queue, const struct queue_message *message)
+{
+    assert_int_equal(send(children_fixture.commands[queue][0], message, sizeof(*message), 0), sizeof(*message));
+}
+
+void children_say_lost(unsigned queue, const struct children_worker *worker, enum queue_loss loss, unsigned in_plugin)
+{
+    struct queue_message message = queue_message_make(QUEUE_WORKER_LOST, worker->number);
+
+    message.loss = loss;
+    message.stage = RING_OPENED;
+    message.plugin = in_plugin;
+    message.in_plugin = in_plugin != PLUGINS_MAX;
+    children_say(queue, &message);
 }
 
 bool children_has_failed(void)
@@ -307,7 +301,18 @@ void children_assert_failure(enum exit_code exit_code, const char *line)
     assert_string_equal(error_format(&children_fixture.children.exit_report.failure, text), line);
 }
 
-struct worker_control *children_control(unsigned queue)
+static bool have_lines(void)
+{
+    return log_lines.count >= waited_lines;
+}
+
+void children_wait_lines(unsigned count)
+{
+    waited_lines = count;
+    children_turn_until(have_lines);
+}
+
+struct queue_control *children_control(unsigned queue)
 {
     return children_fixture.base.engine.queues[queue].control;
 }
@@ -319,5 +324,21 @@ struct journal *children_journal(unsigned queue)
 
 void children_answer(unsigned queue)
 {
-    children_journal(queue)->crash_verdicts++;
+    struct journal *journal = children_journal(queue);
+    const struct outstanding outstanding = journal_totals(journal)->outstanding;
+
+    journal_commit_send(journal, &(struct queue_stats){.accepted = 1}, &outstanding);
+}
+
+unsigned children_count_descriptors(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(directory);
+    while (readdir(directory) != NULL) {
+        count++;
+    }
+    closedir(directory);
+    return count;
 }

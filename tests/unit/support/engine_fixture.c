@@ -3,6 +3,7 @@
  * Making an engine for a test.
  */
 #include "engine_fixture.h"
+#include "process/queue_messages.h"
 
 #include <nfqe/plugin.h>
 
@@ -15,9 +16,8 @@
 
 void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64_t timeout_ms)
 {
-    static const struct queue_shm_layout layout = {.control_version = WORKER_CONTROL_VERSION,
-                                                   .control_size = sizeof(struct worker_control),
-                                                   .slot_size = SLOT_SIZE};
+    static const struct queue_shm_layout layout = {
+        .control_version = QUEUE_CONTROL_VERSION, .control_size = sizeof(struct queue_control), .slot_size = SLOT_SIZE};
     struct engine *engine = &fixture->engine;
 
     memset(fixture, 0, sizeof(*fixture));
@@ -26,12 +26,14 @@ void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64
     fixture->group.drain_timeout_ms = timeout_ms;
     fixture->group.on_crash = NFQE_DROP;
     fixture->group.on_stop = NFQE_ACCEPT;
+    fixture->group.workers = 1;
     generation_init(&fixture->generation, ENGINE_FIXTURE_GENERATION, &fixture->group);
     engine->generation = &fixture->generation;
     engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(engine->status != MAP_FAILED);
     engine->supervisor = getpid();
     engine->channel = engine->log = -1;
+    engine->privileges.form = PRIVILEGES_SAME;
     engine->queue_count = queues;
     for (unsigned i = 0; i < queues; i++) {
         struct engine_queue *queue = &engine->queues[i];

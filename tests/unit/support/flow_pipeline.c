@@ -59,7 +59,7 @@ void flow_pipeline_begin(enum way way, const struct what *what, unsigned count)
     struct burst_fixture *fixture = flow_pipeline.fixture;
 
     burst_fill(fixture, count, FLOW_PIPELINE_FIRST_ID, BURST_HANDLING);
-    fixture->burst->one_by_one = way == ONE_BY_ONE;
+    flow_pipeline.pipeline.one_by_one = way == ONE_BY_ONE;
     for (unsigned i = 0; i < count; i++) {
         flow_packet_make(&bytes[i], what[i].flow, what[i].kind == 'a', what[i].kind == 's' ? NFQE_TCP_SYN : 0);
         bytes[i].packet.id = FLOW_PIPELINE_FIRST_ID + i;

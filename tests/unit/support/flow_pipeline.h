@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A pipeline with plugins that decide for flows, on a journal and a flow table of its own. For the tests of
- * engine/burst/pipeline.c.
+ * chain and decisions together.
  *
  * What a plugin answers to each packet of a burst is a table; how often it was asked is written down.
  */
 #ifndef UNIT_FLOW_PIPELINE_H
 #define UNIT_FLOW_PIPELINE_H
 
-#include "burst/pipeline.h"
 #include "burst_fixture.h"
 #include "flow_image.h"
+#include "pipeline.h"
 
 #include <nfqe/plugin.h>
 
@@ -24,7 +24,7 @@
 /* How the burst goes through the plugin chain: packet by packet in two ways, or plugin by plugin in two. */
 enum way {
     WITHOUT_BATCH, /* no member has handle_batch() */
-    ONE_BY_ONE,    /* all have it, but the burst has crashed */
+    ONE_BY_ONE,    /* all have it, but the burst goes to handle() */
     BATCH,         /* all have it */
     MIXED,         /* the first and the third one have it */
     WAYS,

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The model of the kernel: what a receive finds, what a send changes, and the processes that run on it.
+ * The model of the kernel: what a receive finds, what a send changes, and the loop that runs on it.
  */
 #include "kernel_model.h"
 
-#include "base/channel.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "process/worker.h"
+#include "process/queue_loop.h"
+#include "process/queue_recovery.h"
+#include "process/worker_frames.h"
 #include "queue/nfqueue_sequence.h"
 #include "queue/nfqueue_socket.h"
 
@@ -18,39 +20,43 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
-#include <signal.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#define WORKER_SECONDS 20 /* a worker that has not ended by then is killed */
 
 struct fixture fixture;
 uint32_t model_id_base;
-struct kernel *kernel;
+static struct kernel the_kernel;
+struct kernel *kernel = &the_kernel;
 char model_log[MODEL_LOG_SIZE];
 void (*model_describe)(struct message *message, uint32_t id);
+
+static struct queue_loop loop;
+static struct queue_worker *submitted; /* the loop's side of the worker; NULL: there is none */
+static struct ring_answer ring;
+static struct worker_frames frames;
+static bool ended; /* the script has */
+static jmp_buf death;
 
 int __wrap_nfqueue_receive(int fd, struct burst *burst);
 int __wrap_nfqueue_send(int fd, const void *data, size_t len);
 
 /* ---- the model of the kernel ------------------------------------------------------------------------ */
 
-static void put(unsigned index, const struct message *message)
+static void put(struct burst *burst, unsigned index, const struct message *message)
 {
-    struct msghdr *header = &fixture.burst->messages[index].msg_hdr;
+    struct msghdr *header = &burst->messages[index].msg_hdr;
     const struct iovec *slot = header->msg_iov;
     bool fits = message->len <= slot->iov_len;
 
     memcpy(slot->iov_base, message->bytes, fits ? message->len : slot->iov_len);
-    fixture.burst->messages[index].msg_len = (unsigned)(fits ? message->len : slot->iov_len);
+    burst->messages[index].msg_len = (unsigned)(fits ? message->len : slot->iov_len);
     header->msg_flags = fits ? 0 : MSG_TRUNC;
 }
 
-void model_put_packet(unsigned index, uint32_t id, bool cut)
+static void put_packet(struct burst *burst, unsigned index, uint32_t id, bool cut)
 {
     static const uint8_t payload[2 * SLOT_SIZE];
     struct message message;
@@ -62,11 +68,16 @@ void model_put_packet(unsigned index, uint32_t id, bool cut)
     } else if (model_describe != NULL) {
         model_describe(&message, id);
     }
-    put(index, &message);
+    put(burst, index, &message);
+}
+
+void model_put_packet(unsigned index, uint32_t id, bool cut)
+{
+    put_packet(fixture.burst, index, id, cut);
 }
 
 /* What is no packet. */
-static void put_other(unsigned index, const struct step *step)
+static void put_other(struct burst *burst, unsigned index, const struct step *step)
 {
     struct message message;
 
@@ -74,7 +85,7 @@ static void put_other(unsigned index, const struct step *step)
     if (step->answer != 0) {
         message_answer(&message, step->answer == ACKNOWLEDGED ? 0 : step->answer, step->sequence);
     }
-    put(index, &message);
+    put(burst, index, &message);
 }
 
 int __wrap_nfqueue_receive(int fd, struct burst *burst)
@@ -82,9 +93,8 @@ int __wrap_nfqueue_receive(int fd, struct burst *burst)
     const struct step *step = &kernel->script[kernel->step];
 
     (void)fd;
-    kernel->progress[kernel->step] = journal_progress(fixture.journal);
     if (kernel->step == kernel->steps) {
-        fixture.control->request = WORKER_EXIT;
+        ended = true;
         return -EAGAIN;
     }
     kernel->step++;
@@ -93,13 +103,10 @@ int __wrap_nfqueue_receive(int fd, struct burst *burst)
     }
     for (unsigned i = 0; i < step->count; i++) {
         if ((step->other >> i & 1) != 0) {
-            put_other(i, step);
+            put_other(burst, i, step);
         } else {
-            model_put_packet(i, step->first + i, (step->cut >> i & 1) != 0);
+            put_packet(burst, i, step->first + i, (step->cut >> i & 1) != 0);
         }
-    }
-    if (step->gap != 0) {
-        burst->messages[step->gap].msg_len = 0;
     }
     return (int)step->count;
 }
@@ -131,7 +138,7 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
 
     (void)fd;
     if (kernel->sends++ == kernel->sends_until_death) {
-        raise(SIGKILL);
+        longjmp(death, 1);
     }
     if (kernel->send_error != 0) {
         return kernel->send_error;
@@ -182,12 +189,9 @@ void model_die_with_burst(uint32_t first_id, unsigned count, enum burst_phase ph
 
 void model_supervise(uint32_t given)
 {
-    struct burst_guilt guilt;
-
     if (!journal_is_idle(fixture.journal)) {
         journal_request_id_recovery(fixture.journal, model_id_base + given);
     }
-    journal_assign_guilt(fixture.journal, 0, NFQE_DROP, &guilt);
 }
 
 void model_will(const struct step *step)
@@ -206,51 +210,98 @@ void model_will_fail(int error)
     model_will(&(struct step){.error = error});
 }
 
-/* Passes the worker what it waits for, before it is there. Returns its end; ours is *ours. */
-static int open_channel(int *ours)
+static void add_worker(void)
 {
-    const struct engine_queue *queue = &fixture.engine.queues[0];
-    const struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
-    const int fds[] = {queue->kernel.socket, queue->shm.fd};
-    int theirs;
+    const struct generation *generation = &fixture.generation;
+    int fds[RING_FDS];
 
-    queue_shm_restore_table(&queue->shm, MESSAGES_QUEUE);
-    assert_int_equal(channel_new(ours, &theirs), 0);
-    assert_int_equal(channel_send(*ours, &message, sizeof(message), fds, 2), 0);
-    return theirs;
-}
-
-void model_run_worker(void)
-{
-    int ours;
-    pid_t pid;
-
-    fixture.control->request = WORKER_RUN;
-    fixture.control->state = WORKER_STARTING;
-    fixture.control->message[0] = '\0';
-    fixture.engine.supervisor = getpid();
-    fixture.engine.channel = open_channel(&ours);
-    pid = fork();
-    if (pid == 0) {
-        close(ours);
-        alarm(WORKER_SECONDS);
-        fixture.control->owner = (uint32_t)getpid();
-        worker_run(&fixture.engine, 0);
+    submitted = queue_workers_add(&loop.workers, 1);
+    assert_int_equal(ring_submit_new(&submitted->ring, SLOT_SIZE), 0);
+    ring_worker_fds(&submitted->ring, fds);
+    for (unsigned i = 0; i < RING_FDS; i++) {
+        fds[i] = dup(fds[i]);
     }
-    assert_true(pid > 0);
-    assert_int_equal(waitpid(pid, &fixture.worker_status, 0), pid);
-    close(ours);
-    close(fixture.engine.channel);
+    ring_submit_passed(&submitted->ring);
+    assert_int_equal(ring_answer_attach(&ring, fds), 0);
+    assert_int_equal(worker_frames_init(&frames, &ring), 0);
+    for (unsigned i = 0; i < generation->plugin_count; i++) {
+        plugin_chain_add(&frames.chain, &(struct plugin_chain_member){
+                                            .handle = generation->plugins[i].table.handle,
+                                            .handle_batch = generation->plugins[i].table.handle_batch,
+                                            .gives_flows = (generation->plugins[i].needs & NFQE_NEED_FLOW) != 0,
+                                        });
+    }
+    worker_frames_begin(&frames, fixture.group.default_verdict, fixture.group.on_crash);
+    assert_true(ring_is_sealed(&submitted->ring));
+    submitted->opened = true;
+    submitted->has_batch = frames.chain.has_batch;
+    assert_true(queue_workers_fill(&loop.workers));
+    queue_loop_submit(&loop, monotonic_coarse_ns());
 }
 
-void model_run_worker_with_log(void)
+/* The worker's part of what is in flight, and the send after it. */
+static int answer(struct error *error)
+{
+    while (worker_frames_handle(&frames)) {
+    }
+    assert_int_equal(queue_loop_take_answers(&loop, submitted, monotonic_coarse_ns()), 0);
+    return queue_loop_has_verdicts(&loop) ? queue_loop_send(&loop, error) : 0;
+}
+
+static int play(struct error *error)
+{
+    int code;
+
+    queue_loop_init(&loop, &fixture.engine, &fixture.engine.queues[0]);
+    code = queue_recover(&loop, monotonic_coarse_ns(), error);
+    if (code == 0) {
+        add_worker();
+        code = answer(error);
+    }
+    while (code >= 0 && !(ended && loop.order_count == 0)) {
+        code = queue_loop_receive(&loop, monotonic_coarse_ns(), error);
+        if (code >= 0) {
+            code = answer(error);
+        }
+    }
+    return code;
+}
+
+static void end_worker(void)
+{
+    if (submitted != NULL) {
+        ring_submit_done(&submitted->ring);
+        ring_answer_done(&ring);
+        worker_frames_done(&frames);
+        submitted = NULL;
+    }
+}
+
+void model_run(void)
+{
+    struct error error;
+
+    memset(&loop, 0, sizeof(loop));
+    fixture.error = (struct error){.code = 0};
+    fixture.died = true;
+    ended = false;
+    if (setjmp(death) == 0) {
+        if (play(&error) < 0) {
+            fixture.error = error;
+        }
+        fixture.died = false;
+    }
+    end_worker();
+}
+
+void model_run_with_log(void)
 {
     int log = memfd_create("log", MFD_CLOEXEC);
     int before = dup(STDERR_FILENO);
     ssize_t len;
 
     assert_true(log >= 0 && before >= 0 && dup2(log, STDERR_FILENO) >= 0);
-    model_run_worker();
+    model_run();
     assert_true(dup2(before, STDERR_FILENO) >= 0);
     close(before);
     len = pread(log, model_log, sizeof(model_log) - 1, 0);
@@ -272,8 +323,8 @@ void model_assert_log_lines(const char **at, unsigned count, const char *line)
 
 void model_assert_left_in_order(void)
 {
-    assert_string_equal(fixture.control->message, "");
-    assert_int_equal(fixture.worker_status, 0);
+    assert_string_equal(fixture.error.code != 0 ? fixture.error.text : "", "");
+    assert_false(fixture.died);
     assert_true(journal_is_idle(fixture.journal));
     assert_int_equal(fixture.journal->recover_ids, 0);
     assert_int_equal(kernel->torn_sends, 0);
@@ -281,10 +332,9 @@ void model_assert_left_in_order(void)
 
 void model_assert_gave_up(const char *reason)
 {
-    assert_true(WIFEXITED(fixture.worker_status));
-    assert_int_equal(WEXITSTATUS(fixture.worker_status), PROCESS_EXIT_FAILED);
-    assert_int_equal(fixture.control->state, WORKER_FAILED);
-    assert_non_null(strstr(fixture.control->message, reason));
+    assert_false(fixture.died);
+    assert_int_not_equal(fixture.error.code, 0);
+    assert_string_equal(fixture.error.text, reason);
 }
 
 void model_assert_recovered(uint32_t first, uint32_t last)
@@ -321,13 +371,9 @@ void model_make_memory(uint64_t flows_size)
 
     queue_shm_done(&queue->shm);
     assert_int_equal(queue_shm_new(MESSAGES_QUEUE, &layout, &queue->shm), 0);
-    queue_shm_prepare(&queue->shm, MESSAGES_QUEUE, 1);
-    /* The model runs in the worker's process, too, beside what the worker maps itself. */
-    assert_int_equal(madvise(queue->shm.header, queue->shm.size, MADV_DOFORK), 0);
-    queue->control = queue->shm.control;
+    queue_shm_prepare(&queue->shm, MESSAGES_QUEUE, BURSTS_IN_FLIGHT);
     fixture.journal = queue->shm.journal;
     fixture.burst = &fixture.journal->bursts[0];
-    fixture.control = queue->control;
     model_set_last_id(0);
 }
 
@@ -337,17 +383,15 @@ int model_set_up(void **state)
 
     (void)state;
     fixture = (struct fixture){0};
-    kernel = mmap(NULL, sizeof(*kernel), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(kernel != MAP_FAILED);
+    *kernel = (struct kernel){0};
     kernel->sends_until_death = FOR_EVER;
     fixture.group.default_verdict = NFQE_ACCEPT;
     fixture.group.on_crash = NFQE_DROP;
     generation_init(&fixture.generation, 1, &fixture.group);
     fixture.engine.generation = &fixture.generation;
-    fixture.engine.status = &fixture.status;
     fixture.engine.queue_count = 1;
     *queue = (struct engine_queue){.kernel.number = MESSAGES_QUEUE};
-    queue->kernel.socket = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* always readable: the worker asks again at once */
+    fixture.group.workers = 1;
     queue_shm_init(&queue->shm);
     model_make_memory(0);
     return 0;
@@ -360,8 +404,7 @@ int model_tear_down(void **state)
     (void)state;
     queue_shm_done(&queue->shm);
     model_describe = NULL;
-    close(queue->kernel.socket);
-    return munmap(kernel, sizeof(*kernel));
+    return 0;
 }
 
 int model_run_tests(const char *name, const struct CMUnitTest *tests, size_t count)

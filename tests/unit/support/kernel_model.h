@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A worker of the engine on a model of the kernel, for the tests of worker.c.
+ * A queue process's loop on a model of the kernel that follows a script, with one worker in the same process: for what a
+ * kernel can say, and what a dead process can have left, that loop_world.h does not draw.
  *
- * Each worker is a real process, forked, and runs as in the engine, but nfqueue_receive() and nfqueue_send() are
- * replaced at link time (--wrap). In place of the kernel is a model in shared memory: packets are held until the first
- * verdict that covers them; a batch covers all that are held up to its id, also those that no worker has received.
+ * nfqueue_receive() and nfqueue_send() are replaced at link time (--wrap). The model holds packets until the first
+ * verdict that covers them; a batch covers all that are held up to its id, also those that were never received.
  * Tests count ids from 1; the kernel's ids are those plus model_id_base, so each test also runs where ids wrap. What is
- * received comes from a script; at its end the worker is asked to exit. The default verdict is accept and the
+ * received comes from a script; at its end the loop ends when all is answered. The default verdict is accept and the
  * --on-crash verdict drop, so the two can be told apart.
  */
 #ifndef UNIT_KERNEL_MODEL_H
@@ -21,13 +21,10 @@
 
 #define SLOT_SIZE 256
 #define MODEL_LAYOUT(flows)                                                                                            \
-    ((struct queue_shm_layout){.control_version = WORKER_CONTROL_VERSION,                                              \
-                               .control_size = sizeof(struct worker_control),                                          \
-                               .slot_size = SLOT_SIZE,                                                                 \
-                               .flows_size = (flows)})
+    ((struct queue_shm_layout){.control_version = 1, .control_size = 64, .slot_size = SLOT_SIZE, .flows_size = (flows)})
 #define IDS 30000         /* the model knows the ids 1 to IDS - 1 */
-#define SCRIPT_MAX 32     /* receives of one worker */
-#define MODEL_LOG_SIZE 8192 /* more than a worker may write in these tests */
+#define SCRIPT_MAX 32     /* receives of one process */
+#define MODEL_LOG_SIZE 8192 /* more than is written in these tests */
 #define FOR_EVER UINT32_MAX
 #define ACKNOWLEDGED 1    /* an NLMSG_ERROR that says: no error */
 
@@ -47,7 +44,6 @@ struct step {
     int error;      /* 0: `count` packets */
     uint32_t first; /* id of the first one */
     unsigned count;
-    unsigned gap;   /* not 0: this message's length is lost */
     uint64_t cut;   /* bit i: message i is larger than its slot */
     uint64_t other; /* bit i: instead of message i, and of its packet, comes what answer and sequence say */
     int answer;     /* an NLMSG_ERROR with this error, or ACKNOWLEDGED; 0: no message of the queue at all */
@@ -58,14 +54,12 @@ struct kernel {
     struct step script[SCRIPT_MAX];
     unsigned steps;
     unsigned step;
-    uint32_t progress[SCRIPT_MAX + 1]; /* the worker's, at each receive */
-    unsigned waits;                    /* for an event; a test's program counts them */
     struct fate fates[IDS];
     uint32_t messages;
     uint32_t batches;
     uint32_t fresh;             /* messages that do not say they may have been sent before */
     uint32_t sends;
-    uint32_t sends_until_death; /* the worker is killed in this send; FOR_EVER: never */
+    uint32_t sends_until_death; /* the process ends in this send; FOR_EVER: never */
     uint32_t torn_sends;        /* those that were not whole messages */
     int send_error;             /* of every send; 0: none */
 };
@@ -74,16 +68,15 @@ struct fixture {
     struct engine engine;
     struct generation generation;
     struct queue_group group;
-    struct forkserver_status status;
     struct journal *journal;         /* of the only queue */
-    struct burst *burst;             /* the one that workers use */
-    struct worker_control *control;  /* likewise */
-    int worker_status; /* of the last worker, from waitpid() */
+    struct burst *burst;             /* its first one */
+    bool died; /* the last process, in a send */
+    struct error error; /* why it could not go on; code 0: it could */
 };
 
 extern struct fixture fixture;
 extern uint32_t model_id_base;
-extern struct kernel *kernel; /* shared with the workers */
+extern struct kernel *kernel;
 extern char model_log[MODEL_LOG_SIZE];
 
 /* Appends to the message of packet `id` what else the kernel would say of it. NULL: nothing. */
@@ -92,7 +85,7 @@ extern void (*model_describe)(struct message *message, uint32_t id);
 /* Puts a message into a receive slot, as recvmmsg() would. cut: its payload is larger than the slot. */
 void model_put_packet(unsigned index, uint32_t id, bool cut);
 
-/* A worker received `count` messages from `first_id` on and died in `phase`. */
+/* A process received `count` messages from `first_id` on and died in `phase`. */
 void model_die_with_burst(uint32_t first_id, unsigned count, enum burst_phase phase);
 
 /* What the supervisor does after a death in mid-burst. given: the last id that the kernel has given out. */
@@ -103,21 +96,21 @@ void model_will(const struct step *step);
 void model_will_receive(uint32_t first, unsigned count);
 void model_will_fail(int error);
 
-/* A worker recovers and follows the rest of the script. */
-void model_run_worker(void);
+/* A process recovers and follows the rest of the script. */
+void model_run(void);
 
 /* The same; what it writes to its log is in model_log. */
-void model_run_worker_with_log(void);
+void model_run_with_log(void);
 
 /* The lines of model_log from *at on begin with `count` lines that are this one; *at moves past them. */
 void model_assert_log_lines(const char **at, unsigned count, const char *line);
 
 void model_assert_left_in_order(void);
 
-/* The worker ended because it could not go on. Its reason contains `reason`. */
+/* It ended because it could not go on. Its reason contains `reason`. */
 void model_assert_gave_up(const char *reason);
 
-/* Got the --on-crash verdict, each by a message of its own: a batch would have answered what no worker had seen. */
+/* Got the --on-crash verdict, each by a message of its own: a batch would have answered what no process had seen. */
 void model_assert_recovered(uint32_t first, uint32_t last);
 
 /* The committed counters. */

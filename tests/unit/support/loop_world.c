@@ -9,6 +9,8 @@
 #include "process/queue_recovery.h"
 #include "queue/nfqueue_decode.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,21 +20,31 @@
 struct world world;
 uint32_t world_id_base;
 
-void __wrap_log_line(const char *format, ...);
+void __wrap_log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Lines about answers that are no verdict; nothing here asserts them. */
 void __wrap_log_line(const char *format, ...)
 {
-    (void)format;
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(world.log, sizeof(world.log), format, arguments);
+    va_end(arguments);
 }
 
 /* ---- steps at which the queue process can die -------------------------------------------------------------- */
 
+static void die(void) __attribute__((noreturn));
+
+static void die(void)
+{
+    world.queue_lives = false;
+    longjmp(world.queue_death, 1);
+}
+
 void world_queue_step(void)
 {
     if (world.queue_lives && world.queue_steps++ == world.queue_dies_at) {
-        world.queue_lives = false;
-        longjmp(world.queue_death, 1);
+        die();
     }
 }
 
@@ -77,12 +89,27 @@ STEPS(nfqe_verdict, flow_table_find, (struct flow_table * flows, struct flow_bur
       (flows, burst, index))
 STEPS(bool, flow_table_add, (struct flow_table * flows, struct flow_burst *burst, unsigned index, nfqe_verdict verdict),
       (flows, burst, index, verdict))
-STEPS(enum nfqueue_kind, nfqueue_decode,
-      (const void *data, size_t len, bool cut, uint16_t queue, struct nfqe_packet *packet,
-       struct nfqueue_answer *answer),
-      (data, len, cut, queue, packet, answer))
 STEPS(int, ring_take, (struct ring_submit * ring, struct ring_answered *answered), (ring, answered))
 STEPS(int, outstanding_remove, (struct outstanding * set, struct outstanding_range range), (set, range))
+
+enum nfqueue_kind __real_nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue,
+                                        struct nfqe_packet *packet, struct nfqueue_answer *answer);
+enum nfqueue_kind __wrap_nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue,
+                                        struct nfqe_packet *packet, struct nfqueue_answer *answer);
+
+enum nfqueue_kind __wrap_nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue,
+                                        struct nfqe_packet *packet, struct nfqueue_answer *answer)
+{
+    enum nfqueue_kind kind;
+
+    world_queue_step();
+    kind = __real_nfqueue_decode(data, len, cut, queue, packet, answer);
+    if (world.poison != 0 && kind == NFQUEUE_PACKET && packet->id == world_id_base + world.poison) {
+        die();
+    }
+    world_queue_step();
+    return kind;
+}
 
 /* ---- steps at which a worker can die -------------------------------------------------------------------------- */
 
@@ -175,6 +202,7 @@ void world_init(unsigned places, bool flows, bool batch)
     world.next = 1;
     world.receive_max = BURST_MAX;
     world.places = places;
+    world.group.workers = places;
     world.group.default_verdict = NFQE_ACCEPT;
     world.group.on_crash = NFQE_DROP;
     world.group.bypass_mark = (struct mark_setting){WORLD_BYPASS_BITS, WORLD_BYPASS_MASK};
@@ -209,7 +237,7 @@ static void forget_guilt(void)
 
         if (world.packets[i].verdict == 0 && entry != NULL && (burst_entry_flags(entry) & BURST_DECIDED) == 0) {
             world.packets[i].guilty = false;
-            world.packets[i].suspect = false;
+            world.packets[i].suspicion = 0;
         }
     }
 }
@@ -233,17 +261,30 @@ void world_done(void)
     queue_shm_done(&world.engine.queues[0].shm);
 }
 
-void world_start_queue(void)
+/* What the supervisor does when a queue process has died. */
+static void supervise(struct journal *journal)
 {
-    struct journal *journal = world.engine.queues[0].shm.journal;
-    struct error error;
+    uint64_t answered = journal_answered(journal);
 
     if (!journal_is_idle(journal)) {
         journal_request_id_recovery(journal, world_id_base + world.queued);
     }
+    journal_note_death(journal, !world.count_deaths || answered != world.answered);
+    world.answered = answered;
+    if (journal->deaths >= QUEUE_DEATHS_MAX) {
+        world_expect_unread();
+    }
+}
+
+void world_start_queue(void)
+{
+    struct error error;
+
+    supervise(world.engine.queues[0].shm.journal);
     memset(&world.loop, 0, sizeof(world.loop));
     world.queue_lives = true;
-    queue_loop_init(&world.loop, &world.engine, &world.engine.queues[0], world.places, world.on_outage);
+    world.group.on_outage = world.on_outage == NFQE_ACCEPT ? OUTAGE_ACCEPT : OUTAGE_DROP;
+    queue_loop_init(&world.loop, &world.engine, &world.engine.queues[0]);
     if (queue_recover(&world.loop, world.now_ns, &error) < 0) {
         fail_msg("%s", error.text);
     }
@@ -326,18 +367,21 @@ bool world_run_worker(unsigned index)
 static uint32_t guilty_packet(const struct world_worker *worker)
 {
     const struct ring_flight *oldest = ring_oldest(&worker->theirs->ring);
+    const struct queue_group *group = world.engine.generation->group;
     struct ring_origin origin;
     uint32_t number;
+    bool alone;
 
     if (oldest == NULL || (world.batch && !oldest->one_by_one)) {
         return 0;
     }
     origin = oldest->origins[__builtin_ctzll(oldest->unanswered)];
     number = world.engine.queues[0].shm.journal->bursts[origin.burst].entries[origin.entry].id - world_id_base;
-    if (number == world.with_plugin || world.packets[number].suspect) {
+    alone = ring_one_in_flight(&worker->theirs->ring) && (oldest->unanswered & (oldest->unanswered - 1)) == 0;
+    if (number == world.with_plugin || (world.packets[number].suspicion >= group->workers + group->spares && alone)) {
         return number;
     }
-    world.packets[number].suspect = true;
+    world.packets[number].suspicion++;
     return 0;
 }
 

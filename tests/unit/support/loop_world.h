@@ -41,7 +41,7 @@ struct world_packet {
 
     bool received;   /* its message came into a slot */
     bool lost;       /* its message left the kernel and came nowhere */
-    bool suspect;    /* a worker died over it, and no plugin had it */
+    unsigned suspicion; /* how many workers died over it, and no plugin had it */
     bool guilty;     /* it is to get the --on-crash verdict */
     bool outage;     /* it is to get the --on-outage verdict */
     unsigned shown;  /* to the plugin */
@@ -88,6 +88,10 @@ struct world {
     uint32_t queue_steps;
     uint32_t queue_dies_at; /* WORLD_NEVER: not */
     bool queue_lives;       /* its steps count */
+    bool count_deaths;      /* the supervisor counts them; else each time as if packets had been answered */
+    uint64_t answered;      /* when the process was started */
+    uint32_t poison;        /* who decodes this packet dies; 0: none is */
+    char log[256];          /* the last line */
     jmp_buf queue_death;
     uint32_t worker_steps;
     uint32_t worker_dies_at;
@@ -131,6 +135,9 @@ void world_assert_settled(void);
 /* Between the two parts of this: a step of the queue process, and the entry of a packet of a burst in use, or NULL. */
 void world_queue_step(void);
 const struct burst_entry *world_entry_of(uint32_t id);
+
+/* The next queue process gives up: packets that the journal has are guilty, other messages are as good as lost. */
+void world_expect_unread(void);
 
 /* Runs `play`. Returns false if the queue process died in it: then it is gone, and its workers with it. */
 bool world_survives(void (*play)(void));

@@ -167,6 +167,22 @@ const struct burst_entry *world_entry_of(uint32_t id)
     return NULL;
 }
 
+void world_expect_unread(void)
+{
+    const struct journal *journal = world.engine.queues[0].shm.journal;
+    const struct outstanding *outstanding = &journal_totals(journal)->outstanding;
+
+    for (uint32_t i = 1; i < world.next; i++) {
+        struct world_packet *packet = &world.packets[i];
+
+        if (outstanding_has(outstanding, world_id_base + i) && world_entry_of(world_id_base + i) != NULL) {
+            packet->guilty = true;
+        } else if (packet->received && packet->verdict == 0) {
+            packet->lost = true;
+        }
+    }
+}
+
 static void assert_first_of_flow(uint32_t number)
 {
     for (uint32_t i = number - 1; i > 0; i--) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker_run() over a burst in which not everything is as it should be: messages that their slot cuts, messages that are
+ * A queue process over a burst in which not everything is as it should be: messages that their slot cuts, messages that are
  * no packet, answers of a plugin that are no verdict. Each costs what it must, is counted as what it is, and changes
  * nothing for the packets beside it, which get their own verdict, in order.
  *
@@ -9,9 +9,7 @@
  */
 #include "kernel_model.h"
 
-#include "base/event_loop.h"
 #include "queue/nfqueue_sequence.h"
-#include "queue/nfqueue_socket.h"
 
 #include <nfqe/plugin.h>
 
@@ -19,7 +17,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define COUNT 9        /* messages of a burst */
 #define LINES_MAX 5    /* of one kind in LOG_PERIOD_S */
@@ -29,8 +26,6 @@ static uint32_t fifth_answer;
 static uint32_t slow_packet; /* the plugin takes ten seconds for it */
 static uint64_t ahead_s;     /* of the clock: a second that a test does not wait for */
 
-int __wrap_event_loop_turn(struct event_loop *loop);
-int __real_event_loop_turn(struct event_loop *loop);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
@@ -40,20 +35,6 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 
     now->tv_sec += (time_t)ahead_s;
     return code;
-}
-
-int __wrap_event_loop_turn(struct event_loop *loop)
-{
-    kernel->waits++;
-    return __real_event_loop_turn(loop);
-}
-
-const char *__wrap_process_check_intact(const struct engine *engine);
-
-const char *__wrap_process_check_intact(const struct engine *engine)
-{
-    (void)engine;
-    return NULL;
 }
 
 /* ---- the plugin ------------------------------------------------------------------------------------------- */
@@ -97,29 +78,17 @@ static int set_up(void **state)
 
 /* ---- bursts in a row ------------------------------------------------------------------------------------- */
 
-/* The journal still has the burst before, and a plugin can write to it. */
+/* The journal still has the burst before. */
 static void test_packet_is_shown_again_if_its_id_comes_again(void **state)
 {
     (void)state;
     model_will_receive(1, 3);
     model_will_receive(1, 3);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     for (uint32_t id = 1; id <= 3; id++) {
         assert_int_equal(kernel->fates[id].shown, 2);
     }
-}
-
-/* The socket may have more. */
-static void test_worker_does_not_wait_after_a_full_burst(void **state)
-{
-    (void)state;
-    model_will_receive(1, BURST_MAX);
-    model_will_receive(BURST_MAX + 1, BURST_MAX);
-    model_will_receive(2 * BURST_MAX + 1, 1);
-    model_run_worker();
-    model_assert_left_in_order();
-    assert_int_equal(kernel->waits, 2); /* after the burst of one, and after the last receive */
 }
 
 /* ---- messages that their slot cuts ------------------------------------------------------------------------ */
@@ -158,7 +127,7 @@ static void test_cut_message_gets_the_crash_verdict_and_its_neighbours_their_own
             uint64_t cut = i < COUNT ? UINT64_C(1) << i : several[i - COUNT];
 
             model_will(&(struct step){.first = first, .count = COUNT, .cut = cut});
-            model_run_worker();
+            model_run();
             model_assert_left_in_order();
             assert_burst(first, COUNT, cut);
             first += COUNT;
@@ -183,7 +152,7 @@ static void test_full_bursts_with_cut_messages_lose_nothing(void **state)
         cut[i] &= unit_random(&random); /* a quarter of them */
         model_will(&(struct step){.first = 1 + i * BURST_MAX, .count = BURST_MAX, .cut = cut[i]});
     }
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
         assert_burst(1 + i * BURST_MAX, BURST_MAX, cut[i]);
@@ -202,7 +171,7 @@ static void test_cut_message_of_a_recovered_burst_gets_the_crash_verdict(void **
             model_die_with_burst(first, COUNT, (enum burst_phase)phase);
             model_put_packet(place, first + place, true);
             model_supervise(first + COUNT - 1);
-            model_run_worker();
+            model_run();
             model_assert_left_in_order();
             assert_burst(first, COUNT, UINT64_C(1) << place);
             first += COUNT;
@@ -219,7 +188,7 @@ static void test_verdict_of_a_cut_message_that_stands_is_kept(void **state)
     model_put_packet(3, 4, true);
     burst_force_verdict(fixture.burst, 3, NFQE_ACCEPT);
     model_supervise(COUNT);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     assert_fate(3, NFQE_DROP, 1);
     assert_fate(4, NFQE_ACCEPT, 0);
@@ -235,7 +204,7 @@ static void test_message_that_is_no_packet_is_counted_and_the_packets_around_it_
         uint32_t first = 1 + place * COUNT;
 
         model_will(&(struct step){.first = first, .count = COUNT, .other = UINT64_C(1) << place});
-        model_run_worker();
+        model_run();
         model_assert_left_in_order();
         for (unsigned i = 0; i < COUNT; i++) {
             if (i != place) {
@@ -253,7 +222,7 @@ static void test_burst_without_a_packet_is_answered_with_nothing(void **state)
     (void)state;
     model_will(&(struct step){.first = 1, .count = COUNT, .other = 0x1ff});
     model_will_receive(1, 2);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     assert_int_equal(kernel->messages, 1); /* the batch for 1 and 2 */
     assert_int_equal(model_counters()->bursts, 2);
@@ -276,7 +245,7 @@ static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         model_will(&answers[i]);
     }
-    model_run_worker_with_log();
+    model_run_with_log();
     model_assert_log_lines(&at, 1, "the kernel refused a verdict: Operation not permitted");
     model_assert_log_lines(&at, 1, "the kernel refused a configuration request: No such file or directory");
     assert_string_equal(at, "");
@@ -292,7 +261,7 @@ static void test_answer_before_a_cut_message_is_counted_once(void **state)
 {
     (void)state;
     model_will(&(struct step){.first = 1, .count = 3, .other = 1, .cut = 6, .answer = -EPERM, .sequence = 1});
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     assert_int_equal(model_counters()->verdict_errors, 1);
     assert_int_equal(model_counters()->truncated, 2);
@@ -312,7 +281,7 @@ static void test_refused_verdicts_do_not_fill_the_log(void **state)
     for (unsigned i = 0; i < 5; i++) {
         model_will(&refusals);
     }
-    model_run_worker_with_log();
+    model_run_with_log();
     model_assert_log_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
     model_assert_log_lines(&at, 1, "... 1 more lines like the next not shown");
     model_assert_log_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
@@ -339,7 +308,7 @@ static void test_answer_that_is_no_verdict_becomes_the_crash_verdict(void **stat
 
             fifth_answer = answers[i];
             model_will_receive(first, COUNT);
-            model_run_worker_with_log();
+            model_run_with_log();
             snprintf(text, sizeof(text),
                      "plugin odd 3.2.1 answered 0x%x on packet %u, which is no verdict that it may give; verdict %s",
                      answers[i], model_id_base + first + 4, batch != 0 ? "accept" : "drop");
@@ -368,7 +337,7 @@ static void test_answers_that_are_no_verdict_do_not_fill_the_log(void **state)
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
         model_will_receive(1 + i * 10, 10);
     }
-    model_run_worker_with_log();
+    model_run_with_log();
     for (const char *at = model_log; (at = strstr(at, "which is no verdict")) != NULL; at++) {
         count++;
     }
@@ -378,50 +347,11 @@ static void test_answers_that_are_no_verdict_do_not_fill_the_log(void **state)
     assert_int_equal(model_counters()->invalid, 2 * SCRIPT_MAX);
 }
 
-/* ---- a worker that cannot wait ---------------------------------------------------------------------------- */
-
-/* Closes the descriptor that the worker waits with, as a plugin does that closes all descriptors it can find. */
-static int open_and_close_epoll(const struct nfqe_host *host, const void *shared, const struct nfqe_state *state,
-                                void **self)
-{
-    char link[64];
-    char path[32];
-    ssize_t len;
-
-    (void)host;
-    (void)shared;
-    (void)state;
-    (void)self;
-    for (int fd = 3; fd < 64; fd++) {
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        len = readlink(path, link, sizeof(link) - 1);
-        if (len > 0) {
-            link[len] = '\0';
-            if (strstr(link, "[eventpoll]") != NULL) {
-                close(fd);
-            }
-        }
-    }
-    return 0;
-}
-
-/* What the supervisor logs of a worker that has been the owner is its message only if it says that it failed. */
-static void test_owner_that_cannot_wait_says_so(void **state)
-{
-    (void)state;
-    fixture.generation.plugins[0].table.open = open_and_close_epoll;
-    model_run_worker();
-    assert_int_equal(fixture.worker_status, PROCESS_EXIT_FAILED << 8);
-    assert_int_equal(fixture.control->state, WORKER_FAILED);
-    assert_non_null(strstr(fixture.control->message, "Bad file descriptor"));
-}
-
 int main(void)
 {
 #define WITH_PLUGIN(test) cmocka_unit_test_setup_teardown(test, set_up, model_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_PLUGIN(test_packet_is_shown_again_if_its_id_comes_again),
-        WITH_PLUGIN(test_worker_does_not_wait_after_a_full_burst),
         WITH_PLUGIN(test_cut_message_gets_the_crash_verdict_and_its_neighbours_their_own),
         WITH_PLUGIN(test_full_bursts_with_cut_messages_lose_nothing),
         WITH_PLUGIN(test_cut_message_of_a_recovered_burst_gets_the_crash_verdict),
@@ -433,8 +363,7 @@ int main(void)
         WITH_PLUGIN(test_refused_verdicts_do_not_fill_the_log),
         WITH_PLUGIN(test_answer_that_is_no_verdict_becomes_the_crash_verdict),
         WITH_PLUGIN(test_answers_that_are_no_verdict_do_not_fill_the_log),
-        WITH_PLUGIN(test_owner_that_cannot_wait_says_so),
     };
 
-    return model_run_tests("worker_burst", tests, sizeof(tests) / sizeof(tests[0]));
+    return model_run_tests("queue_burst", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Runs the plugin chain and decides, in one process, one burst at a time.
+ * Calls and decisions, one packet after the other.
  *
  * If no plugin of the chain has handle_batch(), each packet is looked up, answered and decided before the next one. If
  * one has it, all undecided packets of the burst go through the chain as a batch, and the answers become verdicts
- * afterwards, in the order of the packets. After a crash the rest of the burst always goes packet by packet, so that
- * the next crash has exactly one guilty packet. Process: [worker].
+ * afterwards, in the order of the packets. With `one_by_one` it goes packet by packet in any case.
  */
-#include "burst/pipeline.h"
+#include "pipeline.h"
 
-#include "base/probe.h"
 #include "plugin/chain_run.h"
 
 #include <errno.h>
-
-_Static_assert(CHAIN_NONE == BURST_NONE, "the journal has the position of the calls");
 
 static void run_packet(const struct chain_run *run, const struct decide *decide, struct nfqe_packet *packets,
                        unsigned packet, struct decide_invalid *invalid)
@@ -40,7 +36,7 @@ static void run_one_by_one(const struct chain_run *run, const struct decide *dec
     chain_run_end(run);
 }
 
-/* Finds the packets that neither a process that died nor the flow table has decided. */
+/* Finds the packets that have no verdict, nor get one by the flow table. */
 static void find_undecided(const struct decide *decide, struct nfqe_packet *packets, unsigned n,
                            struct chain_batch *batch)
 {
@@ -87,12 +83,12 @@ static void run_by_plugin(const struct chain_run *run, const struct decide *deci
 int pipeline_run(const struct pipeline *pipeline, struct burst *burst, struct nfqe_packet *packets, unsigned n,
                  uint64_t now_ns, struct queue_stats *stats, struct decide_invalid *invalid)
 {
+    static _Atomic uint32_t words[3];
     nfqe_verdict verdicts[BURST_MAX];
     struct flow_burst flow_burst;
-    const struct chain_run run = {
-        .chain = &pipeline->chain,
-        .position = {.packet = &burst->cursor, .plugin = &burst->plugin, .progress = &burst->progress},
-        .verdicts_end = verdicts + BURST_MAX};
+    const struct chain_run run = {.chain = &pipeline->chain,
+                                  .position = {.packet = &words[0], .plugin = &words[1], .progress = &words[2]},
+                                  .verdicts_end = verdicts + BURST_MAX};
     const struct decide decide = {
         .policy = &pipeline->policy, .flows = pipeline->flows, .flow_burst = &flow_burst, .burst = burst};
 
@@ -100,14 +96,13 @@ int pipeline_run(const struct pipeline *pipeline, struct burst *burst, struct nf
     if (pipeline->flows != NULL) {
         flow_table_begin_burst(pipeline->flows, &flow_burst, packets, n, now_ns);
     }
-    if (pipeline->chain.has_batch && atomic_load_explicit(&burst->one_by_one, memory_order_relaxed) == 0) {
+    if (pipeline->chain.has_batch && !pipeline->one_by_one) {
         run_by_plugin(&run, &decide, packets, n, invalid);
     } else {
         run_one_by_one(&run, &decide, packets, n, invalid);
     }
     for (unsigned i = 0; i < n; i++) {
         burst_count_verdict(&burst->entries[i], stats);
-        probe_verdict(burst->entries[i].id, burst->entries[i].verdict);
     }
     return pipeline->flows != NULL && flow_table_damaged(pipeline->flows) ? -EUCLEAN : 0;
 }

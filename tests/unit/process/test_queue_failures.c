@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker_run() when it cannot go on: a receive or a send that fails, receive headers or a journal that are damaged. The
- * worker ends with the reason in its control words, and its successor answers what it left.
+ * A queue process that cannot go on: a receive or a send that fails, a journal without room. It ends with the reason, and
+ * its successor answers what it left.
  *
  * The workers run without plugins, on the model of the kernel: what they see is accepted.
  */
@@ -13,39 +13,38 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ERRORS_MAX 16 /* receive errors in a row that a worker does not survive */
+#define ERRORS_MAX 16 /* receive errors in a row that a process does not survive */
 
 /* ---- receiving ------------------------------------------------------------------------------------------ */
 
 /* The kernel may have consumed a message that it could not copy: its packet is held until its id is recovered. */
-static void test_receive_that_faults_ends_the_worker_and_its_successor_recovers(void **state)
+static void test_receive_that_faults_ends_the_process_and_its_successor_recovers(void **state)
 {
     (void)state;
     model_will_receive(1, 3);
     model_will_fail(-EFAULT);
-    model_run_worker();
+    model_run();
     model_assert_gave_up("it cannot receive: Bad address");
     assert_int_equal(kernel->step, 2);
-    assert_int_equal(journal_receiving(fixture.journal), 0);
+    assert_int_not_equal(journal_receiving(fixture.journal), JOURNAL_NO_BURST);
     model_supervise(5);
     model_will_receive(5, 1);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_recovered(4, 4);
     model_assert_fates(5, 5, NFQE_ACCEPT);
     assert_int_equal(model_counters()->recovered_ids, 1);
 }
 
-static void test_socket_that_is_gone_ends_the_worker(void **state)
+static void test_socket_that_is_gone_ends_the_process(void **state)
 {
     (void)state;
     model_will_fail(-EBADF);
-    model_run_worker();
-    model_assert_gave_up("its socket is gone: Bad file descriptor; a plugin must not close what it did not open");
+    model_run();
+    model_assert_gave_up("it cannot receive: Bad file descriptor");
     model_will_fail(-ENOTSOCK);
-    model_run_worker();
-    model_assert_gave_up("its socket is gone: Socket operation on non-socket; a plugin must not close what it did not "
-                         "open");
+    model_run();
+    model_assert_gave_up("it cannot receive: Socket operation on non-socket");
     assert_int_equal(kernel->step, 2);
 }
 
@@ -56,26 +55,26 @@ static void test_passing_receive_errors_are_counted(void **state)
         model_will_fail(i % 2 == 0 ? -ENOMEM : -ENOBUFS);
     }
     model_will_receive(1, 2);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_fates(1, 2, NFQE_ACCEPT);
     assert_int_equal(model_counters()->receive_errors, 5);
 }
 
-static void test_receive_errors_that_last_end_the_worker(void **state)
+static void test_receive_errors_that_last_end_the_process(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
         model_will_fail(-EINVAL);
     }
-    model_run_worker();
+    model_run();
     model_assert_gave_up("it cannot receive: Invalid argument");
     assert_int_equal(kernel->step, ERRORS_MAX);
-    assert_int_equal(model_counters()->receive_errors, ERRORS_MAX - 1); /* the last one is the worker's reason */
+    assert_int_equal(model_counters()->receive_errors, ERRORS_MAX - 1); /* the last one is the process's reason */
 }
 
 /* A burst, or a queue without packets: the next errors are counted from the first again. */
-static void test_receive_errors_with_a_success_between_end_no_worker(void **state)
+static void test_receive_errors_with_a_success_between_end_no_process(void **state)
 {
     (void)state;
     for (unsigned idle = 0; idle < 2; idle++) {
@@ -86,44 +85,26 @@ static void test_receive_errors_with_a_success_between_end_no_worker(void **stat
             }
             model_will_fail(-EINVAL);
         }
-        model_run_worker();
+        model_run();
         model_assert_left_in_order();
         assert_int_equal(model_counters()->receive_errors, (idle + 1) * 2 * (ERRORS_MAX - 1));
     }
 }
 
 /* The kernel says so when messages came faster than they were received. */
-static void test_overrun_of_the_socket_ends_no_worker(void **state)
+static void test_overrun_of_the_socket_ends_no_process(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < SCRIPT_MAX; i++) {
         model_will_fail(-ENOBUFS);
     }
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     assert_int_equal(model_counters()->receive_errors, SCRIPT_MAX);
 }
 
-/* The messages after the gap have been consumed; a successor recovers their ids. */
-static void test_receive_headers_that_miss_a_length_end_the_worker_before_it_answers(void **state)
-{
-    (void)state;
-    model_will(&(struct step){.first = 1, .count = 5, .gap = 2});
-    model_run_worker();
-    model_assert_gave_up("its receive headers are damaged: 5 messages, 2 lengths");
-    assert_int_equal(kernel->messages, 0);
-    model_supervise(9);
-    model_will_receive(6, 4);
-    model_run_worker();
-    model_assert_left_in_order();
-    model_assert_fates(1, 2, NFQE_ACCEPT);
-    model_assert_recovered(3, 5);
-    model_assert_fates(6, 9, NFQE_ACCEPT);
-    assert_int_equal(model_counters()->recovered_ids, 3);
-}
-
-/* What a plugin may have written there: where the kernel puts the messages, and how long they may be. */
-static void test_damaged_receive_headers_are_made_again_by_the_next_worker(void **state)
+/* Where the kernel puts the messages, and how long they may be. */
+static void test_damaged_receive_headers_are_made_again_by_the_next_process(void **state)
 {
     (void)state;
     memset(fixture.burst->iovecs, 0, sizeof(fixture.burst->iovecs));
@@ -131,25 +112,9 @@ static void test_damaged_receive_headers_are_made_again_by_the_next_worker(void 
         fixture.burst->messages[i].msg_hdr.msg_iov = NULL;
     }
     model_will_receive(1, BURST_MAX);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_fates(1, BURST_MAX, NFQE_ACCEPT);
-}
-
-/* The watchdog ends a worker whose progress does not change. The last receive finds nothing. */
-static void test_each_receive_is_progress_but_not_one_that_fails(void **state)
-{
-    (void)state;
-    model_will_fail(-EAGAIN);
-    model_will_fail(-ENOMEM);
-    model_will_receive(1, 1);
-    model_will_fail(-EAGAIN);
-    model_run_worker();
-    model_assert_left_in_order();
-    assert_true(kernel->progress[1] != kernel->progress[0]);
-    assert_true(kernel->progress[2] == kernel->progress[1]);
-    assert_true(kernel->progress[3] != kernel->progress[2]);
-    assert_true(kernel->progress[4] != kernel->progress[3]);
 }
 
 /* ---- sending -------------------------------------------------------------------------------------------- */
@@ -157,7 +122,7 @@ static void test_each_receive_is_progress_but_not_one_that_fails(void **state)
 static void assert_cannot_send(void)
 {
     kernel->send_error = -ENOBUFS;
-    model_run_worker();
+    model_run();
     model_assert_gave_up("its verdicts cannot be sent: No buffer space available");
     kernel->send_error = 0;
 }
@@ -170,28 +135,28 @@ static void test_verdicts_that_cannot_be_sent_are_its_successors(void **state)
     assert_int_equal(model_counters()->packets, 5);
     assert_int_equal(model_counters()->accepted, 0);
     model_supervise(5);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
     assert_int_equal(model_counters()->packets, 5);
     assert_int_equal(model_counters()->accepted, 5);
 }
 
-static void test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_worker(void **state)
+static void test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_process(void **state)
 {
     (void)state;
     model_die_with_burst(1, 5, BURST_HANDLING);
     model_supervise(5);
     assert_cannot_send();
     model_supervise(5);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
     assert_int_equal(model_counters()->packets, 5);
     assert_int_equal(model_counters()->accepted, 5);
 }
 
-static void test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker(void **state)
+static void test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_process(void **state)
 {
     (void)state;
     for (unsigned idle = 0; idle < 2; idle++) {
@@ -208,7 +173,7 @@ static void test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker(v
         assert_int_equal(journal_totals(fixture.journal)->outstanding.count, 1);
         model_supervise(first + 2);
         model_will_receive(first + 3, 1);
-        model_run_worker();
+        model_run();
         model_assert_left_in_order();
         model_assert_recovered(first, first + 1);
         model_assert_fates(first + 2, first + 2, idle != 0 ? NFQE_DROP : NFQE_ACCEPT);
@@ -237,7 +202,7 @@ static void test_outstanding_ids_that_are_in_no_burst_get_the_crash_verdict(void
     fill_outstanding();
     model_supervise(1003);
     model_will_fail(-EAGAIN);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     for (uint32_t i = 0; i < OUTSTANDING_RANGES_MAX; i++) {
         model_assert_recovered(1 + 2 * i, 1 + 2 * i);
@@ -247,8 +212,8 @@ static void test_outstanding_ids_that_are_in_no_burst_get_the_crash_verdict(void
     assert_int_equal(model_counters()->recovered_ids, OUTSTANDING_RANGES_MAX + 3);
 }
 
-/* A plugin filled it, which is no reason to answer the wrong ids. */
-static void test_lost_ids_that_the_journal_has_no_room_for_end_the_worker(void **state)
+/* No reason to answer the wrong ids. */
+static void test_lost_ids_that_the_journal_has_no_room_for_end_the_process(void **state)
 {
     char reason[96];
 
@@ -256,7 +221,7 @@ static void test_lost_ids_that_the_journal_has_no_room_for_end_the_worker(void *
     fill_outstanding();
     model_die_with_burst(1004, 1, BURST_RECEIVING);
     model_supervise(1004);
-    model_run_worker();
+    model_run();
     snprintf(reason, sizeof(reason), "ids %u to %u cannot be recovered: No space left on device", model_id_base + 1001,
              model_id_base + 1003);
     model_assert_gave_up(reason);
@@ -266,21 +231,19 @@ static void test_lost_ids_that_the_journal_has_no_room_for_end_the_worker(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_KERNEL(test_receive_that_faults_ends_the_worker_and_its_successor_recovers),
-        WITH_KERNEL(test_socket_that_is_gone_ends_the_worker),
+        WITH_KERNEL(test_receive_that_faults_ends_the_process_and_its_successor_recovers),
+        WITH_KERNEL(test_socket_that_is_gone_ends_the_process),
         WITH_KERNEL(test_passing_receive_errors_are_counted),
-        WITH_KERNEL(test_receive_errors_that_last_end_the_worker),
-        WITH_KERNEL(test_receive_errors_with_a_success_between_end_no_worker),
-        WITH_KERNEL(test_overrun_of_the_socket_ends_no_worker),
-        WITH_KERNEL(test_receive_headers_that_miss_a_length_end_the_worker_before_it_answers),
-        WITH_KERNEL(test_damaged_receive_headers_are_made_again_by_the_next_worker),
-        WITH_KERNEL(test_each_receive_is_progress_but_not_one_that_fails),
+        WITH_KERNEL(test_receive_errors_that_last_end_the_process),
+        WITH_KERNEL(test_receive_errors_with_a_success_between_end_no_process),
+        WITH_KERNEL(test_overrun_of_the_socket_ends_no_process),
+        WITH_KERNEL(test_damaged_receive_headers_are_made_again_by_the_next_process),
         WITH_KERNEL(test_verdicts_that_cannot_be_sent_are_its_successors),
-        WITH_KERNEL(test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_worker),
-        WITH_KERNEL(test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_worker),
+        WITH_KERNEL(test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_process),
+        WITH_KERNEL(test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_process),
         WITH_KERNEL(test_outstanding_ids_that_are_in_no_burst_get_the_crash_verdict),
-        WITH_KERNEL(test_lost_ids_that_the_journal_has_no_room_for_end_the_worker),
+        WITH_KERNEL(test_lost_ids_that_the_journal_has_no_room_for_end_the_process),
     };
 
-    return model_run_tests("worker_failures", tests, sizeof(tests) / sizeof(tests[0]));
+    return model_run_tests("queue_failures", tests, sizeof(tests) / sizeof(tests[0]));
 }

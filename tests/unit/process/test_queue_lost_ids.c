@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker_run() after a death: what a successor answers when messages were lost or damaged with the worker before, and
- * what it says to the kernel of what it answers. test_worker_failures.c has the workers that give up.
+ * A queue process after a death: what a successor answers when messages were lost or damaged with the process before, and
+ * what it says to the kernel of what it answers. test_queue_failures.c has the processes that give up.
  *
- * But for one test, the workers run without plugins, on the model of the kernel: what they see is accepted.
+ * The workers run without plugins, on the model of the kernel: what they see is accepted.
  */
 #include "kernel_model.h"
 
@@ -12,9 +12,7 @@
 #include <nfqe/plugin.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define RECOVERED_IDS 7000 /* so many that they do not fit two sends */
 #define IDS_MAX 65536      /* that are recovered after one death */
@@ -28,8 +26,7 @@ static void damage(unsigned index)
 
 static void assert_killed(void)
 {
-    assert_true(WIFSIGNALED(fixture.worker_status));
-    assert_int_equal(WTERMSIG(fixture.worker_status), SIGKILL);
+    assert_true(fixture.died);
 }
 
 static const struct outstanding *committed(void)
@@ -51,7 +48,7 @@ static void test_message_lost_behind_the_received_ones_is_answered_before_the_ne
     model_die_with_burst(1, 5, BURST_RECEIVING);
     model_supervise(10);
     model_will_receive(7, 4);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
     model_assert_recovered(6, 6);
@@ -67,7 +64,7 @@ static void test_message_lost_behind_the_received_ones_is_answered_when_the_queu
     model_die_with_burst(1, 5, BURST_RECEIVING);
     model_supervise(6);
     model_will_fail(-EAGAIN);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_fates(1, 5, NFQE_ACCEPT);
     model_assert_recovered(6, 6);
@@ -86,7 +83,7 @@ static void test_not_more_ids_than_the_limit_are_recovered(void **state)
         model_die_with_burst(1, 0, BURST_RECEIVING);
         model_supervise(lost);
         model_will_fail(-EAGAIN);
-        model_run_worker();
+        model_run();
         model_assert_left_in_order();
         model_assert_recovered(1, IDS - 1);
         assert_int_equal(kernel->messages, lost < IDS_MAX ? lost : IDS_MAX);
@@ -101,7 +98,7 @@ static void test_message_lost_before_any_was_received_is_answered(void **state)
     model_die_with_burst(1, 0, BURST_RECEIVING);
     model_supervise(3);
     model_will_receive(2, 2);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_recovered(1, 1);
     model_assert_fates(2, 3, NFQE_ACCEPT);
@@ -114,7 +111,7 @@ static void test_ids_that_did_not_turn_up_before_the_burst_are_recovered(void **
     model_die_with_burst(4, 3, BURST_RECEIVING);
     model_supervise(8);
     model_will_receive(7, 2);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_recovered(1, 3);
     model_assert_fates(4, 8, NFQE_ACCEPT);
@@ -128,7 +125,7 @@ static void test_death_between_last_id_and_commit_answers_no_later_packet(void *
     model_set_last_id(5);
     model_supervise(9);
     model_will_receive(6, 4);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_fates(1, 9, NFQE_ACCEPT);
     assert_int_equal(model_counters()->recovered_ids, 0);
@@ -143,7 +140,7 @@ static void test_verdicts_that_stand_are_kept(void **state)
         model_die_with_burst(first, 5, (enum burst_phase)phase);
         burst_force_verdict(fixture.burst, 1, NFQE_DROP);
         model_supervise(first + 4);
-        model_run_worker();
+        model_run();
         model_assert_left_in_order();
         model_assert_fates(first, first, NFQE_ACCEPT);
         model_assert_fates(first + 1, first + 1, NFQE_DROP);
@@ -159,78 +156,18 @@ static void test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_
     fixture.journal->sequence = 20;
     model_will_receive(1, 3);
     model_will_receive(4, 3);
-    model_run_worker();
+    model_run();
     assert_int_equal(kernel->fates[1].sequence, 21);
     assert_int_equal(kernel->fates[4].sequence, 22);
     model_die_with_burst(7, 0, BURST_RECEIVING);
     model_supervise(9);
     model_will_receive(8, 2);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_recovered(7, 7);
     assert_int_equal(kernel->fates[7].sequence, 23 | NFQUEUE_SEQUENCE_RESENT);
     assert_int_equal(kernel->fates[8].sequence, 23);
     assert_int_equal(kernel->fates[9].sequence, 23);
-}
-
-static nfqe_verdict answer_no_verdict(void *self, struct nfqe_packet *packet)
-{
-    (void)self;
-    (void)packet;
-    return 0x7;
-}
-
-/* Of its packets the dead worker has decided one, which had no valid answer; its successor asks for the others. */
-static void test_invalid_answers_of_a_recovered_burst_are_counted_once(void **state)
-{
-    (void)state;
-    model_die_with_burst(1, 5, BURST_HANDLING);
-    burst_set_verdict(fixture.burst, 0, fixture.group.on_crash, 0, BURST_INVALID);
-    model_supervise(5);
-    fixture.generation.plugins[0] = (struct plugin){.id = "odd", .version = "1.0.0", .table.handle = answer_no_verdict};
-    fixture.generation.plugin_count = 1;
-    model_run_worker();
-    fixture.generation.plugin_count = 0;
-    model_assert_left_in_order();
-    model_assert_fates(1, 5, fixture.group.on_crash);
-    assert_int_equal(model_counters()->invalid, 5);
-}
-
-/* A plugin that is killed, whatever it is asked. */
-static nfqe_verdict die(void *self, struct nfqe_packet *packet)
-{
-    (void)self;
-    (void)packet;
-    raise(SIGKILL);
-    return NFQE_CONTINUE;
-}
-
-/* Or the kernel's answers, that it has them already, would be taken for packets that it lost. */
-static void test_verdicts_sent_again_say_so_also_after_a_second_death(void **state)
-{
-    (void)state;
-    model_die_with_burst(1, 5, BURST_SENDING);
-    for (unsigned i = 0; i < 5; i++) {
-        if (i != 2) { /* so the first successor has to ask */
-            burst_force_verdict(fixture.burst, i, NFQE_ACCEPT);
-        }
-    }
-    model_supervise(5);
-    fixture.generation.plugins[0] = (struct plugin){.id = "die", .version = "1.0.0", .table.handle = die};
-    fixture.generation.plugin_count = 1;
-    model_run_worker();
-    assert_true(WIFSIGNALED(fixture.worker_status));
-    assert_int_equal(kernel->messages, 0);
-    fixture.generation.plugin_count = 0;
-    model_supervise(5);
-    model_will_receive(6, 3);
-    model_run_worker();
-    model_assert_left_in_order();
-    model_assert_fates(1, 2, NFQE_ACCEPT);
-    model_assert_fates(3, 3, NFQE_DROP); /* the guilty one */
-    model_assert_fates(4, 8, NFQE_ACCEPT);
-    assert_int_equal(kernel->messages, 6);
-    assert_int_equal(kernel->fresh, 1); /* the new burst */
 }
 
 static void test_where_nothing_was_lost_nothing_is_recovered(void **state)
@@ -246,7 +183,7 @@ static void test_where_nothing_was_lost_nothing_is_recovered(void **state)
                 model_will_fail(-EAGAIN);
             }
             model_will_receive(first + 5, 4);
-            model_run_worker();
+            model_run();
             model_assert_left_in_order();
             model_assert_fates(first, first + 8, NFQE_ACCEPT);
             assert_int_equal(model_counters()->recovered_ids, 0);
@@ -272,7 +209,7 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
             }
             model_supervise(idle != 0 ? first + 4 : first + 8);
             model_will_receive(first + 5, 4);
-            model_run_worker();
+            model_run();
             model_assert_left_in_order();
             model_assert_recovered(damaged, damaged);
             model_assert_fates(first, damaged - 1, NFQE_ACCEPT);
@@ -302,7 +239,7 @@ static void test_damaged_id_of_a_recovered_burst_answers_no_later_packet(void **
             model_put_packet(place, ids[i], false);
             model_supervise(first + 8);
             model_will_receive(first + 5, 4);
-            model_run_worker();
+            model_run();
             kernel->steps = kernel->step = 0;
             model_assert_left_in_order();
             model_assert_fates(first, damaged - 1, NFQE_ACCEPT);
@@ -325,7 +262,7 @@ static void test_message_whose_damaged_length_leaves_its_slot_is_no_packet(void 
     fixture.burst->messages[2].msg_len = len;
     fixture.burst->messages[2].msg_hdr.msg_flags = 0;
     model_supervise(5);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_fates(1, 2, NFQE_ACCEPT);
     model_assert_recovered(3, 3);
@@ -343,7 +280,7 @@ static void test_burst_of_damaged_messages_is_answered(void **state)
     }
     model_supervise(9);
     model_will_receive(6, 4);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     model_assert_recovered(1, 5);
     model_assert_fates(6, 9, NFQE_ACCEPT);
@@ -353,7 +290,7 @@ static void test_burst_of_damaged_messages_is_answered(void **state)
 /* ---- a death while it recovers ids --------------------------------------------------------------------- */
 
 /* It is killed in its first, second or third send; verdicts for a fresh burst wait until the ids are recovered. */
-static void test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_successor(void **state)
+static void test_process_that_dies_while_it_recovers_ids_leaves_them_to_its_successor(void **state)
 {
     (void)state;
     for (unsigned sends = 0; sends < 3; sends++) {
@@ -364,7 +301,7 @@ static void test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_succe
         model_supervise(next);
         kernel->sends_until_death = kernel->sends + sends;
         model_will_receive(next, 1);
-        model_run_worker();
+        model_run();
         assert_killed();
         assert_true(outstanding_has(committed(), model_id_base + first));
         assert_true(outstanding_has(committed(), model_id_base + next));
@@ -372,7 +309,7 @@ static void test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_succe
         assert_int_equal(kernel->fates[next - 1].verdict, 0);
         model_supervise(next);
         kernel->sends_until_death = FOR_EVER;
-        model_run_worker();
+        model_run();
         model_assert_left_in_order();
         model_assert_recovered(first, next - 1);
         model_assert_fates(next, next, NFQE_ACCEPT);
@@ -380,7 +317,7 @@ static void test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_succe
     }
 }
 
-static void test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_them_to_its_successor(void **state)
+static void test_process_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_them_to_its_successor(void **state)
 {
     (void)state;
     for (unsigned sends = 0; sends < 3; sends++) {
@@ -391,7 +328,7 @@ static void test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_
         model_supervise(last);
         kernel->sends_until_death = kernel->sends + sends;
         model_will_fail(-EAGAIN);
-        model_run_worker();
+        model_run();
         assert_killed();
         assert_true(outstanding_has(committed(), model_id_base + first));
         assert_true(outstanding_has(committed(), model_id_base + last));
@@ -400,7 +337,7 @@ static void test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_
         kernel->sends_until_death = FOR_EVER;
         model_will_fail(-EAGAIN);
         model_will_receive(last + 1, 1);
-        model_run_worker();
+        model_run();
         model_assert_left_in_order();
         model_assert_recovered(first, last);
         model_assert_fates(last + 1, last + 1, NFQE_ACCEPT);
@@ -418,16 +355,14 @@ int main(void)
         WITH_KERNEL(test_death_between_last_id_and_commit_answers_no_later_packet),
         WITH_KERNEL(test_verdicts_that_stand_are_kept),
         WITH_KERNEL(test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_recovered),
-        WITH_KERNEL(test_invalid_answers_of_a_recovered_burst_are_counted_once),
-        WITH_KERNEL(test_verdicts_sent_again_say_so_also_after_a_second_death),
         WITH_KERNEL(test_where_nothing_was_lost_nothing_is_recovered),
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
         WITH_KERNEL(test_damaged_id_of_a_recovered_burst_answers_no_later_packet),
         WITH_KERNEL(test_message_whose_damaged_length_leaves_its_slot_is_no_packet),
         WITH_KERNEL(test_burst_of_damaged_messages_is_answered),
-        WITH_KERNEL(test_worker_that_dies_while_it_recovers_ids_leaves_them_to_its_successor),
-        WITH_KERNEL(test_worker_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_them_to_its_successor),
+        WITH_KERNEL(test_process_that_dies_while_it_recovers_ids_leaves_them_to_its_successor),
+        WITH_KERNEL(test_process_that_dies_while_it_recovers_ids_of_an_idle_queue_leaves_them_to_its_successor),
     };
 
-    return model_run_tests("worker_recovery", tests, sizeof(tests) / sizeof(tests[0]));
+    return model_run_tests("queue_lost_ids", tests, sizeof(tests) / sizeof(tests[0]));
 }

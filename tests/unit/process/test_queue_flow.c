@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker_run() with a plugin that decides for flows: what outlives a worker, what is sent again, what is counted, and
- * how a worker and its successor deal with a flow table that is half changed or damaged.
+ * A queue process with a plugin that decides for flows: what is marked and counted, what is sent again, and a flow table
+ * that a dead process has left half changed.
  *
- * The workers run on the model of the kernel, with a plugin that is a part of this program. The flow of a packet is its
+ * The worker runs on the model of the kernel, with a plugin that is a part of this program. The flow of a packet is its
  * id modulo FLOWS; what the plugin does with a packet is the test's choice, by the packet's id.
  */
 #include "kernel_model.h"
@@ -14,9 +14,7 @@
 
 #include <arpa/inet.h>
 #include <linux/netfilter/nfnetlink_queue.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define FLOWS 10
 #define CAPACITY 16
@@ -24,20 +22,10 @@
 #define BYPASS_BITS UINT32_C(0x0400)
 #define BYPASS_MASK UINT32_C(0x0f00)
 #define BYPASSED (MARK | BYPASS_BITS)
-#define DIE UINT32_MAX /* in place of an answer: the plugin crashes, in handle() */
-#define DAMAGE (UINT32_MAX - 1) /* the plugin writes to the flow table, and accepts for the flow */
 
 static uint32_t answers[64]; /* by id */
 static uint32_t mark_before; /* of every packet */
 static uint64_t flows_size;
-
-const char *__wrap_process_check_intact(const struct engine *engine);
-
-const char *__wrap_process_check_intact(const struct engine *engine)
-{
-    (void)engine;
-    return NULL;
-}
 
 /* ---- the plugin and its queue -------------------------------------------------------------------------------- */
 
@@ -52,14 +40,6 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 
     (void)self;
     kernel->fates[id].shown++;
-    if (answers[id] == DIE) {
-        raise(SIGKILL);
-    }
-    if (answers[id] == DAMAGE) {
-        memset((uint8_t *)table() + sizeof(struct flow_memory_header), 0xff,
-               flows_size - sizeof(struct flow_memory_header));
-        return NFQE_ACCEPT | NFQE_FLOW;
-    }
     return answers[id];
 }
 
@@ -112,28 +92,6 @@ static void assert_fate(uint32_t id, uint32_t verdict, bool marked, uint32_t sho
     assert_int_equal(kernel->fates[id].shown, shown);
 }
 
-static void assert_killed(void)
-{
-    assert_true(WIFSIGNALED(fixture.worker_status));
-    assert_int_equal(WTERMSIG(fixture.worker_status), SIGKILL);
-}
-
-/* What the supervisor does after a death: the packet at the cursor gets the crash verdict. */
-static void supervise_with(uint32_t given, uint32_t on_crash)
-{
-    struct burst_guilt guilt;
-
-    if (!journal_is_idle(fixture.journal)) {
-        journal_request_id_recovery(fixture.journal, model_id_base + given);
-    }
-    journal_assign_guilt(fixture.journal, 1, on_crash, &guilt);
-}
-
-static void supervise(uint32_t given)
-{
-    supervise_with(given, NFQE_DROP);
-}
-
 /* ---- flows ------------------------------------------------------------------------------------------------------ */
 
 static void test_flows_are_decided_once_and_counted(void **state)
@@ -151,7 +109,7 @@ static void test_flows_are_decided_once_and_counted(void **state)
         answers[first + 9] = NFQE_ACCEPT | NFQE_FLOW; /* it has no flow */
         model_will_receive(first, 10);
         model_will_receive(first + 10, 10);
-        model_run_worker();
+        model_run();
         model_assert_left_in_order();
         for (uint32_t id = first; id < first + 9; id++) {
             assert_fate(id, id % 3 == 0 ? NFQE_DROP : NFQE_ACCEPT, id % 3 != 0, 1);
@@ -168,44 +126,13 @@ static void test_flows_are_decided_once_and_counted(void **state)
     }
 }
 
-/* Even the one that a plugin died of. */
-static void test_packets_that_bring_the_mark_and_are_accepted_alone_lose_it(void **state)
-{
-    static const struct {
-        uint32_t answer, verdict, mark; /* mark 0: it keeps its own */
-    } packets[] = {{NFQE_ACCEPT | NFQE_FLOW, NFQE_ACCEPT, BYPASSED},
-                   {NFQE_ACCEPT, NFQE_ACCEPT, MARK},
-                   {NFQE_DROP, NFQE_DROP, 0},
-                   {DIE, NFQE_ACCEPT, MARK},
-                   {NFQE_CONTINUE, NFQE_ACCEPT, MARK},
-                   {NFQE_DROP | NFQE_FLOW, NFQE_DROP, 0}};
-    const uint32_t count = sizeof(packets) / sizeof(packets[0]);
-
-    (void)state;
-    mark_before = BYPASSED;
-    for (uint32_t i = 0; i < count; i++) {
-        answers[1 + i] = packets[i].answer;
-    }
-    model_will_receive(1, count);
-    model_run_worker();
-    assert_killed();
-    supervise_with(count, NFQE_ACCEPT);
-    model_run_worker();
-    model_assert_left_in_order();
-    for (uint32_t i = 0; i < count; i++) {
-        assert_int_equal(kernel->fates[1 + i].verdict, packets[i].verdict);
-        assert_int_equal(kernel->fates[1 + i].marked, packets[i].mark != 0);
-        assert_int_equal(kernel->fates[1 + i].mark, packets[i].mark);
-    }
-}
-
 static void test_without_bypass_nothing_is_marked(void **state)
 {
     (void)state;
     fixture.group.bypass_mark = (struct mark_setting){0, 0};
     answers[1] = NFQE_ACCEPT | NFQE_FLOW;
     model_will_receive(1, 20);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     for (uint32_t id = 1; id <= 20; id++) {
         assert_fate(id, NFQE_ACCEPT, false, id == 11 ? 0 : 1);
@@ -219,7 +146,7 @@ static void test_queue_without_a_flow_table_takes_no_flow_verdict(void **state)
     fixture.generation.plugins[0].needs = 0;
     answers[1] = answers[2] = NFQE_ACCEPT | NFQE_FLOW;
     model_will_receive(1, 20);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     for (uint32_t id = 1; id <= 20; id++) {
         assert_fate(id, id <= 2 ? NFQE_DROP : NFQE_ACCEPT, false, 1);
@@ -240,12 +167,12 @@ static void test_idle_time_out_is_that_of_the_queue(void **state)
         memset(table(), 0, flows_size);
         answers[first] = NFQE_ACCEPT | NFQE_FLOW;
         model_will_receive(first, 1);
-        model_run_worker();
+        model_run();
         entries = (struct flow_entry *)(void *)((uint8_t *)table() + flows_size) - CAPACITY;
         assert_int_equal(entries[0].verdict, NFQE_ACCEPT);
         entries[0].seen -= i == 0 ? 60 * 8 - 80 : 60 * 8 + 1; /* with 10 s to spare for a slow machine */
         model_will_receive(first + 10, 1);
-        model_run_worker();
+        model_run();
         assert_fate(first + 10, NFQE_ACCEPT, i == 0, i);
         assert_int_equal(table()->totals.expired, i);
     }
@@ -253,46 +180,22 @@ static void test_idle_time_out_is_that_of_the_queue(void **state)
 
 /* ---- deaths ------------------------------------------------------------------------------------------------------ */
 
-static void test_flows_outlive_the_worker_that_decided_them(void **state)
+/* It dies when all is decided. */
+static void test_verdicts_of_a_burst_that_was_being_sent_are_sent_again_with_their_marks_and_counted_once(void **state)
 {
     (void)state;
     answers[1] = NFQE_ACCEPT | NFQE_FLOW;
     answers[2] = NFQE_DROP | NFQE_FLOW;
-    answers[5] = DIE;
-    model_will_receive(1, 9);
-    model_run_worker();
-    assert_killed();
-    supervise(9);
-    model_will_receive(10, 10);
-    model_run_worker();
-    model_assert_left_in_order();
-    assert_fate(1, NFQE_ACCEPT, true, 1);
-    assert_fate(2, NFQE_DROP, false, 1);
-    assert_fate(5, NFQE_DROP, false, 1);
-    assert_fate(11, NFQE_ACCEPT, true, 0);
-    assert_fate(12, NFQE_DROP, false, 0);
-    assert_fate(15, NFQE_ACCEPT, false, 1);
-    assert_int_equal(model_counters()->flow_packets, 2);
-    assert_int_equal(table()->totals.added, 2);
-}
-
-/* The worker dies with the burst of 1 to 13 decided, or all of it but the last packet; another one finishes it. */
-static void die_and_finish(bool sending)
-{
-    answers[1] = NFQE_ACCEPT | NFQE_FLOW;
-    answers[2] = NFQE_DROP | NFQE_FLOW;
     answers[10] = NFQE_ACCEPT | NFQE_FLOW; /* it has no flow */
-    answers[13] = sending ? NFQE_ACCEPT : DIE;
-    kernel->sends_until_death = sending ? kernel->sends : FOR_EVER;
+    kernel->sends_until_death = kernel->sends;
     model_will_receive(1, 13);
-    model_run_worker();
-    assert_killed();
-    assert_int_equal(journal_is_sending(fixture.journal), sending);
-    assert_false(journal_is_idle(fixture.journal));
+    model_run();
+    assert_true(fixture.died);
+    assert_true(journal_is_sending(fixture.journal));
     assert_int_equal(kernel->messages, 0);
     kernel->sends_until_death = FOR_EVER;
-    supervise(13);
-    model_run_worker();
+    model_supervise(13);
+    model_run();
     model_assert_left_in_order();
     assert_fate(1, NFQE_ACCEPT, true, 1);
     assert_fate(2, NFQE_DROP, false, 1);
@@ -300,25 +203,13 @@ static void die_and_finish(bool sending)
     assert_fate(10, NFQE_ACCEPT, false, 1);
     assert_fate(11, NFQE_ACCEPT, true, 0);
     assert_fate(12, NFQE_DROP, false, 0);
-    assert_fate(13, sending ? NFQE_ACCEPT : NFQE_DROP, false, 1);
+    assert_fate(13, NFQE_ACCEPT, false, 1);
     assert_int_equal(model_counters()->flow_packets, 2);
     assert_int_equal(model_counters()->flow_not_stored, 1);
     assert_int_equal(model_counters()->packets, 13);
-    assert_int_equal(model_counters()->accepted, sending ? 11 : 10);
+    assert_int_equal(model_counters()->accepted, 11);
     assert_int_equal(table()->totals.added, 2);
     assert_int_equal(table()->totals.replaced + table()->totals.expired, 0);
-}
-
-static void test_verdicts_decided_before_a_crash_are_sent_with_their_marks_and_counted_once(void **state)
-{
-    (void)state;
-    die_and_finish(false);
-}
-
-static void test_verdicts_of_a_burst_that_was_being_sent_are_sent_again_with_their_marks_and_counted_once(void **state)
-{
-    (void)state;
-    die_and_finish(true);
 }
 
 /* It died between two stores: in a chain that is not whole, and with entries that no list holds. */
@@ -333,16 +224,16 @@ static void test_table_that_is_half_changed_is_repaired_before_the_first_answer(
         answers[id] = id % 2 == 0 ? NFQE_DROP | NFQE_FLOW : NFQE_ACCEPT | NFQE_FLOW;
     }
     model_will_receive(1, 9);
-    model_run_worker();
+    model_run();
     model_assert_left_in_order();
     memset(buckets, 0, buckets_size);
     table()->newest = table()->oldest = 77;
     table()->changing = 1;
     model_die_with_burst(10, 10, BURST_RECEIVING); /* a burst that the dead one left is answered by flows too */
-    supervise(19);
+    model_supervise(19);
     model_will_receive(20, 10);
-    model_run_worker_with_log();
-    model_assert_log_lines(&at, 1, "the flow table was left half changed or damaged; 9 flows in it are whole and kept");
+    model_run_with_log();
+    model_assert_log_lines(&at, 1, "the flow table was left half changed; 9 flows in it are whole and kept");
     assert_string_equal(at, "");
     model_assert_left_in_order();
     assert_int_equal(table()->changing, 0);
@@ -356,71 +247,17 @@ static void test_table_that_is_half_changed_is_repaired_before_the_first_answer(
     assert_int_equal(model_counters()->flow_packets, 18);
 }
 
-static void test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_successor_goes_on(void **state)
-{
-    (void)state;
-    answers[1] = NFQE_DROP | NFQE_FLOW;
-    answers[5] = DAMAGE;
-    answers[6] = NFQE_ACCEPT | NFQE_FLOW;
-    answers[21] = answers[22] = NFQE_DROP | NFQE_FLOW;
-    model_will_receive(1, 13);
-    model_will_receive(14, 6);
-    model_run_worker();
-    model_assert_gave_up("its flow table is damaged; a plugin wrote where it must not");
-    assert_true(journal_is_idle(fixture.journal));
-    assert_int_equal(kernel->step, 1);
-    assert_int_equal(model_counters()->packets, 13);
-    assert_fate(1, NFQE_DROP, false, 1);
-    assert_fate(4, NFQE_ACCEPT, false, 1);
-    assert_fate(6, NFQE_ACCEPT, false, 1); /* there is no flow any more that the mark would stand for */
-    assert_fate(7, NFQE_ACCEPT, false, 1);
-    assert_fate(13, NFQE_ACCEPT, false, 1);
-    supervise(13);
-    model_will_receive(20, 20);
-    model_run_worker();
-    model_assert_left_in_order();
-    assert_int_equal(table()->changing, 0);
-    assert_fate(14, NFQE_ACCEPT, false, 1);
-    assert_fate(22, NFQE_DROP, false, 1);
-    assert_fate(32, NFQE_DROP, false, 0);
-    assert_int_equal(model_counters()->packets, 39);
-}
-
-static void test_table_that_is_damaged_during_a_recovered_burst_ends_the_worker_too(void **state)
-{
-    (void)state;
-    answers[1] = NFQE_DROP | NFQE_FLOW;
-    answers[2] = DAMAGE;
-    model_die_with_burst(1, 5, BURST_RECEIVING);
-    supervise(5);
-    model_will_receive(6, 1);
-    model_run_worker();
-    model_assert_gave_up("its flow table is damaged; a plugin wrote where it must not");
-    assert_int_equal(kernel->step, 0);
-    assert_true(journal_is_idle(fixture.journal));
-    assert_fate(1, NFQE_DROP, false, 1);
-    assert_fate(5, NFQE_ACCEPT, false, 1);
-    model_run_worker();
-    model_assert_left_in_order();
-    assert_fate(6, NFQE_ACCEPT, false, 1);
-}
-
 int main(void)
 {
 #define WITH_PLUGIN(test) cmocka_unit_test_setup_teardown(test, set_up, model_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_PLUGIN(test_flows_are_decided_once_and_counted),
-        WITH_PLUGIN(test_packets_that_bring_the_mark_and_are_accepted_alone_lose_it),
         WITH_PLUGIN(test_without_bypass_nothing_is_marked),
         WITH_PLUGIN(test_queue_without_a_flow_table_takes_no_flow_verdict),
         WITH_PLUGIN(test_idle_time_out_is_that_of_the_queue),
-        WITH_PLUGIN(test_flows_outlive_the_worker_that_decided_them),
-        WITH_PLUGIN(test_verdicts_decided_before_a_crash_are_sent_with_their_marks_and_counted_once),
         WITH_PLUGIN(test_verdicts_of_a_burst_that_was_being_sent_are_sent_again_with_their_marks_and_counted_once),
         WITH_PLUGIN(test_table_that_is_half_changed_is_repaired_before_the_first_answer),
-        WITH_PLUGIN(test_worker_with_a_damaged_table_answers_its_burst_and_ends_and_its_successor_goes_on),
-        WITH_PLUGIN(test_table_that_is_damaged_during_a_recovered_burst_ends_the_worker_too),
     };
 
-    return model_run_tests("worker_flow", tests, sizeof(tests) / sizeof(tests[0]));
+    return model_run_tests("queue_flow", tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The pipeline: from the decoded packets of a burst to one verdict for each, by the flow table and the plugin chain.
+ * The two halves that turn packets into verdicts, plugin/chain_run.h and burst/decide.h, joined in the plainest way: one
+ * process, one burst at a time, and no packet is looked at before the one ahead of it is decided.
  *
  * Exactly one verdict for each packet, whatever the plugins do. The first answer other than CONTINUE decides; a packet
  * that no plugin decided gets the default verdict; an answer that the ABI does not know gets the --on-crash verdict.
- * Before each call the journal says which packet is with which plugin, so that a crash has a guilty packet.
- *
- * A plugin that declared NFQE_NEED_FLOW may decide for the rest of a flow. From then on, packets of that flow, also
- * those of the same burst, get the verdict without any plugin being called.
- *
- * It joins two halves that do not know each other: the calls of plugins (plugin/chain_run.h) and the decisions
- * (decide.h). Knows nothing of netlink, processes and shared memory: the worker, the benchmark and the tests run this
- * same code. Never allocates, blocks, logs or exits; reads no clock.
+ * From a verdict for a flow on, packets of that flow, also those of the same burst, get the verdict without any plugin
+ * being called. Tests assert this of the two halves, and compare with it what becomes of several bursts in flight.
  */
-#ifndef ENGINE_BURST_PIPELINE_H
-#define ENGINE_BURST_PIPELINE_H
+#ifndef UNIT_PIPELINE_H
+#define UNIT_PIPELINE_H
 
 #include "burst/burst.h"
 #include "burst/decide.h"
@@ -22,10 +17,13 @@
 #include "flow/flow_table.h"
 #include "plugin/plugin_chain.h"
 
+#include <stdbool.h>
+
 struct pipeline {
     struct plugin_chain chain;
     struct decide_policy policy;
     struct flow_table *flows; /* NULL: no member gives verdicts for flows */
+    bool one_by_one;          /* handle() is called although a member has handle_batch() */
 };
 
 /*
@@ -33,7 +31,7 @@ struct pipeline {
  * arrival; of packet i, entry i of the journal has the id and the mark, and gets the verdict. now_ns: monotonic clock,
  * for the idle times of flows; not looked at without flows. *stats: its counters of verdicts are increased.
  *
- * Returns 0, or -EUCLEAN: a plugin wrote to the flow table, which has to be repaired before the next burst. Every
+ * Returns 0, or -EUCLEAN: the flow table is damaged, and has to be repaired before the next burst. Every
  * packet has its verdict in either case.
  */
 int pipeline_run(const struct pipeline *pipeline, struct burst *burst, struct nfqe_packet *packets, unsigned n,

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From the birth of a worker to its loss.
+ *
+ * What a worker says of itself is a claim, and none of it can make this process wait for it longer than its time-outs:
+ * how far it is in open() and close() counts as often as there are plugins, an answer counts only if the ring takes it.
+ * That it has ended its pidfd alone says. Process: [queue process].
+ */
+#include "process/queue_lives.h"
+
+#include "base/arith.h"
+#include "base/fd.h"
+#include "process/run_delay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOOKS_MIN 4 /* in a time-out */
+
+void queue_lives_init(struct queue_lives *lives, struct queue_loop *loop, struct event_loop *events,
+                      const struct queue_tell *tell)
+{
+    const struct queue_group *group = loop->engine->generation->group;
+
+    *lives = (struct queue_lives){.loop = loop,
+                                  .events = events,
+                                  .tell = tell,
+                                  .open_timeout_ns = group->load_timeout_ms * NS_PER_MS,
+                                  .handle_timeout_ns = group->handle_timeout_ms * NS_PER_MS};
+}
+
+bool queue_lives_any(const struct queue_lives *lives)
+{
+    return lives->loop->workers.end > 0;
+}
+
+/* ---- loss ---------------------------------------------------------------------------------------------- */
+
+/* Its packets go to another worker. The supervisor adds to the message how the process ended. */
+static void lose(struct queue_lives *lives, struct queue_worker *worker, enum queue_loss loss)
+{
+    struct queue_message message = queue_message_make(QUEUE_WORKER_LOST, worker->number);
+    struct queue_guilt guilt;
+
+    message.loss = loss;
+    message.stage = ring_state(&worker->ring);
+    ring_copy_text(&worker->ring, message.text, sizeof(message.text));
+    event_loop_unwatch(lives->events, &worker->bell);
+    event_loop_unwatch(lives->events, &worker->end);
+    close_fd(&worker->end.fd);
+    queue_loop_lose_worker(lives->loop, worker, event_loop_now(lives->events), &guilt);
+    message.plugin = guilt.plugin;
+    message.in_plugin = guilt.in_plugin;
+    message.packet_known = guilt.packet_known;
+    message.packet_id = guilt.packet_id;
+    queue_tell_message(lives->tell, &message, NULL, 0);
+}
+
+static void worker_ended(void *context, uint32_t events)
+{
+    struct queue_worker *worker = context;
+
+    (void)events;
+    lose(worker->lives, worker, QUEUE_LOSS_ENDED);
+}
+
+/* ---- birth --------------------------------------------------------------------------------------------- */
+
+/* What it rings for is found by the look of this turn. */
+static void worker_rang(void *context, uint32_t events)
+{
+    struct queue_worker *worker = context;
+
+    (void)events;
+    worker->rung = true;
+}
+
+static int watch(struct queue_lives *lives, struct queue_worker *worker, int pidfd)
+{
+    int code;
+
+    worker->bell = (struct event_watch){.fd = worker->ring.answered, .ready = worker_rang, .context = worker};
+    worker->end = (struct event_watch){.fd = pidfd, .ready = worker_ended, .context = worker};
+    code = event_loop_watch(lives->events, &worker->bell, EPOLLIN | EPOLLET);
+    if (code == 0) {
+        code = event_loop_watch(lives->events, &worker->end, EPOLLIN);
+    }
+    if (code < 0) {
+        event_loop_unwatch(lives->events, &worker->bell);
+    }
+    return code;
+}
+
+/* The worker has an entry, a ring, and is watched; or none of these. */
+static int begin(struct queue_lives *lives, uint32_t number, pid_t pid, int pidfd, struct queue_worker **added)
+{
+    struct queue_worker *worker = queue_workers_add(&lives->loop->workers, number);
+    int code;
+
+    if (worker == NULL) {
+        return -ENOSPC;
+    }
+    code = ring_submit_new(&worker->ring, lives->loop->queue->shm.layout.slot_size);
+    if (code == 0) {
+        code = watch(lives, worker, pidfd);
+    }
+    if (code < 0) {
+        queue_workers_remove(&lives->loop->workers, worker);
+        return code;
+    }
+    worker->lives = lives;
+    worker->pid = pid;
+    worker->since_ns = event_loop_now(lives->events);
+    *added = worker;
+    return 0;
+}
+
+static void refuse(const struct queue_lives *lives, uint32_t number, const char *what, const char *why)
+{
+    struct queue_message message = queue_message_make(QUEUE_WORKER_LOST, number);
+
+    message.loss = QUEUE_LOSS_REFUSED;
+    message.plugin = PLUGINS_MAX;
+    snprintf(message.text, sizeof(message.text), "%s: %s", what, why);
+    queue_tell_message(lives->tell, &message, NULL, 0);
+}
+
+void queue_lives_add(struct queue_lives *lives, uint32_t number, pid_t pid, int pidfd)
+{
+    const struct queue_message message = queue_message_make(QUEUE_RING, number);
+    struct queue_worker *worker;
+    int fds[RING_FDS];
+    int code;
+
+    if (lives->leaving || pidfd < 0) {
+        refuse(lives, number, "it gets no ring",
+               lives->leaving ? "the queue process leaves" : "its pidfd did not come");
+        close_fd(&pidfd);
+        return;
+    }
+    code = begin(lives, number, pid, pidfd, &worker);
+    if (code < 0) {
+        refuse(lives, number, "its ring cannot be made", strerror(-code));
+        close_fd(&pidfd);
+        return;
+    }
+    ring_worker_fds(&worker->ring, fds);
+    queue_tell_message(lives->tell, &message, fds, RING_FDS);
+    ring_submit_passed(&worker->ring);
+}
+
+/* ---- looks --------------------------------------------------------------------------------------------- */
+
+/* Whether it was ready to run and did not for most of the second half of the time-out. Asked once for each wait. */
+static bool was_kept_from_running(struct queue_worker *worker, uint64_t timeout_ns)
+{
+    uint64_t delay_ns;
+
+    if (worker->excused || worker->run_delay_ns == 0 || !run_delay_read(worker->pid, &delay_ns)) {
+        return false;
+    }
+    worker->excused = delay_ns - worker->run_delay_ns >= timeout_ns / 4;
+    return worker->excused;
+}
+
+/* Whether the worker, which is waited for, has taken all of the time-out since it last did something. */
+static bool takes_too_long(const struct queue_lives *lives, struct queue_worker *worker, uint64_t timeout_ns,
+                           uint64_t now_ns)
+{
+    bool new_wait = worker->since_ns >= lives->looked_ns;
+    uint64_t passed_ns = now_ns - (new_wait ? worker->since_ns : lives->looked_ns);
+    uint64_t step_ns = min_u64(passed_ns, min_u64(QUEUE_STEP_MAX_NS, timeout_ns / LOOKS_MIN));
+
+    if (new_wait) {
+        worker->waited_ns = 0;
+        worker->run_delay_ns = 0;
+        worker->excused = false;
+    }
+    worker->waited_ns += step_ns;
+    if (worker->waited_ns >= timeout_ns / 2 && worker->run_delay_ns == 0) {
+        run_delay_read(worker->pid, &worker->run_delay_ns);
+    }
+    return worker->waited_ns >= (worker->excused ? 2 * timeout_ns : timeout_ns) &&
+           !was_kept_from_running(worker, timeout_ns);
+}
+
+/* How far it is in open() or close(), as it says. Each plugin, and each state, is said once: what comes after is a lie. */
+static void note_step(const struct queue_lives *lives, struct queue_worker *worker, uint32_t worker_state,
+                      uint64_t now_ns)
+{
+    uint32_t said = worker_state * (PLUGINS_MAX + 1) + ring_plugin(&worker->ring);
+
+    if (said != worker->said && worker->steps <= lives->loop->engine->generation->plugin_count + RING_FAILED) {
+        worker->said = said;
+        worker->steps++;
+        worker->since_ns = now_ns;
+    }
+}
+
+static void look_at_opening(struct queue_lives *lives, struct queue_worker *worker, uint64_t now_ns)
+{
+    const struct queue_message message = queue_message_make(QUEUE_WORKER_OPENED, worker->number);
+    uint32_t said = ring_state(&worker->ring);
+
+    if (said == RING_OPENED || said == RING_OPENED_BATCH) {
+        worker->opened = true;
+        worker->has_batch = said == RING_OPENED_BATCH;
+        queue_tell_message(lives->tell, &message, NULL, 0);
+        return;
+    }
+    note_step(lives, worker, said, now_ns);
+    if (takes_too_long(lives, worker, lives->open_timeout_ns, now_ns)) {
+        lose(lives, worker, QUEUE_LOSS_HUNG);
+    }
+}
+
+static void look_at_packets(struct queue_lives *lives, struct queue_worker *worker, uint64_t now_ns)
+{
+    if (ring_in_flight(&worker->ring) && takes_too_long(lives, worker, lives->handle_timeout_ns, now_ns)) {
+        lose(lives, worker, QUEUE_LOSS_HUNG);
+    }
+}
+
+/* *closing: the plugin in its close(). */
+static void look_at_leaving(struct queue_lives *lives, struct queue_worker *worker, uint64_t now_ns, uint32_t *closing)
+{
+    uint32_t said = ring_state(&worker->ring);
+
+    note_step(lives, worker, said, now_ns);
+    if (takes_too_long(lives, worker, lives->open_timeout_ns, now_ns)) {
+        lose(lives, worker, QUEUE_LOSS_HUNG);
+    } else if (worker->said / (PLUGINS_MAX + 1) == RING_CLOSING && worker->said % (PLUGINS_MAX + 1) != PLUGINS_MAX) {
+        *closing = worker->said % (PLUGINS_MAX + 1); /* of what was noted, so that it changes as seldom */
+    }
+}
+
+/* Only a worker without packets can be asked: it stops at once. */
+static void ask_to_leave(struct queue_lives *lives, struct queue_worker *worker, uint64_t now_ns)
+{
+    queue_workers_leave_place(&lives->loop->workers, worker);
+    worker->leaving = true;
+    worker->steps = 0;
+    worker->since_ns = now_ns;
+    ring_request_leave(&worker->ring);
+}
+
+/* Returns whether it has to be looked at again soon, though it may have no packets. */
+static bool look_at_worker(struct queue_lives *lives, struct queue_worker *worker, uint64_t now_ns, uint32_t *closing)
+{
+    if (queue_loop_take_answers(lives->loop, worker, now_ns) < 0) {
+        lose(lives, worker, QUEUE_LOSS_BROKEN);
+        return false;
+    }
+    worker->retired = worker->number <= atomic_load_explicit(&lives->tell->control->retired, memory_order_acquire);
+    if ((worker->retired || lives->leaving) && !worker->leaving && !ring_in_flight(&worker->ring)) {
+        ask_to_leave(lives, worker, now_ns);
+    }
+    if (worker->leaving) {
+        look_at_leaving(lives, worker, now_ns, closing);
+    } else if (worker->opened) {
+        look_at_packets(lives, worker, now_ns);
+    } else {
+        look_at_opening(lives, worker, now_ns);
+    }
+    return worker->number != 0 && (worker->leaving || !worker->opened);
+}
+
+bool queue_lives_look(struct queue_lives *lives, uint64_t now_ns)
+{
+    uint32_t closing = PLUGINS_MAX;
+    bool soon = false;
+
+    for (unsigned i = 0; i < lives->loop->workers.end; i++) {
+        struct queue_worker *worker = &lives->loop->workers.all[i];
+
+        if (worker->number != 0) {
+            soon |= look_at_worker(lives, worker, now_ns, &closing);
+        }
+    }
+    lives->looked_ns = now_ns;
+    queue_tell_word(lives->tell, &lives->tell->control->closing, closing);
+    return soon;
+}
+
+/* ---- waiting, leaving ----------------------------------------------------------------------------------- */
+
+bool queue_lives_sleep(struct queue_lives *lives)
+{
+    bool asleep = true;
+
+    for (unsigned i = 0; i < lives->loop->workers.end; i++) {
+        struct queue_worker *worker = &lives->loop->workers.all[i];
+
+        asleep &= worker->number == 0 || ring_sleep(&worker->ring);
+    }
+    return asleep;
+}
+
+void queue_lives_awake(struct queue_lives *lives)
+{
+    for (unsigned i = 0; i < lives->loop->workers.end; i++) {
+        struct queue_worker *worker = &lives->loop->workers.all[i];
+
+        if (worker->number != 0) {
+            bool rung = worker->rung;
+
+            worker->rung = false;
+            if (ring_awake(&worker->ring, rung) < 0) {
+                lose(lives, worker, QUEUE_LOSS_BROKEN);
+            }
+        }
+    }
+}
+
+void queue_lives_leave(struct queue_lives *lives)
+{
+    lives->leaving = true;
+}
