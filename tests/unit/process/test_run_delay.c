@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * run_delay.c: the delay grows for a process that others keep from running, and not for one that sleeps or is stopped.
+ *
+ * The kernel says it; two processes share one CPU for it.
+ */
+#include "unit.h"
+
+#include "process/run_delay.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WATCHED_MS 200
+#define WATCHED_NS (WATCHED_MS * UINT64_C(1000000))
+
+enum doing { SPINS, SLEEPS };
+
+static pid_t start(enum doing doing)
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        cpu_set_t one;
+        volatile unsigned spun = 0;
+
+        CPU_ZERO(&one);
+        CPU_SET(0, &one);
+        sched_setaffinity(0, sizeof(one), &one);
+        alarm(30);
+        while (doing == SPINS) {
+            spun++;
+        }
+        for (;;) {
+            pause();
+        }
+    }
+    return pid;
+}
+
+static void end(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+/* How much it grows while the test waits. */
+static uint64_t growth(pid_t pid)
+{
+    uint64_t before = 0;
+    uint64_t after = 0;
+
+    assert_true(run_delay_read(pid, &before));
+    poll(NULL, 0, WATCHED_MS);
+    assert_true(run_delay_read(pid, &after));
+    assert_true(after >= before);
+    return after - before;
+}
+
+static void test_process_that_is_kept_from_running(void **state)
+{
+    pid_t others[3];
+    pid_t pid;
+
+    (void)state;
+    pid = start(SPINS);
+    for (unsigned i = 0; i < 3; i++) {
+        others[i] = start(SPINS);
+    }
+    poll(NULL, 0, 50);
+    assert_true(growth(pid) >= WATCHED_NS / 4); /* a fair share would be 3/4 */
+    for (unsigned i = 0; i < 3; i++) {
+        end(others[i]);
+    }
+    end(pid);
+}
+
+static void test_process_that_sleeps_or_is_stopped(void **state)
+{
+    pid_t sleeping = start(SLEEPS);
+    pid_t stopped = start(SPINS);
+
+    (void)state;
+    kill(stopped, SIGSTOP);
+    poll(NULL, 0, 50);
+    assert_true(growth(sleeping) < WATCHED_NS / 10);
+    assert_true(growth(stopped) < WATCHED_NS / 10);
+    end(sleeping);
+    end(stopped);
+}
+
+static void test_process_that_is_not_there(void **state)
+{
+    uint64_t ns = 5;
+    pid_t pid = start(SLEEPS);
+
+    (void)state;
+    end(pid);
+    assert_false(run_delay_read(pid, &ns));
+    assert_int_equal(ns, 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_process_that_is_kept_from_running),
+        cmocka_unit_test(test_process_that_sleeps_or_is_stopped),
+        cmocka_unit_test(test_process_that_is_not_there),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
