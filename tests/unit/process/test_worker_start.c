@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How a worker begins: what it has given up before it says hello, what it takes, where it runs. Then plugins run in it,
+ * see test_worker.c.
+ */
+#include "worker_fixture.h"
+
+#include "rights.h"
+
+#include "base/arith.h"
+#include "base/channel.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NOT_ARRIVED "queue 7: a new worker: the descriptors of its ring have not arrived"
+
+/* ---- before plugins run ---------------------------------------------------------------------------------------- */
+
+static void test_worker_has_no_right_when_it_says_hello(void **state)
+{
+    struct error error;
+
+    (void)state;
+    lone_start();
+    lone_wait_hello();
+    if (privileges_check(lone.pid, PRIVILEGES_SAME_UID, 0, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+}
+
+static void test_worker_has_the_uid_of_its_birth_and_ends_with_its_supervisor(void **state)
+{
+    struct error error;
+
+    (void)state;
+    rights_need_root();
+    lone_start_birth((struct worker_birth){.uid = RIGHTS_UID});
+    lone_wait_hello();
+    if (privileges_check(lone.pid, RIGHTS_UID, 0, &error) != 0) {
+        fail_msg("%s", error.text);
+    }
+    lone_pass_ring();
+    assert_int_equal(lone_wait_state(), RING_OPENED);
+    assert_int_equal(lone.seen->uid, RIGHTS_UID);
+    assert_int_equal(lone.seen->death_signal, SIGKILL);
+}
+
+/* An ordinary user cannot become another one. */
+static void test_worker_that_cannot_change_its_rights_says_no_hello(void **state)
+{
+    struct process_message message;
+
+    (void)state;
+    rights_need_root();
+    lone.as_user = true;
+    lone_start_birth((struct worker_birth){.uid = RIGHTS_UID + 1});
+    assert_int_equal(channel_wait(lone.channel, &message, sizeof(message), NULL, 0), 0);
+    assert_int_equal(lone_wait_status(), EXITED(PROCESS_EXIT_FAILED));
+    assert_string_equal(lone.seen->line, "queue 7: a new worker: cannot lock the securebits: Operation not permitted");
+}
+
+static void test_worker_that_is_not_wanted_exits(void **state)
+{
+    (void)state;
+    lone_start();
+    lone_wait_hello();
+    close(lone.channel);
+    lone.channel = -1;
+    assert_int_equal(lone_wait_status(), EXITED(PROCESS_EXIT_FAILED));
+    assert_int_equal(lone.seen->opened[0], 0);
+}
+
+/* Too few descriptors, descriptors of something else, another message. */
+static void test_worker_without_its_ring_exits(void **state)
+{
+    const int something[RING_FDS] = {STDIN_FILENO, STDIN_FILENO, STDIN_FILENO, STDIN_FILENO};
+    const struct {
+        enum message_kind kind;
+        unsigned fds;
+        const char *line;
+    } cases[] = {
+        {WORKER_DESCRIPTORS, 0, NOT_ARRIVED},
+        {WORKER_DESCRIPTORS, RING_FDS - 1, NOT_ARRIVED},
+        {WORKER_DESCRIPTORS, RING_FDS, "queue 7: a new worker: its ring cannot be mapped: Protocol error"},
+        {FORKSERVER_LEAVE, RING_FDS, NOT_ARRIVED},
+        {WORKER_HELLO, RING_FDS, NOT_ARRIVED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct process_message message = process_message_make(cases[i].kind, 0);
+
+        lone_start();
+        lone_wait_hello();
+        assert_int_equal(channel_send(lone.channel, &message, sizeof(message), something, cases[i].fds), 0);
+        assert_int_equal(lone_wait_status(), EXITED(PROCESS_EXIT_FAILED));
+        assert_int_equal(lone.seen->opened[0], 0);
+        assert_string_equal(lone.seen->line, cases[i].line);
+        close(lone.channel);
+        lone.channel = -1;
+    }
+}
+
+/* Everything else goes over the ring, so plugins do not have it. */
+static void test_channel_is_closed_before_plugins_run(void **state)
+{
+    struct process_message message;
+
+    (void)state;
+    lone_start_and_open();
+    assert_int_equal(lone.seen->opened[0] + lone.seen->opened[1], LONE_PLUGINS);
+    assert_false(lone.seen->has_channel);
+    assert_int_equal(channel_wait(lone.channel, &message, sizeof(message), NULL, 0), 0);
+}
+
+static void test_worker_runs_on_the_cpu_of_its_slot(void **state)
+{
+    cpu_set_t cpus;
+    uint16_t last = 0;
+
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof(cpus), &cpus), 0);
+    for (uint16_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        last = CPU_ISSET(cpu, &cpus) ? cpu : last;
+    }
+    lone.base.group.workers = 2;
+    lone.base.group.cpus[0] = lone.base.group.cpus[2] = CPUS_MAX - 1; /* there is none */
+    lone.base.group.cpus[1] = last;
+    lone.base.group.cpu_count = 3;
+    lone_start_birth((struct worker_birth){.slot = 3, .uid = PRIVILEGES_SAME_UID}); /* a spare: as the one in place 1 */
+    lone_wait_hello();
+    lone_pass_ring();
+    assert_int_equal(lone_wait_state(), RING_OPENED);
+    assert_int_equal(lone.seen->cpus, 1);
+}
+
+static void test_worker_that_cannot_run_on_its_cpu_says_so(void **state)
+{
+    (void)state;
+    lone.base.group.cpus[0] = CPUS_MAX - 1;
+    lone.base.group.cpu_count = 1;
+    lone_start_with_ring();
+    lone_assert_failed("it cannot run on CPU 1023: Invalid argument");
+    assert_int_equal(lone.seen->opened[0], 0);
+}
+
+int main(void)
+{
+#define WITH_WORKER(test) cmocka_unit_test_setup_teardown(test, lone_set_up, lone_tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_WORKER(test_worker_has_no_right_when_it_says_hello),
+        WITH_WORKER(test_worker_has_the_uid_of_its_birth_and_ends_with_its_supervisor),
+        WITH_WORKER(test_worker_that_cannot_change_its_rights_says_no_hello),
+        WITH_WORKER(test_worker_that_is_not_wanted_exits),
+        WITH_WORKER(test_worker_without_its_ring_exits),
+        WITH_WORKER(test_channel_is_closed_before_plugins_run),
+        WITH_WORKER(test_worker_runs_on_the_cpu_of_its_slot),
+        WITH_WORKER(test_worker_that_cannot_run_on_its_cpu_says_so),
+    };
+
+    return cmocka_run_group_tests_name("worker_start", tests, NULL, NULL);
+}
