@@ -135,15 +135,33 @@ static int check_capability(const struct queue_group *group, struct error *error
     return 0;
 }
 
-/* Each queue takes five descriptors, in a limit that is often 1,024. */
-static void raise_descriptor_limit(void)
+/*
+ * What the supervisor has open: of each queue its socket and memory, and its process's pidfd, channel and log; of each
+ * worker pidfd, log, and until it has its ring a channel; and some for itself, the fork server and births on their way.
+ */
+#define DESCRIPTORS_OF_ENGINE 64
+#define DESCRIPTORS_OF_QUEUE 5
+#define DESCRIPTORS_OF_WORKER 3
+
+/* The limit is often 1,024, and may be raised. */
+static int check_descriptors(const struct queue_group *group, struct error *error)
 {
+    const uint64_t of_queue = DESCRIPTORS_OF_QUEUE + (uint64_t)DESCRIPTORS_OF_WORKER * (group->workers + group->spares);
+    const uint64_t needed = DESCRIPTORS_OF_ENGINE + group->plugin_count + group->queue_count * of_queue;
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        return 0;
+    }
+    if (limit.rlim_max >= needed) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
+        return 0;
     }
+    return error_set(error, EXIT_CODE_CONFIGURATION, -EMFILE,
+                     "%u queues with %u workers and spares each need %" PRIu64
+                     " file descriptors, the limit is %" PRIu64 "; run: ulimit -n %" PRIu64,
+                     group->queue_count, group->workers + group->spares, needed, (uint64_t)limit.rlim_max, needed);
 }
 
 int preflight_check(struct generation *generation, struct error *error)
@@ -164,7 +182,7 @@ int preflight_check(struct generation *generation, struct error *error)
         code = check_capability(group, error);
     }
     if (code == 0) {
-        raise_descriptor_limit();
+        code = check_descriptors(group, error);
     }
     return code;
 }

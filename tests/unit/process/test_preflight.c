@@ -336,6 +336,23 @@ static void test_descriptor_limit_is_raised_as_far_as_it_may_be(void **state)
     assert_int_equal(machine.limit.rlim_max, 524288);
 }
 
+/* Of each queue 5, of each worker and spare 3, of the plugins one each, and 64. */
+static void test_descriptor_limit_that_is_too_low_is_named(void **state)
+{
+    (void)state;
+    group.queue_count = 100;
+    group.workers = 2;
+    group.spares = 1;
+    machine.limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = 1465};
+    assert_refused(
+        check(), -EMFILE, EXIT_CODE_CONFIGURATION,
+        "100 queues with 3 workers and spares each need 1466 file descriptors, the limit is 1465; run: ulimit "
+        "-n 1466");
+    memset(&error, 0, sizeof(error));
+    machine.limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = 1466};
+    assert_passed(check());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup(test_memory_that_is_not_known_refuses_nothing, set_up),
         cmocka_unit_test_setup(test_capability_is_asked_for_last, set_up),
         cmocka_unit_test_setup(test_descriptor_limit_is_raised_as_far_as_it_may_be, set_up),
+        cmocka_unit_test_setup(test_descriptor_limit_that_is_too_low_is_named, set_up),
     };
 
     return cmocka_run_group_tests_name("preflight", tests, NULL, NULL);
