@@ -4,7 +4,7 @@
  * again, loading, ready, leaving, given up.
  *
  * While it loads, each plugin has --load-timeout for its constructors and as long again for load(): whenever the fork
- * server's status shows another step, the deadline is moved. A fork server that misses it is killed, and its end is
+ * server's status shows a later step, the deadline is moved. A fork server that misses it is killed, and its end is
  * handled like any other. Invalid messages are skipped. Process: [supervisor].
  */
 #include "process/forkserver_client.h"
@@ -248,6 +248,16 @@ void forkserver_client_give_up(struct forkserver_client *client)
     }
 }
 
+/* Plugins are linked and loaded in order. One that says it is at an earlier step gets no time for that. */
+static bool is_later(const struct forkserver_step *step, const struct forkserver_step *than)
+{
+    if (step->plugin.generation != than->plugin.generation) {
+        return than->plugin.generation == 0; /* it is at the first plugin */
+    }
+    return step->plugin.index != than->plugin.index ? step->plugin.index > than->plugin.index
+                                                    : step->stage > than->stage;
+}
+
 bool forkserver_client_check_deadline(struct forkserver_client *client, uint64_t now_ns)
 {
     struct forkserver_step step = current_step(client);
@@ -255,7 +265,7 @@ bool forkserver_client_check_deadline(struct forkserver_client *client, uint64_t
     if (client->process.pid == 0 || client->deadline_ns == 0) {
         return false;
     }
-    if (!client->leaving && (step.stage != client->step.stage || !plugin_ref_equal(step.plugin, client->step.plugin))) {
+    if (!client->leaving && is_later(&step, &client->step)) {
         set_deadline(client);
         return false;
     }

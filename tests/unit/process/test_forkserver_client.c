@@ -5,6 +5,7 @@
  * The processes are real; the program that they run is act(), which does what the test has chosen. What it finds in its
  * process it leaves in shared memory.
  */
+/* Longer than 500 lines: each test starts the same fork server of a dozen acts */
 #include "engine_fixture.h"
 
 #include "base/channel.h"
@@ -41,6 +42,7 @@ enum act {
     SAY_NOTHING,
     SAY_NONSENSE,       /* messages that are none, then READY */
     TAKE_STEPS,         /* loads STEPS plugins, each in two thirds of SHORT_MS, and then hangs */
+    REPEAT_STEPS,       /* says again and again that it links and loads the first two plugins */
     FLOOD_CHANNEL,
 };
 
@@ -108,6 +110,17 @@ static void take_steps(struct engine *engine)
     }
 }
 
+static void repeat_steps(const struct engine *engine) __attribute__((noreturn));
+
+static void repeat_steps(const struct engine *engine)
+{
+    for (unsigned i = 0;; i = (i + 1) % 4) {
+        engine->status->stage = i % 2 == 0 ? FORKSERVER_LINKING : FORKSERVER_LOADING;
+        engine->status->plugin = generation_plugin_ref(engine->generation, i / 2);
+        poll(NULL, 0, 1);
+    }
+}
+
 /* Open descriptors above the standard ones; the one that this takes is not counted. */
 static unsigned count_descriptors(void)
 {
@@ -162,6 +175,8 @@ static void act(struct engine *engine, const struct engine_programs *programs)
         say_nonsense(engine->channel);
     } else if (fixture.act == TAKE_STEPS) {
         take_steps(engine);
+    } else if (fixture.act == REPEAT_STEPS) {
+        repeat_steps(engine);
     } else if (fixture.act == FLOOD_CHANNEL) {
         for (unsigned i = 0; i < FLOOD; i++) {
             say(engine->channel, FORKSERVER_LEAVE, 0);
@@ -416,6 +431,21 @@ static void test_each_step_of_the_start_has_its_time(void **state)
     assert_int_equal(wait_for_end(), SIGKILL);
 }
 
+static void test_steps_that_are_repeated_give_no_time(void **state)
+{
+    uint64_t start_ns = monotonic_ns();
+
+    (void)state;
+    fixture.base.group.load_timeout_ms = SHORT_MS;
+    start(REPEAT_STEPS);
+    while (!fixture.client.hung) {
+        forkserver_client_check_deadline(&fixture.client, monotonic_ns());
+        assert_true(monotonic_ns() - start_ns < UINT64_C(100) * SHORT_MS * NS_PER_MS);
+        poll(NULL, 0, 1);
+    }
+    assert_int_equal(wait_for_end(), SIGKILL);
+}
+
 /* ---- leaving --------------------------------------------------------------------------------------------------- */
 
 static void test_one_that_leaves_has_a_second_for_it(void **state)
@@ -489,6 +519,7 @@ int main(void)
         WITH_CLIENT(test_end_resets_everything),
         WITH_CLIENT(test_one_that_makes_no_step_in_time_is_killed),
         WITH_CLIENT(test_each_step_of_the_start_has_its_time),
+        WITH_CLIENT(test_steps_that_are_repeated_give_no_time),
         WITH_CLIENT(test_one_that_leaves_has_a_second_for_it),
         WITH_CLIENT(test_one_that_does_not_leave_is_killed_after_a_while),
         WITH_CLIENT(test_one_that_still_loads_is_killed_at_once),
