@@ -20,6 +20,7 @@
 #include "process/losses.h"
 #include "process/queue_births.h"
 #include "process/queue_news.h"
+#include "process/strays.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -80,6 +81,11 @@ void children_reap(struct children *children)
 static void reap_strays(void *context)
 {
     children_reap(context);
+}
+
+static void kill_left_over(void *context)
+{
+    strays_kill(context);
 }
 
 /* One that has ended and cannot be reaped, since another process traces it, would be an event for ever. */
@@ -367,6 +373,7 @@ int children_init(struct children *children, struct engine *engine, const struct
         .loop = loop,
         .tick = {.expired = tick, .context = children},
         .strays = {.expired = reap_strays, .context = children},
+        .left_over = {.expired = kill_left_over, .context = children},
         .ticked_ns = event_loop_now(loop),
         .slots = slots,
         .places = slots + CHILDREN_LINGERING_MAX,
@@ -453,6 +460,7 @@ void children_done(struct children *children)
 {
     event_loop_stop_timer(children->loop, &children->tick);
     event_loop_stop_timer(children->loop, &children->strays);
+    event_loop_stop_timer(children->loop, &children->left_over);
     event_loop_stop_timer(children->loop, &children->birth_timer);
     for (unsigned i = 0; i < children->engine->queue_count && children->queues != NULL; i++) {
         child_log_close(&children->queues[i].log);

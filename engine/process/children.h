@@ -90,6 +90,7 @@ struct children {
     struct event_timer tick;
     uint64_t ticked_ns;        /* when it expired last */
     struct event_timer strays; /* there may be more children that have ended */
+    struct event_timer left_over; /* dead workers may have left something running */
     struct forkserver_client forkserver;
     struct children_queue *queues; /* engine->queue_count */
     struct children_worker *workers; /* places for those of all queues */

@@ -96,7 +96,7 @@ bool ends_reap_worker(struct children_worker *worker)
     event_loop_unwatch(queue->children->loop, &worker->channel);
     close_fd(&worker->channel.fd);
     losses_ended(worker, status);
-    strays_kill(queue->children);
+    strays_look_soon(queue->children);
     return true;
 }
 
@@ -208,6 +208,6 @@ bool ends_reap_any(struct children *children)
     if (waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG) < 0) {
         return false;
     }
-    strays_kill(children); /* what it has started is ours now */
+    strays_look_soon(children); /* what it has started is ours now */
     return true;
 }

@@ -8,11 +8,14 @@
  */
 #include "process/strays.h"
 
+#include "base/clock.h"
 #include "process/ends.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#define LOOK_AFTER_MS 10
 
 /* The effective uid of a process. Returns whether it could be read. */
 static bool uid_of(pid_t pid, uid_t *uid)
@@ -73,5 +76,13 @@ void strays_kill(struct children *children)
     }
     if (file != NULL) {
         fclose(file);
+    }
+}
+
+void strays_look_soon(struct children *children)
+{
+    if (children->engine->privileges.form == PRIVILEGES_NAMESPACE && children->left_over.link == NULL) {
+        event_loop_start_timer(children->loop, &children->left_over,
+                               event_loop_now(children->loop) + LOOK_AFTER_MS * NS_PER_MS);
     }
 }

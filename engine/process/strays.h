@@ -18,4 +18,7 @@
  */
 void strays_kill(struct children *children);
 
+/* Has it called a moment from now: once for all that end until then, since it looks at every child. */
+void strays_look_soon(struct children *children);
+
 #endif

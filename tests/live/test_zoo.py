@@ -94,9 +94,11 @@ def test_a_fork_that_returns_twice_answers_each_packet_once(lab, zoo, start_engi
 
 
 def test_a_plugin_that_becomes_a_daemon_costs_its_packet(lab, zoo, start_engine):
+    """What it has left running ends with its worker: it has the uid of a later one."""
     animals = zoo("daemon")
     animals.attack(3)
     animals.assert_named("exited with status 0")
+    animals.engine.wait_workers(1)  # a daemon has a worker's title, too
     animals.stop()
     starts_again(lab, start_engine)
 

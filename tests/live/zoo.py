@@ -20,7 +20,7 @@ from support.rules import Rule, queue_target
 ATTACK = CRASH
 ENDLESS = 50_000_000
 DRAIN_SECONDS = 5.0  # --drain-timeout by default
-WORKER_UIDS = range(70000, 90000)
+WORKER_UIDS = range(70000, 95000)
 
 
 def processes_named(engine, name):
