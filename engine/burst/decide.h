@@ -124,10 +124,7 @@ static inline void decide_by_answer(const struct decide *decide, unsigned packet
     }
 }
 
-/*
- * The same, if packets of the flow may have been answered since decide_by_flow() looked for it. Before the first answer
- * of a burst is decided: flow_burst_begin_again().
- */
+/* The same, if packets of the flow may have been answered since decide_by_flow() looked for it. */
 static inline void decide_answered(const struct decide *decide, unsigned packet, struct plugin_answer answer,
                                    bool may_give_flow, struct decide_invalid *invalid)
 {

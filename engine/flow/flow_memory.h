@@ -8,7 +8,7 @@
  *
  * A change of chains or order is announced in `changing`, so that the next worker finds out if this one dies in
  * between. Plugins can write to this memory, so every link is checked when it is followed and every walk is bounded;
- * an impossible value sets `damaged`. Does not depend on packets, verdicts or time. Process: [worker].
+ * an impossible value sets `damaged`. Does not depend on packets, verdicts or time. Process: [queue process].
  */
 #ifndef ENGINE_FLOW_FLOW_MEMORY_H
 #define ENGINE_FLOW_FLOW_MEMORY_H

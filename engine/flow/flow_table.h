@@ -102,7 +102,7 @@ static inline void flow_table_accepted(struct flow_table *flows, const struct fl
     }
 }
 
-/* Whether the table is damaged. Then no lookup finds anything until it is repaired. [worker] */
+/* Whether the table is damaged. Then no lookup finds anything until it is repaired. [queue process] */
 static inline bool flow_table_damaged(const struct flow_table *flows)
 {
     return flows->index.damaged;

@@ -127,6 +127,9 @@ static void receive(struct queue_turns *turns, uint64_t now_ns)
     if (more < 0) {
         queue_tell_failure(&turns->tell, "%s", error.text);
     }
+    if (turns->loop.flows != NULL && flow_table_damaged(turns->loop.flows)) {
+        queue_tell_failure(&turns->tell, "its flow table contradicts itself; a successor repairs it");
+    }
     turns->readable = more == 1;
 }
 
