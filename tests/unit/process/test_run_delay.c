@@ -26,17 +26,15 @@ static pid_t start(enum doing doing)
     assert_true(pid >= 0);
     if (pid == 0) {
         cpu_set_t one;
-        volatile unsigned spun = 0;
 
         CPU_ZERO(&one);
         CPU_SET(0, &one);
         sched_setaffinity(0, sizeof(one), &one);
         alarm(30);
-        while (doing == SPINS) {
-            spun++;
-        }
         for (;;) {
-            pause();
+            if (doing == SLEEPS) {
+                pause();
+            }
         }
     }
     return pid;
