@@ -5,8 +5,9 @@
  * A receiver gives the kernel room for exactly what it takes. What has no room is dropped by the kernel, so a process
  * cannot fill the descriptor table of another one. But to drop a descriptor is to close it, in the receiver's call, and
  * closing a socket that lingers takes as long as its sender has chosen (3 s measured in a call with MSG_DONTWAIT). So our
- * end takes none where the kernel can be told so; on an older one, who has the other end can delay us. If an end is closed with messages unread, the kernel reports
- * ECONNRESET once at the other one, before the messages that were sent from the closed end. Process: any.
+ * end takes none where the kernel can be told so; on an older one, who has the other end can delay us. If an end is
+ * closed with messages unread, the kernel reports ECONNRESET once at the other one, before the messages that were sent
+ * from the closed end. Process: any.
  */
 #include "base/channel.h"
 

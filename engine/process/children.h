@@ -168,7 +168,7 @@ static inline unsigned children_number(const struct children_queue *queue)
     return queue->queue->kernel.number;
 }
 
-/* The worker of a queue with this number; NULL: it is gone for good. */
+/* The worker of a queue with this number; NULL: there is none any more. */
 struct children_worker *children_worker_find(struct children_queue *queue, uint32_t number);
 
 /* Kills the workers of a queue, for which nothing is reported: its queue process is gone, or all are replaced. */

@@ -4,7 +4,7 @@
  *
  * The parent-death signal is set first, then the parent is compared: if the supervisor died before the signal was set,
  * the comparison finds another parent. SIGTERM, SIGINT, SIGHUP and SIGQUIT are ignored, since a service manager sends
- * them to all processes while the supervisor still needs the workers to answer what is queued; if one has to be ended,
+ * them to all processes while what is queued has still to be answered; if one has to be ended,
  * the supervisor sends SIGKILL. A terminal's signals, and a plugin's kill(0, ...), end at the session. Process: any.
  */
 #include "process/process.h"

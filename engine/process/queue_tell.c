@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The supervisor is gone: there is nobody to tell. */
+/* The supervisor has ended, so this process has no more to do. */
 static void leave_without_supervisor(int code)
 {
     if (code == -EPIPE || code == -ECONNRESET) {

@@ -2,8 +2,8 @@
 /*
  * The workers of a queue as its queue process has them: those that get packets, and spares.
  *
- * A worker is known by a number that the supervisor gave it. It has a ring from its birth on; it may get packets once
- * the supervisor has said that its plugins are open. Each of the active places (--workers) is taken by one such worker;
+ * A worker is known by a number that the supervisor gave it. It has a ring from its birth on; it may get packets once it
+ * has said in its ring that its plugins are open. Each of the active places (--workers) is taken by one such worker;
  * the others are spares, and take a place as soon as it is free.
  *
  * Process: [queue process].
@@ -47,7 +47,7 @@ struct queue_worker {
 struct queue_workers {
     struct queue_worker all[QUEUE_WORKERS_MAX];
     unsigned end;                             /* entries from here on are free */
-    struct queue_worker *places[WORKERS_MAX]; /* NULL: nobody is there */
+    struct queue_worker *places[WORKERS_MAX]; /* NULL: the place is free */
     unsigned place_count; /* --workers */
     bool held; /* no worker gets a place that it has not */
 };

@@ -5,10 +5,10 @@
  * An answer is believed if it names the first packet in flight that has no answer yet. So a worker cannot change the
  * order of its packets, and a frame that it leaves out cannot keep the others' places from being free. What the worker
  * says that it has published is read once and used until all of that is taken: so each look at it ends with answers,
- * with "none", or with a broken protocol, and a worker that changes the word all the time cannot make us run in circles. The worker may run
- * ahead of us by at most RING_ANSWERS_SIZE bytes of records, since it has at most RING_FRAMES * BURST_MAX packets to
- * answer. The two guards around its words are looked at before each answer is taken: an overrun in the worker is found
- * before a verdict of it counts.
+ * with "none", or with a broken protocol, and a worker that changes the word all the time cannot make us run in circles.
+ * The worker may run ahead of us by at most RING_ANSWERS_SIZE bytes of records, since it has at most RING_FRAMES *
+ * BURST_MAX packets to answer. The two guards around its words are looked at before each answer is taken: an overrun in
+ * the worker is found before a verdict of it counts.
  */
 #include "process/ring_submit.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The watchdog: finds a worker that makes no progress, from samples of its journal.
+ * The watchdog: finds a process that makes no progress, from samples. The supervisor has one for each queue process,
+ * whose journal has a word of progress, and one for the births of the fork server.
  *
  * It counts its own samples, not the clock: when the machine was paused, or the supervisor got no CPU, one sample comes
- * late, and no worker is killed for it. A worker hangs when, over a whole time-out's worth of samples, its progress
- * word did not change although there was something to do: a burst in flight, or packets waiting in the kernel. Process:
- * [supervisor].
+ * late, and no process is killed for it. A process hangs when, over a whole time-out's worth of samples, its progress
+ * did not change although there was something to do. Process: [supervisor].
  */
 #ifndef ENGINE_PROCESS_WATCHDOG_H
 #define ENGINE_PROCESS_WATCHDOG_H
