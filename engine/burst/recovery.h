@@ -46,7 +46,7 @@ void journal_request_id_recovery(struct journal *journal, uint32_t last_kernel_i
 
 /*
  * A message that kills each process that decodes it must not do so for ever. So it is counted how many processes in a
- * row have died with something in flight; after one that had answered packets the count begins at 1, and when nothing is
+ * row have died by themselves, or hung, with something in flight; after one that had answered packets the count begins at 1, and when nothing is
  * in flight it is 0. answered: whether the dead one had answered a packet. [supervisor]
  */
 void journal_note_death(struct journal *journal, bool answered);

@@ -17,6 +17,7 @@
 #include "process/strays.h"
 #include "queue/nfqueue_proc.h"
 
+#include <signal.h>
 #include <sys/wait.h>
 
 /* ---- queue processes -------------------------------------------------------------------------------------------- */
@@ -38,6 +39,12 @@ static void request_id_recovery(const struct children_queue *queue)
     journal_request_id_recovery(journal, known ? kernel.last_id : journal_totals(journal)->outstanding.last_id);
 }
 
+/* By another program, or for want of memory: not by a packet. */
+static bool was_killed(const struct children_queue *queue, int status)
+{
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !queue->hung;
+}
+
 static void queue_ended(struct children_queue *queue, pid_t pid, int status)
 {
     struct children *children = queue->children;
@@ -54,7 +61,9 @@ static void queue_ended(struct children_queue *queue, pid_t pid, int status)
     if (!journal_is_idle(journal)) {
         request_id_recovery(queue);
     }
-    journal_note_death(journal, answered);
+    if (!was_killed(queue, status)) {
+        journal_note_death(journal, answered);
+    }
     if (answered) {
         backoff_reset(&queue->backoff);
         queue_births_start(queue);

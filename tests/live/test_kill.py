@@ -37,8 +37,9 @@ def processes(engine, kinds):
         found.update(dict.fromkeys(engine.queue_processes().values(), QUEUE_PROCESSES))
     if WORKERS in kinds:
         found.update(dict.fromkeys(sum(engine.workers().values(), []), WORKERS))
-    if FORK_SERVER in kinds and engine.fork_server() is not None:
-        found[engine.fork_server()] = FORK_SERVER
+    fork_server = engine.fork_server() if FORK_SERVER in kinds else None
+    if fork_server is not None:
+        found[fork_server] = FORK_SERVER
     return found
 
 

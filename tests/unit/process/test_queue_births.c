@@ -189,6 +189,25 @@ static void test_ids_are_recovered_up_to_the_last_one_that_is_known(void **state
     assert_int_equal(journal->recover_to, 17);
 }
 
+/* What was in flight may have caused the former, not the latter. */
+static void test_crashes_over_packets_are_counted_and_kills_are_not(void **state)
+{
+    struct journal *journal;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    journal = children_journal(0);
+    journal_begin_receive(journal, 0);
+    for (uint32_t crashes = 1; crashes <= 3; crashes++) {
+        children_end_queue(0, SIGABRT);
+        children_wait_serving(0, 0);
+        children_kill_queue(0);
+        assert_int_equal(journal->deaths, crashes);
+        children_wait_serving(0, 0);
+    }
+}
+
 /* ---- ends that are none ---------------------------------------------------------------------------------------- */
 
 static void test_queue_process_that_dies_over_packets_is_replaced_although_it_was_to_leave(void **state)
@@ -319,6 +338,7 @@ int main(void)
         WITH_CHILDREN(test_successor_has_the_same_request_and_no_word_of_its_predecessor),
         WITH_CHILDREN(test_ids_are_recovered_after_a_death_with_packets_in_flight_alone),
         WITH_CHILDREN(test_ids_are_recovered_up_to_the_last_one_that_is_known),
+        WITH_CHILDREN(test_crashes_over_packets_are_counted_and_kills_are_not),
         WITH_CHILDREN(test_queue_process_that_dies_over_packets_is_replaced_although_it_was_to_leave),
         WITH_CHILDREN(test_queue_process_that_exits_by_itself_has_not_left),
         WITH_CHILDREN(test_queue_process_is_not_replaced_before_it_was_reaped),

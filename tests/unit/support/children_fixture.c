@@ -232,13 +232,18 @@ static bool is_another_queue(void)
     return children_queue_pid(waited_queue) != waited_pid;
 }
 
-void children_kill_queue(unsigned queue)
+void children_end_queue(unsigned queue, int signal_number)
 {
     waited_queue = queue;
     waited_pid = children_queue_pid(queue);
     assert_true(waited_pid > 0);
-    kill(waited_pid, SIGKILL);
+    kill(waited_pid, signal_number);
     children_turn_until(is_another_queue);
+}
+
+void children_kill_queue(unsigned queue)
+{
+    children_end_queue(queue, SIGKILL);
 }
 
 static bool worker_is_gone(void)

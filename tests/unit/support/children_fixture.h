@@ -102,6 +102,9 @@ struct children_worker *children_worker(unsigned queue, unsigned slot);
 /* Kills the queue process of a queue, and waits until the table has noticed. */
 void children_kill_queue(unsigned queue);
 
+/* The same by another signal. */
+void children_end_queue(unsigned queue, int signal_number);
+
 /* Kills the worker in a slot, and waits until it was reaped and its queue process has said that it is lost. */
 void children_kill_worker(unsigned queue, unsigned slot);
 
