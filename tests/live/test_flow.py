@@ -79,6 +79,26 @@ def test_the_rest_of_a_flow_gets_its_verdict_without_the_chain(
 
 
 @pytest.mark.parametrize("order", [ACCEPT_FLOW, DROP_FLOW])
+def test_a_flow_decided_on_its_tenth_packet_is_asked_about_ten_times(lab, start_obey, talk, order):
+    """Also if the packets after it are in four bursts that the worker has, or will get, already."""
+    engine, trace = start_obey("--handle-timeout", "60s")
+    one = talk(0)
+    sent = 10 + 500
+    with stalled(engine):
+        one.send(ACCEPT if order == DROP_FLOW else DROP, 9)
+        one.send(order)
+        one.send(opposite(order), 500)
+        wait_for(lambda: lab.router.waiting() == sent, "all wait")
+    wait_decided(lab.router, sent)
+    expected = list(range(9, sent)) if order == ACCEPT_FLOW else list(range(9))
+    wait_for(lambda: len(one.came()) >= len(expected), "all arrive")
+    assert one.came() == expected, "once, and in order"
+    assert trace.asked() == 10
+    assert engine.stop() == 0
+    assert_final(engine, packets=sent, flow_packets=500, flows_added=1, accepted=len(expected))
+
+
+@pytest.mark.parametrize("order", [ACCEPT_FLOW, DROP_FLOW])
 @pytest.mark.parametrize("name", ["obey", "obey_batch"])
 def test_packets_of_one_burst_follow_its_first_decision(lab, start_obey, talk, name, order):
     """The deciding packet and later ones are in one burst; so are earlier packets of the same flow, and
