@@ -275,11 +275,22 @@ static void test_end_leaves_no_process(void **state)
 
 /* ---- descriptors ----------------------------------------------------------------------------------------------- */
 
-/* A worker that has its ring: its channel is closed, its log is open. */
+static bool none_lingers(void)
+{
+    for (unsigned i = 0; i < children->engine->queue_count * children->places; i++) {
+        if (children->workers[i].number != 0 && children->workers[i].lost) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A worker that has its ring: its channel is closed, its log is open. The one before it has ended. */
 static void settle(unsigned queue)
 {
     children_wait_opened(queue, 0, 0);
     children_wait_serving(queue, 0);
+    children_turn_until(none_lingers);
 }
 
 static void test_deaths_leave_no_descriptor(void **state)
