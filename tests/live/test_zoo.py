@@ -61,7 +61,7 @@ def test_a_plugin_that_scribbles_over_all_its_memory_harms_its_packets_alone(lab
 
 def test_random_values_in_the_ring_answer_no_packet_of_others(zoo):
     """10,000 values, in as many workers as that ends."""
-    animals = zoo("ring:10", "--spares", "2")
+    animals = zoo("ring:10", "--spares", "2", workers=3)
     for _ in range(scaled_count(1000, 100) // 20):
         animals.send(*[ACCEPT, ATTACK, ACCEPT] * 20)
         animals.wait_decided(60.0)

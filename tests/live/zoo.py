@@ -40,9 +40,10 @@ def left_over(engine_pids):
 
 
 class Zoo:
-    """The engine with one animal, and both queues' traffic. It is checked when the test calls stop()."""
+    """The engine with one animal, and both queues' traffic. It is checked when the test calls stop().
+    workers: how many each queue has, with spares."""
 
-    def __init__(self, lab, start_engine, start_pump, animal, *options, name="zoo", pump=True, **how):
+    def __init__(self, lab, start_engine, start_pump, animal, *options, name="zoo", pump=True, workers=2, **how):
         self.lab, self.animal = lab, animal
         self.engine = start_engine("--plugin", plugin(f"{name},do={animal}"), "--queue", "1-2", "--crash-limit", "off",
                                    *options, **how)
@@ -54,6 +55,8 @@ class Zoo:
             lab.queue_pump_traffic(2)
             self.pump = start_pump(ENDLESS, window=64, time_limit=120)
             wait_for(lambda: lab.router.queues()[2].last_id > 1000, "queue 2 has traffic")
+        for queue in (1, 2):
+            self.engine.wait_workers(queue, workers)  # spares may open after the engine is ready
         self.others = self.innocent()
 
     def innocent(self):
