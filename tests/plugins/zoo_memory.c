@@ -51,7 +51,9 @@ static void read_maps(void)
         uintptr_t end;
         char rights[8];
 
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &begin, &end, rights) == 3) {
+        /* A coverage build's counters are a file that all processes share: no memory of the engine. */
+        if (strstr(line, ".profraw") == NULL &&
+            sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &begin, &end, rights) == 3) {
             mappings[mapping_count++] = (struct mapping){.begin = (char *)begin,
                                                          .size = end - begin,
                                                          .writable = rights[1] == 'w',
