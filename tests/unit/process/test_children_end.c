@@ -14,8 +14,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,46 +21,6 @@
 #define SLACK_MS 500 /* for a machine that is busy */
 
 static struct children *const children = &children_fixture.children;
-static pid_t tracer; /* 0: none */
-
-/* Traces a process until it is killed itself. Skips the test where an ordinary user may not. */
-static void hold(pid_t pid)
-{
-    int said[2];
-    char byte;
-
-    assert_int_equal(pipe(said), 0);
-    tracer = fork();
-    if (tracer == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 && write(said[1], "", 1) == 1) {
-            for (;;) {
-                pause();
-            }
-        }
-        _exit(1);
-    }
-    close(said[1]);
-    if (read(said[0], &byte, 1) != 1) {
-        skip();
-    }
-    close(said[0]);
-}
-
-static void let_go(void)
-{
-    if (tracer > 0) {
-        kill(tracer, SIGKILL);
-        waitpid(tracer, NULL, 0);
-        tracer = 0;
-    }
-}
-
-static int tear_down(void **state)
-{
-    let_go();
-    return children_fixture_tear_down(state);
-}
 
 static bool workers_have_ended(void)
 {
@@ -100,7 +58,7 @@ static void test_end_does_not_wait_for_a_worker_that_stays(void **state)
     children_fixture_begin(LONG_MS);
     children_start_serving();
     held = children_pid(0, 0);
-    hold(held);
+    children_hold(held);
     start_ns = monotonic_ns();
     children_end(children);
     assert_true(ms_since(start_ns) < SLACK_MS); /* it only says what is to happen */
@@ -116,7 +74,7 @@ static void test_end_does_not_wait_for_a_worker_that_stays(void **state)
     assert_overdue_line(0, held);
     assert_int_equal(log_lines.count, 1);
     children_done(children);
-    let_go();
+    children_let_go();
 }
 
 static void test_end_does_not_wait_for_a_queue_process_that_stays(void **state)
@@ -129,7 +87,7 @@ static void test_end_does_not_wait_for_a_queue_process_that_stays(void **state)
     children_fixture_begin(LONG_MS);
     children_start_serving();
     held = children_queue_pid(0);
-    hold(held);
+    children_hold(held);
     start_ns = monotonic_ns();
     children_end(children);
     assert_true(ms_since(start_ns) < SLACK_MS);
@@ -142,7 +100,7 @@ static void test_end_does_not_wait_for_a_queue_process_that_stays(void **state)
              held);
     log_lines_assert(line);
     children_done(children);
-    let_go();
+    children_let_go();
 }
 
 /* Told to stop and then to end, it does neither of itself. */
@@ -173,7 +131,7 @@ static void test_end_does_not_wait_for_a_fork_server_that_stays(void **state)
     children_fixture_begin(LONG_MS);
     children_start_serving();
     held = children->forkserver.process.pid;
-    hold(held);
+    children_hold(held);
     start_ns = monotonic_ns();
     children_end(children);
     children_turn_until(workers_have_ended);
@@ -185,7 +143,7 @@ static void test_end_does_not_wait_for_a_fork_server_that_stays(void **state)
              held);
     log_lines_assert(line);
     children_done(children);
-    let_go();
+    children_let_go();
 }
 
 /* Its queue waits, since it may still read the socket; the other queue has another one as soon as ever. */
@@ -198,7 +156,7 @@ static void test_queue_process_that_stays_keeps_no_other_queue(void **state)
     children_fixture_begin(LONG_MS);
     children_start_serving();
     held = children_queue_pid(0);
-    hold(held);
+    children_hold(held);
     kill(held, SIGKILL);
     other = children_queue_pid(1);
     children_answer(1);
@@ -207,7 +165,7 @@ static void test_queue_process_that_stays_keeps_no_other_queue(void **state)
     assert_int_equal(children_queue_pid(0), held);
     assert_false(children->queues[0].process.end.watched); /* it has ended, but is no event for ever */
     children_answer(0);
-    let_go();
+    children_let_go();
     children_wait_serving(0, held);
 }
 
@@ -235,7 +193,7 @@ static void test_worker_on_its_way_is_waited_for(void **state)
 
 int main(void)
 {
-#define WITH_CHILDREN(test) cmocka_unit_test_setup_teardown(test, children_fixture_set_up, tear_down)
+#define WITH_CHILDREN(test) cmocka_unit_test_setup_teardown(test, children_fixture_set_up, children_fixture_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_CHILDREN(test_end_does_not_wait_for_a_worker_that_stays),
         WITH_CHILDREN(test_end_does_not_wait_for_a_fork_server_that_stays),

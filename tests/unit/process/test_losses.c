@@ -17,60 +17,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define LONG_MS 60000
 
 static struct children *const children = &children_fixture.children;
-static pid_t tracers[CHILDREN_LINGERING_MAX + 1];
-static unsigned tracer_count;
-
-/* Traces a process until let_go(). Skips the test where an ordinary user may not. */
-static void hold(pid_t pid)
-{
-    int said[2];
-    char byte;
-    pid_t tracer;
-
-    assert_int_equal(pipe(said), 0);
-    tracer = fork();
-    if (tracer == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 && write(said[1], "", 1) == 1) {
-            for (;;) {
-                pause();
-            }
-        }
-        _exit(1);
-    }
-    tracers[tracer_count++] = tracer;
-    close(said[1]);
-    if (read(said[0], &byte, 1) != 1) {
-        skip();
-    }
-    close(said[0]);
-}
-
-/* The last one that is held. */
-static void let_go(void)
-{
-    pid_t tracer = tracers[--tracer_count];
-
-    kill(tracer, SIGKILL);
-    waitpid(tracer, NULL, 0);
-}
-
-static int tear_down(void **state)
-{
-    while (tracer_count > 0) {
-        let_go();
-    }
-    return children_fixture_tear_down(state);
-}
-
 static void serve(void)
 {
     children_fixture_begin(LONG_MS);
@@ -145,7 +96,7 @@ static void test_worker_that_is_given_up_is_killed_and_reported_at_once(void **s
     serve();
     children_fixture.base.group.handle_timeout_ms = 100;
     pid = children_pid(0, 0);
-    hold(pid);
+    children_hold(pid);
     children_say_lost(0, children_worker(0, 0), QUEUE_LOSS_HUNG, 1);
     children_wait_lines(1);
     snprintf(line, sizeof(line),
@@ -156,7 +107,7 @@ static void test_worker_that_is_given_up_is_killed_and_reported_at_once(void **s
     children_wait_opened(0, 0, pid); /* although it is still there */
     assert_int_equal(count_places(), 2);
     log_lines_clear();
-    let_go();
+    children_let_go();
     while (count_places() > 1) {
         children_turn_for(1);
     }
@@ -173,7 +124,7 @@ static void test_loss_that_is_said_twice_counts_once(void **state)
     serve();
     worker = children_worker(0, 0);
     number = worker->number;
-    hold(worker->process.pid);
+    children_hold(worker->process.pid);
     children_answer(0);
     children_say_lost(0, worker, QUEUE_LOSS_BROKEN, 1);
     children_say_lost(0, worker, QUEUE_LOSS_HUNG, 1);
@@ -198,7 +149,7 @@ static void test_worker_that_was_lost_is_reported_although_its_queue_process_has
     serve();
     worker = children_worker(0, 0);
     pid = worker->process.pid;
-    hold(pid); /* so that its end comes last */
+    children_hold(pid); /* so that its end comes last */
     children_say_lost(0, worker, QUEUE_LOSS_ENDED, 1);
     while (!worker->lost) {
         children_turn_for(1);
@@ -207,7 +158,7 @@ static void test_worker_that_was_lost_is_reported_although_its_queue_process_has
     children_answer(0);
     children_kill_queue(0);
     assert_int_equal(log_lines.count, 1); /* of the queue process */
-    let_go();
+    children_let_go();
     children_wait_lines(2);
     snprintf(
         line, sizeof(line),
@@ -287,7 +238,7 @@ static void test_workers_that_do_not_end_are_replaced_up_to_a_number(void **stat
     for (unsigned i = 0; i < CHILDREN_LINGERING_MAX; i++) {
         pid_t pid = children_pid(0, 0);
 
-        hold(pid);
+        children_hold(pid);
         children_answer(0);
         children_say_lost(0, children_worker(0, 0), QUEUE_LOSS_HUNG, 0);
         children_wait_opened(0, 0, pid); /* each at once */
@@ -295,7 +246,7 @@ static void test_workers_that_do_not_end_are_replaced_up_to_a_number(void **stat
     }
     assert_false(has_logged_too_many());
     assert_true(children_pid(1, 0) > 0);
-    hold(children_pid(0, 0));
+    children_hold(children_pid(0, 0));
     children_answer(0);
     log_lines_clear();
     children_say_lost(0, children_worker(0, 0), QUEUE_LOSS_HUNG, 0);
@@ -304,7 +255,7 @@ static void test_workers_that_do_not_end_are_replaced_up_to_a_number(void **stat
     births = children->births;
     children_turn_for(200);
     assert_int_equal(children->births, births);
-    let_go(); /* a place is free again */
+    children_let_go(); /* a place is free again */
     children_wait_opened(0, 0, 0);
     assert_int_equal(count_places(), CHILDREN_LINGERING_MAX + 1);
 }
@@ -317,7 +268,7 @@ static void test_worker_that_stays_has_a_line_after_a_while(void **state)
     (void)state;
     serve();
     pid = children_pid(0, 0);
-    hold(pid);
+    children_hold(pid);
     children_answer(0);
     children_say_lost(0, children_worker(0, 0), QUEUE_LOSS_HUNG, 0);
     children_wait_lines(2);
@@ -332,7 +283,7 @@ static void test_worker_that_stays_has_a_line_after_a_while(void **state)
 
 int main(void)
 {
-#define WITH_CHILDREN(test) cmocka_unit_test_setup_teardown(test, children_fixture_set_up, tear_down)
+#define WITH_CHILDREN(test) cmocka_unit_test_setup_teardown(test, children_fixture_set_up, children_fixture_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_CHILDREN(test_report_has_the_packet_and_the_status),
         WITH_CHILDREN(test_worker_that_has_ended_keeps_its_slot_until_its_queue_process_says_that_it_is_lost),

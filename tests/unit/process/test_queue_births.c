@@ -14,8 +14,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -250,38 +248,19 @@ static void test_queue_process_that_exits_by_itself_has_not_left(void **state)
 static void test_queue_process_is_not_replaced_before_it_was_reaped(void **state)
 {
     pid_t held;
-    pid_t tracer;
-    int said[2];
-    char byte;
 
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
     held = children_queue_pid(0);
-    assert_int_equal(pipe(said), 0);
-    tracer = fork();
-    if (tracer == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (ptrace(PTRACE_SEIZE, held, NULL, NULL) == 0 && write(said[1], "", 1) == 1) {
-            for (;;) {
-                pause();
-            }
-        }
-        _exit(1);
-    }
-    close(said[1]);
-    if (read(said[0], &byte, 1) != 1) {
-        skip();
-    }
-    close(said[0]);
+    children_hold(held);
     children_answer(0);
     kill(held, SIGKILL);
     children_turn_for(100);
     assert_int_equal(children_queue_pid(0), held);
     assert_int_equal(children_fixture.scripts[0].forked, 1);
     assert_false(children->queues[0].process.end.watched); /* it has ended, but is no event for ever */
-    kill(tracer, SIGKILL);
-    waitpid(tracer, NULL, 0);
+    children_let_go();
     children_wait_serving(0, held);
     assert_int_equal(children_fixture.scripts[0].forked, 2);
 }

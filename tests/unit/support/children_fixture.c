@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +30,8 @@ static unsigned waited_queue;
 static unsigned waited_slot;
 static unsigned waited_lines;
 static pid_t waited_pid;
+static pid_t tracers[CHILDREN_HELD_MAX];
+static unsigned tracer_count;
 
 int __wrap_nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);
 
@@ -114,9 +117,46 @@ void children_end_all(void)
     children_done(&children_fixture.children);
 }
 
+void children_hold(pid_t pid)
+{
+    int said[2];
+    char byte;
+    pid_t tracer;
+
+    assert_true(tracer_count < CHILDREN_HELD_MAX);
+    assert_int_equal(pipe(said), 0);
+    tracer = fork();
+    if (tracer == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0 && write(said[1], "", 1) == 1) {
+            for (;;) {
+                pause();
+            }
+        }
+        _exit(1);
+    }
+    tracers[tracer_count++] = tracer;
+    close(said[1]);
+    if (read(said[0], &byte, 1) != 1) {
+        skip();
+    }
+    close(said[0]);
+}
+
+void children_let_go(void)
+{
+    pid_t tracer = tracers[--tracer_count];
+
+    kill(tracer, SIGKILL);
+    waitpid(tracer, NULL, 0);
+}
+
 int children_fixture_tear_down(void **state)
 {
     (void)state;
+    while (tracer_count > 0) {
+        children_let_go();
+    }
     if (!children_fixture.children.ending) {
         children_end_all();
     }

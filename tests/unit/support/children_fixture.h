@@ -102,6 +102,14 @@ struct children_worker *children_worker(unsigned queue, unsigned slot);
 /* Kills the queue process of a queue, and waits until the table has noticed. */
 void children_kill_queue(unsigned queue);
 
+/*
+ * Traces a process until children_let_go(), at the latest until the tear-down. One that is killed meanwhile cannot be reaped.
+ * Skips the test where an ordinary user may not. The last one that is held is let go first.
+ */
+#define CHILDREN_HELD_MAX (CHILDREN_LINGERING_MAX + 1)
+void children_hold(pid_t pid);
+void children_let_go(void);
+
 /* The same by another signal. */
 void children_end_queue(unsigned queue, int signal_number);
 
