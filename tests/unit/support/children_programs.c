@@ -197,6 +197,9 @@ static void look_at_worker(const struct engine *engine, const struct children_sc
         message.kind = QUEUE_WORKER_LOST;
         message.worker = worker->number;
         message.loss = QUEUE_LOSS_ENDED;
+        if (worker->bell < 0) { /* it was asked to leave, which is done without packets alone */
+            message.in_plugin = message.packet_known = 0;
+        }
         tell(engine, &message, NULL, 0);
         close_fd(&worker->pidfd);
         close_fd(&worker->answered);
