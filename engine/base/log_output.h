@@ -34,7 +34,7 @@ void log_output_attach(struct event_loop *loop);
 /* The descriptor that was opened, for children to close; -1: none was. */
 int log_output_descriptor(void);
 
-/* Whether lines wait for somebody to read. */
+/* Whether lines wait to be read. */
 bool log_output_waits(void);
 
 /* Writes what can be written, drops the rest; log_line() waits for standard error again. */

@@ -30,7 +30,7 @@ struct queue_turns {
     struct event_timer look;
     uint64_t looked_ns; /* for outages */
     bool serving;       /* socket and journal are this process's */
-    bool readable;      /* likewise, and the socket may hold messages */
+    bool readable;      /* serving, and the socket may hold messages */
 };
 
 /* Before the queue is this process's: `queue` has its memory, engine->channel leads to the supervisor. */

@@ -91,8 +91,9 @@ struct ring_worker_words {
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t published; /* bytes of records */
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep; /* not 0: ring the bell after submitting a frame */
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t state; /* enum ring_state */
-    _Atomic uint32_t plugin; /* position of the plugin that runs, or PLUGINS_MAX; for the log alone */
-    _Atomic uint32_t packet; /* place in its frame of the packet that it has; likewise */
+    /* For the log, and for whether the first packet without an answer is guilty if the worker ends. */
+    _Atomic uint32_t plugin; /* position of the plugin that runs, or PLUGINS_MAX */
+    _Atomic uint32_t packet; /* place in its frame of the packet that it has */
     char text[RING_TEXT_SIZE]; /* why the worker fails */
     _Alignas(RING_CACHE_LINE) unsigned char unused[SHM_PAGE_SIZE - 8 * RING_CACHE_LINE - sizeof(uint64_t)];
     uint64_t guard_after; /* the last bytes of the page */
@@ -115,7 +116,7 @@ struct ring_flow {
 struct ring_packet {
     struct nfqe_packet packet; /* data and secctx are NULL here; the worker sets them in its copy */
     uint32_t data; /* where its packet.len bytes are, from the frame on */
-    uint32_t secctx; /* where its packet.secctx_len bytes are, likewise */
+    uint32_t secctx; /* where its packet.secctx_len bytes are, from the frame on */
     struct ring_flow flow;
 };
 
@@ -159,7 +160,8 @@ struct ring_verdict {
 _Static_assert(sizeof(struct ring_queue_words) <= SHM_PAGE_SIZE, "one page");
 _Static_assert(sizeof(struct ring_worker_words) == SHM_PAGE_SIZE, "one page");
 _Static_assert((RING_FRAMES & (RING_FRAMES - 1)) == 0, "a power of two, so that places go on when numbers wrap");
-_Static_assert((RING_ANSWERS_SIZE & (RING_ANSWERS_SIZE - 1)) == 0, "likewise");
+_Static_assert((RING_ANSWERS_SIZE & (RING_ANSWERS_SIZE - 1)) == 0,
+               "a power of two, so that places go on when numbers wrap");
 _Static_assert(sizeof(struct ring_verdict) == RING_RECORD_STEP, "the shortest record");
 _Static_assert(RING_ANSWERS_SIZE % RING_RECORD_STEP == 0 && RING_ANSWERS_SIZE % SHM_PAGE_SIZE == 0, "whole records");
 _Static_assert(RING_ANSWERS_SIZE / RING_RECORD_STEP >= 2 * RING_FRAMES * BURST_MAX, "room for every packet's answer");

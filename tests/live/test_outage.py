@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: a plugin that crashes again and again, and a queue without a worker, end as the options say, and no queue stands
-still.
+"""Promise: a plugin that crashes again and again, and a queue without a worker, end as the options say, and no queue waits
+for ever.
 
 --crash-limit with --on-crash-limit outage, skip and stop; --outage-timeout, --outage-retry, and --on-outage accept, drop
 and stop. The kernel's queue, and a rule after it, count what became of the packets. A plugin that waits in open() for

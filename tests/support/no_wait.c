@@ -49,7 +49,7 @@
 enum kind {
     ALWAYS,     /* whatever its arguments are */
     ON_FILE,    /* unless its descriptor, args[0], is non-blocking or a regular file */
-    ON_SOCKET,  /* likewise, but for MSG_DONTWAIT in args[flags] */
+    ON_SOCKET,  /* the same, but for MSG_DONTWAIT in args[flags] */
     FOR_CHILD,  /* without WNOHANG in args[flags] */
     FOR_TIME,   /* with a time-out other than 0 in args[flags] */
     FOR_LOCK,   /* with these commands in args[flags] */
