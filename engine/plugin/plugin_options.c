@@ -74,9 +74,13 @@ static int check_declaration(struct parser *parser)
                                  option->name);
             }
         }
-        if (option->type < NFQE_OPTION_STRING || option->type > NFQE_OPTION_BOOLEAN) {
+        if (option->type < NFQE_OPTION_STRING || option->type > NFQE_OPTION_FILE) {
             return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
                              "its option %s has type %u, which this engine does not know", option->name, option->type);
+        }
+        if (option->type == NFQE_OPTION_FILE && option->default_value != NULL) {
+            return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                             "its option %s is a file and has a default; only the user can name a file", option->name);
         }
         if (++parser->values->count > PLUGIN_OPTIONS_MAX) {
             return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
@@ -280,6 +284,40 @@ int plugin_options_parse(const struct nfqe_option *declared, size_t stride, cons
 free_values:
     plugin_options_done(values);
     return code;
+}
+
+int plugin_options_item(const char *text, unsigned index, char **item)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+    char *rest = copy;
+    char *found = next_item(&rest);
+
+    if (text != NULL && copy == NULL) {
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < index && found != NULL; i++) {
+        found = next_item(&rest);
+    }
+    if (found != NULL) {
+        memmove(copy, found, strlen(found) + 1);
+        *item = copy;
+        return 0;
+    }
+    free(copy);
+    return -ENOENT;
+}
+
+struct nfqe_value *plugin_options_find_file(const struct plugin_values *values, const char *item)
+{
+    for (size_t i = 0; i < values->count; i++) {
+        struct nfqe_value *value = &values->values[i];
+        size_t len = strlen(value->name);
+
+        if (value->type == NFQE_OPTION_FILE && strncmp(value->name, item, len) == 0 && item[len] == '=') {
+            return value;
+        }
+    }
+    return NULL;
 }
 
 void plugin_options_done(struct plugin_values *values)

@@ -28,6 +28,8 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -82,6 +84,47 @@ static void refuse_damage(struct engine *engine, const char *who)
     }
 }
 
+/* Item `item` of the options of plugins[index] names a file: has the supervisor open it, or refuses the plugin. */
+static int open_option(struct engine *engine, unsigned index, unsigned item, const char *path)
+{
+    struct process_message message = process_message_make(FORKSERVER_OPEN, index);
+    char reason[ERROR_TEXT_MAX];
+    ssize_t len;
+    int fd = -1;
+
+    message.slot = item;
+    if (channel_send(engine->channel, &message, sizeof(message), NULL, 0) < 0) {
+        _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone */
+    }
+    len = channel_wait(engine->channel, &message, sizeof(message), &fd, 1);
+    if (len <= 0 || process_message_check(&message, (size_t)len, FROM_SUPERVISOR, engine->queue_count) < 0 ||
+        message.kind != FORKSERVER_FILE) {
+        _exit(PROCESS_EXIT_FAILED);
+    }
+    if (fd < 0) {
+        snprintf(reason, sizeof(reason), "the file %.256s, which an option names, cannot be opened: %s", path,
+                 message.value == EINVAL ? "it is not a regular file" : strerror((int)message.value));
+        refuse(engine, reason);
+    }
+    return fd;
+}
+
+/* Gives the options of plugins[index] that are files their descriptors. */
+static void open_options(struct engine *engine, unsigned index)
+{
+    const struct plugin *plugin = &engine->generation->plugins[index];
+    char *item;
+
+    for (unsigned i = 0; plugin_options_item(plugin->values_text, i, &item) == 0; i++) {
+        struct nfqe_value *value = plugin_options_find_file(&plugin->values, item);
+
+        if (value != NULL) {
+            value->integer = open_option(engine, index, i, value->text);
+        }
+        free(item);
+    }
+}
+
 static void load_plugins(struct engine *engine)
 {
     struct error error;
@@ -95,6 +138,7 @@ static void load_plugins(struct engine *engine)
             refuse(engine, error.text);
         }
         refuse_damage(engine, "a constructor");
+        open_options(engine, i);
         engine->status->stage = FORKSERVER_LOADING;
         if (plugin_load(plugin, &error) != 0) {
             refuse(engine, error.text);

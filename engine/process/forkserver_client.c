@@ -56,6 +56,7 @@ void forkserver_client_init(struct forkserver_client *client, struct engine *eng
         .backoff = {.min_ms = BACKOFF_MIN_MS, .max_ms = BACKOFF_MAX_MS},
     };
     child_init(&client->process, NULL, NULL);
+    option_files_init(&client->files);
 }
 
 /* ---- in the new process ------------------------------------------------------------------------------------------ */
@@ -195,6 +196,24 @@ static unsigned birth_timeout_ms(pid_t forkserver)
     return BIRTH_MS + (unsigned)(pages / ((1U << 20) / SHM_PAGE_SIZE)) * BIRTH_MS_PER_MIB;
 }
 
+/* Answers with the file that an option names. Without room for the answer there is none, and it misses its deadline. */
+static void give_file(struct forkserver_client *client, const struct process_message *request)
+{
+    int fd = option_files_get(&client->files, client->engine->generation, request->value, request->slot);
+    const struct process_message answer = process_message_make(FORKSERVER_FILE, fd < 0 ? (uint32_t)-fd : 0);
+
+    channel_send(client->channel.fd, &answer, sizeof(answer), &fd, fd >= 0 ? 1 : 0);
+}
+
+static void become_ready(struct forkserver_client *client)
+{
+    client->ready = true;
+    client->deadline_ns = 0;
+    client->birth_timeout_ms = birth_timeout_ms(client->process.pid);
+    option_files_seal(&client->files);
+    backoff_reset(&client->backoff);
+}
+
 bool forkserver_client_receive(struct forkserver_client *client)
 {
     bool ready = false;
@@ -211,12 +230,15 @@ bool forkserver_client_receive(struct forkserver_client *client)
         if (len <= 0) {
             break;
         }
-        if (process_message_check(&message, (size_t)len, FROM_FORKSERVER, client->engine->queue_count) == 0 &&
-            !client->ready) {
-            client->ready = ready = true;
-            client->deadline_ns = 0;
-            client->birth_timeout_ms = birth_timeout_ms(client->process.pid);
-            backoff_reset(&client->backoff);
+        if (process_message_check(&message, (size_t)len, FROM_FORKSERVER, client->engine->queue_count) < 0 ||
+            client->ready) {
+            continue;
+        }
+        if (message.kind == FORKSERVER_OPEN) {
+            give_file(client, &message);
+        } else {
+            become_ready(client);
+            ready = true;
         }
     }
     return ready;
@@ -296,5 +318,6 @@ void forkserver_client_leave(struct forkserver_client *client)
 void forkserver_client_done(struct forkserver_client *client)
 {
     close_channel(client);
+    option_files_done(&client->files);
     child_done(&client->process, client->loop);
 }

@@ -18,6 +18,7 @@
 #include "base/event_loop.h"
 #include "process/child.h"
 #include "process/engine.h"
+#include "process/option_files.h"
 
 #define FORKSERVER_LEAVE_WAIT_MS 1000 /* for unload() */
 
@@ -39,6 +40,7 @@ struct forkserver_client {
     uint64_t deadline_ns;      /* until it has linked or loaded the next plugin, or has left; 0: none */
     struct forkserver_step step; /* what the deadline is for */
     unsigned birth_timeout_ms; /* for one worker; once it is ready */
+    struct option_files files; /* that it has asked for */
     uint64_t retry_ns;         /* when to start the next one; 0: not waiting */
     struct backoff backoff;
 };
@@ -83,7 +85,7 @@ bool forkserver_client_check_deadline(struct forkserver_client *client, uint64_t
  */
 void forkserver_client_leave(struct forkserver_client *client);
 
-/* Closes the channel, and forgets the process. */
+/* Closes the channel and the files, and forgets the process. */
 void forkserver_client_done(struct forkserver_client *client);
 
 #endif

@@ -8,21 +8,27 @@
 #include "process/messages.h"
 
 #include "base/arith.h"
+#include "base/limits.h"
 
 #include <errno.h>
 
 #define ERRNO_MAX 4095 /* of the kernel's error numbers */
 
-enum value { NO_VALUE, QUEUE, ERROR_NUMBER };
+enum value { NO_VALUE, QUEUE, ERROR_NUMBER, NO_VALUE_OR_ERROR_NUMBER, PLUGIN };
 
 /* Each kind has one sender. */
 static const struct {
     unsigned from; /* bits of enum message_sender */
     enum value value;
 } kinds[] = {
-    [FORKSERVER_READY] = {1u << FROM_FORKSERVER, NO_VALUE}, [FORKSERVER_FORK] = {1u << FROM_SUPERVISOR, QUEUE},
-    [FORKSERVER_LEAVE] = {1u << FROM_SUPERVISOR, NO_VALUE}, [WORKER_NOT_FORKED] = {1u << FROM_BIRTH, ERROR_NUMBER},
-    [WORKER_HELLO] = {1u << FROM_BIRTH, NO_VALUE},          [WORKER_DESCRIPTORS] = {1u << FROM_SUPERVISOR, NO_VALUE},
+    [FORKSERVER_READY] = {1u << FROM_FORKSERVER, NO_VALUE},
+    [FORKSERVER_FORK] = {1u << FROM_SUPERVISOR, QUEUE},
+    [FORKSERVER_LEAVE] = {1u << FROM_SUPERVISOR, NO_VALUE},
+    [FORKSERVER_OPEN] = {1u << FROM_FORKSERVER, PLUGIN},
+    [FORKSERVER_FILE] = {1u << FROM_SUPERVISOR, NO_VALUE_OR_ERROR_NUMBER},
+    [WORKER_NOT_FORKED] = {1u << FROM_BIRTH, ERROR_NUMBER},
+    [WORKER_HELLO] = {1u << FROM_BIRTH, NO_VALUE},
+    [WORKER_DESCRIPTORS] = {1u << FROM_SUPERVISOR, NO_VALUE},
 };
 
 struct process_message process_message_make(enum message_kind kind, uint32_t value)
@@ -37,6 +43,10 @@ static int check_value(uint32_t value, enum value wanted, uint32_t queues)
         return value < queues ? 0 : -EBADMSG;
     case ERROR_NUMBER:
         return value > 0 && value <= ERRNO_MAX ? 0 : -EBADMSG;
+    case NO_VALUE_OR_ERROR_NUMBER:
+        return value <= ERRNO_MAX ? 0 : -EBADMSG;
+    case PLUGIN:
+        return value < PLUGINS_MAX ? 0 : -EBADMSG;
     case NO_VALUE:
         break;
     }
@@ -55,7 +65,10 @@ int process_message_check(const struct process_message *message, size_t len, enu
         (kinds[message->kind].from & 1u << from) == 0 || message->reserved != 0) {
         return -EBADMSG;
     }
-    if (message->kind != FORKSERVER_FORK && (message->slot != 0 || message->uid != 0 || message->skipped != 0)) {
+    if (message->kind != FORKSERVER_FORK && (message->uid != 0 || message->skipped != 0)) {
+        return -EBADMSG;
+    }
+    if (message->kind != FORKSERVER_FORK && message->kind != FORKSERVER_OPEN && message->slot != 0) {
         return -EBADMSG;
     }
     return check_value(message->value, kinds[message->kind].value, queues);

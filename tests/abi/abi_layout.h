@@ -223,6 +223,7 @@ NFQE_IS(NFQE_LOG_INFO, 2, 4);
 NFQE_IS(NFQE_OPTION_STRING, 1, 4);
 NFQE_IS(NFQE_OPTION_INTEGER, 2, 4);
 NFQE_IS(NFQE_OPTION_BOOLEAN, 3, 4);
+NFQE_IS(NFQE_OPTION_FILE, 4, 4);
 
 /* ---- of a packet -------------------------------------------------------------------------------------- */
 

@@ -97,6 +97,27 @@ def test_arguments_are_known_to_the_end(start_engine, variable):
     assert engine.stop() == 0
 
 
+# A file that only root may read
+
+
+def test_a_file_of_the_user_reaches_the_plugin_that_may_not_open_it(start_engine, tmp_path):
+    """As a descriptor, in each process that runs the plugin, and in those after a death; the path is not read again."""
+    secret = tmp_path / "secret,1"
+    secret.write_text("the first text\n")
+    secret.chmod(0o600)
+    option = str(secret).replace(",", ",,")
+    engine = start_engine("--plugin", plugin(f"read_file,file={option}"), "--queue", "3")
+    engine.wait_line("plugin read_file: load: given the first text, own refused$")
+    opened = "plugin read_file: open: given the first text, own refused$"
+    wait_for(lambda: len(engine.matches(opened)) == 2, "worker and spare have it")
+    secret.unlink()
+    assert engine.signal_child(engine.wait_workers(3)[0], signal.SIGKILL)
+    wait_for(lambda: len(engine.matches(opened)) == 3, "the worker after a death has it")
+    assert engine.signal_child(engine.fork_server(), signal.SIGKILL)
+    wait_for(lambda: len(engine.matches("plugin read_file: load: given the first text")) == 2, "the next fork server, too")
+    assert engine.stop() == 0
+
+
 # What a process has
 
 

@@ -143,6 +143,11 @@ struct nfqe_host {
 #define NFQE_OPTION_STRING 1  /* any text; min and max bound its length in bytes, if max is not 0 */
 #define NFQE_OPTION_INTEGER 2 /* decimal or 0x hexadecimal; min and max bound it, if not both 0 */
 #define NFQE_OPTION_BOOLEAN 3 /* on, off, yes, no, true, false, 1, 0 */
+/*
+ * Since 1.1: the path of a regular file that the plugin reads. It is opened for reading with the rights of the user who
+ * started the engine, which fork server and workers do not have. There can be no default, and min and max are 0.
+ */
+#define NFQE_OPTION_FILE 4
 
 /*
  * An option of the plugin, given as `--plugin ./x.so,name=value`; a comma inside a value is written twice. The
@@ -163,7 +168,11 @@ struct nfqe_option {
 struct nfqe_value {
     const char *name;
     const char *text;             /* as given, or the default; NULL: not given and no default */
-    int64_t integer;              /* of INTEGER, and of BOOLEAN as 0 or 1; else 0 */
+    /*
+     * Of INTEGER; of BOOLEAN as 0 or 1; of FILE, if it was given, a descriptor, close-on-exec, which the plugin owns and
+     * which workers inherit from load(). All processes share its offset: use pread() or mmap(). Otherwise 0.
+     */
+    int64_t integer;
     uint32_t type;
     uint32_t given;               /* 1: by the user; 0: the default */
 };

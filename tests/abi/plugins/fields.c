@@ -38,7 +38,7 @@ static __attribute__((unused)) int save(void *self, struct nfqe_state *out)
 
 static __attribute__((unused)) const uint64_t counters[8];
 
-static __attribute__((unused)) const struct nfqe_option wrong_type[] = {{.name = "rate", .type = 4}, {.name = NULL}};
+static __attribute__((unused)) const struct nfqe_option wrong_type[] = {{.name = "rate", .type = 5}, {.name = NULL}};
 
 static __attribute__((unused)) const struct nfqe_option wrong_name[] = {
     {.name = "rate", .type = NFQE_OPTION_STRING}, {.name = "a=b", .type = NFQE_OPTION_STRING}, {.name = NULL}};

@@ -103,6 +103,46 @@ static void test_values_stand_in_the_order_of_the_declaration(void **state)
     plugin_options_done(&values);
 }
 
+/* Item after item; NULL: there are no more. */
+static void assert_items(const char *text, const char *const *items)
+{
+    char *item = NULL;
+    unsigned count = 0;
+
+    for (; items[count] != NULL; count++) {
+        assert_int_equal(plugin_options_item(text, count, &item), 0);
+        assert_string_equal(item, items[count]);
+        free(item);
+    }
+    assert_int_equal(plugin_options_item(text, count, &item), -ENOENT);
+    assert_int_equal(plugin_options_item(text, UINT32_MAX, &item), -ENOENT);
+}
+
+static void test_items_are_those_that_the_user_gave(void **state)
+{
+    (void)state;
+    assert_items(NULL, (const char *const[]){NULL});
+    assert_items("a=1", (const char *const[]){"a=1", NULL});
+    assert_items("a=1,,2,bb=x,c", (const char *const[]){"a=1,2", "bb=x", "c", NULL});
+}
+
+static void test_option_that_is_a_file_is_found_by_its_item(void **state)
+{
+    static const struct nfqe_option files[] = {{.name = "key", .type = NFQE_OPTION_FILE},
+                                               {.name = "keys", .type = NFQE_OPTION_FILE},
+                                               {.name = "text", .type = NFQE_OPTION_STRING},
+                                               {.name = NULL}};
+
+    (void)state;
+    assert_int_equal(plugin_options_parse(files, sizeof(files[0]), "keys=/a,text=/b", &values, &error), 0);
+    assert_ptr_equal(plugin_options_find_file(&values, "keys=/a"), &values.values[1]);
+    assert_ptr_equal(plugin_options_find_file(&values, "key=/a"), &values.values[0]);
+    assert_null(plugin_options_find_file(&values, "text=/b"));
+    assert_null(plugin_options_find_file(&values, "ke=/b"));
+    assert_string_equal(values.values[1].text, "/a");
+    plugin_options_done(&values);
+}
+
 static void test_plugin_without_options_takes_none(void **state)
 {
     const struct nfqe_option none[] = {{.name = NULL}};
@@ -320,8 +360,10 @@ static void test_default_is_checked_like_a_given_value(void **state)
 
 static void test_declaration_that_cannot_be_right_is_refused(void **state)
 {
-    static const struct nfqe_option unknown_type[] = {{.name = "a", .type = NFQE_OPTION_BOOLEAN + 1}, {.name = NULL}};
+    static const struct nfqe_option unknown_type[] = {{.name = "a", .type = NFQE_OPTION_FILE + 1}, {.name = NULL}};
     static const struct nfqe_option no_type[] = {{.name = "a"}, {.name = NULL}};
+    static const struct nfqe_option file_default[] = {
+        {.name = "a", .type = NFQE_OPTION_FILE, .default_value = "/etc/passwd"}, {.name = NULL}};
     static const struct nfqe_option twice[] = {
         {.name = "a", .type = NFQE_OPTION_STRING}, {.name = "a", .type = NFQE_OPTION_INTEGER}, {.name = NULL}};
     static const char *const names[] = {"", "a b", "a=b", "a,b", "a\n", "\xc3\xa4", "a."};
@@ -332,6 +374,7 @@ static void test_declaration_that_cannot_be_right_is_refused(void **state)
     (void)state;
     assert_refused_with(unknown_type, NULL, -EBADMSG, "a");
     assert_refused_with(no_type, NULL, -EBADMSG, "a");
+    assert_refused_with(file_default, NULL, -EBADMSG, "only the user can name a file");
     assert_refused_with(twice, NULL, -EBADMSG, "twice");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const struct nfqe_option misnamed[] = {{.name = names[i], .type = NFQE_OPTION_STRING}, {.name = NULL}};
@@ -409,6 +452,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_given_leaves_the_defaults),
         cmocka_unit_test(test_values_stand_in_the_order_of_the_declaration),
+        cmocka_unit_test(test_items_are_those_that_the_user_gave),
+        cmocka_unit_test(test_option_that_is_a_file_is_found_by_its_item),
         cmocka_unit_test(test_plugin_without_options_takes_none),
         cmocka_unit_test(test_integer_takes_decimal_and_hexadecimal_to_its_full_range),
         cmocka_unit_test(test_what_is_no_integer_is_refused),

@@ -42,6 +42,10 @@ static void test_what_each_side_sends_is_taken_and_nothing_else(void **state)
         {FORKSERVER_FORK, 0, {true, false, false}},
         {FORKSERVER_FORK, QUEUES - 1, {true, false, false}},
         {FORKSERVER_LEAVE, 0, {true, false, false}},
+        {FORKSERVER_OPEN, 0, {false, true, false}},
+        {FORKSERVER_OPEN, PLUGINS_MAX - 1, {false, true, false}},
+        {FORKSERVER_FILE, 0, {true, false, false}},
+        {FORKSERVER_FILE, 4095, {true, false, false}},
         {WORKER_NOT_FORKED, EAGAIN, {false, false, true}},
         {WORKER_NOT_FORKED, 4095, {false, false, true}},
         {WORKER_HELLO, 0, {false, false, true}},
@@ -112,6 +116,8 @@ static void test_fields_that_a_kind_does_not_have_are_refused(void **state)
     assert_int_equal(check(process_message_make(FORKSERVER_LEAVE, 1), FROM_SUPERVISOR), -EBADMSG);
     assert_int_equal(check(process_message_make(WORKER_HELLO, 1), FROM_BIRTH), -EBADMSG);
     assert_int_equal(check(process_message_make(WORKER_DESCRIPTORS, 1), FROM_SUPERVISOR), -EBADMSG);
+    assert_int_equal(check(process_message_make(FORKSERVER_OPEN, PLUGINS_MAX), FROM_FORKSERVER), -EBADMSG);
+    assert_int_equal(check(process_message_make(FORKSERVER_FILE, 4096), FROM_SUPERVISOR), -EBADMSG);
     message.reserved = 1;
     assert_int_equal(check(message, FROM_BIRTH), -EBADMSG);
 }
@@ -139,6 +145,21 @@ static void test_a_birth_has_a_slot_a_uid_and_plugins_to_skip(void **state)
     }
 }
 
+/* The item of its plugin's options that names a file; nothing else of a birth. */
+static void test_a_file_is_asked_for_by_plugin_and_item(void **state)
+{
+    struct process_message message = process_message_make(FORKSERVER_OPEN, PLUGINS_MAX - 1);
+
+    (void)state;
+    message.slot = UINT32_MAX;
+    assert_int_equal(check(message, FROM_FORKSERVER), 0);
+    message.uid = 1;
+    assert_int_equal(check(message, FROM_FORKSERVER), -EBADMSG);
+    message = process_message_make(FORKSERVER_FILE, 0);
+    message.slot = 1;
+    assert_int_equal(check(message, FROM_SUPERVISOR), -EBADMSG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_other_versions_are_refused),
         cmocka_unit_test(test_values_out_of_bounds_are_refused),
         cmocka_unit_test(test_fields_that_a_kind_does_not_have_are_refused),
+        cmocka_unit_test(test_a_file_is_asked_for_by_plugin_and_item),
         cmocka_unit_test(test_a_birth_has_a_slot_a_uid_and_plugins_to_skip),
     };
 

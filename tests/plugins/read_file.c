@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * read_file - says in the log what the file of its option has, in load() and in open(), and accepts every packet.
+ *
+ *     --plugin read_file.so,file=PATH
+ *
+ * It reads the descriptor that it was given, and tries to open the same path itself.
+ */
+#include <nfqe/plugin.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEXT_MAX 64
+
+static const struct nfqe_option options[] = {
+    {.name = "file", .type = NFQE_OPTION_FILE, .required = 1, .help = "what to read"},
+    {.name = NULL},
+};
+
+static const char *path;
+static int descriptor;
+
+/* Returns whether the descriptor can be read. */
+static bool say(const struct nfqe_host *host, const char *function)
+{
+    char text[TEXT_MAX + 1] = "";
+    ssize_t len = pread(descriptor, text, TEXT_MAX, 0);
+    int own = open(path, O_RDONLY | O_CLOEXEC);
+
+    text[strcspn(text, "\n")] = '\0';
+    host->log(host, NFQE_LOG_INFO, "%s: given %s, own %s", function, len < 0 ? strerror(errno) : text,
+              own < 0 ? "refused" : "opened");
+    if (own >= 0) {
+        close(own);
+    }
+    return len >= 0;
+}
+
+static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+{
+    (void)n;
+    (void)shared;
+    path = strdup(values[0].text); /* for the life of the process */
+    descriptor = (int)values[0].integer;
+    if (path == NULL) {
+        return host->fail(host, 0, "no memory");
+    }
+    return say(host, "load") ? 0 : host->fail(host, 0, "the file cannot be read");
+}
+
+static int open_worker(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+{
+    (void)shared;
+    (void)old;
+    (void)self;
+    return say(host, "open") ? 0 : host->fail(host, 0, "the file cannot be read");
+}
+
+static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    return NFQE_ACCEPT;
+}
+
+NFQE_PLUGIN(.id = "read_file", .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .options = options, .load = load,
+            .open = open_worker, .handle = handle)
