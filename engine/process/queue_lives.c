@@ -285,10 +285,20 @@ bool queue_lives_look(struct queue_lives *lives, uint64_t now_ns)
 
 /* ---- waiting, leaving ----------------------------------------------------------------------------------- */
 
+void queue_lives_wake(struct queue_lives *lives)
+{
+    for (unsigned i = 0; i < lives->loop->workers.end; i++) {
+        if (lives->loop->workers.all[i].number != 0) {
+            ring_wake(&lives->loop->workers.all[i].ring);
+        }
+    }
+}
+
 bool queue_lives_sleep(struct queue_lives *lives)
 {
     bool asleep = true;
 
+    queue_lives_wake(lives);
     for (unsigned i = 0; i < lives->loop->workers.end; i++) {
         struct queue_worker *worker = &lives->loop->workers.all[i];
 

@@ -49,6 +49,9 @@ bool queue_lives_look(struct queue_lives *lives, uint64_t now_ns);
 /* Before waiting. Returns false: do not wait, since a worker has said something. */
 bool queue_lives_sleep(struct queue_lives *lives);
 
+/* Wakes the workers that sleep and have frames. */
+void queue_lives_wake(struct queue_lives *lives);
+
 /* After waiting. */
 void queue_lives_awake(struct queue_lives *lives);
 

@@ -179,7 +179,11 @@ static void route(struct queue_loop *loop, unsigned index, unsigned packet, uint
     }
 }
 
-/* A frame holds packets of one burst alone, so that all of a frame is handled in the same way. */
+/*
+ * A frame holds packets of one burst alone, so that all of a frame is handled in the same way. A worker that sleeps is
+ * woken for its second frame, so that it has work for a while; for the first one only if there is nothing more to
+ * receive, before this process waits.
+ */
 void queue_routes_burst(struct queue_loop *loop, unsigned burst, uint64_t now_ns)
 {
     unsigned index = loop->order[burst];
@@ -195,8 +199,15 @@ void queue_routes_burst(struct queue_loop *loop, unsigned burst, uint64_t now_ns
         }
     }
     for (unsigned place = 0; place < loop->workers.place_count; place++) {
-        if (loop->workers.places[place] != NULL && ring_is_filling(&loop->workers.places[place]->ring)) {
-            ring_submit(&loop->workers.places[place]->ring);
+        struct queue_worker *worker = loop->workers.places[place];
+
+        if (worker != NULL && ring_is_filling(&worker->ring)) {
+            bool more = ring_in_flight(&worker->ring);
+
+            ring_submit_quietly(&worker->ring);
+            if (more) {
+                ring_wake(&worker->ring);
+            }
         }
     }
 }

@@ -9,7 +9,8 @@
  *   bell      a pair of sockets: a byte from the queue process says "look again".
  *   answered  an eventfd: the same from the worker.
  *
- * A side is woken only while it says that it sleeps, in its word `asleep`.
+ * A side is woken only while it says that it sleeps, in its word `asleep`, and once for each sleep: the word has another
+ * value after a side has taken what woke it.
  *
  * Both memory files have seals (base/shm.h). The worker cannot make its view of the packets writable, by whatever way,
  * and neither side can shorten a file that the other one has mapped. The worker seals the answers when it has mapped
@@ -81,15 +82,15 @@ struct ring_queue_words {
     uint32_t magic; /* RING_MAGIC */
     uint32_t frame_size;
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t submitted; /* frames */
-    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep;    /* not 0: signal `answered` after publishing answers */
-    _Atomic uint32_t request;                             /* enum ring_request */
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep; /* not 0: signal `answered` after publishing answers, once */
+    _Atomic uint32_t request; /* enum ring_request */
 };
 
 /* The first page of `answers`, with a guard at each end: an overrun into the words changes one of them. */
 struct ring_worker_words {
     uint64_t guard_before;
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t published; /* bytes of records */
-    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep; /* not 0: ring the bell after submitting a frame */
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep; /* not 0: ring the bell after submitting a frame, once */
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t state; /* enum ring_state */
     /* For the log, and for whether the first packet without an answer is guilty if the worker ends. */
     _Atomic uint32_t plugin; /* position of the plugin that runs, or PLUGINS_MAX */
@@ -167,6 +168,12 @@ _Static_assert(RING_ANSWERS_SIZE % RING_RECORD_STEP == 0 && RING_ANSWERS_SIZE % 
 _Static_assert(RING_ANSWERS_SIZE / RING_RECORD_STEP >= 2 * RING_FRAMES * BURST_MAX, "room for every packet's answer");
 _Static_assert(offsetof(struct ring_frame, packets) % _Alignof(struct ring_packet) == 0, "aligned");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "atomics are plain memory, so they work between processes");
+
+/* The value of `asleep`, which is never 0, after so many wake-ups. */
+static inline uint32_t ring_asleep(uint32_t wakes)
+{
+    return wakes * 2 + 1;
+}
 
 /* Bytes of a frame whose packets take up to slot_size bytes each, of their messages. slot_size: up to RING_SLOT_MAX. */
 static inline uint32_t ring_frame_size(uint32_t slot_size)

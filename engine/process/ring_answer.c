@@ -17,8 +17,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define BELL_READS_MAX 8 /* bytes taken from the bell in one go; the rest is there the next time */
-
 void ring_answer_init(struct ring_answer *ring)
 {
     *ring = (struct ring_answer){.bell = -1, .answered = -1};
@@ -167,10 +165,14 @@ void ring_put(struct ring_answer *ring, const struct ring_frame *frame, uint32_t
 
 void ring_frame_handled(struct ring_answer *ring)
 {
+    uint32_t asleep;
+
     ring->handled++;
     ring->begun = ring->written;
     atomic_store_explicit(&ring->ours->published, ring->written, memory_order_seq_cst);
-    if (atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst) != 0) {
+    asleep = atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst);
+    if (asleep != 0 && asleep != ring->rung_for) {
+        ring->rung_for = asleep;
         eventfd_signal(ring->answered);
     }
 }
@@ -181,7 +183,7 @@ bool ring_answer_sleep(struct ring_answer *ring)
 {
     bool quiet;
 
-    atomic_store_explicit(&ring->ours->asleep, 1, memory_order_seq_cst);
+    atomic_store_explicit(&ring->ours->asleep, ring_asleep(ring->wakes), memory_order_seq_cst);
     quiet = atomic_load_explicit(&ring->theirs->submitted, memory_order_seq_cst) == ring->handled &&
             atomic_load_explicit(&ring->theirs->request, memory_order_seq_cst) == RING_RUN;
     if (!quiet) {
@@ -193,17 +195,13 @@ bool ring_answer_sleep(struct ring_answer *ring)
 int ring_answer_awake(struct ring_answer *ring)
 {
     char byte;
+    ssize_t len;
 
     atomic_store_explicit(&ring->ours->asleep, 0, memory_order_relaxed);
-    for (unsigned i = 0; i < BELL_READS_MAX; i++) {
-        ssize_t len = recv(ring->bell, &byte, sizeof(byte), MSG_DONTWAIT);
-
-        if (len < 0) {
-            return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-        }
-        if (len == 0) {
-            return -EPIPE;
-        }
+    ring->wakes++;
+    len = recv(ring->bell, &byte, sizeof(byte), MSG_DONTWAIT);
+    if (len < 0) {
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     }
-    return 0;
+    return len == 0 ? -EPIPE : 0;
 }

@@ -26,6 +26,8 @@ struct ring_answer {
     uint32_t handled;   /* frames */
     uint32_t written;   /* bytes of answers, published or not */
     uint32_t begun;     /* of these: before the frame that is handled next */
+    uint32_t wakes;     /* after waiting */
+    uint32_t rung_for;  /* value of the queue process's `asleep` that it was woken for */
     uint32_t complete;  /* `written` when that frame is answered */
 };
 
@@ -76,7 +78,10 @@ void ring_frame_handled(struct ring_answer *ring);
 /* Before waiting for the bell. Returns false if there is a frame or a request: do not wait then. */
 bool ring_answer_sleep(struct ring_answer *ring);
 
-/* After waiting. Returns 0; -EPIPE: the queue process is gone; or an error of the bell, which is not ours any more. */
+/*
+ * After waiting. Takes one bell: there is one for each sleep, and one that is left ends the next wait at once. Returns 0;
+ * -EPIPE: the queue process is gone; or an error of the bell, which is not ours any more.
+ */
 int ring_answer_awake(struct ring_answer *ring);
 
 /* What the queue process asks for: enum ring_request. */

@@ -191,7 +191,7 @@ static void ring_bell(const struct ring_submit *ring)
     }
 }
 
-void ring_submit(struct ring_submit *ring)
+void ring_submit_quietly(struct ring_submit *ring)
 {
     const struct ring_flight *flight = &ring->flights[ring->submitted % RING_FRAMES];
 
@@ -202,9 +202,28 @@ void ring_submit(struct ring_submit *ring)
     frame_at(ring, ring->submitted)->count = flight->count;
     ring->submitted++;
     atomic_store_explicit(&ring->ours->submitted, ring->submitted, memory_order_seq_cst);
-    if (atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst) != 0) {
+    ring->unrung = true;
+}
+
+void ring_wake(struct ring_submit *ring)
+{
+    uint32_t asleep;
+
+    if (!ring->unrung) {
+        return;
+    }
+    ring->unrung = false;
+    asleep = atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst);
+    if (asleep != 0 && asleep != ring->rung_for) {
+        ring->rung_for = asleep;
         ring_bell(ring);
     }
+}
+
+void ring_submit(struct ring_submit *ring)
+{
+    ring_submit_quietly(ring);
+    ring_wake(ring);
 }
 
 void ring_request_leave(struct ring_submit *ring)
@@ -295,7 +314,7 @@ static bool has_something(const struct ring_submit *ring)
 bool ring_sleep(struct ring_submit *ring)
 {
     if (!has_something(ring) && ring->sealed) {
-        atomic_store_explicit(&ring->ours->asleep, 1, memory_order_seq_cst);
+        atomic_store_explicit(&ring->ours->asleep, ring_asleep(ring->wakes), memory_order_seq_cst);
         ring->published = atomic_load_explicit(&ring->theirs->published, memory_order_seq_cst);
         if (has_something(ring)) {
             atomic_store_explicit(&ring->ours->asleep, 0, memory_order_relaxed);
@@ -307,6 +326,7 @@ bool ring_sleep(struct ring_submit *ring)
 int ring_awake(struct ring_submit *ring, bool rung)
 {
     atomic_store_explicit(&ring->ours->asleep, 0, memory_order_relaxed);
+    ring->wakes += rung;
     if (rung && ++ring->bells > RING_BELLS_MAX) {
         ring->broken = true;
     }

@@ -51,6 +51,9 @@ struct ring_submit {
     uint32_t published; /* bytes of answers, as the worker said when we last looked */
     uint32_t taken;     /* bytes of answers */
     uint32_t bells;     /* heard since a frame was answered completely */
+    bool unrung;        /* a frame was submitted that the worker was not woken for if it sleeps */
+    uint32_t wakes;     /* signals of the worker that were taken */
+    uint32_t rung_for;  /* value of the worker's `asleep` that its bell was rung for */
     uint32_t used;      /* bytes of the frame that is being filled */
     struct ring_flight flights[RING_FRAMES];
 };
@@ -124,7 +127,13 @@ void ring_begin(struct ring_submit *ring, uint32_t flags);
 int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct ring_origin origin,
              const struct ring_flow *flow);
 
-/* Gives the frame to the worker, and rings its bell if it sleeps. An empty frame is given up. */
+/* Gives the frame to the worker, which sees it if it is awake. An empty frame is given up. */
+void ring_submit_quietly(struct ring_submit *ring);
+
+/* Rings the worker's bell if it sleeps: after ring_submit_quietly(), and at the latest before waiting. */
+void ring_wake(struct ring_submit *ring);
+
+/* Both. */
 void ring_submit(struct ring_submit *ring);
 
 /*

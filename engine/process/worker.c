@@ -222,8 +222,12 @@ static void close_plugins(struct worker *worker)
 
 static void wait_for_frame(struct worker *worker)
 {
-    int code = ring_answer_sleep(&worker->ring) ? event_loop_turn(&worker->events) : 0;
+    int code;
 
+    if (!ring_answer_sleep(&worker->ring)) {
+        return;
+    }
+    code = event_loop_turn(&worker->events);
     if (code == 0) {
         code = ring_answer_awake(&worker->ring);
     }

@@ -228,6 +228,24 @@ static void test_worker_that_sleeps_is_woken_by_a_frame(void **state)
     assert_false(is_readable(fixture->worker.bell));
 }
 
+static void test_sleep_is_ended_by_one_bell(void **state)
+{
+    struct ring_fixture *fixture = *state;
+
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(ring_answer_sleep(&fixture->worker));
+        ring_submit_test_frame(&fixture->queue, 2 * i, 1);
+        ring_submit_test_frame(&fixture->queue, 2 * i + 1, 1); /* it has not run yet */
+        assert_true(is_readable(fixture->worker.bell));
+        assert_int_equal(ring_answer_awake(&fixture->worker), 0);
+        assert_false(is_readable(fixture->worker.bell));
+        ring_answer_test_frame(&fixture->worker);
+        ring_answer_test_frame(&fixture->worker);
+        ring_assert_answered(&fixture->queue, 2 * i, true);
+        ring_assert_answered(&fixture->queue, 2 * i + 1, true);
+    }
+}
+
 static void test_queue_process_that_sleeps_is_woken_at_the_end_of_a_frame(void **state)
 {
     struct ring_fixture *fixture = *state;
@@ -283,8 +301,8 @@ static void test_bell_that_is_full_makes_nothing_wait(void **state)
 {
     struct ring_fixture *fixture = *state;
 
-    atomic_store(&fixture->worker.ours->asleep, 1); /* and it never reads its bell */
     for (uint32_t i = 0; i < 5000; i++) {
+        atomic_store(&fixture->worker.ours->asleep, i + 1); /* and it never reads its bell */
         ring_submit_test_frame(&fixture->queue, i, 1);
         ring_answer_test_frame(&fixture->worker);
         ring_assert_answered(&fixture->queue, i, true);
@@ -352,6 +370,7 @@ int main(void)
         TEST(test_frames_of_a_dead_worker_are_retired_from_the_oldest_on),
         TEST(test_answers_are_seen_before_their_frame_is_complete_except_the_last),
         TEST(test_worker_that_sleeps_is_woken_by_a_frame),
+        TEST(test_sleep_is_ended_by_one_bell),
         TEST(test_queue_process_that_sleeps_is_woken_at_the_end_of_a_frame),
         TEST(test_side_that_does_not_sleep_after_all_is_not_rung),
         TEST(test_request_to_leave_wakes_and_keeps_awake),

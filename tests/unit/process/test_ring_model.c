@@ -161,9 +161,9 @@ static void worker_side(void)
         }
         if (ring_answer_sleep(&fixture.worker)) {
             model_wait_worker();
-        }
-        if (ring_answer_awake(&fixture.worker) < 0) {
-            return;
+            if (ring_answer_awake(&fixture.worker) < 0) {
+                return;
+            }
         }
     }
 }
