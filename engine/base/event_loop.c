@@ -168,3 +168,9 @@ int event_loop_turn_now(struct event_loop *loop)
 {
     return turn(loop, 0);
 }
+
+void event_loop_turn_timers(struct event_loop *loop)
+{
+    loop->now_ns = 0;
+    run_timers(loop);
+}

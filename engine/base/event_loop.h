@@ -74,4 +74,7 @@ int event_loop_turn(struct event_loop *loop);
 /* The same, but it does not wait: for callbacks between two pieces of work. */
 int event_loop_turn_now(struct event_loop *loop);
 
+/* The same, but it does not look at descriptors, which costs a system call. */
+void event_loop_turn_timers(struct event_loop *loop);
+
 #endif

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define MESSAGES_A_TURN 16
+#define BUSY_TURNS 4 /* of those that have work, until one looks for events */
 
 /* ---- events ---------------------------------------------------------------------------------------------- */
 
@@ -87,6 +88,18 @@ static void watch_packets(struct queue_turns *turns, bool wanted)
 
 /* ---- a turn ---------------------------------------------------------------------------------------------- */
 
+/* Events that come while there is work, and workers that sleep, can wait for some turns: both take system calls. */
+static int turn_busy(struct queue_turns *turns)
+{
+    if (++turns->busy < BUSY_TURNS) {
+        event_loop_turn_timers(&turns->events);
+        return 0;
+    }
+    turns->busy = 0;
+    queue_lives_wake(&turns->lives);
+    return event_loop_turn_now(&turns->events);
+}
+
 /* Waits for events if there is nothing to do, and makes the callbacks of those that are there. */
 static void wait_for_events(struct queue_turns *turns)
 {
@@ -98,7 +111,7 @@ static void wait_for_events(struct queue_turns *turns)
         watch_packets(turns, turns->serving && room);
         wait = queue_lives_sleep(&turns->lives);
     }
-    code = wait ? event_loop_turn(&turns->events) : event_loop_turn_now(&turns->events);
+    code = wait ? event_loop_turn(&turns->events) : turn_busy(turns);
     if (code < 0) {
         queue_tell_failure(&turns->tell, "it cannot wait for events: %s", strerror(-code));
     }

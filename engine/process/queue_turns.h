@@ -30,6 +30,7 @@ struct queue_turns {
     struct event_timer look;
     uint64_t looked_ns; /* for outages */
     bool serving;       /* socket and journal are this process's */
+    unsigned busy;      /* turns since events were looked for */
     bool readable;      /* serving, and the socket may hold messages */
 };
 

@@ -196,6 +196,29 @@ static void test_descriptors_come_before_timers(void **state)
     loop_item_release(&ready);
 }
 
+static void test_turn_of_timers_alone_reads_the_clock_again_and_leaves_descriptors(void **state)
+{
+    struct loop_item timer;
+    struct loop_item ready;
+    uint64_t before_ns;
+
+    (void)state;
+    loop_item_init(&timer, -1);
+    loop_item_watch(&ready);
+    before_ns = event_loop_now(&loop_fixture.loop);
+    loop_fixture.clock_readings = 0;
+    event_loop_turn_timers(&loop_fixture.loop);
+    assert_int_equal(loop_fixture.clock_readings, 0);
+    assert_true(event_loop_now(&loop_fixture.loop) > before_ns);
+    loop_item_start(&timer, -1);
+    event_loop_turn_timers(&loop_fixture.loop);
+    assert_int_equal(loop_fixture.call_count, 1);
+    assert_ptr_equal(loop_fixture.calls[0], &timer);
+    loop_turn();
+    assert_ptr_equal(loop_fixture.calls[1], &ready);
+    loop_item_release(&ready);
+}
+
 static uint64_t seen_ns;
 
 static void ask_clock(struct loop_item *item)
@@ -241,6 +264,7 @@ int main(void)
         WITH_LOOP(test_callback_may_move_a_timer_that_has_expired_too),
         WITH_LOOP(test_timer_that_starts_itself_again_is_called_once_a_turn),
         WITH_LOOP(test_descriptors_come_before_timers),
+        WITH_LOOP(test_turn_of_timers_alone_reads_the_clock_again_and_leaves_descriptors),
         WITH_LOOP(test_clock_is_read_once_a_turn_and_only_if_it_is_needed),
     };
 
