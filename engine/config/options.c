@@ -103,8 +103,9 @@ const struct option_entry options_table[] = {
      "Four for each worker and spare, one for each queue, and two are needed. off:\n"
      "they run as the engine's user. Default: 70000-94999."},
     {"priority", "normal|realtime", option_parse_word, TARGET(priority), 0, 0,
-     "Of the processes that own the queues. normal: nice -15. realtime: SCHED_RR: a\n"
-     "flood of packets can take a CPU from everything else. Default: normal."},
+     "Of the processes that own the queues. normal: a short time slice. realtime:\n"
+     "SCHED_RR: a flood of packets can take a CPU from everything else. Default:\n"
+     "normal."},
     {"drain-timeout", "TIME", option_parse_time, TARGET(drain_timeout_ms), 1, TIMEOUT_MAX_MS,
      "How long a stop may take to answer what is queued. Default: 5s."},
     {"load-timeout", "TIME", option_parse_time, TARGET(load_timeout_ms), 1, TIMEOUT_MAX_MS,

@@ -38,7 +38,6 @@
     (SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |                   \
      SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
-#define QUEUE_NICE (-15) /* before all plugins, after what administrators give -20 */
 #define STATUS_VALUE_MAX 64
 
 /* ---- what is left ---------------------------------------------------------------------------------------------- */
@@ -306,34 +305,4 @@ int privileges_drop_forkserver(uid_t uid, uid_t first, uid_t last, struct error 
     }
     user_namespace_close(); /* where it fails, privileges_plan_make() has found that plugins can make namespaces */
     return drop(uid, PRIVILEGES_CAPABILITY(CAP_SETUID) | PRIVILEGES_CAPABILITY(CAP_SETGID), error);
-}
-
-int privileges_take_realtime(void)
-{
-    const struct sched_param parameters = {.sched_priority = 1};
-
-    return sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) < 0 ? -errno : 0;
-}
-
-int privileges_raise_priority(void)
-{
-    char text[16];
-    int fd;
-    int code = 0;
-
-    setsid(); /* fails in a process that has one of its own */
-    if (setpriority(PRIO_PROCESS, 0, QUEUE_NICE) < 0) {
-        return -errno;
-    }
-    /* Where the scheduler divides the CPU between sessions first, a nice value counts within the session only. */
-    fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno == ENOENT ? 0 : -errno;
-    }
-    snprintf(text, sizeof(text), "%d", QUEUE_NICE);
-    if (write(fd, text, strlen(text)) < 0) {
-        code = -errno;
-    }
-    close(fd);
-    return code;
 }

@@ -54,13 +54,4 @@ int privileges_check(pid_t pid, uid_t uid, uint64_t capabilities, struct error *
 /* Whether this process has all of these capabilities. */
 bool privileges_has(uint64_t capabilities);
 
-/*
- * A session of its own, in which this process runs before all others of the machine: for a queue process, before
- * privileges_drop_queue(). Returns 0 or a negative errno; it can go on without.
- */
-int privileges_raise_priority(void);
-
-/* The same before every process that is not real-time: SCHED_RR with the lowest of the real-time priorities. */
-int privileges_take_realtime(void);
-
 #endif

@@ -14,6 +14,7 @@
 #include "base/arith.h"
 #include "base/close_fds.h"
 #include "base/process_title.h"
+#include "process/priority.h"
 #include "process/privileges.h"
 #include "process/process.h"
 #include "process/queue_turns.h"
@@ -124,9 +125,9 @@ static void take_place(const struct engine *engine, unsigned queue, const struct
     if (code < 0) {
         queue_tell_failure(tell, "it cannot run on CPU %d: %s", cpu, strerror(-code));
     }
-    privileges_raise_priority(); /* without the right to do so it is as fast as others */
+    priority_take_queue(); /* without the right to do so it is as fast as others */
     if (engine->generation->group->priority == PRIORITY_REALTIME) {
-        code = privileges_take_realtime();
+        code = priority_take_realtime();
         if (code < 0) {
             queue_tell_failure(tell,
                                "--priority realtime: %s; it needs CAP_SYS_NICE, or a limit on real-time priorities "

@@ -21,6 +21,7 @@
 #include "base/process_title.h"
 #include "plugin/plugin_load.h"
 #include "process/plugin_services.h"
+#include "process/priority.h"
 #include "process/process.h"
 #include "process/ring_answer.h"
 #include "process/worker_frames.h"
@@ -265,6 +266,7 @@ void worker_run(struct engine *engine, const struct worker_birth *birth)
     process_begin(name, engine->supervisor);
     process_title_set("worker queue %u.%u", worker->queue_number, birth->slot);
     plugin_services_begin();
+    priority_take_worker(); /* without, packets wait longer while CPUs are busy */
     drop_rights(worker);
     say_hello(worker);
     take_ring(worker);

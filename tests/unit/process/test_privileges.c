@@ -289,40 +289,6 @@ static void test_queue_process_of_an_ordinary_user_keeps_its_capability_alone(vo
     assert_int_equal(rights_run_in_namespaces(check_queue_process_of_user), 0);
 }
 
-static void check_priority(void)
-{
-    char text[64] = "";
-    FILE *file;
-
-    EXPECT(privileges_raise_priority() == 0);
-    EXPECT(getpriority(PRIO_PROCESS, 0) == -15);
-    EXPECT(getsid(0) == getpid());
-    file = fopen("/proc/self/autogroup", "re"); /* "/autogroup-1234 nice -15" */
-    if (file != NULL && fgets(text, sizeof(text), file) != NULL) {
-        EXPECT(strstr(text, " nice -15\n") != NULL);
-    }
-    EXPECT(privileges_drop_queue(RIGHTS_UID, &error) == 0);
-    EXPECT(getpriority(PRIO_PROCESS, 0) == -15);
-}
-
-static void test_queue_process_runs_before_others_and_in_its_own_session(void **state)
-{
-    (void)state;
-    rights_need_root();
-    assert_int_equal(rights_run(check_priority), 0);
-}
-
-static void check_priority_of_user(void)
-{
-    EXPECT(privileges_raise_priority() == -EACCES);
-}
-
-static void test_ordinary_user_gets_no_priority(void **state)
-{
-    (void)state;
-    assert_int_equal(rights_run_as_user(check_priority_of_user), 0);
-}
-
 /* ---- another process ------------------------------------------------------------------------------------------- */
 
 static void become_worker(void)
@@ -426,8 +392,6 @@ int main(void)
         cmocka_unit_test(test_queue_process_without_its_capability_is_refused),
         cmocka_unit_test(test_queue_process_may_use_its_queue_and_nothing_else),
         cmocka_unit_test(test_queue_process_of_an_ordinary_user_keeps_its_capability_alone),
-        cmocka_unit_test(test_queue_process_runs_before_others_and_in_its_own_session),
-        cmocka_unit_test(test_ordinary_user_gets_no_priority),
         cmocka_unit_test(test_supervisor_sees_what_another_process_has),
         cmocka_unit_test(test_what_the_kernel_does_not_say_is_an_error),
         cmocka_unit_test(test_change_of_uid_unties_from_the_supervisor),
