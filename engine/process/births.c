@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests, hellos, rings, and the time that a birth may take.
- *
- * The fork server serves one request after the other, so only the oldest one has a deadline. It is counted in looks at
- * the channels, like the hang of a queue process: after a pause of the machine or of the supervisor the first look counts
- * as one, and the fork server has the rest of its time. Each look takes what has arrived before it counts.
+ * Requests, hellos, rings. How long a birth may take is in birth_watch.c.
  *
  * A worker that ends before its hello leaves only an end-of-file. The same comes of a fork server that is dying, which
  * explains more, so the worker's end is reported when the next one is asked for. Process: [supervisor].
@@ -60,13 +56,6 @@ void births_drop(struct children_worker *worker)
 }
 
 /* ---- asking ---------------------------------------------------------------------------------------------------- */
-
-static void schedule_look(struct children *children)
-{
-    unsigned ms = watchdog_interval_ms(children->forkserver.birth_timeout_ms);
-
-    event_loop_start_timer(children->loop, &children->birth_timer, monotonic_ns() + ms * NS_PER_MS);
-}
 
 /* Opens the worker's channel. *theirs gets its end. */
 static int open_channel(struct children_worker *worker, int *theirs)
@@ -150,9 +139,7 @@ static bool request(struct children_queue *queue, unsigned slot)
         return false;
     }
     close_fd(&theirs);
-    if (children->birth_timer.link == NULL) {
-        schedule_look(children);
-    }
+    birth_watch_begin(children);
     return true;
 }
 
@@ -223,6 +210,7 @@ static int take(struct children_worker *worker, pid_t pid, struct error *error)
         return error_set(error, EXIT_CODE_RUN_TIME, code, "%s", strerror(-code));
     }
     end_request(worker);
+    birth_watch_succeed(children);
     event_loop_unwatch(children->loop, &worker->channel);
     worker->pid = pid;
     probe_worker_start(children_number(worker->queue), pid);
@@ -311,43 +299,4 @@ void births_receive_all(struct children *children)
     for (unsigned i = 0; i < children->engine->queue_count * children->places && children->requests > 0; i++) {
         births_receive(&children->workers[i]);
     }
-}
-
-/* ---- time -------------------------------------------------------------------------------------------------------- */
-
-/* The number of the oldest request that is not answered; 0: there is none. */
-static uint32_t oldest_birth(const struct children *children)
-{
-    uint32_t oldest = 0;
-
-    for (unsigned i = 0; i < children->engine->queue_count * children->places && children->requests > 0; i++) {
-        const struct children_worker *worker = &children->workers[i];
-
-        if (worker->requested && (oldest == 0 || (int32_t)(worker->number - oldest) < 0)) {
-            oldest = worker->number;
-        }
-    }
-    return oldest;
-}
-
-static void look(void *context)
-{
-    struct children *children = context;
-    struct watchdog_sample sample;
-    bool stalled;
-
-    births_receive_all(children);
-    children_schedule_tick(children);
-    sample.progress = oldest_birth(children);
-    sample.busy = sample.progress != 0;
-    if (watchdog_check(&children->birth_watchdog, &sample, children->forkserver.birth_timeout_ms, &stalled)) {
-        forkserver_client_give_up(&children->forkserver);
-    } else if (sample.busy) {
-        schedule_look(children);
-    }
-}
-
-void births_init(struct children *children)
-{
-    children->birth_timer = (struct event_timer){.expired = look, .context = children};
 }

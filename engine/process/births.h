@@ -8,7 +8,8 @@
  * says of the sender, and it is believed only if it is a child that is not in the table yet, and has given up the rights
  * that a worker gives up. Nothing more is received from it.
  *
- * Always: a request is answered or given up; the fork server that does not make the oldest one in time is killed.
+ * Always: a request is answered or given up; the fork server that does not make the oldest one in time is given up
+ * (birth_watch.h).
  *
  * Process: [supervisor].
  */
@@ -16,8 +17,6 @@
 #define ENGINE_PROCESS_BIRTHS_H
 
 #include "process/children.h"
-
-void births_init(struct children *children);
 
 /* Asks for the workers that the queue lacks, as far as now is the time, and there are a queue process and a fork server. */
 void births_fill(struct children_queue *queue);

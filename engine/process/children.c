@@ -382,7 +382,7 @@ int children_init(struct children *children, struct engine *engine, const struct
     child_init(&children->forkserver.process, forkserver_end_ready, children);
     children->forkserver.channel.ready = forkserver_channel_ready;
     children->forkserver.channel.context = children;
-    births_init(children);
+    birth_watch_init(&children->birth_watch, children);
     exit_report_init(&children->exit_report, engine);
     children->queues = calloc(engine->queue_count, sizeof(*children->queues));
     children->workers = calloc((size_t)engine->queue_count * children->places, sizeof(*children->workers));
@@ -461,7 +461,7 @@ void children_done(struct children *children)
     event_loop_stop_timer(children->loop, &children->tick);
     event_loop_stop_timer(children->loop, &children->strays);
     event_loop_stop_timer(children->loop, &children->left_over);
-    event_loop_stop_timer(children->loop, &children->birth_timer);
+    event_loop_stop_timer(children->loop, &children->birth_watch.timer);
     for (unsigned i = 0; i < children->engine->queue_count && children->queues != NULL; i++) {
         child_log_close(&children->queues[i].log);
         forget(children->loop, &children->queues[i].channel, &children->queues[i].process);

@@ -17,6 +17,7 @@
 #ifndef ENGINE_PROCESS_CHILDREN_H
 #define ENGINE_PROCESS_CHILDREN_H
 
+#include "process/birth_watch.h"
 #include "process/child.h"
 #include "process/child_log.h"
 #include "process/crash_limit.h"
@@ -99,8 +100,7 @@ struct children {
     struct crash_limits crash_limits;
     uint32_t births;           /* requests so far: the number of the last worker */
     unsigned requests;         /* that are not answered */
-    struct watchdog birth_watchdog;
-    struct event_timer birth_timer; /* runs while a worker is asked for */
+    struct birth_watch birth_watch;
     bool ending;               /* no process is admitted or replaced any more */
     bool stop_wanted;          /* an outage, and its option says stop */
     uint64_t strays_end_ns;    /* until when children that are not known are waited for then; 0: not yet */
@@ -156,7 +156,7 @@ bool children_ended(struct children *children);
 /* Forgets whatever is left, and says what the log has still to say. */
 void children_done(struct children *children);
 
-/* ---- for queue_births.c, births.c, ends.c, losses.c and hangs.c ---- */
+/* ---- for queue_births.c, births.c, birth_watch.c, ends.c, losses.c and hangs.c ---- */
 
 static inline unsigned children_index(const struct children_queue *queue)
 {

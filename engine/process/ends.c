@@ -8,6 +8,7 @@
 #include "process/ends.h"
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/probe.h"
 #include "burst/recovery.h"
 #include "process/births.h"
@@ -126,6 +127,7 @@ static void drop_requests(struct children *children)
 static void forkserver_ended(struct children *children, int status)
 {
     struct forkserver_client *forkserver = &children->forkserver;
+    bool forgiven;
 
     forkserver_client_ended(forkserver);
     if (children->logs != NULL) {
@@ -141,6 +143,12 @@ static void forkserver_ended(struct children *children, int status)
         return;
     }
     drop_requests(children);
+    forgiven = birth_watch_forgives(children) && !children->exit_report.running;
+    if (forgiven) {
+        log_line("the fork server did not answer in time and was killed; it is started again in %u ms",
+                 forkserver_client_retry(forkserver));
+        return;
+    }
     exit_report_forkserver(&children->exit_report, status, forkserver->hung);
     if (children->exit_report.running) {
         unsigned wait_ms = forkserver_client_retry(forkserver);

@@ -29,7 +29,8 @@
 /*
  * The time for one worker, from the request to its first message. On 2 CPUs it takes 0.2 ms, and 0.1 ms more for each
  * MiB of the fork server, whose page tables are copied twice; beside 16 processes that compute, up to 100 ms and 2 ms
- * more for each MiB. To kill a fork server that is only slow costs another load(), so there is some reserve.
+ * more for each MiB. To kill a fork server that is only slow costs another load(), so there is some reserve, and one
+ * that gets no CPU has longer (birth_watch.c).
  */
 #define BIRTH_MS 500
 #define BIRTH_MS_PER_MIB 4
@@ -231,7 +232,7 @@ bool forkserver_client_receive(struct forkserver_client *client)
             break;
         }
         if (process_message_check(&message, (size_t)len, FROM_FORKSERVER, client->engine->queue_count) < 0 ||
-            client->ready) {
+            client->ready || client->hung) {
             continue;
         }
         if (message.kind == FORKSERVER_OPEN) {
@@ -265,6 +266,7 @@ void forkserver_client_give_up(struct forkserver_client *client)
 {
     if (client->process.pid != 0) {
         client->hung = true;
+        client->ready = false;
         client->deadline_ns = 0;
         child_kill(&client->process, monotonic_ns());
     }

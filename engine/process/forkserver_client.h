@@ -73,7 +73,7 @@ void forkserver_client_ended(struct forkserver_client *client);
 /* Arranges for the owner's next look at retry_ns to start the next one after a wait. Returns that, in milliseconds. */
 unsigned forkserver_client_retry(struct forkserver_client *client);
 
-/* Kills it, since it does not answer. Its end is then that of one that hung. */
+/* Kills it, since it does not answer. Its end is then that of one that hung; until then it is asked for nothing. */
 void forkserver_client_give_up(struct forkserver_client *client);
 
 /* Gives it up if it takes too long over a plugin or over its end. Returns whether it did. */

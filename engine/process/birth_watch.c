@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Looks at the oldest birth.
+ *
+ * The fork server serves one request after the other, so only the oldest one is watched. Its time is counted in looks at
+ * the channels, like the hang of a queue process: after a pause of the machine or of the supervisor the first look counts
+ * as one, and the fork server has the rest of its time. Each look takes what has arrived before it counts.
+ *
+ * Three processes have to do with a birth: the fork server, the one between, and the worker until it has said hello. A
+ * look does not count if one of them is ready to run and has had less than half a CPU since the look before. There is a
+ * bound for how many looks do not count, since code of a plugin may run in each of the three. Process: [supervisor].
+ */
+#include "process/birth_watch.h"
+
+#include "base/clock.h"
+#include "process/births.h"
+#include "process/cpu_use.h"
+#include "process/ends.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXCUSED_TIMES 7 /* the time for a birth that may pass beside it while others have the CPU */
+#define DOUBLED_MAX 2   /* how often it is doubled */
+
+static unsigned timeout_ms(const struct children *children)
+{
+    unsigned given_up = children->birth_watch.given_up;
+
+    return children->forkserver.birth_timeout_ms << (given_up < DOUBLED_MAX ? given_up : DOUBLED_MAX);
+}
+
+/* ---- whether it gets CPU time ------------------------------------------------------------------------------------ */
+
+/* What a look has found so far. */
+struct finding {
+    const struct children *children;
+    uint64_t passed_ns; /* since the look before */
+    struct birth_process seen[BIRTH_WATCH_SEEN];
+    unsigned count;
+    bool kept; /* one of them was kept from running */
+};
+
+/* The CPU time of a process at the look before; 0: it was not there. */
+static uint64_t used_before(const struct birth_watch *watch, pid_t pid)
+{
+    for (unsigned i = 0; i < watch->seen_count; i++) {
+        if (watch->seen[i].pid == pid) {
+            return watch->seen[i].used_ns;
+        }
+    }
+    return 0;
+}
+
+static void look_at(struct finding *finding, pid_t pid)
+{
+    struct cpu_use use;
+
+    if (finding->count == BIRTH_WATCH_SEEN) {
+        return;
+    }
+    use = cpu_use_read(pid);
+    finding->kept |=
+        use.ready && use.used_ns - used_before(&finding->children->birth_watch, pid) < finding->passed_ns / 2;
+    finding->seen[finding->count++] = (struct birth_process){.pid = pid, .used_ns = use.used_ns};
+}
+
+static void each_child(struct finding *finding, pid_t parent, void (*found)(struct finding *finding, pid_t pid))
+{
+    char path[48];
+    FILE *file;
+    pid_t pid;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
+    file = fopen(path, "re");
+    while (file != NULL && fscanf(file, "%d", &pid) == 1) {
+        found(finding, pid);
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+/* The process between, and the worker, which is its child at first. */
+static void look_at_between(struct finding *finding, pid_t pid)
+{
+    look_at(finding, pid);
+    each_child(finding, pid, look_at);
+}
+
+/* The worker is our child when the process between has exited, but is not known before its hello. */
+static void look_at_unknown(struct finding *finding, pid_t pid)
+{
+    if (!ends_know(finding->children, pid)) {
+        look_at(finding, pid);
+    }
+}
+
+/* Since the look before, which has seen the same birth. */
+static bool was_kept_from_running(struct children *children, uint64_t now_ns)
+{
+    struct birth_watch *watch = &children->birth_watch;
+    pid_t forkserver = children->forkserver.process.pid;
+    struct finding finding = {.children = children, .passed_ns = now_ns - watch->looked_ns};
+
+    look_at(&finding, forkserver);
+    each_child(&finding, forkserver, look_at_between);
+    each_child(&finding, getpid(), look_at_unknown);
+    memcpy(watch->seen, finding.seen, sizeof(watch->seen));
+    watch->seen_count = finding.count;
+    return finding.kept;
+}
+
+static bool is_excused(struct children *children, uint32_t oldest, uint64_t now_ns)
+{
+    struct birth_watch *watch = &children->birth_watch;
+    unsigned ms = timeout_ms(children);
+
+    if (oldest != watch->watchdog.progress) {
+        watch->excused = 0;
+        watch->seen_count = 0;
+        return false;
+    }
+    if (!was_kept_from_running(children, now_ns) || watch->excused >= EXCUSED_TIMES * ms / watchdog_interval_ms(ms)) {
+        return false;
+    }
+    watch->excused++;
+    return true;
+}
+
+/* ---- looks -------------------------------------------------------------------------------------------------------- */
+
+static void schedule(struct children *children)
+{
+    unsigned ms = watchdog_interval_ms(timeout_ms(children));
+
+    event_loop_start_timer(children->loop, &children->birth_watch.timer, monotonic_ns() + ms * NS_PER_MS);
+}
+
+/* The number of the oldest request that is not answered; 0: there is none. */
+static uint32_t oldest_birth(const struct children *children)
+{
+    uint32_t oldest = 0;
+
+    for (unsigned i = 0; i < children->engine->queue_count * children->places && children->requests > 0; i++) {
+        const struct children_worker *worker = &children->workers[i];
+
+        if (worker->requested && (oldest == 0 || (int32_t)(worker->number - oldest) < 0)) {
+            oldest = worker->number;
+        }
+    }
+    return oldest;
+}
+
+static void give_up(struct children *children)
+{
+    children->birth_watch.given_up++;
+    children->birth_watch.over_birth = true;
+    forkserver_client_give_up(&children->forkserver);
+}
+
+static void look(void *context)
+{
+    struct children *children = context;
+    struct birth_watch *watch = &children->birth_watch;
+    uint64_t now_ns = event_loop_now(children->loop);
+    struct watchdog_sample sample;
+    bool stalled;
+    bool excused;
+
+    births_receive_all(children);
+    children_schedule_tick(children);
+    sample.progress = oldest_birth(children);
+    sample.busy = sample.progress != 0;
+    excused = sample.busy && is_excused(children, sample.progress, now_ns);
+    watch->looked_ns = now_ns;
+    if (!excused && watchdog_check(&watch->watchdog, &sample, timeout_ms(children), &stalled)) {
+        give_up(children);
+    } else if (sample.busy) {
+        schedule(children);
+    }
+}
+
+void birth_watch_init(struct birth_watch *watch, struct children *children)
+{
+    *watch = (struct birth_watch){.timer = {.expired = look, .context = children}};
+}
+
+void birth_watch_begin(struct children *children)
+{
+    if (children->birth_watch.timer.link == NULL) {
+        schedule(children);
+    }
+}
+
+void birth_watch_succeed(struct children *children)
+{
+    children->birth_watch.given_up = 0;
+}
+
+bool birth_watch_forgives(struct children *children)
+{
+    bool over_birth = children->birth_watch.over_birth;
+
+    children->birth_watch.over_birth = false;
+    return over_birth && children->birth_watch.given_up < BIRTH_WATCH_START_TRIES;
+}
