@@ -239,7 +239,7 @@ static uint64_t next_wait_ns(const struct children_queue *queue)
 
 static bool looks_often(const struct children *children)
 {
-    return children->forkserver.process.pid == 0 || children->forkserver.deadline_ns != 0 || children->ending ||
+    return children->forkserver.process.pid == 0 || children->forkserver.timeout_ns != 0 || children->ending ||
            hangs_pending(children);
 }
 
@@ -295,7 +295,7 @@ static void check_forkserver(struct children *children, uint64_t now_ns)
 {
     struct forkserver_client *forkserver = &children->forkserver;
 
-    if (forkserver_client_check_deadline(forkserver, now_ns) && forkserver->leaving) {
+    if (forkserver_client_look(forkserver, now_ns) && forkserver->leaving) {
         char reason[EXIT_REPORT_REASON_MAX];
 
         snprintf(reason, sizeof(reason), "did not return within %d ms", FORKSERVER_LEAVE_WAIT_MS);

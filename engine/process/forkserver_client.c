@@ -4,8 +4,10 @@
  * again, loading, ready, leaving, given up.
  *
  * While it loads, each plugin has --load-timeout for its constructors and as long again for load(): whenever the fork
- * server's status shows a later step, the deadline is moved. A fork server that misses it is killed, and its end is
- * handled like any other. Invalid messages are skipped. Process: [supervisor].
+ * server's status shows a later step, the time begins again. It is added up from look to look, and what passes between
+ * two looks counts for LOOK_MAX_MS at most: while the machine or the supervisor was paused, the fork server may have
+ * been, too. One that takes longer is killed, and its end is handled like any other. Invalid messages are skipped.
+ * Process: [supervisor].
  */
 #include "process/forkserver_client.h"
 
@@ -25,6 +27,7 @@
 #define BACKOFF_MIN_MS 10
 #define BACKOFF_MAX_MS 1000 /* a plugin file that is whole again is found within a second */
 #define MESSAGES_A_TURN 16
+#define LOOK_MAX_MS 50 /* looks are 10 ms apart, but for a busy machine */
 
 /*
  * The time for one worker, from the request to its first message. On 2 CPUs it takes 0.2 ms, and 0.1 ms more for each
@@ -40,10 +43,12 @@ static struct forkserver_step current_step(const struct forkserver_client *clien
     return (struct forkserver_step){client->engine->status->plugin, client->engine->status->stage};
 }
 
-static void set_deadline(struct forkserver_client *client)
+static void set_timeout(struct forkserver_client *client, uint64_t timeout_ms)
 {
     client->step = current_step(client);
-    client->deadline_ns = monotonic_ns() + client->engine->generation->group->load_timeout_ms * NS_PER_MS;
+    client->timeout_ns = timeout_ms * NS_PER_MS;
+    client->waited_ns = 0;
+    client->looked_ns = monotonic_ns();
 }
 
 void forkserver_client_init(struct forkserver_client *client, struct engine *engine,
@@ -162,7 +167,7 @@ int forkserver_client_start(struct forkserver_client *client, struct error *erro
     }
     client->hung = false;
     client->leaving = false;
-    set_deadline(client);
+    set_timeout(client, client->engine->generation->group->load_timeout_ms);
     return 0;
 }
 
@@ -197,7 +202,7 @@ static unsigned birth_timeout_ms(pid_t forkserver)
     return BIRTH_MS + (unsigned)(pages / ((1U << 20) / SHM_PAGE_SIZE)) * BIRTH_MS_PER_MIB;
 }
 
-/* Answers with the file that an option names. Without room for the answer there is none, and it misses its deadline. */
+/* Answers with the file that an option names. Without room for the answer there is none, and it takes too long. */
 static void give_file(struct forkserver_client *client, const struct process_message *request)
 {
     int fd = option_files_get(&client->files, client->engine->generation, request->value, request->slot);
@@ -209,7 +214,7 @@ static void give_file(struct forkserver_client *client, const struct process_mes
 static void become_ready(struct forkserver_client *client)
 {
     client->ready = true;
-    client->deadline_ns = 0;
+    client->timeout_ns = 0;
     client->birth_timeout_ms = birth_timeout_ms(client->process.pid);
     option_files_seal(&client->files);
     backoff_reset(&client->backoff);
@@ -251,7 +256,7 @@ void forkserver_client_ended(struct forkserver_client *client)
 {
     close_channel(client);
     client->ready = false;
-    client->deadline_ns = 0;
+    client->timeout_ns = 0;
 }
 
 unsigned forkserver_client_retry(struct forkserver_client *client)
@@ -267,7 +272,7 @@ void forkserver_client_give_up(struct forkserver_client *client)
     if (client->process.pid != 0) {
         client->hung = true;
         client->ready = false;
-        client->deadline_ns = 0;
+        client->timeout_ns = 0;
         child_kill(&client->process, monotonic_ns());
     }
 }
@@ -282,18 +287,22 @@ static bool is_later(const struct forkserver_step *step, const struct forkserver
                                                     : step->stage > than->stage;
 }
 
-bool forkserver_client_check_deadline(struct forkserver_client *client, uint64_t now_ns)
+bool forkserver_client_look(struct forkserver_client *client, uint64_t now_ns)
 {
     struct forkserver_step step = current_step(client);
 
-    if (client->process.pid == 0 || client->deadline_ns == 0) {
+    if (client->process.pid == 0 || client->timeout_ns == 0) {
         return false;
     }
     if (!client->leaving && is_later(&step, &client->step)) {
-        set_deadline(client);
+        set_timeout(client, client->engine->generation->group->load_timeout_ms);
         return false;
     }
-    if (now_ns < client->deadline_ns) {
+    if (now_ns > client->looked_ns) {
+        client->waited_ns += min_u64(now_ns - client->looked_ns, LOOK_MAX_MS * NS_PER_MS);
+        client->looked_ns = now_ns;
+    }
+    if (client->waited_ns < client->timeout_ns) {
         return false;
     }
     forkserver_client_give_up(client);
@@ -310,9 +319,9 @@ void forkserver_client_leave(struct forkserver_client *client)
     client->retry_ns = 0;
     if (tell(client, &message, NULL)) {
         client->leaving = true;
-        client->deadline_ns = monotonic_ns() + FORKSERVER_LEAVE_WAIT_MS * NS_PER_MS;
+        set_timeout(client, FORKSERVER_LEAVE_WAIT_MS);
     } else {
-        client->deadline_ns = 0;
+        client->timeout_ns = 0;
         child_kill(&client->process, monotonic_ns());
     }
 }

@@ -37,8 +37,10 @@ struct forkserver_client {
     bool ready;                /* it has loaded the plugins and makes workers */
     bool hung;                 /* it was killed for not answering in time */
     bool leaving;              /* it was asked to leave */
-    uint64_t deadline_ns;      /* until it has linked or loaded the next plugin, or has left; 0: none */
-    struct forkserver_step step; /* what the deadline is for */
+    uint64_t timeout_ns;       /* to link or load the next plugin, or to leave; 0: it is not waited for */
+    uint64_t waited_ns;        /* of it, */
+    uint64_t looked_ns;        /* at the last look */
+    struct forkserver_step step; /* what it is waited for */
     unsigned birth_timeout_ms; /* for one worker; once it is ready */
     struct option_files files; /* that it has asked for */
     uint64_t retry_ns;         /* when to start the next one; 0: not waiting */
@@ -76,8 +78,11 @@ unsigned forkserver_client_retry(struct forkserver_client *client);
 /* Kills it, since it does not answer. Its end is then that of one that hung; until then it is asked for nothing. */
 void forkserver_client_give_up(struct forkserver_client *client);
 
-/* Gives it up if it takes too long over a plugin or over its end. Returns whether it did. */
-bool forkserver_client_check_deadline(struct forkserver_client *client, uint64_t now_ns);
+/*
+ * To be called every few milliseconds while client->timeout_ns is not 0: gives it up if it takes too long over a plugin
+ * or over its end. Returns whether it did.
+ */
+bool forkserver_client_look(struct forkserver_client *client, uint64_t now_ns);
 
 /*
  * Asks it to unload the plugins and leave, within FORKSERVER_LEAVE_WAIT_MS; kills it if it cannot be asked, since it is

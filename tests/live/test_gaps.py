@@ -16,7 +16,7 @@ import pytest
 
 from support.commands import wait_for
 from support.engine import PREFIX, plugin
-from support.processes import process_status
+from support.processes import process_status, status_field
 from support.scale import scaled_count
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
 from test_refusals import EXIT_QUEUE, owned_queue
@@ -150,6 +150,35 @@ def test_a_fork_server_that_hangs_is_replaced_and_then_the_workers(lab, start_en
     assert_serves(engine, orders)
     assert stop_in_order(lab, engine, orders)["crash_verdicts"] == 0
     assert engine.zombies() == []
+
+
+def switches(process_id):
+    """How often it has waited."""
+    return int(status_field(process_id, "voluntary_ctxt_switches"))
+
+
+@pytest.mark.parametrize("place", ["load", "open"])
+def test_a_pause_that_is_longer_than_the_load_time_out_ends_no_start(start_engine, tmp_path, place):
+    """All processes stand still, as when a machine is suspended; those that watch the plugin go on first."""
+    until = tmp_path / "until"
+    engine = start_engine("--plugin", plugin(f"misbehave,do=wait-for-file,in={place},file={until}"), "--queue", "1",
+                          "--load-timeout", "2s", ready=False)
+    wait_for(lambda: engine.fork_server() and engine.queue_processes() and (place == "load" or engine.workers()),
+             "the plugin is loaded or opened")
+    watching = [engine.process.pid, *engine.queue_processes().values()]
+    all_of_them = [*watching, *(set(engine.children()) - set(watching))]
+    for process in all_of_them:
+        os.kill(process, signal.SIGSTOP)
+    time.sleep(3)
+    before = {process: switches(process) for process in watching}
+    for process in watching:
+        os.kill(process, signal.SIGCONT)
+    wait_for(lambda: switches(watching[0]) > before[watching[0]] + 2, "the supervisor has looked")
+    for process in all_of_them:
+        os.kill(process, signal.SIGCONT)
+    until.touch()
+    engine.wait_ready()
+    assert engine.stop() == 0
 
 
 # Signals
