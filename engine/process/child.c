@@ -64,6 +64,14 @@ bool child_reap(struct child *child, struct event_loop *loop, int *status)
     return true;
 }
 
+bool child_has_ended(const struct child *child)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    return child->pid != 0 && waitid(P_PIDFD, (id_t)child->end.fd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid != 0;
+}
+
 bool child_has_stopped(const struct child *child)
 {
     siginfo_t info = {.si_pid = 0};

@@ -40,6 +40,9 @@ int child_open(struct child *child, pid_t pid, struct event_loop *loop);
  */
 bool child_reap(struct child *child, struct event_loop *loop, int *status);
 
+/* Whether it has ended, and can be reaped. */
+bool child_has_ended(const struct child *child);
+
 /* Whether it is stopped, or has ended. */
 bool child_has_stopped(const struct child *child);
 

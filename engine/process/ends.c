@@ -161,7 +161,7 @@ static void forkserver_ended(struct children *children, int status)
 bool ends_reap_forkserver(struct children *children)
 {
     int status;
-    bool ended = child_reap(&children->forkserver.process, children->loop, &status);
+    bool ended = forkserver_client_reap(&children->forkserver, &status);
 
     if (ended) {
         forkserver_ended(children, status);

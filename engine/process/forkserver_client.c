@@ -252,6 +252,24 @@ bool forkserver_client_receive(struct forkserver_client *client)
 
 /* ---- its end --------------------------------------------------------------------------------------------------- */
 
+/*
+ * Until it has begun, a worker and the process between are in the fork server's group; one of them may be in a fork
+ * handler that does not return. As long as the fork server has not been reaped, the group's number is no other's.
+ */
+static void kill_unborn(const struct forkserver_client *client)
+{
+    kill(-client->process.pid, SIGKILL);
+}
+
+bool forkserver_client_reap(struct forkserver_client *client, int *status)
+{
+    if (!child_has_ended(&client->process)) {
+        return false;
+    }
+    kill_unborn(client);
+    return child_reap(&client->process, client->loop, status);
+}
+
 void forkserver_client_ended(struct forkserver_client *client)
 {
     close_channel(client);

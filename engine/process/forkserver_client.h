@@ -4,8 +4,8 @@
  * does not answer in time.
  *
  * Always: there is at most one fork server. It has no descriptor but 0 to 2, its channel, the pipe that it prints into,
- * and the copies of the plugins, and no memory of a queue. No function waits. Its process is reaped by the owner of the
- * client, who then calls forkserver_client_ended(). What becomes of a request is heard on the worker's own channel
+ * and the copies of the plugins, and no memory of a queue. No function waits. When the owner of the client has seen that
+ * it was reaped, it calls forkserver_client_ended(). What becomes of a request is heard on the worker's own channel
  * (births.h).
  *
  * Process: [supervisor].
@@ -68,6 +68,12 @@ bool forkserver_client_request(struct forkserver_client *client, const struct pr
  * fork server has become ready.
  */
 bool forkserver_client_receive(struct forkserver_client *client);
+
+/*
+ * Whether it has ended; then it is reaped and forgotten, and *status is as from waitpid(2). Workers that it was making
+ * are killed, as far as they have not begun.
+ */
+bool forkserver_client_reap(struct forkserver_client *client, int *status);
 
 /* It was reaped: closes the channel. There is no fork server now. */
 void forkserver_client_ended(struct forkserver_client *client);

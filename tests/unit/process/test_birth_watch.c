@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "process/watchdog.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #define AMPLE_MS 60000
 #define BURNT_NS (200 * NS_PER_MS) /* CPU time: far more than BIRTH_MS for one that gets little of it */
 #define TRIES 3
+#define HANGS 1000 /* in place of a number of descriptors */
 #define KILLED "the fork server did not answer in time and was killed"
 
 static struct children *const children = &children_fixture.children;
@@ -35,6 +37,8 @@ static struct children *const children = &children_fixture.children;
 /* What the fork servers do that are started from now on, and the workers. */
 static enum { WORKS, STOPS, SLEEPS, SPINS, STARVES } forkserver_way;
 static bool worker_starves;
+static unsigned hanging_fork; /* of the two forks of a birth: whose handler hangs in the new process; 0: none */
+static unsigned forks; /* in the fork server, the process between and the worker: so many were its ancestors' */
 
 static pid_t spinner;
 static int cpu; /* on which it spins */
@@ -109,6 +113,16 @@ static void starve_and_work(struct engine *engine)
     children_programs.forkserver_run(engine, &children_fixture.programs);
 }
 
+/* As that of a library which waits for a thread that the new process does not have. */
+static void handle_fork(void)
+{
+    forks++;
+    while (forks == hanging_fork) {
+        children_fixture.scripts[0].descriptors = HANGS;
+        pause();
+    }
+}
+
 static void run_forkserver(struct engine *engine, const struct engine_programs *programs) __attribute__((noreturn));
 
 static void run_forkserver(struct engine *engine, const struct engine_programs *programs)
@@ -116,6 +130,9 @@ static void run_forkserver(struct engine *engine, const struct engine_programs *
     volatile int for_ever = 1;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (hanging_fork != 0) {
+        pthread_atfork(NULL, NULL, handle_fork);
+    }
     if (forkserver_way == WORKS) {
         children_programs.forkserver_run(engine, programs);
     }
@@ -150,6 +167,7 @@ static int set_up(void **state)
 {
     forkserver_way = WORKS;
     worker_starves = false;
+    hanging_fork = forks = 0;
     return children_fixture_set_up(state);
 }
 
@@ -297,6 +315,58 @@ static void test_fork_server_that_computes_for_ever_is_given_up(void **state)
     children_turn_until(is_given_up);
 }
 
+static pid_t group;
+
+static bool group_is_gone(void)
+{
+    return kill(-group, 0) < 0;
+}
+
+static void assert_fork_handler_is_killed(unsigned fork)
+{
+    begin();
+    hanging_fork = fork;
+    children_start(children);
+    group = wait_for_forkserver();
+    children_turn_until(is_given_up);
+    hanging_fork = 0;
+    children_turn_until(children_have_opened);
+    assert_int_not_equal(children->forkserver.process.pid, group);
+    children_turn_until(group_is_gone);
+}
+
+static void test_fork_handler_that_hangs_between_is_killed_with_the_fork_server(void **state)
+{
+    (void)state;
+    assert_fork_handler_is_killed(1);
+}
+
+/* It is the supervisor's child, but has not begun. */
+static void test_fork_handler_that_hangs_in_the_worker_is_killed_with_the_fork_server(void **state)
+{
+    (void)state;
+    assert_fork_handler_is_killed(2);
+}
+
+static bool handler_hangs(void)
+{
+    return children_fixture.scripts[0].descriptors == HANGS;
+}
+
+static void test_fork_handler_that_hangs_is_killed_when_the_fork_server_dies(void **state)
+{
+    (void)state;
+    begin();
+    hanging_fork = 2;
+    children_start(children);
+    group = wait_for_forkserver();
+    children->forkserver.birth_timeout_ms = AMPLE_MS;
+    children_turn_until(handler_hangs);
+    kill(group, SIGKILL);
+    children_assert_failure(EXIT_CODE_RUN_TIME, "the fork server was killed (SIGKILL)");
+    children_turn_until(group_is_gone);
+}
+
 /* ---- no CPU ------------------------------------------------------------------------------------------------------ */
 
 static bool has_long_been_excused(void)
@@ -357,6 +427,9 @@ int main(void)
         WITH_CHILDREN(test_next_fork_server_that_dies_is_a_failure_of_the_start),
         WITH_CHILDREN(test_fork_server_that_is_stopped_later_is_replaced_and_then_the_worker),
         WITH_CHILDREN(test_fork_server_that_computes_for_ever_is_given_up),
+        WITH_CHILDREN(test_fork_handler_that_hangs_between_is_killed_with_the_fork_server),
+        WITH_CHILDREN(test_fork_handler_that_hangs_in_the_worker_is_killed_with_the_fork_server),
+        WITH_CHILDREN(test_fork_handler_that_hangs_is_killed_when_the_fork_server_dies),
         WITH_CHILDREN(test_fork_server_that_gets_no_cpu_is_waited_for),
         WITH_CHILDREN(test_worker_that_gets_no_cpu_is_waited_for),
         WITH_CHILDREN(test_wait_for_cpu_has_an_end),

@@ -5,11 +5,14 @@
 #include "forkserver_fixture.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define ENDS_MAX_S 20 /* far longer than a process that was killed takes */
 
 /* ---- workers --------------------------------------------------------------------------------------------------- */
 
@@ -147,6 +150,51 @@ static void test_fork_server_without_descriptors_closes_the_workers_channel(void
     assert_int_equal(served_wait_worker(), EXITED(WORKER_STATUS + 1));
 }
 
+/* Reaps all that have ended, until none is left. Returns how many had this status. */
+static unsigned count_ends(int status)
+{
+    unsigned count = 0;
+    int ended;
+
+    alarm(ENDS_MAX_S); /* the wait has no other end if a process is left */
+    while (waitpid(-1, &ended, 0) > 0) {
+        count += ended == status;
+    }
+    alarm(0);
+    served.pid = 0;
+    return count;
+}
+
+/* It has been forked, but is not the supervisor's child yet, who would never hear of its end. */
+static void test_worker_whose_fork_server_dies_before_it_is_let_go_exits(void **state)
+{
+    (void)state;
+    served.forking = FORKSERVER_DIES_AFTER_FORKS;
+    served_start();
+    served_wait_ready();
+    assert_int_equal(served_refusal(served_request(1)), 0);
+    assert_int_equal(count_ends(EXITED(PROCESS_EXIT_FAILED)), 1);
+    assert_int_equal(served.seen->runs, 0);
+}
+
+/* Fork handlers are code of plugins. */
+static void test_fork_handler_that_hangs_ends_with_the_fork_server(void **state)
+{
+    int channel;
+
+    (void)state;
+    served.forking = SECOND_FORK_HANGS;
+    served_start();
+    served_wait_ready();
+    channel = served_request(1);
+    while (!served.seen->hangs) {
+        poll(NULL, 0, 1);
+    }
+    kill(served.pid, SIGKILL);
+    assert_int_equal(count_ends(SIGKILL), 2);
+    assert_int_equal(served_refusal(channel), 0);
+}
+
 int main(void)
 {
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, served_set_up, served_tear_down)
@@ -158,6 +206,8 @@ int main(void)
         WITH_ENGINE(test_fork_server_that_cannot_change_its_rights_is_refused),
         WITH_ENGINE(test_worker_that_cannot_be_made_is_told_with_the_reason),
         WITH_ENGINE(test_fork_server_without_descriptors_closes_the_workers_channel),
+        WITH_ENGINE(test_worker_whose_fork_server_dies_before_it_is_let_go_exits),
+        WITH_ENGINE(test_fork_handler_that_hangs_ends_with_the_fork_server),
     };
 
     return cmocka_run_group_tests_name("forkserver_workers", tests, NULL, NULL);

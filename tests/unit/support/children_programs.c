@@ -78,6 +78,7 @@ static void run_worker(struct engine *engine, const struct worker_birth *birth)
     struct error error;
     int fds[WORKER_FDS];
 
+    setsid(); /* as process_begin() does: it is not killed with the fork server */
     if (privileges_drop_worker(birth->uid, 0, &error) != 0) {
         _exit(CHILDREN_NO_QUEUE);
     }

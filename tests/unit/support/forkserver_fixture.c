@@ -40,16 +40,48 @@ const char *__wrap_process_check_intact(const struct engine *engine, const int *
 pid_t __real_fork(void);
 pid_t __wrap_fork(void);
 
+static void stay(void) __attribute__((noreturn));
+
+static void stay(void)
+{
+    for (;;) {
+        pause();
+    }
+}
+
+/* In the process between. */
+static pid_t fork_worker(void)
+{
+    pid_t pid;
+
+    if (served.forking == SECOND_FORK_HANGS) {
+        served.seen->hangs = true;
+        stay();
+    }
+    pid = __real_fork();
+    if (served.forking == FORKSERVER_DIES_AFTER_FORKS) {
+        if (pid != 0) {
+            stay(); /* until it dies with the fork server */
+        }
+        kill(served.forkserver, SIGKILL);
+    }
+    return pid;
+}
+
 /* A machine that makes no more processes: the second of the two forks of a worker fails, or the first. */
 pid_t __wrap_fork(void)
 {
-    if (served.forks_until_failure > 0 && getpid() != served.base.engine.supervisor) {
-        if (--served.forks_until_failure == 0) {
-            errno = EAGAIN;
-            return -1;
-        }
+    if (getpid() == served.base.engine.supervisor) {
+        return __real_fork();
     }
-    return __real_fork();
+    if (served.forks_until_failure > 0 && --served.forks_until_failure == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (served.forks++ == 0) {
+        served.forkserver = getpid();
+    }
+    return getpid() == served.forkserver ? __real_fork() : fork_worker();
 }
 
 unsigned served_count_descriptors(void)

@@ -21,6 +21,7 @@
 /* What a worker finds in its process. */
 struct seen {
     unsigned runs;
+    _Atomic bool hangs;   /* in the second fork */
     bool channel_closed;  /* that of the fork server */
     unsigned descriptors; /* that are open */
     bool has_status;      /* the memory that the fork server and the supervisor share */
@@ -38,6 +39,13 @@ struct served {
     int their_channel;
     struct forkserver_status *status; /* where it is mapped */
     unsigned forks_until_failure; /* calls of fork() in the fork server; 0: none fails */
+    enum {
+        FORKS_RETURN,
+        SECOND_FORK_HANGS, /* in the process between, as in a fork handler of a plugin */
+        FORKSERVER_DIES_AFTER_FORKS, /* when there is a worker, before the process between can exit */
+    } forking;
+    unsigned forks; /* calls of fork() in the fork server and the process between */
+    pid_t forkserver; /* in them: the fork server */
     pid_t pid;
     bool as_user; /* it begins as an ordinary user */
     unsigned checks_until_loss; /* calls of process_check_intact() until something is missing; 0: never */
