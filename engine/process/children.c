@@ -13,11 +13,11 @@
 #include "base/channel.h"
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/log.h"
 #include "process/births.h"
 #include "process/ends.h"
 #include "process/hangs.h"
 #include "process/losses.h"
+#include "process/overdue.h"
 #include "process/queue_births.h"
 #include "process/queue_news.h"
 #include "process/strays.h"
@@ -118,6 +118,7 @@ static void forkserver_end_ready(void *context, uint32_t events)
     (void)events;
     if (!ends_reap_forkserver(children)) {
         event_loop_unwatch(children->loop, &children->forkserver.process.end);
+        child_kill(&children->forkserver.process, monotonic_ns()); /* and is as good as killed */
     }
     children_schedule_tick(children);
 }
@@ -256,32 +257,6 @@ void children_schedule_tick(struct children *children)
     event_loop_start_timer(children->loop, &children->tick, due_ns);
 }
 
-static void check_overdue(struct children *children, uint64_t now_ns)
-{
-    for (unsigned i = 0; i < children->engine->queue_count * children->places; i++) {
-        struct children_worker *worker = &children->workers[i];
-
-        if (child_becomes_overdue(&worker->process, now_ns) && !ends_reap_worker(worker)) {
-            log_line("queue %u: worker %d was killed but is still there, perhaps in a system call that cannot be "
-                     "interrupted; another one has taken its place",
-                     children_number(worker->queue), worker->process.pid);
-        }
-    }
-    for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        struct children_queue *queue = &children->queues[i];
-
-        if (child_becomes_overdue(&queue->process, now_ns) && !ends_reap_queue(queue)) {
-            log_line("queue %u: queue process %d was killed but is still there; the queue waits for its end",
-                     children_number(queue), queue->process.pid);
-        }
-    }
-    if (child_becomes_overdue(&children->forkserver.process, now_ns) && !ends_reap_forkserver(children)) {
-        log_line("the fork server %d was killed but is still there, perhaps in a system call that cannot be "
-                 "interrupted",
-                 children->forkserver.process.pid);
-    }
-}
-
 static void start_forkserver(struct children *children)
 {
     struct error error;
@@ -323,7 +298,7 @@ static void tick(void *context)
     uint64_t now_ns = event_loop_now(children->loop);
 
     check_forkserver(children, now_ns);
-    check_overdue(children, now_ns);
+    overdue_check(children, now_ns);
     if (!children->ending) {
         for (unsigned i = 0; i < children->engine->queue_count; i++) {
             check_queue(&children->queues[i], now_ns);

@@ -28,6 +28,7 @@
 #include "process/watchdog.h"
 
 #define CHILDREN_SLOTS_MAX (WORKERS_MAX + SPARES_MAX)
+#define CHILDREN_FORKSERVERS_LEFT_MAX 4 /* that were killed and have not ended; with more, none is started */
 #define CHILDREN_LINGERING_MAX 8 /* workers of a queue that are lost and have not ended; with more, none is born */
 
 struct children;
@@ -93,6 +94,7 @@ struct children {
     struct event_timer strays; /* there may be more children that have ended */
     struct event_timer left_over; /* dead workers may have left something running */
     struct forkserver_client forkserver;
+    pid_t forkservers_left[CHILDREN_FORKSERVERS_LEFT_MAX]; /* killed, and not reaped; 0: free */
     struct children_queue *queues; /* engine->queue_count */
     struct children_worker *workers; /* places for those of all queues */
     unsigned slots;            /* workers and spares of each queue */

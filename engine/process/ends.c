@@ -169,6 +169,29 @@ bool ends_reap_forkserver(struct children *children)
     return ended;
 }
 
+/* One that was killed never runs again, so nothing comes of it, but its memory stays until it ends. */
+bool ends_leave_forkserver(struct children *children)
+{
+    for (unsigned i = 0; i < CHILDREN_FORKSERVERS_LEFT_MAX; i++) {
+        if (children->forkservers_left[i] == 0) {
+            children->forkservers_left[i] = children->forkserver.process.pid;
+            forkserver_client_forget(&children->forkserver);
+            forkserver_ended(children, W_EXITCODE(0, SIGKILL));
+            return true;
+        }
+    }
+    return false;
+}
+
+static void forget_left(struct children *children, pid_t pid)
+{
+    for (unsigned i = 0; i < CHILDREN_FORKSERVERS_LEFT_MAX; i++) {
+        if (children->forkservers_left[i] == pid) {
+            children->forkservers_left[i] = 0;
+        }
+    }
+}
+
 /* ---- any ---------------------------------------------------------------------------------------------------------- */
 
 static struct children_queue *find_queue(const struct children *children, pid_t pid)
@@ -225,6 +248,7 @@ bool ends_reap_any(struct children *children)
     if (waitid(P_PID, (id_t)info.si_pid, &info, WEXITED | WNOHANG) < 0) {
         return false;
     }
+    forget_left(children, info.si_pid);
     strays_look_soon(children); /* what it has started is ours now */
     return true;
 }

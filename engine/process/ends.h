@@ -15,6 +15,12 @@ bool ends_reap_worker(struct children_worker *worker);
 bool ends_reap_queue(struct children_queue *queue);
 bool ends_reap_forkserver(struct children *children);
 
+/*
+ * Goes on without a fork server that was killed and does not end, as if it had ended. Returns whether there was room to
+ * remember it: that is a bound for how many there are.
+ */
+bool ends_leave_forkserver(struct children *children);
+
 /* Reaps some child that has ended, known or not. Returns whether there was one. */
 bool ends_reap_any(struct children *children);
 

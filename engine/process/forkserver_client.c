@@ -261,6 +261,12 @@ static void kill_unborn(const struct forkserver_client *client)
     kill(-client->process.pid, SIGKILL);
 }
 
+void forkserver_client_forget(struct forkserver_client *client)
+{
+    kill_unborn(client);
+    child_done(&client->process, client->loop);
+}
+
 bool forkserver_client_reap(struct forkserver_client *client, int *status)
 {
     if (!child_has_ended(&client->process)) {

@@ -75,7 +75,10 @@ bool forkserver_client_receive(struct forkserver_client *client);
  */
 bool forkserver_client_reap(struct forkserver_client *client, int *status);
 
-/* It was reaped: closes the channel. There is no fork server now. */
+/* Forgets one that was killed and does not end. */
+void forkserver_client_forget(struct forkserver_client *client);
+
+/* It was reaped, or forgotten: closes the channel. There is no fork server now. */
 void forkserver_client_ended(struct forkserver_client *client);
 
 /* Arranges for the owner's next look at retry_ns to start the next one after a wait. Returns that, in milliseconds. */
