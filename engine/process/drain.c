@@ -66,6 +66,11 @@ static void look(struct drain *drain)
     nfqueue_each_status(note_waiting, drain);
 }
 
+static bool nothing_waits(const struct drain *drain, unsigned index)
+{
+    return drain->engine->queues[index].kernel.unbound || drain->queues[index].waiting == 0;
+}
+
 /* No process reads the socket, so the setting is the supervisor's to make. */
 static void check_without_process(struct drain *drain, unsigned index, bool late)
 {
@@ -74,7 +79,7 @@ static void check_without_process(struct drain *drain, unsigned index, bool late
 
     nfqueue_stop_queueing(queue->kernel.socket, queue->kernel.number,
                           drain->engine->generation->group->on_stop == NFQE_ACCEPT);
-    if (!late && state->waiting == 0 && state->stopped) {
+    if (!late && nothing_waits(drain, index) && state->stopped) {
         children_need_no_process(drain->children, index);
     }
     state->stopped = true;
@@ -103,7 +108,7 @@ static void check_with_process(struct drain *drain, unsigned index, bool late)
     struct drain_queue *state = &drain->queues[index];
 
     state->stopped = false;
-    if (state->waiting != 0) {
+    if (!nothing_waits(drain, index)) {
         return;
     }
     if (late) {
@@ -116,12 +121,22 @@ static void check_with_process(struct drain *drain, unsigned index, bool late)
     }
 }
 
+/* No process answers its packets any more, and it has none. */
+static bool is_drained(const struct drain *drain, unsigned index)
+{
+    return children_exited(drain->children, index) ||
+           (drain->queues[index].leaving && drain->engine->queues[index].control->state == QUEUE_CLOSING);
+}
+
 bool drain_check(struct drain *drain)
 {
     bool late = event_loop_now(drain->loop) >= drain->deadline_ns;
 
     look(drain);
     for (unsigned i = 0; i < drain->engine->queue_count; i++) {
+        if (is_drained(drain, i)) {
+            queue_unbind(&drain->engine->queues[i].kernel);
+        }
         if (children_exited(drain->children, i)) {
             continue;
         }

@@ -5,7 +5,9 @@
  *
  * Always: a queue process is asked to leave only after it has said that nothing more is queued and the kernel, asked
  * after that, has said that nothing waits. A queue without a process is drained once the supervisor has stopped the
- * queueing itself and the kernel says, afterwards, that nothing waits. The deadline ends every wait.
+ * queueing itself and the kernel says, afterwards, that nothing waits. A queue is unbound as soon as it is drained, and
+ * before its plugins have closed: the firewall's `bypass` does not wait for other queues, for close(), or for a process
+ * that is stopped. The deadline ends every wait.
  *
  * Process: [supervisor].
  */

@@ -54,13 +54,22 @@ static void suspect(struct children_queue *queue, uint32_t progress)
     child_signal(&queue->process, SIGSTOP);
 }
 
+/* It was asked to stop, or to leave, and can do so as soon as it runs. */
+static bool has_a_request(const struct children_queue *queue)
+{
+    uint32_t reached = queue->queue->control->state;
+
+    return (queue->requested >= QUEUE_STOP && reached == QUEUE_SERVING) ||
+           (queue->requested == QUEUE_EXIT && reached == QUEUE_DRAINING);
+}
+
 static void sample(struct children_queue *queue)
 {
     const struct journal *journal = queue->queue->shm.journal;
     struct watchdog_sample seen = {.progress = journal_progress(journal)};
     bool stalled;
 
-    seen.busy = !journal_is_idle(journal) || nfqueue_has_unread(queue->queue->kernel.socket);
+    seen.busy = !journal_is_idle(journal) || nfqueue_has_unread(queue->queue->kernel.socket) || has_a_request(queue);
     if (watchdog_check(&queue->watchdog, &seen, HANGS_TIMEOUT_MS, &stalled)) {
         suspect(queue, seen.progress);
     }

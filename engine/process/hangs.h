@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Queue processes that make no progress, though there are packets. They run no plugin, so it is our own fault, or
+ * Queue processes that make no progress, though there are packets, or they were asked to stop. They run no plugin, so it is our own fault, or
  * another program has stopped them; in either case the queue gets another one.
  *
  * One that seems to hang may have made progress just now. So it is stopped and looked at again before it is killed; one

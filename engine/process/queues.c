@@ -127,6 +127,13 @@ void queues_log_counters(const struct engine *engine)
     }
 }
 
+void queues_unbind(struct engine *engine)
+{
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        queue_unbind(&engine->queues[i].kernel);
+    }
+}
+
 void queues_close(struct engine *engine)
 {
     for (unsigned i = 0; i < engine->queue_count; i++) {

@@ -20,7 +20,10 @@ int queues_bind(struct engine *engine, struct error *error);
 /* The settings in force, and what was asked for but not granted. */
 void queues_log_settings(const struct engine *engine);
 
-/* The final counters. Before queues_close(): the kernel's own counters go with the queue. */
+/* Unbinds all queues: from now on the firewall's `bypass` applies, whatever the processes do that have their sockets. */
+void queues_unbind(struct engine *engine);
+
+/* The final counters. Before queues_close(). */
 void queues_log_counters(const struct engine *engine);
 
 /* Unbinds and frees everything. May follow any of the above. */

@@ -43,7 +43,7 @@ struct supervisor {
     struct child_logs child_logs;
     struct child_log forkserver_log; /* of this fork server and all that come after it */
     struct drain drain; /* while STOPPING */
-    bool queues_closed; /* while ENDING */
+    bool queues_closed; /* while ENDING: the counters are logged */
 };
 
 /* Static: too large for the stack. */
@@ -65,6 +65,7 @@ static void end(struct supervisor *supervisor, const struct error *error)
     }
     supervisor->stage = ENDING;
     children_end(&supervisor->children);
+    queues_unbind(&supervisor->engine); /* first of all: the children may take a while to end */
 }
 
 static void begin_stop(void *context, const char *signal_name);

@@ -121,11 +121,29 @@ int queue_bind(struct queue *queue, struct error *error)
     return 0;
 }
 
-void queue_close(struct queue *queue)
+int queue_read_status(const struct queue *queue, struct nfqueue_status *status)
+{
+    if (!queue->unbound) {
+        return nfqueue_read_status(queue->number, status);
+    }
+    if (queue->last_code == 0) {
+        *status = queue->last;
+    }
+    return queue->last_code;
+}
+
+void queue_unbind(struct queue *queue)
 {
     if (queue->bound) {
+        queue->last_code = nfqueue_read_status(queue->number, &queue->last);
         nfqueue_unbind(queue->socket, queue->number);
         queue->bound = false;
+        queue->unbound = true;
     }
+}
+
+void queue_close(struct queue *queue)
+{
+    queue_unbind(queue);
     close_fd(&queue->socket);
 }

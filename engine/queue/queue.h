@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "config/plan.h"
 #include "config/queue_settings.h"
+#include "queue/nfqueue_proc.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,9 @@ struct queue {
     struct queue_settings settings; /* those of the plan, less an optional flag that the kernel lacks */
     uint64_t wanted_receive_buffer; /* bytes */
     uint64_t receive_buffer;        /* bytes that the kernel granted */
+    bool unbound;                   /* it was bound, and is not any more */
+    int last_code;                  /* then: as queue_read_status() is to answer */
+    struct nfqueue_status last;
 };
 
 /* Sets up a closed queue. */
@@ -39,6 +43,12 @@ int queue_open(struct queue *queue, const struct plan *plan, struct error *error
 
 /* Binds the queue with its settings. EXIT_CODE_QUEUE: another program owns it, or the kernel refuses. */
 int queue_bind(struct queue *queue, struct error *error);
+
+/* The kernel's figures of the queue; once it is unbound, its last ones. Returns 0 or a negative errno. */
+int queue_read_status(const struct queue *queue, struct nfqueue_status *status);
+
+/* Unbinds the queue if it is bound, whatever process has the socket, too; what is queued is dropped. */
+void queue_unbind(struct queue *queue);
 
 /* Unbinds the queue if it is bound, and closes its socket. Also for one that was never opened, and twice. */
 void queue_close(struct queue *queue);

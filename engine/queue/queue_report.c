@@ -72,7 +72,7 @@ const char *queue_report_unanswered(const struct queue *queue, char *text)
 {
     struct nfqueue_status status = {0};
 
-    nfqueue_read_status(queue->number, &status);
+    queue_read_status(queue, &status);
     if (status.waiting == 0) {
         return NULL;
     }
@@ -87,7 +87,7 @@ const char *queue_report_counters(const struct queue *queue, const struct queue_
     const struct queue_stats *stats = totals->stats;
     struct nfqueue_status status = {0};
 
-    nfqueue_read_status(queue->number, &status);
+    queue_read_status(queue, &status);
     snprintf(text, LOG_LINE_MAX,
              "queue %u: final: packets=%" PRIu64 " accepted=%" PRIu64 " dropped=%" PRIu64 " crash_verdicts=%" PRIu64
              " invalid=%" PRIu64 " verdicts_resent=%" PRIu64 " stale_verdicts=%" PRIu64 " verdict_errors=%" PRIu64

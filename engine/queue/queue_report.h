@@ -40,7 +40,7 @@ struct queue_totals {
     struct flow_totals flows;
 };
 
-/* Packets that are still queued; NULL: none. Before queue_close(), also the next one: they ask the kernel. */
+/* Packets that are still queued, or were when the queue was unbound; NULL: none. */
 const char *queue_report_unanswered(const struct queue *queue, char *text);
 
 /* The final counters, with the kernel's own. */

@@ -173,6 +173,56 @@ def test_signals_that_come_together_are_one(lab, start_engine, start_pump):
     assert len(engine.matches("SIG")) == 1 and not engine.matches("killed"), engine.lines
 
 
+# What a queue does not wait for: from its end on, the firewall's bypass applies
+
+
+def wait_unbound(lab, engine, queues):
+    """The queues are not bound any more, and the engine has not ended."""
+    wait_for(lambda: not set(queues) & set(lab.router.queues()), f"queues {queues} are unbound; the log is: {engine.lines}")
+    assert engine.process.poll() is None, "the test means an engine that still waits for something"
+
+
+def test_a_queue_that_is_drained_does_not_wait_for_another_one(lab, start_engine, start_pump):
+    engine, pump = start_full_load(lab, start_engine, start_pump, SLOW, 1, "--queue", "2-4", "--on-stop", "accept")
+    engine.signal(signal.SIGTERM)
+    wait_unbound(lab, engine, [2, 3, 4])
+    assert 1 in lab.router.queues(), "its packets are still answered"
+    assert engine.wait() == 0
+    pump.stop_sending().report()
+    assert sorted(engine.final()) == [1, 2, 3, 4]
+    assert engine.final()[1]["packets"] == engine.final()[1]["accepted"] > 0
+
+
+def test_no_queue_waits_for_close(lab, start_engine):
+    engine = start_engine("--plugin", plugin("misbehave,do=hang,in=close"), "--queue", "1-4", "--load-timeout", "60s",
+                          "--drain-timeout", "60s")
+    engine.signal(signal.SIGTERM)
+    wait_unbound(lab, engine, [1, 2, 3, 4])
+    time.sleep(SAME_STOP_SECONDS)
+    assert engine.stop() == 0
+    assert len(engine.matches(r"every packet is answered, but close\(\) of plugin misbehave has not returned")) == 4
+
+
+def test_no_queue_waits_for_a_worker_that_is_stopped(lab, start_engine):
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2", "--load-timeout", "60s",
+                          "--drain-timeout", "60s")
+    for worker in engine.wait_workers(2):
+        assert engine.signal_child(worker, signal.SIGSTOP)
+    engine.signal(signal.SIGTERM)
+    wait_unbound(lab, engine, [1, 2])
+    time.sleep(SAME_STOP_SECONDS)
+    assert engine.stop() == 0
+
+
+def test_a_stop_does_not_wait_for_a_queue_process_that_is_stopped(lab, start_engine):
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-4", "--drain-timeout", "60s")
+    assert engine.signal_child(engine.queue_processes()[2], signal.SIGSTOP)
+    engine.signal(signal.SIGTERM)
+    wait_unbound(lab, engine, [1, 3, 4])
+    assert engine.wait() == 0
+    assert engine.matches("queue 2: queue process .* made no progress for"), engine.lines
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_engine_stops_at_once(lab, start_engine, number):
     engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-4")

@@ -231,6 +231,40 @@ static void test_queue_process_without_packets_is_left_alone(void **state)
     assert_int_equal(fixture.stops + fixture.kills, 0);
 }
 
+static void assert_is_looked_at(enum queue_request request, enum queue_state state, bool looked_at)
+{
+    struct children_queue *queue = &fixture.children.queues[0];
+
+    queue->requested = request;
+    queue->queue->control->state = state;
+    for (unsigned i = 0; i < TICKS_MAX && fixture.stops == 0; i++) {
+        tick();
+    }
+    assert_int_equal(fixture.stops, looked_at ? 1 : 0);
+}
+
+/* A stop would wait for it until its deadline. */
+static void test_queue_process_that_does_not_stop_the_queueing_is_killed(void **state)
+{
+    (void)state;
+    journal_end_receive(fixture.journal);
+    assert_is_looked_at(QUEUE_RUN, QUEUE_SERVING, false);
+    assert_is_looked_at(QUEUE_STOP, QUEUE_DRAINING, false);
+    assert_is_looked_at(QUEUE_EXIT, QUEUE_CLOSING, false); /* what plugins do in close() */
+    assert_is_looked_at(QUEUE_STOP, QUEUE_SERVING, true);
+    second_look();
+    assert_killed(fixture.children.queues[0].process.pid);
+}
+
+static void test_queue_process_that_does_not_leave_is_killed(void **state)
+{
+    (void)state;
+    journal_end_receive(fixture.journal);
+    assert_is_looked_at(QUEUE_EXIT, QUEUE_DRAINING, true);
+    second_look();
+    assert_killed(fixture.children.queues[0].process.pid);
+}
+
 /* Before the engine runs, its queue is not bound. */
 static void test_queue_process_is_left_alone_before_the_engine_runs(void **state)
 {
@@ -252,6 +286,8 @@ int main(void)
         WITH_PROCESS(test_queue_process_that_does_not_stop_is_killed),
         WITH_PROCESS(test_queue_process_that_was_killed_is_not_looked_at_again),
         WITH_PROCESS(test_queue_process_without_packets_is_left_alone),
+        WITH_PROCESS(test_queue_process_that_does_not_stop_the_queueing_is_killed),
+        WITH_PROCESS(test_queue_process_that_does_not_leave_is_killed),
         WITH_PROCESS(test_queue_process_is_left_alone_before_the_engine_runs),
     };
 

@@ -6,6 +6,7 @@
  * it, is replaced at link time: a look and a change of a process's state between two steps of it can only be told apart
  * so.
  */
+/* Longer than 500 lines: all tests begin with the same queues and processes, which are a third of it */
 #include "engine_fixture.h"
 #include "log_lines.h"
 
@@ -32,6 +33,7 @@ static struct {
     struct drain drain;
     int channels[QUEUES];     /* the queue processes' ends */
     int64_t waiting[QUEUES];  /* what the kernel says */
+    unsigned unbinds[QUEUES];
     unsigned stops[QUEUES];   /* how often the supervisor stopped the queueing */
     bool fail_open;           /* and how, the last time */
     bool drains_during_look;  /* the first queue's process, after its state was read */
@@ -70,6 +72,26 @@ int __wrap_nfqueue_stop_queueing(int socket, uint16_t queue, bool fail_open)
     return 0;
 }
 
+int __wrap_nfqueue_unbind(int socket, uint16_t queue);
+int __wrap_nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);
+
+int __wrap_nfqueue_unbind(int socket, uint16_t queue)
+{
+    unsigned index = queue - ENGINE_FIXTURE_QUEUE;
+
+    assert_true(index < QUEUES);
+    assert_int_equal(socket, fixture.base.engine.queues[index].kernel.socket);
+    fixture.unbinds[index]++;
+    fixture.waiting[index] = UNKNOWN;
+    return 0;
+}
+
+int __wrap_nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
+{
+    *status = (struct nfqueue_status){.queue = queue};
+    return 0;
+}
+
 /* Every queue has a process that serves and packets that wait. */
 static int set_up(void **state)
 {
@@ -86,6 +108,7 @@ static int set_up(void **state)
         fixture.channels[i] = ends[1];
         fixture.base.engine.queues[i].control->state = QUEUE_SERVING;
         fixture.base.engine.queues[i].control->closing = PLUGINS_MAX;
+        fixture.base.engine.queues[i].kernel.bound = true;
         fixture.waiting[i] = 5;
     }
     log_lines_clear();
@@ -264,6 +287,84 @@ static void test_stop_is_over_when_every_queue_process_has_left(void **state)
     assert_int_equal(log_lines.count, 0);
 }
 
+static unsigned count_unbinds(void)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < QUEUES; i++) {
+        count += fixture.unbinds[i];
+    }
+    return count;
+}
+
+/* The others still have packets, and its plugins have not closed. */
+static void test_queue_is_unbound_when_nothing_is_in_flight(void **state)
+{
+    (void)state;
+    begin();
+    process_says(1, QUEUE_DRAINING);
+    fixture.waiting[1] = 0;
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(1), QUEUE_EXIT);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(count_unbinds(), 0); /* it may have to answer something that it has received */
+    process_says(1, QUEUE_CLOSING);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(fixture.unbinds[1], 1);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(count_unbinds(), 1);
+    assert_false(children_exited(&fixture.children, 1));
+}
+
+/* A word from before the stop says nothing of it. */
+static void test_queue_is_not_unbound_before_its_process_was_asked_to_leave(void **state)
+{
+    (void)state;
+    begin();
+    process_says(1, QUEUE_CLOSING);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(count_unbinds(), 0);
+}
+
+static void test_queue_whose_process_has_left_or_is_not_needed_is_unbound(void **state)
+{
+    (void)state;
+    begin();
+    fixture.children.queues[0].process.pid = 0;
+    fixture.waiting[0] = 0;
+    process_leaves(2);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(fixture.unbinds[2], 1);
+    assert_int_equal(count_unbinds(), 1);
+    assert_false(drain_check(&fixture.drain));
+    assert_true(children_exited(&fixture.children, 0));
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(fixture.unbinds[0], 1);
+    assert_int_equal(count_unbinds(), 2);
+}
+
+static void test_queue_that_is_unbound_has_no_packets_though_the_kernel_does_not_say_so(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < 2; i++) {
+        process_says(i, QUEUE_DRAINING);
+        fixture.waiting[i] = 0;
+    }
+    assert_false(drain_check(&fixture.drain));
+    process_says(0, QUEUE_CLOSING);
+    process_says(1, QUEUE_CLOSING);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(count_unbinds(), 2);
+    fixture.children.queues[1].process.pid = 0; /* it dies in close() */
+    assert_false(drain_check(&fixture.drain));
+    assert_false(drain_check(&fixture.drain));
+    assert_true(children_exited(&fixture.children, 1));
+    drain_hurry(&fixture.drain);
+    assert_true(drain_check(&fixture.drain));
+    log_lines_assert("queue 7: every packet is answered, but the workers have not left; they are killed");
+}
+
 static void test_queue_without_a_process_is_stopped_by_the_supervisor(void **state)
 {
     (void)state;
@@ -429,6 +530,10 @@ int main(void)
         WITH_ENGINE(test_queue_process_that_says_so_during_a_look_waits_for_the_next_one),
         WITH_ENGINE(test_figure_of_an_earlier_look_does_not_count),
         WITH_ENGINE(test_stop_is_over_when_every_queue_process_has_left),
+        WITH_ENGINE(test_queue_is_unbound_when_nothing_is_in_flight),
+        WITH_ENGINE(test_queue_is_not_unbound_before_its_process_was_asked_to_leave),
+        WITH_ENGINE(test_queue_whose_process_has_left_or_is_not_needed_is_unbound),
+        WITH_ENGINE(test_queue_that_is_unbound_has_no_packets_though_the_kernel_does_not_say_so),
         WITH_ENGINE(test_queue_without_a_process_is_stopped_by_the_supervisor),
         WITH_ENGINE(test_queue_without_a_process_is_done_once_nothing_waits_after_that),
         WITH_ENGINE(test_queue_process_that_came_and_went_makes_the_supervisor_begin_again),

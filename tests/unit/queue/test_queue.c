@@ -37,6 +37,7 @@ static struct {
     unsigned opens;
     unsigned binds;
     unsigned unbinds;
+    uint32_t waiting;
 } kernel;
 
 static struct queue queue;
@@ -65,7 +66,7 @@ int __wrap_nfqueue_read_status(uint16_t number, struct nfqueue_status *status)
 {
     assert_int_equal(number, NUMBER);
     if (kernel.status_code == 0) {
-        *status = (struct nfqueue_status){.queue = number, .port_id = 1234};
+        *status = (struct nfqueue_status){.queue = number, .port_id = 1234, .waiting = kernel.waiting};
     }
     return kernel.status_code;
 }
@@ -370,6 +371,47 @@ static void test_close_unbinds_what_is_bound_once(void **state)
     assert_int_equal(kernel.unbinds, 1);
 }
 
+static void test_last_figures_of_a_queue_are_kept(void **state)
+{
+    struct nfqueue_status status = {.waiting = 1};
+
+    (void)state;
+    assert_opened(queue_open(&queue, &plan, &error));
+    assert_int_equal(queue_read_status(&queue, &status), -ENOENT);
+    assert_int_equal(status.waiting, 1);
+    assert_opened(queue_bind(&queue, &error));
+    kernel.status_code = 0;
+    kernel.waiting = 5;
+    queue_unbind(&queue);
+    assert_int_equal(kernel.unbinds, 1);
+    assert_false(queue.bound);
+    assert_true(queue.socket >= 0);
+    kernel.status_code = -ENOENT;
+    assert_int_equal(queue_read_status(&queue, &status), 0);
+    assert_int_equal(status.waiting, 5);
+    queue_unbind(&queue);
+    queue_close(&queue);
+    assert_int_equal(kernel.unbinds, 1);
+    assert_int_equal(queue_read_status(&queue, &status), 0);
+    assert_int_equal(status.waiting, 5);
+}
+
+/* Such as 0, which would be a figure. */
+static void test_figures_that_the_kernel_did_not_give_are_none(void **state)
+{
+    struct nfqueue_status status = {.waiting = 1};
+
+    (void)state;
+    assert_opened(queue_open(&queue, &plan, &error));
+    assert_opened(queue_bind(&queue, &error));
+    kernel.status_code = -EACCES;
+    queue_unbind(&queue);
+    kernel.status_code = 0;
+    assert_int_equal(queue_read_status(&queue, &status), -EACCES);
+    assert_int_equal(status.waiting, 1);
+    queue_close(&queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +435,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bind_that_another_program_was_first_to_names_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bind_that_the_kernel_refuses_says_why, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_close_unbinds_what_is_bound_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_last_figures_of_a_queue_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_figures_that_the_kernel_did_not_give_are_none, set_up, tear_down),
     };
 
     return cmocka_run_group_tests_name("queue", tests, NULL, NULL);
