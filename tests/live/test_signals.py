@@ -91,6 +91,20 @@ def test_a_signal_that_a_plugin_sends_to_its_group_reaches_its_worker_alone(lab,
     stop_in_order(lab, engine, orders)
 
 
+def test_an_interrupt_from_a_terminal_reaches_the_supervisor_alone(lab, start_engine, through):
+    """It is sent to the whole process group."""
+    engine = start_engine("--plugin", plugin("misbehave,do=sleep:100,on=every"), "--queue", "1", "--drain-timeout", "20s",
+                          launcher=("setsid",))
+    orders = through(1)
+    orders.send(*[NONE] * 10)
+    wait_for(lambda: lab.router.queues()[1].last_id == 10, "all are queued")
+    os.killpg(engine.process.pid, signal.SIGINT)
+    assert engine.wait() == 0
+    counters = engine.final()[1]
+    assert counters["packets"] == counters["accepted"] == 10 and counters["restarts"] == 0, (counters, engine.lines)
+    assert len(engine.matches("^nfq-engine: SIGINT: ")) == 1
+
+
 def test_every_child_has_a_session_of_its_own(start_engine):
     engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2")
     for queue in (1, 2):

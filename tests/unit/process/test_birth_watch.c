@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "process/watchdog.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,6 +30,9 @@
 #define AMPLE_MS 60000
 #define BURNT_NS (200 * NS_PER_MS) /* CPU time: far more than BIRTH_MS for one that gets little of it */
 #define TRIES 3
+#define MANY 16         /* workers of a queue, */
+#define SLOW_FORK_MS 20 /* for each of which there are two such forks, */
+#define MANY_MS 500     /* in so much time */
 #define HANGS 1000 /* in place of a number of descriptors */
 #define KILLED "the fork server did not answer in time and was killed"
 
@@ -37,6 +41,7 @@ static struct children *const children = &children_fixture.children;
 /* What the fork servers do that are started from now on, and the workers. */
 static enum { WORKS, STOPS, SLEEPS, SPINS, STARVES } forkserver_way;
 static bool worker_starves;
+static bool forks_are_slow;
 static unsigned hanging_fork; /* of the two forks of a birth: whose handler hangs in the new process; 0: none */
 static unsigned forks; /* in the fork server, the process between and the worker: so many were its ancestors' */
 
@@ -123,6 +128,11 @@ static void handle_fork(void)
     }
 }
 
+static void wait_before_fork(void)
+{
+    poll(NULL, 0, SLOW_FORK_MS);
+}
+
 static void run_forkserver(struct engine *engine, const struct engine_programs *programs) __attribute__((noreturn));
 
 static void run_forkserver(struct engine *engine, const struct engine_programs *programs)
@@ -130,6 +140,9 @@ static void run_forkserver(struct engine *engine, const struct engine_programs *
     volatile int for_ever = 1;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (forks_are_slow) {
+        pthread_atfork(wait_before_fork, NULL, NULL);
+    }
     if (hanging_fork != 0) {
         pthread_atfork(NULL, NULL, handle_fork);
     }
@@ -167,6 +180,7 @@ static int set_up(void **state)
 {
     forkserver_way = WORKS;
     worker_starves = false;
+    forks_are_slow = false;
     hanging_fork = forks = 0;
     return children_fixture_set_up(state);
 }
@@ -304,6 +318,29 @@ static void test_fork_server_that_is_stopped_later_is_replaced_and_then_the_work
     log_lines_assert_all(lines);
 }
 
+/* They are made one after the other, and asked for at once. */
+static void test_each_birth_has_the_whole_time(void **state)
+{
+    uint64_t start_ns;
+
+    (void)state;
+    children_fixture.programs.forkserver_run = run_forkserver;
+    children_fixture_prepare(LONG_MS);
+    children_fixture.base.group.workers = children_fixture.base.group.spares = MANY / 2;
+    children_fixture_init();
+    forks_are_slow = true;
+    children_start(children);
+    start_ns = monotonic_ns();
+    wait_for_forkserver();
+    children->forkserver.birth_timeout_ms = MANY_MS;
+    assert_int_equal(children->requests, CHILDREN_QUEUES * MANY);
+    children_turn_until(has_no_request);
+    assert_true(monotonic_ns() - start_ns > 2 * MANY_MS * NS_PER_MS); /* that is what this test is about */
+    assert_int_equal(log_lines.count, 0);
+    assert_false(children_has_failed());
+    assert_true(children->forkserver.ready);
+}
+
 /* Code of a plugin, such as a fork handler, may run in it. */
 static void test_fork_server_that_computes_for_ever_is_given_up(void **state)
 {
@@ -426,6 +463,7 @@ int main(void)
         WITH_CHILDREN(test_start_has_failed_when_no_fork_server_makes_a_worker),
         WITH_CHILDREN(test_next_fork_server_that_dies_is_a_failure_of_the_start),
         WITH_CHILDREN(test_fork_server_that_is_stopped_later_is_replaced_and_then_the_worker),
+        WITH_CHILDREN(test_each_birth_has_the_whole_time),
         WITH_CHILDREN(test_fork_server_that_computes_for_ever_is_given_up),
         WITH_CHILDREN(test_fork_handler_that_hangs_between_is_killed_with_the_fork_server),
         WITH_CHILDREN(test_fork_handler_that_hangs_in_the_worker_is_killed_with_the_fork_server),

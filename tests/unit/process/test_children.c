@@ -7,6 +7,8 @@
 #include "log_lines.h"
 
 #include "base/arith.h"
+#include "base/clock.h"
+#include "process/births.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -184,6 +186,19 @@ static void test_worker_that_has_answered_nothing_is_replaced_after_a_wait_that_
     assert_int_equal(children->queues[0].births_backoff.wait_ms, 0);
 }
 
+static void test_wait_for_a_worker_grows_to_a_second_and_no_more(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    children->queues[0].births_backoff.wait_ms = 640;
+    children_kill_worker(0, 0);
+    assert_int_equal(children->queues[0].births_backoff.wait_ms, 1000);
+    births_retry(&children->queues[0]);
+    assert_int_equal(children->queues[0].births_backoff.wait_ms, 1000);
+    assert_true(children->queues[0].births_ns <= monotonic_ns() + 1000 * NS_PER_MS);
+}
+
 static void test_one_of_several_workers_alone_is_replaced(void **state)
 {
     pid_t pids[3];
@@ -333,6 +348,7 @@ int main(void)
         WITH_CHILDREN(test_run_lets_every_queue_process_serve),
         WITH_CHILDREN(test_worker_whose_queue_has_answered_is_replaced_at_once),
         WITH_CHILDREN(test_worker_that_has_answered_nothing_is_replaced_after_a_wait_that_grows),
+        WITH_CHILDREN(test_wait_for_a_worker_grows_to_a_second_and_no_more),
         WITH_CHILDREN(test_one_of_several_workers_alone_is_replaced),
         WITH_CHILDREN(test_queue_process_that_leaves_is_not_replaced_and_nor_are_its_workers),
         WITH_CHILDREN(test_worker_that_leaves_badly_has_a_line_and_its_queue_process_leaves_all_the_same),
