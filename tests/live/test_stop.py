@@ -14,6 +14,7 @@ import pytest
 
 from support.commands import wait_for
 from support.engine import SLOW, plugin
+from support.processes import held
 from test_kill import QUEUE_PROCESSES, WORKERS, processes
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
@@ -221,6 +222,19 @@ def test_a_stop_does_not_wait_for_a_queue_process_that_is_stopped(lab, start_eng
     wait_unbound(lab, engine, [1, 3, 4])
     assert engine.wait() == 0
     assert engine.matches("queue 2: queue process .* made no progress for"), engine.lines
+
+
+def test_after_the_drain_time_out_no_queue_waits_for_the_end_of_a_process(lab, start_engine, start_pump):
+    engine, pump = start_hanging(lab, start_engine, start_pump, "--handle-timeout", "60s", "--drain-timeout", "500ms",
+                                 "--spares", "0")
+    with held(engine.wait_workers(1, 1)[0]):
+        engine.signal(signal.SIGTERM)
+        wait_unbound(lab, engine, [1])
+        assert not engine.matches("was killed but is still there"), "this is said after a second"
+        assert engine.wait() == 0
+    engine.wait_line("worker .* was killed but is still there")
+    assert engine.matches("queue 1: [0-9]+ packets were not answered in time"), engine.lines
+    pump.stop_sending().report()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

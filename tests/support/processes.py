@@ -18,6 +18,7 @@ import time
 from support.commands import LabError
 
 PR_SET_PDEATHSIG = 1
+PTRACE_SEIZE = 0x4206
 CLONE_NEWPID = 0x20000000
 STOP_SECONDS = 10
 START_TIME = 20  # in stat_fields()
@@ -39,6 +40,15 @@ def new_pid_namespace():
     finally:
         _libc.setns(before, CLONE_NEWPID)
         os.close(before)
+
+
+@contextlib.contextmanager
+def held(process_id):
+    """Traces a process that ends inside: its parent cannot reap it before, as if it were in a call that does not return."""
+    if _libc.ptrace(PTRACE_SEIZE, process_id, None, None) != 0:
+        raise OSError(ctypes.get_errno(), f"ptrace of process {process_id}")
+    yield
+    os.waitpid(process_id, 0)
 
 
 def tied_to_parent():
