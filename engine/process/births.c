@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/probe.h"
 #include "process/ends.h"
+#include "process/watched_channel.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,12 +34,6 @@ void births_retry(struct children_queue *queue)
     queue->births_ns = monotonic_ns() + wait_ms * NS_PER_MS;
 }
 
-static void close_channel(struct children_worker *worker)
-{
-    event_loop_unwatch(worker->queue->children->loop, &worker->channel);
-    close_fd(&worker->channel.fd);
-}
-
 /* The request is answered, or given up. */
 static void end_request(struct children_worker *worker)
 {
@@ -50,28 +45,12 @@ void births_drop(struct children_worker *worker)
 {
     if (worker->requested) {
         end_request(worker);
-        close_channel(worker);
+        watched_channel_close(&worker->channel, worker->queue->children->loop);
         worker->number = 0;
     }
 }
 
 /* ---- asking ---------------------------------------------------------------------------------------------------- */
-
-/* Opens the worker's channel. *theirs gets its end. */
-static int open_channel(struct children_worker *worker, int *theirs)
-{
-    int code = channel_new(&worker->channel.fd, theirs);
-
-    if (code < 0) {
-        return code;
-    }
-    code = event_loop_watch(worker->queue->children->loop, &worker->channel, EPOLLIN);
-    if (code < 0) {
-        close_fd(&worker->channel.fd);
-        close_fd(theirs);
-    }
-    return code;
-}
 
 /* A place for one more; NULL: too many linger. */
 static struct children_worker *new_worker(struct children_queue *queue, unsigned slot)
@@ -122,7 +101,7 @@ static bool request(struct children_queue *queue, unsigned slot)
         report_lingering(queue);
         return false;
     }
-    code = open_channel(worker, &theirs);
+    code = watched_channel_open(&worker->channel, children->loop, &theirs);
     if (code < 0) {
         worker->number = 0;
         report(queue, "no channel for a worker", code);

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 void child_init(struct child *child, void (*ended)(void *context, uint32_t events), void *context)
 {
@@ -42,6 +43,22 @@ int child_open(struct child *child, pid_t pid, struct event_loop *loop)
     child->killed_ns = 0;
     child->overdue = false;
     return 0;
+}
+
+pid_t child_fork(struct child *child, struct event_loop *loop)
+{
+    pid_t pid = fork();
+    int code;
+
+    if (pid <= 0) {
+        return pid < 0 ? -errno : 0;
+    }
+    code = child_open(child, pid, loop);
+    if (code < 0) {
+        kill(pid, SIGKILL);
+        return code;
+    }
+    return pid;
 }
 
 static int wait_status(const siginfo_t *info)

@@ -35,6 +35,12 @@ void child_init(struct child *child, void (*ended)(void *context, uint32_t event
 int child_open(struct child *child, pid_t pid, struct event_loop *loop);
 
 /*
+ * Forks, and takes the new process. Returns 0 in that process, and its pid in this one, or a negative errno: then there
+ * is none, or it was killed and is reaped like any child that is not known.
+ */
+pid_t child_fork(struct child *child, struct event_loop *loop);
+
+/*
  * Whether it has ended; then it is reaped and forgotten, and *status is as from waitpid(2). A process that has ended
  * while another one traces it cannot be reaped yet: then its end is not watched any more, SIGCHLD will tell.
  */

@@ -12,7 +12,6 @@
 
 #include "base/channel.h"
 #include "base/clock.h"
-#include "base/fd.h"
 #include "process/births.h"
 #include "process/ends.h"
 #include "process/hangs.h"
@@ -21,6 +20,7 @@
 #include "process/queue_births.h"
 #include "process/queue_news.h"
 #include "process/strays.h"
+#include "process/watched_channel.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -426,8 +426,7 @@ bool children_ended(struct children *children)
 
 static void forget(struct event_loop *loop, struct event_watch *channel, struct child *process)
 {
-    event_loop_unwatch(loop, channel);
-    close_fd(&channel->fd);
+    watched_channel_close(channel, loop);
     child_done(process, loop);
 }
 

@@ -7,7 +7,6 @@
  */
 #include "process/ends.h"
 
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/probe.h"
 #include "burst/recovery.h"
@@ -16,6 +15,7 @@
 #include "process/queue_births.h"
 #include "process/queue_news.h"
 #include "process/strays.h"
+#include "process/watched_channel.h"
 #include "queue/nfqueue_proc.h"
 
 #include <signal.h>
@@ -27,8 +27,7 @@
 static void close_channel(struct children_queue *queue)
 {
     queue_news_receive(queue, UINT32_MAX);
-    event_loop_unwatch(queue->children->loop, &queue->channel);
-    close_fd(&queue->channel.fd);
+    watched_channel_close(&queue->channel, queue->children->loop);
 }
 
 static void request_id_recovery(const struct children_queue *queue)
@@ -103,8 +102,7 @@ bool ends_reap_worker(struct children_worker *worker)
     }
     child_log_close(&worker->log);
     probe_worker_exit(children_number(queue), worker->pid, status);
-    event_loop_unwatch(queue->children->loop, &worker->channel);
-    close_fd(&worker->channel.fd);
+    watched_channel_close(&worker->channel, queue->children->loop);
     losses_ended(worker, status);
     strays_look_soon(queue->children);
     return true;

@@ -17,12 +17,11 @@
 #include "base/close_fds.h"
 #include "base/fd.h"
 #include "base/shm.h"
+#include "process/watched_channel.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BACKOFF_MIN_MS 10
 #define BACKOFF_MAX_MS 1000 /* a plugin file that is whole again is found within a second */
@@ -105,47 +104,6 @@ static void run(const struct forkserver_client *client, int channel)
 
 /* ---- start ------------------------------------------------------------------------------------------------------- */
 
-static void close_channel(struct forkserver_client *client)
-{
-    event_loop_unwatch(client->loop, &client->channel);
-    close_fd(&client->channel.fd);
-}
-
-/* Opens a channel and watches our end. *theirs gets the other one. */
-static int open_channel(struct forkserver_client *client, int *theirs)
-{
-    int code = channel_new(&client->channel.fd, theirs);
-
-    if (code < 0) {
-        return code;
-    }
-    code = event_loop_watch(client->loop, &client->channel, EPOLLIN);
-    if (code < 0) {
-        close_fd(&client->channel.fd);
-        close_fd(theirs);
-    }
-    return code;
-}
-
-/* Forks the fork server. Returns 0 or a negative errno. */
-static int fork_process(struct forkserver_client *client, int theirs)
-{
-    pid_t pid = fork();
-    int code;
-
-    if (pid < 0) {
-        return -errno;
-    }
-    if (pid == 0) {
-        run(client, theirs);
-    }
-    code = child_open(&client->process, pid, client->loop);
-    if (code < 0) {
-        kill(pid, SIGKILL); /* it is reaped like any child that is not known */
-    }
-    return code;
-}
-
 int forkserver_client_start(struct forkserver_client *client, struct error *error)
 {
     int theirs = -1;
@@ -153,15 +111,18 @@ int forkserver_client_start(struct forkserver_client *client, struct error *erro
 
     client->retry_ns = 0;
     memset(client->engine->status, 0, sizeof(*client->engine->status));
-    code = open_channel(client, &theirs);
+    code = watched_channel_open(&client->channel, client->loop, &theirs);
     if (code < 0) {
         forkserver_client_retry(client);
         return error_set(error, EXIT_CODE_RUN_TIME, code, "no channel for the fork server: %s", strerror(-code));
     }
-    code = fork_process(client, theirs);
+    code = child_fork(&client->process, client->loop);
+    if (code == 0) {
+        run(client, theirs);
+    }
     close_fd(&theirs);
     if (code < 0) {
-        close_channel(client);
+        watched_channel_close(&client->channel, client->loop);
         forkserver_client_retry(client);
         return error_set(error, EXIT_CODE_RUN_TIME, code, "no process for the fork server: %s", strerror(-code));
     }
@@ -278,7 +239,7 @@ bool forkserver_client_reap(struct forkserver_client *client, int *status)
 
 void forkserver_client_ended(struct forkserver_client *client)
 {
-    close_channel(client);
+    watched_channel_close(&client->channel, client->loop);
     client->ready = false;
     client->timeout_ns = 0;
 }
@@ -352,7 +313,7 @@ void forkserver_client_leave(struct forkserver_client *client)
 
 void forkserver_client_done(struct forkserver_client *client)
 {
-    close_channel(client);
+    watched_channel_close(&client->channel, client->loop);
     option_files_done(&client->files);
     child_done(&client->process, client->loop);
 }

@@ -13,9 +13,8 @@
 #include "base/log.h"
 #include "process/births.h"
 #include "process/process.h"
+#include "process/watched_channel.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,25 +60,6 @@ static void run(const struct children_queue *queue, int channel, int log)
     queue->children->programs->queue_run(engine, index);
 }
 
-static int fork_process(struct children_queue *queue, int theirs, int log)
-{
-    struct children *children = queue->children;
-    pid_t pid = fork();
-    int code;
-
-    if (pid < 0) {
-        return -errno;
-    }
-    if (pid == 0) {
-        run(queue, theirs, log);
-    }
-    code = child_open(&queue->process, pid, children->loop);
-    if (code < 0) {
-        kill(pid, SIGKILL); /* it is reaped like any child that is not known */
-    }
-    return code;
-}
-
 static int start(struct children_queue *queue)
 {
     int ends[2];
@@ -98,16 +78,18 @@ static int start(struct children_queue *queue)
     }
     if (code == 0) {
         prepare_control(queue);
-        code = fork_process(queue, ends[1], log);
+        code = child_fork(&queue->process, queue->children->loop);
+        if (code == 0) {
+            run(queue, ends[1], log);
+        }
     }
     close(ends[1]);
     close_fd(&log);
     if (code < 0) {
-        event_loop_unwatch(queue->children->loop, &queue->channel);
-        close_fd(&queue->channel.fd);
+        watched_channel_close(&queue->channel, queue->children->loop);
         child_log_close(&queue->log);
     }
-    return code;
+    return code < 0 ? code : 0;
 }
 
 void queue_births_retry(struct children_queue *queue)
