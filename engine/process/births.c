@@ -66,7 +66,7 @@ static struct children_worker *new_worker(struct children_queue *queue, unsigned
             worker->slot = slot;
             worker->uid = privileges_worker_uid(&children->engine->privileges, children->engine->generation->number,
                                                 children_index(queue), slot, queue->turns[slot]++);
-            worker->requested = worker->opened = worker->lost = worker->ended = worker->silent = false;
+            worker->requested = worker->opened = worker->lost = worker->ended = worker->end_reported = false;
             return worker;
         }
     }
@@ -199,7 +199,7 @@ static int take(struct children_worker *worker, pid_t pid, struct error *error)
     }
     if (code < 0 || children->ending || announce(worker) < 0) {
         close_fd(&worker->channel.fd);
-        worker->silent = worker->lost = true;
+        worker->end_reported = worker->lost = true;
         child_kill(&worker->process, monotonic_ns());
         births_retry(worker->queue);
     }

@@ -48,7 +48,7 @@ struct children_worker {
     bool opened;                /* its plugins are open */
     bool lost;                  /* it gets no packets any more, as `loss` says; another one takes its slot */
     bool ended;                 /* its process has ended: `pid`, `status` */
-    bool silent;                /* nothing is to be said of its end */
+    bool end_reported;          /* its end is in the log, or has no place there */
     struct queue_message loss;
     pid_t pid;
     int status;

@@ -120,8 +120,8 @@ static void report(struct children_worker *worker)
 {
     const struct worker_exit exit = exit_of(worker);
 
-    if (!worker->silent) {
-        worker->silent = true;
+    if (!worker->end_reported) {
+        worker->end_reported = true;
         exit_report_worker(&worker->queue->children->exit_report, &exit);
         count(worker);
     }
@@ -187,7 +187,7 @@ void losses_dismiss(struct children_worker *worker)
 {
     births_drop(worker);
     if (worker->number != 0) {
-        worker->silent |= !worker->lost; /* one that was lost before is reported when its process was reaped */
+        worker->end_reported |= !worker->lost; /* one that was lost before is reported when its process was reaped */
         worker->lost = true;
         child_kill(&worker->process, monotonic_ns());
         conclude(worker);
