@@ -16,6 +16,15 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+/* Of what was sent before the socket was connected, nothing is the kernel's: it has asked for nothing yet. */
+static void discard_unread(int fd)
+{
+    char byte;
+
+    while (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT) >= 0 || errno == ENOBUFS) {
+    }
+}
+
 /*
  * The socket is connected to the kernel, port id 0: then the kernel refuses messages of all other port ids with
  * ECONNREFUSED (af_netlink.c, netlink_getsockbyportid()), so they cannot be taken for its own nor fill the buffer.
@@ -49,6 +58,7 @@ int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id)
         close_fd(&opened);
         return error;
     }
+    discard_unread(opened);
     *fd = opened;
     *port_id = address.nl_pid;
     return 0;

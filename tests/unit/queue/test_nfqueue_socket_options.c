@@ -4,7 +4,8 @@
  * leaves no descriptor.
  *
  * The sockets are real ones of netlink. setsockopt() and getsockopt() are replaced at link time: they note what is set,
- * and refuse what the test says, so the result does not depend on the privileges of the test.
+ * and refuse what the test says, so the result does not depend on the privileges of the test. connect() is, too: another
+ * socket sends to the new one just before.
  */
 #include "unit.h"
 
@@ -12,6 +13,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -62,6 +65,38 @@ int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *len
         return -1;
     }
     return __real_getsockopt(fd, level, option, value, len);
+}
+
+/* ---- messages of others ---------------------------------------------------------------------------------- */
+
+#define FORGED 300
+#define FORGED_BEFORE 50 /* for which the socket has room */
+
+/* Another socket, whose messages look like packets of the kernel; -1: none. */
+static int forger = -1;
+
+/* Sends one message to the socket. Returns 0 or a negative errno. */
+static int forge(int fd)
+{
+    const struct nlmsghdr packet = {.nlmsg_len = sizeof(packet),
+                                    .nlmsg_type = NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET};
+    struct sockaddr_nl address;
+    socklen_t len = sizeof(address);
+
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    return sendto(forger, &packet, sizeof(packet), MSG_DONTWAIT, (const struct sockaddr *)&address, len) < 0 ? -errno
+                                                                                                             : 0;
+}
+
+int __real_connect(int fd, const struct sockaddr *address, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len);
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    for (unsigned i = 0; i < FORGED_BEFORE && forger >= 0; i++) {
+        assert_int_equal(forge(fd), 0);
+    }
+    return __real_connect(fd, address, len);
 }
 
 static void pretend(int refused, int also_refused)
@@ -231,6 +266,31 @@ static void test_socket_has_a_port_id_of_its_own_and_closes_on_exec(void **state
     close(fds[1]);
 }
 
+/* Neither what others sent before the socket was connected, nor what they send after it. */
+static void test_messages_of_other_sockets_do_not_come(void **state)
+{
+    uint32_t port_id;
+    int fd = -1;
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip(); /* only with CAP_NET_ADMIN can one send to another socket */
+    }
+    forger = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    assert_true(forger >= 0);
+    for (unsigned no_enobufs = 0; no_enobufs < 2; no_enobufs++) {
+        assert_int_equal(nfqueue_open(no_enobufs != 0, &fd, &port_id), 0);
+        assert_false(nfqueue_has_unread(fd));
+        for (unsigned i = 0; i < FORGED; i++) {
+            assert_int_equal(forge(fd), -ECONNREFUSED);
+        }
+        assert_false(nfqueue_has_unread(fd));
+        close(fd);
+    }
+    close(forger);
+    forger = -1;
+}
+
 static void test_receive_buffer_is_what_the_kernel_counts(void **state)
 {
     static const uint64_t sizes[] = {8192, 100000};
@@ -266,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_send_buffer_is_forced_and_only_without_the_privilege_asked_for),
         cmocka_unit_test(test_receive_buffer_is_forced_and_only_without_the_privilege_asked_for),
         cmocka_unit_test(test_socket_has_a_port_id_of_its_own_and_closes_on_exec),
+        cmocka_unit_test(test_messages_of_other_sockets_do_not_come),
         cmocka_unit_test(test_receive_buffer_is_what_the_kernel_counts),
     };
 
