@@ -106,6 +106,9 @@ const struct option_entry options_table[] = {
      "Of the processes that own the queues. normal: a short time slice. realtime:\n"
      "SCHED_RR: a flood of packets can take a CPU from everything else. Default:\n"
      "normal."},
+    {"core-dumps", NULL, option_parse_flag, TARGET(core_dumps), 0, 0,
+     "For authors of plugins: workers and the fork server leave a core when they\n"
+     "crash, as ulimit -c and kernel.core_pattern say. It can hold packets."},
     {"drain-timeout", "TIME", option_parse_time, TARGET(drain_timeout_ms), 1, TIMEOUT_MAX_MS,
      "How long a stop may take to answer what is queued. Default: 5s."},
     {"load-timeout", "TIME", option_parse_time, TARGET(load_timeout_ms), 1, TIMEOUT_MAX_MS,

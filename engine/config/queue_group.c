@@ -58,6 +58,7 @@ static void copy_workers(const struct options *options, struct queue_group *grou
     group->worker_uids = options->worker_uids;
     group->worker_uids_given = options_given(options, "worker-uids");
     group->priority = options->priority;
+    group->core_dumps = options->core_dumps;
 }
 
 static void copy_policy(const struct options *options, struct queue_group *group)

@@ -30,6 +30,7 @@ struct queue_group {
     struct uid_range worker_uids; /* at least WORKER_UIDS_NEEDED(), or off */
     bool worker_uids_given;       /* false: worker_uids is the default */
     enum priority_setting priority;
+    bool core_dumps;              /* of workers and fork server */
 
     uint32_t default_verdict;     /* NFQE_ACCEPT or NFQE_DROP, also the next two */
     uint32_t on_crash;

@@ -265,6 +265,9 @@ static void drop_rights(struct engine *engine)
 {
     struct error error;
 
+    if (engine->generation->group->core_dumps) {
+        privileges_allow_core_dumps(); /* in its workers, too */
+    }
     if (privileges_become_forkserver(&engine->privileges, engine->generation->number, &error) != 0) {
         refuse(engine, error.text);
     }

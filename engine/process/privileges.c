@@ -4,8 +4,8 @@
  *
  * The order is that of what each step needs. Securebits and the bounding set need CAP_SETPCAP, groups CAP_SETGID, uids
  * CAP_SETUID, so the capabilities go last; the securebits keep them across the change of uid. That change may make the process
- * dumpable again (fs.suid_dumpable), so dumpable is set after it. A limit on cores does not hold for a core_pattern that
- * is a pipe; that the process is not dumpable does.
+ * dumpable again (fs.suid_dumpable), or not, so dumpable is set after it. A limit on cores does not hold for a core_pattern
+ * that is a pipe; that the process is not dumpable does.
  *
  * What is so already is not done again: a worker inherits most from the fork server, which has no CAP_SETPCAP.
  * The bounding set is empty even where a capability is kept: it limits what an exec can give, not what a process has.
@@ -39,6 +39,8 @@
      SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 #define STATUS_VALUE_MAX 64
+
+static bool core_dumps; /* in this process and in those that it forks */
 
 /* ---- what is left ---------------------------------------------------------------------------------------------- */
 
@@ -241,16 +243,31 @@ static int set_limit(unsigned resource, rlim_t value, const char *what, struct e
     return setrlimit(resource, &limit) < 0 ? step_failed(error, what) : 0;
 }
 
+static int turn_off_core_dumps(struct error *error)
+{
+    if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_GET_DUMPABLE) != 0) {
+        return step_failed(error, "become undumpable");
+    }
+    return set_limit(RLIMIT_CORE, 0, "turn off core dumps", error);
+}
+
+static int turn_on_core_dumps(struct error *error)
+{
+    struct rlimit limit;
+
+    if (prctl(PR_SET_DUMPABLE, 1) < 0 || getrlimit(RLIMIT_CORE, &limit) < 0) {
+        return step_failed(error, "become dumpable");
+    }
+    return set_limit(RLIMIT_CORE, limit.rlim_max, "turn on core dumps", error);
+}
+
 /* Nothing of this needs a right. */
 static int protect(struct error *error)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         return step_failed(error, "set no_new_privs");
     }
-    if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_GET_DUMPABLE) != 0) {
-        return step_failed(error, "become undumpable");
-    }
-    return set_limit(RLIMIT_CORE, 0, "turn off core dumps", error);
+    return core_dumps ? turn_on_core_dumps(error) : turn_off_core_dumps(error);
 }
 
 static int drop(uid_t uid, uint64_t kept, struct error *error)
@@ -276,6 +293,11 @@ static int drop(uid_t uid, uint64_t kept, struct error *error)
 }
 
 /* ---- the processes --------------------------------------------------------------------------------------------- */
+
+void privileges_allow_core_dumps(void)
+{
+    core_dumps = true;
+}
 
 int privileges_drop_worker(uid_t uid, unsigned processes, struct error *error)
 {

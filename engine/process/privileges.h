@@ -8,8 +8,8 @@
  *                  without any capability that one still owns root's files
  *   fork server    CAP_SETUID and CAP_SETGID in a user namespace of its workers' uids; without a namespace, nothing
  *
- * and all three: no capability in the bounding, inheritable and ambient sets; no_new_privs; no core, also where
- * core_pattern is a pipe; no access through /proc or ptrace for others with the same uid.
+ * and all three: no capability in the bounding, inheritable and ambient sets; no_new_privs; and unless that was allowed,
+ * no core, also where core_pattern is a pipe, and no access through /proc or ptrace for others with the same uid.
  *
  * A change of uid undoes process_tie_to_supervisor(): call it again. docs/security.md has the reasons.
  */
@@ -21,6 +21,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/*
+ * --core-dumps: the process that calls this, and what it forks, leaves cores as large as the hard limit that it was
+ * started with allows, and is dumpable. Before the functions below.
+ */
+void privileges_allow_core_dumps(void);
 
 /* In place of a uid: the process keeps its uids, gids and groups, since it has no right to change them. */
 #define PRIVILEGES_SAME_UID ((uid_t)-1)

@@ -21,7 +21,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 void process_tie_to_supervisor(pid_t supervisor)
@@ -47,7 +46,6 @@ void process_reset_signals(void)
 void process_begin(const char *name, pid_t supervisor)
 {
     static const int left_to_supervisor[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-    const struct rlimit no_core = {0, 0};
     sigset_t none;
 
     prctl(PR_SET_NAME, name);
@@ -58,7 +56,6 @@ void process_begin(const char *name, pid_t supervisor)
     }
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    setrlimit(RLIMIT_CORE, &no_core); /* the replacement starts after the dump: a second for 256 MiB */
 }
 
 void process_enter_log(int *log)

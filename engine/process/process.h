@@ -2,8 +2,8 @@
 /*
  * A process of the engine: how it begins, what it must not lose, where it runs.
  *
- * Queue processes, fork server and workers are forked without exec, so signals, capabilities, core limit and descriptors are what their
- * parent had until process_begin() sets them. Plugins run in fork server and workers and can undo it, so what the
+ * Queue processes, fork server and workers are forked without exec, so signals and descriptors are what their parent had
+ * until process_begin() sets them, capabilities and limits until privileges.h does. Plugins run in fork server and workers and can undo it, so what the
  * process needs is looked at again after plugin code has run. Process: any.
  */
 #ifndef ENGINE_PROCESS_PROCESS_H

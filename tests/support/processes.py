@@ -54,7 +54,7 @@ def held(process_id):
 def tied_to_parent():
     """Between fork and exec. The parent is the thread that forks, so that must be one that lives on."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # a launcher may raise it
 
 
 def process_status(process_id):

@@ -194,10 +194,12 @@ static void test_workers_of_a_queue_get_the_cpus_before_those_of_the_next(void *
 static void test_group_has_the_workers_of_the_options(void **state)
 {
     (void)state;
-    MAKE("--plugin=x.so", "--queue=1", "--workers=3", "--spares=5", "--priority=realtime", "--worker-uids=5000-5999");
+    MAKE("--plugin=x.so", "--queue=1", "--workers=3", "--spares=5", "--priority=realtime", "--worker-uids=5000-5999",
+         "--core-dumps");
     assert_int_equal(group->workers, 3);
     assert_int_equal(group->spares, 5);
     assert_int_equal(group->priority, PRIORITY_REALTIME);
+    assert_true(group->core_dumps);
     assert_int_equal(group->worker_uids.first, 5000);
     assert_int_equal(group->worker_uids.last, 5999);
     assert_true(group->worker_uids_given);
@@ -210,6 +212,7 @@ static void test_group_has_the_workers_of_the_options(void **state)
     assert_int_equal(group->workers, 1);
     assert_int_equal(group->spares, 1);
     assert_int_equal(group->priority, PRIORITY_NORMAL);
+    assert_false(group->core_dumps);
     assert_int_equal(group->worker_uids.first, 70000);
     assert_int_equal(group->worker_uids.last, 94999);
     assert_false(group->worker_uids_given);

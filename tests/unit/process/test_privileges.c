@@ -104,6 +104,7 @@ static void check_worker_of_user(void)
 {
     uid_t uid = getuid();
 
+    EXPECT(prctl(PR_SET_DUMPABLE, 1) == 0); /* the change to this user has undone it */
     EXPECT(privileges_drop_worker(PRIVILEGES_SAME_UID, 0, &error) == 0);
     EXPECT(getuid() == uid && geteuid() == uid);
     expect_sets(NO_CAPABILITY, false);
@@ -137,6 +138,29 @@ static void test_worker_that_crashes_leaves_no_core(void **state)
     status = rights_run(crash_as_worker);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     assert_false(WCOREDUMP(status));
+}
+
+/* The workers get it with their fork, and a uid of their own after it. */
+static void check_core_dumps(void)
+{
+    struct rlimit limit = {4096, 8192};
+
+    EXPECT(setrlimit(RLIMIT_CORE, &limit) == 0);
+    privileges_allow_core_dumps();
+    for (unsigned i = 0; i < 2; i++) {
+        EXPECT(privileges_drop_worker(RIGHTS_UID, 7, &error) == 0);
+        EXPECT(prctl(PR_GET_DUMPABLE) == 1);
+        EXPECT(getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur == 8192 && limit.rlim_max == 8192);
+    }
+    expect_id(RIGHTS_UID);
+    expect_sets(NO_CAPABILITY, true);
+}
+
+static void test_worker_may_leave_a_core_where_that_is_allowed(void **state)
+{
+    (void)state;
+    rights_need_root();
+    assert_int_equal(rights_run(check_core_dumps), 0);
 }
 
 static void check_process_limit(void)
@@ -386,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_worker_has_no_right_left),
         cmocka_unit_test(test_worker_of_an_ordinary_user_keeps_its_uid_alone),
         cmocka_unit_test(test_worker_that_crashes_leaves_no_core),
+        cmocka_unit_test(test_worker_may_leave_a_core_where_that_is_allowed),
         cmocka_unit_test(test_processes_are_counted_for_each_uid),
         cmocka_unit_test(test_error_names_what_could_not_be_given_up),
         cmocka_unit_test(test_rights_that_cannot_be_read_back_are_an_error),
