@@ -2,7 +2,8 @@
 /*
  * Checks a plugin's file and copies it into a sealed memfd.
  *
- * Type, size and permissions are checked on the open file; then it is copied, and the content of the copy is checked.
+ * Type, size and permissions are checked on the open file; then it is copied, and the content of the copy is checked,
+ * and the libraries that it needs.
  * The copy is what the fork server loads, so replacing the file after a check changes nothing. The seals keep
  * everybody from changing the copy, the engine included. Opening never blocks, also not on a FIFO.
  *
@@ -12,6 +13,8 @@
 
 #include "base/fd.h"
 #include "plugin/plugin_head.h"
+#include "plugin/plugin_libraries.h"
+#include "plugin/safe_directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,35 +26,53 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #define PLUGIN_FILE_MAX (256L * 1024 * 1024)
 #define LINK_NAME_MAX 32 /* /proc/self/fd/N */
 
-/* Checks the directory of `path` and every one above it: whoever can write to one of them can replace the file. */
+/* The path as it is written, from the root. */
+static int make_absolute(const char *path, char *absolute)
+{
+    size_t len = 0;
+
+    if (path[0] != '/') {
+        if (getcwd(absolute, PATH_MAX - 1) == NULL) {
+            return -errno;
+        }
+        len = strlen(absolute);
+        absolute[len++] = '/';
+    }
+    return snprintf(absolute + len, PATH_MAX - len, "%s", path) < (int)(PATH_MAX - len) ? 0 : -ENAMETOOLONG;
+}
+
+/*
+ * Checks the directory of `path` and every one above it: whoever can write to one of them can replace the file. Also on
+ * the way as it is written, since a link on it can be replaced, too.
+ */
 static int check_directories(const char *path, struct error *error)
 {
-    char copy[PATH_MAX];
+    char written[PATH_MAX];
     char directory[PATH_MAX];
-    char *end;
+    char fault[PATH_MAX];
+    int code = make_absolute(path, written);
 
-    snprintf(copy, sizeof(copy), "%s", path);
-    if (realpath(dirname(copy), directory) == NULL) {
-        return error_set(error, EXIT_CODE_PLUGIN, -errno, "its directory cannot be found: %s", strerror(errno));
+    if (code < 0 || realpath(dirname(written), directory) == NULL) {
+        code = code < 0 ? code : -errno;
+        return error_set(error, EXIT_CODE_PLUGIN, code, "its directory cannot be found: %s", strerror(-code));
     }
-    do {
-        struct stat status;
-
-        if (stat(directory, &status) < 0) {
-            return error_set(error, EXIT_CODE_PLUGIN, -errno, "its directory %s cannot be read: %s", directory,
-                             strerror(errno));
-        }
-        if ((status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
-            return error_set(error, EXIT_CODE_PLUGIN, -EACCES,
-                             "anybody may write to its directory %s; run: chmod o-w %s", directory, directory);
-        }
-        end = strrchr(directory, '/');
-        *end = '\0';
-    } while (end != directory);
+    code = safe_directory_check(directory, false, fault);
+    if (code == 0) {
+        code = safe_directory_check(written, false, fault);
+    }
+    if (code == -EPERM) {
+        return error_set(error, EXIT_CODE_PLUGIN, -EACCES, "anybody may write to its directory %s; run: chmod o-w %s",
+                         fault, fault);
+    }
+    if (code < 0) {
+        return error_set(error, EXIT_CODE_PLUGIN, code, "its directory %s cannot be read: %s", fault, strerror(-code));
+    }
     return 0;
 }
 
@@ -66,6 +87,19 @@ static int check_opened_directory(int fd, struct error *error)
         return error_set(error, EXIT_CODE_PLUGIN, -errno, "its directory cannot be found: %s", strerror(errno));
     }
     return check_directories(opened, error);
+}
+
+/* Of a copy in memory the kernel does not know where it is from, so it would let it run. */
+static int check_file_system(int fd, struct error *error)
+{
+    struct statvfs status;
+
+    if (fstatvfs(fd, &status) == 0 && (status.f_flag & ST_NOEXEC) != 0) {
+        return error_set(
+            error, EXIT_CODE_PLUGIN, -EACCES,
+            "is on a file system that is mounted noexec, so nothing on it may run; copy it to another one");
+    }
+    return 0;
 }
 
 static int check_file(struct plugin *plugin, int fd, size_t *size, struct error *error)
@@ -90,7 +124,10 @@ static int check_file(struct plugin *plugin, int fd, size_t *size, struct error 
     *size = (size_t)status.st_size;
     /* Whoever can write to the directory of a link can make it point elsewhere. */
     code = check_directories(plugin->path, error);
-    return code != 0 ? code : check_opened_directory(fd, error);
+    if (code == 0) {
+        code = check_opened_directory(fd, error);
+    }
+    return code != 0 ? code : check_file_system(fd, error);
 }
 
 /* Copies the file into a new memfd and seals that. */
@@ -147,7 +184,7 @@ static int check_copy(struct plugin *plugin, size_t size, struct error *error)
     }
     code = plugin_head_read(plugin, data, size, error);
     munmap(data, size);
-    return code;
+    return code != 0 ? code : plugin_libraries_check(plugin->memfd, error);
 }
 
 int plugin_file_check(struct plugin *plugin, struct error *error)

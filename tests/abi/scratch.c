@@ -18,7 +18,9 @@
 
 #define PATHS_MAX 4096
 
-static char directory[] = "/tmp/nfqe-abi-XXXXXX";
+#define TEMPLATE "/tmp/nfqe-abi-XXXXXX"
+
+static char directory[] = TEMPLATE;
 static char *paths[PATHS_MAX];
 static unsigned path_count;
 
@@ -114,6 +116,7 @@ void scratch_remove(void)
 {
     if (path_count > 0) {
         nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        memcpy(directory, TEMPLATE, sizeof(directory)); /* for the next use */
     }
     while (path_count > 0) {
         free(paths[--path_count]);

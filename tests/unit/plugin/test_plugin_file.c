@@ -238,7 +238,7 @@ static void test_the_copy_is_equal_and_cannot_be_changed(void **state)
     free(data);
 }
 
-/* Bytes that this process has mapped. */
+/* Bytes of files that this process has mapped: a plugin, or its copy. The heap may grow. */
 static size_t mapped_bytes(void)
 {
     static char text[256 * 1024];
@@ -256,8 +256,11 @@ static size_t mapped_bytes(void)
     for (const char *line = text; line != NULL && line[0] != '\0'; line = strchr(line, '\n') + 1) {
         char *end;
         uintptr_t first = strtoul(line, &end, 16);
+        uintptr_t last = strtoul(end + 1, &end, 16);
+        unsigned long inode = 0;
 
-        bytes += strtoul(end + 1, NULL, 16) - first;
+        assert_int_equal(sscanf(end, " %*s %*s %*s %lu", &inode), 1);
+        bytes += inode != 0 ? last - first : 0;
     }
     return bytes;
 }
@@ -309,7 +312,7 @@ static void test_the_check_leaves_nothing_mapped(void **state)
         struct error error;
 
         assert_int_equal(plugin_file_check(&plugin, &error), 0);
-        assert_true(i == 0 || mapped_bytes() == before); /* the first call may make the heap grow */
+        assert_true(mapped_bytes() == before);
         plugin_file_close(&plugin);
     }
     free(padded);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Whether users that are not trusted can change what a path leads to.
+ */
+#ifndef ENGINE_PLUGIN_SAFE_DIRECTORY_H
+#define ENGINE_PLUGIN_SAFE_DIRECTORY_H
+
+#include <stdbool.h>
+
+/*
+ * Checks a directory, which is absolute and has no links in it, and all above it, up to the root. A sticky bit keeps others
+ * from replacing what is there; where names are searched for that may be missing, it does not help. Returns 0; -EPERM:
+ * anybody may write to the directory fault[PATH_MAX]; or what stat(2) said of fault. [supervisor]
+ */
+int safe_directory_check(const char *directory, bool searched, char *fault);
+
+#endif
