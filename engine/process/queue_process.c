@@ -13,6 +13,7 @@
 
 #include "base/arith.h"
 #include "base/close_fds.h"
+#include "base/log.h"
 #include "base/process_title.h"
 #include "process/priority.h"
 #include "process/privileges.h"
@@ -123,7 +124,8 @@ static void take_place(const struct engine *engine, unsigned queue, const struct
     int code = process_pin(cpu);
 
     if (code < 0) {
-        queue_tell_failure(tell, "it cannot run on CPU %d: %s", cpu, strerror(-code));
+        log_line("queue %u: its process cannot run on CPU %d: %s; it runs on any", engine->queues[queue].kernel.number,
+                 cpu, strerror(-code));
     }
     priority_take_queue(); /* without the right to do so it is as fast as others */
     if (engine->generation->group->priority == PRIORITY_REALTIME) {

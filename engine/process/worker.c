@@ -118,8 +118,9 @@ static void pin(struct worker *worker)
     int cpu = queue_group_cpu(group, worker->birth.queue, worker->birth.slot % group->workers);
     int code = process_pin(cpu);
 
-    if (code < 0) {
-        fail(worker, "it cannot run on CPU %d: %s", cpu, strerror(-code));
+    if (code < 0) { /* a cpuset can take a CPU away while the engine runs */
+        log_line("queue %u: a worker cannot run on CPU %d: %s; it runs on any", worker->queue_number, cpu,
+                 strerror(-code));
     }
 }
 
