@@ -191,6 +191,27 @@ def test_packets_wait_for_a_worker_until_the_outage_time_out(lab, start_engine, 
     assert counters["accepted"] + counters["dropped"] == orders.sent, (counters, sent)
 
 
+@pytest.mark.parametrize("way, why", [
+    ("fail", r"open\(\) failed: the list /etc/list cannot be read"), ("crash", r"open\(\) crashed \(SIGSEGV\)"),
+    ("hang", r"open\(\) did not return within 300 ms")])
+def test_an_open_that_goes_wrong_after_a_crash_ends_in_an_outage_and_not_for_ever(lab, start_engine, through, way, why):
+    """As where the plugin's file of settings was deleted: it opens again when that is back, here at the 7th try."""
+    engine = start_engine("--plugin", plugin(f"misbehave,do={way},in=open,after=1,times=6"), "--queue", "1", "--spares", "0",
+                          "--load-timeout", "300ms", "--outage-timeout", "100ms", "--on-outage", "accept")
+    orders, after = through(1), passed(lab)
+    workers = engine.wait_workers(1, 1)
+    assert engine.kill_workers(1) == workers
+    killed = time.monotonic()
+    send_decided(lab, orders, *[DROP] * 10)
+    assert time.monotonic() - killed < 0.6 and after.packets() == 10, "--on-outage answers after the time-out"
+    engine.wait_line(rf"^{PREFIX}queue 1: outage, there was no worker for 100 ms")
+    engine.wait_line(why)
+    engine.wait_line(OVER, 15)
+    send_decided(lab, orders, DROP, NONE)
+    assert after.packets() == 11, "the plugin decides again"
+    assert stop_in_order(lab, engine, orders)["crash_verdicts"] == 0
+
+
 def test_a_worker_that_comes_before_the_outage_time_out_decides_what_has_waited(lab, start_engine, through, tmp_path):
     until = tmp_path / "until"
     engine, workers = start_without_worker(start_engine, until)
