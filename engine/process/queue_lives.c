@@ -28,6 +28,10 @@ void queue_lives_init(struct queue_lives *lives, struct queue_loop *loop, struct
                                   .tell = tell,
                                   .open_timeout_ns = group->load_timeout_ms * NS_PER_MS,
                                   .handle_timeout_ns = group->handle_timeout_ms * NS_PER_MS};
+    lives->retry_timeout_ns = lives->handle_timeout_ns / QUEUE_RETRY_SHARE;
+    if (lives->retry_timeout_ns < QUEUE_RETRY_MIN_NS) {
+        lives->retry_timeout_ns = min_u64(lives->handle_timeout_ns, QUEUE_RETRY_MIN_NS);
+    }
 }
 
 bool queue_lives_any(const struct queue_lives *lives)
@@ -49,6 +53,7 @@ static void lose(struct queue_lives *lives, struct queue_worker *worker, enum qu
     event_loop_unwatch(lives->events, &worker->bell);
     event_loop_unwatch(lives->events, &worker->end);
     close_fd(&worker->end.fd);
+    worker->hung = loss == QUEUE_LOSS_HUNG;
     queue_loop_lose_worker(lives->loop, worker, event_loop_now(lives->events), &guilt);
     message.plugin = guilt.plugin;
     message.in_plugin = guilt.in_plugin;
@@ -215,9 +220,17 @@ static void look_at_opening(struct queue_lives *lives, struct queue_worker *work
     }
 }
 
+/* A frame is of one burst. */
+static uint64_t packet_timeout(const struct queue_lives *lives, const struct queue_worker *worker)
+{
+    unsigned burst = ring_oldest(&worker->ring)->origins[0].burst;
+
+    return lives->loop->flights[burst].hung ? lives->retry_timeout_ns : lives->handle_timeout_ns;
+}
+
 static void look_at_packets(struct queue_lives *lives, struct queue_worker *worker, uint64_t now_ns)
 {
-    if (ring_in_flight(&worker->ring) && takes_too_long(lives, worker, lives->handle_timeout_ns, now_ns)) {
+    if (ring_in_flight(&worker->ring) && takes_too_long(lives, worker, packet_timeout(lives, worker), now_ns)) {
         lose(lives, worker, QUEUE_LOSS_HUNG);
     }
 }

@@ -9,6 +9,9 @@
  * ready to run and got no CPU for much of the time has twice as long, once: not for ever, since its own plugin's threads may
  * be what keeps it from running.
  *
+ * A burst that a worker hung over in handle_batch() goes on with handle(), and has its time-out nearly used up: each packet
+ * of it gets a QUEUE_RETRY_SHARE of one, so that the packet that does it all is found soon.
+ *
  * A worker that is lost gets no packets any more. The supervisor is told, and kills it; whether it can be killed does
  * not matter here. Process: [queue process].
  */
@@ -23,8 +26,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define QUEUE_LOOK_NS (5 * NS_PER_MS)       /* between two looks at what does not ring */
-#define QUEUE_STEP_MAX_NS (20 * NS_PER_MS)  /* what passes between two counts for so much at most */
+#define QUEUE_LOOK_NS (5 * NS_PER_MS)        /* between two looks at what does not ring */
+#define QUEUE_STEP_MAX_NS (20 * NS_PER_MS)   /* what passes between two counts for so much at most */
+#define QUEUE_RETRY_SHARE 4
+#define QUEUE_RETRY_MIN_NS (100 * NS_PER_MS) /* or all of the time-out, since a new worker may begin slowly */
 
 struct queue_lives {
     struct queue_loop *loop;
@@ -32,6 +37,7 @@ struct queue_lives {
     const struct queue_tell *tell;
     uint64_t open_timeout_ns;
     uint64_t handle_timeout_ns;
+    uint64_t retry_timeout_ns; /* of packets in a burst that handle_batch() hung over */
     uint64_t looked_ns; /* when the last look was */
     bool leaving;       /* all were asked to leave */
 };

@@ -52,6 +52,7 @@ void queue_loop_begin_flight(struct queue_loop *loop, unsigned index, uint64_t n
     flight->waiting = 0;
     flight->unsent = 0;
     flight->one_by_one = false;
+    flight->hung = false;
     if (queue_routes_by_flow(loop)) {
         flow_table_begin_burst(&loop->flow_table, &flight->flows, flight->packets, burst->packets, now_ns);
     }
@@ -277,6 +278,7 @@ static void find_guilt(struct queue_loop *loop, const struct queue_worker *worke
     flight = &loop->flights[origin.burst];
     if (worker->has_batch && !oldest->one_by_one) {
         flight->one_by_one = true;
+        flight->hung = worker->hung;
     } else if (ring_packet_with_plugin(&worker->ring) ||
                (suspect(loop, flight, origin.entry) && had_one(worker, oldest))) {
         guilt->in_plugin = true;

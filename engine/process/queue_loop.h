@@ -41,6 +41,7 @@ struct queue_flight {
     uint64_t waiting;                 /* had a verdict from the first, which may have to wait for earlier packets */
     uint64_t unsent;                  /* has a verdict that can be sent */
     bool one_by_one;                  /* goes through handle(), since a worker died in handle_batch() over it */
+    bool hung;                        /* and that took all of the time-out */
 };
 
 struct queue_loop {

@@ -36,6 +36,7 @@ struct queue_worker {
     uint64_t run_delay_ns; /* its run delay when half of the time-out had passed; 0: not read */
     bool excused; /* it had no CPU for too much of the time-out */
     uint64_t waited_ns; /* how long it was waited for since then, see queue_lives.h */
+    bool hung; /* given up for taking too long */
     uint32_t said; /* while it opens or leaves: how far it is, as it says */
     unsigned steps; /* how often that has changed */
     struct ring_submit ring;

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: a plugin that takes long delays the packets after that one by its time-out at most, and no others.
+
+A hang ends 50 ms after --handle-timeout at the latest; one in
+handle_batch() takes a quarter of the time more, to find the packet. The plugins sleep, so the time that they take does not
+depend on how busy the machine is.
+"""
+
+import contextlib
+import time
+
+import pytest
+
+from orders import CRASH
+from support.engine import plugin
+from test_hostile import MISBEHAVE, NONE, Orders, stop_in_order
+
+LATE_SECONDS = 0.15  # for this test's own processes, on a busy machine; what is promised is 5 ms
+
+
+@pytest.fixture
+def through(lab):
+    """through(queue): datagrams with orders through that queue."""
+    with contextlib.ExitStack() as stack:
+        yield lambda queue: stack.enter_context(contextlib.closing(Orders(lab, queue)))
+
+
+def arrivals(orders, count, since):
+    """How long after `since` each of the next datagrams arrives."""
+    times = []
+    for _ in range(count):
+        orders.receiver.recv(2048)
+        times.append(time.monotonic() - since)
+    return times
+
+
+def hang_once(lab, start_engine, through, name, where, timeout):
+    """A burst of which one packet hangs. Returns how long the packets after it took."""
+    engine = start_engine("--plugin", plugin(f"{name},do=sleep:60000,in={where},times=2"), "--queue", "1",
+                          "--handle-timeout", f"{timeout}ms")
+    orders = through(1)
+    orders.send_as_one_burst(engine, NONE, NONE, MISBEHAVE, NONE, NONE)
+    start = time.monotonic()
+    taken = arrivals(orders, 4, start)
+    assert orders.delivered() == []
+    assert stop_in_order(lab, engine, orders)["crash_verdicts"] == 1, engine.lines
+    return taken
+
+
+@pytest.mark.parametrize("timeout", [200, 1000])
+def test_a_hang_is_found_soon_after_its_time_out(lab, start_engine, through, timeout):
+    taken = hang_once(lab, start_engine, through, "misbehave", "handle", timeout)
+    assert timeout / 1000 - 0.01 < taken[-1] < timeout / 1000 + 0.05 + LATE_SECONDS, taken
+    assert taken[1] < LATE_SECONDS, "those before it are answered at once"
+
+
+def test_a_hang_in_a_batch_takes_a_quarter_more(lab, start_engine, through):
+    taken = hang_once(lab, start_engine, through, "misbehave_batch", "handle", 1000)
+    assert 1.2 < taken[-1] < 1.25 + 0.05 + 2 * LATE_SECONDS, taken
+
+
+def test_after_a_hang_in_a_batch_a_packet_that_takes_less_than_a_quarter_is_not_guilty(lab, start_engine, through):
+    """The burst takes longer than the time-out, and none of its packets. The first plugin, which has handle_batch(), has no
+    opinion on them."""
+    engine = start_engine("--plugin", plugin("obey_batch"), "--plugin",
+                          plugin("misbehave,do=sleep:180,on=every"), "--queue", "1")
+    orders = through(1)
+    numbers = orders.send_as_one_burst(engine, *[NONE] * 8)
+    assert orders.delivered() == numbers
+    counters = stop_in_order(lab, engine, orders)
+    assert counters["crash_verdicts"] == 0 and counters["restarts"] == 1, (counters, engine.lines)
+
+
+def test_after_a_crash_in_a_batch_packets_have_their_whole_time_out(lab, start_engine, through):
+    engine = start_engine("--plugin", plugin("obey_batch"), "--plugin", plugin("misbehave,do=sleep:400,on=every"),
+                          "--queue", "1")
+    orders = through(1)
+    numbers = orders.send_as_one_burst(engine, NONE, CRASH, NONE)
+    assert orders.delivered() == [numbers[0], numbers[2]]
+    assert stop_in_order(lab, engine, orders)["crash_verdicts"] == 1, engine.lines
