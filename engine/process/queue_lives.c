@@ -10,6 +10,7 @@
 
 #include "base/arith.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "process/run_delay.h"
 
 #include <errno.h>
@@ -180,6 +181,7 @@ static bool takes_too_long(const struct queue_lives *lives, struct queue_worker 
     if (new_wait) {
         worker->waited_ns = 0;
         worker->run_delay_ns = 0;
+        worker->slow_delay_ns = 0;
         worker->excused = false;
     }
     worker->waited_ns += step_ns;
@@ -228,10 +230,53 @@ static uint64_t packet_timeout(const struct queue_lives *lives, const struct que
     return lives->loop->flights[burst].hung ? lives->retry_timeout_ns : lives->handle_timeout_ns;
 }
 
+/* It has answered what it was slow with. Each plugin is named once. */
+static void tell_slow(struct queue_lives *lives, struct queue_worker *worker)
+{
+    const struct plugin *plugin = &lives->loop->engine->generation->plugins[worker->slow_plugin];
+    uint64_t bit = UINT64_C(1) << worker->slow_plugin;
+
+    worker->slow_since_ns = 0;
+    if ((lives->slow_plugins & bit) == 0) {
+        lives->slow_plugins |= bit;
+        log_line("queue %u: plugin %s %s is slow: it took more than %u ms over a packet%s, and those after it waited",
+                 lives->loop->queue->kernel.number, plugin->id, plugin->version, (unsigned)(QUEUE_SLOW_NS / NS_PER_MS),
+                 worker->has_batch ? " or a burst" : "");
+    }
+}
+
+/* A worker that had no CPU is not slow, nor one that does not say which plugin has the packet. */
+static void look_for_slow(const struct queue_lives *lives, struct queue_worker *worker)
+{
+    uint64_t delay_ns;
+
+    if (worker->slow_since_ns == worker->since_ns || worker->waited_ns < QUEUE_SLOW_NS / 2) {
+        return;
+    }
+    if (worker->slow_delay_ns == 0) {
+        run_delay_read(worker->pid, &worker->slow_delay_ns);
+    }
+    delay_ns = worker->slow_delay_ns; /* of a kernel that does not say */
+    run_delay_read(worker->pid, &delay_ns);
+    if (worker->waited_ns >= QUEUE_SLOW_NS && delay_ns - worker->slow_delay_ns < QUEUE_SLOW_NS / 8 &&
+        ring_plugin(&worker->ring) < lives->loop->engine->generation->plugin_count) {
+        worker->slow_plugin = ring_plugin(&worker->ring);
+        worker->slow_since_ns = worker->since_ns;
+    }
+}
+
 static void look_at_packets(struct queue_lives *lives, struct queue_worker *worker, uint64_t now_ns)
 {
-    if (ring_in_flight(&worker->ring) && takes_too_long(lives, worker, packet_timeout(lives, worker), now_ns)) {
+    if (worker->slow_since_ns != 0 && worker->slow_since_ns != worker->since_ns) {
+        tell_slow(lives, worker);
+    }
+    if (!ring_in_flight(&worker->ring)) {
+        return;
+    }
+    if (takes_too_long(lives, worker, packet_timeout(lives, worker), now_ns)) {
         lose(lives, worker, QUEUE_LOSS_HUNG);
+    } else {
+        look_for_slow(lives, worker);
     }
 }
 

@@ -28,6 +28,7 @@
 
 #define QUEUE_LOOK_NS (5 * NS_PER_MS)        /* between two looks at what does not ring */
 #define QUEUE_STEP_MAX_NS (20 * NS_PER_MS)   /* what passes between two counts for so much at most */
+#define QUEUE_SLOW_NS (100 * NS_PER_MS)      /* a packet that takes longer is worth a line in the log */
 #define QUEUE_RETRY_SHARE 4
 #define QUEUE_RETRY_MIN_NS (100 * NS_PER_MS) /* or all of the time-out, since a new worker may begin slowly */
 
@@ -38,6 +39,7 @@ struct queue_lives {
     uint64_t open_timeout_ns;
     uint64_t handle_timeout_ns;
     uint64_t retry_timeout_ns; /* of packets in a burst that handle_batch() hung over */
+    uint64_t slow_plugins;     /* that the log has named; bit i: the plugin at position i */
     uint64_t looked_ns; /* when the last look was */
     bool leaving;       /* all were asked to leave */
 };

@@ -36,6 +36,9 @@ struct queue_worker {
     uint64_t run_delay_ns; /* its run delay when half of the time-out had passed; 0: not read */
     bool excused; /* it had no CPU for too much of the time-out */
     uint64_t waited_ns; /* how long it was waited for since then, see queue_lives.h */
+    uint64_t slow_since_ns; /* the since_ns of a wait that was long; 0: there is none to be told of */
+    uint64_t slow_delay_ns; /* the run delay in the middle of that */
+    uint32_t slow_plugin;   /* that had the packet then */
     bool hung; /* given up for taking too long */
     uint32_t said; /* while it opens or leaves: how far it is, as it says */
     unsigned steps; /* how often that has changed */
