@@ -95,6 +95,15 @@ static void test_a_linked_plugin_has_its_functions_its_host_and_its_values(void 
     assert_string_equal(log_text, "2 options: of the host\n");
 }
 
+/* Two plugins may have functions of the same name; each must find its own. */
+static void test_the_symbols_of_a_plugin_are_its_own(void **state)
+{
+    (void)state;
+    assert_int_equal(link_plugin("good", NULL), 0);
+    assert_non_null(dlsym(plugin.library, NFQE_SYMBOL));
+    assert_null(dlsym(RTLD_DEFAULT, NFQE_SYMBOL));
+}
+
 /* Its struct and each of its options are longer than ours. */
 static void test_a_plugin_of_a_later_minor_version_is_read_up_to_our_size(void **state)
 {
@@ -382,6 +391,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_a_linked_plugin_has_its_functions_its_host_and_its_values, end),
+        cmocka_unit_test_teardown(test_the_symbols_of_a_plugin_are_its_own, end),
         cmocka_unit_test_teardown(test_a_plugin_of_a_later_minor_version_is_read_up_to_our_size, end),
         cmocka_unit_test_teardown(test_what_cannot_be_mapped_or_has_another_symbol_is_refused, end),
         cmocka_unit_test_teardown(test_a_library_that_is_missing_is_named, end),
