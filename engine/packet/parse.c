@@ -3,11 +3,13 @@
  * The header parser: finds the network and transport header and the payload of an IPv4 or IPv6 packet.
  *
  * The offset of a header that the packet does not have (later fragment, "no next header", unknown protocol) is
- * NFQE_NONE. If a header must be there but is malformed or was not captured, NFQE_PACKET_HEADERS_CUT is set as well,
- * so that a plugin can tell "not TCP" from "cannot know".
+ * NFQE_NONE. NFQE_PACKET_HEADERS_CUT is set by the rule that nfqe/packet.h spells out, so that a plugin can tell "not
+ * TCP" from "cannot know".
  *
- * Never reads beyond packet->len, and each step of the loop over IPv6 extension headers consumes captured bytes. Runs
- * in the worker, for every packet; allocates nothing.
+ * A header is read only if all of it lies before limits.end: it was captured, and it belongs to the IP packet and not
+ * to the padding after it. Each step of the loop over extension headers consumes at least 8 such bytes. One table says
+ * for each protocol number what header it has; it is also what keeps the parser fast, since mixed traffic makes
+ * branches on the protocol hard to predict. Runs in the queue process, for every packet; allocates nothing.
  */
 #include "packet/parse.h"
 
@@ -19,193 +21,248 @@
 #define IPV4_OFFSET_MASK 0x1fff
 #define IPV4_MORE_FRAGMENTS 0x2000
 
-/* IPv6 next-header numbers */
-#define IPV6_HOP_BY_HOP 0
-#define IPV6_ROUTING 43
-#define IPV6_FRAGMENT 44
-#define IPV6_AUTHENTICATION 51
-#define IPV6_NO_NEXT 59
-#define IPV6_DESTINATION 60
-#define IPV6_MOBILITY 135
-#define IPV6_HOST_IDENTITY 139
-#define IPV6_SHIM6 140
+#define IPV6_OFFSET_MASK 0xfff8
 #define IPV6_EXTENSION_UNIT 8
+
+#define PROTOCOL_HOP_BY_HOP 0
+#define PROTOCOL_DCCP 33
+#define PROTOCOL_ROUTING 43
+#define PROTOCOL_FRAGMENT 44
+#define PROTOCOL_GRE 47
+#define PROTOCOL_ESP 50
+#define PROTOCOL_AUTHENTICATION 51
+#define PROTOCOL_NO_NEXT 59
+#define PROTOCOL_DESTINATION 60
+#define PROTOCOL_SCTP 132
+#define PROTOCOL_MOBILITY 135
+#define PROTOCOL_UDP_LITE 136
+#define PROTOCOL_HOST_IDENTITY 139
+#define PROTOCOL_SHIM6 140
+
+#define GRE_CHECKSUM_OR_ROUTING 0xc0
+#define GRE_KEY 0x20
+#define GRE_SEQUENCE 0x10
+#define GRE_ACKNOWLEDGMENT 0x80
+#define GRE_VERSION 0x07
+#define GRE_FIELD 4
+#define DCCP_LONG_SEQUENCE 0x01
+
+enum kind {
+    KIND_TRANSPORT,
+    KIND_AUTHENTICATION, /* the only one that IPv4 has, too */
+    KIND_EXTENSION,
+    KIND_FRAGMENT,
+    KIND_NO_NEXT,
+};
+
+static const struct protocol {
+    uint8_t kind;    /* enum kind */
+    uint8_t size;    /* bytes of the fixed part of its header; 0: not known here */
+    uint8_t payload; /* not 0: nfqe_packet.payload says where its header ends */
+} protocols[256] = {
+    [PROTOCOL_HOP_BY_HOP] = {KIND_EXTENSION, 8, 0},
+    [NFQE_PROTOCOL_ICMP] = {KIND_TRANSPORT, sizeof(struct nfqe_icmp), 1},
+    [NFQE_PROTOCOL_TCP] = {KIND_TRANSPORT, sizeof(struct nfqe_tcp), 1},
+    [NFQE_PROTOCOL_UDP] = {KIND_TRANSPORT, sizeof(struct nfqe_udp), 1},
+    [PROTOCOL_DCCP] = {KIND_TRANSPORT, 12, 0},
+    [PROTOCOL_ROUTING] = {KIND_EXTENSION, 8, 0},
+    [PROTOCOL_FRAGMENT] = {KIND_FRAGMENT, 8, 0},
+    [PROTOCOL_GRE] = {KIND_TRANSPORT, 4, 0},
+    [PROTOCOL_ESP] = {KIND_TRANSPORT, 8, 0},
+    [PROTOCOL_AUTHENTICATION] = {KIND_AUTHENTICATION, 8, 0},
+    [NFQE_PROTOCOL_ICMPV6] = {KIND_TRANSPORT, sizeof(struct nfqe_icmpv6), 1},
+    [PROTOCOL_NO_NEXT] = {KIND_NO_NEXT, 0, 0},
+    [PROTOCOL_DESTINATION] = {KIND_EXTENSION, 8, 0},
+    [PROTOCOL_SCTP] = {KIND_TRANSPORT, 12, 0},
+    [PROTOCOL_MOBILITY] = {KIND_EXTENSION, 8, 0},
+    [PROTOCOL_UDP_LITE] = {KIND_TRANSPORT, 8, 0},
+    [PROTOCOL_HOST_IDENTITY] = {KIND_EXTENSION, 8, 0},
+    [PROTOCOL_SHIM6] = {KIND_EXTENSION, 8, 0},
+};
+
+struct limits {
+    uint32_t end;    /* of the bytes that were captured and belong to the IP packet */
+    uint32_t ip_end; /* of the IP packet; UINT32_MAX: not known */
+};
+
+/* ip_len: as the IP header says; 0: longer than the field can say, made by segmentation offload. */
+static struct limits find_limits(const struct nfqe_packet *packet, uint32_t ip_len)
+{
+    uint32_t wire_len = packet->wire_len >= packet->len ? packet->wire_len : UINT32_MAX;
+    uint32_t ip_end = ip_len != 0 ? ip_len : wire_len;
+    uint32_t end = packet->len < NFQE_NONE ? packet->len : NFQE_NONE - 1; /* no offset has the value NFQE_NONE */
+
+    return (struct limits){.end = end < ip_end ? end : ip_end, .ip_end = ip_end};
+}
+
+static uint16_t read_be16(const uint8_t *bytes)
+{
+    return (uint16_t)((bytes[0] << 8) | bytes[1]);
+}
 
 static void cut(struct nfqe_packet *packet)
 {
     packet->flags |= NFQE_PACKET_HEADERS_CUT;
 }
 
-/* Where the captured bytes of the IP packet end; padding may follow. ip_len 0: a packet of more than 64 KiB. */
-static uint32_t packet_end(const struct nfqe_packet *packet, uint32_t ip_len)
+static uint32_t gre_size(const uint8_t *header)
 {
-    return ip_len != 0 && ip_len < packet->len ? ip_len : packet->len;
+    uint32_t fields =
+        ((header[0] & GRE_CHECKSUM_OR_ROUTING) != 0) + ((header[0] & GRE_KEY) != 0) + ((header[0] & GRE_SEQUENCE) != 0);
+
+    fields += (header[1] & GRE_VERSION) == 1 && (header[1] & GRE_ACKNOWLEDGMENT) != 0;
+    return GRE_FIELD * (1 + fields);
 }
 
-/* Bytes of the fixed part of a transport header; 0: a protocol without accessor. */
-static uint32_t transport_size(uint8_t protocol)
+/* Bytes of a transport header of which the fixed part is there; less than that part if its length field is wrong. */
+static uint32_t transport_size(uint8_t protocol, const uint8_t *header)
 {
     switch (protocol) {
     case NFQE_PROTOCOL_TCP:
-        return sizeof(struct nfqe_tcp);
-    case NFQE_PROTOCOL_UDP:
-        return sizeof(struct nfqe_udp);
-    case NFQE_PROTOCOL_ICMP:
-        return sizeof(struct nfqe_icmp);
-    case NFQE_PROTOCOL_ICMPV6:
-        return sizeof(struct nfqe_icmpv6);
+        return (uint32_t)(header[12] >> 4) * 4;
+    case NFQE_PROTOCOL_UDP: /* the length of a datagram, at least its header; 0: as long as the IP packet */
+        return read_be16(header + 4) - 1U < sizeof(struct nfqe_udp) - 1 ? 0 : sizeof(struct nfqe_udp);
+    case PROTOCOL_DCCP: {
+        uint32_t generic = (header[8] & DCCP_LONG_SEQUENCE) != 0 ? 16 : 12;
+
+        return header[4] * 4U >= generic ? header[4] * 4U : 0;
+    }
+    case PROTOCOL_GRE:
+        return gre_size(header);
     default:
-        return 0;
+        return protocols[protocol].size;
     }
 }
 
-/*
- * Sets `transport`, and `payload` to the end of the transport header. ip_len: length of the IP packet, or 0. If the
- * header reaches beyond the IP packet, no offset is set: an accessor would read link-layer padding as ports.
- */
-static void parse_transport(struct nfqe_packet *packet, uint32_t offset, uint32_t ip_len)
+/* fixed: bytes of the fixed part of the header; 0: not known. offset is at most limits.end. */
+static void parse_transport(struct nfqe_packet *packet, uint32_t offset, struct limits limits, uint32_t fixed)
 {
-    uint32_t end = packet_end(packet, ip_len);
-    uint32_t size = transport_size(packet->protocol);
-    const struct nfqe_tcp *tcp;
+    uint32_t left = limits.end - offset;
+    uint32_t size;
 
-    if (offset >= end || offset >= NFQE_NONE || (ip_len != 0 && ip_len - offset < size)) {
-        cut(packet);
+    if (left == 0 || limits.ip_end - offset < fixed) {
+        if (fixed != 0 || offset != limits.ip_end) { /* an empty payload hides nothing */
+            cut(packet);
+        }
         return;
     }
     packet->transport = (uint16_t)offset;
-    if (size == 0) {
+    if (fixed == 0) {
         return;
     }
-    tcp = nfqe_tcp(packet);
-    if (tcp != NULL) {
-        size = (uint32_t)(tcp->data_offset >> 4) * 4;
-    }
-    if (end - offset < size || size < transport_size(packet->protocol)) {
+    size = left >= fixed ? transport_size(packet->protocol, packet->data + offset) : 0;
+    if (size < fixed || size > left) {
         cut(packet);
-        return;
+    } else if (protocols[packet->protocol].payload != 0) {
+        packet->payload = (uint16_t)(offset + size);
     }
-    packet->payload = (uint16_t)(offset + size);
+}
+
+/* Bytes of the extension header at `header`, of which `left` bytes may be read; 0: it is not all there. */
+static uint32_t extension_size(enum kind kind, const uint8_t *header, uint32_t left)
+{
+    uint32_t size = IPV6_EXTENSION_UNIT;
+
+    if (left < IPV6_EXTENSION_UNIT) {
+        return 0;
+    }
+    if (kind == KIND_AUTHENTICATION) {
+        size = (header[1] + 2U) * 4;
+    } else if (kind != KIND_FRAGMENT) {
+        size = (header[1] + 1U) * IPV6_EXTENSION_UNIT;
+    }
+    return size <= left ? size : 0;
+}
+
+/* The transport protocol of a later fragment whose first header has this number; 0 if more headers come before it. */
+static uint8_t fragment_protocol(uint8_t next, bool ipv6)
+{
+    enum kind kind = protocols[next].kind;
+
+    return kind == KIND_TRANSPORT || kind == KIND_NO_NEXT || (!ipv6 && kind != KIND_AUTHENTICATION) ? next : 0;
+}
+
+/* Walks the extension headers to the transport header. next: the number of the first one; of IPv4, it can be AH. */
+static void walk(struct nfqe_packet *packet, uint8_t next, uint32_t offset, struct limits limits, bool ipv6)
+{
+    enum kind kind;
+
+    while ((kind = protocols[next].kind) == KIND_AUTHENTICATION || (ipv6 && kind != KIND_TRANSPORT)) {
+        const uint8_t *header = packet->data + offset;
+        uint32_t size;
+
+        if (kind == KIND_NO_NEXT) {
+            packet->protocol = next;
+            return;
+        }
+        size = extension_size(kind, header, limits.end - offset);
+        if (size == 0) {
+            cut(packet);
+            return;
+        }
+        next = header[0];
+        offset += size;
+        if (kind == KIND_FRAGMENT) {
+            packet->flags |= NFQE_PACKET_FRAGMENT;
+            if ((read_be16(header + 2) & IPV6_OFFSET_MASK) != 0) {
+                packet->protocol = fragment_protocol(next, ipv6);
+                return;
+            }
+        }
+    }
+    packet->protocol = next;
+    parse_transport(packet, offset, limits, kind == KIND_TRANSPORT ? protocols[next].size : 0);
 }
 
 static void parse_ipv4(struct nfqe_packet *packet)
 {
-    const struct nfqe_ipv4 *header;
-    uint32_t header_size;
-    uint16_t fragment;
+    const uint8_t *header = packet->data;
+    uint32_t size = (header[0] & 0x0fU) * 4;
+    struct limits limits = find_limits(packet, read_be16(header + 2));
+    uint16_t fragment = read_be16(header + 6);
 
     packet->network = 0;
-    header = nfqe_ipv4(packet);
-    if (header == NULL) {
-        packet->network = NFQE_NONE;
-        cut(packet);
-        return;
-    }
-    packet->protocol = header->protocol;
-    header_size = (uint32_t)(header->version_ihl & 0x0f) * 4;
-    if (header_size < sizeof(struct nfqe_ipv4)) {
-        cut(packet);
-        return;
-    }
-    fragment = nfqe_be16(header->fragment);
+    packet->protocol = fragment_protocol(header[9], false);
     if ((fragment & (IPV4_OFFSET_MASK | IPV4_MORE_FRAGMENTS)) != 0) {
         packet->flags |= NFQE_PACKET_FRAGMENT;
-        if ((fragment & IPV4_OFFSET_MASK) != 0) {
-            return;
-        }
     }
-    parse_transport(packet, header_size, nfqe_be16(header->total_len));
-}
-
-static bool is_extension(uint8_t next_header)
-{
-    switch (next_header) {
-    case IPV6_HOP_BY_HOP:
-    case IPV6_ROUTING:
-    case IPV6_FRAGMENT:
-    case IPV6_AUTHENTICATION:
-    case IPV6_DESTINATION:
-    case IPV6_MOBILITY:
-    case IPV6_HOST_IDENTITY:
-    case IPV6_SHIM6:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Walks the extension headers. Each has at least 8 captured bytes, which bounds the loop. */
-static void parse_ipv6(struct nfqe_packet *packet)
-{
-    const struct nfqe_ipv6 *header;
-    uint32_t offset = sizeof(struct nfqe_ipv6);
-    uint32_t ip_len;
-    uint8_t next;
-
-    packet->network = 0;
-    header = nfqe_ipv6(packet);
-    if (header == NULL) {
-        packet->network = NFQE_NONE;
+    if (size < sizeof(struct nfqe_ipv4) || size > limits.end) {
         cut(packet);
         return;
     }
-    next = header->next_header;
-    ip_len = nfqe_be16(header->payload_len);
-    ip_len += ip_len != 0 ? sizeof(struct nfqe_ipv6) : 0;
-    for (;;) {
-        const uint8_t *extension;
-
-        if (next == IPV6_NO_NEXT) {
-            packet->protocol = next;
-            return;
-        }
-        if (!is_extension(next)) {
-            packet->protocol = next;
-            parse_transport(packet, offset, ip_len);
-            return;
-        }
-        extension = (const uint8_t *)nfqe_bytes(packet, offset, IPV6_EXTENSION_UNIT);
-        if (extension == NULL) {
-            cut(packet);
-            return;
-        }
-        if (next == IPV6_FRAGMENT) {
-            uint16_t fragment = (uint16_t)((extension[2] << 8) | extension[3]);
-
-            packet->flags |= NFQE_PACKET_FRAGMENT;
-            if ((fragment & 0xfff8) != 0) {
-                packet->protocol = is_extension(extension[0]) ? 0 : extension[0];
-                return;
-            }
-            offset += IPV6_EXTENSION_UNIT;
-        } else if (next == IPV6_AUTHENTICATION) {
-            offset += ((uint32_t)extension[1] + 2) * 4;
-        } else {
-            offset += ((uint32_t)extension[1] + 1) * IPV6_EXTENSION_UNIT;
-        }
-        next = extension[0];
+    if ((fragment & IPV4_OFFSET_MASK) == 0) {
+        walk(packet, header[9], size, limits, false);
     }
+}
+
+static void parse_ipv6(struct nfqe_packet *packet)
+{
+    const uint8_t *header = packet->data;
+    uint32_t payload_len = read_be16(header + 4);
+    struct limits limits = find_limits(packet, payload_len != 0 ? payload_len + sizeof(struct nfqe_ipv6) : 0);
+
+    packet->network = 0;
+    walk(packet, header[6], sizeof(struct nfqe_ipv6), limits, true);
 }
 
 void packet_parse(struct nfqe_packet *packet)
 {
     unsigned protocol = packet->hw_protocol;
+    unsigned version = packet->len != 0 ? packet->data[0] >> 4 : 0;
 
     packet->network = NFQE_NONE;
     packet->transport = NFQE_NONE;
     packet->payload = NFQE_NONE;
     packet->protocol = 0;
     packet->flags &= (uint16_t) ~(NFQE_PACKET_FRAGMENT | NFQE_PACKET_HEADERS_CUT);
-    if (packet->len == 0) {
-        cut(packet);
-        return;
-    }
     if (protocol == 0) {
-        protocol = packet->data[0] >> 4 == 4 ? ETHERTYPE_IPV4 : packet->data[0] >> 4 == 6 ? ETHERTYPE_IPV6 : 0;
+        protocol = version == 4 ? ETHERTYPE_IPV4 : version == 6 ? ETHERTYPE_IPV6 : 0;
     }
-    if (protocol == ETHERTYPE_IPV4) {
+    if (protocol == ETHERTYPE_IPV4 && version == 4 && packet->len >= sizeof(struct nfqe_ipv4)) {
         parse_ipv4(packet);
-    } else if (protocol == ETHERTYPE_IPV6) {
+    } else if (protocol == ETHERTYPE_IPV6 && version == 6 && packet->len >= sizeof(struct nfqe_ipv6)) {
         parse_ipv6(packet);
+    } else if (protocol == ETHERTYPE_IPV4 || protocol == ETHERTYPE_IPV6 || packet->len == 0) {
+        cut(packet);
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Checks the promises of nfqe/packet.h for a parsed packet.
+ * Checks the promises of nfqe/packet.h for a parsed packet: what always holds, and what the reference parser of the unit
+ * tests says of the same bytes.
  *
  * All bytes that an accessor returns are read. The caller has the packet at the end of an allocation, so the address
  * sanitizer notices bytes that do not belong to it.
@@ -8,6 +9,7 @@
 #include "packet_promises.h"
 
 #include "promise.h"
+#include "reference.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -134,6 +136,20 @@ static void check_payload(const struct nfqe_packet *packet)
     }
 }
 
+/* A second parser says the same. */
+static void check_reference(const struct nfqe_packet *packet)
+{
+    const struct reference expected = reference_read(packet->data, packet->len, packet->wire_len, packet->hw_protocol);
+    uint32_t len;
+
+    PROMISE(((packet->flags & NFQE_PACKET_HEADERS_CUT) != 0) == expected.cut);
+    PROMISE(((packet->flags & NFQE_PACKET_FRAGMENT) != 0) == expected.fragment);
+    PROMISE(packet->protocol == expected.protocol);
+    PROMISE(packet->transport == expected.transport && packet->payload == expected.payload);
+    nfqe_payload(packet, &len);
+    PROMISE(len == expected.payload_len);
+}
+
 /* Offsets and sizes around every limit. */
 static void check_bytes(const struct nfqe_packet *packet)
 {
@@ -170,6 +186,7 @@ void packet_promises_check(const struct nfqe_packet *packet)
     check_place(packet, nfqe_ipv6(packet), sizeof(struct nfqe_ipv6), packet->network);
     check_transport(packet);
     check_payload(packet);
+    check_reference(packet);
     check_bytes(packet);
 }
 

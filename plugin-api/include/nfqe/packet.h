@@ -47,7 +47,21 @@ extern "C" {
 #define NFQE_PACKET_CHECKSUM_PENDING UINT16_C(0x04) /* checksums are computed later; normal for local output */
 #define NFQE_PACKET_FRAGMENT UINT16_C(0x08)         /* an IP fragment, first or later */
 #define NFQE_PACKET_MODIFIED UINT16_C(0x10)         /* an earlier plugin changed it */
-/* Headers are malformed or were not captured completely: the transport header is unknown, not absent. */
+/*
+ * Not all headers can be read, so the transport header is unknown, not absent. A filter that must not be evaded drops
+ * such packets: a sender can move the ports beyond what is captured, or spread the header over fragments. Set if
+ *   - nothing was captured, or of IPv4 or IPv6 not the whole fixed header, or one of another version
+ *   - one of the headers does not lie, with all of its length, inside the captured bytes and inside the IP packet. These
+ *     headers are: IPv4 with its options; AH, also of IPv4; each IPv6 extension header; TCP and DCCP with their options;
+ *     GRE with the fields that its flags announce; 8 bytes of UDP, UDP-Lite, ICMP, ICMPv6 and ESP; 12 bytes of SCTP
+ *   - the length in one of these headers is less than the header has at least: an IPv4 header length below 5, a TCP data
+ *     offset below 5, a DCCP one below 3 (4 with long sequence numbers), a UDP length from 1 to 7
+ *   - a transport protocol that is not named here begins where the captured bytes end, and the IP packet goes on
+ * and never else. Bytes after the IP packet, such as Ethernet padding, are read as no header. An IP length of 0 (of more
+ * than 64 KiB, made by segmentation offload) stands for the true length. A later fragment (offset not 0) has no
+ * transport header: of it, only the headers up to the fragment offset count. A packet that ends after its IP headers, of
+ * a protocol that is not named here or with "no next header", is complete.
+ */
 #define NFQE_PACKET_HEADERS_CUT UINT16_C(0x20)
 
 /*
@@ -78,12 +92,13 @@ struct nfqe_packet {
     uint8_t hw_address[8];        /* the sender's link-layer address */
     uint8_t hook;                 /* 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting */
     uint8_t family;               /* AF_INET, AF_INET6, AF_BRIDGE: of the hook, not of the packet */
-    uint8_t protocol;             /* IP protocol of the transport header (6 TCP, 17 UDP, ...), after all IPv6
+    uint8_t protocol;             /* IP protocol of the transport header (6 TCP, 17 UDP, ...), after AH and all IPv6
                                      extension headers; 0 if unknown */
     uint8_t reserved;
     uint16_t flags;               /* NFQE_PACKET_... */
     uint16_t network;             /* offset of the IPv4 or IPv6 header in data, or NFQE_NONE */
-    uint16_t transport;           /* offset of the transport header; NFQE_NONE for a later fragment too */
+    uint16_t transport;           /* offset of the transport header, of which one byte or more was captured and for
+                                     which the IP packet has room; NFQE_NONE for a later fragment too */
     uint16_t payload;             /* offset of the first byte after the transport header of TCP, UDP, ICMP and
                                      ICMPv6; may equal len (nothing captured); NFQE_NONE if unknown */
     uint32_t secctx_len;          /* bytes at secctx */

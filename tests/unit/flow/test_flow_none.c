@@ -15,6 +15,7 @@
 #define GRE 47
 #define ESP 50
 #define MORE_FRAGMENTS 0x2000
+#define DCCP_SHORTEST 12 /* a shorter header is none, though it has the bytes that are looked at */
 #define PADDING 64
 
 static struct flow_image image;
@@ -153,7 +154,8 @@ static void test_bytes_after_the_ip_packet_are_no_header(void **state)
                 size_t ip_len = builder.transport + size;
                 uint8_t *field = builder.bytes + (version == 4 ? 2 : 4);
                 size_t value = version == 4 ? ip_len : ip_len - 40;
-                bool whole = size >= headers[i].needed || (value == 0 && headers[i].needed < PADDING);
+                size_t needed = headers[i].protocol == FLOW_DCCP ? DCCP_SHORTEST : headers[i].needed;
+                bool whole = size >= needed || (value == 0 && needed < PADDING);
 
                 field[0] = (uint8_t)(value >> 8);
                 field[1] = (uint8_t)value;
