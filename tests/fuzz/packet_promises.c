@@ -120,6 +120,7 @@ static void check_payload(const struct nfqe_packet *packet)
 {
     const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
     const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_udp *udp = nfqe_udp(packet);
     uint32_t len = UINT32_MAX;
     size_t end = packet->len;
     const uint8_t *payload = nfqe_payload(packet, &len);
@@ -133,6 +134,9 @@ static void check_payload(const struct nfqe_packet *packet)
     }
     if (packet->payload != NFQE_NONE) {
         PROMISE(packet->payload + len <= end); /* padding is not part of it */
+    }
+    if (udp != NULL && nfqe_be16(udp->len) != 0) {
+        PROMISE(len == 0 || packet->payload + len <= (uint32_t)packet->transport + nfqe_be16(udp->len));
     }
 }
 

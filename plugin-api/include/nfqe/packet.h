@@ -170,7 +170,7 @@ struct nfqe_tcp {
 struct nfqe_udp {
     nfqe_be16_t source; /* port */
     nfqe_be16_t dest; /* port */
-    nfqe_be16_t len; /* of header and payload */
+    nfqe_be16_t len; /* of header and payload; 0: as long as the IP packet */
     nfqe_be16_t checksum;
 };
 
@@ -257,7 +257,8 @@ static inline const struct nfqe_icmpv6 *nfqe_icmpv6(const struct nfqe_packet *pa
 #endif
 
 /*
- * The captured bytes after the transport header, without link-layer padding; *len gets their number. NULL
+ * The captured bytes after the transport header, as far as the lengths of the IP packet and of UDP go: without
+ * link-layer padding, and without what follows a UDP datagram in its IP packet. *len gets their number. NULL
  * and 0 if the transport header is unknown or none of them was captured. Without NFQE_NEED_PAYLOAD, a plugin
  * is only sure to get its header bytes.
  */
@@ -265,8 +266,10 @@ static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint
 {
     const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
     const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_udp *udp = nfqe_udp(packet);
     uint32_t end = packet->len;
-    uint32_t ip_len = 0; /* 0 in packets of more than 64 KiB, where the captured length counts */
+    uint32_t ip_len = 0;  /* 0 in packets of more than 64 KiB, where the captured length counts */
+    uint32_t udp_len = 0; /* 0 in such packets, too */
 
     if (ipv4 != NULL) {
         ip_len = nfqe_be16(ipv4->total_len);
@@ -275,6 +278,12 @@ static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint
     }
     if (ip_len != 0 && packet->network + ip_len < end) {
         end = packet->network + ip_len;
+    }
+    if (udp != NULL) {
+        udp_len = nfqe_be16(udp->len);
+    }
+    if (udp_len != 0 && packet->transport + udp_len < end) {
+        end = packet->transport + udp_len;
     }
     if (packet->payload == NFQE_NONE || packet->payload >= end) {
         *len = 0;

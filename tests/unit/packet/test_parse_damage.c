@@ -265,6 +265,35 @@ static void test_payload_excludes_padding_after_the_ip_packet(void **state)
     }
 }
 
+/* The receiver's program gets the datagram; a filter that looked at the rest would look at something else. */
+static void test_payload_ends_where_the_udp_datagram_does(void **state)
+{
+    static struct builder builder;
+
+    (void)state;
+    for (unsigned version = 4; version <= 6; version += 2) {
+        for (unsigned udp_len = 0; udp_len < 100; udp_len++) {
+            uint32_t expected = udp_len == 0 || udp_len > 8 + 60 ? 60 : udp_len < 8 ? 0 : udp_len - 8;
+            struct nfqe_packet packet;
+            uint32_t len;
+
+            if (version == 4) {
+                builder_ipv4(&builder, 4, 0);
+            } else {
+                builder_ipv6(&builder);
+            }
+            builder_udp(&builder);
+            builder_bytes(&builder, 60);
+            builder_finish(&builder);
+            builder.bytes[builder.transport + 5] = (uint8_t)udp_len;
+            packet = parsed_at_guard(&builder, builder.len);
+            nfqe_payload(&packet, &len);
+            assert_int_equal(len, expected);
+            assert_int_equal((packet.flags & NFQE_PACKET_HEADERS_CUT) != 0, udp_len > 0 && udp_len < 8);
+        }
+    }
+}
+
 /* The bytes after the IP packet may be anything: ports and flags must not be read from them. */
 static void test_transport_header_that_reaches_into_the_padding_is_malformed(void **state)
 {
@@ -401,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_header_length_beyond_the_captured_bytes_is_cut),
         cmocka_unit_test(test_version_that_contradicts_the_protocol_is_malformed),
         cmocka_unit_test(test_payload_excludes_padding_after_the_ip_packet),
+        cmocka_unit_test(test_payload_ends_where_the_udp_datagram_does),
         cmocka_unit_test(test_transport_header_that_reaches_into_the_padding_is_malformed),
         cmocka_unit_test(test_ip_length_beyond_the_captured_bytes_counts_only_what_is_captured),
         cmocka_unit_test(test_ip_length_of_zero_takes_the_captured_length),

@@ -95,6 +95,13 @@ static void read_payload(struct sight *sight, struct reference *found)
     if (sight->ip_len != 0 && sight->ip_len < end) {
         end = sight->ip_len;
     }
+    if (found->protocol == 17) {
+        size_t datagram = pair(sight, found->transport + 4);
+
+        if (datagram != 0 && found->transport + datagram < end) {
+            end = found->transport + datagram;
+        }
+    }
     found->payload_len = end > found->payload ? (unsigned)(end - found->payload) : 0;
 }
 
