@@ -20,6 +20,10 @@
 
 #define IPV4_OFFSET_MASK 0x1fff
 #define IPV4_MORE_FRAGMENTS 0x2000
+#define IPV4_OPTION_END 0
+#define IPV4_OPTION_NONE 1
+#define IPV4_LOOSE_ROUTE 131
+#define IPV4_STRICT_ROUTE 137
 
 #define IPV6_OFFSET_MASK 0xfff8
 #define IPV6_EXTENSION_UNIT 8
@@ -51,6 +55,7 @@ enum kind {
     KIND_TRANSPORT,
     KIND_AUTHENTICATION, /* the only one that IPv4 has, too */
     KIND_EXTENSION,
+    KIND_ROUTING,
     KIND_FRAGMENT,
     KIND_NO_NEXT,
 };
@@ -65,7 +70,7 @@ static const struct protocol {
     [NFQE_PROTOCOL_TCP] = {KIND_TRANSPORT, sizeof(struct nfqe_tcp), 1},
     [NFQE_PROTOCOL_UDP] = {KIND_TRANSPORT, sizeof(struct nfqe_udp), 1},
     [PROTOCOL_DCCP] = {KIND_TRANSPORT, 12, 0},
-    [PROTOCOL_ROUTING] = {KIND_EXTENSION, 8, 0},
+    [PROTOCOL_ROUTING] = {KIND_ROUTING, 8, 0},
     [PROTOCOL_FRAGMENT] = {KIND_FRAGMENT, 8, 0},
     [PROTOCOL_GRE] = {KIND_TRANSPORT, 4, 0},
     [PROTOCOL_ESP] = {KIND_TRANSPORT, 8, 0},
@@ -158,6 +163,25 @@ static void parse_transport(struct nfqe_packet *packet, uint32_t offset, struct 
     }
 }
 
+/* Whether an option of the IPv4 header names addresses that the packet has still to go to. */
+static bool has_route_left(const uint8_t *option, const uint8_t *end)
+{
+    while (end - option >= 3 && *option != IPV4_OPTION_END) {
+        if (*option == IPV4_OPTION_NONE) {
+            option++;
+            continue;
+        }
+        if (option[1] < 2 || option[1] > end - option) {
+            break;
+        }
+        if (*option == IPV4_LOOSE_ROUTE || *option == IPV4_STRICT_ROUTE) {
+            return option[1] >= 3 && option[2] <= option[1]; /* the pointer counts from 1 */
+        }
+        option += option[1];
+    }
+    return false;
+}
+
 /* Bytes of the extension header at `header`, of which `left` bytes may be read; 0: it is not all there. */
 static uint32_t extension_size(enum kind kind, const uint8_t *header, uint32_t left)
 {
@@ -202,7 +226,9 @@ static void walk(struct nfqe_packet *packet, uint8_t next, uint32_t offset, stru
         }
         next = header[0];
         offset += size;
-        if (kind == KIND_FRAGMENT) {
+        if (kind == KIND_ROUTING && header[3] != 0) {
+            packet->flags |= NFQE_PACKET_SOURCE_ROUTE;
+        } else if (kind == KIND_FRAGMENT) {
             packet->flags |= NFQE_PACKET_FRAGMENT;
             if ((read_be16(header + 2) & IPV6_OFFSET_MASK) != 0) {
                 packet->protocol = fragment_protocol(next, ipv6);
@@ -230,6 +256,9 @@ static void parse_ipv4(struct nfqe_packet *packet)
         cut(packet);
         return;
     }
+    if (size > sizeof(struct nfqe_ipv4) && has_route_left(header + sizeof(struct nfqe_ipv4), header + size)) {
+        packet->flags |= NFQE_PACKET_SOURCE_ROUTE;
+    }
     if ((fragment & IPV4_OFFSET_MASK) == 0) {
         walk(packet, header[9], size, limits, false);
     }
@@ -254,7 +283,7 @@ void packet_parse(struct nfqe_packet *packet)
     packet->transport = NFQE_NONE;
     packet->payload = NFQE_NONE;
     packet->protocol = 0;
-    packet->flags &= (uint16_t) ~(NFQE_PACKET_FRAGMENT | NFQE_PACKET_HEADERS_CUT);
+    packet->flags &= (uint16_t) ~(NFQE_PACKET_FRAGMENT | NFQE_PACKET_HEADERS_CUT | NFQE_PACKET_SOURCE_ROUTE);
     if (protocol == 0) {
         protocol = version == 4 ? ETHERTYPE_IPV4 : version == 6 ? ETHERTYPE_IPV6 : 0;
     }

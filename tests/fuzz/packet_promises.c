@@ -148,6 +148,7 @@ static void check_reference(const struct nfqe_packet *packet)
 
     PROMISE(((packet->flags & NFQE_PACKET_HEADERS_CUT) != 0) == expected.cut);
     PROMISE(((packet->flags & NFQE_PACKET_FRAGMENT) != 0) == expected.fragment);
+    PROMISE(((packet->flags & NFQE_PACKET_SOURCE_ROUTE) != 0) == expected.source_route);
     PROMISE(packet->protocol == expected.protocol);
     PROMISE(packet->transport == expected.transport && packet->payload == expected.payload);
     nfqe_payload(packet, &len);

@@ -63,6 +63,11 @@ extern "C" {
  * a protocol that is not named here or with "no next header", is complete.
  */
 #define NFQE_PACKET_HEADERS_CUT UINT16_C(0x20)
+/*
+ * Since 1.1. The packet has still to go by other addresses, which its sender wrote into it: an IPv6 routing header with
+ * segments left, of any type (SRv6 has them), or an IPv4 source route. `dest` is the next address, not the final one.
+ */
+#define NFQE_PACKET_SOURCE_ROUTE UINT16_C(0x40)
 
 /*
  * One packet. Borrowed: valid until handle() or handle_batch() returns. All plugins get the same struct, so a

@@ -321,6 +321,53 @@ static void test_version_nibble_decides_where_the_kernel_names_no_protocol(void 
     assert_non_null(nfqe_udp(&packet));
 }
 
+/* The destination address is then not the final one. Types: of RFC 2460, 6275, 6554 (RPL), 8754 (SRv6), and unknown. */
+static void test_segments_left_are_told(void **state)
+{
+    static const uint8_t types[] = {0, 2, 3, 4, 200, 253};
+    static struct builder builder;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(types); i++) {
+        for (unsigned left = 0; left < 3; left++) {
+            struct nfqe_packet packet;
+
+            builder_ipv6(&builder);
+            builder_extension(&builder, IPV6_DESTINATION, 8);
+            builder_extension(&builder, IPV6_ROUTING, 40);
+            builder.bytes[40 + 8 + 2] = types[i];
+            builder.bytes[40 + 8 + 3] = (uint8_t)left;
+            builder_tcp(&builder, 0);
+            builder_finish(&builder);
+            packet = parsed(&builder);
+            assert_int_equal((packet.flags & NFQE_PACKET_SOURCE_ROUTE) != 0, left > 0);
+            assert_non_null(nfqe_tcp(&packet));
+        }
+    }
+}
+
+static void test_ipv4_source_route_is_told_until_it_is_used_up(void **state)
+{
+    static const uint8_t kinds[] = {131, 137, 7}; /* loose, strict, and a record of the route, which routes nothing */
+    static struct builder builder;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(kinds); i++) {
+        for (uint8_t pointer = 4; pointer <= 12; pointer += 4) {
+            struct nfqe_packet packet;
+
+            builder_ipv4(&builder, 12, 0);
+            builder.bytes[21] = kinds[i];
+            builder.bytes[22] = 11;
+            builder.bytes[23] = pointer;
+            builder_tcp(&builder, 0);
+            builder_finish(&builder);
+            packet = parsed(&builder);
+            assert_int_equal((packet.flags & NFQE_PACKET_SOURCE_ROUTE) != 0, kinds[i] != 7 && pointer < 12);
+        }
+    }
+}
+
 static void test_packet_that_is_not_ip_has_no_headers(void **state)
 {
     static const uint8_t arp[28] = {0, 1, 8, 0, 6, 4, 0, 1};
@@ -386,6 +433,8 @@ int main(void)
         cmocka_unit_test(test_later_fragment_with_more_extension_headers_has_an_unknown_protocol),
         cmocka_unit_test(test_dont_fragment_alone_makes_no_fragment),
         cmocka_unit_test(test_version_nibble_decides_where_the_kernel_names_no_protocol),
+        cmocka_unit_test(test_segments_left_are_told),
+        cmocka_unit_test(test_ipv4_source_route_is_told_until_it_is_used_up),
         cmocka_unit_test(test_packet_that_is_not_ip_has_no_headers),
         cmocka_unit_test(test_fields_of_a_header_are_read_in_host_byte_order),
         cmocka_unit_test(test_parsing_again_forgets_what_was_found_before),

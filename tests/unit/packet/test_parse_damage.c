@@ -374,6 +374,49 @@ static void test_largest_packet_of_only_extension_headers_ends(void **state)
     assert_true(packet.flags & NFQE_PACKET_HEADERS_CUT);
 }
 
+/* Offsets have 16 bits. */
+static void test_header_beyond_64_kib_is_cut(void **state)
+{
+    enum { LEN = 66000, TRANSPORT = 65536 };
+    struct nfqe_packet packet = {.len = LEN, .wire_len = LEN, .hw_protocol = 0x86dd};
+    uint8_t *data = guarded_put(&memory, NULL, LEN, 1);
+
+    (void)state;
+    memset(data, 0, LEN);
+    data[0] = 0x60;
+    data[TRANSPORT - 8] = NFQE_PROTOCOL_TCP;
+    data[TRANSPORT + 12] = 0x50;
+    packet.data = data;
+    packet_parse(&packet);
+    assert_harmless(&packet);
+    assert_int_equal(packet.transport, NFQE_NONE);
+    assert_null(nfqe_tcp(&packet));
+    assert_true(packet.flags & NFQE_PACKET_HEADERS_CUT);
+}
+
+/* The kernel does not say so; but then what was captured counts. */
+static void test_wire_length_below_the_captured_one_is_not_believed(void **state)
+{
+    static struct builder builder;
+
+    (void)state;
+    builder_ipv6(&builder);
+    builder_udp(&builder); /* without builder_finish(), the length field is 0 */
+    builder_bytes(&builder, 9);
+    for (uint32_t wire_len = 0; wire_len < builder.len; wire_len++) {
+        struct nfqe_packet packet =
+            builder_packet(&builder, guarded_put(&memory, builder.bytes, builder.len, 1), builder.len);
+        uint32_t len;
+
+        packet.wire_len = wire_len;
+        packet_parse(&packet);
+        assert_harmless(&packet);
+        assert_non_null(nfqe_udp(&packet));
+        nfqe_payload(&packet, &len);
+        assert_int_equal(len, 9);
+    }
+}
+
 static void test_random_bytes_never_lead_outside(void **state)
 {
     uint64_t random = UINT64_C(0x9e3779b97f4a7c15);
@@ -435,6 +478,8 @@ int main(void)
         cmocka_unit_test(test_ip_length_beyond_the_captured_bytes_counts_only_what_is_captured),
         cmocka_unit_test(test_ip_length_of_zero_takes_the_captured_length),
         cmocka_unit_test(test_largest_packet_of_only_extension_headers_ends),
+        cmocka_unit_test(test_header_beyond_64_kib_is_cut),
+        cmocka_unit_test(test_wire_length_below_the_captured_one_is_not_believed),
         cmocka_unit_test(test_random_bytes_never_lead_outside),
     };
 

@@ -203,6 +203,7 @@ static void compare(const struct draft *draft, size_t len, size_t wire_len, unsi
     packet_parse(&packet);
     assert_int_equal(flag(&packet, NFQE_PACKET_HEADERS_CUT), expected.cut);
     assert_int_equal(flag(&packet, NFQE_PACKET_FRAGMENT), expected.fragment);
+    assert_int_equal(flag(&packet, NFQE_PACKET_SOURCE_ROUTE), expected.source_route);
     assert_int_equal(packet.network, expected.version != 0 ? 0 : REFERENCE_NONE);
     assert_int_equal(packet.protocol, expected.protocol);
     assert_int_equal(packet.transport, expected.transport);
@@ -237,6 +238,7 @@ static void test_parser_agrees_with_the_reference_on_packets_cut_at_every_length
 {
     unsigned cases = unit_cases(CASES, CASES_QUICK);
     unsigned cut = 0;
+    unsigned routed = 0;
     struct draft draft;
 
     (void)state;
@@ -247,9 +249,11 @@ static void test_parser_agrees_with_the_reference_on_packets_cut_at_every_length
         compare_every_length(&draft);
         whole = reference_read(draft.bytes, draft.len, draft.len, 0);
         cut += whole.cut;
+        routed += whole.source_route;
     }
     /* It would prove little if nearly all packets were wrong, or right. */
     assert_in_range(cut, cases / 20, cases / 2);
+    assert_in_range(routed, cases / 50, cases / 2);
 }
 
 static void test_parser_agrees_with_the_reference_on_random_bytes(void **state)

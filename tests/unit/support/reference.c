@@ -146,6 +146,18 @@ static void read_ipv4(struct sight *sight, size_t wire_len, struct reference *fo
         found->cut = true;
         return;
     }
+    for (size_t at = 20; at < size && octet(sight, at) != 0;) {
+        size_t option = octet(sight, at) == 1 ? 1 : at + 1 < size ? octet(sight, at + 1) : 0;
+
+        if (octet(sight, at) != 1 && (option < 2 || at + option > size)) {
+            break;
+        }
+        if (octet(sight, at) == 131 || octet(sight, at) == 137) {
+            found->source_route = option >= 3 && octet(sight, at + 2) <= option;
+            break;
+        }
+        at += option;
+    }
     if (fragment % 0x2000 != 0) {
         return; /* a later fragment */
     }
@@ -191,6 +203,9 @@ static void read_ipv6(struct sight *sight, size_t wire_len, struct reference *fo
         if (sight->missing || !all(sight, at, size)) {
             found->cut = true;
             return;
+        }
+        if (next == 43 && octet(sight, at + 3) > 0) {
+            found->source_route = true;
         }
         if (next == 44) {
             found->fragment = true;

@@ -21,6 +21,7 @@ struct reference {
     unsigned payload;
     unsigned payload_len;
     bool fragment;
+    bool source_route;
     bool cut;
 };
 
