@@ -25,10 +25,7 @@ const struct plan_plugin *plan_who_needs(const struct plan *plan, uint64_t needs
     return NULL;
 }
 
-/*
- * Bytes of each packet that must be copied for the plugin; 0: none. For flow verdicts the engine reads headers
- * itself.
- */
+/* Bytes of each packet that the plugin must get; 0: none. For flow verdicts the engine reads headers itself. */
 static uint32_t needed_bytes(const struct plan_plugin *plugin)
 {
     uint32_t headers = (plugin->needs & NFQE_NEED_HEADERS) != 0 ? plugin->header_bytes : 0;
@@ -42,13 +39,22 @@ static uint32_t needed_bytes(const struct plan_plugin *plugin)
     return headers;
 }
 
-/* How much of each packet the kernel copies: what the user says, which must be enough, or the largest need. */
+/* Bytes to copy for the plugin: with a need of headers, so many that hardly a packet hides them. */
+static uint32_t wanted_bytes(const struct plan_plugin *plugin)
+{
+    uint32_t needed = needed_bytes(plugin);
+
+    return needed > 0 && needed < PLAN_HEADER_BYTES ? PLAN_HEADER_BYTES : needed;
+}
+
+/* How much of each packet the kernel copies: what the user says, which must be enough, or what the plugins want. */
 static int plan_copy_range(const struct queue_group *group, struct plan *plan, struct error *error)
 {
     uint32_t largest = 0;
 
     for (unsigned i = 0; i < plan->plugin_count; i++) {
         uint32_t needed = needed_bytes(&plan->plugins[i]);
+        uint32_t wanted = wanted_bytes(&plan->plugins[i]);
 
         if (group->copy_range != 0 && group->copy_range < needed) {
             return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
@@ -56,7 +62,7 @@ static int plan_copy_range(const struct queue_group *group, struct plan *plan, s
                              " bytes; leave the option out or raise it",
                              group->copy_range, plan->plugins[i].id, needed);
         }
-        largest = needed > largest ? needed : largest;
+        largest = wanted > largest ? wanted : largest;
     }
     plan->settings.copy_range = group->copy_range != 0 ? group->copy_range : largest;
     plan->settings.copy_packet = plan->settings.copy_range > 0;

@@ -19,6 +19,11 @@
 
 #define PLAN_FLOWS_DEFAULT 65536
 #define PLAN_FLOW_TIMEOUT_DEFAULT_MS (5 * 60 * 1000)
+/*
+ * Bytes that are copied where a plugin needs headers, or the engine for flows: IPv6, 400 bytes of extension headers, and
+ * TCP with options. The kernel copies no more than a packet has, so this costs next to nothing.
+ */
+#define PLAN_HEADER_BYTES 512
 
 /* What the plan needs to know of a plugin. The strings must outlive the plan. */
 struct plan_plugin {

@@ -61,17 +61,17 @@ static const struct configuration refused[] = {
 #define DEFAULT_TABLE "queue 1: flow table for 65536 flows, 5 MiB, idle time-out 300000 ms\n"
 
 static const struct configuration accepted[] = {
-    {{"fields_flow"}, {NULL}, {"queue 1: max-len 8192, copy packet 128 bytes, ", DEFAULT_TABLE}},
-    {{"good", "fields_flow"}, {NULL}, {"copy packet 128 bytes, ", DEFAULT_TABLE}},
+    {{"fields_flow"}, {NULL}, {"queue 1: max-len 8192, copy packet 512 bytes, ", DEFAULT_TABLE}},
+    {{"good", "fields_flow"}, {NULL}, {"copy packet 512 bytes, ", DEFAULT_TABLE}},
     {{"fields_flow_short"}, {"--copy-range", "128"}, {"copy packet 128 bytes, ", DEFAULT_TABLE}},
-    {{"fields_flow_headers"}, {NULL}, {"copy packet 200 bytes, ", DEFAULT_TABLE}},
+    {{"fields_flow_headers"}, {NULL}, {"copy packet 512 bytes, ", DEFAULT_TABLE}},
     {{"fields_flow"},
      {"--flow-table", "1000000", "--flow-timeout", "1440m", "--bypass-mark", "0x1/0xff", "--copy-range", "300"},
      {"copy packet 300 bytes, ", "queue 1: flow table for 1000000 flows, 70 MiB, idle time-out 86400000 ms\n"}},
     {{"fields_flow"}, {"--flow-table=1"}, {"queue 1: flow table for 1 flows, 1 MiB, "}},
     {{"fields_flow"}, {"--gso=on"}, {" bytes, flags gso\n"}},
     {{"fields_segments"}, {NULL}, {" copy metadata only, ", " bytes, flags none\n"}},
-    {{"good", "fields_segments"}, {"--gso", "auto"}, {" copy packet 128 bytes, ", " bytes, flags none\n"}},
+    {{"good", "fields_segments"}, {"--gso", "auto"}, {" copy packet 512 bytes, ", " bytes, flags none\n"}},
     {{"fields_segments"}, {"--gso=off"}, {" bytes, flags none\n"}},
 };
 

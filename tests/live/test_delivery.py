@@ -56,7 +56,7 @@ def test_effective_values_are_printed_and_are_the_kernels(lab, start_engine):
     for line in lines:
         kernel = lab.router.queues()[int(line.group(1))]
         assert int(line.group(2)) == 4000
-        assert int(line.group(3)) == kernel.copy_range == 128
+        assert int(line.group(3)) == kernel.copy_range == 512
         assert int(line.group(4)) > 0
         assert set(re.split(r",\s*", line.group(5))) == {"gso", "fail-open"}
     assert engine.stop() == 0

@@ -35,7 +35,8 @@ PORT = 7100
 MTU = 1500
 IP_AND_UDP = {4: 28, 6: 48}  # bytes of both headers
 STALLED = "60s"              # a --handle-timeout that no test reaches, so that a stopped worker is not replaced
-HEADER_BYTES = 128           # what NFQE_NEED_HEADERS asks for
+HEADER_BYTES = 512           # copied where a plugin needs headers
+DECLARED_BYTES = 128         # what NFQE_NEED_HEADERS asks for, and with that --copy-range can be lowered to
 OWNER_UID, OWNER_GID = 54321, 12345  # no user of this machine has them
 CONFIGURATION = "/proc/config.gz"
 
@@ -389,7 +390,7 @@ def test_a_whole_packet_is_copied_for_a_plugin_that_needs_it(start_engine, throu
     assert engine.stop() == 0
 
 
-@pytest.mark.parametrize("name, copy_range", [("describe_headers", HEADER_BYTES - 1), ("describe_payload", 65530)])
+@pytest.mark.parametrize("name, copy_range", [("describe_headers", DECLARED_BYTES - 1), ("describe_payload", 65530)])
 def test_a_copy_range_below_a_need_is_refused(lab, name, copy_range):
     code, line = refused(lab, "--plugin", plugin("describe"), "--plugin", plugin(name), "--queue", "1",
                          "--copy-range", str(copy_range))

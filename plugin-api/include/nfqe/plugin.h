@@ -101,7 +101,10 @@ typedef uint32_t nfqe_verdict;
 #define NFQE_NEED_REQUEUE (UINT64_C(1) << 5)   /* REPEAT and TO_QUEUE */
 #define NFQE_NEED_TICK (UINT64_C(1) << 6)      /* tick() to be called */
 
-/* header_bytes if the plugin leaves it 0: enough for IPv6, a few extension headers, and TCP with options. */
+/*
+ * header_bytes if the plugin leaves it 0: the engine copies that many or more. What lies beyond the copied bytes, after
+ * many extension headers, is unknown (NFQE_PACKET_HEADERS_CUT).
+ */
 #define NFQE_HEADER_BYTES_DEFAULT 128
 
 /* ---- what the engine offers ---------------------------------------------------------------------- */

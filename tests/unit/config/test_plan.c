@@ -82,29 +82,47 @@ static void test_plugins_that_need_no_bytes_get_metadata_only(void **state)
 static void test_largest_need_of_the_chain_decides(void **state)
 {
     (void)state;
-    assert_planned(make_plan(NFQE_NEED_HEADERS, 64, NFQE_NEED_HEADERS, 300));
-    assert_copies(300);
-    assert_planned(make_plan(NFQE_NEED_HEADERS, 300, NFQE_NEED_HEADERS, 64));
-    assert_copies(300);
-    assert_planned(make_plan(0, 0, NFQE_NEED_HEADERS, 1));
-    assert_copies(1);
+    assert_planned(make_plan(NFQE_NEED_HEADERS, 64, NFQE_NEED_HEADERS, 900));
+    assert_copies(900);
+    assert_planned(make_plan(NFQE_NEED_HEADERS, 900, NFQE_NEED_HEADERS, 64));
+    assert_copies(900);
     assert_planned(make_plan(NFQE_NEED_HEADERS, 64, NFQE_NEED_PAYLOAD, 0));
     assert_copies(65531);
     assert_planned(make_plan(NFQE_NEED_PAYLOAD | NFQE_NEED_HEADERS, 64, 0, 0));
     assert_copies(65531);
 }
 
-static void test_flows_need_the_default_header_bytes_at_least(void **state)
+/* 400 bytes of extension headers do not hide the ports, whatever a plugin says that it reads. */
+static void test_where_headers_are_needed_512_bytes_are_copied_at_least(void **state)
 {
     (void)state;
+    assert_planned(make_plan(0, 0, NFQE_NEED_HEADERS, 1));
+    assert_copies(512);
+    assert_planned(make_plan(NFQE_NEED_HEADERS, 511, 0, 0));
+    assert_copies(512);
+    assert_planned(make_plan(NFQE_NEED_HEADERS, 512, NFQE_NEED_HEADERS, 513));
+    assert_copies(513);
     assert_planned(make_plan(NFQE_NEED_FLOW, 0, 0, 0));
-    assert_copies(NFQE_HEADER_BYTES_DEFAULT);
-    assert_planned(make_plan(NFQE_NEED_FLOW | NFQE_NEED_HEADERS, NFQE_HEADER_BYTES_DEFAULT - 1, 0, 0));
-    assert_copies(NFQE_HEADER_BYTES_DEFAULT);
-    assert_planned(make_plan(NFQE_NEED_FLOW | NFQE_NEED_HEADERS, NFQE_HEADER_BYTES_DEFAULT + 1, 0, 0));
-    assert_copies(NFQE_HEADER_BYTES_DEFAULT + 1);
-    assert_planned(make_plan(NFQE_NEED_FLOW, NFQE_HEADER_BYTES_DEFAULT + 1, 0, 0));
-    assert_copies(NFQE_HEADER_BYTES_DEFAULT);
+    assert_copies(512);
+    assert_planned(make_plan(NFQE_NEED_FLOW | NFQE_NEED_HEADERS, 513, 0, 0));
+    assert_copies(513);
+    assert_planned(make_plan(NFQE_NEED_FLOW, 513, 0, 0));
+    assert_copies(512);
+}
+
+/* The user may say what is enough: as many as the plugins declare, and flows cannot be found with less than 128. */
+static void test_user_may_copy_as_few_bytes_as_the_plugins_declare(void **state)
+{
+    (void)state;
+    group.copy_range = 128;
+    assert_planned(make_plan(NFQE_NEED_HEADERS, 128, NFQE_NEED_FLOW, 0));
+    assert_copies(128);
+    assert_planned(make_plan(NFQE_NEED_FLOW | NFQE_NEED_HEADERS, 40, 0, 0));
+    assert_copies(128);
+    group.copy_range = 127;
+    memset(&plan, 0xee, sizeof(plan));
+    assert_refused(make_plan(NFQE_NEED_FLOW | NFQE_NEED_HEADERS, 40, 0, 0),
+                   "--copy-range 127: plugin first needs 128 bytes; leave the option out or raise it");
 }
 
 static void test_user_may_copy_more_than_the_plugins_need(void **state)
@@ -178,8 +196,12 @@ static void test_packets_come_whole_unless_the_user_or_a_plugin_says_no(void **s
         uint32_t flags;
         bool optional;
     } cases[] = {
-        {GSO_AUTO, 0, QUEUE_GSO, true}, {GSO_AUTO, NFQE_NEED_SEGMENTS, 0, true}, {GSO_ON, 0, QUEUE_GSO, false},
-        {GSO_OFF, 0, 0, false},         {GSO_OFF, NFQE_NEED_SEGMENTS, 0, false},
+        {GSO_AUTO, 0, QUEUE_GSO, true},
+        {GSO_AUTO, NFQE_NEED_HEADERS, QUEUE_GSO, true},
+        {GSO_AUTO, NFQE_NEED_SEGMENTS, 0, true},
+        {GSO_ON, 0, QUEUE_GSO, false},
+        {GSO_OFF, 0, 0, false},
+        {GSO_OFF, NFQE_NEED_SEGMENTS, 0, false},
     };
 
     (void)state;
@@ -282,9 +304,9 @@ static void test_whole_chain_is_looked_at(void **state)
         plugins[i] = (struct plan_plugin){.id = "x", .path = "x"};
     }
     plugins[PLUGINS_MAX - 1].needs = NFQE_NEED_HEADERS | NFQE_NEED_OWNER;
-    plugins[PLUGINS_MAX - 1].header_bytes = 99;
+    plugins[PLUGINS_MAX - 1].header_bytes = 999;
     assert_planned(plan_make(&group, plugins, PLUGINS_MAX, &plan, &error));
-    assert_copies(99);
+    assert_copies(999);
     assert_int_equal(plan.settings.flags, QUEUE_GSO | QUEUE_UID_GID);
 }
 
@@ -293,7 +315,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_plugins_that_need_no_bytes_get_metadata_only, set_up),
         cmocka_unit_test_setup(test_largest_need_of_the_chain_decides, set_up),
-        cmocka_unit_test_setup(test_flows_need_the_default_header_bytes_at_least, set_up),
+        cmocka_unit_test_setup(test_where_headers_are_needed_512_bytes_are_copied_at_least, set_up),
+        cmocka_unit_test_setup(test_user_may_copy_as_few_bytes_as_the_plugins_declare, set_up),
         cmocka_unit_test_setup(test_user_may_copy_more_than_the_plugins_need, set_up),
         cmocka_unit_test_setup(test_user_may_not_copy_less_than_a_plugin_needs, set_up),
         cmocka_unit_test_setup(test_each_switch_sets_its_flag, set_up),

@@ -62,7 +62,7 @@ int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal)
     }
     snprintf(plugin->id, sizeof(plugin->id), "%.*s", (int)strcspn(plugin->path, "."), plugin->path);
     plugin->needs = strstr(plugin->path, "flow") != NULL ? NFQE_NEED_FLOW : NFQE_NEED_HEADERS;
-    plugin->header_bytes = 77;
+    plugin->header_bytes = 777;
     plugin->foreign_owner = machine.foreign_path != NULL && strcmp(plugin->path, machine.foreign_path) == 0;
     plugin->owner = 1001;
     return 0;
@@ -251,15 +251,15 @@ static void test_plan_is_made_from_the_heads_of_the_plugins(void **state)
     (void)state;
     group.max_len = 55;
     assert_passed(check());
-    assert_int_equal(generation.plan.settings.copy_range, 77);
+    assert_int_equal(generation.plan.settings.copy_range, 777);
     assert_int_equal(generation.plan.settings.max_len, 55);
     assert_int_equal(generation.plan.plugin_count, 2);
     assert_string_equal(generation.plan.plugins[1].id, "b");
     assert_string_equal(generation.plan.plugins[1].path, "b.so");
-    group.copy_range = 76;
+    group.copy_range = 776;
     machine.raised = 0;
     assert_refused(check(), -EINVAL, EXIT_CODE_CONFIGURATION,
-                   "--copy-range 76: plugin a needs 77 bytes; leave the option out or raise it");
+                   "--copy-range 776: plugin a needs 777 bytes; leave the option out or raise it");
 }
 
 /* Memory for exactly the tables of `queues` queues, less `missing` KiB. */
@@ -323,7 +323,7 @@ static void test_capability_is_asked_for_last(void **state)
     machine.capable = false;
     assert_refused(check(), -EPERM, EXIT_CODE_QUEUE,
                    "queue 65535: cannot be bound without CAP_NET_ADMIN; start nfq-engine as root");
-    group.copy_range = 76; /* what is wrong on any machine is said first */
+    group.copy_range = 776; /* what is wrong on any machine is said first */
     assert_int_equal(check(), -EINVAL);
 }
 
