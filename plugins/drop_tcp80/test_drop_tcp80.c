@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drop_tcp80 drops TCP to port 80, and nothing that only resembles it: other protocols, other directions, fragments,
- * cut headers, bytes that happen to be 80 at that place.
+ * drop_tcp80 drops TCP to port 80 and what hides its headers, and nothing that only resembles it: other protocols, other
+ * directions, later fragments, bytes that happen to be 80 at that place.
  *
  * The test opens the built plugin, whose file is the first argument, as the engine does. The packets are parsed by
  * the engine's own parser, so the plugin sees cut and missing headers as in the engine.
@@ -25,7 +25,7 @@
 static const struct nfqe_plugin *plugin;
 
 struct sample {
-    uint8_t data[128];
+    uint8_t data[1024];
     uint32_t len;
 };
 
@@ -150,6 +150,14 @@ static void tcp_from_port_80_continues(void **state)
     assert_int_equal(answer_to(&sample, sample.len), NFQE_CONTINUE);
 }
 
+/* Makes the 20 bytes a complete header of whatever protocol: of an extension header with none after it, and of DCCP. */
+static void complete(uint8_t *header)
+{
+    header[0] = 59; /* no next header */
+    header[1] = 1; /* 16 bytes; of AH 12 */
+    header[4] = 5; /* data offset, of DCCP */
+}
+
 static void other_protocols_to_port_80_continue(void **state)
 {
     struct sample sample;
@@ -160,8 +168,10 @@ static void other_protocols_to_port_80_continue(void **state)
             continue;
         }
         make_ipv4(&sample, (uint8_t)protocol, 1, 80);
+        complete(sample.data + IPV4_LEN);
         assert_int_equal(answer_to(&sample, sample.len), NFQE_CONTINUE);
         make_ipv6(&sample, (uint8_t)protocol, 1, 80);
+        complete(sample.data + IPV6_LEN);
         assert_int_equal(answer_to(&sample, sample.len), NFQE_CONTINUE);
     }
 }
@@ -183,21 +193,86 @@ static void later_fragments_continue(void **state)
     assert_int_equal(answer_to(&sample, sample.len), NFQE_CONTINUE);
 }
 
-static void truncated_headers_continue_at_every_length(void **state)
+/* Whatever the port is: it may be 80. */
+static void truncated_headers_are_dropped_at_every_length(void **state)
 {
     struct sample sample;
 
     (void)state;
-    make_ipv4(&sample, NFQE_PROTOCOL_TCP, 1, 80);
+    make_ipv4(&sample, NFQE_PROTOCOL_TCP, 1, 81);
     for (uint32_t len = 0; len < sample.len; len++) {
-        assert_int_equal(answer_to(&sample, len), NFQE_CONTINUE);
+        assert_int_equal(answer_to(&sample, len), NFQE_DROP);
     }
+    assert_int_equal(answer_to(&sample, sample.len), NFQE_CONTINUE);
+    make_ipv6(&sample, NFQE_PROTOCOL_TCP, 1, 81);
+    for (uint32_t len = 0; len < sample.len; len++) {
+        assert_int_equal(answer_to(&sample, len), NFQE_DROP);
+    }
+    assert_int_equal(answer_to(&sample, sample.len), NFQE_CONTINUE);
+}
+
+/* The first of several fragments has 8 bytes of the TCP header: the ports, but not all of it. */
+static void a_syn_in_fragments_is_dropped(void **state)
+{
+    const uint8_t first_fragment[8] = {NFQE_PROTOCOL_TCP, 0, 0, 1};
+    struct sample sample;
+
+    (void)state;
+    make_ipv4(&sample, NFQE_PROTOCOL_TCP, 1, 80);
+    sample.data[6] = 0x20;
+    sample.data[3] = IPV4_LEN + 8;
+    sample.len = IPV4_LEN + 8;
     assert_int_equal(answer_to(&sample, sample.len), NFQE_DROP);
     make_ipv6(&sample, NFQE_PROTOCOL_TCP, 1, 80);
-    for (uint32_t len = 0; len < sample.len; len++) {
-        assert_int_equal(answer_to(&sample, len), NFQE_CONTINUE);
-    }
+    add_extension(&sample, 44, first_fragment);
+    sample.data[5] = 16;
+    sample.len = IPV6_LEN + 16;
     assert_int_equal(answer_to(&sample, sample.len), NFQE_DROP);
+}
+
+/* Puts `count` headers of `size` bytes between the IPv6 header and TCP. type: of a routing header. */
+static void make_hidden(struct sample *sample, uint8_t number, unsigned count, unsigned size, uint8_t type,
+                        uint8_t port)
+{
+    uint8_t *place = sample->data + IPV6_LEN;
+
+    make_ipv6(sample, number, 1, port);
+    memmove(place + count * size, place, TCP_LEN);
+    memset(place, 0, count * size);
+    for (unsigned i = 0; i < count; i++, place += size) {
+        place[0] = i + 1 < count ? number : NFQE_PROTOCOL_TCP;
+        place[1] = (uint8_t)(size / 8 - 1);
+        place[2] = type;
+    }
+    sample->len += count * size;
+    sample->data[4] = (uint8_t)((sample->len - IPV6_LEN) >> 8);
+    sample->data[5] = (uint8_t)(sample->len - IPV6_LEN);
+}
+
+/* Among 512 captured bytes, the port decides; if fewer were captured than the headers take, the packet is dropped. */
+static void extension_headers_hide_no_port(void **state)
+{
+    static const struct {
+        uint8_t number;
+        unsigned count;
+        unsigned size;
+        uint8_t type;
+    } hidden[] = {{60, 1, 72, 1},   {60, 1, 80, 1},   {0, 1, 72, 1},   {60, 9, 8, 1},  {43, 1, 88, 0},  {43, 1, 88, 2},
+                  {43, 1, 88, 200}, {43, 1, 88, 253}, {60, 1, 448, 1}, {60, 56, 8, 1}, {60, 1, 600, 1}, {60, 80, 8, 1}};
+    struct sample sample;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+        uint32_t headers = IPV6_LEN + hidden[i].count * hidden[i].size + TCP_LEN;
+
+        make_hidden(&sample, hidden[i].number, hidden[i].count, hidden[i].size, hidden[i].type, 80);
+        assert_int_equal(answer_to(&sample, sample.len < 128 ? sample.len : 128), NFQE_DROP);
+        assert_int_equal(answer_to(&sample, sample.len < 512 ? sample.len : 512), NFQE_DROP);
+        assert_int_equal(answer_to(&sample, sample.len), NFQE_DROP);
+        make_hidden(&sample, hidden[i].number, hidden[i].count, hidden[i].size, hidden[i].type, 81);
+        assert_int_equal(answer_to(&sample, sample.len < 512 ? sample.len : 512),
+                         headers <= 512 ? NFQE_CONTINUE : NFQE_DROP);
+    }
 }
 
 static void it_asks_for_headers_only(void **state)
@@ -217,7 +292,9 @@ int main(int argc, char *argv[])
         cmocka_unit_test(tcp_from_port_80_continues),
         cmocka_unit_test(other_protocols_to_port_80_continue),
         cmocka_unit_test(later_fragments_continue),
-        cmocka_unit_test(truncated_headers_continue_at_every_length),
+        cmocka_unit_test(truncated_headers_are_dropped_at_every_length),
+        cmocka_unit_test(a_syn_in_fragments_is_dropped),
+        cmocka_unit_test(extension_headers_hide_no_port),
         cmocka_unit_test(it_asks_for_headers_only),
     };
     void *library = argc == 2 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;

@@ -10,8 +10,9 @@
  *     static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
  *     {
  *         const struct nfqe_tcp *tcp = nfqe_tcp(packet);
+ *         int hidden = packet->flags & NFQE_PACKET_HEADERS_CUT;
  *         (void)self;
- *         return tcp && nfqe_be16(tcp->dest) == 80 ? NFQE_DROP : NFQE_CONTINUE;
+ *         return hidden || (tcp && nfqe_be16(tcp->dest) == 80) ? NFQE_DROP : NFQE_CONTINUE;
  *     }
  *     NFQE_PLUGIN(.id = "drop_tcp80", .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .handle = handle)
  *
