@@ -24,7 +24,7 @@ struct queue_stats {
     uint64_t stale_verdicts;  /* verdicts for packets that the kernel had flushed (ENOENT) */
     uint64_t verdict_errors;  /* verdicts that the kernel refused otherwise */
     uint64_t receive_errors;
-    uint64_t truncated;       /* messages larger than their slot; their packets got the --on-crash verdict */
+    uint64_t truncated;       /* packets that came without all the bytes that were asked for */
     uint64_t malformed;       /* messages that are no nfqueue message */
     uint64_t recovered_ids;   /* ids that no message was seen of after a crash, answered with --on-crash */
     uint64_t flow_packets;    /* packets that got the verdict of their flow, without the plugin chain */

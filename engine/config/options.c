@@ -71,7 +71,8 @@ const struct option_entry options_table[] = {
     {"fail-open", NULL, option_parse_flag, TARGET(fail_open), 0, 0,
      "Accept packets that do not fit a full queue, instead of dropping them."},
     {"gso", "auto|on|off", option_parse_word, TARGET(gso), 0, 0,
-     "Take segmentation offload packets whole. Default: auto, on unless a plugin\ncannot live with it."},
+     "Take segmentation offload packets whole. Default: auto, on unless a plugin\nneeds the payload, or packets as on "
+     "the wire."},
     {"conntrack", NULL, option_parse_flag, TARGET(conntrack), 0, 0,
      "Ask for conntrack attributes, also if no plugin needs them."},
     {"uid-gid", NULL, option_parse_flag, TARGET(uid_gid), 0, 0,

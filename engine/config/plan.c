@@ -72,7 +72,9 @@ static int plan_copy_range(const struct queue_group *group, struct plan *plan, s
 static int plan_flags(const struct queue_group *group, struct plan *plan, struct error *error)
 {
     const struct plan_plugin *segments = plan_who_needs(plan, NFQE_NEED_SEGMENTS);
-    bool gso = group->gso != GSO_OFF && segments == NULL;
+    /* Of a packet that segmentation offload made, up to 512 KiB, the kernel copies no more than of any other. */
+    bool whole = plan_who_needs(plan, NFQE_NEED_SEGMENTS | NFQE_NEED_PAYLOAD) == NULL;
+    bool gso = group->gso == GSO_ON || (group->gso == GSO_AUTO && whole);
     uint32_t flags = (group->fail_open ? QUEUE_FAIL_OPEN : 0) | (group->conntrack ? QUEUE_CONNTRACK : 0) |
                      (gso ? QUEUE_GSO : 0) | (group->uid_gid ? QUEUE_UID_GID : 0) | (group->secctx ? QUEUE_SECCTX : 0);
 

@@ -58,10 +58,18 @@ static void count_answer(struct queue_loop *loop, const struct nfqueue_answer *a
     }
 }
 
-static void count_message(struct queue_loop *loop, enum nfqueue_kind kind, const struct nfqueue_answer *answer)
+/* Whether all bytes of the packet were asked for and not all have come: it is longer than the kernel copies. */
+static bool came_short(const struct queue_loop *loop, const struct nfqe_packet *packet)
+{
+    return (packet->flags & NFQE_PACKET_TRUNCATED) != 0 && loop->queue->kernel.settings.copy_range >= COPY_RANGE_MAX;
+}
+
+static void count_message(struct queue_loop *loop, enum nfqueue_kind kind, const struct nfqe_packet *packet,
+                          const struct nfqueue_answer *answer)
 {
     switch (kind) {
     case NFQUEUE_PACKET:
+        loop->delta.truncated += came_short(loop, packet);
         break;
     case NFQUEUE_TRUNCATED:
         loop->delta.truncated++;
@@ -124,7 +132,7 @@ void queue_steps_decode(struct queue_loop *loop, unsigned index, enum queue_deco
             enter_packet(loop, index, place++, decoding != QUEUE_FRESH, kind == NFQUEUE_TRUNCATED);
         }
         if (decoding != QUEUE_COMMITTED) {
-            count_message(loop, kind, &answer);
+            count_message(loop, kind, packet, &answer);
         }
     }
     burst->packets = place; /* at the end: a successor looks for outstanding ids among so many entries */

@@ -89,7 +89,7 @@ typedef uint32_t nfqe_verdict;
  * plugin with the largest need asks for. With neither HEADERS nor PAYLOAD, packet->len may be 0.
  */
 #define NFQE_NEED_HEADERS (UINT64_C(1) << 0)   /* the first header_bytes bytes, from the network header on */
-#define NFQE_NEED_PAYLOAD (UINT64_C(1) << 1)   /* the whole packet, up to 65,531 bytes */
+#define NFQE_NEED_PAYLOAD (UINT64_C(1) << 1)   /* the whole packet, up to 65,531 bytes: what is longer is TRUNCATED */
 #define NFQE_NEED_FLOW (UINT64_C(1) << 4)      /* since 1.1: to use NFQE_FLOW; headers are copied */
 #define NFQE_NEED_SEGMENTS (UINT64_C(1) << 10) /* since 1.1: packets as on the wire, never with NFQE_PACKET_GSO */
 /* A plugin that declares one of these is refused if the kernel does not have it. */

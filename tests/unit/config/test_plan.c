@@ -199,7 +199,9 @@ static void test_packets_come_whole_unless_the_user_or_a_plugin_says_no(void **s
         {GSO_AUTO, 0, QUEUE_GSO, true},
         {GSO_AUTO, NFQE_NEED_HEADERS, QUEUE_GSO, true},
         {GSO_AUTO, NFQE_NEED_SEGMENTS, 0, true},
+        {GSO_AUTO, NFQE_NEED_PAYLOAD, 0, true}, /* more than is copied may be in one that comes whole */
         {GSO_ON, 0, QUEUE_GSO, false},
+        {GSO_ON, NFQE_NEED_PAYLOAD, QUEUE_GSO, false},
         {GSO_OFF, 0, 0, false},
         {GSO_OFF, NFQE_NEED_SEGMENTS, 0, false},
     };

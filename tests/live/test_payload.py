@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: a plugin that needs the payload sees all of it, also where the kernel makes the largest packets: on loopback,
+segmentation offload makes packets of more than the 65,531 bytes that the kernel copies. What cannot be copied is said.
+"""
+
+import random
+import socket
+import threading
+
+import pytest
+
+from support.commands import wait_for
+from support.engine import plugin
+from support.rules import Rule, queue_target
+from test_flags import TRUNCATED, all_described, read_pairs
+
+PORT = 8080
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+WORD = b"nfqe-word"  # tests/plugins/find_words.c
+WORDS = 2000
+APART = 100          # bytes between the two copies of a word: at most one of them can lie in two packets
+WHOLE = 65531
+
+
+def text_with_words():
+    """Each word is in it twice, at an odd place; the rest is zeros."""
+    places = random.Random(10)
+    text = bytearray()
+    for number in range(WORDS):
+        word = WORD + number.to_bytes(4, "big")
+        text += bytes(places.randrange(30000)) + word + bytes(APART) + word
+    return bytes(text)
+
+
+def transfer(namespace, family, text):
+    """Over a connection in the namespace to itself."""
+    with namespace.entered():
+        listener = socket.socket(FAMILIES[family])
+        sender = socket.socket(FAMILIES[family])
+    with listener, sender:
+        listener.bind((LOOPBACK[family], PORT))
+        listener.listen()
+        sender.settimeout(60)
+        sender.connect((LOOPBACK[family], PORT))
+        receiver = listener.accept()[0]
+        with receiver:
+            receiver.settimeout(60)
+
+            def send():
+                sender.sendall(text)
+                sender.shutdown(socket.SHUT_WR)
+
+            thread = threading.Thread(target=send, daemon=True)
+            thread.start()
+            received = 0
+            while chunk := receiver.recv(1 << 20):
+                received += len(chunk)
+            thread.join()
+    assert received == len(text)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_word_in_any_place_of_a_transfer_over_loopback_is_seen(lab, start_engine, family):
+    engine = start_engine("--plugin", plugin("find_words"), "--queue", "1")
+    Rule(lab.router, "OUTPUT", "-p", "tcp", "--dport", str(PORT), *queue_target(1))
+    transfer(lab.router, family, text_with_words())
+    wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
+    assert engine.stop() == 0
+    said = [read_pairs(match.group(1)) for match in engine.matches(r"plugin find_words: total: (.*)$")]
+    total = max(said, key=lambda each: each["words"])
+    assert total["words"] == WORDS, total
+    assert engine.total("truncated") == total["truncated"], engine.final()
+
+
+@pytest.mark.parametrize("gso", ["on", "auto"])
+def test_what_is_longer_than_the_kernel_copies_is_counted(lab, start_engine, gso):
+    """The longest datagrams that there are are so, by 4 bytes; one that fits is not counted."""
+    engine = start_engine("--plugin", plugin("describe_payload"), "--queue", "1", "--gso", gso)
+    sizes = (65531, 65532, 65535)
+    Rule(lab.router, "OUTPUT", "-p", "udp", "--dport", str(PORT), *queue_target(1))
+    Rule(lab.router, "OUTPUT", "-p", "udp", "--dport", str(PORT), "-j", "MARK", "--set-mark", "1", table="mangle")
+    with lab.router.entered():
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with sender:
+        for size in sizes:
+            sender.sendto(bytes(size - 28), (LOOPBACK[4], PORT))
+    wait_for(lambda: len(all_described(engine)) == len(sizes), "all are described")
+    assert engine.stop() == 0
+    for packet, size in zip(all_described(engine), sizes):
+        assert (packet["len"], packet["wire_len"]) == (min(size, WHOLE), size), packet
+        assert packet["flags"] & TRUNCATED == (TRUNCATED if size > WHOLE else 0), packet
+    assert engine.total("truncated") == 2 and engine.total("accepted") == 3, engine.final()
