@@ -6,7 +6,7 @@
 #ifndef BENCH_BURST_FILE_H
 #define BENCH_BURST_FILE_H
 
-#define BURST_FILE_SLOT 1152 /* bytes of a slot: a message with 128 bytes of its packet takes a quarter of it */
-#define BURST_FILE_COPY_RANGE 128
+#define BURST_FILE_SLOT 1536 /* bytes of a slot: a message with 512 bytes of its packet takes half of it */
+#define BURST_FILE_COPY_RANGE 512
 
 #endif

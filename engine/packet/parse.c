@@ -8,8 +8,7 @@
  *
  * A header is read only if all of it lies before limits.end: it was captured, and it belongs to the IP packet and not
  * to the padding after it. Each step of the loop over extension headers consumes at least 8 such bytes. One table says
- * for each protocol number what header it has; it is also what keeps the parser fast, since mixed traffic makes
- * branches on the protocol hard to predict. Runs in the queue process, for every packet; allocates nothing.
+ * for each protocol number what header it has. Runs in the queue process, for every packet; allocates nothing.
  */
 #include "packet/parse.h"
 
