@@ -189,11 +189,13 @@ static void route(struct named_chain *named, const struct decide *decide, struct
                 continue;
             }
             number = flow_in_flight_acquire(&named->in_flight, lookup);
-            flight->chain_flows[place] = (struct chain_flow){.number = number,
-                                                             .epoch = flow_in_flight_epoch(&named->in_flight, number),
-                                                             .begins = lookup->begins,
-                                                             .accepted = flow_burst_has_begun(&flight->flow_burst, i) &&
-                                                                         flow_table_is_accepted(named->flows, lookup)};
+            flight->chain_flows[place] = (struct chain_flow){
+                .number = number,
+                .epoch = flow_in_flight_epoch(&named->in_flight, number),
+                .begins = lookup->traits.begins,
+                .alone = lookup->traits.alone,
+                .accepted = (lookup->traits.alone || flow_burst_has_begun(&flight->flow_burst, i)) &&
+                            flow_table_is_accepted(named->flows, lookup)};
         }
         flight->asked.packets[place] = &bench.packets[i];
         flight->asked.places[place] = place;

@@ -3,8 +3,9 @@
  * The rules by which an answer becomes a verdict, as far as few packets need them.
  *
  * A verdict for a flow is stored in the flow table first, and counts for the flow only if that succeeds. If the packet
- * has no flow or the table no room, only the packet gets the verdict, without the mark: to the kernel an ICMP error
- * belongs to the connection that it is about, and the firewall would save the mark there. Process: [worker].
+ * has no flow, or may not decide it, or the table has no room, only the packet gets the verdict, without the mark: to
+ * the kernel an ICMP error belongs to the connection that it is about, and the firewall would save the mark there.
+ * Process: [queue process].
  */
 #include "burst/decide.h"
 

@@ -20,7 +20,7 @@ struct flow_lookup {
     struct flow_key key;
     uint32_t hash;
     bool has_flow;
-    bool begins;  /* a connection */
+    struct flow_traits traits;
 };
 
 struct flow_burst {

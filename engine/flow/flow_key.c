@@ -3,13 +3,15 @@
  * Computes the flow key of a packet and the keyed hash of a key.
  *
  * The two ends of a flow are put in an order that does not depend on the direction, so both directions have the same
- * key. Only bytes that were captured and that lie inside the IP packet are read; if the ports, or the bytes that say
- * whether the packet begins a connection, are not among them, the packet has no flow. Every byte of a key is defined,
- * padding included, since keys are compared and hashed as memory.
+ * key. Only bytes that were captured and that lie inside the IP packet are read. A packet has no flow if the ports, or
+ * the bytes that say whether it begins a connection, are not among them; of a first fragment the ports are enough. Every
+ * byte of a key is defined, padding included, since keys are compared and hashed as memory.
  *
- * Pure functions, except for the making of the seed. Runs in the worker, for every packet; allocates nothing.
+ * Pure functions, except for the making of the seed. Allocates nothing. Process: [queue process], for every packet.
  */
 #include "flow/flow_key.h"
+
+#include "packet/final_dest.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,6 +21,8 @@
 #define PROTOCOL_DCCP 33
 #define PROTOCOL_UDP_LITE 136
 #define PORTS_SIZE 4
+#define FRAGMENT_MIN 8 /* bytes of IP payload in a first fragment: offsets are counted in units of 8 */
+#define IPV4_OFFSET_MASK 0x1fff
 #define SCTP_CHUNK 12 /* offset of the first chunk's type */
 #define SCTP_INIT 1
 #define DCCP_TYPE 8 /* offset of the byte with the packet type in bits 1 to 4 */
@@ -84,13 +88,60 @@ static uint32_t flow_header_size(uint8_t protocol)
     }
 }
 
-/* The ports of source and destination. False: the packet has no flow. ip_len: length of the IP packet. */
-static bool find_ports(const struct nfqe_packet *packet, uint32_t ip_len, uint16_t ports[2], bool *begins)
-{
-    uint32_t size = flow_header_size(packet->protocol);
-    const uint8_t *bytes = size > 0 ? nfqe_bytes(packet, packet->transport, size) : NULL;
+/* The transport header, as far as it is in the packet and was captured. */
+struct transport {
+    const uint8_t *bytes;
+    uint32_t captured;
+    uint32_t len; /* bytes from it to the end of the IP packet */
+};
 
-    if (bytes == NULL || packet->transport - packet->network + size > ip_len) {
+/* Offset of the byte of the transport header that says whether the packet begins a connection; 0: none does. */
+static uint32_t begin_offset(uint8_t protocol)
+{
+    switch (protocol) {
+    case NFQE_PROTOCOL_TCP:
+        return offsetof(struct nfqe_tcp, flags);
+    case PROTOCOL_SCTP:
+        return SCTP_CHUNK;
+    case PROTOCOL_DCCP:
+        return DCCP_TYPE;
+    default:
+        return 0;
+    }
+}
+
+/* Whether a packet of this protocol, one of begin_offset()'s, with this byte there begins a connection. */
+static bool byte_begins(uint8_t protocol, uint8_t byte)
+{
+    if (protocol == NFQE_PROTOCOL_TCP) {
+        return (byte & (NFQE_TCP_SYN | NFQE_TCP_ACK)) == NFQE_TCP_SYN;
+    }
+    return protocol == PROTOCOL_SCTP ? byte == SCTP_INIT : (byte & DCCP_TYPE_MASK) == 0; /* DCCP: Request */
+}
+
+/* Of a first fragment. Its header may go on in a later one, but every receiver wants 8 bytes at least. */
+static bool find_fragment_ports(uint8_t protocol, const struct transport *transport, uint16_t ports[2],
+                                struct flow_traits *traits)
+{
+    uint32_t at = begin_offset(protocol);
+
+    if (flow_header_size(protocol) == 0 || protocol == NFQE_PROTOCOL_ICMP || protocol == NFQE_PROTOCOL_ICMPV6 ||
+        transport->captured < FRAGMENT_MIN) {
+        return false;
+    }
+    memcpy(ports, transport->bytes, PORTS_SIZE);
+    traits->begins = at != 0 && (at >= transport->captured || byte_begins(protocol, transport->bytes[at]));
+    return true;
+}
+
+/* The ports of source and destination. False: the packet has no flow. */
+static bool find_ports(const struct nfqe_packet *packet, const struct transport *transport, uint16_t ports[2],
+                       struct flow_traits *traits)
+{
+    const uint8_t *bytes = transport->bytes;
+    uint32_t size = flow_header_size(packet->protocol);
+
+    if (size == 0 || transport->captured < size) {
         return false;
     }
     memcpy(ports, bytes, PORTS_SIZE);
@@ -98,14 +149,12 @@ static bool find_ports(const struct nfqe_packet *packet, uint32_t ip_len, uint16
     case NFQE_PROTOCOL_TCP: {
         const struct nfqe_tcp *tcp = (const void *)bytes;
 
-        *begins = (tcp->flags & (NFQE_TCP_SYN | NFQE_TCP_ACK)) == NFQE_TCP_SYN;
+        traits->begins = byte_begins(NFQE_PROTOCOL_TCP, tcp->flags);
         return (uint32_t)(tcp->data_offset >> 4) * 4 >= sizeof(*tcp);
     }
     case PROTOCOL_SCTP:
-        *begins = bytes[SCTP_CHUNK] == SCTP_INIT;
-        return true;
     case PROTOCOL_DCCP:
-        *begins = (bytes[DCCP_TYPE] & DCCP_TYPE_MASK) == 0; /* Request */
+        traits->begins = byte_begins(packet->protocol, bytes[begin_offset(packet->protocol)]);
         return true;
     case NFQE_PROTOCOL_ICMP:
     case NFQE_PROTOCOL_ICMPV6:
@@ -115,37 +164,80 @@ static bool find_ports(const struct nfqe_packet *packet, uint32_t ip_len, uint16
     }
 }
 
-bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, bool *begins)
+/* The offset of the transport header. Of an IPv4 fragment that has only a part of it, the parser knows none. */
+static uint32_t transport_offset(const struct nfqe_packet *packet, const struct nfqe_ipv4 *ipv4)
+{
+    if (packet->transport != NFQE_NONE || ipv4 == NULL || (packet->flags & NFQE_PACKET_FRAGMENT) == 0 ||
+        (nfqe_be16(ipv4->fragment) & IPV4_OFFSET_MASK) != 0) {
+        return packet->transport;
+    }
+    return packet->network + (uint32_t)(ipv4->version_ihl & 0x0f) * 4;
+}
+
+/* ip_len: of the IP packet; 0: longer than the IP header can say, made by segmentation offload. */
+static bool find_transport(const struct nfqe_packet *packet, uint32_t offset, uint32_t ip_len,
+                           struct transport *transport)
+{
+    uint32_t end = ip_len != 0 ? packet->network + ip_len : UINT32_MAX;
+    uint32_t captured_end = end < packet->len ? end : packet->len;
+
+    if (packet->data == NULL || offset == NFQE_NONE || offset >= captured_end) {
+        return false;
+    }
+    *transport = (struct transport){packet->data + offset, captured_end - offset, end - offset};
+    return true;
+}
+
+/* The last destination of an IPv6 packet. NULL: not known. */
+static const uint8_t *find_dest(const struct nfqe_packet *packet, const struct nfqe_ipv6 *ipv6,
+                                struct flow_traits *traits)
+{
+    const uint8_t *dest = ipv6->dest;
+
+    if (packet->transport != packet->network + sizeof(*ipv6)) {
+        dest = packet_final_dest(packet);
+        traits->alone |= dest != ipv6->dest;
+    }
+    return dest;
+}
+
+bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, struct flow_traits *traits)
 {
     const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
     const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    bool fragment = (packet->flags & NFQE_PACKET_FRAGMENT) != 0;
+    struct transport transport;
+    const uint8_t *dest;
     uint16_t ports[2];
     uint32_t len; /* from the IP header; 0: longer than the field can say, made by segmentation offload */
 
-    *begins = false;
-    if ((packet->flags & NFQE_PACKET_FRAGMENT) != 0) {
+    *traits = (struct flow_traits){.alone = fragment || (packet->flags & NFQE_PACKET_SOURCE_ROUTE) != 0};
+    if (ipv4 != NULL) {
+        len = nfqe_be16(ipv4->total_len);
+    } else if (ipv6 != NULL) {
+        len = nfqe_be16(ipv6->payload_len);
+        len += len != 0 ? (uint32_t)sizeof(*ipv6) : 0;
+    } else {
+        return false;
+    }
+    if (!find_transport(packet, transport_offset(packet, ipv4), len, &transport) ||
+        !(fragment ? find_fragment_ports(packet->protocol, &transport, ports, traits)
+                   : find_ports(packet, &transport, ports, traits))) {
         return false;
     }
     memset(key, 0, sizeof(*key));
     key->protocol = packet->protocol;
     if (ipv4 != NULL) {
         key->version = 4;
-        len = nfqe_be16(ipv4->total_len);
-    } else if (ipv6 != NULL && packet->transport == packet->network + sizeof(*ipv6)) {
-        key->version = 6;
-        len = nfqe_be16(ipv6->payload_len);
-        len += len != 0 ? (uint32_t)sizeof(*ipv6) : 0;
-    } else {
-        return false;
-    }
-    if (!find_ports(packet, len != 0 ? len : UINT32_MAX, ports, begins)) {
-        return false;
-    }
-    if (ipv4 != NULL) {
         set_ends(key, ipv4->source, ipv4->dest, sizeof(ipv4->source), ports);
-    } else {
-        set_ends(key, ipv6->source, ipv6->dest, sizeof(ipv6->source), ports);
+        return true;
     }
+    key->version = 6;
+    dest = find_dest(packet, ipv6, traits);
+    if (dest == NULL) {
+        return false;
+    }
+    set_ends(key, ipv6->source, dest, sizeof(ipv6->source), ports);
     return true;
 }
 

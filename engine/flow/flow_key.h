@@ -50,11 +50,19 @@ struct flow_seed {
 /* Fills the seed with random bytes. Returns 0 or a negative errno. [supervisor] */
 int flow_seed_make(struct flow_seed *seed);
 
-/*
- * Finds the flow of the packet. False: it has none, and *key is undefined. *begins: whether it begins a connection: TCP
- * SYN without ACK, SCTP INIT, DCCP Request. [worker]
- */
-bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, bool *begins);
+/* What a packet is to its flow. */
+struct flow_traits {
+    bool begins; /* it begins a connection: TCP SYN without ACK, SCTP INIT, DCCP Request; or it may, see `alone` */
+    /*
+     * A first fragment, or a packet that other stations than its receiver come first to: its flow is known, but it
+     * neither decides the flow, nor is it accepted with it. If the byte that says whether it begins a connection is in
+     * a later fragment, it is taken to begin one.
+     */
+    bool alone;
+};
+
+/* Finds the flow of the packet. False: it has none, and *key is undefined. [queue process] */
+bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, struct flow_traits *traits);
 
 /* The hash of a key; always the same for the same seed. [worker] */
 uint32_t flow_key_hash(const struct flow_seed *seed, const struct flow_key *key);

@@ -166,7 +166,7 @@ void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, 
         struct flow_lookup *lookup = &burst->lookups[i];
 
         lookup->hash = 0;
-        lookup->has_flow = flow_key_find(&packets[i], &lookup->key, &lookup->begins);
+        lookup->has_flow = flow_key_find(&packets[i], &lookup->key, &lookup->traits);
         if (lookup->has_flow) {
             lookup->hash = flow_key_hash(&flows->seed, &lookup->key);
         }
@@ -198,12 +198,15 @@ nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst,
     if (verdict == NFQE_ACCEPT && flow_burst_has_begun(burst, index)) {
         return NFQE_CONTINUE;
     }
-    if (verdict == NFQE_ACCEPT && lookup->begins) { /* each flow is entered once, so there is room */
+    if (verdict == NFQE_ACCEPT && lookup->traits.begins) { /* each flow is entered once, so there is room */
         burst->begun[burst->begun_count++] = (uint8_t)index;
         return NFQE_CONTINUE;
     }
     if (verdict != NFQE_ACCEPT && verdict != NFQE_DROP) {
         flow_memory_found_damage(&flows->index);
+        return NFQE_CONTINUE;
+    }
+    if (verdict == NFQE_ACCEPT && lookup->traits.alone) {
         return NFQE_CONTINUE;
     }
     touch(flows, entry);
@@ -216,7 +219,7 @@ bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned
     struct flow_entry *entry;
     bool room;
 
-    if (!lookup->has_flow || flows->index.damaged) {
+    if (!lookup->has_flow || lookup->traits.alone || flows->index.damaged) {
         return false;
     }
     flow_burst_end_begun(burst, index);

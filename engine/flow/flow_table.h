@@ -4,9 +4,10 @@
  * worker in which it was given.
  *
  * A flow is a protocol and two pairs of address and port, in either direction: TCP, UDP, UDP-Lite, SCTP and DCCP by
- * their ports, ICMP and ICMPv6 echo by the identifier and the side that asks. Other packets have no flow: fragments,
- * IPv6 packets with extension headers, other protocols, and packets of which too few bytes were captured. Hook,
- * interface and queue are not part of a flow.
+ * their ports, ICMP and ICMPv6 echo by the identifier and the side that asks; of IPv6 also after extension headers.
+ * Other packets have no flow: later fragments, other protocols, and packets of which too few bytes were captured. Hook,
+ * interface and queue are not part of a flow. First fragments, and packets that a routing header takes to other stations
+ * first, belong to a flow, but do not decide it, and are not accepted with it (struct flow_traits).
  *
  * The table holds as many flows as it was made for. If it is full, a new flow replaces the one that has been idle for
  * longest: exactly in tables of up to FLOW_EXACT_MAX flows, to within 10 seconds in larger ones. A flow that was idle
@@ -78,8 +79,8 @@ void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, 
 nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst, unsigned index);
 
 /*
- * Sets the verdict of the flow of packet `index`, NFQE_ACCEPT or NFQE_DROP. False: the packet has no flow, or the table
- * has no room for it. [worker]
+ * Sets the verdict of the flow of packet `index`, NFQE_ACCEPT or NFQE_DROP. False: the packet has no flow, or may not
+ * decide it, or the table has no room for it. [worker]
  */
 bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned index, nfqe_verdict verdict);
 
@@ -97,7 +98,7 @@ static inline void flow_table_accepted(struct flow_table *flows, const struct fl
 {
     const struct flow_lookup *lookup = &burst->lookups[index];
 
-    if (lookup->has_flow && lookup->begins) {
+    if (lookup->has_flow && lookup->traits.begins) {
         flow_table_end_accepted(flows, lookup);
     }
 }

@@ -50,7 +50,8 @@ bool chain_flows_find(struct chain_flows *flows, const struct chain_flow *flow, 
     if (kept->answer.verdict == ACCEPT_FLOW && flow->begins) {
         kept->begun = flows->burst;
     }
-    if (kept->answer.verdict == NFQE_CONTINUE || kept->begun == flows->burst) {
+    if (kept->answer.verdict == NFQE_CONTINUE || kept->begun == flows->burst ||
+        (kept->answer.verdict == ACCEPT_FLOW && flow->alone)) {
         return false;
     }
     *answer = kept->answer;
@@ -76,14 +77,15 @@ void chain_flows_note(struct chain_flows *flows, const struct chain_flow *flow, 
                       bool gives_flows)
 {
     struct chain_flow_kept *kept = place_of(flows, flow);
+    bool for_flow = gives_flows && plugin_verdict_is_for_flow(answer->verdict);
 
     if (kept == NULL) {
         return;
     }
-    if (gives_flows && plugin_verdict_is_for_flow(answer->verdict)) {
+    if (for_flow && !flow->alone) {
         kept->answer = *answer;
         kept->begun = 0;
-    } else if (flow->begins && accepts_packet(flows, answer->verdict)) {
+    } else if (flow->begins && accepts_packet(flows, for_flow ? answer->verdict & ~NFQE_FLOW : answer->verdict)) {
         kept->answer.verdict = NFQE_CONTINUE;
     }
 }

@@ -10,7 +10,8 @@
  *
  * A packet that begins a connection is treated as by the flow table (flow_table.h): if its flow is accepted, the
  * plugins decide it, and also the later packets of the flow in its burst; if it is then accepted itself, the answer for
- * the flow is forgotten. So whether a packet is accepted that no plugin decided has to be known here.
+ * the flow is forgotten. So whether a packet is accepted that no plugin decided has to be known here. Packets that may
+ * not decide their flow are treated as there, too.
  *
  * Never allocates. Process: [worker].
  */
@@ -30,6 +31,7 @@ struct chain_flow {
     uint32_t number; /* below FLOWS_IN_FLIGHT_MAX; CHAIN_NO_FLOW: the packet has none */
     uint32_t epoch;  /* not 0 */
     bool begins;     /* the packet begins a connection */
+    bool alone;      /* it may not decide its flow, and is not accepted with it */
     bool accepted;   /* the flow table has accepted the flow; counts for the first packet of number and epoch */
 };
 

@@ -137,8 +137,9 @@ static struct ring_flow enter_flow(struct queue_loop *loop, unsigned index, unsi
     }
     return (struct ring_flow){.number = number,
                               .epoch = flow_in_flight_epoch(&loop->in_flight, number),
-                              .begins = lookup->begins,
-                              .accepted = flow_burst_has_begun(&flight->flows, packet) &&
+                              .begins = lookup->traits.begins,
+                              .alone = lookup->traits.alone,
+                              .accepted = (lookup->traits.alone || flow_burst_has_begun(&flight->flows, packet)) &&
                                           flow_table_is_accepted(loop->flows, lookup)};
 }
 

@@ -109,7 +109,8 @@ struct ring_worker_words {
 struct ring_flow {
     uint32_t number; /* among those in flight, or RING_NO_FLOW */
     uint32_t epoch; /* changes when the number becomes that of another flow */
-    uint32_t begins; /* not 0: the packet begins a connection, so an answer for its flow from before does not count */
+    uint16_t begins; /* not 0: the packet begins a connection, so an answer for its flow from before does not count */
+    uint16_t alone; /* not 0: it may not decide its flow, and is not accepted with it */
     uint32_t accepted; /* not 0: the flow has the verdict "accept" from before */
 };
 

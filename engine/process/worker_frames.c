@@ -60,8 +60,11 @@ static void copy_packets(struct worker_frames *frames, const struct ring_frame *
         struct ring_flow flow;
 
         ring_frame_packet(frame, i, &frames->packets[i], &flow);
-        frames->packet_flows[i] = (struct chain_flow){
-            .number = flow.number, .epoch = flow.epoch, .begins = flow.begins != 0, .accepted = flow.accepted != 0};
+        frames->packet_flows[i] = (struct chain_flow){.number = flow.number,
+                                                      .epoch = flow.epoch,
+                                                      .begins = flow.begins != 0,
+                                                      .alone = flow.alone != 0,
+                                                      .accepted = flow.accepted != 0};
     }
 }
 

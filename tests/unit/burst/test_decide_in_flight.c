@@ -58,7 +58,7 @@ static void draw(uint64_t *random, struct play *play)
         for (unsigned packet = 0; packet < PACKETS; packet++) {
             play->what[i][packet].flow =
                 unit_random_below(random, 10) == 0 ? NO_FLOW : unit_random_below(random, FLOWS);
-            play->what[i][packet].kind = "ddddas"[unit_random_below(random, 6)];
+            play->what[i][packet].kind = "ddddasfg"[unit_random_below(random, 8)];
             for (unsigned member = 0; member < play->members; member++) {
                 play->given[i][member][packet] = answers[unit_random_below(random, 8)];
             }
@@ -129,6 +129,7 @@ static struct slot {
     struct burst_fixture fixture;
     struct flow_burst flow_burst;
     struct flow_packet bytes[PACKETS];
+    struct nfqe_packet packets[PACKETS];
     unsigned number; /* of the burst in the play */
     unsigned undecided;
     bool used;
@@ -180,7 +181,8 @@ static void submit_packet(struct slot *slot, unsigned packet, bool accepted)
     *submitted = (struct submitted){.burst = slot->number, .packet = packet};
     submitted->flow = (struct chain_flow){.number = number,
                                           .epoch = flow_in_flight_epoch(&in_flight, number),
-                                          .begins = lookup->begins,
+                                          .begins = lookup->traits.begins,
+                                          .alone = lookup->traits.alone,
                                           .accepted = accepted};
     slot->undecided++;
 }
@@ -188,21 +190,18 @@ static void submit_packet(struct slot *slot, unsigned packet, bool accepted)
 static void submit(struct slot *slot)
 {
     struct decide decide = decide_in(slot);
-    struct nfqe_packet packets[PACKETS];
 
     slot->used = true;
     slot->number = next_burst++;
     slot->undecided = 0;
     burst_fill(&slot->fixture, PACKETS, FLOW_PIPELINE_FIRST_ID, BURST_HANDLING);
     for (unsigned i = 0; i < PACKETS; i++) {
-        const struct what *what = &current->what[slot->number][i];
-
-        flow_packet_make(&slot->bytes[i], what->flow, what->kind == 'a', what->kind == 's' ? NFQE_TCP_SYN : 0);
-        slot->bytes[i].packet.flags = what->flow == NO_FLOW ? NFQE_PACKET_FRAGMENT : 0;
+        flow_pipeline_packet(&slot->bytes[i], &current->what[slot->number][i]);
         slot->burst->entries[i].mark = FLOW_PIPELINE_MARK;
-        packets[i] = slot->bytes[i].packet;
+        slot->packets[i] = slot->bytes[i].packet;
+        slot->packets[i].id = FLOW_PIPELINE_FIRST_ID + i;
     }
-    flow_table_begin_burst(decide.flows, decide.flow_burst, packets, PACKETS, NOW);
+    flow_table_begin_burst(decide.flows, decide.flow_burst, slot->packets, PACKETS, NOW);
     for (unsigned i = 0; i < PACKETS; i++) {
         if (flow_in_flight_find(&in_flight, &slot->flow_burst.lookups[i]) != FLOW_IN_FLIGHT_NONE) {
             submit_packet(slot, i, false);
@@ -210,17 +209,32 @@ static void submit(struct slot *slot)
             note_decided(slot->number, i);
             at_once++;
         } else {
-            submit_packet(slot, i, flow_burst_has_begun(&slot->flow_burst, i));
+            const struct flow_lookup *lookup = &slot->flow_burst.lookups[i];
+
+            submit_packet(slot, i,
+                          (lookup->traits.alone || flow_burst_has_begun(&slot->flow_burst, i)) &&
+                              flow_table_is_accepted(decide.flows, lookup));
         }
     }
     flow_burst_begin_again(&slot->flow_burst);
+}
+
+static struct slot *slot_of(unsigned burst)
+{
+    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
+        if (slots[i].used && slots[i].number == burst) {
+            return &slots[i];
+        }
+    }
+    fail();
+    return NULL;
 }
 
 /* The worker answers its next packet. */
 static void answer(struct worker *worker)
 {
     struct submitted *submitted = &worker->packets[worker->answered++];
-    struct nfqe_packet packet = {.id = FLOW_PIPELINE_FIRST_ID + submitted->packet};
+    struct nfqe_packet packet = slot_of(submitted->burst)->packets[submitted->packet];
     unsigned before[MEMBERS_MAX] = {0};
 
     if (worker->burst != submitted->burst) {
@@ -237,17 +251,6 @@ static void answer(struct worker *worker)
         result->asked[submitted->burst][member][submitted->packet] =
             flow_pipeline.members[member].asked[submitted->packet] != before[member];
     }
-}
-
-static struct slot *slot_of(unsigned burst)
-{
-    for (unsigned i = 0; i < BURSTS_IN_FLIGHT; i++) {
-        if (slots[i].used && slots[i].number == burst) {
-            return &slots[i];
-        }
-    }
-    fail();
-    return NULL;
 }
 
 /* The worker's next answer becomes a verdict. */

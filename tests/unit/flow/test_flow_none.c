@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which packets have no flow, and which packets begin a connection.
+ * Which packets have no flow, and which packets begin a connection. Fragments are in test_flow_headers.c.
  */
 #include "unit.h"
 
@@ -14,7 +14,6 @@
 
 #define GRE 47
 #define ESP 50
-#define MORE_FRAGMENTS 0x2000
 #define DCCP_SHORTEST 12 /* a shorter header is none, though it has the bytes that are looked at */
 #define PADDING 64
 
@@ -49,32 +48,6 @@ static bool has_flow(const struct builder *builder, size_t len)
 }
 
 /* ---- no flow ------------------------------------------------------------------------------------------------- */
-
-static void test_fragments_have_no_flow(void **state)
-{
-    static const uint16_t fragments[] = {MORE_FRAGMENTS, MORE_FRAGMENTS | 185, 370};
-    struct builder builder;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(flow_port_protocols); i++) {
-        struct flow_ends ends = flow_ends_of(4, flow_port_protocols[i]);
-
-        for (size_t j = 0; j < sizeof(fragments) / sizeof(fragments[0]); j++) {
-            flow_build_network(&builder, &ends, fragments[j]);
-            flow_build_transport(&builder, &ends);
-            builder_finish(&builder);
-            assert_false(has_flow(&builder, builder.len));
-        }
-        ends = flow_ends_of(6, flow_port_protocols[i]);
-        for (unsigned part = 0; part < 3; part++) {
-            flow_build_network(&builder, &ends, 0);
-            builder_fragment(&builder, part == 0 ? 0 : 100, part < 2);
-            flow_build_transport(&builder, &ends);
-            builder_finish(&builder);
-            assert_false(has_flow(&builder, builder.len));
-        }
-    }
-}
 
 static void test_icmp_that_is_no_echo_has_no_flow(void **state)
 {
@@ -165,26 +138,6 @@ static void test_bytes_after_the_ip_packet_are_no_header(void **state)
     }
 }
 
-/* Firewall rules do not look past extension headers either, and some of them change where the packet goes. */
-static void test_ipv6_packets_with_extension_headers_have_no_flow(void **state)
-{
-    static const uint8_t kinds[] = {IPV6_HOP_BY_HOP, IPV6_ROUTING, IPV6_DESTINATION, IPV6_AUTHENTICATION};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(kinds); i++) {
-        for (size_t j = 0; j < sizeof(flow_port_protocols); j++) {
-            struct flow_ends ends = flow_ends_of(6, flow_port_protocols[j]);
-            struct builder builder;
-
-            flow_build_network(&builder, &ends, 0);
-            builder_extension(&builder, kinds[i], 24);
-            flow_build_transport(&builder, &ends);
-            builder_finish(&builder);
-            assert_false(has_flow(&builder, builder.len));
-        }
-    }
-}
-
 /* A TCP header whose length is less than its fixed part; an echo with a code. */
 static void test_headers_that_contradict_themselves_have_no_flow(void **state)
 {
@@ -257,13 +210,11 @@ static void test_tcp_syn_sctp_init_and_dccp_request_begin_a_connection_and_nothi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fragments_have_no_flow),
         cmocka_unit_test(test_icmp_that_is_no_echo_has_no_flow),
         cmocka_unit_test(test_protocols_without_ports_have_no_flow),
         cmocka_unit_test(test_headers_that_are_cut_have_no_flow),
         cmocka_unit_test(test_headers_that_contradict_themselves_have_no_flow),
         cmocka_unit_test(test_bytes_after_the_ip_packet_are_no_header),
-        cmocka_unit_test(test_ipv6_packets_with_extension_headers_have_no_flow),
         cmocka_unit_test(test_tcp_syn_sctp_init_and_dccp_request_begin_a_connection_and_nothing_else_does),
     };
 

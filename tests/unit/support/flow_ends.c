@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#define UDP_SIZE 8
 #define TRANSPORT_SIZE 16 /* of the protocols that the builder has no header for */
 
 const uint8_t flow_port_protocols[5] = {
@@ -55,6 +56,7 @@ void flow_build_transport(struct builder *builder, const struct flow_ends *ends)
         break;
     case NFQE_PROTOCOL_UDP:
         builder_udp(builder);
+        builder->bytes[builder->transport + 5] = UDP_SIZE;
         break;
     case NFQE_PROTOCOL_ICMP:
         builder_icmp(builder);

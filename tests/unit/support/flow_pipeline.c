@@ -10,6 +10,7 @@
 
 #define CAPACITY 8
 #define NOW UINT64_C(5000) /* ns */
+#define GRE 47
 
 struct flow_pipeline flow_pipeline;
 
@@ -53,6 +54,19 @@ void flow_pipeline_build(enum way way, unsigned members)
     flow_image_attach(&flow_pipeline.image, FLOW_IMAGE_IDLE_MS);
 }
 
+void flow_pipeline_packet(struct flow_packet *packet, const struct what *what)
+{
+    bool syn = what->kind == 's' || what->kind == 'g';
+
+    flow_packet_make(packet, what->flow, what->kind == 'a', syn ? NFQE_TCP_SYN : 0);
+    if (what->kind == 'f' || what->kind == 'g') {
+        packet->packet.flags |= NFQE_PACKET_FRAGMENT;
+    }
+    if (what->flow == NO_FLOW) {
+        packet->packet.protocol = GRE;
+    }
+}
+
 void flow_pipeline_begin(enum way way, const struct what *what, unsigned count)
 {
     static struct flow_packet bytes[BURST_MAX];
@@ -61,12 +75,9 @@ void flow_pipeline_begin(enum way way, const struct what *what, unsigned count)
     burst_fill(fixture, count, FLOW_PIPELINE_FIRST_ID, BURST_HANDLING);
     flow_pipeline.pipeline.one_by_one = way == ONE_BY_ONE;
     for (unsigned i = 0; i < count; i++) {
-        flow_packet_make(&bytes[i], what[i].flow, what[i].kind == 'a', what[i].kind == 's' ? NFQE_TCP_SYN : 0);
+        flow_pipeline_packet(&bytes[i], &what[i]);
         bytes[i].packet.id = FLOW_PIPELINE_FIRST_ID + i;
         fixture->burst->entries[i].mark = FLOW_PIPELINE_MARK;
-        if (what[i].flow == NO_FLOW) {
-            bytes[i].packet.flags = NFQE_PACKET_FRAGMENT;
-        }
         fixture->packets[i] = bytes[i].packet;
     }
 }

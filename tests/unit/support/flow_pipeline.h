@@ -30,7 +30,7 @@ enum way {
     WAYS,
 };
 
-/* A packet of flow `flow`: 'd' data, 'a' data of the other end, 's' a SYN. */
+/* A packet of flow `flow`: 'd' data, 'a' data of the other end, 's' a SYN; first fragments: 'f' of data, 'g' of a SYN. */
 struct what {
     uint32_t flow;
     char kind;
@@ -40,9 +40,9 @@ struct flow_pipeline {
     struct pipeline pipeline;
     struct burst_fixture *fixture;
     struct flow_image image;
-    struct queue_stats stats;      /* of all runs */
+    struct queue_stats stats; /* of all runs */
     struct decide_invalid invalid; /* of the last run */
-    int code;                      /* that a run has to return: 0, unless the test damages the table */
+    int code; /* that a run has to return: 0, unless the test damages the table */
     struct flow_pipeline_member {
         nfqe_verdict answers[BURST_MAX];
         unsigned asked[BURST_MAX]; /* in the last run */
@@ -53,6 +53,9 @@ extern struct flow_pipeline flow_pipeline;
 
 /* Whether a member is asked about the whole burst before its first answer counts. */
 bool flow_pipeline_in_bursts(enum way way);
+
+/* Makes the packet. */
+void flow_pipeline_packet(struct flow_packet *packet, const struct what *what);
 
 /*
  * A new pipeline, and an empty table. All members answer CONTINUE until the test says otherwise; the last one may

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: packets that are made to be taken for something else do not get past the verdicts of flows.
+
+The packets are made by hand (wire.py), the host that answers is a real one. A new connection between the ports of an
+accepted flow does not get the flow's verdict, wherever in the packet its SYN is.
+"""
+
+import contextlib
+
+import pytest
+
+import wire
+from orders import ACCEPT_FLOW, CLIENT_PORT, DROP, TCP_PORT, Connection, Trace, head, traced, wait_decided
+from support.commands import wait_for
+from support.lab import Lab
+from support.rules import Rule, queue_target
+from wire import ACK, DESTINATION, FRAGMENT, HOP_BY_HOP, PSH, ROUTING, SYN, TCP, extension, ip
+
+MSS = bytes.fromhex("020405b4")
+SEQUENCE = 1_000_000
+
+
+@pytest.fixture
+def sender(lab):
+    with contextlib.closing(wire.Wire(lab)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def start_obey(lab, start_engine, tmp_path):
+    """start_obey(arguments..., others=order): an engine with obey, whose queue gets all forwarded packets. Its trace."""
+    def start(*arguments, **options):
+        trace = Trace(tmp_path, "obey")
+        engine = start_engine("--plugin", traced("obey", trace, **options), "--queue", "1", *arguments)
+        Rule(lab.router, "FORWARD", *queue_target(1))
+        return engine, trace
+    return start
+
+
+def whole(source, dest, segment):
+    return [ip(source, dest, TCP, segment)]
+
+
+def after(*kinds):
+    """The segment after these extension headers."""
+    def make(source, dest, segment):
+        payload, following = segment, TCP
+        for kind in reversed(kinds):
+            payload = (wire.routing(following, dest) if kind == ROUTING else
+                       wire.ipv6_fragment(following, 0, False) if kind == FRAGMENT else
+                       extension(following, 16 if kind == DESTINATION else 8)) + payload
+            following = kind
+        return [ip(source, dest, following, payload)]
+    return make
+
+
+def in_fragments(size, last_first=False):
+    """The segment in IPv4 fragments of so many bytes."""
+    def make(source, dest, segment):
+        parts = [ip(source, dest, TCP, segment[at:at + size], offset=at, more=at + size < len(segment))
+                 for at in range(0, len(segment), size)]
+        return parts[::-1] if last_first else parts
+    return make
+
+
+def in_ipv6_fragments(source, dest, segment):
+    """Linux wants the whole TCP header in the first one."""
+    return [ip(source, dest, FRAGMENT, wire.ipv6_fragment(TCP, at, more) + segment[at:end])
+            for at, end, more in ((0, 24, True), (24, len(segment), False))]
+
+
+def by_segments(source, dest, segment):
+    """By another address first, from which the server sends it on, here to itself."""
+    first = Lab.server_addresses[6][0]
+    return [ip(source, first, ROUTING, wire.routing(TCP, dest, first, kind=4, left=1) + segment)]
+
+
+@pytest.mark.parametrize("family, make", [
+    (4, whole), (6, whole), (6, after(DESTINATION)), (6, after(HOP_BY_HOP)), (6, after(ROUTING)), (6, after(FRAGMENT)),
+    (6, after(HOP_BY_HOP, DESTINATION, ROUTING, DESTINATION)), (6, by_segments), (6, in_ipv6_fragments),
+    (4, in_fragments(8)), (4, in_fragments(8, last_first=True)), (4, in_fragments(16)), (4, in_fragments(24))], ids=[
+        "ipv4", "ipv6", "destination", "hop by hop", "routing", "atomic fragment", "four headers", "segments",
+        "ipv6 fragments", "8 bytes", "8 bytes, last first", "16 bytes", "24 bytes"])
+def test_a_new_connection_is_decided_wherever_its_syn_is(lab, start_obey, listen, sender, family, make):
+    """The first connection is accepted, and reset. The next one between the same ports begins by hand."""
+    for interface in ("all", "link2"):
+        lab.server.write(f"/proc/sys/net/ipv6/conf/{interface}/seg6_enabled", "1")
+    engine, trace = start_obey()
+    server = listen(lab.server, lab.server_main[family])
+    with contextlib.closing(Connection(lab, server)) as first:
+        assert first.exchange(ACCEPT_FLOW)
+        assert first.exchange(DROP), "the flow is accepted"
+    decided, asked = lab.router.queues()[1].last_id, trace.asked()
+    assert asked == 4
+    Rule(lab.client, "OUTPUT", "-p", "tcp", "--tcp-flags", "RST", "RST", "-j", "DROP")  # no socket knows the connection
+    source, dest = (lab.client_addresses[family][0], CLIENT_PORT), (lab.server_main[family], TCP_PORT)
+    packets = make(source[0], dest[0], wire.tcp(source, dest, SYN, sequence=SEQUENCE, options=MSS, data=bytes(8)))
+    sender.send(*packets)
+    acknowledged = sender.take_syn_ack(SEQUENCE) + 1
+    wait_decided(lab.router, decided + len(packets) + 1)
+    assert trace.asked() == asked + len(packets) + 1, "about the SYN, and the SYN with ACK"
+    sender.send(ip(source[0], dest[0], TCP, wire.tcp(source, dest, ACK | PSH, sequence=SEQUENCE + 1,
+                                                     acknowledged=acknowledged, data=head(DROP))))
+    wait_for(lambda: trace.asked() >= asked + len(packets) + 2, "it is asked about what is sent")
+    assert engine.stop() == 0
+    assert engine.total("dropped") == 1
