@@ -134,6 +134,7 @@ static void make_packet(unsigned index, uint32_t flow)
     transport[1] = (uint8_t)flow;
     transport[2] = UDP_PORT >> 8;
     transport[3] = UDP_PORT & 0xff;
+    transport[5] = sizeof(struct nfqe_udp);
 }
 
 static void fill_table(struct table *table, uint32_t size)

@@ -24,6 +24,7 @@ struct flow_lookup {
 };
 
 struct flow_burst {
+    const struct nfqe_packet *packets; /* of the caller */
     struct flow_lookup lookups[BURST_MAX];
     uint8_t begun[BURST_MAX]; /* packets that begin a connection and whose flow is accepted, one a flow */
     unsigned begun_count;

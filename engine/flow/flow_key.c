@@ -4,8 +4,9 @@
  *
  * The two ends of a flow are put in an order that does not depend on the direction, so both directions have the same
  * key. Only bytes that were captured and that lie inside the IP packet are read. A packet has no flow if the ports, or
- * the bytes that say whether it begins a connection, are not among them; of a first fragment the ports are enough. Every
- * byte of a key is defined, padding included, since keys are compared and hashed as memory.
+ * the bytes that say whether it begins a connection, are not among them; of a first fragment the ports are enough. It
+ * has none either if its transport header contradicts its length: its receiver ignores it. Every byte of a key is
+ * defined, padding included, since keys are compared and hashed as memory.
  *
  * Pure functions, except for the making of the seed. Allocates nothing. Process: [queue process], for every packet.
  */
@@ -134,6 +135,15 @@ static bool find_fragment_ports(uint8_t protocol, const struct transport *transp
     return true;
 }
 
+/* Whether UDP's own length is one that the receiver accepts. IPv6 has 0 for a datagram of more than 64 KiB. */
+static bool udp_len_is_valid(const struct nfqe_packet *packet, const struct transport *transport)
+{
+    const struct nfqe_udp *udp = (const void *)transport->bytes;
+    uint32_t len = nfqe_be16(udp->len);
+
+    return len <= transport->len && (len >= sizeof(*udp) || (len == 0 && nfqe_ipv6(packet) != NULL));
+}
+
 /* The ports of source and destination. False: the packet has no flow. */
 static bool find_ports(const struct nfqe_packet *packet, const struct transport *transport, uint16_t ports[2],
                        struct flow_traits *traits)
@@ -148,10 +158,13 @@ static bool find_ports(const struct nfqe_packet *packet, const struct transport 
     switch (packet->protocol) {
     case NFQE_PROTOCOL_TCP: {
         const struct nfqe_tcp *tcp = (const void *)bytes;
+        uint32_t header_len = (uint32_t)(tcp->data_offset >> 4) * 4;
 
         traits->begins = byte_begins(NFQE_PROTOCOL_TCP, tcp->flags);
-        return (uint32_t)(tcp->data_offset >> 4) * 4 >= sizeof(*tcp);
+        return header_len >= sizeof(*tcp) && header_len <= transport->len;
     }
+    case NFQE_PROTOCOL_UDP:
+        return udp_len_is_valid(packet, transport);
     case PROTOCOL_SCTP:
     case PROTOCOL_DCCP:
         traits->begins = byte_begins(packet->protocol, bytes[begin_offset(packet->protocol)]);

@@ -13,6 +13,7 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
+#include "packet/checksum.h"
 
 #include <string.h>
 
@@ -161,6 +162,7 @@ void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, 
                             unsigned n, uint64_t now_ns)
 {
     flows->now = (uint32_t)(now_ns / FLOW_TICK_NS);
+    burst->packets = packets;
     burst->begun_count = 0;
     for (unsigned i = 0; i < n; i++) {
         struct flow_lookup *lookup = &burst->lookups[i];
@@ -219,7 +221,8 @@ bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned
     struct flow_entry *entry;
     bool room;
 
-    if (!lookup->has_flow || lookup->traits.alone || flows->index.damaged) {
+    if (!lookup->has_flow || lookup->traits.alone || flows->index.damaged ||
+        packet_checksum_is_wrong(&burst->packets[index])) {
         return false;
     }
     flow_burst_end_begun(burst, index);

@@ -5,9 +5,10 @@
  *
  * A flow is a protocol and two pairs of address and port, in either direction: TCP, UDP, UDP-Lite, SCTP and DCCP by
  * their ports, ICMP and ICMPv6 echo by the identifier and the side that asks; of IPv6 also after extension headers.
- * Other packets have no flow: later fragments, other protocols, and packets of which too few bytes were captured. Hook,
- * interface and queue are not part of a flow. First fragments, and packets that a routing header takes to other stations
- * first, belong to a flow, but do not decide it, and are not accepted with it (struct flow_traits).
+ * Other packets have no flow: later fragments, other protocols, packets of which too few bytes were captured, and TCP and
+ * UDP with a length that the receiver does not accept. Hook, interface and queue are not part of a flow. First fragments,
+ * and packets that a routing header takes to other stations first, belong to a flow, but do not decide it, and are not
+ * accepted with it (struct flow_traits). Nor does a packet with a wrong checksum decide a flow.
  *
  * The table holds as many flows as it was made for. If it is full, a new flow replaces the one that has been idle for
  * longest: exactly in tables of up to FLOW_EXACT_MAX flows, to within 10 seconds in larger ones. A flow that was idle
@@ -66,8 +67,9 @@ bool flow_table_need_repair(const struct flow_table *flows);
 uint32_t flow_table_repair(struct flow_table *flows, uint64_t now_ns, _Atomic uint32_t *progress);
 
 /*
- * Finds the flow keys of a burst's packets (at most BURST_MAX) and prefetches their entries. A table that was not
- * attached only has to have its seed: then it finds the keys alone. [worker]
+ * Finds the flow keys of a burst's packets (at most BURST_MAX), which have to stay until the burst is decided, and
+ * prefetches their entries. A table that was not attached only has to have its seed: then it finds the keys alone.
+ * [worker]
  */
 void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, const struct nfqe_packet *packets,
                             unsigned n, uint64_t now_ns);

@@ -9,6 +9,8 @@
  */
 #include "plugin/chain_flows.h"
 
+#include "packet/checksum.h"
+
 #include <string.h>
 
 #define ACCEPT_FLOW (NFQE_ACCEPT | NFQE_FLOW)
@@ -73,8 +75,8 @@ static bool accepts_packet(const struct chain_flows *flows, nfqe_verdict verdict
     }
 }
 
-void chain_flows_note(struct chain_flows *flows, const struct chain_flow *flow, const struct plugin_answer *answer,
-                      bool gives_flows)
+void chain_flows_note(struct chain_flows *flows, const struct chain_flow *flow, const struct nfqe_packet *packet,
+                      const struct plugin_answer *answer, bool gives_flows)
 {
     struct chain_flow_kept *kept = place_of(flows, flow);
     bool for_flow = gives_flows && plugin_verdict_is_for_flow(answer->verdict);
@@ -82,7 +84,7 @@ void chain_flows_note(struct chain_flows *flows, const struct chain_flow *flow, 
     if (kept == NULL) {
         return;
     }
-    if (for_flow && !flow->alone) {
+    if (for_flow && !flow->alone && !packet_checksum_is_wrong(packet)) {
         kept->answer = *answer;
         kept->begun = 0;
     } else if (flow->begins && accepts_packet(flows, for_flow ? answer->verdict & ~NFQE_FLOW : answer->verdict)) {

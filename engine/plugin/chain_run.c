@@ -96,17 +96,17 @@ static void answer_by_flow(const struct chain_run *run, struct chain_batch *batc
 }
 
 /*
- * places: of the packets that the plugins were asked about. If the flow of one was answered before the batch, the packet
+ * asked: the packets that the plugins were asked about. If the flow of one was answered before the batch, the packet
  * that began a connection comes before it here, too.
  */
-static void note_flows(const struct chain_run *run, const unsigned *places, unsigned count,
-                       const struct chain_flow *flows, struct plugin_answer *answers)
+static void note_flows(const struct chain_run *run, const struct chain_batch *asked, const struct chain_flow *flows,
+                       struct plugin_answer *answers)
 {
-    for (unsigned i = 0; i < count; i++) {
-        unsigned place = places[i];
+    for (unsigned i = 0; i < asked->count; i++) {
+        unsigned place = asked->places[i];
 
         if (!chain_flows_find(run->flows, &flows[place], &answers[place])) {
-            chain_flows_note(run->flows, &flows[place], &answers[place],
+            chain_flows_note(run->flows, &flows[place], asked->packets[i], &answers[place],
                              plugin_chain_gives_flows(run->chain, answers[place].plugin));
         }
     }
@@ -115,20 +115,20 @@ static void note_flows(const struct chain_run *run, const unsigned *places, unsi
 bool chain_run_batch(const struct chain_run *run, struct chain_batch *batch, const struct chain_flow *flows,
                      struct plugin_answer *answers)
 {
-    unsigned places[BURST_MAX];
-    unsigned count;
+    struct chain_batch asked;
     bool for_flows;
 
     if (run->flows == NULL) {
         return ask_plugins(run, batch, answers);
     }
     answer_by_flow(run, batch, flows, answers);
-    count = batch->count;
-    for (unsigned i = 0; i < count; i++) {
-        places[i] = batch->places[i];
+    asked.count = batch->count;
+    for (unsigned i = 0; i < asked.count; i++) {
+        asked.packets[i] = batch->packets[i];
+        asked.places[i] = batch->places[i];
     }
     for_flows = ask_plugins(run, batch, answers);
-    note_flows(run, places, count, flows, answers);
+    note_flows(run, &asked, flows, answers);
     return for_flows;
 }
 
@@ -139,7 +139,7 @@ struct plugin_answer chain_run_flow_packet(const struct chain_run *run, struct n
 
     if (!chain_flows_find(run->flows, flow, &answer)) {
         answer = chain_run_packet(run, packet, place);
-        chain_flows_note(run->flows, flow, &answer, plugin_chain_gives_flows(run->chain, answer.plugin));
+        chain_flows_note(run->flows, flow, packet, &answer, plugin_chain_gives_flows(run->chain, answer.plugin));
     }
     return answer;
 }

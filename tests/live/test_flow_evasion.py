@@ -2,7 +2,8 @@
 """Promise: packets that are made to be taken for something else do not get past the verdicts of flows.
 
 The packets are made by hand (wire.py), the host that answers is a real one. A new connection between the ports of an
-accepted flow does not get the flow's verdict, wherever in the packet its SYN is.
+accepted flow does not get the flow's verdict, wherever in the packet its SYN is. A packet that its receiver ignores
+decides no flow.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from orders import ACCEPT_FLOW, CLIENT_PORT, DROP, TCP_PORT, Connection, Trace, 
 from support.commands import wait_for
 from support.lab import Lab
 from support.rules import Rule, queue_target
-from wire import ACK, DESTINATION, FRAGMENT, HOP_BY_HOP, PSH, ROUTING, SYN, TCP, extension, ip
+from wire import ACK, DESTINATION, FRAGMENT, HOP_BY_HOP, ICMP, PSH, ROUTING, SYN, TCP, UDP, extension, ip
 
 MSS = bytes.fromhex("020405b4")
 SEQUENCE = 1_000_000
@@ -104,3 +105,38 @@ def test_a_new_connection_is_decided_wherever_its_syn_is(lab, start_obey, listen
     wait_for(lambda: trace.asked() >= asked + len(packets) + 2, "it is asked about what is sent")
     assert engine.stop() == 0
     assert engine.total("dropped") == 1
+
+
+# What its receiver ignores
+
+
+def ignored(kind, source, dest):
+    """A packet that the receiver ignores, and one of the same flow that it takes."""
+    asks = head(ACCEPT_FLOW)
+    if kind in ("tcp header", "tcp checksum"):
+        wrong = (wire.tcp(source, dest, ACK, words=15) if kind == "tcp header" else
+                 wire.tcp(source, dest, ACK | PSH, data=asks, wrong=1))
+        return TCP, wrong, wire.tcp(source, dest, ACK | PSH, data=asks)
+    if kind == "echo checksum":
+        return ICMP, wire.echo(source[1], asks, wrong=1), wire.echo(source[1], asks)
+    wrong = {"udp too long": wire.udp(source, dest, asks, length=8 + len(asks) + 1),
+             "udp too short": wire.udp(source, dest, asks, length=7),
+             "udp checksum": wire.udp(source, dest, asks, wrong=1)}[kind]
+    return UDP, wrong, wire.udp(source, dest, asks)
+
+
+@pytest.mark.parametrize("family, kind", [
+    (4, "tcp header"), (6, "tcp header"), (4, "tcp checksum"), (6, "tcp checksum"), (4, "udp too long"),
+    (6, "udp too short"), (4, "udp checksum"), (6, "udp checksum"), (4, "echo checksum")])
+def test_a_packet_that_its_receiver_ignores_decides_no_flow(lab, start_obey, sender, family, kind):
+    """The plugin decides for the flow on each packet, the next one of the flow included."""
+    engine, trace = start_obey(others=ACCEPT_FLOW)
+    source, dest = (lab.client_addresses[family][0], 7801), (lab.server_main[family], 7802)
+    protocol, wrong, right = ignored(kind, source, dest)
+    Rule(lab.server, "INPUT", "-p", {TCP: "tcp", UDP: "udp", ICMP: "icmp"}[protocol], "-j", "DROP")  # it answers nothing
+    for count, (payload, asked) in enumerate(((wrong, 1), (wrong, 2), (right, 3), (right, 3)), 1):
+        sender.send(ip(source[0], dest[0], protocol, payload))
+        wait_decided(lab.router, count)
+        assert trace.asked() == asked
+    assert engine.stop() == 0
+    assert engine.total("flow_not_stored") == 2 and engine.total("flows_added") == 1, engine.final()

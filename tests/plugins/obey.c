@@ -6,7 +6,7 @@
  * packets without such a head undecided. The trace is a file that the test has made, `trace`: a count of all packets
  * it was asked about, then one byte for each numbered datagram (sequence * flows + flow), which counts how often it
  * was asked about that one. It is shared memory, so it outlives the worker. `work` is how many microseconds of CPU
- * each packet costs.
+ * each packet costs. `others` is the order of packets without a head, 0: none.
  *
  * CMakeLists.txt builds it more than once, as a need or a function cannot be chosen at run time. OBEY_BATCH: it has
  * handle_batch(), too. OBEY_WITNESS: it only records packets and leaves all undecided; for use before an obey.
@@ -42,6 +42,7 @@ static struct {
     uint64_t datagrams; /* that the trace has room for */
     uint64_t flows;
     int64_t work_ns;
+    uint8_t others;
 } state;
 
 static const struct nfqe_option options[] = {
@@ -58,6 +59,12 @@ static const struct nfqe_option options[] = {
      .max = 1000,
      .default_value = "0",
      .help = "microseconds a packet"},
+    {.name = "others",
+     .type = NFQE_OPTION_INTEGER,
+     .min = 0,
+     .max = ORDER_DROP_FLOW,
+     .default_value = "0",
+     .help = "order of packets without a head"},
     {.name = NULL},
 };
 
@@ -115,7 +122,7 @@ static nfqe_verdict answer(const uint8_t *head)
 #else
 static nfqe_verdict answer(const uint8_t *head)
 {
-    switch (head != NULL ? head[MARKED_OFFSET] : 0) {
+    switch (head != NULL ? head[MARKED_OFFSET] : state.others) {
     case ORDER_ACCEPT:
         return NFQE_ACCEPT;
     case ORDER_DROP:
@@ -177,6 +184,7 @@ static int load(const struct nfqe_host *host, const struct nfqe_value *values, s
     (void)shared;
     state.flows = (uint64_t)values[1].integer;
     state.work_ns = values[2].integer * 1000;
+    state.others = (uint8_t)values[3].integer;
     return values[0].text != NULL ? open_trace(host, values[0].text) : 0;
 }
 

@@ -58,7 +58,7 @@ static void draw(uint64_t *random, struct play *play)
         for (unsigned packet = 0; packet < PACKETS; packet++) {
             play->what[i][packet].flow =
                 unit_random_below(random, 10) == 0 ? NO_FLOW : unit_random_below(random, FLOWS);
-            play->what[i][packet].kind = "ddddasfg"[unit_random_below(random, 8)];
+            play->what[i][packet].kind = "ddddasfgwv"[unit_random_below(random, 10)];
             for (unsigned member = 0; member < play->members; member++) {
                 play->given[i][member][packet] = answers[unit_random_below(random, 8)];
             }

@@ -58,7 +58,7 @@ static void draw(uint64_t *random, struct play *play)
     for (unsigned i = 0; i < BURSTS; i++) {
         for (unsigned packet = 0; packet < PACKETS; packet++) {
             play->what[i][packet].flow = unit_random_below(random, 10) == 0 ? NO_FLOW : unit_random_below(random, 2);
-            play->what[i][packet].kind = "dddasfg"[unit_random_below(random, 7)];
+            play->what[i][packet].kind = "dddasfgwv"[unit_random_below(random, 9)];
             for (unsigned member = 0; member < play->members; member++) {
                 play->given[i][member][packet] = draw_answer(random, member + 1 == play->members);
             }

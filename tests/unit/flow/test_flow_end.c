@@ -148,8 +148,8 @@ static void test_flow_seen_in_the_next_tick_is_not_idle(void **state)
 /* A burst of packets of flow 1: 's' SYN, 'r' SYN of the other end, 'd' data, 'a' data of the other end. */
 static void begin_burst(const char *kinds)
 {
-    struct flow_packet packets[BURST_MAX];
-    struct nfqe_packet burst[BURST_MAX];
+    static struct flow_packet packets[BURST_MAX];
+    static struct nfqe_packet burst[BURST_MAX];
 
     for (unsigned i = 0; i < strlen(kinds); i++) {
         flow_packet_make(&packets[i], 1, kinds[i] == 'a' || kinds[i] == 'r',

@@ -46,6 +46,7 @@ static bool share_flow(const struct flow_ends *a, const struct flow_ends *b)
     for (unsigned i = 0; i < 2; i++) {
         builders[i].bytes[builders[i].transport + 13] = NFQE_TCP_ACK; /* a SYN would end the flow */
         packets[i] = builder_packet(&builders[i], builders[i].bytes, builders[i].len);
+        packets[i].flags = NFQE_PACKET_CHECKSUM_PENDING; /* or the receiver would ignore it */
         packet_parse(&packets[i]);
     }
     return packets_share_flow(packets);
@@ -123,6 +124,7 @@ static void test_hook_interfaces_queue_and_what_else_is_no_part_of_the_flow_do_n
     for (unsigned i = 0; i < 2; i++) {
         builders[i].bytes[builders[i].transport + 13] = i == 0 ? NFQE_TCP_ACK : NFQE_TCP_ACK | NFQE_TCP_FIN;
         packets[i] = builder_packet(&builders[i], builders[i].bytes, builders[i].len);
+        packets[i].flags = NFQE_PACKET_CHECKSUM_PENDING; /* or the receiver would ignore it */
         packet_parse(&packets[i]);
     }
     packets[1].hook = 4;

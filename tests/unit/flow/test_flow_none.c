@@ -28,6 +28,7 @@ static bool has_flow(const struct builder *builder, size_t len)
 
     guarded_init(&bytes, BUILDER_SIZE);
     packets[0] = builder_packet(builder, guarded_put(&bytes, builder->bytes, len, 1), len);
+    packets[0].flags = NFQE_PACKET_CHECKSUM_PENDING; /* or the receiver would ignore it */
     packet_parse(&packets[0]);
     packets[1] = packets[0];
     flow_image_init(&image, 3, NULL);
@@ -138,24 +139,51 @@ static void test_bytes_after_the_ip_packet_are_no_header(void **state)
     }
 }
 
-/* A TCP header whose length is less than its fixed part; an echo with a code. */
+/* A TCP header that is shorter than its fixed part, or longer than the packet; an echo with a code. */
 static void test_headers_that_contradict_themselves_have_no_flow(void **state)
 {
-    struct flow_ends ends = flow_ends_of(4, NFQE_PROTOCOL_TCP);
     struct builder builder;
 
     (void)state;
-    flow_build(&builder, &ends);
-    for (unsigned words = 0; words < 16; words++) {
-        builder.bytes[builder.transport + 12] = (uint8_t)(words << 4);
-        assert_int_equal(has_flow(&builder, builder.len), words >= 5);
-    }
     for (unsigned version = 4; version <= 6; version += 2) {
+        struct flow_ends ends = flow_ends_of(version, NFQE_PROTOCOL_TCP);
+
+        for (size_t payload = 0; payload < 60; payload++) {
+            flow_build_network(&builder, &ends, 0);
+            flow_build_transport(&builder, &ends);
+            builder_bytes(&builder, payload);
+            builder_finish(&builder);
+            builder_bytes(&builder, PADDING);
+            for (unsigned words = 0; words < 16; words++) {
+                builder.bytes[builder.transport + 12] = (uint8_t)(words << 4);
+                assert_int_equal(has_flow(&builder, builder.len), words >= 5 && words * 4 <= 20 + payload);
+            }
+        }
         ends = flow_ends_of(version, version == 4 ? NFQE_PROTOCOL_ICMP : NFQE_PROTOCOL_ICMPV6);
         flow_build(&builder, &ends);
         assert_true(has_flow(&builder, builder.len));
         builder.bytes[builder.transport + 1] = 1;
         assert_false(has_flow(&builder, builder.len));
+    }
+}
+
+/* UDP says how long it is: as a receiver checks it. IPv6 has 0 for what is longer than the field can say. */
+static void test_udp_with_a_length_that_its_receiver_refuses_has_no_flow(void **state)
+{
+    (void)state;
+    for (unsigned version = 4; version <= 6; version += 2) {
+        struct flow_ends ends = flow_ends_of(version, NFQE_PROTOCOL_UDP);
+        struct builder builder;
+
+        flow_build_network(&builder, &ends, 0);
+        flow_build_transport(&builder, &ends);
+        builder_bytes(&builder, 300);
+        builder_finish(&builder);
+        for (unsigned len = 0; len <= 400; len++) {
+            builder.bytes[builder.transport + 4] = (uint8_t)(len >> 8);
+            builder.bytes[builder.transport + 5] = (uint8_t)len;
+            assert_int_equal(has_flow(&builder, builder.len), (len >= 8 && len <= 308) || (len == 0 && version == 6));
+        }
     }
 }
 
@@ -167,6 +195,7 @@ static bool begins(struct builder *builder)
     struct nfqe_packet packet = builder_packet(builder, builder->bytes, builder->len);
     nfqe_verdict verdict;
 
+    packet.flags = NFQE_PACKET_CHECKSUM_PENDING;
     packet_parse(&packet);
     flow_image_init(&image, 3, NULL);
     flow_table_begin_burst(&image.flows, &image.burst, &packet, 1, 0);
@@ -187,7 +216,9 @@ static void test_tcp_syn_sctp_init_and_dccp_request_begin_a_connection_and_nothi
             struct builder builder;
 
             flow_build(&builder, &ends);
-            for (unsigned byte = 4; byte < 20 && protocol != NFQE_PROTOCOL_TCP; byte++) {
+            /* not in UDP's length */
+            for (unsigned byte = protocol == NFQE_PROTOCOL_UDP ? 6 : 4; byte < 20 && protocol != NFQE_PROTOCOL_TCP;
+                 byte++) {
                 for (unsigned value = 0; value < 256; value++) {
                     uint8_t *at = builder.bytes + builder.transport + byte;
                     uint8_t before = *at;
@@ -214,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_protocols_without_ports_have_no_flow),
         cmocka_unit_test(test_headers_that_are_cut_have_no_flow),
         cmocka_unit_test(test_headers_that_contradict_themselves_have_no_flow),
+        cmocka_unit_test(test_udp_with_a_length_that_its_receiver_refuses_has_no_flow),
         cmocka_unit_test(test_bytes_after_the_ip_packet_are_no_header),
         cmocka_unit_test(test_tcp_syn_sctp_init_and_dccp_request_begin_a_connection_and_nothing_else_does),
     };

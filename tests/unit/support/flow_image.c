@@ -18,6 +18,20 @@
 
 /* ---- packets ------------------------------------------------------------------------------------------- */
 
+/* TCP's, over the addresses, the protocol, the length of the header, and the header. */
+static void put_checksum(uint8_t *bytes)
+{
+    uint32_t sum = NFQE_PROTOCOL_TCP + 20;
+
+    for (unsigned i = 12; i < 40; i += 2) {
+        sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+    }
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~(sum + (sum >> 16));
+    bytes[36] = (uint8_t)(sum >> 8);
+    bytes[37] = (uint8_t)sum;
+}
+
 void flow_packet_make(struct flow_packet *packet, uint32_t number, bool reply, uint8_t tcp_flags)
 {
     const uint8_t own[] = {ADDRESS_HIGH, (uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number};
@@ -33,6 +47,7 @@ void flow_packet_make(struct flow_packet *packet, uint32_t number, bool reply, u
     bytes[reply ? 23 : 21] = 80; /* its own port; the other end's is 0 */
     bytes[32] = 0x50;
     bytes[33] = tcp_flags;
+    put_checksum(bytes);
     packet->packet = (struct nfqe_packet){
         .size = sizeof(packet->packet),
         .data = bytes,
@@ -84,10 +99,8 @@ void flow_image_done(struct flow_image *image)
 
 static void begin(struct flow_image *image, uint32_t number, uint64_t tick, uint8_t tcp_flags)
 {
-    struct flow_packet packet = {.packet.size = 0};
-
-    flow_packet_make(&packet, number, false, tcp_flags);
-    flow_table_begin_burst(&image->flows, &image->burst, &packet.packet, 1, tick * FLOW_TICK_NS);
+    flow_packet_make(&image->packet, number, false, tcp_flags);
+    flow_table_begin_burst(&image->flows, &image->burst, &image->packet.packet, 1, tick * FLOW_TICK_NS);
 }
 
 static nfqe_verdict find(struct flow_image *image, uint32_t number, uint64_t tick, uint8_t tcp_flags)

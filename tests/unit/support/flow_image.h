@@ -16,8 +16,15 @@
 #define FLOW_IMAGE_IDLE_MS (FLOW_IMAGE_IDLE_TICKS * UINT64_C(125))
 #define FLOW_IMAGE_NONE UINT32_MAX
 
+/* A packet of a flow, whole. */
+struct flow_packet {
+    struct nfqe_packet packet;
+    uint8_t bytes[40];
+};
+
 struct flow_image {
     struct guarded guarded;
+    struct flow_packet packet; /* the last one */
     size_t size;
     uint32_t capacity;
     uint32_t bucket_count;
@@ -27,12 +34,6 @@ struct flow_image {
     struct flow_seed seed;
     struct flow_table flows; /* the worker's side */
     struct flow_burst burst; /* the last one */
-};
-
-/* A packet of a flow, whole. */
-struct flow_packet {
-    struct nfqe_packet packet;
-    uint8_t bytes[40];
 };
 
 void flow_packet_make(struct flow_packet *packet, uint32_t number, bool reply, uint8_t tcp_flags);

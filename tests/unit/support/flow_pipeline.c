@@ -11,6 +11,7 @@
 #define CAPACITY 8
 #define NOW UINT64_C(5000) /* ns */
 #define GRE 47
+#define WINDOW 34 /* offset */
 
 struct flow_pipeline flow_pipeline;
 
@@ -56,11 +57,14 @@ void flow_pipeline_build(enum way way, unsigned members)
 
 void flow_pipeline_packet(struct flow_packet *packet, const struct what *what)
 {
-    bool syn = what->kind == 's' || what->kind == 'g';
+    bool syn = what->kind == 's' || what->kind == 'g' || what->kind == 'v';
 
     flow_packet_make(packet, what->flow, what->kind == 'a', syn ? NFQE_TCP_SYN : 0);
     if (what->kind == 'f' || what->kind == 'g') {
         packet->packet.flags |= NFQE_PACKET_FRAGMENT;
+    }
+    if (what->kind == 'w' || what->kind == 'v') {
+        packet->bytes[WINDOW] ^= 1;
     }
     if (what->flow == NO_FLOW) {
         packet->packet.protocol = GRE;

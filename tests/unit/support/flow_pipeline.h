@@ -30,7 +30,10 @@ enum way {
     WAYS,
 };
 
-/* A packet of flow `flow`: 'd' data, 'a' data of the other end, 's' a SYN; first fragments: 'f' of data, 'g' of a SYN. */
+/*
+ * A packet of flow `flow`: 'd' data, 'a' data of the other end, 's' a SYN; first fragments: 'f' of data, 'g' of a SYN;
+ * with a wrong checksum: 'w' data, 'v' a SYN.
+ */
 struct what {
     uint32_t flow;
     char kind;
