@@ -81,9 +81,10 @@ const struct option_entry options_table[] = {
      "Ask for the security context, also if no plugin needs it."},
     {"flow-table", "N", option_parse_number, TARGET(flow_table), 1, FLOW_TABLE_MAX,
      "Decided flows that each queue remembers, for plugins that decide for flows; 72\n"
-     "to 80 bytes each. When full, the longest idle one makes room. Default: 65536."},
+     "to 80 bytes each. When full, one-packet flows make room first. Default: 65536."},
     {"flow-timeout", "TIME", option_parse_time, TARGET(flow_timeout_ms), FLOW_TIMEOUT_MIN_MS, FLOW_TIMEOUT_MAX_MS,
-     "How long a decided flow may be idle until it is forgotten. Default: 5m."},
+     "How long an accepted flow may be idle, and a dropped one lasts, until it is\n"
+     "forgotten. Default: 5m."},
     {"bypass-mark", "BITS[/MASK]", option_parse_mark, TARGET(bypass_mark), 0, 0,
      "Set these bits in the mark of packets of accepted flows. With the rules that\n"
      "--print-rules prints, the kernel then lets the rest of the flow pass by itself."},

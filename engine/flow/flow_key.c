@@ -161,6 +161,7 @@ static bool find_ports(const struct nfqe_packet *packet, const struct transport 
         uint32_t header_len = (uint32_t)(tcp->data_offset >> 4) * 4;
 
         traits->begins = byte_begins(NFQE_PROTOCOL_TCP, tcp->flags);
+        traits->resets = (tcp->flags & NFQE_TCP_RST) != 0;
         return header_len >= sizeof(*tcp) && header_len <= transport->len;
     }
     case NFQE_PROTOCOL_UDP:
@@ -187,14 +188,14 @@ static uint32_t transport_offset(const struct nfqe_packet *packet, const struct 
     return packet->network + (uint32_t)(ipv4->version_ihl & 0x0f) * 4;
 }
 
-/* ip_len: of the IP packet; 0: longer than the IP header can say, made by segmentation offload. */
+/* The packet has an IP header. ip_len: of the IP packet; 0: longer than the IP header can say, made by segmentation offload. */
 static bool find_transport(const struct nfqe_packet *packet, uint32_t offset, uint32_t ip_len,
                            struct transport *transport)
 {
     uint32_t end = ip_len != 0 ? packet->network + ip_len : UINT32_MAX;
     uint32_t captured_end = end < packet->len ? end : packet->len;
 
-    if (packet->data == NULL || offset == NFQE_NONE || offset >= captured_end) {
+    if (offset == NFQE_NONE || offset >= captured_end) {
         return false;
     }
     *transport = (struct transport){packet->data + offset, captured_end - offset, end - offset};

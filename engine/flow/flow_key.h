@@ -53,6 +53,7 @@ int flow_seed_make(struct flow_seed *seed);
 /* What a packet is to its flow. */
 struct flow_traits {
     bool begins; /* it begins a connection: TCP SYN without ACK, SCTP INIT, DCCP Request; or it may, see `alone` */
+    bool resets; /* TCP RST */
     /*
      * A first fragment, or a packet that other stations than its receiver come first to: its flow is known, but it
      * neither decides the flow, nor is it accepted with it. If the byte that says whether it begins a connection is in

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The index of a flow table in shared memory: hash buckets with chains of entries, and the list of entries in the
- * order of their last use.
+ * The index of a flow table in shared memory: hash buckets with chains of entries, and lists of entries in the order of
+ * their last use.
  *
  * Plugin code of a worker can write to this memory. So a link is checked whenever it is followed, a walk has at most
  * CHAIN_MAX steps, and sizes and pointers come from private memory. What contradicts itself sets `damaged`, and
@@ -12,12 +12,15 @@
  */
 #include "flow/flow_memory.h"
 
+#include <string.h>
+
 #define BUCKETS_MIN 16 /* one cache line, so that the entries after them are aligned */
 #define CHAIN_MAX 64   /* entries; with two buckets a flow, more than about 10 are never seen */
 #define PROGRESS_STEPS 4096
 
 _Static_assert(sizeof(struct flow_entry) == 64, "an entry is a cache line");
-_Static_assert(sizeof(struct flow_memory_header) == 64, "and so is the head");
+_Static_assert(sizeof(struct flow_memory_header) == 128, "the head is two, and lists are in the first");
+_Static_assert(offsetof(struct flow_memory_header, totals) == 64, "the head is two, and lists are in the first");
 
 /* At least two buckets a flow, so that chains are short. */
 static uint32_t bucket_count(uint32_t capacity)
@@ -95,34 +98,44 @@ void flow_memory_bucket_remove(struct flow_memory *index, const struct flow_entr
     flow_memory_found_damage(index);
 }
 
-void flow_memory_lru_unlink(struct flow_memory *index, const struct flow_entry *entry)
+static inline void take_out(struct flow_memory *index, struct flow_order *order, const struct flow_entry *entry)
 {
     struct flow_entry *newer = flow_memory_entry(index, entry->newer);
     struct flow_entry *older = flow_memory_entry(index, entry->older);
 
-    *(newer != NULL ? &newer->older : &index->header->newest) = entry->older;
-    *(older != NULL ? &older->newer : &index->header->oldest) = entry->newer;
+    *(newer != NULL ? &newer->older : &order->newest) = entry->older;
+    *(older != NULL ? &older->newer : &order->oldest) = entry->newer;
 }
 
-static void join_order(struct flow_memory *index, struct flow_entry *entry, uint32_t newer_link, uint32_t older_link)
+static inline void put_first(struct flow_memory *index, struct flow_order *order, struct flow_entry *entry)
 {
-    struct flow_entry *newer = flow_memory_entry(index, newer_link);
-    struct flow_entry *older = flow_memory_entry(index, older_link);
+    struct flow_entry *older = flow_memory_entry(index, order->newest);
 
-    entry->newer = newer_link;
-    entry->older = older_link;
-    *(newer != NULL ? &newer->older : &index->header->newest) = flow_memory_link(index, entry);
-    *(older != NULL ? &older->newer : &index->header->oldest) = flow_memory_link(index, entry);
+    entry->newer = FLOW_NO_ENTRY;
+    entry->older = order->newest;
+    order->newest = flow_memory_link(index, entry);
+    *(older != NULL ? &older->newer : &order->oldest) = order->newest;
 }
 
-void flow_memory_lru_push_front(struct flow_memory *index, struct flow_entry *entry)
+void flow_memory_lru_unlink(struct flow_memory *index, const struct flow_entry *entry)
 {
-    join_order(index, entry, FLOW_NO_ENTRY, index->header->newest);
+    struct flow_order *order = &index->header->orders[flow_memory_list(index, entry)];
+
+    take_out(index, order, entry);
+    order->count--;
 }
 
-void flow_memory_lru_push_back(struct flow_memory *index, struct flow_entry *entry)
+void flow_memory_lru_push_front(struct flow_memory *index, struct flow_entry *entry, enum flow_list list)
 {
-    join_order(index, entry, index->header->oldest, FLOW_NO_ENTRY);
+    entry->list = (uint16_t)list;
+    put_first(index, &index->header->orders[list], entry);
+    index->header->orders[list].count++;
+}
+
+void flow_memory_lru_make_newest(struct flow_memory *index, struct flow_entry *entry, enum flow_list list)
+{
+    take_out(index, &index->header->orders[list], entry);
+    put_first(index, &index->header->orders[list], entry);
 }
 
 void flow_memory_make_progress(_Atomic uint32_t *progress, uint32_t step)
@@ -137,7 +150,6 @@ void flow_memory_clear(struct flow_memory *index, _Atomic uint32_t *progress)
         index->buckets[i] = FLOW_NO_ENTRY;
         flow_memory_make_progress(progress, i);
     }
-    index->header->used = index->capacity; /* free entries will be at the old end of the list */
-    index->header->newest = FLOW_NO_ENTRY;
-    index->header->oldest = FLOW_NO_ENTRY;
+    index->header->used = index->capacity; /* each entry will be in a list */
+    memset(index->header->orders, 0, sizeof(index->header->orders));
 }

@@ -3,10 +3,10 @@
  * The memory of a flow table: entries, and an index of hash chains and of the order of use.
  *
  * Memory that is all zero is an empty table: a link to an entry is its index plus one, and 0 is no entry. An entry that
- * holds a flow is in one hash chain. Every entry that was ever used is in the order of use, a doubly linked list from
- * the newest to the oldest; freed entries are at its old end.
+ * holds a flow is in one hash chain. Every entry that was ever used is in one of a few lists, doubly linked from the
+ * newest to the oldest: that of its kind of flow, or that of the free entries.
  *
- * A change of chains or order is announced in `changing`, so that the next worker finds out if this one dies in
+ * A change of chains or lists is announced in `changing`, so that the next worker finds out if this one dies in
  * between. Plugins can write to this memory, so every link is checked when it is followed and every walk is bounded;
  * an impossible value sets `damaged`. Does not depend on packets, verdicts or time. Process: [queue process].
  */
@@ -20,13 +20,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FLOW_MEMORY_VERSION 1 /* of the layout of header, buckets and entries */
+#define FLOW_MEMORY_VERSION 2 /* of the layout of header, buckets and entries */
 #define FLOW_NO_ENTRY 0
+
+/* The lists of entries. flow_table.h says which flows are in which. */
+enum flow_list {
+    FLOW_FREE, /* they hold no flow */
+    FLOW_FRESH,
+    FLOW_ESTABLISHED,
+    FLOW_DROPPED,
+    FLOW_LISTS,
+};
 
 struct flow_entry {
     struct flow_key key;
     uint32_t hash;
-    _Atomic uint32_t verdict; /* 0: the entry is free. Written last, so that an entry with a verdict is complete */
+    _Atomic uint16_t verdict; /* 0: the entry is free. Written last, so that an entry with a verdict is complete */
+    uint16_t list;            /* enum flow_list */
     uint32_t seen;            /* tick */
     uint32_t next;            /* link, in its chain */
     uint32_t older;
@@ -41,12 +51,16 @@ struct flow_totals {
 };
 
 struct flow_memory_header {
-    _Atomic uint32_t changing; /* not 0: chains and order are being changed */
+    _Atomic uint32_t changing; /* not 0: chains and lists are being changed */
     uint32_t used;             /* entries that ever held a flow; the others are in no list */
-    uint32_t newest;
-    uint32_t oldest;
+    struct flow_order {
+        uint32_t newest;
+        uint32_t oldest;
+        uint32_t count;
+    } orders[FLOW_LISTS];
+    uint32_t zero[2];
     struct flow_totals totals;
-    uint32_t zero[6];
+    uint32_t zero_too[10];
     /* after it: the buckets, each a link to the first entry of its chain; then the entries */
 };
 
@@ -95,6 +109,22 @@ static inline struct flow_entry *flow_memory_entry(struct flow_memory *index, ui
     return NULL;
 }
 
+/* The list that an entry is in. An impossible one is noted as damage. */
+static inline enum flow_list flow_memory_list(struct flow_memory *index, const struct flow_entry *entry)
+{
+    if (entry->list < FLOW_LISTS) {
+        return (enum flow_list)entry->list;
+    }
+    flow_memory_found_damage(index);
+    return FLOW_FREE;
+}
+
+/* The entry of a list that was used longest ago. NULL: the list is empty, or there is damage. */
+static inline struct flow_entry *flow_memory_oldest(struct flow_memory *index, enum flow_list list)
+{
+    return flow_memory_entry(index, index->header->orders[list].oldest);
+}
+
 /* The link to an entry. */
 static inline uint32_t flow_memory_link(const struct flow_memory *index, const struct flow_entry *entry)
 {
@@ -113,9 +143,12 @@ struct flow_entry *flow_memory_find(struct flow_memory *index, const struct flow
 /* These change the index. */
 void flow_memory_bucket_insert(const struct flow_memory *index, struct flow_entry *entry);
 void flow_memory_bucket_remove(struct flow_memory *index, const struct flow_entry *entry);
+/* entry->list says from which list it is taken. */
 void flow_memory_lru_unlink(struct flow_memory *index, const struct flow_entry *entry);
-void flow_memory_lru_push_front(struct flow_memory *index, struct flow_entry *entry);
-void flow_memory_lru_push_back(struct flow_memory *index, struct flow_entry *entry);
+/* As the newest of the list. Sets entry->list. */
+void flow_memory_lru_push_front(struct flow_memory *index, struct flow_entry *entry, enum flow_list list);
+/* The same for an entry that is in the list already. */
+void flow_memory_lru_make_newest(struct flow_memory *index, struct flow_entry *entry, enum flow_list list);
 
 /* Empties the index, whatever was in it. progress: as for flow_table_repair(). */
 void flow_memory_clear(struct flow_memory *index, _Atomic uint32_t *progress);

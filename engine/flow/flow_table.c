@@ -19,6 +19,10 @@
 
 #define ORDER_TICKS 80 /* 10 s, the inexactness of the order in a large table; at most a 32nd of the idle time-out */
 
+/* An eighth of a full table each. Of 65,536 flows, it keeps a new one for 0.18 s among 44,000 others a second. */
+#define FRESH_SHARE 8
+#define DROPPED_SHARE 8
+
 void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
                        const struct flow_seed *seed)
 {
@@ -28,20 +32,45 @@ void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity
     if (capacity > FLOW_EXACT_MAX) {
         flows->order_ticks = (uint32_t)min_u64(flows->idle_ticks / 32, ORDER_TICKS);
     }
+    flows->shares[FLOW_FRESH] = capacity / FRESH_SHARE;
+    flows->shares[FLOW_DROPPED] = capacity / DROPPED_SHARE;
+    flows->shares[FLOW_ESTABLISHED] = capacity - flows->shares[FLOW_FRESH] - flows->shares[FLOW_DROPPED];
 }
 
-/* Notes that a packet of the flow was seen; moves the entry to the front unless the order is exact enough without. */
-static void touch(struct flow_table *flows, struct flow_entry *entry)
+/* Makes the entry the newest of a list; a part of a change. */
+static void move(struct flow_table *flows, struct flow_entry *entry, enum flow_list list)
 {
-    if (flows->index.header->newest == flow_memory_link(&flows->index, entry) ||
+    entry->seen = flows->now;
+    flow_memory_lru_unlink(&flows->index, entry);
+    flow_memory_lru_push_front(&flows->index, entry, list);
+}
+
+/* A flow that is not established: once for most. A host also answers with a reset to packets of no connection. */
+static __attribute__((noinline)) void touch_fresh(struct flow_table *flows, struct flow_entry *entry, bool resets)
+{
+    flow_memory_begin_change(&flows->index);
+    move(flows, entry, resets ? FLOW_FRESH : FLOW_ESTABLISHED);
+    flow_memory_end_change(&flows->index);
+}
+
+/*
+ * Notes that a packet of an accepted flow was seen; moves the entry to the front unless the order is exact enough
+ * without.
+ */
+static void touch(struct flow_table *flows, struct flow_entry *entry, bool resets)
+{
+    if (entry->list != FLOW_ESTABLISHED) {
+        touch_fresh(flows, entry, resets);
+        return;
+    }
+    if (flows->index.header->orders[FLOW_ESTABLISHED].newest == flow_memory_link(&flows->index, entry) ||
         (flows->order_ticks > 0 && entry->seen / flows->order_ticks == flows->now / flows->order_ticks)) {
         entry->seen = flows->now;
         return;
     }
     flow_memory_begin_change(&flows->index);
     entry->seen = flows->now;
-    flow_memory_lru_unlink(&flows->index, entry);
-    flow_memory_lru_push_front(&flows->index, entry);
+    flow_memory_lru_make_newest(&flows->index, entry, FLOW_ESTABLISHED);
     flow_memory_end_change(&flows->index);
 }
 
@@ -69,53 +98,76 @@ static void forget(struct flow_table *flows, struct flow_entry *entry)
     atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_release);
     flow_memory_bucket_remove(&flows->index, entry);
     flow_memory_lru_unlink(&flows->index, entry);
-    flow_memory_lru_push_back(&flows->index, entry);
+    flow_memory_lru_push_front(&flows->index, entry, FLOW_FREE);
     flow_memory_end_change(&flows->index);
 }
 
-/* An entry for a new flow, taken out of all lists: a freed one, a never used one, or the oldest. NULL: damage. */
-static struct flow_entry *take_entry(struct flow_table *flows)
+/* The flow that a new one, for this list, replaces: the oldest one of a list. NULL: damage. */
+static struct flow_entry *find_replaced(struct flow_table *flows, enum flow_list list)
 {
-    struct flow_entry *oldest = flow_memory_entry(&flows->index, flows->index.header->oldest);
+    struct flow_entry *replaced = NULL;
+    int64_t most = INT64_MIN;
+
+    for (unsigned i = FLOW_FRESH; i < FLOW_LISTS; i++) {
+        struct flow_entry *oldest = flow_memory_oldest(&flows->index, (enum flow_list)i);
+        int64_t above = (int64_t)flows->index.header->orders[i].count - flows->shares[i] + (i == list);
+
+        if (oldest != NULL && is_expired(flows, oldest)) {
+            return oldest;
+        }
+        if (oldest != NULL && above > most) {
+            replaced = oldest;
+            most = above;
+        }
+    }
+    return replaced;
+}
+
+/* An entry for a new flow, taken out of all lists: a freed one, a never used one, or one of a flow that it replaces. */
+static struct flow_entry *take_entry(struct flow_table *flows, enum flow_list list)
+{
+    struct flow_entry *entry = flow_memory_entry(&flows->index, flows->index.header->orders[FLOW_FREE].newest);
     uint32_t used = flows->index.header->used;
 
-    if (oldest != NULL && verdict_of(oldest) == NFQE_CONTINUE) {
-        flow_memory_lru_unlink(&flows->index, oldest);
-        return oldest;
+    if (entry != NULL) {
+        flow_memory_lru_unlink(&flows->index, entry);
+        return entry;
     }
     if (used < flows->index.capacity) {
         flows->index.header->used = used + 1;
         return &flows->index.entries[used];
     }
-    if (oldest == NULL) {
+    entry = find_replaced(flows, list);
+    if (entry == NULL) {
         flow_memory_found_damage(&flows->index);
         return NULL;
     }
-    if (is_expired(flows, oldest)) {
+    if (is_expired(flows, entry)) {
         flows->index.header->totals.expired++;
     } else {
         flows->index.header->totals.replaced++;
     }
-    flow_memory_bucket_remove(&flows->index, oldest);
-    flow_memory_lru_unlink(&flows->index, oldest);
-    return oldest;
+    flow_memory_bucket_remove(&flows->index, entry);
+    flow_memory_lru_unlink(&flows->index, entry);
+    return entry;
 }
 
 static void add_entry(struct flow_table *flows, const struct flow_lookup *lookup, nfqe_verdict verdict)
 {
+    enum flow_list list = verdict == NFQE_DROP ? FLOW_DROPPED : FLOW_FRESH;
     struct flow_entry *entry;
 
     flow_memory_begin_change(&flows->index);
-    entry = take_entry(flows);
+    entry = take_entry(flows, list);
     if (entry != NULL) {
         atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_relaxed);
         atomic_thread_fence(memory_order_release);
         entry->key = lookup->key;
         entry->hash = lookup->hash;
         entry->seen = flows->now;
-        atomic_store_explicit(&entry->verdict, verdict, memory_order_release);
+        atomic_store_explicit(&entry->verdict, (uint16_t)verdict, memory_order_release);
         flow_memory_bucket_insert(&flows->index, entry);
-        flow_memory_lru_push_front(&flows->index, entry);
+        flow_memory_lru_push_front(&flows->index, entry, list);
         flows->index.header->totals.added++;
     }
     flow_memory_end_change(&flows->index);
@@ -197,22 +249,36 @@ nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst,
         return NFQE_CONTINUE;
     }
     verdict = verdict_of(entry);
-    if (verdict == NFQE_ACCEPT && flow_burst_has_begun(burst, index)) {
-        return NFQE_CONTINUE;
+    if (verdict == NFQE_DROP) {
+        return NFQE_DROP;
     }
-    if (verdict == NFQE_ACCEPT && lookup->traits.begins) { /* each flow is entered once, so there is room */
-        burst->begun[burst->begun_count++] = (uint8_t)index;
-        return NFQE_CONTINUE;
-    }
-    if (verdict != NFQE_ACCEPT && verdict != NFQE_DROP) {
+    if (verdict != NFQE_ACCEPT) {
         flow_memory_found_damage(&flows->index);
         return NFQE_CONTINUE;
     }
-    if (verdict == NFQE_ACCEPT && lookup->traits.alone) {
+    if (flow_burst_has_begun(burst, index)) {
         return NFQE_CONTINUE;
     }
-    touch(flows, entry);
-    return verdict;
+    if (lookup->traits.begins) { /* each flow is entered once, so there is room */
+        burst->begun[burst->begun_count++] = (uint8_t)index;
+        return NFQE_CONTINUE;
+    }
+    if (lookup->traits.alone) {
+        return NFQE_CONTINUE;
+    }
+    touch(flows, entry, lookup->traits.resets);
+    return NFQE_ACCEPT;
+}
+
+/* Another verdict for a flow that has one. */
+static void set_verdict(struct flow_table *flows, struct flow_entry *entry, nfqe_verdict verdict)
+{
+    bool established = flow_memory_list(&flows->index, entry) == FLOW_ESTABLISHED;
+
+    flow_memory_begin_change(&flows->index);
+    atomic_store_explicit(&entry->verdict, (uint16_t)verdict, memory_order_release);
+    move(flows, entry, verdict == NFQE_DROP ? FLOW_DROPPED : established ? FLOW_ESTABLISHED : FLOW_FRESH);
+    flow_memory_end_change(&flows->index);
 }
 
 bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned index, nfqe_verdict verdict)
@@ -228,8 +294,7 @@ bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned
     flow_burst_end_begun(burst, index);
     entry = flow_memory_find(&flows->index, &lookup->key, lookup->hash, &room);
     if (entry != NULL) {
-        atomic_store_explicit(&entry->verdict, verdict, memory_order_release);
-        touch(flows, entry);
+        set_verdict(flows, entry, verdict);
     } else if (room && !flows->index.damaged) {
         add_entry(flows, lookup, verdict);
     }
@@ -279,6 +344,15 @@ bool flow_table_need_repair(const struct flow_table *flows)
     return atomic_load_explicit(&flows->index.header->changing, memory_order_relaxed) != 0;
 }
 
+/* The list of an entry that is whole. */
+static enum flow_list list_of(const struct flow_entry *entry)
+{
+    if (verdict_of(entry) == NFQE_DROP) {
+        return FLOW_DROPPED;
+    }
+    return entry->list == FLOW_ESTABLISHED ? FLOW_ESTABLISHED : FLOW_FRESH;
+}
+
 /*
  * Inserts an entry into the index, as the newest. If its flow has an entry already, that one gets the verdict and this
  * one is freed; it is also freed if its chain is full. Returns whether there is one more flow.
@@ -290,14 +364,17 @@ static bool take_back(struct flow_table *flows, struct flow_entry *entry)
 
     if (same == NULL && room) {
         flow_memory_bucket_insert(&flows->index, entry);
-        flow_memory_lru_push_front(&flows->index, entry);
+        flow_memory_lru_push_front(&flows->index, entry, list_of(entry));
         return true;
     }
     if (same != NULL) {
+        flow_memory_lru_unlink(&flows->index, same);
         atomic_store_explicit(&same->verdict, entry->verdict, memory_order_release);
+        same->seen = entry->seen;
+        flow_memory_lru_push_front(&flows->index, same, list_of(entry));
     }
     atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_release);
-    flow_memory_lru_push_back(&flows->index, entry);
+    flow_memory_lru_push_front(&flows->index, entry, FLOW_FREE);
     return false;
 }
 
@@ -319,7 +396,7 @@ uint32_t flow_table_repair(struct flow_table *flows, uint64_t now_ns, _Atomic ui
             same_age[age] = i + 1;
         } else {
             atomic_store_explicit(&entry->verdict, NFQE_CONTINUE, memory_order_relaxed);
-            flow_memory_lru_push_front(&flows->index, entry);
+            flow_memory_lru_push_front(&flows->index, entry, FLOW_FREE);
         }
         flow_memory_make_progress(progress, i);
     }

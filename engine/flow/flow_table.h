@@ -5,19 +5,27 @@
  *
  * A flow is a protocol and two pairs of address and port, in either direction: TCP, UDP, UDP-Lite, SCTP and DCCP by
  * their ports, ICMP and ICMPv6 echo by the identifier and the side that asks; of IPv6 also after extension headers.
- * Other packets have no flow: later fragments, other protocols, packets of which too few bytes were captured, and TCP and
- * UDP with a length that the receiver does not accept. Hook, interface and queue are not part of a flow. First fragments,
- * and packets that a routing header takes to other stations first, belong to a flow, but do not decide it, and are not
- * accepted with it (struct flow_traits). Nor does a packet with a wrong checksum decide a flow.
+ * Other packets have no flow: later fragments, other protocols, packets of which too few bytes were captured, and
+ * packets whose receiver ignores them, since their headers contradict their length. Hook, interface and queue are not
+ * part of a flow.
  *
- * The table holds as many flows as it was made for. If it is full, a new flow replaces the one that has been idle for
- * longest: exactly in tables of up to FLOW_EXACT_MAX flows, to within 10 seconds in larger ones. A flow that was idle
- * for longer than the time-out is removed. A packet that begins a connection (TCP SYN, SCTP INIT, DCCP Request) does
- * not get the verdict of an accepted flow; if it is then accepted itself, the flow is removed. A dropped flow stays
- * dropped.
+ * First fragments, and packets that a routing header takes to other stations first, belong to a flow, but they do not
+ * decide it, and are not accepted with it (flow_key.h); nor does a packet with a wrong checksum decide it.
+ *
+ * The table holds as many flows as it was made for. They are in three lists: fresh flows, which were accepted and have
+ * shown no further packet since; established ones, which have, other than a TCP reset; and dropped ones. Each list has
+ * a share of a full table. A new flow then replaces one that has expired; if there is none, the oldest flow of the list
+ * that is farthest above its share. So however many flows of one packet come, they replace no flow of the other lists
+ * that are within their share.
+ *
+ * Accepted flows are in the order of use: exactly in tables of up to FLOW_EXACT_MAX flows, to within 10 seconds in larger
+ * ones; dropped flows in the order in which they were decided. An accepted flow expires when it was idle for longer than
+ * the time-out; a dropped flow, however many packets come, when so much time has passed since it was decided. A packet
+ * that begins a connection (TCP SYN, SCTP INIT, DCCP Request) does not get the verdict of an accepted flow; if it is then
+ * accepted itself, the flow is removed. A dropped flow stays dropped.
  *
  * Entries are found by a keyed hash, so that a sender cannot choose flows that collide. An entry has all that is
- * known of its flow. The index (hash chains, order of use) is rebuilt from the entries if a worker died while it
+ * known of its flow. The index (hash chains, lists) is rebuilt from the entries if a worker died while it
  * changed it.
  *
  * A plugin can write to the table, since the table is in its process. So every link that is read is checked, every
@@ -47,6 +55,7 @@ struct flow_table {
     struct flow_memory index;
     uint32_t idle_ticks;
     uint32_t order_ticks; /* the order of use is exact to this many ticks; 0: each packet moves its entry */
+    uint32_t shares[FLOW_LISTS]; /* of the entries */
     struct flow_seed seed;
     uint32_t now;         /* in ticks, as of the last burst that was begun */
 };
@@ -67,9 +76,8 @@ bool flow_table_need_repair(const struct flow_table *flows);
 uint32_t flow_table_repair(struct flow_table *flows, uint64_t now_ns, _Atomic uint32_t *progress);
 
 /*
- * Finds the flow keys of a burst's packets (at most BURST_MAX), which have to stay until the burst is decided, and
- * prefetches their entries. A table that was not attached only has to have its seed: then it finds the keys alone.
- * [worker]
+ * Finds the flow keys of a burst's packets (at most BURST_MAX), which have to stay until it is decided, and prefetches
+ * their entries. A table that was not attached only has to have its seed: then it finds the keys alone. [worker]
  */
 void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, const struct nfqe_packet *packets,
                             unsigned n, uint64_t now_ns);

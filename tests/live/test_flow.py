@@ -151,29 +151,50 @@ def test_a_full_table_forgets_exactly_the_longest_idle_flows(lab, start_obey, ta
     assert trace.asked() == size + 2 * more
 
 
-@pytest.mark.parametrize("order", [ACCEPT_FLOW, DROP_FLOW])
-def test_an_idle_flow_is_forgotten_and_one_in_use_is_not(lab, start_obey, talk, order):
-    engine, trace = start_obey("--flow-timeout", "1s")
-    idle, used = talk(0), talk(1)
-    idle.send(order)
-    used.send(order)
-    wait_decided(lab.router, 2)
-    end = time.monotonic() + 1.0 + 3 * TICK_SECONDS
-    sent = 2
+def use(lab, one, order, sent, seconds):
+    """The flow has packets of the server's all the time; `sent` packets were queued before. Returns how many are now."""
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
-        used.send(opposite(order), back=True)
+        one.send(order, back=True)
         sent += 1
         wait_decided(lab.router, sent)
         time.sleep(TICK_SECONDS)
-    used.send(opposite(order))
-    idle.send(opposite(order))
+    return sent
+
+
+def test_an_idle_flow_is_forgotten_and_one_in_use_is_not(lab, start_obey, talk):
+    engine, trace = start_obey("--flow-timeout", "1s")
+    idle, used = talk(0), talk(1)
+    idle.send(ACCEPT_FLOW)
+    used.send(ACCEPT_FLOW)
+    wait_decided(lab.router, 2)
+    sent = use(lab, used, DROP, 2, 1.0 + 3 * TICK_SECONDS)
+    used.send(DROP)
+    idle.send(DROP)
     wait_decided(lab.router, sent + 2)
     assert trace.asked() == 3, "it was asked about the idle flow once more, and only about that"
-    arrived = [[0], [0, 1]] if order == ACCEPT_FLOW else [[1], []]
-    wait_for(lambda: [idle.came(), used.came()] == arrived, "what was decided arrives")
-    assert len(used.came(back=True)) == (sent - 2 if order == ACCEPT_FLOW else 0)
+    wait_for(lambda: [idle.came(), used.came()] == [[0], [0, 1]], "what was decided arrives")
+    assert len(used.came(back=True)) == sent - 2
     assert engine.stop() == 0
     assert_final(engine, flows_added=2, flows_expired=1, flow_packets=sent - 1, packets=sent + 2)
+
+
+def test_a_dropped_flow_is_forgotten_whether_it_is_used_or_not(lab, start_obey, talk):
+    """Whoever goes on sending does not keep it."""
+    engine, trace = start_obey("--flow-timeout", "1s")
+    idle, used = talk(0), talk(1)
+    idle.send(DROP_FLOW)
+    used.send(DROP_FLOW)
+    wait_decided(lab.router, 2)
+    sent = use(lab, used, ACCEPT, 2, 0.5)
+    assert trace.asked() == 2 and used.came(back=True) == []
+    sent = use(lab, used, ACCEPT, sent, 0.5 + 3 * TICK_SECONDS)
+    idle.send(ACCEPT)
+    wait_decided(lab.router, sent + 1)
+    wait_for(lambda: idle.came() == [1], "the plugin is asked, and accepts it")
+    assert used.came(back=True), "and the other one, too"
+    assert engine.stop() == 0
+    assert_final(engine, flows_added=2, flows_expired=2, packets=sent + 1, flow_packets=engine.total("flow_packets"))
 
 
 # TCP

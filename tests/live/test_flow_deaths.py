@@ -157,7 +157,7 @@ def spoil_index(engine):
         file.seek(table)
         assert file.read(4) == bytes(4), "the queue process is not changing it"
         file.seek(table)
-        file.write(b"\1\0\0\0" + random.randbytes(12))  # changing; how many were used, the newest, the oldest
+        file.write(b"\1\0\0\0" + random.randbytes(52))  # changing; how many were used, and the ends of each list
         file.seek(table + PAGE)
         file.write(random.randbytes(BUCKETS_SIZE - PAGE))
 

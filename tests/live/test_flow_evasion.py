@@ -3,7 +3,7 @@
 
 The packets are made by hand (wire.py), the host that answers is a real one. A new connection between the ports of an
 accepted flow does not get the flow's verdict, wherever in the packet its SYN is. A packet that its receiver ignores
-decides no flow.
+decides no flow. Many flows of one packet do not push other flows out of the table.
 """
 
 import contextlib
@@ -11,7 +11,8 @@ import contextlib
 import pytest
 
 import wire
-from orders import ACCEPT_FLOW, CLIENT_PORT, DROP, TCP_PORT, Connection, Trace, head, traced, wait_decided
+from orders import (ACCEPT, ACCEPT_FLOW, CLIENT_PORT, DROP, DROP_FLOW, TCP_PORT, Connection, Trace, head, traced,
+                    wait_decided)
 from support.commands import wait_for
 from support.lab import Lab
 from support.rules import Rule, queue_target
@@ -140,3 +141,43 @@ def test_a_packet_that_its_receiver_ignores_decides_no_flow(lab, start_obey, sen
         assert trace.asked() == asked
     assert engine.stop() == 0
     assert engine.total("flow_not_stored") == 2 and engine.total("flows_added") == 1, engine.final()
+
+
+# Many flows
+
+
+def flood(lab, sender, kind, count):
+    """So many flows of one packet of the client's; those of TCP are answered by a reset."""
+    for number in range(count):
+        source = (lab.client_addresses[4][number % 32], 10000 + number)
+        dest = (lab.server_main[4], 7900)
+        sender.send(ip(source[0], dest[0], UDP, wire.udp(source, dest, b"one")) if kind == "udp" else
+                    ip(source[0], dest[0], TCP, wire.tcp(source, dest, ACK, acknowledged=7)))
+
+
+@pytest.mark.parametrize("kind", ["udp", "tcp"])
+def test_flows_of_one_packet_replace_no_established_flow_and_no_dropped_one(lab, start_obey, talk, sender, kind):
+    """Four times as many as the table holds. The dropped flows have shown one packet."""
+    size, accepted, dropped, many = 800, 100, 20, 3200
+    engine, trace = start_obey("--flow-table", str(size), others=ACCEPT_FLOW)
+    if kind == "udp":
+        Rule(lab.server, "INPUT", "-p", "udp", "--dport", "7900", "-j", "DROP")  # no ICMP errors
+    talks = [talk(number) for number in range(accepted + dropped)]
+    for number, one in enumerate(talks):
+        one.send(ACCEPT_FLOW if number < accepted else DROP_FLOW)
+    wait_decided(lab.router, len(talks))
+    for one in talks[:accepted]:
+        one.send(DROP, back=True)
+    wait_decided(lab.router, len(talks) + accepted)
+    flood(lab, sender, kind, many)
+    packets = many if kind == "udp" else 2 * many
+    wait_decided(lab.router, len(talks) + accepted + packets)
+    asked = trace.asked()
+    for number, one in enumerate(talks):
+        one.send(DROP if number < accepted else ACCEPT)
+    wait_decided(lab.router, 2 * len(talks) + accepted + packets)
+    wait_for(lambda: all(one.came() == [0, 1] for one in talks[:accepted]), "all accepted flows are still accepted")
+    assert all(one.came() == [] for one in talks[accepted:]), "all dropped flows are still dropped"
+    assert trace.asked() == asked
+    assert engine.stop() == 0
+    assert engine.total("flows_replaced") == engine.total("flows_added") - size >= len(talks) + many - size

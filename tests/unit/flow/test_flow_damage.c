@@ -77,9 +77,7 @@ static void repair_and_use(void)
     assert_false(flow_table_damaged(&image.flows));
     assert_string_equal(flow_image_fault(&image), "");
     for (uint32_t number = 100; number < 100 + CAPACITY; number++) {
-        assert_true(flow_image_add(&image, number, NOW + 7, NFQE_DROP));
-    }
-    for (uint32_t number = 100; number < 100 + CAPACITY; number++) {
+        assert_true(flow_image_add(&image, number, NOW + 7, NFQE_DROP)); /* established flows stay */
         assert_int_equal(flow_image_find(&image, number, NOW + 7), NFQE_DROP);
     }
     assert_string_equal(flow_image_fault(&image), "");
@@ -155,12 +153,12 @@ static void test_link_out_of_the_table_is_damage(void **state)
         assert_damaged_and_left_alone();
         repair_and_use();
         begin(true);
-        image.header->oldest = links[i];
+        image.header->orders[FLOW_FRESH].oldest = links[i];
         flow_image_add(&image, 77, NOW + 5, NFQE_ACCEPT);
         assert_damaged_and_left_alone();
         repair_and_use();
         begin(true);
-        image.header->newest = links[i];
+        image.header->orders[FLOW_FRESH].newest = links[i];
         flow_image_add(&image, 77, NOW + 5, NFQE_ACCEPT);
         assert_damaged_and_left_alone();
         repair_and_use();
@@ -169,7 +167,7 @@ static void test_link_out_of_the_table_is_damage(void **state)
 
 static void test_flow_with_a_verdict_that_is_none_is_damage(void **state)
 {
-    static const uint32_t verdicts[] = {NFQE_CONTINUE, NFQE_DROP + 1, NFQE_ACCEPT | NFQE_FLOW, UINT32_MAX};
+    static const uint16_t verdicts[] = {NFQE_CONTINUE, NFQE_DROP + 1, NFQE_ACCEPT | NFQE_FLOW, UINT16_MAX};
 
     (void)state;
     for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
@@ -178,6 +176,19 @@ static void test_flow_with_a_verdict_that_is_none_is_damage(void **state)
         assert_int_equal(flow_image_find(&image, 1, NOW + 5), NFQE_CONTINUE);
         assert_damaged_and_left_alone();
         repair_and_use();
+    }
+}
+
+static void test_list_that_is_none_is_damage(void **state)
+{
+    (void)state;
+    for (unsigned list = FLOW_LISTS; list <= UINT16_MAX; list++) {
+        begin(true);
+        image.entries[2].list = (uint16_t)list;
+        flow_image_find(&image, 2, NOW + 5);
+        assert_damaged_and_left_alone();
+        repair_and_use();
+        list += list > 100 ? 10000 : 0;
     }
 }
 
@@ -195,7 +206,7 @@ static void test_full_table_without_an_oldest_flow_is_damage(void **state)
 {
     (void)state;
     begin(true);
-    image.header->oldest = 0;
+    memset(image.header->orders, 0, sizeof(image.header->orders));
     flow_image_add(&image, 77, NOW + 5, NFQE_ACCEPT);
     assert_damaged_and_left_alone();
     repair_and_use();
@@ -207,7 +218,7 @@ static void test_repair_ends_damage(void **state)
 
     (void)state;
     begin(true);
-    image.entries[1].verdict = UINT32_MAX;
+    image.entries[1].verdict = UINT16_MAX;
     assert_int_equal(flow_image_find(&image, 1, NOW + 5), NFQE_CONTINUE);
     assert_damaged_and_left_alone();
     assert_int_equal(flow_table_repair(&image.flows, (NOW + 5) * FLOW_TICK_NS, &progress), CAPACITY - 1);
@@ -264,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_many_words_of_the_table_may_be_anything),
         cmocka_unit_test(test_link_out_of_the_table_is_damage),
         cmocka_unit_test(test_flow_with_a_verdict_that_is_none_is_damage),
+        cmocka_unit_test(test_list_that_is_none_is_damage),
         cmocka_unit_test(test_oldest_flow_that_is_in_no_chain_is_damage),
         cmocka_unit_test(test_full_table_without_an_oldest_flow_is_damage),
         cmocka_unit_test(test_repair_ends_damage),

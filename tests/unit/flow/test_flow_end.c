@@ -56,12 +56,35 @@ static void test_flow_in_use_is_not_forgotten(void **state)
 
     (void)state;
     flow_image_init(&image, 2, NULL);
-    flow_image_add(&image, 1, tick, NFQE_DROP);
+    flow_image_add(&image, 1, tick, NFQE_ACCEPT);
     for (unsigned i = 0; i < 10; i++) {
         tick += FLOW_IMAGE_IDLE_TICKS;
-        assert_int_equal(i % 2 == 0 ? flow_image_find(&image, 1, tick) : flow_image_syn(&image, 1, tick), NFQE_DROP);
+        assert_int_equal(i % 2 == 0 ? flow_image_find(&image, 1, tick) : flow_image_reset(&image, 1, tick),
+                         NFQE_ACCEPT);
     }
     assert_int_equal(image.header->totals.expired, 0);
+}
+
+/* Or whoever goes on sending would keep it for ever. */
+static void test_dropped_flow_is_forgotten_when_so_much_time_has_passed_whatever_came(void **state)
+{
+    (void)state;
+    flow_image_init(&image, 2, NULL);
+    for (unsigned round = 1; round < 4; round++) {
+        uint64_t begin = NOW + round * 1000;
+
+        flow_image_add(&image, 1, begin, NFQE_DROP);
+        for (uint64_t tick = begin; tick <= begin + FLOW_IMAGE_IDLE_TICKS; tick++) {
+            assert_int_equal(flow_image_find(&image, 1, tick), NFQE_DROP);
+            assert_int_equal(flow_image_syn(&image, 1, tick), NFQE_DROP);
+        }
+        assert_int_equal(flow_image_find(&image, 1, begin + FLOW_IMAGE_IDLE_TICKS + 1), NFQE_CONTINUE);
+        assert_int_equal(image.header->totals.expired, round);
+    }
+    flow_image_add(&image, 1, NOW, NFQE_DROP);
+    flow_image_add(&image, 1, NOW + FLOW_IMAGE_IDLE_TICKS, NFQE_DROP); /* decided once more */
+    assert_int_equal(flow_image_find(&image, 1, NOW + 2 * FLOW_IMAGE_IDLE_TICKS), NFQE_DROP);
+    flow_image_assert_in_order(&image);
 }
 
 static void test_expired_flow_that_makes_room_is_counted_as_expired(void **state)
@@ -281,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flow_is_forgotten_when_it_was_idle_for_longer_than_the_time_out),
         TEST(test_flow_in_use_is_not_forgotten),
+        TEST(test_dropped_flow_is_forgotten_when_so_much_time_has_passed_whatever_came),
         cmocka_unit_test(test_expired_flow_that_makes_room_is_counted_as_expired),
         TEST(test_forgotten_flow_leaves_its_room_to_the_next_one),
         TEST(test_idle_time_is_rounded_up_and_at_most_a_day),

@@ -163,6 +163,7 @@ static void test_syn_after_extension_headers_begins_a_connection(void **state)
         builder_finish(&builder);
         lookup = look_up(&builder, builder.len);
         assert_int_equal(lookup.traits.begins, (flags & (NFQE_TCP_SYN | NFQE_TCP_ACK)) == NFQE_TCP_SYN);
+        assert_int_equal(lookup.traits.resets, (flags & NFQE_TCP_RST) != 0);
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The flow table compared with a model, a list in the order of use. Random steps add, find, begin and forget flows, let
- * time pass, and let workers die. After each step both must have the same flows in the same order, and the same counts.
+ * The flow table compared with a model: a list of flows for each kind, in the order of use. Random steps add, find, begin
+ * and forget flows, let time pass, and let processes die. After each step both must have the same flows in the same order,
+ * and the same counts.
  */
 #include "unit.h"
 
@@ -23,35 +24,43 @@ struct known {
 };
 
 static struct {
-    struct known flows[CAPACITY_MAX]; /* the newest first */
-    uint32_t count;
+    struct list {
+        struct known flows[CAPACITY_MAX]; /* the newest first */
+        uint32_t count;
+    } lists[FLOW_LISTS];
     struct flow_totals totals;
 } model;
 
 static struct flow_image image;
 static uint64_t tick;
 
-static void take_out(uint32_t place)
+static struct known take_out(struct list *list, uint32_t place)
 {
-    model.count--;
-    memmove(&model.flows[place], &model.flows[place + 1], (model.count - place) * sizeof(model.flows[0]));
+    struct known flow = list->flows[place];
+
+    list->count--;
+    memmove(&list->flows[place], &list->flows[place + 1], (list->count - place) * sizeof(list->flows[0]));
+    return flow;
 }
 
-static void put_first(struct known flow)
+static void put_first(struct list *list, struct known flow)
 {
-    memmove(&model.flows[1], &model.flows[0], model.count * sizeof(model.flows[0]));
-    model.flows[0] = flow;
-    model.count++;
+    memmove(&list->flows[1], &list->flows[0], list->count * sizeof(list->flows[0]));
+    list->flows[0] = flow;
+    list->count++;
 }
 
-static uint32_t place_of(uint32_t number)
+/* The list with the flow, and its place there. NULL: there is no such flow. */
+static struct list *find_list(uint32_t number, uint32_t *place)
 {
-    uint32_t place = 0;
-
-    while (place < model.count && model.flows[place].number != number) {
-        place++;
+    for (unsigned i = 0; i < FLOW_LISTS; i++) {
+        for (*place = 0; *place < model.lists[i].count; (*place)++) {
+            if (model.lists[i].flows[*place].number == number) {
+                return &model.lists[i];
+            }
+        }
     }
-    return place;
+    return NULL;
 }
 
 static bool is_expired(const struct known *flow)
@@ -59,90 +68,151 @@ static bool is_expired(const struct known *flow)
     return tick - flow->seen > FLOW_IMAGE_IDLE_TICKS;
 }
 
-static nfqe_verdict model_find(uint32_t number, bool begins)
+static nfqe_verdict model_find(uint32_t number, bool begins, bool resets)
 {
-    uint32_t place = place_of(number);
+    uint32_t place;
+    struct list *list = find_list(number, &place);
     struct known flow;
 
-    if (place == model.count) {
+    if (list == NULL) {
         return NFQE_CONTINUE;
     }
-    flow = model.flows[place];
+    flow = list->flows[place];
     if (is_expired(&flow)) {
         model.totals.expired++;
-        take_out(place);
+        take_out(list, place);
         return NFQE_CONTINUE;
     }
-    if (begins && flow.verdict == NFQE_ACCEPT) {
+    if (flow.verdict == NFQE_DROP) {
+        return NFQE_DROP;
+    }
+    if (begins) {
         return NFQE_CONTINUE;
     }
-    take_out(place);
+    take_out(list, place);
     flow.seen = tick;
-    put_first(flow);
-    return flow.verdict;
+    put_first(list == &model.lists[FLOW_FRESH] && !resets ? &model.lists[FLOW_ESTABLISHED] : list, flow);
+    return NFQE_ACCEPT;
+}
+
+/* What is of the table, of `capacity` flows, in eighths. */
+static int share(unsigned list, uint32_t capacity)
+{
+    int eighth = (int)capacity / 8;
+
+    return list == FLOW_ESTABLISHED ? (int)capacity - 2 * eighth : eighth;
+}
+
+static uint32_t count_all(void)
+{
+    return model.lists[FLOW_FRESH].count + model.lists[FLOW_ESTABLISHED].count + model.lists[FLOW_DROPPED].count;
+}
+
+/* For a new flow in the list `adding`. */
+static void make_room(unsigned adding)
+{
+    static const unsigned lists[] = {FLOW_FRESH, FLOW_ESTABLISHED, FLOW_DROPPED};
+    struct list *crowded = NULL;
+    int most = 0;
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct list *list = &model.lists[lists[i]];
+        int above = (int)list->count + (lists[i] == adding) - share(lists[i], image.capacity);
+
+        if (list->count > 0 && is_expired(&list->flows[list->count - 1])) {
+            model.totals.expired++;
+            take_out(list, list->count - 1);
+            return;
+        }
+        if (list->count > 0 && (crowded == NULL || above > most)) {
+            crowded = list;
+            most = above;
+        }
+    }
+    model.totals.replaced++;
+    take_out(crowded, crowded->count - 1);
 }
 
 static void model_add(uint32_t number, nfqe_verdict verdict)
 {
-    uint32_t place = place_of(number);
+    uint32_t place;
+    struct list *list = find_list(number, &place);
+    unsigned to = verdict == NFQE_DROP ? FLOW_DROPPED : FLOW_FRESH;
 
-    if (place < model.count) {
-        take_out(place);
+    if (list != NULL) {
+        take_out(list, place);
+        to = verdict == NFQE_ACCEPT && list == &model.lists[FLOW_ESTABLISHED] ? FLOW_ESTABLISHED : to;
     } else {
         model.totals.added++;
-        if (model.count == image.capacity) {
-            if (is_expired(&model.flows[model.count - 1])) {
-                model.totals.expired++;
-            } else {
-                model.totals.replaced++;
-            }
-            take_out(model.count - 1);
+        if (count_all() == image.capacity) {
+            make_room(to);
         }
     }
-    put_first((struct known){number, verdict, tick});
+    put_first(&model.lists[to], (struct known){number, verdict, tick});
 }
 
 static void model_repair(void)
 {
-    for (uint32_t place = model.count; place-- > 0;) {
-        if (is_expired(&model.flows[place])) {
-            take_out(place);
+    for (unsigned i = 0; i < FLOW_LISTS; i++) {
+        for (uint32_t place = model.lists[i].count; place-- > 0;) {
+            if (is_expired(&model.lists[i].flows[place])) {
+                take_out(&model.lists[i], place);
+            }
         }
     }
 }
 
+/* Moves a flow of the list to an earlier place. */
+static void put_at(struct list *list, uint32_t from, uint32_t place)
+{
+    struct known flow = list->flows[from];
+
+    memmove(&list->flows[place + 1], &list->flows[place], (from - place) * sizeof(flow));
+    list->flows[place] = flow;
+}
+
 /* A repair does not know the order of flows seen in the same tick: the model adopts the table's order. */
-static void learn_order(void)
+static void learn_order(struct list *list, uint32_t newest)
 {
     uint32_t place = 0;
 
-    for (uint32_t link = image.header->newest; link != 0 && place < model.count; link = image.entries[link - 1].older) {
-        uint32_t from = place_of(flow_image_number(&image.entries[link - 1]));
-        struct known flow;
+    for (uint32_t link = newest; link != 0 && place < list->count; link = image.entries[link - 1].older) {
+        uint32_t number = flow_image_number(&image.entries[link - 1]);
+        uint32_t from = place;
 
-        assert_in_range(from, place, model.count - 1);
-        flow = model.flows[from];
-        assert_int_equal(flow.seen, model.flows[place].seen);
-        memmove(&model.flows[place + 1], &model.flows[place], (from - place) * sizeof(flow));
-        model.flows[place++] = flow;
+        while (from < list->count && list->flows[from].number != number) {
+            from++;
+        }
+        assert_in_range(from, place, list->count - 1);
+        assert_int_equal(list->flows[from].seen, list->flows[place].seen);
+        put_at(list, from, place++);
+    }
+}
+
+static void assert_same_list(unsigned number)
+{
+    const struct list *list = &model.lists[number];
+    uint32_t link = image.header->orders[number].newest;
+
+    assert_int_equal(image.header->orders[number].count,
+                     number == FLOW_FREE ? image.header->used - count_all() : list->count);
+    for (uint32_t place = 0; place < list->count; place++) {
+        const struct flow_entry *entry = &image.entries[link - 1];
+
+        assert_in_range(link, 1, image.capacity);
+        assert_int_equal(flow_image_number(entry), list->flows[place].number);
+        assert_int_equal(entry->verdict, list->flows[place].verdict);
+        assert_int_equal(entry->seen, (uint32_t)list->flows[place].seen);
+        link = entry->older;
     }
 }
 
 static void assert_same(void)
 {
-    uint32_t link = image.header->newest;
-
     assert_string_equal(flow_image_fault(&image), "");
-    for (uint32_t place = 0; place < model.count; place++) {
-        const struct flow_entry *entry = &image.entries[link - 1];
-
-        assert_in_range(link, 1, image.capacity);
-        assert_int_equal(flow_image_number(entry), model.flows[place].number);
-        assert_int_equal(entry->verdict, model.flows[place].verdict);
-        assert_int_equal(entry->seen, (uint32_t)model.flows[place].seen);
-        link = entry->older;
+    for (unsigned i = 0; i < FLOW_LISTS; i++) {
+        assert_same_list(i);
     }
-    assert_true(link == 0 || image.entries[link - 1].verdict == NFQE_CONTINUE);
     assert_int_equal(image.header->totals.added, model.totals.added);
     assert_int_equal(image.header->totals.replaced, model.totals.replaced);
     assert_int_equal(image.header->totals.expired, model.totals.expired);
@@ -152,6 +222,8 @@ static void do_step(uint64_t *random)
 {
     uint32_t number = unit_random_below(random, NUMBERS);
     nfqe_verdict verdict = unit_random_below(random, 3) == 0 ? NFQE_DROP : NFQE_ACCEPT;
+    struct list *list;
+    uint32_t place;
 
     if (unit_random_below(random, 3) == 0) {
         tick += unit_random_below(random, 20) == 0 ? FLOW_IMAGE_IDLE_TICKS - 1 : unit_random_below(random, 4);
@@ -161,16 +233,18 @@ static void do_step(uint64_t *random)
         if (flow_image_syn(&image, number, tick) == NFQE_CONTINUE) {
             flow_table_accepted(&image.flows, &image.burst, 0);
         }
-        if (model_find(number, true) == NFQE_CONTINUE && place_of(number) < model.count) {
-            take_out(place_of(number));
+        if (model_find(number, true, false) == NFQE_CONTINUE && (list = find_list(number, &place)) != NULL) {
+            take_out(list, place);
         }
         break;
     case 1:
         image.header->changing = 1; /* a worker has died */
         memset(image.buckets, (int)unit_random(random), image.bucket_count * sizeof(*image.buckets));
         model_repair();
-        assert_int_equal(flow_image_repair(&image, tick), model.count);
-        learn_order();
+        assert_int_equal(flow_image_repair(&image, tick), count_all());
+        for (unsigned i = FLOW_FRESH; i < FLOW_LISTS; i++) {
+            learn_order(&model.lists[i], image.header->orders[i].newest);
+        }
         break;
     case 2:
         flow_image_attach(&image, FLOW_IMAGE_IDLE_MS); /* the next one, in order */
@@ -184,13 +258,17 @@ static void do_step(uint64_t *random)
         assert_true(flow_image_add(&image, number, tick, verdict));
         model_add(number, verdict);
         break;
+    case 8:
+    case 9:
+        assert_int_equal(flow_image_reset(&image, number, tick), model_find(number, false, true));
+        break;
     default:
-        assert_int_equal(flow_image_find(&image, number, tick), model_find(number, false));
+        assert_int_equal(flow_image_find(&image, number, tick), model_find(number, false, false));
         break;
     }
 }
 
-static void test_table_holds_what_a_list_in_the_order_of_use_would(void **state)
+static void test_table_holds_what_lists_in_the_order_of_use_would(void **state)
 {
     (void)state;
     for (uint64_t number = 1; number <= CASES; number++) {
@@ -210,7 +288,7 @@ static void test_table_holds_what_a_list_in_the_order_of_use_would(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table_holds_what_a_list_in_the_order_of_use_would),
+        cmocka_unit_test(test_table_holds_what_lists_in_the_order_of_use_would),
     };
 
     return cmocka_run_group_tests_name("flow_model", tests, NULL, NULL);

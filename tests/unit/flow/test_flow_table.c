@@ -80,18 +80,13 @@ static void test_table_of_many_flows_answers_each_of_them(void **state)
     flow_image_init(&image, capacity, NULL);
     for (uint32_t round = 0; round < 2; round++) {
         for (uint32_t i = 0; i < capacity; i++) {
-            flow_image_add(&image, i + round * capacity, NOW + round, i % 5 == 0 ? NFQE_DROP : NFQE_ACCEPT);
+            flow_image_add(&image, i + round * capacity, NOW + round, NFQE_ACCEPT);
         }
         flow_image_assert_in_order(&image);
-        for (uint32_t i = 0; i < capacity; i++) {
-            nfqe_verdict verdict = flow_image_find(&image, i + round * capacity, NOW + round);
-
-            assert_int_equal(verdict, i % 5 == 0 ? NFQE_DROP : NFQE_ACCEPT);
-        }
         assert_int_equal(image.header->totals.replaced, round * capacity);
     }
-    for (uint32_t i = 0; i < capacity; i++) {
-        assert_int_equal(flow_image_find(&image, i, NOW + 2), NFQE_CONTINUE);
+    for (uint32_t i = 0; i < 2 * capacity; i++) {
+        assert_int_equal(flow_image_find(&image, i, NOW + 2), i < capacity ? NFQE_CONTINUE : NFQE_ACCEPT);
     }
     flow_image_assert_in_order(&image);
 }
@@ -104,7 +99,9 @@ static void test_longest_idle_flow_makes_room(void **state)
 
         flow_image_init(&image, capacity, NULL);
         flow_image_attach(&image, 60 * 60 * 1000);
-        flow_image_add_many(&image, 3 * capacity, NOW); /* flow number + capacity replaces flow `number` */
+        for (uint32_t number = 0; number < 3 * capacity; number++) { /* number + capacity replaces `number` */
+            flow_image_add(&image, number, NOW + number, i % 2 == 0 ? NFQE_ACCEPT : NFQE_DROP);
+        }
         assert_int_equal(image.header->totals.added, 3 * capacity);
         assert_int_equal(image.header->totals.replaced, 2 * capacity);
         assert_int_equal(image.header->totals.expired, 0);
@@ -125,31 +122,150 @@ static void test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room(v
     for (unsigned how = 0; how < 4; how++) {
         for (uint32_t touched = 0; touched < capacity; touched++) {
             flow_image_init(&image, capacity, NULL);
-            flow_image_add_many(&image, capacity, NOW); /* the last one at NOW + 4 */
+            for (uint32_t number = 0; number < capacity; number++) {
+                flow_image_add(&image, number, NOW + number, NFQE_ACCEPT);
+            }
             if (how == 0) {
-                assert_int_not_equal(flow_image_find(&image, touched, NOW + 5), NFQE_CONTINUE);
+                assert_int_equal(flow_image_find(&image, touched, NOW + 5), NFQE_ACCEPT);
             } else if (how == 1) {
                 flow_image_add(&image, touched, NOW + 5, NFQE_ACCEPT);
             } else if (how == 2) {
-                flow_image_add(&image, touched, NOW + 5, NFQE_DROP);
-                assert_int_equal(flow_image_syn(&image, touched, NOW + 6), NFQE_DROP);
+                assert_int_equal(flow_image_reset(&image, touched, NOW + 5), NFQE_ACCEPT);
             } else {
                 assert_int_equal(flow_image_find(&image, 77, NOW + 5), NFQE_CONTINUE); /* uses no flow */
             }
             for (uint32_t more = 0; more + 1 < capacity; more++) {
                 flow_image_add(&image, 100 + more, NOW + 7, NFQE_ACCEPT);
                 for (uint32_t number = 0; number < capacity; number++) {
-                    uint32_t behind = number - (how < 3 && number > touched);
+                    uint32_t after = number - (how < 3 && number > touched);
 
-                    assert_int_equal(flow_image_knows(&image, number), (how < 3 && number == touched) || behind > more);
+                    assert_int_equal(flow_image_knows(&image, number), (how < 3 && number == touched) || after > more);
                 }
             }
             flow_image_add(&image, 200, NOW + 7, NFQE_ACCEPT);
-            assert_false(flow_image_knows(&image, touched));
+            assert_int_equal(flow_image_knows(&image, touched), how == 0); /* it is established */
             assert_int_equal(image.header->totals.replaced, capacity);
             flow_image_assert_in_order(&image);
             flow_image_done(&image);
         }
+    }
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------- */
+
+#define SIZE 80 /* an eighth is 10 */
+
+static uint32_t count_of(enum flow_list list)
+{
+    return image.header->orders[list].count;
+}
+
+/* Flows from `first` on: fresh, established or dropped. */
+static void add_to(enum flow_list list, uint32_t first, uint32_t count, uint64_t tick)
+{
+    for (uint32_t number = first; number < first + count; number++) {
+        flow_image_add(&image, number, tick, list == FLOW_DROPPED ? NFQE_DROP : NFQE_ACCEPT);
+        if (list == FLOW_ESTABLISHED) {
+            assert_int_equal(flow_image_find(&image, number, tick), NFQE_ACCEPT);
+        }
+    }
+}
+
+static void assert_known(uint32_t first, uint32_t count, bool known)
+{
+    for (uint32_t number = first; number < first + count; number++) {
+        assert_int_equal(flow_image_knows(&image, number), known);
+    }
+}
+
+static void test_flow_is_established_by_a_further_packet_that_is_no_reset(void **state)
+{
+    (void)state;
+    flow_image_init(&image, SIZE, NULL);
+    flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
+    assert_int_equal(count_of(FLOW_FRESH), 1);
+    flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
+    flow_image_syn(&image, 1, NOW);
+    flow_image_reset(&image, 1, NOW);
+    assert_int_equal(count_of(FLOW_FRESH), 1);
+    flow_image_find(&image, 1, NOW);
+    assert_int_equal(count_of(FLOW_ESTABLISHED), 1);
+    flow_image_reset(&image, 1, NOW);
+    flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
+    assert_int_equal(count_of(FLOW_ESTABLISHED), 1);
+    flow_image_add(&image, 1, NOW, NFQE_DROP);
+    assert_int_equal(count_of(FLOW_DROPPED), 1);
+    flow_image_find(&image, 1, NOW);
+    assert_int_equal(count_of(FLOW_DROPPED), 1);
+    flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
+    assert_int_equal(count_of(FLOW_FRESH), 1);
+    flow_image_assert_in_order(&image);
+}
+
+/* Ten times as many as the table holds. Established and dropped flows fill their shares. */
+static void test_flows_of_one_packet_replace_no_flow_of_another_list_within_its_share(void **state)
+{
+    (void)state;
+    flow_image_init(&image, SIZE, NULL);
+    add_to(FLOW_ESTABLISHED, 0, 60, NOW);
+    add_to(FLOW_DROPPED, 100, 10, NOW);
+    add_to(FLOW_FRESH, 1000, 10 * SIZE, NOW + 1);
+    assert_known(0, 60, true);
+    assert_known(100, 10, true);
+    assert_known(1000 + 10 * SIZE - 10, 10, true);
+    add_to(FLOW_DROPPED, 2000, 10 * SIZE, NOW + 2);
+    assert_known(0, 60, true);
+    assert_known(1000 + 10 * SIZE - 10, 10, true);
+    assert_known(2000 + 10 * SIZE - 10, 10, true);
+    add_to(FLOW_ESTABLISHED, 3000, 10 * SIZE, NOW + 3);
+    assert_known(0, 60, false);
+    assert_known(2000 + 10 * SIZE - 10, 10, true);
+    assert_int_equal(count_of(FLOW_FRESH) + count_of(FLOW_ESTABLISHED) + count_of(FLOW_DROPPED), SIZE);
+    flow_image_assert_in_order(&image);
+}
+
+/* What a list has beyond its share is the first to go. */
+static void test_share_that_a_list_does_not_need_is_for_the_others(void **state)
+{
+    static const enum flow_list lists[] = {FLOW_FRESH, FLOW_ESTABLISHED, FLOW_DROPPED};
+
+    (void)state;
+    for (unsigned i = 0; i < 9; i++) {
+        enum flow_list first = lists[i / 3];
+        enum flow_list second = lists[i % 3];
+        uint32_t share = second == FLOW_ESTABLISHED ? 60 : 10;
+
+        flow_image_init(&image, SIZE, NULL);
+        add_to(first, 0, SIZE, NOW);
+        assert_int_equal(count_of(first), SIZE);
+        if (first != second) {
+            add_to(second, 1000, share, NOW + 1);
+            assert_known(1000, share, true);
+            assert_known(0, share, false);
+            assert_known(share, SIZE - share, true);
+        }
+        flow_image_assert_in_order(&image);
+        flow_image_done(&image);
+    }
+}
+
+/* Of whichever list, also one that is below its share. */
+static void test_expired_flow_is_replaced_first(void **state)
+{
+    static const enum flow_list lists[] = {FLOW_FRESH, FLOW_ESTABLISHED, FLOW_DROPPED};
+
+    (void)state;
+    for (unsigned i = 0; i < 9; i++) {
+        flow_image_init(&image, SIZE, NULL);
+        add_to(lists[i / 3], 0, 1, NOW);
+        add_to(lists[i % 3], 1, SIZE - 1, NOW + 1);
+        add_to(FLOW_FRESH, 1000, 1, NOW + FLOW_IMAGE_IDLE_TICKS + 1);
+        assert_false(flow_image_knows(&image, 0));
+        assert_known(1, SIZE - 1, true);
+        assert_int_equal(image.header->totals.expired, 1);
+        assert_int_equal(image.header->totals.replaced, 0);
+        flow_image_assert_in_order(&image);
+        flow_image_done(&image);
     }
 }
 
@@ -251,7 +367,7 @@ static void test_table_takes_little_memory_and_two_buckets_a_flow(void **state)
     assert_true(flow_memory_size(1048576) <= 128 * MIB);
     assert_true(flow_memory_size(65536) <= 8 * MIB);
     for (uint32_t flows = 1; flows < 70000; flows++) {
-        size_t entries = 64 + flows * sizeof(struct flow_entry);
+        size_t entries = 128 + flows * sizeof(struct flow_entry);
         size_t size = flow_memory_size(flows);
 
         assert_int_equal(size % 64, 0);
@@ -293,6 +409,10 @@ int main(void)
         TEST(test_table_of_many_flows_answers_each_of_them),
         cmocka_unit_test(test_longest_idle_flow_makes_room),
         cmocka_unit_test(test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room),
+        TEST(test_flow_is_established_by_a_further_packet_that_is_no_reset),
+        TEST(test_flows_of_one_packet_replace_no_flow_of_another_list_within_its_share),
+        cmocka_unit_test(test_share_that_a_list_does_not_need_is_for_the_others),
+        cmocka_unit_test(test_expired_flow_is_replaced_first),
         TEST(test_large_table_keeps_a_flow_that_was_used_some_seconds_after_the_others),
         TEST(test_adding_a_known_flow_takes_no_room),
         TEST(test_second_verdict_replaces_the_first_one),

@@ -227,7 +227,7 @@ static void test_table_that_is_half_changed_is_repaired_before_the_first_answer(
     model_run();
     model_assert_left_in_order();
     memset(buckets, 0, buckets_size);
-    table()->newest = table()->oldest = 77;
+    memset(table()->orders, 77, sizeof(table()->orders));
     table()->changing = 1;
     model_die_with_burst(10, 10, BURST_RECEIVING); /* a burst that the dead one left is answered by flows too */
     model_supervise(19);

@@ -119,6 +119,11 @@ nfqe_verdict flow_image_syn(struct flow_image *image, uint32_t number, uint64_t 
     return find(image, number, tick, NFQE_TCP_SYN);
 }
 
+nfqe_verdict flow_image_reset(struct flow_image *image, uint32_t number, uint64_t tick)
+{
+    return find(image, number, tick, NFQE_TCP_RST);
+}
+
 bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict)
 {
     begin(image, number, tick, NFQE_TCP_ACK);
@@ -189,35 +194,59 @@ static uint32_t age_of(const struct flow_image *image, const struct flow_entry *
     return age > INT32_MAX ? 0 : age;
 }
 
-/*
- * The order of use has exactly the entries that were ever used: from the newest to the oldest, then the free ones. In
- * large tables, the order may be inexact by some ticks.
- */
-static const char *order_fault(const struct flow_image *image)
+/* Whether a flow with this verdict can be in the list. */
+static bool is_listed_right(unsigned list, nfqe_verdict verdict)
 {
+    switch (list) {
+    case FLOW_FREE:
+        return verdict == NFQE_CONTINUE;
+    case FLOW_DROPPED:
+        return verdict == NFQE_DROP;
+    default:
+        return verdict == NFQE_ACCEPT;
+    }
+}
+
+/* A list is in the order of use, which in large tables may be inexact by some ticks. *total: grows by its entries. */
+static const char *list_fault(const struct flow_image *image, unsigned list, uint32_t *total)
+{
+    const struct flow_order *order = &image->header->orders[list];
     uint32_t newer = 0;
     uint32_t age = 0; /* of the entry before */
     uint32_t count = 0;
-    bool free_seen = false;
 
-    for (uint32_t link = image->header->newest; link != 0; link = image->entries[link - 1].older) {
+    for (uint32_t link = order->newest; link != 0; link = image->entries[link - 1].older) {
         const struct flow_entry *entry = &image->entries[link - 1];
 
         if (link > image->header->used || image->header->used > image->capacity) {
-            return "the order leads to an entry that was never used";
+            return "a list leads to an entry that was never used";
         }
         if (entry->newer != newer || ++count > image->header->used) {
-            return "the order is not the same in both directions";
+            return "a list is not the same in both directions";
         }
-        if (entry->verdict != NFQE_CONTINUE &&
-            (free_seen || image->flows.now - entry->seen + image->flows.order_ticks < age)) {
-            return "an entry follows an older or a free one";
+        if (entry->list != list || !is_listed_right(list, entry->verdict)) {
+            return "an entry is in a list that is not its own";
         }
-        age = entry->verdict != NFQE_CONTINUE ? age_of(image, entry) : age;
-        free_seen = free_seen || entry->verdict == NFQE_CONTINUE;
+        if (list != FLOW_FREE && image->flows.now - entry->seen + image->flows.order_ticks < age) {
+            return "an entry follows an older one";
+        }
+        age = age_of(image, entry);
         newer = link;
     }
-    return newer != image->header->oldest || count != image->header->used ? "the order does not hold all entries" : "";
+    *total += count;
+    return newer != order->oldest || count != order->count ? "a list does not hold all its entries" : "";
+}
+
+/* Each entry that was ever used is in one list. */
+static const char *order_fault(const struct flow_image *image)
+{
+    const char *fault = "";
+    uint32_t total = 0;
+
+    for (unsigned list = 0; list < FLOW_LISTS && fault[0] == '\0'; list++) {
+        fault = list_fault(image, list, &total);
+    }
+    return fault[0] == '\0' && total != image->header->used ? "the lists do not hold all entries" : fault;
 }
 
 const char *flow_image_fault(const struct flow_image *image)

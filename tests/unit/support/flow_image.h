@@ -45,8 +45,9 @@ void flow_image_done(struct flow_image *image);
 /* Attaches to the table as it is, as the next worker does. */
 void flow_image_attach(struct flow_image *image, uint64_t idle_ms);
 
-/* A burst of one packet of the flow, at this tick. The SYN is a TCP SYN; the other ones have the flag ACK. */
+/* A burst of one packet of the flow, at this tick: with the TCP flag ACK, SYN, or RST. */
 nfqe_verdict flow_image_find(struct flow_image *image, uint32_t number, uint64_t tick);
+nfqe_verdict flow_image_reset(struct flow_image *image, uint32_t number, uint64_t tick);
 nfqe_verdict flow_image_syn(struct flow_image *image, uint32_t number, uint64_t tick);
 /* Returns what flow_table_add() returns. */
 bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict);
