@@ -223,6 +223,34 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
     assert_int_equal(model_counters()->recovered_ids, 10);         /* ids that were seen are not recovered_ids */
 }
 
+/*
+ * The packets after the damaged message are one place earlier than when the dead process decided: a verdict that it gave
+ * to another id there is not theirs.
+ */
+static void test_verdict_of_a_damaged_message_goes_to_no_other_packet(void **state)
+{
+    (void)state;
+    for (unsigned phase = BURST_HANDLING; phase <= BURST_SENDING; phase++) {
+        for (unsigned place = 0; place < 5; place++) {
+            uint32_t first = next_id();
+            uint32_t damaged = first + place;
+
+            model_die_with_burst(first, 5, (enum burst_phase)phase);
+            for (unsigned i = 0; i <= place; i++) {
+                burst_set_verdict(fixture.burst, i, NFQE_DROP, 0, 0);
+            }
+            damage(place);
+            model_supervise(first + 4);
+            model_will_receive(first + 5, 1);
+            model_run();
+            model_assert_left_in_order();
+            model_assert_fates(first, damaged - 1, NFQE_DROP);
+            model_assert_recovered(damaged, damaged);
+            model_assert_fates(damaged + 1, first + 5, NFQE_ACCEPT);
+        }
+    }
+}
+
 /* An id that the kernel has not given out is no reason to answer all before it, or not to recover those after it. */
 static void test_damaged_id_of_a_recovered_burst_answers_no_later_packet(void **state)
 {
@@ -357,6 +385,7 @@ int main(void)
         WITH_KERNEL(test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_recovered),
         WITH_KERNEL(test_where_nothing_was_lost_nothing_is_recovered),
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
+        WITH_KERNEL(test_verdict_of_a_damaged_message_goes_to_no_other_packet),
         WITH_KERNEL(test_damaged_id_of_a_recovered_burst_answers_no_later_packet),
         WITH_KERNEL(test_message_whose_damaged_length_leaves_its_slot_is_no_packet),
         WITH_KERNEL(test_burst_of_damaged_messages_is_answered),
