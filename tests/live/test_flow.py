@@ -8,13 +8,15 @@ only then the plugin is asked again. test_flow_deaths.py shows that deaths of wo
 """
 
 import contextlib
+import socket
+import threading
 import time
 
 import pytest
 
-from orders import (ACCEPT, ACCEPT_FLOW, BULK, DROP, DROP_FLOW, SILENCE_SECONDS, Connection, Trace, traced,
+from orders import (ACCEPT, ACCEPT_FLOW, BULK, DROP, DROP_FLOW, SILENCE_SECONDS, Connection, Trace, head, traced,
                     wait_decided)
-from support.commands import wait_for
+from support.commands import WAIT_SECONDS, wait_for
 from support.rules import Rule, queue_target
 from test_flags import stalled
 
@@ -233,6 +235,38 @@ def test_a_connection_is_decided_on_its_first_payload_until_it_begins_anew(lab, 
     assert engine.stop() == 0
     assert_final(engine, packets=engine.total("packets"), flow_packets=engine.total("packets") - handshake - 1,
                  flows_added=3)
+
+
+def test_a_packet_of_more_than_64_kib_is_of_its_flow(lab, start_engine, tmp_path, listen):
+    """The kernel puts a hop-by-hop header into such IPv6 packets, which is not on the wire. They are local: it does not
+    forward them to a link of the same size."""
+    size = 1 << 26
+    for namespace in (lab.router, lab.server):
+        namespace.run("ip", "link", "set", "dev", "link2", "gso_max_size", "200000", "gro_max_size", "200000")
+    trace = Trace(tmp_path, "obey")
+    engine = start_engine("--plugin", traced("obey", trace), "--queue", "1")
+    for chain in ("OUTPUT", "INPUT"):
+        Rule(lab.router, chain, "-p", "tcp", *queue_target(1))
+    server = listen(lab.server, lab.server_main[6])
+    with contextlib.ExitStack() as stack:
+        with lab.router.entered():
+            client = stack.enter_context(socket.socket(socket.AF_INET6))
+        client.settimeout(WAIT_SECONDS)
+        client.connect(server.getsockname()[:2])
+        receiver = stack.enter_context(server.accept()[0])
+        receiver.settimeout(WAIT_SECONDS)
+        client.sendall(head(ACCEPT_FLOW))
+        assert receiver.recv(100) == head(ACCEPT_FLOW)
+        asked, queued = trace.asked(), lab.router.queues()[1].last_id
+        sender = threading.Thread(target=client.sendall, args=(bytes(size),))
+        sender.start()
+        left = size
+        while left > 0:
+            left -= len(receiver.recv(1 << 20))
+        sender.join()
+    assert size / (lab.router.queues()[1].last_id - queued) > 1 << 16, "most packets are of more than 64 KiB"
+    assert trace.asked() == asked
+    assert engine.stop() == 0
 
 
 # Packets without a flow
