@@ -9,8 +9,9 @@
  *
  * Only a packet of a flow that the engine has accepted may carry the bits, and only from the verdict to the rule that
  * saves them. The rules clear the bits where they come from elsewhere: of every packet before the queue, since the
- * kernel keeps a mark through tunnels; and of a new expected connection (such as FTP data), since the kernel copies
- * the mark of the connection that announced it.
+ * kernel keeps a mark through tunnels; of a new expected connection (such as FTP data), since the kernel copies
+ * the mark of the connection that announced it; and of a connection that gets a SYN, since after a reset by the
+ * server the kernel uses its entry for the next connection with the same ports.
  *
  * Runs before any process is forked; writes to standard output.
  */
@@ -61,8 +62,9 @@ static void print_nft(const struct options *options, const struct queue_range *r
     if (mask != 0) {
         printf("\t\tmeta mark set meta mark and 0x%" PRIx32 "\n"
                "\t\tct state related ct status expected ct mark set ct mark and 0x%" PRIx32 "\n"
+               "\t\ttcp flags & (fin | syn | rst | ack) == syn ct mark set ct mark and 0x%" PRIx32 "\n"
                "\t\tct mark and 0x%" PRIx32 " == 0x%" PRIx32 " counter accept\n",
-               ~mask, ~mask, mask, bits);
+               ~mask, ~mask, ~mask, mask, bits);
     }
     printf("\t\tcounter queue num %u", range->first);
     printf(range->last > range->first ? "-%u bypass\n\t}\n" : " bypass\n\t}\n", range->last);
@@ -97,6 +99,7 @@ static void print_iptables(const struct options *options, const struct queue_ran
             "%s-A nfqe-queue -m conntrack --ctstate RELATED --ctstatus EXPECTED -j CONNMARK --set-xmark 0x0/0x%" PRIx32
             "\n",
             prefix, mask);
+        printf("%s-A nfqe-queue -p tcp --syn -j CONNMARK --set-xmark 0x0/0x%" PRIx32 "\n", prefix, mask);
         printf("%s-A nfqe-queue -m connmark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix, bits, mask);
     }
     if (range->last > range->first) {

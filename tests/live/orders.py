@@ -132,6 +132,17 @@ class Connection:
         data = head(order) + BULK[:size]
         return self.say(data, timeout=timeout) and self.say(data, True, timeout)
 
+    def reset_by_server(self):
+        """Waits until the client knows."""
+        self._server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._server.close()
+        self._server = None
+        self._client.settimeout(5)
+        try:
+            assert self._client.recv(1) is None, "the client is not reset"
+        except ConnectionResetError:
+            self._client.close()
+
     def close(self):
         """Resets it and waits until the server knows, so that nothing of it is on its way when the next one begins."""
         self._client.close()

@@ -127,6 +127,25 @@ def test_an_accepted_flow_does_not_take_its_tunnel_along(lab, bypass, cut):
     assert engine.stop() == 0
 
 
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("resets", ["server", "client"])
+def test_a_connection_with_the_ports_of_an_earlier_one_is_decided_on_its_own(lab, bypass, listen, family, resets):
+    """After a reset by the server, the kernel takes it for the earlier one, which was bypassed."""
+    engine, trace = bypass()
+    listener = listen(lab.server, lab.server_main[family])
+    with contextlib.closing(Connection(lab, listener)) as connection:
+        assert connection.exchange(ACCEPT_FLOW) and connection.exchange(DROP)
+        decided = queued(lab)
+        assert decided == 4, "SYN, SYN with ACK, ACK, and what was decided on"
+        if resets == "server":
+            connection.reset_by_server()
+    with contextlib.closing(Connection(lab, listener)) as connection:
+        assert queued(lab) == decided + 3
+        assert not connection.exchange(DROP, timeout=SILENCE_SECONDS)
+    assert engine.stop() == 0
+    assert trace.asked() == engine.total("packets") > decided + 3
+
+
 def attach_ftp_helper(lab):
     """Or skips the test, if the kernel has none; nothing else is missing if it knows the target."""
     match = ("-p", "tcp", "--dport", str(TCP_PORT), "-j", "CT")

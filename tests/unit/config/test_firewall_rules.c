@@ -97,6 +97,7 @@ static void assert_rules(const struct options *options, const char *expected)
 #define NFT_WITH_MARK(queues, mask, bits, others)                                                                      \
     NFT_INTRODUCTION NFT_TABLE "\t\tmeta mark set meta mark and " others "\n"                                          \
                                "\t\tct state related ct status expected ct mark set ct mark and " others "\n"          \
+                               "\t\ttcp flags & (fin | syn | rst | ack) == syn ct mark set ct mark and " others "\n"   \
                                "\t\tct mark and " mask " == " bits " counter accept\n"                                 \
                                "\t\tcounter queue num " queues " bypass\n"                                             \
                                "\t}\n" NFT_HOOKS NFT_SAVE("input", mask, bits, others)                                 \
@@ -165,6 +166,7 @@ static void test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark
     ":nfqe-queue - [0:0]\n"                                                                                            \
     "-A nfqe-queue -j MARK --set-xmark 0x0/" mask "\n"                                                                 \
     "-A nfqe-queue -m conntrack --ctstate RELATED --ctstatus EXPECTED -j CONNMARK --set-xmark 0x0/" mask "\n"          \
+    "-A nfqe-queue -p tcp --syn -j CONNMARK --set-xmark 0x0/" mask "\n"                                                \
     "-A nfqe-queue -m connmark --mark " bits "/" mask " -j ACCEPT\n"                                                   \
     "-A nfqe-queue -j NFQUEUE " queues " --queue-bypass\n" IPTABLES_HOOKS "*filter\n"                                  \
     ":nfqe-save - [0:0]\n"                                                                                             \
