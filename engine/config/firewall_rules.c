@@ -4,8 +4,12 @@
  * queue.
  *
  * Packets are queued on the input, forward and output hooks at the priority of the mangle table, which is after
- * connection tracking. An accept verdict ends the nft chain that queued the packet but not the hook, so chains of a
- * later priority see the packet with the mark that the engine set, and save the mark's bits in the connection.
+ * connection tracking. The rules ask for the state of connections in any case: then the kernel reassembles fragments
+ * before the queue, so that no match of a protocol or port misses one, and what it finds invalid is dropped: a plugin
+ * would decide by packets that their receiver ignores.
+ *
+ * An accept verdict ends the nft chain that queued the packet but not the hook, so chains of a later priority see the
+ * packet with the mark that the engine set, and save the mark's bits in the connection.
  *
  * Only a packet of a flow that the engine has accepted may carry the bits, and only from the verdict to the rule that
  * saves them. The rules clear the bits where they come from elsewhere: of every packet before the queue, since the
@@ -66,7 +70,9 @@ static void print_nft(const struct options *options, const struct queue_range *r
                "\t\tct mark and 0x%" PRIx32 " == 0x%" PRIx32 " counter accept\n",
                ~mask, ~mask, ~mask, mask, bits);
     }
-    printf("\t\tcounter queue num %u", range->first);
+    printf("\t\tct state invalid counter drop\n"
+           "\t\tcounter queue num %u",
+           range->first);
     printf(range->last > range->first ? "-%u bypass\n\t}\n" : " bypass\n\t}\n", range->last);
     for (unsigned i = 0; i < HOOKS; i++) {
         printf("\tchain %s {\n"
@@ -102,6 +108,7 @@ static void print_iptables(const struct options *options, const struct queue_ran
         printf("%s-A nfqe-queue -p tcp --syn -j CONNMARK --set-xmark 0x0/0x%" PRIx32 "\n", prefix, mask);
         printf("%s-A nfqe-queue -m connmark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix, bits, mask);
     }
+    printf("%s-A nfqe-queue -m conntrack --ctstate INVALID -j DROP\n", prefix);
     if (range->last > range->first) {
         printf("%s-A nfqe-queue -j NFQUEUE --queue-balance %u:%u --queue-bypass\n", prefix, range->first, range->last);
     } else {
@@ -137,7 +144,9 @@ static void print_iptables_remarks(bool with_mark)
 
 static void print_remarks(bool nft)
 {
-    printf("# Every packet to, from and through this machine is queued. While no engine runs, packets pass.\n"
+    printf("# Every packet to, from and through this machine is queued, but what connection tracking finds invalid is "
+           "dropped.\n"
+           "# The kernel reassembles fragments before that. While no engine runs, packets pass.\n"
            "# To queue only some connections, in both directions, put a match before the queue statement, such as\n"
            "#   %s\n"
            "# On the output hook, packets have their addresses from before destination NAT.\n",

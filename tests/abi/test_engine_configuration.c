@@ -212,6 +212,7 @@ static void rules_go_to_standard_output(void **state)
     text[len] = '\0';
     assert_int_equal(pclose(pipe), 0);
     assert_non_null(strstr(text, "\n-A nfqe-queue -m connmark --mark 0x10/0xf0 -j ACCEPT\n"
+                                 "-A nfqe-queue -m conntrack --ctstate INVALID -j DROP\n"
                                  "-A nfqe-queue -j NFQUEUE --queue-balance 4:7 --queue-bypass\n"));
 }
 

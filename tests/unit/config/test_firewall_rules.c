@@ -55,7 +55,9 @@ static void assert_rules(const struct options *options, const char *expected)
 #define WITH_MARK .bypass_mark = {.bits = 0x10, .mask = 0xf0}
 
 #define INTRODUCTION(match)                                                                                            \
-    "# Every packet to, from and through this machine is queued. While no engine runs, packets pass.\n"                \
+    "# Every packet to, from and through this machine is queued, but what connection tracking finds invalid is "       \
+    "dropped.\n"                                                                                                       \
+    "# The kernel reassembles fragments before that. While no engine runs, packets pass.\n"                            \
     "# To queue only some connections, in both directions, put a match before the queue statement, such as\n"          \
     "#   " match "\n"                                                                                                  \
     "# On the output hook, packets have their addresses from before destination NAT.\n"
@@ -99,13 +101,15 @@ static void assert_rules(const struct options *options, const char *expected)
                                "\t\tct state related ct status expected ct mark set ct mark and " others "\n"          \
                                "\t\ttcp flags & (fin | syn | rst | ack) == syn ct mark set ct mark and " others "\n"   \
                                "\t\tct mark and " mask " == " bits " counter accept\n"                                 \
+                               "\t\tct state invalid counter drop\n"                                                   \
                                "\t\tcounter queue num " queues " bypass\n"                                             \
                                "\t}\n" NFT_HOOKS NFT_SAVE("input", mask, bits, others)                                 \
                                    NFT_SAVE("forward", mask, bits, others)                                             \
                                        NFT_SAVE("output", mask, bits, others) "}\n"
 
 #define NFT_WITHOUT_MARK(queues)                                                                                       \
-    NFT_INTRODUCTION NFT_TABLE "\t\tcounter queue num " queues " bypass\n"                                             \
+    NFT_INTRODUCTION NFT_TABLE "\t\tct state invalid counter drop\n"                                                   \
+                               "\t\tcounter queue num " queues " bypass\n"                                             \
                                "\t}\n" NFT_HOOKS "}\n"
 
 static void test_nft_rules_queue_everything_with_bypass(void **state)
@@ -158,6 +162,7 @@ static void test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark
     IPTABLES_INTRODUCTION                                                                                              \
     "*mangle\n"                                                                                                        \
     ":nfqe-queue - [0:0]\n"                                                                                            \
+    "-A nfqe-queue -m conntrack --ctstate INVALID -j DROP\n"                                                           \
     "-A nfqe-queue -j NFQUEUE " queues " --queue-bypass\n" IPTABLES_HOOKS
 
 #define IPTABLES_WITH_MARK(queues, mask, bits)                                                                         \
@@ -168,6 +173,7 @@ static void test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark
     "-A nfqe-queue -m conntrack --ctstate RELATED --ctstatus EXPECTED -j CONNMARK --set-xmark 0x0/" mask "\n"          \
     "-A nfqe-queue -p tcp --syn -j CONNMARK --set-xmark 0x0/" mask "\n"                                                \
     "-A nfqe-queue -m connmark --mark " bits "/" mask " -j ACCEPT\n"                                                   \
+    "-A nfqe-queue -m conntrack --ctstate INVALID -j DROP\n"                                                           \
     "-A nfqe-queue -j NFQUEUE " queues " --queue-bypass\n" IPTABLES_HOOKS "*filter\n"                                  \
     ":nfqe-save - [0:0]\n"                                                                                             \
     "-A nfqe-save -m mark --mark " bits "/" mask " -j CONNMARK --save-mark --mask " mask "\n"                          \
