@@ -89,7 +89,7 @@ const struct option_entry options_table[] = {
      "Set these bits in the mark of packets of accepted flows. With the rules that\n"
      "--print-rules prints, the kernel then lets the rest of the flow pass by itself."},
     {"print-rules", "[=nft|iptables]", option_parse_rules, TARGET(print_rules), 0, 0,
-     "Print firewall rules for the given queues and mark, and exit."},
+     "Print firewall rules for the given queues and mark, IPv4 and IPv6, and exit."},
     {"no-enobufs", "on|off", option_parse_switch, TARGET(no_enobufs), 0, 0,
      "off: count each time that a socket was full as a receive error, too. The\n"
      "packets lost by it are counted by the kernel in any case. Default: on."},
