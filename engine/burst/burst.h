@@ -40,6 +40,7 @@
 #define BURST_FLOW_NOT_STORED UINT32_C(16) /* given for a flow, but the packet has none, or there is no room */
 #define BURST_CRASHED UINT32_C(32)         /* the --on-crash verdict, since a worker ended over the packet */
 #define BURST_INVALID UINT32_C(64)         /* the --on-crash verdict, since a plugin's answer was no verdict */
+#define BURST_LOCAL_OUTPUT UINT32_C(128)   /* not decided yet: it comes from the output hook */
 
 /*
  * The verdict of one packet, by its position among the burst's packets. The fields from connection_mark on are

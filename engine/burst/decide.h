@@ -4,7 +4,7 @@
  * packet leaves with.
  *
  * An accepted packet of a decided flow leaves with the bypass mark, by which the firewall lets the rest of the flow
- * pass; a packet that is accepted for itself alone leaves without it.
+ * pass, unless this machine sends it; a packet that is accepted for itself alone leaves without it.
  *
  * No plugin is called here. A packet is decided in two steps: decide_by_flow() when it was received, and if its flow is
  * not decided, decide_by_answer() when the answer is there. Other packets of the flow may have been answered in
@@ -50,13 +50,17 @@ struct decide_invalid {
     uint32_t packet_id; /* and for which packet */
 };
 
-/* An accepted packet of a flow carries the mark by which the firewall knows the flow. */
+/*
+ * An accepted packet of a flow carries the mark by which the firewall knows the flow. Not on the output hook: there the
+ * kernel would choose its route again, by that mark. The next packet of the flow from elsewhere will do.
+ */
 static inline void decide_with_flow(const struct decide *decide, unsigned packet, nfqe_verdict verdict, uint32_t flags)
 {
     const struct decide_policy *policy = decide->policy;
-    uint32_t mark = decide->burst->entries[packet].mark;
+    const struct burst_entry *entry = &decide->burst->entries[packet];
+    uint32_t mark = entry->mark;
 
-    if (verdict == NFQE_ACCEPT && policy->bypass_mask != 0) {
+    if (verdict == NFQE_ACCEPT && policy->bypass_mask != 0 && (burst_entry_flags(entry) & BURST_LOCAL_OUTPUT) == 0) {
         mark = (mark & ~policy->bypass_mask) | policy->bypass_mark;
         flags |= BURST_SETS_MARK;
     }

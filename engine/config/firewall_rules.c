@@ -9,7 +9,8 @@
  * would decide by packets that their receiver ignores.
  *
  * An accept verdict ends the nft chain that queued the packet but not the hook, so chains of a later priority see the
- * packet with the mark that the engine set, and save the mark's bits in the connection.
+ * packet with the mark that the engine set, and save the mark's bits in the connection. On the output hook the engine
+ * sets none, since the kernel would route the packet once more (burst/decide.h), so there is nothing to save.
  *
  * Only a packet of a flow that the engine has accepted may carry the bits, and only from the verdict to the rule that
  * saves them. The rules clear the bits where they come from elsewhere: of every packet before the queue, since the
@@ -27,8 +28,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* The bits of the mark are saved on the first two. */
 static const char *const hooks[][2] = {{"input", "INPUT"}, {"forward", "FORWARD"}, {"output", "OUTPUT"}};
 #define HOOKS (sizeof(hooks) / sizeof(hooks[0]))
+#define SAVING_HOOKS (HOOKS - 1)
 
 struct queue_range {
     unsigned first;
@@ -81,7 +84,7 @@ static void print_nft(const struct options *options, const struct queue_range *r
                "\t}\n",
                hooks[i][0], hooks[i][0]);
     }
-    for (unsigned i = 0; i < HOOKS && mask != 0; i++) {
+    for (unsigned i = 0; i < SAVING_HOOKS && mask != 0; i++) {
         printf("\tchain %s-save {\n"
                "\t\ttype filter hook %s priority mangle + 1; policy accept;\n"
                "\t\tmeta mark and 0x%" PRIx32 " == 0x%" PRIx32 " ct mark set ct mark and 0x%" PRIx32 " or 0x%" PRIx32
@@ -124,7 +127,7 @@ static void print_iptables(const struct options *options, const struct queue_ran
     printf("%s*filter\n%s:nfqe-save - [0:0]\n", prefix, prefix);
     printf("%s-A nfqe-save -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j CONNMARK --save-mark --mask 0x%" PRIx32 "\n",
            prefix, bits, mask, mask);
-    for (unsigned i = 0; i < HOOKS; i++) {
+    for (unsigned i = 0; i < SAVING_HOOKS; i++) {
         printf("%s-I %s 1 -j nfqe-save\n", prefix, hooks[i][1]);
     }
     printf("%sCOMMIT\n", prefix);
@@ -137,7 +140,7 @@ static void print_iptables_remarks(bool with_mark)
            "#   for hook in INPUT FORWARD OUTPUT; do iptables -t mangle -D $hook -j nfqe-queue; done\n"
            "#   iptables -t mangle -F nfqe-queue; iptables -t mangle -X nfqe-queue\n");
     if (with_mark) {
-        printf("#   for hook in INPUT FORWARD OUTPUT; do iptables -D $hook -j nfqe-save; done\n"
+        printf("#   for hook in INPUT FORWARD; do iptables -D $hook -j nfqe-save; done\n"
                "#   iptables -F nfqe-save; iptables -X nfqe-save\n");
     }
 }

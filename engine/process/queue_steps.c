@@ -19,6 +19,7 @@
 #include "queue/nfqueue_socket.h"
 
 #include <errno.h>
+#include <linux/netfilter.h>
 #include <string.h>
 
 _Static_assert(NFQUEUE_ENCODER_SIZE <= NFQUEUE_SEND_MAX, "a full buffer can be sent");
@@ -96,7 +97,8 @@ static void enter_packet(struct queue_loop *loop, unsigned index, unsigned place
     if (keep_verdicts && burst_is_decided(burst, place) && entry->id == packet->id) {
         return;
     }
-    atomic_store_explicit(&entry->flags, 0, memory_order_relaxed);
+    atomic_store_explicit(&entry->flags, packet->hook == NF_INET_LOCAL_OUT ? BURST_LOCAL_OUTPUT : 0,
+                          memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst); /* first the flags: the verdict that is there is not this id's */
     entry->id = packet->id;
     entry->mark = packet->mark; /* 0 if the packet has none */

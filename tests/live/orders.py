@@ -54,12 +54,12 @@ def traced(name, trace, flows=1, **options):
 class Talk:
     """One UDP flow: a socket in the client's namespace and one in the server's, which send numbered orders."""
 
-    def __init__(self, lab, number=0, family=4, port=TALK_PORT, server=None, addresses=None):
+    def __init__(self, lab, number=0, family=4, port=TALK_PORT, client=None, server=None, addresses=None):
         addresses = addresses or (lab.client_addresses[family][number % 32], lab.server_main[family])
         self.sent, self._came = [0, 0], [[], []]
         self._sockets = []
-        for namespace, address in ((lab.client, (addresses[0], port + number)), (server or lab.server,
-                                                                                 (addresses[1], port + number))):
+        for namespace, address in ((client or lab.client, (addresses[0], port + number)),
+                                   (server or lab.server, (addresses[1], port + number))):
             with namespace.entered():
                 opened = socket.socket(FAMILIES[family], socket.SOCK_DGRAM)
             self._sockets.append(opened)
@@ -68,6 +68,10 @@ class Talk:
             opened.setblocking(False)
         self._sockets[0].connect(self._sockets[1].getsockname())
         self._sockets[1].connect(self._sockets[0].getsockname())
+
+    def mark(self, mark):
+        """Those that the client sends get it from the socket."""
+        self._sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
 
     def send(self, order, count=1, back=False, size=0):
         """Datagrams from the client to the server, or back."""

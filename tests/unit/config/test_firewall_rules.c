@@ -104,8 +104,7 @@ static void assert_rules(const struct options *options, const char *expected)
                                "\t\tct state invalid counter drop\n"                                                   \
                                "\t\tcounter queue num " queues " bypass\n"                                             \
                                "\t}\n" NFT_HOOKS NFT_SAVE("input", mask, bits, others)                                 \
-                                   NFT_SAVE("forward", mask, bits, others)                                             \
-                                       NFT_SAVE("output", mask, bits, others) "}\n"
+                                   NFT_SAVE("forward", mask, bits, others) "}\n"
 
 #define NFT_WITHOUT_MARK(queues)                                                                                       \
     NFT_INTRODUCTION NFT_TABLE "\t\tct state invalid counter drop\n"                                                   \
@@ -149,7 +148,7 @@ static void test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark
 /* Without a mark, there is no chain that saves it. */
 #define IPTABLES_MARK_INTRODUCTION                                                                                     \
     IPTABLES_INTRODUCTION                                                                                              \
-    "#   for hook in INPUT FORWARD OUTPUT; do iptables -D $hook -j nfqe-save; done\n"                                  \
+    "#   for hook in INPUT FORWARD; do iptables -D $hook -j nfqe-save; done\n"                                         \
     "#   iptables -F nfqe-save; iptables -X nfqe-save\n"
 
 #define IPTABLES_HOOKS                                                                                                 \
@@ -179,7 +178,6 @@ static void test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark
     "-A nfqe-save -m mark --mark " bits "/" mask " -j CONNMARK --save-mark --mask " mask "\n"                          \
     "-I INPUT 1 -j nfqe-save\n"                                                                                        \
     "-I FORWARD 1 -j nfqe-save\n"                                                                                      \
-    "-I OUTPUT 1 -j nfqe-save\n"                                                                                       \
     "COMMIT\n"
 
 static void test_iptables_rules_queue_everything_with_bypass(void **state)

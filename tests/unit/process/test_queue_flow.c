@@ -13,6 +13,7 @@
 #include <nfqe/plugin.h>
 
 #include <arpa/inet.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@
 
 static uint32_t answers[64]; /* by id */
 static uint32_t mark_before; /* of every packet */
+static uint32_t first_output, last_output; /* the ids of packets from the output hook */
 static uint64_t flows_size;
 
 /* ---- the plugin and its queue -------------------------------------------------------------------------------- */
@@ -53,8 +55,13 @@ static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t 
 static void describe(struct message *message, uint32_t id)
 {
     const uint32_t mark = htonl(mark_before);
+    const struct nfqnl_msg_packet_hdr output = {
+        .packet_id = htonl(model_id_base + id), .hw_protocol = htons(0x0800), .hook = NF_INET_LOCAL_OUT};
     struct flow_packet packet;
 
+    if (first_output <= id && id <= last_output) {
+        message_put(message, NFQA_PACKET_HDR, &output, sizeof(output)); /* in place of the one before it */
+    }
     flow_packet_make(&packet, id % FLOWS, id / FLOWS % 2 != 0, NFQE_TCP_ACK);
     if (id % FLOWS == 0) {
         packet.bytes[9] = 47; /* no flow: GRE */
@@ -70,6 +77,7 @@ static int set_up(void **state)
 
     memset(answers, 0, sizeof(answers));
     mark_before = MARK;
+    first_output = last_output = 0;
     flows_size = flow_memory_size(CAPACITY);
     fixture.generation.plan.flows = CAPACITY;
     model_make_memory(flows_size);
@@ -124,6 +132,29 @@ static void test_flows_are_decided_once_and_counted(void **state)
         assert_int_equal(model_counters()->invalid, 0);
         assert_int_equal(table()->totals.added, 9);
     }
+}
+
+/* Its mark would change its route. */
+static void test_local_output_decides_its_flow_without_a_mark(void **state)
+{
+    (void)state;
+    first_output = 1;
+    last_output = 19;
+    for (uint32_t id = 1; id <= 9; id++) {
+        answers[id] = NFQE_ACCEPT | NFQE_FLOW;
+    }
+    model_will_receive(1, 9);
+    model_will_receive(10, 10);
+    model_will_receive(20, 10);
+    model_run();
+    model_assert_left_in_order();
+    for (uint32_t id = 1; id <= 9; id++) {
+        assert_fate(id, NFQE_ACCEPT, false, 1);
+        assert_fate(id + 10, NFQE_ACCEPT, false, 0);
+        assert_fate(id + 20, NFQE_ACCEPT, true, 0);
+    }
+    assert_int_equal(model_counters()->flow_packets, 18);
+    assert_int_equal(table()->totals.added, 9);
 }
 
 static void test_without_bypass_nothing_is_marked(void **state)
@@ -252,6 +283,7 @@ int main(void)
 #define WITH_PLUGIN(test) cmocka_unit_test_setup_teardown(test, set_up, model_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_PLUGIN(test_flows_are_decided_once_and_counted),
+        WITH_PLUGIN(test_local_output_decides_its_flow_without_a_mark),
         WITH_PLUGIN(test_without_bypass_nothing_is_marked),
         WITH_PLUGIN(test_queue_without_a_flow_table_takes_no_flow_verdict),
         WITH_PLUGIN(test_idle_time_out_is_that_of_the_queue),
