@@ -9,14 +9,16 @@
  * would decide by packets that their receiver ignores.
  *
  * An accept verdict ends the nft chain that queued the packet but not the hook, so chains of a later priority see the
- * packet with the mark that the engine set, and save the mark's bits in the connection. On the output hook the engine
+ * packet with the mark that the engine set, and save the mark's bits in the connection, and clear them in the packet: it may be sent
+ * through a tunnel next. On the output hook the engine
  * sets none, since the kernel would route the packet once more (burst/decide.h), so there is nothing to save.
  *
  * Only a packet of a flow that the engine has accepted may carry the bits, and only from the verdict to the rule that
  * saves them. The rules clear the bits where they come from elsewhere: of every packet before the queue, since the
  * kernel keeps a mark through tunnels; of a new expected connection (such as FTP data), since the kernel copies
  * the mark of the connection that announced it; and of a connection that gets a SYN, since after a reset by the
- * server the kernel uses its entry for the next connection with the same ports.
+ * server the kernel uses its entry for the next connection with the same ports. They are saved only for protocols
+ * whose connections every kernel tells apart: of others, all between two hosts may be one connection.
  *
  * Runs before any process is forked; writes to standard output.
  */
@@ -32,6 +34,10 @@
 static const char *const hooks[][2] = {{"input", "INPUT"}, {"forward", "FORWARD"}, {"output", "OUTPUT"}};
 #define HOOKS (sizeof(hooks) / sizeof(hooks[0]))
 #define SAVING_HOOKS (HOOKS - 1)
+
+/* Of which connection tracking always knows the ports, or what is in their place. */
+static const char *const saved_protocols[] = {"tcp", "udp", "icmp", "icmpv6"};
+#define SAVED_PROTOCOLS (sizeof(saved_protocols) / sizeof(saved_protocols[0]))
 
 struct queue_range {
     unsigned first;
@@ -55,6 +61,36 @@ static int find_range(const struct options *options, struct queue_range *range, 
     return 0;
 }
 
+/* The bits where the engine did not set them, and then the connections that bypass the queue. */
+static void print_nft_bypass(uint32_t bits, uint32_t mask)
+{
+    printf("\t\tmeta mark set meta mark and 0x%" PRIx32 "\n"
+           "\t\tct state related ct status expected ct mark set ct mark and 0x%" PRIx32 "\n"
+           "\t\ttcp flags & (fin | syn | rst | ack) == syn ct mark set ct mark and 0x%" PRIx32 "\n"
+           "\t\tct mark and 0x%" PRIx32 " == 0x%" PRIx32 " counter accept\n",
+           ~mask, ~mask, ~mask, mask, bits);
+}
+
+static void print_nft_save(uint32_t bits, uint32_t mask)
+{
+    printf("\tchain save {\n"
+           "\t\tmeta l4proto { ");
+    for (unsigned i = 0; i < SAVED_PROTOCOLS; i++) {
+        printf("%s%s", i > 0 ? ", " : "", saved_protocols[i]);
+    }
+    printf(" } ct mark set ct mark and 0x%" PRIx32 " or 0x%" PRIx32 "\n"
+           "\t\tmeta mark set meta mark and 0x%" PRIx32 "\n"
+           "\t}\n",
+           ~mask, bits, ~mask);
+    for (unsigned i = 0; i < SAVING_HOOKS; i++) {
+        printf("\tchain %s-save {\n"
+               "\t\ttype filter hook %s priority mangle + 1; policy accept;\n"
+               "\t\tmeta mark and 0x%" PRIx32 " == 0x%" PRIx32 " jump save\n"
+               "\t}\n",
+               hooks[i][0], hooks[i][0], mask, bits);
+    }
+}
+
 static void print_nft(const struct options *options, const struct queue_range *range)
 {
     uint32_t bits = options->bypass_mark.bits;
@@ -67,11 +103,7 @@ static void print_nft(const struct options *options, const struct queue_range *r
            "table inet nfq-engine {\n"
            "\tchain to-queue {\n");
     if (mask != 0) {
-        printf("\t\tmeta mark set meta mark and 0x%" PRIx32 "\n"
-               "\t\tct state related ct status expected ct mark set ct mark and 0x%" PRIx32 "\n"
-               "\t\ttcp flags & (fin | syn | rst | ack) == syn ct mark set ct mark and 0x%" PRIx32 "\n"
-               "\t\tct mark and 0x%" PRIx32 " == 0x%" PRIx32 " counter accept\n",
-               ~mask, ~mask, ~mask, mask, bits);
+        print_nft_bypass(bits, mask);
     }
     printf("\t\tct state invalid counter drop\n"
            "\t\tcounter queue num %u",
@@ -84,15 +116,34 @@ static void print_nft(const struct options *options, const struct queue_range *r
                "\t}\n",
                hooks[i][0], hooks[i][0]);
     }
-    for (unsigned i = 0; i < SAVING_HOOKS && mask != 0; i++) {
-        printf("\tchain %s-save {\n"
-               "\t\ttype filter hook %s priority mangle + 1; policy accept;\n"
-               "\t\tmeta mark and 0x%" PRIx32 " == 0x%" PRIx32 " ct mark set ct mark and 0x%" PRIx32 " or 0x%" PRIx32
-               "\n"
-               "\t}\n",
-               hooks[i][0], hooks[i][0], mask, bits, ~mask, bits);
+    if (mask != 0) {
+        print_nft_save(bits, mask);
     }
     printf("}\n");
+}
+
+static void print_iptables_bypass(uint32_t bits, uint32_t mask, const char *prefix)
+{
+    printf("%s-A nfqe-queue -j MARK --set-xmark 0x0/0x%" PRIx32 "\n", prefix, mask);
+    printf("%s-A nfqe-queue -m conntrack --ctstate RELATED --ctstatus EXPECTED -j CONNMARK --set-xmark 0x0/0x%" PRIx32
+           "\n",
+           prefix, mask);
+    printf("%s-A nfqe-queue -p tcp --syn -j CONNMARK --set-xmark 0x0/0x%" PRIx32 "\n", prefix, mask);
+    printf("%s-A nfqe-queue -m connmark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix, bits, mask);
+}
+
+static void print_iptables_save(uint32_t bits, uint32_t mask, const char *prefix)
+{
+    printf("%s*filter\n%s:nfqe-save - [0:0]\n", prefix, prefix);
+    printf("%s-A nfqe-save -m mark ! --mark 0x%" PRIx32 "/0x%" PRIx32 " -j RETURN\n", prefix, bits, mask);
+    for (unsigned i = 0; i < SAVED_PROTOCOLS; i++) {
+        printf("%s-A nfqe-save -p %s -j CONNMARK --save-mark --mask 0x%" PRIx32 "\n", prefix, saved_protocols[i], mask);
+    }
+    printf("%s-A nfqe-save -j MARK --set-xmark 0x0/0x%" PRIx32 "\n", prefix, mask);
+    for (unsigned i = 0; i < SAVING_HOOKS; i++) {
+        printf("%s-I %s 1 -j nfqe-save\n", prefix, hooks[i][1]);
+    }
+    printf("%sCOMMIT\n", prefix);
 }
 
 /* prefix: written before each line. */
@@ -103,13 +154,7 @@ static void print_iptables(const struct options *options, const struct queue_ran
 
     printf("%s*mangle\n%s:nfqe-queue - [0:0]\n", prefix, prefix);
     if (mask != 0) {
-        printf("%s-A nfqe-queue -j MARK --set-xmark 0x0/0x%" PRIx32 "\n", prefix, mask);
-        printf(
-            "%s-A nfqe-queue -m conntrack --ctstate RELATED --ctstatus EXPECTED -j CONNMARK --set-xmark 0x0/0x%" PRIx32
-            "\n",
-            prefix, mask);
-        printf("%s-A nfqe-queue -p tcp --syn -j CONNMARK --set-xmark 0x0/0x%" PRIx32 "\n", prefix, mask);
-        printf("%s-A nfqe-queue -m connmark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix, bits, mask);
+        print_iptables_bypass(bits, mask, prefix);
     }
     printf("%s-A nfqe-queue -m conntrack --ctstate INVALID -j DROP\n", prefix);
     if (range->last > range->first) {
@@ -121,16 +166,9 @@ static void print_iptables(const struct options *options, const struct queue_ran
         printf("%s-A %s -j nfqe-queue\n", prefix, hooks[i][1]);
     }
     printf("%sCOMMIT\n", prefix);
-    if (mask == 0) {
-        return;
+    if (mask != 0) {
+        print_iptables_save(bits, mask, prefix);
     }
-    printf("%s*filter\n%s:nfqe-save - [0:0]\n", prefix, prefix);
-    printf("%s-A nfqe-save -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j CONNMARK --save-mark --mask 0x%" PRIx32 "\n",
-           prefix, bits, mask, mask);
-    for (unsigned i = 0; i < SAVING_HOOKS; i++) {
-        printf("%s-I %s 1 -j nfqe-save\n", prefix, hooks[i][1]);
-    }
-    printf("%sCOMMIT\n", prefix);
 }
 
 static void print_iptables_remarks(bool with_mark)

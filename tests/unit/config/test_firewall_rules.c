@@ -90,26 +90,32 @@ static void assert_rules(const struct options *options, const char *expected)
     "\t\tjump to-queue\n"                                                                                              \
     "\t}\n"
 
-#define NFT_SAVE(hook, mask, bits, others)                                                                             \
+#define NFT_SAVE(bits, others)                                                                                         \
+    "\tchain save {\n"                                                                                                 \
+    "\t\tmeta l4proto { tcp, udp, icmp, icmpv6 } ct mark set ct mark and " others " or " bits "\n"                     \
+    "\t\tmeta mark set meta mark and " others "\n"                                                                     \
+    "\t}\n"
+
+#define NFT_SAVE_ON(hook, mask, bits)                                                                                  \
     "\tchain " hook "-save {\n"                                                                                        \
     "\t\ttype filter hook " hook " priority mangle + 1; policy accept;\n"                                              \
-    "\t\tmeta mark and " mask " == " bits " ct mark set ct mark and " others " or " bits "\n"                          \
+    "\t\tmeta mark and " mask " == " bits " jump save\n"                                                               \
     "\t}\n"
+
+#define NFT_QUEUE(queues)                                                                                              \
+    "\t\tct state invalid counter drop\n"                                                                              \
+    "\t\tcounter queue num " queues " bypass\n"                                                                        \
+    "\t}\n" NFT_HOOKS
 
 #define NFT_WITH_MARK(queues, mask, bits, others)                                                                      \
     NFT_INTRODUCTION NFT_TABLE "\t\tmeta mark set meta mark and " others "\n"                                          \
                                "\t\tct state related ct status expected ct mark set ct mark and " others "\n"          \
                                "\t\ttcp flags & (fin | syn | rst | ack) == syn ct mark set ct mark and " others "\n"   \
-                               "\t\tct mark and " mask " == " bits " counter accept\n"                                 \
-                               "\t\tct state invalid counter drop\n"                                                   \
-                               "\t\tcounter queue num " queues " bypass\n"                                             \
-                               "\t}\n" NFT_HOOKS NFT_SAVE("input", mask, bits, others)                                 \
-                                   NFT_SAVE("forward", mask, bits, others) "}\n"
+                               "\t\tct mark and " mask " == " bits " counter accept\n" NFT_QUEUE(queues)               \
+                                   NFT_SAVE(bits, others) NFT_SAVE_ON("input", mask, bits)                             \
+                                       NFT_SAVE_ON("forward", mask, bits) "}\n"
 
-#define NFT_WITHOUT_MARK(queues)                                                                                       \
-    NFT_INTRODUCTION NFT_TABLE "\t\tct state invalid counter drop\n"                                                   \
-                               "\t\tcounter queue num " queues " bypass\n"                                             \
-                               "\t}\n" NFT_HOOKS "}\n"
+#define NFT_WITHOUT_MARK(queues) NFT_INTRODUCTION NFT_TABLE NFT_QUEUE(queues) "}\n"
 
 static void test_nft_rules_queue_everything_with_bypass(void **state)
 {
@@ -175,7 +181,12 @@ static void test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark
     "-A nfqe-queue -m conntrack --ctstate INVALID -j DROP\n"                                                           \
     "-A nfqe-queue -j NFQUEUE " queues " --queue-bypass\n" IPTABLES_HOOKS "*filter\n"                                  \
     ":nfqe-save - [0:0]\n"                                                                                             \
-    "-A nfqe-save -m mark --mark " bits "/" mask " -j CONNMARK --save-mark --mask " mask "\n"                          \
+    "-A nfqe-save -m mark ! --mark " bits "/" mask " -j RETURN\n"                                                      \
+    "-A nfqe-save -p tcp -j CONNMARK --save-mark --mask " mask "\n"                                                    \
+    "-A nfqe-save -p udp -j CONNMARK --save-mark --mask " mask "\n"                                                    \
+    "-A nfqe-save -p icmp -j CONNMARK --save-mark --mask " mask "\n"                                                   \
+    "-A nfqe-save -p icmpv6 -j CONNMARK --save-mark --mask " mask "\n"                                                 \
+    "-A nfqe-save -j MARK --set-xmark 0x0/" mask "\n"                                                                  \
     "-I INPUT 1 -j nfqe-save\n"                                                                                        \
     "-I FORWARD 1 -j nfqe-save\n"                                                                                      \
     "COMMIT\n"
