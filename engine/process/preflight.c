@@ -11,6 +11,7 @@
 #include "flow/flow_memory.h"
 #include "plugin/plugin_file.h"
 #include "process/process.h"
+#include "queue/bridges.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -164,6 +165,20 @@ static int check_descriptors(const struct queue_group *group, struct error *erro
                      group->queue_count, group->workers + group->spares, needed, (uint64_t)limit.rlim_max, needed);
 }
 
+/* It costs packets that no counter shows, but where no rule queues them, it is as it should be. */
+static void warn_of_bridges(void)
+{
+    char name[IF_NAMESIZE];
+
+    if (bridges_find_filtered(name)) {
+        log_line("bridge %s: where connections are tracked, the kernel drops broadcast and multicast packets that it "
+                 "copies to the ports before they are queued, and counts them nowhere; if they are to be queued, run: "
+                 "iptables -t raw -A PREROUTING -m pkttype ! --pkt-type unicast -j CT --notrack, and the same with "
+                 "ip6tables",
+                 name);
+    }
+}
+
 int preflight_check(struct generation *generation, struct error *error)
 {
     const struct queue_group *group = generation->group;
@@ -183,6 +198,9 @@ int preflight_check(struct generation *generation, struct error *error)
     }
     if (code == 0) {
         code = check_descriptors(group, error);
+    }
+    if (code == 0) {
+        warn_of_bridges();
     }
     return code;
 }

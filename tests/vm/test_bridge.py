@@ -13,73 +13,23 @@ import struct
 import pytest
 
 import netlink
-from orders import ACCEPT, DROP, Talk, Trace, head, traced, wait_decided
-from support.commands import run, wait_for
+from bridge import MACS, VLAN, Bridge
+from orders import ACCEPT, DROP, Trace, head, traced, wait_decided
+from support.commands import wait_for
 from support.engine import plugin
-from support.namespaces import ip_batch, link_command
-from support.rules import Rule, nft, queue_target
 from test_flags import described
 
 AF_INET, AF_BRIDGE, AF_INET6 = 2, 7, 10
 FORWARD = 2
 HAS_IN, HAS_OUT, HAS_PHYSICAL_IN, HAS_PHYSICAL_OUT = 0x04, 0x08, 0x10, 0x20  # as in nfqe/packet.h
-MACS = {"client": "02:00:00:00:0b:01", "server": "02:00:00:00:0b:02"}
-VLAN = 7
 VLAN_PROTOCOL, VLAN_TCI = 1, 2  # within NFQA_VLAN, as in linux/netfilter/nfnetlink_queue.h
 ETHERNET = 14
 TAG_PROTOCOL = 0x8100
 
 
-def address(end, family, vlan=0):
-    number = {"client": 1, "server": 2}[end]
-    return f"10.{73 + vlan}.0.{number}" if family == 4 else f"fd73:{vlan}::{number}"
-
-
-class Bridge:
-    """bridge0 in the router, with the ports port1 to the client and port2 to the server; without a tag, and with one."""
-
-    def __init__(self, lab):
-        self.lab = lab
-        ip_batch(link_command(port, lab.router, MACS[end][:-2] + f"f{port[-1]}", getattr(lab, end), MACS[end])
-                 for port, end in (("port1", "client"), ("port2", "server")))
-        lab.router.ip_batch([
-            "link add bridge0 type bridge forward_delay 0 mcast_snooping 0", "link set bridge0 up",
-            "link set port1 master bridge0 up", "link set port2 master bridge0 up"])
-        for port, end, other in (("port1", "client", "server"), ("port2", "server", "client")):
-            commands = [f"link set {port} up", f"link add tagged link {port} type vlan id {VLAN}",
-                        "link set tagged up"]
-            for device, vlan in ((port, 0), ("tagged", VLAN)):
-                commands += [
-                    f"address add {address(end, 4, vlan)}/24 dev {device}",
-                    f"address add {address(end, 6, vlan)}/64 dev {device} nodad",
-                    *(f"neighbour add {address(other, family, vlan)} lladdr {MACS[other]} nud permanent dev {device}"
-                      for family in (4, 6))]
-            getattr(lab, end).ip_batch(commands)
-
-    def index(self, device):
-        return int(self.lab.router.run("ip", "-o", "link", "show", device).split(":")[0])
-
-    def talk(self, family, vlan=0):
-        return contextlib.closing(Talk(self.lab, addresses=(address("client", family, vlan),
-                                                            address("server", family, vlan)), family=family))
-
-    def queue(self, way):
-        """What comes from the client by UDP is queued, in this way."""
-        if way == "nft":
-            assert nft(self.lab.router, "table bridge test {\nchain forward {\n"
-                       "type filter hook forward priority filter; policy accept;\n"
-                       "iifname port1 meta l4proto udp queue num 1 bypass\n}\n}\n") == ""
-        else:
-            run("modprobe", "br_netfilter")
-            for family in ("ip", "ip6"):
-                self.lab.router.write(f"/proc/sys/net/bridge/bridge-nf-call-{family}tables", "1")
-            Rule(self.lab.router, "FORWARD", "-m", "physdev", "--physdev-in", "port1", "-p", "udp",
-                 *queue_target(1, bypass=True))
-
-
 @pytest.fixture
 def bridge(lab):
-    return Bridge(lab)
+    return Bridge(lab, vlan=True)
 
 
 @pytest.mark.parametrize("way, vlan", [("nft", 0), ("nft", VLAN), ("br_netfilter", 0)])

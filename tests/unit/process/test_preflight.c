@@ -11,6 +11,7 @@
 #include "plugin/plugin_file.h"
 #include "process/preflight.h"
 #include "process/process.h"
+#include "queue/bridges.h"
 
 #include <nfqe/plugin.h>
 
@@ -35,6 +36,7 @@ static struct {
     bool capable;
     struct rlimit limit;
     unsigned raised;
+    const char *bridge; /* whose packets go through iptables; NULL: none */
 } machine;
 
 static struct queue_group group;
@@ -122,6 +124,17 @@ void __wrap_log_line(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(logged, sizeof(logged), format, arguments);
     va_end(arguments);
+}
+
+bool __wrap_bridges_find_filtered(char name[IF_NAMESIZE]);
+
+bool __wrap_bridges_find_filtered(char name[IF_NAMESIZE])
+{
+    if (machine.bridge == NULL) {
+        return false;
+    }
+    strcpy(name, machine.bridge);
+    return true;
 }
 
 static int set_up(void **state)
@@ -353,6 +366,21 @@ static void test_descriptor_limit_that_is_too_low_is_named(void **state)
     assert_passed(check());
 }
 
+/* Only where nothing else is wrong: a refusal is one line. */
+static void test_bridge_that_loses_packets_is_named_with_what_cures_it(void **state)
+{
+    (void)state;
+    machine.bridge = "br-lan";
+    machine.capable = false;
+    assert_int_equal(check(), -EPERM);
+    assert_string_equal(logged, "");
+    machine.capable = true;
+    memset(&error, 0, sizeof(error));
+    assert_passed(check());
+    assert_memory_equal(logged, "bridge br-lan: ", 15);
+    assert_non_null(strstr(logged, "iptables -t raw -A PREROUTING -m pkttype ! --pkt-type unicast -j CT --notrack"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +397,7 @@ int main(void)
         cmocka_unit_test_setup(test_capability_is_asked_for_last, set_up),
         cmocka_unit_test_setup(test_descriptor_limit_is_raised_as_far_as_it_may_be, set_up),
         cmocka_unit_test_setup(test_descriptor_limit_that_is_too_low_is_named, set_up),
+        cmocka_unit_test_setup(test_bridge_that_loses_packets_is_named_with_what_cures_it, set_up),
     };
 
     return cmocka_run_group_tests_name("preflight", tests, NULL, NULL);
