@@ -25,6 +25,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,24 @@ static void open_standard_descriptors(void)
     if (fd >= 0) {
         close(fd);
     }
+}
+
+/*
+ * The directory of the installed plugins, from that of the program: so it is found below any prefix. NULL: unknown.
+ */
+static const char *find_plugin_directory(char directory[PATH_MAX])
+{
+    static const char relative[] = "/" NFQE_PLUGINS_FROM_PROGRAM;
+    ssize_t len = readlink("/proc/self/exe", directory, PATH_MAX - sizeof(relative));
+    char *end;
+
+    if (len <= 0 || (size_t)len >= PATH_MAX - sizeof(relative)) {
+        return NULL;
+    }
+    directory[len] = '\0';
+    end = strrchr(directory, '/');
+    memcpy(end, relative, sizeof(relative));
+    return directory;
 }
 
 /* Logs the error. Returns the exit status that it leads to. */
@@ -82,6 +101,7 @@ static enum exit_code flush_output(enum exit_code code)
 int main(int argc, char *argv[])
 {
     static struct options options;
+    static char plugin_directory[PATH_MAX];
     struct error error;
     enum exit_code code = EXIT_CODE_OK;
 
@@ -98,6 +118,7 @@ int main(int argc, char *argv[])
     } else if (options.print_rules != RULES_NONE) {
         code = firewall_rules_print(&options, &error) != 0 ? report(&error) : EXIT_CODE_OK;
     } else {
+        options.plugin_directory = find_plugin_directory(plugin_directory);
         code = run_engine(&options);
     }
     code = flush_output(code);

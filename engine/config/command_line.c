@@ -8,15 +8,29 @@
  */
 #include "config/command_line.h"
 
+#include "base/arith.h"
 #include "config/option_conflicts.h"
 
 #include <errno.h>
 #include <string.h>
 
+/* The options that have a short form, too. */
+static const char *const short_forms[][2] = {{"-h", "--help"}, {"-v", "--version"}};
+
+static const char *long_form(const char *argument)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(short_forms); i++) {
+        if (strcmp(argument, short_forms[i][0]) == 0) {
+            return short_forms[i][1];
+        }
+    }
+    return argument;
+}
+
 /* Parses the option at argv[*index]; if its value is the next argument, *index moves to that. */
 static int parse_argument(struct options *options, int argc, char *const argv[], int *index, struct error *error)
 {
-    const char *argument = argv[*index];
+    const char *argument = long_form(argv[*index]);
     const struct option_entry *option;
     const char *value;
     size_t name_len;

@@ -197,15 +197,18 @@ int option_parse_flag(const struct option_entry *option, struct options *options
     return 0;
 }
 
-/* Reads `N` or `A-B` at the start of `text`; at most the option's maximum. *end gets the place after it. */
-static bool read_range(const struct option_entry *option, const char *text, const char **end, uint64_t *first,
-                       uint64_t *last)
+/*
+ * Reads `N` or `A-B` at the start of `text`; at most the option's maximum. *end gets the place after it. dashes: the
+ * characters that may be between A and B.
+ */
+static bool read_range(const struct option_entry *option, const char *dashes, const char *text, const char **end,
+                       uint64_t *first, uint64_t *last)
 {
     if (!text_value_read_digits(text, end, first)) {
         return false;
     }
     *last = *first;
-    if (**end == '-' && !text_value_read_digits(*end + 1, end, last)) {
+    if (**end != '\0' && strchr(dashes, **end) != NULL && !text_value_read_digits(*end + 1, end, last)) {
         return false;
     }
     return *first <= *last && *last <= option->max;
@@ -236,7 +239,7 @@ int option_parse_queues(const struct option_entry *option, struct options *optio
     const char *end;
 
     (void)target;
-    if (!read_range(option, text, &end, &first, &last) || *end != '\0') {
+    if (!read_range(option, "-:", text, &end, &first, &last) || *end != '\0') {
         return error_set(error, EXIT_CODE_USAGE, -EINVAL,
                          "--queue %s: must be a number from 0 to %" PRIu64 " or a range such as 0-3", text,
                          option->max);
@@ -260,7 +263,7 @@ int option_parse_uids(const struct option_entry *option, struct options *options
         *range = (struct uid_range){0};
         return 0;
     }
-    if (!read_range(option, text, &end, &first, &last) || *end != '\0' || first < option->min ||
+    if (!read_range(option, "-", text, &end, &first, &last) || *end != '\0' || first < option->min ||
         contains(first, last, UID_NOBODY) || contains(first, last, UID_NONE_16_BIT)) {
         return error_set(error, EXIT_CODE_USAGE, -EINVAL,
                          "--%s %s: must be off, or a range from %" PRIu64 " to %" PRIu64
@@ -282,7 +285,7 @@ int option_parse_cpus(const struct option_entry *option, struct options *options
         uint64_t first;
         uint64_t last;
 
-        if (!read_range(option, next, &next, &first, &last) || (*next != ',' && *next != '\0')) {
+        if (!read_range(option, "-", next, &next, &first, &last) || (*next != ',' && *next != '\0')) {
             return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--cpu %s: must be a list of CPU numbers such as 0,2-5",
                              text);
         }

@@ -13,7 +13,7 @@
 /* Appends FILE[,KEY=VALUE...] to options->plugins. A comma in the file name is written twice. */
 option_parser option_parse_plugin;
 
-/* Appends N or A-B to options->queues. */
+/* Appends N, A-B, or A:B as iptables has it, to options->queues. */
 option_parser option_parse_queues;
 
 /* Sets a struct crash_limit_setting from N/TIME or off; the option's limits are those of TIME, in ms. */

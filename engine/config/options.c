@@ -37,9 +37,10 @@
 const struct option_entry options_table[] = {
     {"plugin", "FILE[,KEY=VALUE...]", option_parse_plugin, TARGET(plugins), 0, 0,
      "Run this plugin. Repeat it for a chain: the first verdict other than CONTINUE\n"
-     "decides. A comma inside a value is written twice."},
+     "decides. A comma inside a value is written twice. A name without / and .so is\n"
+     "that of an installed plugin."},
     {"queue", "N|A-B", option_parse_queues, TARGET(queues), 0, QUEUE_NUMBER_MAX,
-     "Serve this netfilter queue, or these. May be repeated."},
+     "Serve this netfilter queue, or these; also A:B. May be repeated."},
     {"default-verdict", "accept|drop", option_parse_verdict, TARGET(default_verdict), 0, 0,
      "For packets on which no plugin has an opinion. Default: accept."},
     {"on-crash", "drop|accept", option_parse_verdict, TARGET(on_crash), 0, 0,
@@ -117,8 +118,9 @@ const struct option_entry options_table[] = {
      "How long a plugin may take to load and open. Default: 10s."},
     {"handle-timeout", "TIME", option_parse_time, TARGET(handle_timeout_ms), 10, TIMEOUT_MAX_MS,
      "How long a plugin may take over one packet, or one burst. Default: 1s."},
-    {"help", NULL, option_parse_flag, TARGET(help), 0, 0, "Print this text."},
-    {"version", NULL, option_parse_flag, TARGET(version), 0, 0, "Print the versions of the engine and the plugin ABI."},
+    {"help", NULL, option_parse_flag, TARGET(help), 0, 0, "Print this text. Also: -h."},
+    {"version", NULL, option_parse_flag, TARGET(version), 0, 0,
+     "Print the versions of the engine and the plugin ABI. Also: -v."},
 };
 
 const size_t options_table_count = ARRAY_SIZE(options_table);

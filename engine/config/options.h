@@ -85,6 +85,7 @@ struct options {
     uint32_t on_stop;
     bool help;
     bool version;
+    const char *plugin_directory; /* where installed plugins are; NULL: unknown. Not an option, and not owned */
     uint64_t given;               /* bit n: options_table[n] was */
     char *text;                   /* owns the strings that plugins[] points to */
 };

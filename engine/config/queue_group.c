@@ -11,8 +11,12 @@
 #include <nfqe/plugin.h>
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SUFFIX ".so"
 
 /* Copies `text` to *end and moves *end past the copy. Returns the copy, or NULL for NULL. */
 static const char *copy_text(char **end, const char *text)
@@ -26,15 +30,37 @@ static const char *copy_text(char **end, const char *text)
     return copy;
 }
 
+/* Whether it is the name of an installed plugin, and not of a file. */
+static bool is_installed_name(const struct options *options, const char *path)
+{
+    size_t len = strlen(path);
+
+    return options->plugin_directory != NULL && strchr(path, '/') == NULL &&
+           (len < strlen(SUFFIX) || strcmp(path + len - strlen(SUFFIX), SUFFIX) != 0);
+}
+
+/* The same for the path of a plugin. */
+static const char *copy_path(char **end, const struct options *options, const char *path)
+{
+    char *copy = *end;
+
+    if (!is_installed_name(options, path)) {
+        return copy_text(end, path);
+    }
+    *end += sprintf(copy, "%s/%s" SUFFIX, options->plugin_directory, path) + 1;
+    return copy;
+}
+
 static int copy_plugins(const struct options *options, struct queue_group *group)
 {
+    size_t directory = options->plugin_directory != NULL ? strlen(options->plugin_directory) + sizeof("/" SUFFIX) : 0;
     size_t size = 1;
     char *end;
 
     for (unsigned i = 0; i < options->plugin_count; i++) {
         const struct plugin_setting *plugin = &options->plugins[i];
 
-        size += strlen(plugin->path) + 1 + (plugin->values != NULL ? strlen(plugin->values) + 1 : 0);
+        size += directory + strlen(plugin->path) + 1 + (plugin->values != NULL ? strlen(plugin->values) + 1 : 0);
     }
     group->text = malloc(size);
     if (group->text == NULL) {
@@ -42,7 +68,7 @@ static int copy_plugins(const struct options *options, struct queue_group *group
     }
     end = group->text;
     for (unsigned i = 0; i < options->plugin_count; i++) {
-        group->plugins[i].path = copy_text(&end, options->plugins[i].path);
+        group->plugins[i].path = copy_path(&end, options, options->plugins[i].path);
         group->plugins[i].values = copy_text(&end, options->plugins[i].values);
     }
     group->plugin_count = options->plugin_count;

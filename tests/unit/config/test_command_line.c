@@ -128,7 +128,7 @@ static void test_values_outside_the_limits_are_refused(void **state)
         {"receive-buffer", {"", "0", "4095", "1073741825", "2G", "1025M", "17179869185G", "K", "64T", "64KB", "-4K"}},
         {"copy-range", {"", "0", "65532", "-1", "128B", "99999999999999999999"}},
         {"gso", {"", "yes", "On", "1", "o", "onn", "auto|on", "|", "on|"}},
-        {"cpu", {"", ",", "0,", ",0", "0,,1", "1-0", "-1", "1-", "a", "1024", "0-1024", "0 1", "0-1-2"}},
+        {"cpu", {"", ",", "0,", ",0", "0,,1", "1-0", "-1", "1-", "a", "1024", "0-1024", "0 1", "0-1-2", "0:1"}},
         {"drain-timeout", {"", "0ms", "5", "5 s", "5S", "61m", "3601s", "3600001ms", "-1s", "s", "1h", "1.5s"}},
         {"load-timeout", {"", "0s", "1", "99999999999999999999s", "18446744073709551615m"}},
         {"handle-timeout", {"", "9ms", "0ms", "61m"}},
@@ -138,7 +138,9 @@ static void test_values_outside_the_limits_are_refused(void **state)
          {"", "0", "0x0", "0/1", "0x0/0xff", "0x2/0x1", "0x101/0xff", "0x1/0x0", "0x1/", "/0x1", "mark",
           "0x100000000/0x1", "0x1/0x100000000", "0x1/0x1/0x1", "-1"}},
         {"no-enobufs", {"", "yes", "ON", "offf", "1"}},
-        {"queue", {"", "-1", "65536", "0-65536", "3-1", "1-", "-", "a", "1,2", "1 ", "0x1", "1-2-3"}},
+        {"queue",
+         {"", "-1", "65536", "0-65536", "3-1", "1-", "-", "a", "1,2", "1 ", "0x1", "1-2-3", "3:1", "1:", ":1",
+          "1:2-3"}},
         {"plugin", {"", ",", ",a=1"}},
     };
 
@@ -183,6 +185,21 @@ static void test_help_and_version_need_nothing_else(void **state)
     assert_accepted(PARSE("--version"));
     assert_true(parsed_options.version);
     options_done(&parsed_options);
+}
+
+static void test_help_and_version_have_a_short_form(void **state)
+{
+    (void)state;
+    assert_accepted(PARSE("-h"));
+    assert_true(parsed_options.help);
+    assert_false(parsed_options.version);
+    options_done(&parsed_options);
+    assert_accepted(PARSE("-v"));
+    assert_true(parsed_options.version);
+    assert_false(parsed_options.help);
+    options_done(&parsed_options);
+    assert_code(PARSE("-hv"), EXIT_CODE_USAGE, "-hv");
+    assert_code(PARSE("-h=1"), EXIT_CODE_USAGE, "-h=1");
 }
 
 static void test_what_is_no_option_is_refused_by_its_name(void **state)
@@ -274,11 +291,12 @@ static void test_of_a_value_given_twice_the_last_one_counts(void **state)
 
 static void test_queues_are_numbers_and_ranges_in_the_order_given(void **state)
 {
-    static const uint16_t expected[] = {65535, 0, 7, 8, 9, 10, 3};
+    static const uint16_t expected[] = {65535, 0, 7, 8, 9, 10, 3, 20, 21};
 
     (void)state;
-    assert_accepted(PARSE("--plugin=x.so", "--queue", "65535", "--queue=0-0", "--queue=7-10", "--queue=3"));
-    assert_int_equal(parsed_options.queue_count, 7);
+    assert_accepted(
+        PARSE("--plugin=x.so", "--queue", "65535", "--queue=0-0", "--queue=7-10", "--queue=3", "--queue=20:21"));
+    assert_int_equal(parsed_options.queue_count, 9);
     assert_memory_equal(parsed_options.queues, expected, sizeof(expected));
     options_done(&parsed_options);
 }
@@ -398,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_flags_take_no_value),
         cmocka_unit_test(test_switch_is_on_or_off),
         cmocka_unit_test(test_help_and_version_need_nothing_else),
+        cmocka_unit_test(test_help_and_version_have_a_short_form),
         cmocka_unit_test(test_what_is_no_option_is_refused_by_its_name),
         cmocka_unit_test(test_option_without_its_value_is_refused_by_its_name),
         cmocka_unit_test(test_plugin_and_queue_must_be_given),

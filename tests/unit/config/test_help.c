@@ -38,11 +38,11 @@ static void test_help_names_every_option_as_it_is_written(void **state)
 {
     static const char *const lines[] = {
         "\n  --plugin FILE[,KEY=VALUE...]\n        Run this plugin. Repeat it for a chain: the first verdict other",
-        "\n        decides. A comma inside a value is written twice.\n  --queue N|A-B\n        Serve",
+        "\n        that of an installed plugin.\n  --queue N|A-B\n        Serve",
         "\n  --fail-open\n        Accept packets",
         "\n  --bypass-mark BITS[/MASK]\n        Set these bits",
         "\n  --print-rules[=nft|iptables]\n        Print firewall rules",
-        "\n  --version\n        Print the versions of the engine and the plugin ABI.\n\nExit status: ",
+        "\n  --version\n        Print the versions of the engine and the plugin ABI. Also: -v.\n\nExit status: ",
     };
 
     (void)state;

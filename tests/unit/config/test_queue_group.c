@@ -16,6 +16,7 @@
 
 static const struct queue_group *group;
 static struct options options;
+static const char *plugin_directory;
 
 /* Makes the group from a command line, and frees the options. */
 static void make_group(int argc, const char *const *arguments)
@@ -29,6 +30,7 @@ static void make_group(int argc, const char *const *arguments)
         argv[i + 1] = strdup(arguments[i]);
     }
     assert_int_equal(command_line_parse(&options, argc + 1, argv, &error), 0);
+    options.plugin_directory = plugin_directory;
     assert_int_equal(queue_group_new(&options, &group, &error), 0);
     memset(options.text, 'x', strlen(options.text));
     options_done(&options);
@@ -46,6 +48,7 @@ static int tear_down(void **state)
     (void)state;
     queue_group_free(group);
     group = NULL;
+    plugin_directory = NULL;
     return 0;
 }
 
@@ -151,6 +154,32 @@ static void test_group_keeps_its_plugins_when_the_options_are_gone(void **state)
     assert_string_equal(group->plugins[3].values, "m=");
 }
 
+/* A file is named with its suffix, or with a slash. */
+static void test_name_alone_is_that_of_an_installed_plugin(void **state)
+{
+    static const char *const files[] = {"x.so", "./x", "a/b", "/x", ".so"};
+
+    (void)state;
+    plugin_directory = "/usr/lib/plugins";
+    MAKE("--plugin=drop_tcp80", "--queue=1", "--plugin=b,k=v", "--plugin=so", "--plugin=x.so.1");
+    assert_string_equal(group->plugins[0].path, "/usr/lib/plugins/drop_tcp80.so");
+    assert_null(group->plugins[0].values);
+    assert_string_equal(group->plugins[1].path, "/usr/lib/plugins/b.so");
+    assert_string_equal(group->plugins[1].values, "k=v");
+    assert_string_equal(group->plugins[2].path, "/usr/lib/plugins/so.so");
+    assert_string_equal(group->plugins[3].path, "/usr/lib/plugins/x.so.1.so");
+    tear_down(NULL);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char argument[32] = "--plugin=";
+
+        plugin_directory = "/usr/lib/plugins";
+        strcat(argument, files[i]);
+        MAKE(argument, "--queue=1");
+        assert_string_equal(group->plugins[0].path, files[i]);
+        tear_down(NULL);
+    }
+}
+
 static void test_queues_keep_their_order(void **state)
 {
     (void)state;
@@ -241,6 +270,7 @@ int main(void)
         cmocka_unit_test_teardown(test_group_has_the_switches_of_the_options, tear_down),
         cmocka_unit_test_teardown(test_what_was_not_given_is_left_to_the_plan, tear_down),
         cmocka_unit_test_teardown(test_group_keeps_its_plugins_when_the_options_are_gone, tear_down),
+        cmocka_unit_test_teardown(test_name_alone_is_that_of_an_installed_plugin, tear_down),
         cmocka_unit_test_teardown(test_queues_keep_their_order, tear_down),
         cmocka_unit_test_teardown(test_workers_get_the_cpus_in_turn, tear_down),
         cmocka_unit_test_teardown(test_workers_of_a_queue_get_the_cpus_before_those_of_the_next, tear_down),
