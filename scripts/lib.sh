@@ -132,6 +132,17 @@ with_build_lock()
     exec 9>&-
 }
 
+# Prints an option for cmake if the build directory was configured where the tree was before it was copied or moved: what
+# is in the cache is wrong then.
+fresh_if_moved()
+{
+    local cache=$1/CMakeCache.txt
+
+    if [[ -e $cache ]] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$cache"; then
+        printf '%s\n' --fresh
+    fi
+}
+
 # Configures a preset, with the tests and with the benchmark, so that these are always built: configure_preset PRESET
 # [ARGUMENT...]. The output goes to a file.
 configure_preset()
@@ -139,7 +150,8 @@ configure_preset()
     local preset=$1 log=build/configure-$1.log
 
     shift
-    if ! cmake --preset "$preset" -DNFQE_TESTS=ON -DNFQE_BENCH=ON "$@" >"$log" 2>&1; then
+    # shellcheck disable=SC2046 # one option, or none
+    if ! cmake $(fresh_if_moved "build/$preset") --preset "$preset" -DNFQE_TESTS=ON -DNFQE_BENCH=ON "$@" >"$log" 2>&1; then
         cat -- "$log"
         fail "the preset $preset cannot be configured: see above"
     fi
