@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The checks of a start, in this order: plugin files, CPUs, the plan of the queues, memory, capability.
+ * The checks of a start, in this order: plugin files, CPUs, the plan of the queues, memory, capability, descriptors. If
+ * nothing is refused, it waits for owners of the queues that are ending.
  *
  * Each refusal says what to do. A check that cannot find out what it needs (/proc/meminfo is missing) refuses nothing:
  * the operation itself will fail later, with its own message. Process: [supervisor].
  */
 #include "process/preflight.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "flow/flow_memory.h"
 #include "plugin/plugin_file.h"
 #include "process/process.h"
 #include "queue/bridges.h"
+#include "queue/nfqueue_proc.h"
+#include "queue/queue_owner.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,8 +23,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #define MIB (1024 * 1024)
+
+/* A killed process keeps its socket until its memory is freed: of many gigabytes, that takes so long. */
+#define OWNER_END_MS 3000
+#define OWNER_UNSEEN_MS 100 /* between the end of a process and that of its socket */
+#define OWNER_LOOK_MS 10
 
 static int check_plugin(const struct plugin *plugins, unsigned index, struct error *error)
 {
@@ -165,6 +175,61 @@ static int check_descriptors(const struct queue_group *group, struct error *erro
                      group->queue_count, group->workers + group->spares, needed, (uint64_t)limit.rlim_max, needed);
 }
 
+/*
+ * Whether some socket owns the queue, and how long it may take until it does not. A process that was just killed may
+ * look as if it went on, so it is looked at twice.
+ */
+static bool look_at_owner(uint16_t number, unsigned looks, struct queue_owner *owner, unsigned *patience_ms)
+{
+    struct nfqueue_status status;
+
+    if (nfqueue_read_status(number, &status) != 0) {
+        return false;
+    }
+    if (queue_owner_find(status.port_id, owner) != 0) {
+        *owner = (struct queue_owner){0};
+        *patience_ms = OWNER_UNSEEN_MS;
+    } else {
+        *patience_ms = owner->ending ? OWNER_END_MS : looks < 2 ? OWNER_UNSEEN_MS : 0;
+    }
+    return true;
+}
+
+/* If the queue's owner was killed, waits for its end. Returns whether the queue is free. */
+static bool wait_for_owner(uint16_t number)
+{
+    const struct timespec pause = {.tv_nsec = OWNER_LOOK_MS * (long)NS_PER_MS};
+    uint64_t begin_ns = monotonic_ns();
+    struct queue_owner owner = {0};
+    bool told = false;
+    unsigned patience_ms;
+
+    for (unsigned looks = 0;; looks++) {
+        if (!look_at_owner(number, looks, &owner, &patience_ms)) {
+            return true;
+        }
+        if ((monotonic_ns() - begin_ns) / NS_PER_MS >= patience_ms) {
+            return false;
+        }
+        if (owner.ending && !told) {
+            log_line("queue %u: process %d (%s), which owns it, is ending; waiting up to %d ms for that", number,
+                     owner.pid, owner.name, OWNER_END_MS);
+            told = true;
+        }
+        nanosleep(&pause, NULL);
+    }
+}
+
+/* What is still owned is refused when it is opened, so the first one ends it. */
+static void wait_for_owners(const struct queue_group *group)
+{
+    bool is_free = true;
+
+    for (unsigned i = 0; i < group->queue_count && is_free; i++) {
+        is_free = wait_for_owner(group->queues[i]);
+    }
+}
+
 /* It costs packets that no counter shows, but where no rule queues them, it is as it should be. */
 static void warn_of_bridges(void)
 {
@@ -201,6 +266,7 @@ int preflight_check(struct generation *generation, struct error *error)
     }
     if (code == 0) {
         warn_of_bridges();
+        wait_for_owners(group);
     }
     return code;
 }

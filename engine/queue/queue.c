@@ -3,7 +3,7 @@
  * Opens and binds one queue; for each refusal, the reason names the queue and says what to do.
  *
  * The kernel's answer to a bind does not say which flag it lacks, nor who owns the queue. So each flag is probed by
- * itself before, and the owner is looked up in /proc. Process: [supervisor].
+ * itself before, and the owner is looked up in /proc, by the socket that it holds. Process: [supervisor].
  */
 #include "queue/queue.h"
 
@@ -12,6 +12,7 @@
 #include "queue/nfqueue_config.h"
 #include "queue/nfqueue_proc.h"
 #include "queue/nfqueue_socket.h"
+#include "queue/queue_owner.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,14 +32,20 @@ void queue_init(struct queue *queue, uint16_t number)
 
 static int refuse_bind(const struct queue *queue, int code, struct error *error)
 {
-    struct nfqueue_status owner;
+    struct nfqueue_status status;
+    struct queue_owner owner;
 
-    if (code == -EPERM && nfqueue_read_status(queue->number, &owner) == 0) {
-        return error_set(
-            error, EXIT_CODE_QUEUE, code,
-            "queue %u: is owned by netlink port id %u, usually a process id (ps -p %u); stop that program or "
-            "choose another queue",
-            queue->number, owner.port_id, owner.port_id);
+    if (code == -EPERM && nfqueue_read_status(queue->number, &status) == 0) {
+        if (queue_owner_find(status.port_id, &owner) == 0) {
+            return error_set(error, EXIT_CODE_QUEUE, code,
+                             "queue %u: is owned by process %d (%s), netlink port id %u; stop it or choose another "
+                             "queue",
+                             queue->number, owner.pid, owner.name, status.port_id);
+        }
+        return error_set(error, EXIT_CODE_QUEUE, code,
+                         "queue %u: is owned by netlink port id %u, which no process has that can be seen from here; "
+                         "perhaps one in a container: stop it or choose another queue",
+                         queue->number, status.port_id);
     }
     return error_set(error, EXIT_CODE_QUEUE, code, "queue %u: cannot be bound: %s", queue->number, strerror(-code));
 }

@@ -19,7 +19,7 @@ from support.engine import PREFIX, plugin
 from support.processes import process_status, status_field
 from support.scale import scaled_count
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
-from test_refusals import EXIT_QUEUE, owned_queue
+from test_refusals import EXIT_QUEUE, OWN_NAME, owned_queue
 
 NUMBER, HELD, FLAG = 1, 2, 3  # as do=invalid in tests/plugins/misbehave.c
 INVALID = {NUMBER: "0x7", HELD: "0x4", FLAG: "0x101"}
@@ -217,8 +217,8 @@ def test_a_queue_that_was_taken_during_load_is_refused(lab, start_engine, tmp_pa
         until.touch()
         assert engine.wait() == EXIT_QUEUE, engine.lines
         assert engine.lines == [
-            f"{PREFIX}queue {taken}: is owned by netlink port id {port_id}, usually a process id (ps -p {port_id}); stop "
-            "that program or choose another queue"]
+            f"{PREFIX}queue {taken}: is owned by process {os.getpid()} ({OWN_NAME}), netlink port id {port_id}; stop it or "
+            "choose another queue"]
         assert list(lab.router.queues()) == [taken], "the queues of the engine are given back, the other is not touched"
         assert lab.router.process_ids() == []
 

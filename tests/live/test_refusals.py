@@ -7,6 +7,8 @@ missing file.
 """
 
 import contextlib
+import mmap
+import os
 import signal
 import socket
 import struct
@@ -19,6 +21,9 @@ from support.engine import PREFIX, Engine, plugin
 
 EXIT_USAGE, EXIT_PLUGIN, EXIT_QUEUE = 2, 4, 5
 REFUSAL_SECONDS = 1.0
+OWNER_MEMORY = 2 << 30  # takes longer to free than an engine to start
+with open("/proc/self/comm", encoding="ascii") as comm:
+    OWN_NAME = comm.read().strip()
 
 NETLINK_NETFILTER = 12
 NFNL_SUBSYS_QUEUE, NFQNL_MSG_CONFIG, NFQA_CFG_CMD, NFQNL_CFG_CMD_BIND = 3, 2, 1, 1
@@ -64,6 +69,7 @@ def test_a_queue_that_somebody_else_owns(lab):
         code, line = refused(lab, "--plugin", plugin("accept_all"), "--queue", "7")
         assert code == EXIT_QUEUE, line
         assert "queue 7" in line and str(port_id) in line, line
+        assert f"process {os.getpid()} (" in line, "the process that holds the socket is named"
         assert {number: queue.port_id for number, queue in lab.router.queues().items()} == {7: port_id}
 
 
@@ -83,6 +89,35 @@ def test_a_queue_that_another_engine_owns_goes_on_there(lab, start_engine, start
     assert second.wait() == EXIT_QUEUE
     assert len(second.lines) == 1 and str(port_id) in second.lines[0], second.lines
     assert start_pump(1000).report()["lost"] == 0
+    assert engine.stop() == 0
+
+
+def test_a_killed_engine_is_replaced_at_once(lab, start_engine):
+    """Whatever is left of it when the next one starts."""
+    arguments = ("--plugin", plugin("accept_all"), "--queue", "1-4")
+    engine = start_engine(*arguments)
+    for _ in range(5):
+        engine.process.kill()
+        engine = start_engine(*arguments)
+    assert engine.stop() == 0
+
+
+def test_a_killed_owner_is_waited_for(lab, start_engine):
+    """The kernel frees the memory of a killed process first, and then closes its sockets."""
+    told = os.pipe()
+    with owned_queue(lab.router, 7):
+        owner = os.fork()
+        if owner == 0:
+            memory = mmap.mmap(-1, OWNER_MEMORY, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
+            os.write(told[1], b"x")
+            signal.pause()
+            os._exit(len(memory) & 1)
+        assert os.read(told[0], 1) == b"x"
+    os.kill(owner, signal.SIGKILL)
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "7")
+    os.waitpid(owner, 0)
+    assert engine.lines[0] == (f"{PREFIX}queue 7: process {owner} ({OWN_NAME}), which owns it, is ending; waiting up to "
+                               "3000 ms for that")
     assert engine.stop() == 0
 
 

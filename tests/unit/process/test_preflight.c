@@ -12,16 +12,21 @@
 #include "process/preflight.h"
 #include "process/process.h"
 #include "queue/bridges.h"
+#include "queue/nfqueue_proc.h"
+#include "queue/queue_owner.h"
 
 #include <nfqe/plugin.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
 
 #define MIB ((uint64_t)1024 * 1024)
 
@@ -36,6 +41,11 @@ static struct {
     bool capable;
     struct rlimit limit;
     unsigned raised;
+    struct queue_owner owner; /* of queue 65535, with a process id; 0: no process is found */
+    bool owned;
+    unsigned owner_looks; /* so often it is there */
+    unsigned looks;
+    unsigned pauses;
     const char *bridge; /* whose packets go through iptables; NULL: none */
 } machine;
 
@@ -127,6 +137,35 @@ void __wrap_log_line(const char *format, ...)
 }
 
 bool __wrap_bridges_find_filtered(char name[IF_NAMESIZE]);
+int __wrap_nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);
+int __wrap_queue_owner_find(uint32_t port_id, struct queue_owner *owner);
+int __wrap_nanosleep(const struct timespec *pause, struct timespec *left);
+
+int __wrap_nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
+{
+    machine.looks++;
+    if (!machine.owned || queue != 65535 || machine.looks > machine.owner_looks) {
+        return -ENOENT;
+    }
+    *status = (struct nfqueue_status){.queue = queue, .port_id = 4711};
+    return 0;
+}
+
+int __wrap_queue_owner_find(uint32_t port_id, struct queue_owner *owner)
+{
+    assert_int_equal(port_id, 4711);
+    *owner = machine.owner;
+    return machine.owner.pid != 0 ? 0 : -ENOENT;
+}
+
+int __wrap_nanosleep(const struct timespec *pause, struct timespec *left)
+{
+    (void)left;
+    assert_in_range(pause->tv_nsec, 1, 100 * 1000 * 1000);
+    usleep((useconds_t)(pause->tv_nsec / 1000));
+    machine.pauses++;
+    return 0;
+}
 
 bool __wrap_bridges_find_filtered(char name[IF_NAMESIZE])
 {
@@ -366,6 +405,51 @@ static void test_descriptor_limit_that_is_too_low_is_named(void **state)
     assert_passed(check());
 }
 
+/* ---- owners of the queues ----------------------------------------------------------------------------- */
+
+static void own(unsigned looks, struct queue_owner owner)
+{
+    machine.owned = true;
+    machine.owner_looks = looks;
+    machine.owner = owner;
+}
+
+static void test_owner_that_is_ending_is_waited_for_and_named(void **state)
+{
+    (void)state;
+    own(5, (struct queue_owner){.pid = 77, .name = "old one", .ending = true});
+    assert_passed(check());
+    assert_int_equal(machine.looks, 6);
+    assert_int_equal(machine.pauses, 5);
+    assert_string_equal(logged,
+                        "queue 65535: process 77 (old one), which owns it, is ending; waiting up to 3000 ms for that");
+}
+
+static void test_owner_that_goes_on_is_not_waited_for(void **state)
+{
+    (void)state;
+    group.queues[1] = 1;
+    group.queue_count = 2;
+    own(UINT_MAX, (struct queue_owner){.pid = 77, .name = "other"});
+    assert_passed(check()); /* it is refused when it is opened */
+    assert_int_equal(machine.pauses, 2); /* it may have been killed just now */
+    assert_int_equal(machine.looks, 3); /* none at the next queue */
+    assert_string_equal(logged, "");
+}
+
+static void test_owner_that_never_ends_is_waited_for_with_a_limit(void **state)
+{
+    (void)state;
+    own(UINT_MAX, (struct queue_owner){0});
+    assert_passed(check());
+    assert_in_range(machine.pauses, 5, 10); /* 100 ms */
+    assert_string_equal(logged, "");
+    own(UINT_MAX, (struct queue_owner){.pid = 77, .name = "old one", .ending = true});
+    machine.pauses = 0;
+    assert_passed(check());
+    assert_in_range(machine.pauses, 100, 300); /* 3 s */
+}
+
 /* Only where nothing else is wrong: a refusal is one line. */
 static void test_bridge_that_loses_packets_is_named_with_what_cures_it(void **state)
 {
@@ -397,6 +481,9 @@ int main(void)
         cmocka_unit_test_setup(test_capability_is_asked_for_last, set_up),
         cmocka_unit_test_setup(test_descriptor_limit_is_raised_as_far_as_it_may_be, set_up),
         cmocka_unit_test_setup(test_descriptor_limit_that_is_too_low_is_named, set_up),
+        cmocka_unit_test_setup(test_owner_that_is_ending_is_waited_for_and_named, set_up),
+        cmocka_unit_test_setup(test_owner_that_goes_on_is_not_waited_for, set_up),
+        cmocka_unit_test_setup(test_owner_that_never_ends_is_waited_for_with_a_limit, set_up),
         cmocka_unit_test_setup(test_bridge_that_loses_packets_is_named_with_what_cures_it, set_up),
     };
 

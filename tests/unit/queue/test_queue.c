@@ -11,6 +11,7 @@
 #include "queue/nfqueue_proc.h"
 #include "queue/nfqueue_socket.h"
 #include "queue/queue.h"
+#include "queue/queue_owner.h"
 
 #include <nfqe/plugin.h>
 
@@ -27,6 +28,7 @@
 static struct {
     int open_code;
     int status_code; /* 0: another program owns the queue */
+    int owner_code; /* 0: its process is found */
     uint32_t lacking; /* flags */
     int buffer_code;
     int bind_code;
@@ -46,6 +48,7 @@ static struct error error;
 
 int __wrap_nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id);
 int __wrap_nfqueue_read_status(uint16_t number, struct nfqueue_status *status);
+int __wrap_queue_owner_find(uint32_t port_id, struct queue_owner *owner);
 int __wrap_nfqueue_probe_flag(int fd, uint16_t number, uint32_t flag);
 int __wrap_nfqueue_set_receive_buffer(int fd, uint64_t bytes, uint64_t *granted);
 int __wrap_nfqueue_bind(int fd, uint16_t number, const struct queue_settings *settings);
@@ -69,6 +72,13 @@ int __wrap_nfqueue_read_status(uint16_t number, struct nfqueue_status *status)
         *status = (struct nfqueue_status){.queue = number, .port_id = 1234, .waiting = kernel.waiting};
     }
     return kernel.status_code;
+}
+
+int __wrap_queue_owner_find(uint32_t port_id, struct queue_owner *owner)
+{
+    assert_int_equal(port_id, 1234);
+    *owner = (struct queue_owner){.pid = 77, .name = "other program"};
+    return kernel.owner_code;
 }
 
 int __wrap_nfqueue_probe_flag(int fd, uint16_t number, uint32_t flag)
@@ -184,10 +194,7 @@ static void test_kernel_without_queues_is_named(void **state)
     assert_int_equal(queue.socket, -1);
 }
 
-#define OWNED                                                                                                          \
-    "queue 7: is owned by netlink port id 1234, usually a process id (ps -p 1234); stop that program or choose "       \
-    "another "                                                                                                         \
-    "queue"
+#define OWNED "queue 7: is owned by process 77 (other program), netlink port id 1234; stop it or choose another queue"
 
 static void test_queue_of_another_program_is_refused_before_anything_is_asked(void **state)
 {
@@ -197,6 +204,12 @@ static void test_queue_of_another_program_is_refused_before_anything_is_asked(vo
     assert_refused(queue_open(&queue, &plan, &error), -EPERM, EXIT_CODE_QUEUE, OWNED);
     assert_int_equal(kernel.probed, 0);
     assert_int_equal(kernel.buffer, 0);
+    queue_close(&queue);
+    kernel.owner_code = -ENOENT;
+    assert_refused(
+        queue_open(&queue, &plan, &error), -EPERM, EXIT_CODE_QUEUE,
+        "queue 7: is owned by netlink port id 1234, which no process has that can be seen from here; perhaps "
+        "one in a container: stop it or choose another queue");
 }
 
 /* ---- flags -------------------------------------------------------------------------------------------- */
