@@ -183,6 +183,22 @@ static void print_iptables_remarks(bool with_mark)
     }
 }
 
+/* What nft says of a kernel that refuses its rules does not name the reason. */
+static void print_nft_remark(enum rules_form form, bool missing)
+{
+    if (missing && form == RULES_IPTABLES) {
+        return;
+    }
+    if (missing) {
+        printf("# This kernel has no queue statement for nft (CONFIG_NFT_QUEUE)%s.\n",
+               form == RULES_NFT ? " and refuses these rules; use --print-rules=iptables"
+                                 : ", so the rules are for iptables alone");
+    } else if (form != RULES_IPTABLES) {
+        printf("# If nft says \"No such file or directory\" at the queue statement, the kernel is built without\n"
+               "# CONFIG_NFT_QUEUE; use --print-rules=iptables then.\n");
+    }
+}
+
 static void print_remarks(bool nft)
 {
     printf("# Every packet to, from and through this machine is queued, but what connection tracking finds invalid is "
@@ -196,22 +212,27 @@ static void print_remarks(bool nft)
 
 int firewall_rules_print(const struct options *options, struct error *error)
 {
+    enum rules_form form = options->print_rules;
     struct queue_range range;
     int code = find_range(options, &range, error);
 
     if (code != 0) {
         return code;
     }
-    print_remarks(options->print_rules != RULES_IPTABLES);
-    if (options->print_rules != RULES_IPTABLES) {
+    print_nft_remark(form, options->nft_queue_missing);
+    if (form == RULES_BOTH && options->nft_queue_missing) {
+        form = RULES_IPTABLES;
+    }
+    print_remarks(form != RULES_IPTABLES);
+    if (form != RULES_IPTABLES) {
         print_nft(options, &range);
     }
-    if (options->print_rules == RULES_BOTH) {
+    if (form == RULES_BOTH) {
         printf("\n# The same with iptables; print only this with --print-rules=iptables.\n");
     }
-    if (options->print_rules != RULES_NFT) {
+    if (form != RULES_NFT) {
         print_iptables_remarks(options->bypass_mark.mask != 0);
-        print_iptables(options, &range, options->print_rules == RULES_BOTH ? "# " : "");
+        print_iptables(options, &range, form == RULES_BOTH ? "# " : "");
     }
     return 0;
 }

@@ -86,6 +86,7 @@ struct options {
     bool help;
     bool version;
     const char *plugin_directory; /* where installed plugins are; NULL: unknown. Not an option, and not owned */
+    bool nft_queue_missing; /* this kernel has no queue statement for nft. Not an option */
     uint64_t given;               /* bit n: options_table[n] was */
     char *text;                   /* owns the strings that plugins[] points to */
 };

@@ -17,7 +17,8 @@ import pytest
 from bypass import BITS, MARK, MASK, Bypass, drop_multicast, printed, queued
 from orders import ACCEPT, ACCEPT_FLOW, BULK, DROP, DROP_FLOW, Connection, Talk, Trace, traced, wait_decided
 from support.commands import wait_for
-from support.rules import QUEUE_STATEMENT, Rule, load_iptables, load_nft, load_nft_text, nft
+from support.engine import ENGINE
+from support.rules import QUEUE_STATEMENT, Rule, has_nft_queue, load_iptables, load_nft, load_nft_text, nft
 
 OTHER_BITS = 0x128  # set before the packet is queued: 0x20 is of the mask and lost, the rest must be kept
 
@@ -174,20 +175,38 @@ def test_everything_passes_while_nobody_owns_the_queue(lab, bypass, talk, listen
 # The text itself
 
 
-def test_the_rules_are_printed_without_a_plugin_and_both_forms_are_one_text_for_nft(lab):
+def test_the_rules_are_printed_without_a_plugin_in_the_forms_that_the_kernel_takes(lab):
+    """Both forms are one text for nft. Where nft cannot queue, the text is for iptables alone, and says so."""
     arguments = ("--queue", "3-5", "--bypass-mark", MARK)
     both = printed(lab, "--print-rules", *arguments)
     only_nft = printed(lab, "--print-rules=nft", *arguments)
     only_iptables = printed(lab, "--print-rules=iptables", *arguments)
-    load_nft(lab.router, both, MARK, 3, 3)
+    load_iptables(lab.router, only_iptables)
+    remark = "# This kernel has no queue statement for nft (CONFIG_NFT_QUEUE)"
+    assert only_nft.startswith(remark) != has_nft_queue(lab.router) and remark not in only_iptables
+    load_nft(lab.router, only_nft, MARK, 3, 3)
+    if not has_nft_queue(lab.router):
+        assert both == f"{remark}, so the rules are for iptables alone.\n{only_iptables}"
+        return
     listing = lab.router.run("nft", "list", "table", "inet", "nfq-engine")
     lab.router.run("nft", "delete", "table", "inet", "nfq-engine")
-    load_nft(lab.router, only_nft, MARK, 3, 3)
+    load_nft(lab.router, both, MARK, 3, 3)
     assert lab.router.run("nft", "list", "table", "inet", "nfq-engine") == listing
     commented = [line[2:] for line in both.splitlines() if line.startswith("# ")]
     rules = [line for line in only_iptables.splitlines() if not line.startswith("#")]
     assert commented[-len(rules):] == rules
-    load_iptables(lab.router, only_iptables)
+
+
+def test_asking_the_kernel_for_its_nft_statements_changes_no_rule(lab):
+    """Without the right to do so, it is not asked."""
+    ruleset = ("nft", "--stateless", "list", "ruleset")
+    before = lab.router.run(*ruleset)
+    text = printed(lab, "--print-rules", "--queue", "1")
+    assert lab.router.run(*ruleset) == before
+    unprivileged = lab.router.run("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", "--", ENGINE,
+                                  "--print-rules", "--queue", "1")
+    assert "table inet nfq-engine" in unprivileged
+    assert (text == unprivileged) == has_nft_queue(lab.router)
 
 
 @pytest.mark.parametrize("queues", ["7", "7-9"])

@@ -64,10 +64,14 @@ static void assert_rules(const struct options *options, const char *expected)
 
 /* ---- nft ----------------------------------------------------------------------------------------------- */
 
-#define NFT_INTRODUCTION                                                                                               \
+#define NFT_RULES                                                                                                      \
     INTRODUCTION("meta l4proto tcp ct original proto-dst 443")                                                         \
     "# For nft -f -. Loading it again replaces the rules.\n"                                                           \
     "# To remove, once the engine has stopped: nft delete table inet nfq-engine\n"
+
+#define NFT_INTRODUCTION                                                                                               \
+    "# If nft says \"No such file or directory\" at the queue statement, the kernel is built without\n"                \
+    "# CONFIG_NFT_QUEUE; use --print-rules=iptables then.\n" NFT_RULES
 
 /* The first line creates the table, so that the second one can flush it. */
 #define NFT_TABLE                                                                                                      \
@@ -116,6 +120,8 @@ static void assert_rules(const struct options *options, const char *expected)
                                        NFT_SAVE_ON("forward", mask, bits) "}\n"
 
 #define NFT_WITHOUT_MARK(queues) NFT_INTRODUCTION NFT_TABLE NFT_QUEUE(queues) "}\n"
+
+#define THIS_KERNEL "# This kernel has no queue statement for nft (CONFIG_NFT_QUEUE)"
 
 static void test_nft_rules_queue_everything_with_bypass(void **state)
 {
@@ -283,6 +289,21 @@ static void test_of_both_forms_all_that_is_not_nft_is_a_comment(void **state)
     }
 }
 
+static void test_where_the_kernel_cannot_queue_with_nft_the_rules_are_for_iptables(void **state)
+{
+    struct options options = {.queues = {7}, .queue_count = 1, .nft_queue_missing = true};
+
+    (void)state;
+    options.print_rules = RULES_BOTH;
+    assert_rules(&options,
+                 THIS_KERNEL ", so the rules are for iptables alone.\n" IPTABLES_WITHOUT_MARK("--queue-num 7"));
+    options.print_rules = RULES_IPTABLES;
+    assert_rules(&options, IPTABLES_WITHOUT_MARK("--queue-num 7"));
+    options.print_rules = RULES_NFT;
+    assert_rules(&options, THIS_KERNEL
+                 " and refuses these rules; use --print-rules=iptables.\n" NFT_RULES NFT_TABLE NFT_QUEUE("7") "}\n");
+}
+
 /* ---- which queues ---------------------------------------------------------------------------------------- */
 
 static void test_queues_given_in_any_order_are_one_range(void **state)
@@ -334,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_iptables_rules_queue_everything_with_bypass),
         cmocka_unit_test(test_iptables_rules_let_marked_flows_and_no_others_pass_and_save_the_mark),
         cmocka_unit_test(test_of_both_forms_all_that_is_not_nft_is_a_comment),
+        cmocka_unit_test(test_where_the_kernel_cannot_queue_with_nft_the_rules_are_for_iptables),
         cmocka_unit_test(test_queues_given_in_any_order_are_one_range),
         cmocka_unit_test(test_queues_with_a_hole_are_refused_and_nothing_is_printed),
     };
