@@ -6,6 +6,11 @@
  * figure from before the queueing was stopped would miss what was queued in between. A queue whose process has died has
  * its queueing stopped by the supervisor, again at each look, because the process may have died before it did so; the
  * figures of the look that first did so do not count.
+ *
+ * Where /proc cannot be read, the socket tells: the kernel puts a packet into its queue and the message into the socket
+ * under one lock, so once its length is 0, every packet that waits has its message in the socket or was received. Then
+ * it is in the journal until it is answered. The socket is looked at before the journal: in the other order, a message
+ * that is received in between would be in neither.
  */
 #include "process/drain.h"
 
@@ -13,6 +18,7 @@
 #include "base/log.h"
 #include "queue/nfqueue_config.h"
 #include "queue/nfqueue_proc.h"
+#include "queue/nfqueue_socket.h"
 
 #include <nfqe/plugin.h>
 
@@ -63,12 +69,18 @@ static void look(struct drain *drain)
         drain->queues[i].draining = drain->engine->queues[i].control->state == QUEUE_DRAINING;
         drain->queues[i].waiting = -1;
     }
-    nfqueue_each_status(note_waiting, drain);
+    drain->known = nfqueue_each_status(note_waiting, drain) == 0;
 }
 
+/* Whether every packet is answered. It counts only if nothing more was queued since before the look. */
 static bool nothing_waits(const struct drain *drain, unsigned index)
 {
-    return drain->engine->queues[index].kernel.unbound || drain->queues[index].waiting == 0;
+    const struct engine_queue *queue = &drain->engine->queues[index];
+
+    if (queue->kernel.unbound || drain->known) {
+        return queue->kernel.unbound || drain->queues[index].waiting == 0;
+    }
+    return !nfqueue_has_unread(queue->kernel.socket) && journal_is_idle(queue->shm.journal);
 }
 
 /* No process reads the socket, so the setting is the supervisor's to make. */
@@ -79,7 +91,7 @@ static void check_without_process(struct drain *drain, unsigned index, bool late
 
     nfqueue_stop_queueing(queue->kernel.socket, queue->kernel.number,
                           drain->engine->generation->group->on_stop == NFQE_ACCEPT);
-    if (!late && nothing_waits(drain, index) && state->stopped) {
+    if (!late && state->stopped && nothing_waits(drain, index)) {
         children_need_no_process(drain->children, index);
     }
     state->stopped = true;

@@ -5,9 +5,9 @@
  *
  * Always: a queue process is asked to leave only after it has said that nothing more is queued and the kernel, asked
  * after that, has said that nothing waits. A queue without a process is drained once the supervisor has stopped the
- * queueing itself and the kernel says, afterwards, that nothing waits. A queue is unbound as soon as it is drained, and
- * before its plugins have closed: the firewall's `bypass` does not wait for other queues, for close(), or for a process
- * that is stopped. The deadline ends every wait.
+ * queueing itself and the kernel says, afterwards, that nothing waits. If the kernel's figures cannot be read, socket and
+ * journal say it. A queue is unbound as soon as it is drained, and before its plugins have closed: the firewall's
+ * `bypass` does not wait for other queues, for close(), or for a process that is stopped. The deadline ends every wait.
  *
  * Process: [supervisor].
  */
@@ -26,7 +26,7 @@ struct drain_queue {
     bool leaving;    /* the queue process was asked to leave */
     bool stopped;    /* the supervisor has stopped the queueing, since there was no queue process */
     bool draining;   /* the queue process says that nothing more is queued, */
-    int64_t waiting; /* and the kernel, asked after that, how many packets wait; -1: not known */
+    int64_t waiting; /* and the kernel, asked after that, how many packets wait; -1: there is no such queue */
 };
 
 struct drain {
@@ -35,6 +35,7 @@ struct drain {
     struct event_loop *loop;
     struct event_timer poll;
     uint64_t deadline_ns;
+    bool known;          /* the kernel's figures could be read in this look */
     unsigned not_left; /* queue processes that had been asked to leave and had not when the deadline passed */
     struct drain_queue queues[QUEUES_MAX];
 };

@@ -12,6 +12,7 @@
 #include "flow/flow_memory.h"
 #include "process/queue_messages.h"
 #include "queue/nfqueue_config.h"
+#include "queue/nfqueue_proc.h"
 #include "queue/queue_report.h"
 
 #include <errno.h>
@@ -92,10 +93,17 @@ static void log_if_any(const char *text)
     }
 }
 
+static void visit_nothing(void *context, const struct nfqueue_status *status)
+{
+    (void)context;
+    (void)status;
+}
+
 void queues_log_settings(const struct engine *engine)
 {
     char text[LOG_LINE_MAX];
 
+    log_if_any(queue_report_unknown(nfqueue_each_status(visit_nothing, NULL), text));
     for (unsigned i = 0; i < engine->generation->plan.plugin_count; i++) {
         log_if_any(queue_report_passed_over(&engine->generation->plan, i, text));
     }
@@ -122,7 +130,7 @@ void queues_log_counters(const struct engine *engine)
         if (engine->generation->plan.flows > 0) {
             totals.flows = ((const struct flow_memory_header *)queue->shm.flows)->totals;
         }
-        log_if_any(queue_report_unanswered(&queue->kernel, text));
+        log_if_any(queue_report_unanswered(&queue->kernel, &totals, text));
         log_if_any(queue_report_counters(&queue->kernel, &totals, text));
     }
 }

@@ -88,10 +88,12 @@ int nfqueue_probe_flag(int fd, uint16_t queue, uint32_t flag)
 {
     char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
     struct nlmsghdr *message = put_configuration(buffer, queue);
+    int code;
 
-    /* The kernel looks at the flags before it finds that there is no such queue, and does nothing. */
+    /* The kernel looks at the flags, then at the owner, before it finds that there is no such queue, and does nothing. */
     put_flags(message, flag, flag);
-    return request(fd, message) == -EOPNOTSUPP ? -EOPNOTSUPP : 0;
+    code = request(fd, message);
+    return code == -EOPNOTSUPP || code == -EPERM ? code : 0;
 }
 
 int nfqueue_unbind(int fd, uint16_t queue)

@@ -12,7 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether this kernel knows the flag: 0, or -EOPNOTSUPP. The queue must not be bound by this socket. [supervisor] */
+/*
+ * Whether this kernel knows the flag, 0: none, and this socket could bind the queue: 0, -EOPNOTSUPP or -EPERM. The queue
+ * must not be bound by this socket. [supervisor]
+ */
 int nfqueue_probe_flag(int fd, uint16_t queue, uint32_t flag);
 
 /*

@@ -11,11 +11,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define STATUS_FILE "/proc/self/net/netfilter/nfnetlink_queue"
-
 int nfqueue_each_status(nfqueue_visit_status *visit, void *context)
 {
-    FILE *file = fopen(STATUS_FILE, "re");
+    FILE *file = fopen(NFQUEUE_PROC_FILE, "re");
     struct nfqueue_status status;
 
     if (file == NULL) {
@@ -55,7 +53,7 @@ int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
         return error;
     }
     if (!wanted.found) {
-        return -ENOENT;
+        return -ENODEV;
     }
     *status = wanted.status;
     return 0;

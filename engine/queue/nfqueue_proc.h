@@ -2,12 +2,15 @@
 /*
  * What the kernel says of its queues in /proc: who owns one, how many packets wait, and what was dropped.
  *
- * Functions return 0 or a negative errno. Process: [supervisor].
+ * The file belongs to root and has mode 0440, and a /proc with subset=pid does not have it. So a figure may be unknown,
+ * which is not 0. Functions return 0 or a negative errno. Process: [supervisor].
  */
 #ifndef ENGINE_QUEUE_NFQUEUE_PROC_H
 #define ENGINE_QUEUE_NFQUEUE_PROC_H
 
 #include <stdint.h>
+
+#define NFQUEUE_PROC_FILE "/proc/self/net/netfilter/nfnetlink_queue"
 
 /* One line of /proc/net/netfilter/nfnetlink_queue (nfnetlink_queue.c, seq_show()). */
 struct nfqueue_status {
@@ -21,10 +24,10 @@ struct nfqueue_status {
     uint32_t last_id;       /* the last id given out */
 };
 
-/* The line of one queue; -ENOENT: it is not bound. */
+/* The line of one queue; -ENODEV: it is not bound; another error: the file cannot be read. */
 int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);
 
-/* Reads the file once and calls visit for each bound queue of this network namespace. */
+/* Reads the file once and calls visit for each bound queue of this network namespace. An error: it cannot be read. */
 typedef void nfqueue_visit_status(void *context, const struct nfqueue_status *status);
 int nfqueue_each_status(nfqueue_visit_status *visit, void *context);
 

@@ -30,22 +30,41 @@ void queue_init(struct queue *queue, uint16_t number)
     *queue = (struct queue){.number = number, .socket = -1};
 }
 
-static int refuse_bind(const struct queue *queue, int code, struct error *error)
+/* What the kernel says with EPERM: another socket owns the queue, or the capability is one of a user namespace. */
+static int refuse_owned(const struct queue *queue, struct error *error)
 {
     struct nfqueue_status status;
     struct queue_owner owner;
+    int code = nfqueue_read_status(queue->number, &status);
 
-    if (code == -EPERM && nfqueue_read_status(queue->number, &status) == 0) {
-        if (queue_owner_find(status.port_id, &owner) == 0) {
-            return error_set(error, EXIT_CODE_QUEUE, code,
-                             "queue %u: is owned by process %d (%s), netlink port id %u; stop it or choose another "
-                             "queue",
-                             queue->number, owner.pid, owner.name, status.port_id);
-        }
-        return error_set(error, EXIT_CODE_QUEUE, code,
+    if (code == 0 && queue_owner_find(status.port_id, &owner) == 0) {
+        return error_set(error, EXIT_CODE_QUEUE, -EPERM,
+                         "queue %u: is owned by process %d (%s), netlink port id %u; stop it or choose another "
+                         "queue",
+                         queue->number, owner.pid, owner.name, status.port_id);
+    }
+    if (code == 0) {
+        return error_set(error, EXIT_CODE_QUEUE, -EPERM,
                          "queue %u: is owned by netlink port id %u, which no process has that can be seen from here; "
                          "perhaps one in a container: stop it or choose another queue",
                          queue->number, status.port_id);
+    }
+    if (code == -ENODEV) {
+        return error_set(error, EXIT_CODE_QUEUE, -EPERM, "queue %u: cannot be bound: %s", queue->number,
+                         strerror(EPERM));
+    }
+    return error_set(
+        error, EXIT_CODE_QUEUE, -EPERM,
+        "queue %u: cannot be bound: %s; another program owns it (root sees its netlink port id in "
+        "/proc/net/netfilter/nfnetlink_queue, which cannot be read here: %s), or CAP_NET_ADMIN is that of a "
+        "user namespace to which this network does not belong",
+        queue->number, strerror(EPERM), strerror(-code));
+}
+
+static int refuse_bind(const struct queue *queue, int code, struct error *error)
+{
+    if (code == -EPERM) {
+        return refuse_owned(queue, error);
     }
     return error_set(error, EXIT_CODE_QUEUE, code, "queue %u: cannot be bound: %s", queue->number, strerror(-code));
 }
@@ -100,8 +119,9 @@ int queue_open(struct queue *queue, const struct plan *plan, struct error *error
                          "queue %u: no netlink socket: %s; is the kernel built with CONFIG_NETFILTER_NETLINK_QUEUE?",
                          queue->number, strerror(-code));
     }
-    if (nfqueue_read_status(queue->number, &owner) == 0) {
-        return refuse_bind(queue, -EPERM, error);
+    if (nfqueue_read_status(queue->number, &owner) == 0 ||
+        nfqueue_probe_flag(queue->socket, queue->number, 0) == -EPERM) {
+        return refuse_owned(queue, error);
     }
     queue->settings = plan->settings;
     code = probe_flags(queue, plan, error);

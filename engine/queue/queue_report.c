@@ -2,8 +2,8 @@
 /*
  * The lines of the log about a queue.
  *
- * What the kernel decides is read back from /proc, not repeated from what was asked for; of a queue that is not there,
- * every figure is 0. Process: [supervisor].
+ * What the kernel decides is read back from /proc, not repeated from what was asked for. Where /proc cannot be read, the
+ * settings are those that the kernel took with the bind, and its figures are unknown, which is said. Process: [supervisor].
  */
 #include "queue/queue_report.h"
 
@@ -11,21 +11,40 @@
 
 #include <nfqe/plugin.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MIB (1024 * 1024)
 #define COPY_MODE_PACKET 2 /* as /proc says it */
+#define FIGURE_MAX 16
+
+const char *queue_report_unknown(int code, char *text)
+{
+    const char *remedy = code == -ENOENT ? "mount /proc without subset=pid (systemd: ProcSubset=all)"
+                                         : "start nfq-engine as root, or with CAP_DAC_READ_SEARCH, too";
+
+    if (code == 0) {
+        return NULL;
+    }
+    snprintf(text, LOG_LINE_MAX,
+             "warning: /proc/net/netfilter/nfnetlink_queue cannot be read (%s), so it is unknown what the kernel drops "
+             "and how many packets wait; %s",
+             strerror(-code), remedy);
+    return text;
+}
 
 const char *queue_report_settings(const struct queue *queue, char *text)
 {
     struct nfqueue_status status = {0};
+    bool known = queue_read_status(queue, &status) == 0;
     char copy[64] = "metadata only";
     char names[QUEUE_FLAG_NAMES_MAX];
 
-    nfqueue_read_status(queue->number, &status);
-    if (status.copy_mode == COPY_MODE_PACKET) {
-        snprintf(copy, sizeof(copy), "packet %" PRIu32 " bytes", status.copy_range);
+    if (known ? status.copy_mode == COPY_MODE_PACKET : queue->settings.copy_packet) {
+        snprintf(copy, sizeof(copy), "packet %" PRIu32 " bytes",
+                 known ? status.copy_range : queue->settings.copy_range);
     }
     snprintf(text, LOG_LINE_MAX, "queue %u: max-len %" PRIu32 ", copy %s, receive buffer %" PRIu64 " bytes, flags %s",
              queue->number, queue->settings.max_len, copy, queue->receive_buffer,
@@ -68,17 +87,32 @@ const char *queue_report_passed_over(const struct plan *plan, unsigned index, ch
     return text;
 }
 
-const char *queue_report_unanswered(const struct queue *queue, char *text)
+const char *queue_report_unanswered(const struct queue *queue, const struct queue_totals *totals, char *text)
 {
-    struct nfqueue_status status = {0};
+    const struct queue_stats *stats = totals->stats;
+    uint64_t waiting = stats->packets - stats->accepted - stats->dropped; /* those in the socket come to that */
+    struct nfqueue_status status;
+    bool known = queue_read_status(queue, &status) == 0;
 
-    queue_read_status(queue, &status);
-    if (status.waiting == 0) {
+    if (known) {
+        waiting = status.waiting;
+    }
+    if (waiting == 0) {
         return NULL;
     }
     snprintf(text, LOG_LINE_MAX,
-             "queue %u: %" PRIu32 " packets were not answered in time and are dropped; --drain-timeout gives more",
-             queue->number, status.waiting);
+             "queue %u: %s%" PRIu64 " packets were not answered in time and are dropped; --drain-timeout gives more",
+             queue->number, known ? "" : "at least ", waiting);
+    return text;
+}
+
+/* A figure of the kernel, into text[FIGURE_MAX]. */
+static const char *figure(bool known, uint32_t value, char *text)
+{
+    if (!known) {
+        return "unknown";
+    }
+    snprintf(text, FIGURE_MAX, "%" PRIu32, value);
     return text;
 }
 
@@ -86,19 +120,22 @@ const char *queue_report_counters(const struct queue *queue, const struct queue_
 {
     const struct queue_stats *stats = totals->stats;
     struct nfqueue_status status = {0};
+    bool known = queue_read_status(queue, &status) == 0;
+    char queue_dropped[FIGURE_MAX];
+    char user_dropped[FIGURE_MAX];
 
-    queue_read_status(queue, &status);
     snprintf(text, LOG_LINE_MAX,
              "queue %u: final: packets=%" PRIu64 " accepted=%" PRIu64 " dropped=%" PRIu64 " crash_verdicts=%" PRIu64
              " invalid=%" PRIu64 " verdicts_resent=%" PRIu64 " stale_verdicts=%" PRIu64 " verdict_errors=%" PRIu64
              " receive_errors=%" PRIu64 " truncated=%" PRIu64 " malformed=%" PRIu64 " recovered_ids=%" PRIu64
              " flow_packets=%" PRIu64 " flows_added=%" PRIu64 " flows_replaced=%" PRIu64 " flows_expired=%" PRIu64
              " flow_not_stored=%" PRIu64 " bursts=%" PRIu64 " restarts=%" PRIu64 " outages=%" PRIu64
-             " kernel_queue_dropped=%" PRIu32 " kernel_user_dropped=%" PRIu32,
+             " kernel_queue_dropped=%s kernel_user_dropped=%s",
              queue->number, stats->packets, stats->accepted, stats->dropped, stats->crash_verdicts, stats->invalid,
              stats->verdicts_resent, stats->stale_verdicts, stats->verdict_errors, stats->receive_errors,
              stats->truncated, stats->malformed, stats->recovered_ids, stats->flow_packets, totals->flows.added,
              totals->flows.replaced, totals->flows.expired, stats->flow_not_stored, stats->bursts, totals->restarts,
-             totals->outages, status.queue_dropped, status.user_dropped);
+             totals->outages, figure(known, status.queue_dropped, queue_dropped),
+             figure(known, status.user_dropped, user_dropped));
     return text;
 }

@@ -17,6 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* That the kernel's figures are unknown; code: why /proc cannot be read. NULL: it can, code is 0. */
+const char *queue_report_unknown(int code, char *text);
+
 /* The settings in force: what is copied is read back from the kernel, the rest is what it granted. */
 const char *queue_report_settings(const struct queue *queue, char *text);
 
@@ -41,7 +44,7 @@ struct queue_totals {
 };
 
 /* Packets that are still queued, or were when the queue was unbound; NULL: none. */
-const char *queue_report_unanswered(const struct queue *queue, char *text);
+const char *queue_report_unanswered(const struct queue *queue, const struct queue_totals *totals, char *text);
 
 /* The final counters, with the kernel's own. */
 const char *queue_report_counters(const struct queue *queue, const struct queue_totals *totals, char *text);

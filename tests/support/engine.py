@@ -82,11 +82,11 @@ class Engine:
         return self
 
     def final(self):
-        """The final counters: queue number -> dictionary."""
+        """The final counters: queue number -> dictionary. None: the engine does not know it."""
         counters = {}
         for match in self.matches(rf"^{PREFIX}queue (\d+): final: (.*)$"):
             pairs = (pair.split("=") for pair in match.group(2).split())
-            counters[int(match.group(1))] = {name: int(value) for name, value in pairs}
+            counters[int(match.group(1))] = {name: None if value == "unknown" else int(value) for name, value in pairs}
         return counters
 
     def total(self, name):

@@ -20,12 +20,14 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define QUEUES 7
 #define LONG_MS 3600000
 #define BLOCKED_S 20
 #define UNKNOWN (-1) /* /proc has no such queue */
+#define RECEIVING 1 /* of the journal's phase: something is in flight */
 
 static struct {
     struct engine_fixture base;
@@ -37,6 +39,7 @@ static struct {
     unsigned stops[QUEUES];   /* how often the supervisor stopped the queueing */
     bool fail_open;           /* and how, the last time */
     bool drains_during_look;  /* the first queue's process, after its state was read */
+    bool unreadable;          /* /proc */
 } fixture;
 
 int __wrap_nfqueue_each_status(void (*each)(void *context, const struct nfqueue_status *status), void *context);
@@ -46,6 +49,9 @@ int __wrap_nfqueue_each_status(void (*each)(void *context, const struct nfqueue_
 {
     struct nfqueue_status stranger = {.queue = ENGINE_FIXTURE_QUEUE + QUEUES, .waiting = 0};
 
+    if (fixture.unreadable) {
+        return -EACCES;
+    }
     each(context, &stranger);
     if (fixture.drains_during_look) {
         fixture.base.engine.queues[0].control->state = QUEUE_DRAINING;
@@ -517,6 +523,69 @@ static void test_no_queue_process_is_asked_to_leave_after_the_deadline(void **st
     assert_int_equal(fixture.stops[1], 2);
 }
 
+/* ---- without the kernel's figures ---- */
+
+/* Not before: a successor of one that dies with packets would get no workers. */
+static void test_queue_process_leaves_without_figures_once_socket_and_journal_are_empty(void **state)
+{
+    const struct engine_queue *queue = &fixture.base.engine.queues[1];
+
+    (void)state;
+    fixture.unreadable = true;
+    begin();
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(1), QUEUE_STOP);
+    process_says(1, QUEUE_DRAINING);
+    assert_int_equal(eventfd_write(queue->kernel.socket, 1), 0);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(1), QUEUE_STOP);
+    queue->shm.journal->phase = RECEIVING;
+    assert_int_equal(eventfd_read(queue->kernel.socket, &(eventfd_t){0}), 0);
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(1), QUEUE_STOP);
+    queue->shm.journal->phase = 0;
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(1), QUEUE_EXIT);
+    assert_int_equal(asked(0), QUEUE_STOP);
+}
+
+static void test_queue_without_process_and_figures_is_done_once_its_socket_is_empty(void **state)
+{
+    const struct engine_queue *queue = &fixture.base.engine.queues[0];
+
+    (void)state;
+    fixture.unreadable = true;
+    begin();
+    fixture.children.queues[0].process.pid = 0;
+    for (unsigned i = 1; i < QUEUES; i++) {
+        process_leaves(i);
+    }
+    assert_false(drain_check(&fixture.drain)); /* the socket was looked at before the queueing was stopped */
+    assert_false(children_exited(&fixture.children, 0));
+    assert_int_equal(eventfd_write(queue->kernel.socket, 1), 0);
+    assert_false(drain_check(&fixture.drain));
+    queue->shm.journal->phase = RECEIVING;
+    assert_int_equal(eventfd_read(queue->kernel.socket, &(eventfd_t){0}), 0);
+    assert_false(drain_check(&fixture.drain));
+    queue->shm.journal->phase = 0;
+    assert_true(drain_check(&fixture.drain));
+    assert_true(children_exited(&fixture.children, 0));
+}
+
+static void test_queue_process_that_has_not_answered_all_is_not_said_to_have(void **state)
+{
+    (void)state;
+    fixture.unreadable = true;
+    begin();
+    process_says(0, QUEUE_DRAINING);
+    process_says(1, QUEUE_DRAINING);
+    assert_false(drain_check(&fixture.drain));
+    fixture.base.engine.queues[0].shm.journal->phase = RECEIVING; /* it has died, and so has its successor */
+    drain_hurry(&fixture.drain);
+    assert_true(drain_check(&fixture.drain));
+    log_lines_assert("queue 8: every packet is answered, but the workers have not left; they are killed");
+}
+
 int main(void)
 {
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -544,6 +613,9 @@ int main(void)
         WITH_ENGINE(test_queue_process_that_was_not_asked_to_leave_is_not_said_to_stay),
         WITH_ENGINE(test_queue_processes_that_stay_are_a_few_lines),
         WITH_ENGINE(test_no_queue_process_is_asked_to_leave_after_the_deadline),
+        WITH_ENGINE(test_queue_process_leaves_without_figures_once_socket_and_journal_are_empty),
+        WITH_ENGINE(test_queue_without_process_and_figures_is_done_once_its_socket_is_empty),
+        WITH_ENGINE(test_queue_process_that_has_not_answered_all_is_not_said_to_have),
     };
 
     return cmocka_run_group_tests_name("drain", tests, NULL, NULL);

@@ -370,6 +370,26 @@ static void test_supervisor_sees_what_another_process_has(void **state)
     assert_int_equal(rights_run_in_namespaces(check_others), 0);
 }
 
+/* As with hidepid: the processes are there, and /proc does not show them. */
+static void check_unseen(void)
+{
+    pid_t worker = rights_start(become_worker);
+    pid_t queue = rights_start(become_queue_process);
+
+    EXPECT(mount("none", "/proc", "tmpfs", 0, NULL) == 0);
+    EXPECT(privileges_check(worker, PRIVILEGES_SAME_UID, 0, &error) == 0);
+    EXPECT(privileges_check(worker, RIGHTS_UID, 0, &error) == -ENOENT);
+    EXPECT(privileges_check(queue, PRIVILEGES_SAME_UID, 0, &error) == -ENOENT);
+    EXPECT(kill(worker, SIGKILL) == 0 && waitpid(worker, NULL, 0) == worker);
+    EXPECT(privileges_check(worker, PRIVILEGES_SAME_UID, 0, &error) == -ENOENT);
+}
+
+static void test_worker_that_proc_does_not_show_is_seen_to_have_no_capability(void **state)
+{
+    (void)state;
+    assert_int_equal(rights_run_in_namespaces(check_unseen), 0);
+}
+
 static void check_old_kernel(void)
 {
     FILE *file;
@@ -418,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_queue_process_may_use_its_queue_and_nothing_else),
         cmocka_unit_test(test_queue_process_of_an_ordinary_user_keeps_its_capability_alone),
         cmocka_unit_test(test_supervisor_sees_what_another_process_has),
+        cmocka_unit_test(test_worker_that_proc_does_not_show_is_seen_to_have_no_capability),
         cmocka_unit_test(test_what_the_kernel_does_not_say_is_an_error),
         cmocka_unit_test(test_change_of_uid_unties_from_the_supervisor),
     };

@@ -256,6 +256,8 @@ static void test_flag_is_unknown_only_if_the_kernel_says_so(void **state)
     assert_null(find(message, NFQA_CFG_CMD, 0)); /* asking changes nothing */
     answer = -EOPNOTSUPP;
     assert_int_equal(nfqueue_probe_flag(SOCKET, QUEUE, QUEUE_SECCTX), -EOPNOTSUPP);
+    answer = -EPERM; /* another socket owns the queue */
+    assert_int_equal(nfqueue_probe_flag(SOCKET, QUEUE, 0), -EPERM);
     assert_socket_is_empty();
     has_answer = false;
     assert_int_equal(nfqueue_probe_flag(SOCKET, QUEUE, QUEUE_SECCTX), 0);

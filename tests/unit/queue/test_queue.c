@@ -5,6 +5,7 @@
  *
  * The nfqueue_...() functions are replaced at link time by ones that record each call and answer as the test says.
  */
+/* Longer than 500 lines: each refusal, word by word, on one kernel of this file */
 #include "unit.h"
 
 #include "queue/nfqueue_config.h"
@@ -30,6 +31,7 @@ static struct {
     int status_code; /* 0: another program owns the queue */
     int owner_code; /* 0: its process is found */
     uint32_t lacking; /* flags */
+    int owned_code; /* to a probe of no flag */
     int buffer_code;
     int bind_code;
     bool no_enobufs;
@@ -86,6 +88,9 @@ int __wrap_nfqueue_probe_flag(int fd, uint16_t number, uint32_t flag)
     assert_int_equal(fd, queue.socket);
     assert_int_equal(number, NUMBER);
     kernel.probed |= flag;
+    if (flag == 0) {
+        return kernel.owned_code;
+    }
     return (kernel.lacking & flag) != 0 ? -EOPNOTSUPP : 0;
 }
 
@@ -122,7 +127,7 @@ static int set_up(void **state)
     memset(&plan, 0, sizeof(plan));
     memset(&error, 0, sizeof(error));
     memset(&queue, 0xee, sizeof(queue));
-    kernel.status_code = -ENOENT;
+    kernel.status_code = -ENODEV;
     plan.settings = (struct queue_settings){.copy_packet = true, .copy_range = 128, .max_len = 1000};
     queue_init(&queue, NUMBER);
     return 0;
@@ -210,6 +215,28 @@ static void test_queue_of_another_program_is_refused_before_anything_is_asked(vo
         queue_open(&queue, &plan, &error), -EPERM, EXIT_CODE_QUEUE,
         "queue 7: is owned by netlink port id 1234, which no process has that can be seen from here; perhaps "
         "one in a container: stop it or choose another queue");
+}
+
+#define OWNED_BY_UNKNOWN                                                                                               \
+    "queue 7: cannot be bound: Operation not permitted; another program owns it (root sees its netlink port id in "    \
+    "/proc/net/netfilter/nfnetlink_queue, which cannot be read here: Permission denied), or CAP_NET_ADMIN is that of " \
+    "a "                                                                                                               \
+    "user namespace to which this network does not belong"
+
+static void test_queue_of_another_program_is_refused_without_proc(void **state)
+{
+    (void)state;
+    kernel.status_code = -EACCES;
+    kernel.owned_code = -EPERM;
+    plan.settings.flags = QUEUE_GSO;
+    assert_refused(queue_open(&queue, &plan, &error), -EPERM, EXIT_CODE_QUEUE, OWNED_BY_UNKNOWN);
+    assert_int_equal(kernel.probed, 0);
+    assert_int_equal(kernel.buffer, 0);
+    queue_close(&queue);
+    kernel.owned_code = 0;
+    assert_opened(queue_open(&queue, &plan, &error));
+    kernel.bind_code = -EPERM;
+    assert_refused(queue_bind(&queue, &error), -EPERM, EXIT_CODE_QUEUE, OWNED_BY_UNKNOWN);
 }
 
 /* ---- flags -------------------------------------------------------------------------------------------- */
@@ -390,7 +417,7 @@ static void test_last_figures_of_a_queue_are_kept(void **state)
 
     (void)state;
     assert_opened(queue_open(&queue, &plan, &error));
-    assert_int_equal(queue_read_status(&queue, &status), -ENOENT);
+    assert_int_equal(queue_read_status(&queue, &status), -ENODEV);
     assert_int_equal(status.waiting, 1);
     assert_opened(queue_bind(&queue, &error));
     kernel.status_code = 0;
@@ -433,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kernel_without_queues_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_queue_of_another_program_is_refused_before_anything_is_asked, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_queue_of_another_program_is_refused_without_proc, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_each_flag_of_the_plan_is_probed_and_no_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_flag_that_the_kernel_lacks_is_refused_in_the_name_of_its_option, set_up,
                                         tear_down),

@@ -58,9 +58,25 @@ static void test_settings_are_what_the_kernel_says(void **state)
     assert_string_equal(queue_report_settings(&queue, text),
                         SETTINGS "metadata only, receive buffer 123456789 bytes, flags gso");
     status.copy_mode = 2;
-    status_code = -ENOENT;
+    status_code = -EACCES; /* the kernel took what it was asked for */
     assert_string_equal(queue_report_settings(&queue, text),
-                        SETTINGS "metadata only, receive buffer 123456789 bytes, flags gso");
+                        SETTINGS "packet 1 bytes, receive buffer 123456789 bytes, flags gso");
+}
+
+static void test_figures_that_cannot_be_read_have_a_line(void **state)
+{
+#define UNKNOWN(reason)                                                                                                \
+    "warning: /proc/net/netfilter/nfnetlink_queue cannot be read (" reason                                             \
+    "), so it is unknown what the kernel drops and "                                                                   \
+    "how many packets wait; "
+
+    (void)state;
+    assert_null(queue_report_unknown(0, text));
+    assert_string_equal(queue_report_unknown(-EACCES, text),
+                        UNKNOWN("Permission denied") "start nfq-engine as root, or with CAP_DAC_READ_SEARCH, too");
+    assert_string_equal(
+        queue_report_unknown(-ENOENT, text),
+        UNKNOWN("No such file or directory") "mount /proc without subset=pid (systemd: ProcSubset=all)");
 }
 
 static void test_settings_without_flags_say_none(void **state)
@@ -146,16 +162,23 @@ static void test_plugins_before_one_that_decides_for_flows_are_named(void **stat
 static void test_packets_without_an_answer_have_a_line(void **state)
 {
     const struct queue queue = {.number = NUMBER};
+    struct queue_stats counters = {.packets = 9, .accepted = 4, .dropped = 3};
+    const struct queue_totals totals = {.stats = &counters};
 
     (void)state;
-    assert_null(queue_report_unanswered(&queue, text));
+    assert_null(queue_report_unanswered(&queue, &totals, text));
     status = (struct nfqueue_status){.queue = 1, .port_id = 2, .copy_mode = 3, .queue_dropped = 4, .user_dropped = 5};
-    assert_null(queue_report_unanswered(&queue, text));
+    assert_null(queue_report_unanswered(&queue, &totals, text));
     status.waiting = 1;
-    assert_string_equal(queue_report_unanswered(&queue, text),
+    assert_string_equal(queue_report_unanswered(&queue, &totals, text),
                         "queue 65535: 1 packets were not answered in time and are dropped; --drain-timeout gives more");
-    status_code = -ENOENT;
-    assert_null(queue_report_unanswered(&queue, text));
+    status_code = -EACCES; /* then those that were received are known */
+    assert_string_equal(
+        queue_report_unanswered(&queue, &totals, text),
+        "queue 65535: at least 2 packets were not answered in time and are dropped; --drain-timeout gives "
+        "more");
+    counters.dropped = 5;
+    assert_null(queue_report_unanswered(&queue, &totals, text));
 }
 
 static void test_each_counter_has_its_name(void **state)
@@ -194,6 +217,10 @@ static void test_each_counter_has_its_name(void **state)
                         "malformed=11 recovered_ids=12 flow_packets=13 flows_added=14 flows_replaced=15 "
                         "flows_expired=16 flow_not_stored=17 bursts=18 restarts=19 outages=22 kernel_queue_dropped=20 "
                         "kernel_user_dropped=21");
+    status_code = -EACCES;
+    queue_report_counters(&queue, &totals, text);
+    assert_string_equal(strstr(text, " outages="),
+                        " outages=22 kernel_queue_dropped=unknown kernel_user_dropped=unknown");
 }
 
 static void test_largest_counters_fit_a_line(void **state)
@@ -217,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_settings_are_what_the_kernel_says, set_up),
+        cmocka_unit_test_setup(test_figures_that_cannot_be_read_have_a_line, set_up),
         cmocka_unit_test_setup(test_settings_without_flags_say_none, set_up),
         cmocka_unit_test_setup(test_flow_table_has_a_line_if_there_is_one, set_up),
         cmocka_unit_test_setup(test_receive_buffer_has_a_line_if_it_is_too_small, set_up),
