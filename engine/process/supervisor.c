@@ -16,6 +16,7 @@
 #include "process/child_log.h"
 #include "process/children.h"
 #include "process/drain.h"
+#include "process/figures.h"
 #include "process/preflight.h"
 #include "process/queues.h"
 #include "process/signals.h"
@@ -42,6 +43,7 @@ struct supervisor {
     struct signals signals;
     struct child_logs child_logs;
     struct child_log forkserver_log; /* of this fork server and all that come after it */
+    struct figures figures; /* while SERVING */
     struct drain drain; /* while STOPPING */
     bool queues_closed; /* while ENDING: the counters are logged */
 };
@@ -181,11 +183,13 @@ static void begin_serving(struct supervisor *supervisor)
     }
     queues_log_settings(engine);
     log_line("ready");
+    figures_begin(&supervisor->figures, engine, &supervisor->loop);
 }
 
 static void begin_drain(struct supervisor *supervisor)
 {
     supervisor->stage = STOPPING;
+    figures_end(&supervisor->figures);
     drain_begin(&supervisor->drain, &supervisor->engine, &supervisor->children, &supervisor->loop);
 }
 

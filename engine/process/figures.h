@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What an operator should learn while the engine serves: that the kernel drops packets, that no packet comes, that no
+ * plugin answers.
+ *
+ * Once a second the kernel's figures and the counters of the queues are compared with those of the look before. A line
+ * says the cause and the option that helps, at most one in ten seconds for each cause of a queue, and five for all
+ * queues. The final counters have the sums. Process: [supervisor].
+ */
+#ifndef ENGINE_PROCESS_FIGURES_H
+#define ENGINE_PROCESS_FIGURES_H
+
+#include "base/event_loop.h"
+#include "base/limits.h"
+#include "base/rate_limit.h"
+#include "process/engine.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Why the kernel drops packets. */
+enum figures_cause { FIGURES_QUEUE_FULL, FIGURES_SOCKET_FULL, FIGURES_CAUSES };
+
+struct figures_loss {
+    uint32_t seen;    /* by the look before */
+    uint64_t unsaid;  /* packets since the last line about them */
+    uint64_t said_ns; /* 0: there was no line */
+};
+
+struct figures_queue {
+    struct figures_loss losses[FIGURES_CAUSES];
+    uint64_t receive_errors; /* by the look before */
+    uint64_t answered;       /* when the period began, */
+    uint64_t crash_verdicts; /* and of these with a crash verdict */
+};
+
+struct figures {
+    const struct engine *engine;
+    struct event_loop *loop;
+    struct event_timer timer;
+    uint64_t period_ns;  /* when it began */
+    bool first_period;   /* it is that in which the engine began to serve */
+    struct rate_limit limit;
+    struct figures_queue queues[QUEUES_MAX];
+};
+
+/* The queues are bound: looks at them from now on. The struct is to stay where it is. */
+void figures_begin(struct figures *figures, const struct engine *engine, struct event_loop *loop);
+
+/* No more looks: what is dropped from now on, the operator has asked for. Also without figures_begin(). */
+void figures_end(struct figures *figures);
+
+#endif

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: what an operator has to know is in the log when it happens, with its cause and what to do, and only then.
+
+The kernel drops packets since a queue or a socket is full; no packet ever comes; plugins answer nothing any more. What
+the lines say of packets is compared with the kernel's figures.
+"""
+
+import contextlib
+import time
+
+import pytest
+
+from support.commands import wait_for
+from support.engine import PREFIX, SLOW, plugin
+from test_hostile import MISBEHAVE, NONE, Orders
+
+LOSS_SECONDS = 0.3
+SAID_SECONDS = 3.0     # the figures are looked at once a second
+PERIOD_SECONDS = 10.0
+FULL = (rf"^{PREFIX}queue 1: the kernel dropped (\d+) packets, since 16 waited already: plugins are slower than the "
+        "traffic, or a worker was missing; more --workers, more queues, a larger --max-len, or --fail-open$")
+BUFFER = (rf"^{PREFIX}queue 1: the kernel dropped (\d+) packets, since those that wait filled the receive buffer of 8192 "
+          "bytes; raise --receive-buffer$")
+SILENCE = rf"^{PREFIX}no packet has come to queue 4 within 10 s; .*iptables-save \| grep NFQUEUE;.*nft list ruleset"
+UNANSWERED = (rf"^{PREFIX}queue 1: no plugin answers any more: in the last 10 s, each of (\d+) packets got the --on-crash "
+              "verdict, since a plugin crashed or hung on it$")
+
+
+@pytest.fixture
+def through(lab):
+    """through(queue): datagrams with orders through that queue."""
+    with contextlib.ExitStack() as stack:
+        yield lambda queue: stack.enter_context(contextlib.closing(Orders(lab, queue)))
+
+
+@pytest.mark.parametrize("option, value, field, line", [
+    ("--max-len", "16", "queue_dropped", FULL), ("--receive-buffer", "8192", "user_dropped", BUFFER)])
+def test_packets_that_the_kernel_drops_are_said_at_once(lab, start_engine, start_pump, option, value, field, line):
+    engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", option, value)
+    assert not engine.matches("the kernel dropped")
+    lab.queue_pump_traffic()
+    pump = start_pump(50_000_000, window=900, release=LOSS_SECONDS, settle=LOSS_SECONDS, time_limit=30)
+    wait_for(lambda: getattr(lab.router.queues()[1], field) > 0, "the kernel drops packets")
+    match = engine.wait_line(line, SAID_SECONDS)
+    dropped = getattr(lab.router.queues()[1], field)
+    assert 0 < int(match.group(1)) <= dropped
+    time.sleep(2.5)  # two more looks, while more is dropped: the line is limited
+    assert getattr(lab.router.queues()[1], field) > dropped, "the test drops no more"
+    assert len(engine.matches("the kernel dropped")) == 1, engine.lines
+    pump.stop_sending().report()
+    assert engine.stop() == 0
+
+
+def test_what_never_comes_and_what_is_never_answered(start_engine, through):
+    """Three engines at once, for their periods of ten seconds: one gets nothing, one a single packet through one of its
+    queues, one crashes on whatever it gets, with a crash limit that is off."""
+    idle = start_engine("--plugin", plugin("accept_all"), "--queue", "4")
+    began = time.monotonic()
+    used = start_engine("--plugin", plugin("accept_all"), "--queue", "2-3")
+    crashing = start_engine("--plugin", plugin("misbehave,do=crash"), "--queue", "1", "--crash-limit", "off")
+    orders, crashes = through(3), through(1)
+    assert orders.delivered() == []
+    for _ in range(3):
+        crashes.send(*[MISBEHAVE] * 10)
+    wait_for(lambda: crashes.lab.router.queues()[1].waiting == 0, "all are answered", 8)
+    line = idle.wait_line(SILENCE, PERIOD_SECONDS + SAID_SECONDS)
+    assert time.monotonic() - began > PERIOD_SECONDS - 0.5, line
+    match = crashing.wait_line(UNANSWERED, PERIOD_SECONDS)
+    assert int(match.group(1)) == 30
+    assert not used.matches("no packet has come") and not crashing.matches("no packet has come"), used.lines
+    assert not used.matches("no plugin answers"), used.lines
+    assert len(idle.matches("no packet has come")) == 1
+    numbers = crashes.send(NONE)
+    assert crashes.delivered() == numbers
+
+
+def test_a_plugin_that_crashes_on_every_packet_has_its_outage_said(start_engine, through):
+    engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--queue", "1", "--crash-limit", "3/1m")
+    orders = through(1)
+    orders.send(*[MISBEHAVE] * 10)
+    engine.wait_line(rf"^{PREFIX}queue 1: plugin misbehave has crashed, hung or failed to open 3 times within 60000 ms, the "
+                     "--crash-limit; the queue has an outage$")
+    engine.wait_line(rf"^{PREFIX}queue 1: outage, packets get verdict drop; a worker is tried again in 10000 ms$")
