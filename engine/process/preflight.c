@@ -3,16 +3,17 @@
  * The checks of a start, in this order: plugin files, CPUs, the plan of the queues, memory, capability, descriptors. If
  * nothing is refused, it waits for owners of the queues that are ending.
  *
- * Each refusal says what to do. A check that cannot find out what it needs (/proc/meminfo is missing) refuses nothing:
- * the operation itself will fail later, with its own message. Process: [supervisor].
+ * Each refusal says what to do. A check that cannot find out what it needs refuses nothing: the operation itself will
+ * fail later, with its own message. Process: [supervisor].
  */
 #include "process/preflight.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "flow/flow_memory.h"
 #include "plugin/plugin_file.h"
+#include "process/memory.h"
 #include "process/process.h"
+#include "process/queues.h"
 #include "queue/bridges.h"
 #include "queue/nfqueue_proc.h"
 #include "queue/queue_owner.h"
@@ -20,12 +21,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 
 #define MIB (1024 * 1024)
+#define PROCESSES_OF_ENGINE 2 /* supervisor and fork server */
+#define PROCESS_MEMORY (256 * 1024) /* of a process without its plugins, the kernel's part included: measured with 97 */
 
 /* A killed process keeps its socket until its memory is freed: of many gigabytes, that takes so long. */
 #define OWNER_END_MS 3000
@@ -106,33 +108,54 @@ static int make_plan(struct generation *generation, struct error *error)
     return plan_make(generation->group, described, generation->plugin_count, &generation->plan, error);
 }
 
-/* Memory that can be had without swapping, in bytes; UINT64_MAX: unknown. */
-static uint64_t available_memory(void)
+static uint64_t to_mib(uint64_t bytes)
 {
-    FILE *file = fopen("/proc/meminfo", "re");
-    uint64_t kib = UINT64_MAX / 1024;
-    char line[128];
-
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL &&
-           sscanf(line, "MemAvailable: %" SCNu64, &kib) != 1) {
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return kib * 1024;
+    return (bytes + MIB - 1) / MIB;
 }
 
-/* The flow tables are taken at start, and the kernel would rather kill some process than refuse. */
+/* What the queues of a group take, in bytes. */
+struct memory_needs {
+    uint64_t flows; /* flow tables; with the next two from the start on */
+    uint64_t bursts; /* receive slots and journals */
+    uint64_t processes; /* queue processes, workers and spares, with the memory in which they answer */
+    uint64_t rings; /* under load: packets on their way to workers */
+};
+
+static struct memory_needs find_needs(const struct queue_group *group, const struct plan *plan)
+{
+    const struct queue_shm_layout layout = queues_layout(plan);
+    const uint64_t workers = (uint64_t)group->queue_count * (group->workers + group->spares);
+
+    return (struct memory_needs){
+        .flows = layout.flows_size * group->queue_count,
+        .bursts = (queue_shm_size(&layout) - layout.flows_size) * group->queue_count,
+        .processes =
+            (PROCESSES_OF_ENGINE + group->queue_count + workers) * PROCESS_MEMORY + workers * RING_ANSWERS_FILE_SIZE,
+        .rings = (uint64_t)group->queue_count * group->workers * ring_packets_size(ring_frame_size(layout.slot_size)),
+    };
+}
+
+/* Memory is taken at start or at the first packets, and the kernel would rather kill a process than refuse it. */
 static int check_memory(const struct queue_group *group, const struct plan *plan, struct error *error)
 {
-    uint64_t needed = plan->flows > 0 ? flow_memory_size(plan->flows) * group->queue_count : 0;
-    uint64_t available = available_memory();
+    const struct memory_needs needs = find_needs(group, plan);
+    const uint64_t needed = needs.flows + needs.bursts + needs.processes;
+    struct memory_available available;
 
-    if (needed > available) {
+    memory_find_available(&available);
+    if (needed > available.bytes) {
         return error_set(error, EXIT_CODE_CONFIGURATION, -ENOMEM,
-                         "--flow-table %" PRIu32 ": the tables of %u queues take %" PRIu64
-                         " MiB, this machine has %" PRIu64 " MiB available; lower it",
-                         plan->flows, group->queue_count, needed / MIB, available / MIB);
+                         "the queues take %" PRIu64 " MiB of memory (%u queues: flow tables %" PRIu64
+                         " MiB, received packets %" PRIu64 " MiB, processes %" PRIu64 " MiB), %s has %" PRIu64
+                         " MiB left; %s, or raise that limit",
+                         to_mib(needed), group->queue_count, to_mib(needs.flows), to_mib(needs.bursts),
+                         to_mib(needs.processes), available.owner, available.bytes / MIB,
+                         needs.flows >= needed / 2 ? "lower --flow-table" : "use fewer queues, --workers and --spares");
+    }
+    if (needed + needs.rings > available.bytes) {
+        log_line("warning: under load the queues take up to %" PRIu64 " MiB of memory, %" PRIu64
+                 " MiB of it for packets on their way to workers; %s has %" PRIu64 " MiB left",
+                 to_mib(needed + needs.rings), to_mib(needs.rings), available.owner, available.bytes / MIB);
     }
     return 0;
 }

@@ -35,13 +35,18 @@ static bool file_size_is_limited(void)
     return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
 }
 
+struct queue_shm_layout queues_layout(const struct plan *plan)
+{
+    return (struct queue_shm_layout){.control_version = QUEUE_CONTROL_VERSION,
+                                     .control_size = sizeof(struct queue_control),
+                                     .slot_size = nfqueue_slot_size(&plan->settings),
+                                     .flows_size = plan->flows > 0 ? flow_memory_size(plan->flows) : 0};
+}
+
 static int open_queue(const struct engine *engine, struct engine_queue *queue, struct error *error)
 {
     const struct plan *plan = &engine->generation->plan;
-    const struct queue_shm_layout layout = {.control_version = QUEUE_CONTROL_VERSION,
-                                            .control_size = sizeof(struct queue_control),
-                                            .slot_size = nfqueue_slot_size(&plan->settings),
-                                            .flows_size = plan->flows > 0 ? flow_memory_size(plan->flows) : 0};
+    const struct queue_shm_layout layout = queues_layout(plan);
     unsigned number = queue->kernel.number;
     int code = queue_open(&queue->kernel, plan, error);
 

@@ -11,6 +11,9 @@
 #include "base/error.h"
 #include "process/engine.h"
 
+/* What the shared memory of each queue of a plan is made for. */
+struct queue_shm_layout queues_layout(const struct plan *plan);
+
 /* Opens the queues of the engine's group as its plan says. queues_close() in any case. */
 int queues_open(struct engine *engine, struct error *error);
 

@@ -51,6 +51,11 @@ static struct queue_shm_header make_header(uint16_t queue, const struct queue_sh
     return header;
 }
 
+uint64_t queue_shm_size(const struct queue_shm_layout *layout)
+{
+    return make_header(0, layout).size;
+}
+
 const struct queue_shm_section *queue_shm_find(const struct queue_shm_header *header, enum queue_shm_kind kind,
                                                uint32_t version)
 {

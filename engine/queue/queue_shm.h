@@ -70,6 +70,9 @@ struct queue_shm {
 /* Sets up a struct without memory. */
 void queue_shm_init(struct queue_shm *shm);
 
+/* Bytes of the memory of a layout; all of it is in use from the time on at which a process of the queue begins to serve. */
+uint64_t queue_shm_size(const struct queue_shm_layout *layout);
+
 /*
  * Makes the memory of a queue; that of the flow table is taken at once. Returns 0 or a negative errno; -EINVAL: the
  * layout is outside its limits. [supervisor]

@@ -19,7 +19,7 @@ import pytest
 from support.commands import wait_for
 from support.engine import PREFIX, Engine, plugin
 
-EXIT_USAGE, EXIT_PLUGIN, EXIT_QUEUE = 2, 4, 5
+EXIT_RUN_TIME, EXIT_USAGE, EXIT_CONFIGURATION, EXIT_PLUGIN, EXIT_QUEUE = 1, 2, 3, 4, 5
 REFUSAL_SECONDS = 1.0
 OWNER_MEMORY = 2 << 30  # takes longer to free than an engine to start
 with open("/proc/self/comm", encoding="ascii") as comm:
@@ -124,6 +124,49 @@ def test_a_killed_owner_is_waited_for(lab, start_engine):
 def test_no_capability_to_administer_the_network(lab):
     code, line = refused(lab, "--plugin", plugin("accept_all"), "--queue", "1",
                          launcher=("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", "--"))
+@contextlib.contextmanager
+def memory_limit(mib):
+    """A launcher that puts the engine into a cgroup with so much memory, and the name of the file with that limit."""
+    for root, name in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        path = f"{root}/nfqe-{os.getpid()}"
+        try:
+            os.mkdir(path)
+        except OSError:
+            continue
+        try:
+            if os.path.exists(f"{path}/{name}"):
+                with open(f"{path}/{name}", "w", encoding="ascii") as file:
+                    file.write(str(mib << 20))
+                yield ("sh", "-c", f'echo $$ > {path}/cgroup.procs && exec "$@"', "sh"), f"{path}/{name}"
+                return
+        finally:
+            os.rmdir(path)
+    pytest.skip("no cgroup with a limit on memory can be made here")
+
+
+def test_flow_tables_beyond_the_memory_of_the_cgroup(lab):
+    """The kernel would kill the engine without a word."""
+    with memory_limit(200) as (launcher, limit):
+        code, line = refused(lab, "--plugin", plugin("describe_flow"), "--queue", "1", "--flow-table", "4000000",
+                             launcher=launcher)
+        assert code == EXIT_CONFIGURATION, line
+        assert f"{limit} has 1" in line and "MiB left; lower --flow-table, or raise that limit" in line, line
+
+
+def test_queues_that_fit_the_memory_of_the_cgroup(lab, start_engine):
+    """Whole packets take 17 MiB a queue. What is asked for is enough: no process is killed for want of memory."""
+    with memory_limit(200) as (launcher, limit):
+        code, line = refused(lab, "--plugin", plugin("describe_payload"), "--queue", "0-11", launcher=launcher)
+        assert code == EXIT_CONFIGURATION, line
+        assert limit in line and "(12 queues: " in line and "use fewer queues" in line, line
+        engine = start_engine("--plugin", plugin("describe_payload"), "--queue", "0-9", launcher=launcher)
+        for queue in range(10):
+            engine.wait_workers(queue)
+        assert engine.matches(f"warning: under load the queues take up to .*{limit}"), engine.lines
+        assert engine.stop() == 0
+        assert engine.total("restarts") == 0, engine.lines
+
+
     assert code == EXIT_QUEUE, line
     assert "CAP_NET_ADMIN" in line, line
 

@@ -2,15 +2,18 @@
 /*
  * preflight_check(): what this machine cannot do is refused, in order and word by word, before anything is opened.
  *
- * The machine is a record: plugin files, CPUs, /proc/meminfo, capability and limits come from this file.
+ * The machine is a record: plugin files, CPUs, memory, capability and limits come from this file.
  */
+/* Longer than 500 lines: each refusal of a start, word by word, on one machine of this file */
 #include "unit.h"
 
 #include "base/log.h"
-#include "flow/flow_memory.h"
 #include "plugin/plugin_file.h"
+#include "process/memory.h"
 #include "process/preflight.h"
 #include "process/process.h"
+#include "process/queues.h"
+#include "process/ring.h"
 #include "queue/bridges.h"
 #include "queue/nfqueue_proc.h"
 #include "queue/queue_owner.h"
@@ -37,7 +40,7 @@ static struct {
     unsigned checked_files;
     bool affinity_fails;
     unsigned last_cpu; /* this process may run on the CPUs from 1 to this one */
-    char meminfo[512]; /* empty: there is no such file */
+    uint64_t available; /* bytes of memory */
     bool capable;
     struct rlimit limit;
     unsigned raised;
@@ -56,8 +59,7 @@ static char logged[LOG_LINE_MAX];
 
 int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal);
 int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
-FILE *__wrap_fopen(const char *path, const char *mode);
-FILE *__real_fopen(const char *path, const char *mode);
+void __wrap_memory_find_available(struct memory_available *available);
 bool __wrap_has_cap_net_admin(void);
 int __wrap_getrlimit(int resource, struct rlimit *limit);
 int __real_getrlimit(int resource, struct rlimit *limit);
@@ -94,13 +96,10 @@ int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
     return 0;
 }
 
-/* What the test does not play is asked of the real machine: a sanitizer may ask, too. */
-FILE *__wrap_fopen(const char *path, const char *mode)
+void __wrap_memory_find_available(struct memory_available *available)
 {
-    if (strcmp(path, "/proc/meminfo") != 0) {
-        return __real_fopen(path, mode);
-    }
-    return machine.meminfo[0] != '\0' ? fmemopen(machine.meminfo, strlen(machine.meminfo), "r") : NULL;
+    available->bytes = machine.available;
+    strcpy(available->owner, "/cgroup/memory.max");
 }
 
 bool __wrap_has_cap_net_admin(void)
@@ -186,12 +185,13 @@ static int set_up(void **state)
     machine.last_cpu = 3;
     machine.capable = true;
     machine.limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = 524288};
-    strcpy(machine.meminfo, "MemTotal:       16000000 kB\nMemFree:               1 kB\nMemAvailable:    8000000 kB\n");
+    machine.available = UINT64_MAX;
     group.plugins[0] = (struct plugin_setting){.path = "a.so"};
     group.plugins[1] = (struct plugin_setting){.path = "b.so", .values = "k=v"};
     group.plugin_count = 2;
     group.queues[0] = 65535;
     group.queue_count = 1;
+    group.workers = group.spares = 1;
     return 0;
 }
 
@@ -314,45 +314,69 @@ static void test_plan_is_made_from_the_heads_of_the_plugins(void **state)
                    "--copy-range 776: plugin a needs 777 bytes; leave the option out or raise it");
 }
 
-/* Memory for exactly the tables of `queues` queues, less `missing` KiB. */
-static void set_memory(unsigned queues, unsigned missing)
+/* What the queues take from the start on: each its memory, each process 256 KiB, workers the memory of their answers. */
+static uint64_t memory_at_start(void)
 {
-    uint64_t kib = (flow_memory_size(1000000) * queues + 1023) / 1024;
+    const struct queue_shm_layout layout = queues_layout(&generation.plan);
+    uint64_t workers = (uint64_t)group.queue_count * (group.workers + group.spares);
 
-    snprintf(machine.meminfo, sizeof(machine.meminfo), "MemTotal: 1 kB\nMemAvailable:   %llu kB\nCached: 2 kB\n",
-             (unsigned long long)kib - missing);
+    return group.queue_count * queue_shm_size(&layout) + (2 + group.queue_count + workers) * MIB / 4 +
+           workers * RING_ANSWERS_FILE_SIZE;
 }
 
 static void test_flow_tables_of_all_queues_must_fit_the_memory(void **state)
 {
-    uint64_t needed = flow_memory_size(1000000) * 3;
-    char line[256];
-
     (void)state;
     group.plugins[1].path = "flow.so";
     group.flow_table = 1000000;
     group.queue_count = 3;
-    set_memory(3, 0);
+    assert_passed(check());
+    machine.available = memory_at_start();
     assert_passed(check());
     machine.raised = 0;
-    set_memory(3, 1);
-    snprintf(
-        line, sizeof(line),
-        "--flow-table 1000000: the tables of 3 queues take %llu MiB, this machine has %llu MiB available; lower it",
-        (unsigned long long)(needed / MIB), (unsigned long long)(((needed + 1023) / 1024 - 1) * 1024 / MIB));
-    assert_refused(check(), -ENOMEM, EXIT_CODE_CONFIGURATION, line);
+    machine.available--;
+    assert_refused(
+        check(), -ENOMEM, EXIT_CODE_CONFIGURATION,
+        "the queues take 212 MiB of memory (3 queues: flow tables 208 MiB, received packets 2 MiB, processes 4 "
+        "MiB), /cgroup/memory.max has 211 MiB left; lower --flow-table, or raise that limit");
     group.queue_count = 2;
     assert_passed(check());
-    group.flow_table = 1;
-    strcpy(machine.meminfo, "MemAvailable: 0 kB\n");
-    assert_int_equal(check(), -ENOMEM);
 }
 
-static void test_memory_is_not_looked_at_without_flow_tables(void **state)
+/* A plugin that needs whole packets has slots of 66,560 bytes. */
+static void test_received_packets_of_all_queues_must_fit_the_memory(void **state)
 {
     (void)state;
-    strcpy(machine.meminfo, "MemAvailable: 0 kB\n");
+    group.copy_range = COPY_RANGE_MAX;
+    group.queue_count = 64;
+    group.spares = 3;
     assert_passed(check());
+    machine.raised = 0;
+    machine.available = memory_at_start() - 1;
+    assert_refused(
+        check(), -ENOMEM, EXIT_CODE_CONFIGURATION,
+        "the queues take 1141 MiB of memory (64 queues: flow tables 0 MiB, received packets 1043 MiB, processes "
+        "98 MiB), /cgroup/memory.max has 1140 MiB left; use fewer queues, --workers and --spares, or raise that "
+        "limit");
+}
+
+static void test_memory_that_is_taken_under_load_alone_is_warned_of(void **state)
+{
+    uint64_t rings;
+
+    (void)state;
+    group.queue_count = 4;
+    group.workers = 2;
+    assert_passed(check());
+    rings = 4 * 2 * ring_packets_size(ring_frame_size(queues_layout(&generation.plan).slot_size));
+    machine.available = memory_at_start() + rings;
+    assert_passed(check());
+    assert_string_equal(logged, "");
+    machine.available--;
+    assert_passed(check());
+    assert_string_equal(logged,
+                        "warning: under load the queues take up to 12 MiB of memory, 5 MiB of it for packets on "
+                        "their way to workers; /cgroup/memory.max has 11 MiB left");
 }
 
 static void test_memory_that_is_not_known_refuses_nothing(void **state)
@@ -361,10 +385,8 @@ static void test_memory_that_is_not_known_refuses_nothing(void **state)
     group.plugins[1].path = "flow.so";
     group.flow_table = 16 * 1024 * 1024;
     group.queue_count = QUEUES_MAX;
-    machine.meminfo[0] = '\0';
     assert_passed(check());
-    strcpy(machine.meminfo, "MemTotal: 5 kB\nMemFree: 6 kB\n");
-    assert_passed(check());
+    assert_string_equal(logged, "");
 }
 
 /* ---- capability and limits ---------------------------------------------------------------------------- */
@@ -476,7 +498,8 @@ int main(void)
         cmocka_unit_test_setup(test_cpus_that_cannot_be_asked_for_are_left_to_the_worker, set_up),
         cmocka_unit_test_setup(test_plan_is_made_from_the_heads_of_the_plugins, set_up),
         cmocka_unit_test_setup(test_flow_tables_of_all_queues_must_fit_the_memory, set_up),
-        cmocka_unit_test_setup(test_memory_is_not_looked_at_without_flow_tables, set_up),
+        cmocka_unit_test_setup(test_received_packets_of_all_queues_must_fit_the_memory, set_up),
+        cmocka_unit_test_setup(test_memory_that_is_taken_under_load_alone_is_warned_of, set_up),
         cmocka_unit_test_setup(test_memory_that_is_not_known_refuses_nothing, set_up),
         cmocka_unit_test_setup(test_capability_is_asked_for_last, set_up),
         cmocka_unit_test_setup(test_descriptor_limit_is_raised_as_far_as_it_may_be, set_up),
