@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The checks of a start, in this order: plugin files, CPUs, the plan of the queues, memory, capability, descriptors. If
- * nothing is refused, it waits for owners of the queues that are ending.
+ * The checks of a start, in this order: plugin files, CPUs, the plan of the queues, memory, system calls, capability,
+ * descriptors. If nothing is refused, it waits for owners of the queues that are ending.
  *
  * Each refusal says what to do. A check that cannot find out what it needs refuses nothing: the operation itself will
  * fail later, with its own message. Process: [supervisor].
@@ -9,6 +9,7 @@
 #include "process/preflight.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "plugin/plugin_file.h"
 #include "process/memory.h"
@@ -22,7 +23,9 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define MIB (1024 * 1024)
@@ -160,6 +163,37 @@ static int check_memory(const struct queue_group *group, const struct plan *plan
     return 0;
 }
 
+static int refuse_call(const char *call, struct error *error)
+{
+    int code = -errno;
+
+    return error_set(
+        error, EXIT_CODE_RUN_TIME, code,
+        "%s(2) is refused: %s; if a seccomp filter does it, as that of a container, let it allow this call", call,
+        strerror(-code));
+}
+
+/* What a queue process calls when packets come, and nothing before. Refused then, the queue would be bound and dead. */
+static int check_calls(struct error *error)
+{
+    struct mmsghdr message = {.msg_len = 0};
+    struct epoll_event event;
+    int ends[2] = {-1, -1};
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    int code = 0;
+
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) == 0 &&
+        recvmmsg(ends[0], &message, 1, MSG_DONTWAIT, NULL) < 0 && errno != EAGAIN) {
+        code = refuse_call("recvmmsg", error);
+    } else if (epoll >= 0 && epoll_wait(epoll, &event, 1, 0) < 0 && errno != EINTR) {
+        code = refuse_call("epoll_wait", error);
+    }
+    close_fd(&epoll);
+    close_fd(&ends[0]);
+    close_fd(&ends[1]);
+    return code;
+}
+
 static int check_capability(const struct queue_group *group, struct error *error)
 {
     if (!has_cap_net_admin()) {
@@ -280,6 +314,9 @@ int preflight_check(struct generation *generation, struct error *error)
     }
     if (code == 0) {
         code = check_memory(group, &generation->plan, error);
+    }
+    if (code == 0) {
+        code = check_calls(error);
     }
     if (code == 0) {
         code = check_capability(group, error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is checked against this machine before anything is opened: plugin files, CPUs, memory, capability.
+ * What is checked against this machine before anything is opened: plugin files, CPUs, memory, system calls, capability.
  *
  * A start that fails here has disturbed no traffic: no queue is bound. Process: [supervisor].
  */

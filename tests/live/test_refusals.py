@@ -7,11 +7,13 @@ missing file.
 """
 
 import contextlib
+import errno
 import mmap
 import os
 import signal
 import socket
 import struct
+import sys
 import time
 
 import pytest
@@ -121,9 +123,6 @@ def test_a_killed_owner_is_waited_for(lab, start_engine):
     assert engine.stop() == 0
 
 
-def test_no_capability_to_administer_the_network(lab):
-    code, line = refused(lab, "--plugin", plugin("accept_all"), "--queue", "1",
-                         launcher=("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", "--"))
 @contextlib.contextmanager
 def memory_limit(mib):
     """A launcher that puts the engine into a cgroup with so much memory, and the name of the file with that limit."""
@@ -167,8 +166,37 @@ def test_queues_that_fit_the_memory_of_the_cgroup(lab, start_engine):
         assert engine.total("restarts") == 0, engine.lines
 
 
+def test_no_capability_to_administer_the_network(lab):
+    code, line = refused(lab, "--plugin", plugin("accept_all"), "--queue", "1",
+                         launcher=("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin", "--"))
     assert code == EXIT_QUEUE, line
     assert "CAP_NET_ADMIN" in line, line
+
+
+# What python runs in front of the engine: a seccomp filter that fails one call, as that of a container may.
+DENY = """
+import ctypes, os, struct, sys
+number, error = int(sys.argv[1]), int(sys.argv[2])
+code = struct.pack("=" + "HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, number, 0x06, 0, 0, 0x50000 | error, 0x06, 0, 0, 0x7fff0000)
+kept = ctypes.create_string_buffer(code, len(code))
+program = struct.pack("@HP", 4, ctypes.addressof(kept))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
+    sys.exit("no seccomp filter: " + os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+CALLS = {"x86_64": {"recvmmsg": 299, "epoll_wait": 232}, "aarch64": {"recvmmsg": 243}}
+
+
+@pytest.mark.parametrize("call, error", [("recvmmsg", errno.EPERM), ("recvmmsg", errno.ENOSYS), ("epoll_wait", errno.ENOSYS)])
+def test_a_container_that_refuses_a_call_which_packets_need(lab, call, error):
+    number = CALLS.get(os.uname().machine, {}).get(call)
+    if number is None:
+        pytest.skip(f"{call} is no system call of this machine, or its number is not known here")
+    code, line = refused(lab, "--plugin", plugin("accept_all"), "--queue", "1",
+                         launcher=(sys.executable, "-c", DENY, str(number), str(error)))
+    assert code == EXIT_RUN_TIME, line
+    assert f"{call}(2) is refused: {os.strerror(error)}" in line and "seccomp" in line, line
 
 
 def test_an_unknown_option(lab):
