@@ -30,7 +30,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define BURST_SEQUENCE_MASK UINT32_C(0x3fffffff) /* a burst's number; the bits above are nfqueue_sequence.h's */
+#define BURST_SEQUENCE_MASK UINT32_C(0xffffff) /* a burst's number; the bits above are nfqueue_sequence.h's */
 
 /* Flags of an entry. */
 #define BURST_DECIDED UINT32_C(1)

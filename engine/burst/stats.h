@@ -20,8 +20,8 @@ struct queue_stats {
     uint64_t accepted;
     uint64_t dropped;
     uint64_t invalid;         /* verdicts that the ABI does not know; they got the --on-crash verdict */
-    uint64_t verdicts_resent; /* verdicts of a burst sent again after a crash that the kernel had already */
-    uint64_t stale_verdicts;  /* verdicts for packets that the kernel had flushed (ENOENT) */
+    uint64_t verdicts_resent; /* packets whose verdict was sent again after a crash, and that the kernel had answered */
+    uint64_t stale_verdicts;  /* packets that the kernel had flushed when their verdict came (ENOENT) */
     uint64_t verdict_errors;  /* verdicts that the kernel refused otherwise */
     uint64_t receive_errors;
     uint64_t truncated;       /* packets that came without all the bytes that were asked for */

@@ -45,9 +45,9 @@ static void count_answer(struct queue_loop *loop, const struct nfqueue_answer *a
     }
     if (answer->verdict && answer->error == -ENOENT) {
         if (answer->resent) {
-            loop->delta.verdicts_resent++;
+            loop->delta.verdicts_resent += answer->packets;
         } else {
-            loop->delta.stale_verdicts++;
+            loop->delta.stale_verdicts += answer->packets;
         }
         return;
     }

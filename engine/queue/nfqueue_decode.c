@@ -222,6 +222,8 @@ static enum nfqueue_kind decode_answer(const uint8_t *data, size_t len, struct n
     answer->sequence = error.msg.nlmsg_seq;
     answer->verdict = (error.msg.nlmsg_seq & NFQUEUE_SEQUENCE_CONFIGURATION) == 0;
     answer->resent = answer->verdict && (error.msg.nlmsg_seq & NFQUEUE_SEQUENCE_RESENT) != 0;
+    answer->packets =
+        answer->verdict ? (error.msg.nlmsg_seq & NFQUEUE_SEQUENCE_PACKETS) / NFQUEUE_SEQUENCE_ONE_PACKET + 1 : 0;
     return NFQUEUE_ANSWER;
 }
 

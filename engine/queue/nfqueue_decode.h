@@ -23,6 +23,7 @@ struct nfqueue_answer {
     uint32_t sequence; /* nlmsg_seq of what it answers */
     bool verdict;      /* it answers a verdict, not a configuration request */
     bool resent;       /* it answers a verdict that the kernel may have had before */
+    unsigned packets;  /* that the verdict was for, 1 to BURST_MAX; of another request 0 */
 };
 
 /*

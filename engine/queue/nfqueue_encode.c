@@ -7,6 +7,8 @@
  */
 #include "queue/nfqueue_encode.h"
 
+#include "queue/nfqueue_sequence.h"
+
 #include <nfqe/plugin.h>
 
 #include <libmnl/libmnl.h>
@@ -53,11 +55,13 @@ static unsigned run_end(const struct burst_entry *entries, const struct verdict_
     return end;
 }
 
-static struct nlmsghdr *put_verdict(struct nfqueue_encoder *encoder, int type, uint32_t id, uint32_t verdict)
+/* One verdict for so many packets, of which this is the last one. */
+static struct nlmsghdr *put_verdict(struct nfqueue_encoder *encoder, unsigned packets, uint32_t id, uint32_t verdict)
 {
-    struct nlmsghdr *message = nfq_nlmsg_put(encoder->buffer + encoder->len, type, encoder->queue);
+    struct nlmsghdr *message = nfq_nlmsg_put(encoder->buffer + encoder->len,
+                                             packets > 1 ? NFQNL_MSG_VERDICT_BATCH : NFQNL_MSG_VERDICT, encoder->queue);
 
-    message->nlmsg_seq = encoder->sequence;
+    message->nlmsg_seq = encoder->sequence | (packets - 1) * NFQUEUE_SEQUENCE_ONE_PACKET;
     nfq_nlmsg_verdict_put(message, (int)id, kernel_verdict(verdict));
     return message;
 }
@@ -86,8 +90,7 @@ unsigned nfqueue_encode(struct nfqueue_encoder *encoder, const struct burst_entr
         if (!fits(encoder, payload_size(payloads, from))) {
             break;
         }
-        message =
-            put_verdict(encoder, end - from > 1 ? NFQNL_MSG_VERDICT_BATCH : NFQNL_MSG_VERDICT, last->id, last->verdict);
+        message = put_verdict(encoder, end - from, last->id, last->verdict);
         if (sets_mark(last)) {
             nfq_nlmsg_verdict_put_mark(message, last->mark);
         }
@@ -104,7 +107,7 @@ void nfqueue_encode_ids(struct nfqueue_encoder *encoder, uint32_t *first, uint32
 {
     encoder->len = 0;
     while (*first != last + 1 && fits(encoder, 0)) {
-        const struct nlmsghdr *message = put_verdict(encoder, NFQNL_MSG_VERDICT, *first, verdict);
+        const struct nlmsghdr *message = put_verdict(encoder, 1, *first, verdict);
 
         encoder->len += MNL_ALIGN(message->nlmsg_len);
         (*first)++;

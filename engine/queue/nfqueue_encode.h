@@ -29,8 +29,9 @@ struct verdict_payload {
 
 struct nfqueue_encoder {
     uint16_t queue;
-    uint32_t sequence; /* nlmsg_seq of every message: the kernel's error answers carry it */
-    size_t len;      /* bytes of messages in buffer */
+    uint32_t
+        sequence; /* nlmsg_seq of every message, but for NFQUEUE_SEQUENCE_PACKETS: the kernel's error answers carry it */
+    size_t len; /* bytes of messages in buffer */
     _Alignas(8) char buffer[NFQUEUE_ENCODER_SIZE];
 };
 

@@ -293,7 +293,7 @@ static void send_list(const struct habits *habits, const struct list *list)
 {
     unsigned sends = habits->dies && one_in(3) ? below(3) : UINT32_MAX;
 
-    verdicts.sequence++;
+    verdicts.sequence = (verdicts.sequence + 1) & BURST_SEQUENCE_MASK;
     if (!send_all(list, &outstanding, SEND_FIRST, &sends)) {
         sends = UINT32_MAX;
         send_all(list, NULL, SEND_AGAIN, &sends);

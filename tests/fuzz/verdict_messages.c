@@ -7,6 +7,7 @@
 #include "verdict_messages.h"
 
 #include "promise.h"
+#include "queue/nfqueue_sequence.h"
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
@@ -64,12 +65,13 @@ bool verdict_message_next(const struct nfqueue_encoder *verdicts, size_t *offset
     PROMISE(mnl_nlmsg_ok(header, (int)(verdicts->len - *offset)));
     PROMISE(header->nlmsg_type >> 8 == NFNL_SUBSYS_QUEUE);
     PROMISE(header->nlmsg_flags == NLM_F_REQUEST); /* without it the kernel skips the message; ACK would be answered */
-    PROMISE(header->nlmsg_seq == verdicts->sequence);
+    PROMISE((header->nlmsg_seq & ~NFQUEUE_SEQUENCE_PACKETS) == verdicts->sequence);
     PROMISE(mnl_nlmsg_get_payload_len(header) >= sizeof(*family));
     family = mnl_nlmsg_get_payload(header);
     PROMISE(family->version == NFNETLINK_V0 && ntohs(family->res_id) == verdicts->queue);
     type = header->nlmsg_type & 0xff;
     PROMISE(type == NFQNL_MSG_VERDICT || type == NFQNL_MSG_VERDICT_BATCH);
+    PROMISE(((header->nlmsg_seq & NFQUEUE_SEQUENCE_PACKETS) != 0) == (type == NFQNL_MSG_VERDICT_BATCH));
     *message = (struct verdict_message){.batch = type == NFQNL_MSG_VERDICT_BATCH};
     PROMISE(mnl_attr_parse(header, sizeof(*family), read_attribute, &reader) == MNL_CB_OK);
     PROMISE(reader.has_verdict && (message->verdict == NF_ACCEPT || message->verdict == NF_DROP));

@@ -7,6 +7,7 @@ machine that pauses. Each time the losses are exactly those that the kernel coun
 packet is lost afterwards.
 """
 
+import contextlib
 import signal
 import time
 
@@ -14,6 +15,7 @@ import pytest
 
 from support.commands import wait_for
 from support.engine import SLOW, plugin
+from test_hostile import MISBEHAVE, NONE, Orders
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
 LOSS_SECONDS = 0.3    # where losses are meant, the pump waits only so long for a window that does not arrive
@@ -83,6 +85,22 @@ def test_a_firewall_reload_under_load_is_counted_and_survived(lab, start_engine,
     assert engine.stop() == 0
     assert engine.total("stale_verdicts") > 0
     assert engine.total("crash_verdicts") == engine.total("restarts") == engine.total("verdict_errors") == 0
+
+
+def test_packets_that_a_firewall_reload_took_are_counted_one_by_one(lab, start_engine):
+    """All are answered by one message, which the kernel answers once."""
+    count = 60
+    engine = start_engine("--plugin", plugin("misbehave,do=sleep:400"), "--queue", "1")
+    with contextlib.closing(Orders(lab, 1)) as orders:
+        orders.send_as_one_burst(engine, MISBEHAVE, *[NONE] * (count - 1))
+        lab.router.run("nft", "add table inet nfqe; add chain inet nfqe input { type filter hook input priority 10; }; ")
+        lab.router.run("nft", "delete table inet nfqe")
+        assert lab.router.waiting() == 0, "the kernel has dropped all that was queued"
+        assert orders.delivered() == []
+        assert engine.stop() == 0
+    counters = engine.final()[1]
+    assert counters["packets"] == counters["accepted"] == count + 1, counters
+    assert counters["stale_verdicts"] == count, counters
 
 
 def test_a_killed_fork_server_costs_nothing_and_is_replaced(lab, start_engine, start_pump):
