@@ -15,6 +15,11 @@ static inline uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* `value` rounded up to a multiple of `step`, a power of two. */
 static inline size_t round_up(size_t value, size_t step)
 {

@@ -66,7 +66,7 @@ const struct option_entry options_table[] = {
     {"max-len", "N", option_parse_number, TARGET(max_len), 1, MAX_LEN_MAX,
      "Packets that may wait in a queue. Default: 8192."},
     {"receive-buffer", "BYTES", option_parse_size, TARGET(receive_buffer), RECEIVE_BUFFER_MIN, RECEIVE_BUFFER_MAX,
-     "Socket buffer of each queue. Default: enough for max-len packets."},
+     "Socket buffer of each queue. Default: enough for max-len packets, up to 256M."},
     {"copy-range", "BYTES", option_parse_number, TARGET(copy_range), 1, COPY_RANGE_MAX,
      "Bytes of each packet that the kernel copies. Default: what the plugins need."},
     {"fail-open", NULL, option_parse_flag, TARGET(fail_open), 0, 0,

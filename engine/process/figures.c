@@ -2,7 +2,8 @@
 /*
  * Looking at figures, and their lines.
  *
- * If /proc cannot be read, a full socket is still known, since receives fail with ENOBUFS; a full queue is not.
+ * If /proc cannot be read, a full socket is still known with --no-enobufs off, since receives fail with ENOBUFS then; a
+ * full queue is not.
  *
  * That no packet comes is said once, with the commands that list the rules. They are not run: the supervisor starts no
  * other program, least of all one that it finds in a PATH; rules are in two back ends, whose dump can take seconds and

@@ -119,6 +119,7 @@ void queues_log_settings(const struct engine *engine)
         log_if_any(
             queue_report_flow_table(&queue->kernel, &engine->generation->plan, queue->shm.layout.flows_size, text));
         log_if_any(queue_report_receive_buffer(&queue->kernel, text));
+        log_if_any(queue_report_room(&queue->kernel, text));
     }
 }
 

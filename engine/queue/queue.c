@@ -18,10 +18,15 @@
 #include <string.h>
 
 /*
- * What a queued message costs in the socket buffer beside the copied bytes: the kernel accounts its buffers,
- * not their contents. About 1,300 bytes with 128 copied ones on Linux 6.18; the rest is reserve.
+ * What a queued message costs in the socket buffer: the kernel counts its buffers, not their contents. Linux 6.18 rounds
+ * attributes, copied bytes and what it keeps at the end of a buffer up to a power of two, and adds the buffer's head: 1,280
+ * bytes with 128 copied ones, 131,328 with 65,531. What is more than that in a small message is reserve.
  */
 #define MESSAGE_COST 2048
+#define MESSAGE_ATTRIBUTES 512
+#define MESSAGE_CONNTRACK 1024
+#define BUFFER_END 320
+#define BUFFER_HEAD 256
 /* The buffer is a limit, not an allocation; a larger one would only hide that the workers are too slow. */
 #define RECEIVE_BUFFER_AUTO_MAX (256 * 1024 * 1024)
 
@@ -99,14 +104,25 @@ static int probe_flags(struct queue *queue, const struct plan *plan, struct erro
     return 0;
 }
 
+uint64_t queue_message_cost(const struct queue_settings *settings)
+{
+    uint64_t bytes = (uint64_t)settings->copy_range + MESSAGE_ATTRIBUTES + BUFFER_END +
+                     ((settings->flags & QUEUE_CONNTRACK) != 0 ? MESSAGE_CONNTRACK : 0);
+    uint64_t rounded = 1;
+
+    while (rounded < bytes) {
+        rounded *= 2;
+    }
+    return max_u64(rounded + BUFFER_HEAD, MESSAGE_COST + (uint64_t)settings->copy_range);
+}
+
 /* Enough for a full queue, up to the limit, unless the user says how much. */
 static uint64_t wanted_receive_buffer(const struct plan *plan)
 {
     if (plan->receive_buffer != 0) {
         return plan->receive_buffer;
     }
-    return min_u64((uint64_t)plan->settings.max_len * (MESSAGE_COST + plan->settings.copy_range),
-                   RECEIVE_BUFFER_AUTO_MAX);
+    return min_u64(plan->settings.max_len * queue_message_cost(&plan->settings), RECEIVE_BUFFER_AUTO_MAX);
 }
 
 int queue_open(struct queue *queue, const struct plan *plan, struct error *error)
@@ -129,6 +145,7 @@ int queue_open(struct queue *queue, const struct plan *plan, struct error *error
         return code;
     }
     queue->wanted_receive_buffer = wanted_receive_buffer(plan);
+    queue->limited_receive_buffer = plan->receive_buffer == 0;
     code = nfqueue_set_receive_buffer(queue->socket, queue->wanted_receive_buffer, &queue->receive_buffer);
     if (code < 0) {
         return error_set(error, EXIT_CODE_QUEUE, code, "queue %u: its receive buffer cannot be set: %s", queue->number,

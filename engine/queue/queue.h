@@ -25,10 +25,14 @@ struct queue {
     struct queue_settings settings; /* those of the plan, less an optional flag that the kernel lacks */
     uint64_t wanted_receive_buffer; /* bytes */
     uint64_t receive_buffer;        /* bytes that the kernel granted */
+    bool limited_receive_buffer;    /* it was sized here, not by the user */
     bool unbound;                   /* it was bound, and is not any more */
     int last_code;                  /* then: as queue_read_status() is to answer */
     struct nfqueue_status last;
 };
+
+/* Bytes of the receive buffer that a message with all that is copied takes at most. */
+uint64_t queue_message_cost(const struct queue_settings *settings);
 
 /* Sets up a closed queue. */
 void queue_init(struct queue *queue, uint16_t number);

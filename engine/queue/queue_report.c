@@ -74,6 +74,20 @@ const char *queue_report_receive_buffer(const struct queue *queue, char *text)
     return text;
 }
 
+const char *queue_report_room(const struct queue *queue, char *text)
+{
+    uint64_t packets = queue->receive_buffer / queue_message_cost(&queue->settings);
+
+    if (!queue->limited_receive_buffer || packets >= queue->settings.max_len) {
+        return NULL;
+    }
+    snprintf(text, LOG_LINE_MAX,
+             "queue %u: the receive buffer is limited to %" PRIu64 " bytes, enough for %" PRIu64 " packets of %" PRIu32
+             " bytes, less than --max-len %" PRIu32 "; see --receive-buffer",
+             queue->number, queue->receive_buffer, packets, queue->settings.copy_range, queue->settings.max_len);
+    return text;
+}
+
 const char *queue_report_passed_over(const struct plan *plan, unsigned index, char *text)
 {
     const struct plan_plugin *plugin = &plan->plugins[index];

@@ -29,6 +29,9 @@ const char *queue_report_flow_table(const struct queue *queue, const struct plan
 /* That the receive buffer is smaller than what was asked for; NULL: it is not. */
 const char *queue_report_receive_buffer(const struct queue *queue, char *text);
 
+/* That a receive buffer of the engine's own size has no room for a queue full of the largest packets; NULL: it has. */
+const char *queue_report_room(const struct queue *queue, char *text);
+
 /*
  * That the plugins before plugins[index] do not see the rest of a flow once plugins[index] has decided it. NULL:
  * plugins[index] does not decide for flows, or the plugin before it does too, or there is none.

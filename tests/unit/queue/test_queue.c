@@ -326,6 +326,27 @@ static void test_receive_buffer_has_room_for_a_full_queue(void **state)
     assert_int_equal(buffer_for(8192, 0, 0), 16 * MIB);
 }
 
+/* The kernel rounds what it allocates for a message up to a power of two. */
+static void test_receive_buffer_counts_messages_as_the_kernel_does(void **state)
+{
+    (void)state;
+    assert_int_equal(buffer_for(100, 1216, 0), 100 * (2048 + 1216));
+    assert_int_equal(buffer_for(100, 1217, 0), 100 * (4096 + 256));
+    assert_int_equal(buffer_for(100, 65531, 0), 100 * (131072 + 256));
+    plan.settings.flags = QUEUE_CONNTRACK;
+    assert_int_equal(buffer_for(100, 192, 0), 100 * (2048 + 256));
+    assert_int_equal(buffer_for(100, 193, 0), 100 * (4096 + 256));
+}
+
+static void test_receive_buffer_that_the_user_did_not_size_is_known_to_be_so(void **state)
+{
+    (void)state;
+    buffer_for(8192, 128, 0);
+    assert_true(queue.limited_receive_buffer);
+    buffer_for(8192, 128, 4096);
+    assert_false(queue.limited_receive_buffer);
+}
+
 static void test_receive_buffer_is_at_most_256_mib_unless_the_user_says_more(void **state)
 {
     (void)state;
@@ -468,6 +489,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_optional_gso_is_left_out_on_a_kernel_without_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_receive_buffer_has_room_for_a_full_queue, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_receive_buffer_counts_messages_as_the_kernel_does, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_receive_buffer_that_the_user_did_not_size_is_known_to_be_so, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_receive_buffer_is_at_most_256_mib_unless_the_user_says_more, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_receive_buffer_of_the_user_is_taken_as_it_is, set_up, tear_down),

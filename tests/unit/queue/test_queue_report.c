@@ -136,6 +136,24 @@ static void test_receive_buffer_has_a_line_if_it_is_too_small(void **state)
     }
 }
 
+static void test_receive_buffer_that_is_limited_has_a_line(void **state)
+{
+    struct queue queue = {.number = NUMBER,
+                          .settings = {.copy_range = 65531, .max_len = 2044},
+                          .receive_buffer = 268435456, /* for 2,044 messages of 131,328 bytes */
+                          .limited_receive_buffer = true};
+
+    (void)state;
+    assert_null(queue_report_room(&queue, text));
+    queue.settings.max_len++;
+    assert_string_equal(
+        queue_report_room(&queue, text),
+        "queue 65535: the receive buffer is limited to 268435456 bytes, enough for 2044 packets of 65531 "
+        "bytes, less than --max-len 2045; see --receive-buffer");
+    queue.limited_receive_buffer = false;
+    assert_null(queue_report_room(&queue, text));
+}
+
 static void test_plugins_before_one_that_decides_for_flows_are_named(void **state)
 {
     static const uint64_t needs[] = {NFQE_NEED_FLOW,    NFQE_NEED_FLOW, NFQE_NEED_HEADERS, 0,
@@ -248,6 +266,7 @@ int main(void)
         cmocka_unit_test_setup(test_settings_without_flags_say_none, set_up),
         cmocka_unit_test_setup(test_flow_table_has_a_line_if_there_is_one, set_up),
         cmocka_unit_test_setup(test_receive_buffer_has_a_line_if_it_is_too_small, set_up),
+        cmocka_unit_test_setup(test_receive_buffer_that_is_limited_has_a_line, set_up),
         cmocka_unit_test_setup(test_plugins_before_one_that_decides_for_flows_are_named, set_up),
         cmocka_unit_test_setup(test_packets_without_an_answer_have_a_line, set_up),
         cmocka_unit_test_setup(test_each_counter_has_its_name, set_up),
