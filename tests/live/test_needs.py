@@ -54,6 +54,14 @@ def test_the_kernel_copies_what_the_chain_needs(lab, start_engine, through, name
     assert engine.stop() == 0
 
 
+def test_a_plugin_without_needs_is_named(start_engine):
+    """Forgotten needs would be a policy that finds no header in any packet, and accepts all."""
+    engine = start_engine(*chain("drop_tcp80", "accept_all", "describe_owner"), "--queue", "1")
+    assert len(engine.matches(r"^nfq-engine: warning: without \.needs, accept_all is promised no byte of a packet")) == 1
+    assert len(engine.matches(r"without \.needs")) == 1, engine.lines
+    assert engine.stop() == 0
+
+
 @pytest.mark.parametrize("names, copy_range", [
     (("describe",), 1), (("describe",), WHOLE), (("describe_headers",), DECLARED_BYTES), (("describe_headers",), 1000),
     (("describe_flow",), DECLARED_BYTES), (("describe_payload",), WHOLE)])
