@@ -31,6 +31,7 @@ struct plugin {
     uint32_t abi;
     uint32_t header_bytes;
     uint64_t needs;
+    bool address_sanitizer; /* it needs the run time of gcc's */
 
     /* from plugin_link() and plugin_load() */
     struct plugin_values values; /* until load() has returned */

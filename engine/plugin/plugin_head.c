@@ -35,6 +35,11 @@ static const struct {
     {NFQE_NEED_TICK, "TICK"},
 };
 
+/* What is reserved is in no release; a bit without a name may be one of a later engine. */
+#define RESERVED_REMEDY "which no release of nfq-engine offers yet; leave it out of .needs"
+#define UNKNOWN_REMEDY                                                                                                 \
+    "which this engine (" NFQE_VERSION ") does not offer; leave it out of .needs, or use a later engine"
+
 #define NEED_NAMES_MAX 64
 _Static_assert(sizeof("MODIFY, HOLD, REQUEUE, TICK, bits 0x0123456789abcdef") <= NEED_NAMES_MAX, "all names fit");
 
@@ -114,8 +119,8 @@ static int check_needs(const struct nfqe_plugin *head, struct error *error)
     if (missing != 0) {
         sprintf(end, "%sbits 0x%" PRIx64, end != names ? ", " : "", missing);
     }
-    return error_set(error, EXIT_CODE_PLUGIN, -ENOTSUP,
-                     "needs %s, which this engine (" NFQE_VERSION ") does not offer; upgrade the engine", names);
+    return error_set(error, EXIT_CODE_PLUGIN, -ENOTSUP, "needs %s, %s", names,
+                     missing != 0 ? UNKNOWN_REMEDY : RESERVED_REMEDY);
 }
 
 static int check_head(struct plugin *plugin, const struct nfqe_plugin *head, size_t section_size, struct error *error)
@@ -152,6 +157,17 @@ static int check_head(struct plugin *plugin, const struct nfqe_plugin *head, siz
     return check_needs(head, error);
 }
 
+/*
+ * Whether the file has the name of gcc's run time of AddressSanitizer, as one that needs it has. The whole file is searched,
+ * so a file that has the name as a text of its own is taken for one, too.
+ */
+static bool names_sanitizer(const void *data, size_t size)
+{
+    static const char name[] = "\0libasan.so.";
+
+    return memmem(data, size, name, sizeof(name) - 1) != NULL;
+}
+
 int plugin_head_read(struct plugin *plugin, const void *data, size_t size, struct error *error)
 {
     struct nfqe_plugin head = {0};
@@ -170,5 +186,6 @@ int plugin_head_read(struct plugin *plugin, const void *data, size_t size, struc
     }
     memcpy(&head, (const char *)data + section_offset, NFQE_HEAD_SIZE);
     memcpy(plugin->head, &head, NFQE_HEAD_SIZE);
+    plugin->address_sanitizer = names_sanitizer(data, size);
     return check_head(plugin, &head, section_size, error);
 }

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <link.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COPY_NAME_MAX 32 /* /proc/self/fd/N */
@@ -34,9 +33,7 @@ static int check_functions(const struct nfqe_plugin *table, struct error *error)
     }
     if (unoffered != NULL) {
         return error_set(error, EXIT_CODE_PLUGIN, -ENOTSUP,
-                         "has %s, which this engine (" NFQE_VERSION
-                         ") does not use yet; remove it or upgrade the engine",
-                         unoffered);
+                         "has %s, which no release of nfq-engine uses yet; remove it", unoffered);
     }
     return 0;
 }
@@ -53,9 +50,8 @@ static const char *loader_message(const char *name)
     return strncmp(message, name, len) == 0 ? message + len + strspn(message + len, ": ") : message;
 }
 
-/* A search for an address in the executable segments of one library. */
+/* A search for an address in the executable segments of all that is loaded. */
 struct text_search {
-    uintptr_t base; /* of the library */
     uintptr_t address;
     bool found;
 };
@@ -65,9 +61,6 @@ static int search_text(struct dl_phdr_info *info, size_t size, void *data)
     struct text_search *search = data;
 
     (void)size;
-    if (info->dlpi_addr != search->base) {
-        return 0;
-    }
     for (unsigned i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + segment->p_vaddr;
@@ -77,17 +70,15 @@ static int search_text(struct dl_phdr_info *info, size_t size, void *data)
             search->found = true;
         }
     }
-    return 1;
+    return search->found;
 }
 
-/* Whether the address is NULL or code of the plugin. A call to anything else would crash a worker at best. */
-static bool is_own_code(const struct plugin *plugin, uintptr_t address)
+/* Whether the address is NULL or code, of the plugin or of a library. A call to anything else would crash a worker at best. */
+static bool is_code(uintptr_t address)
 {
-    struct link_map *map;
     struct text_search search = {.address = address, .found = address == 0};
 
-    if (!search.found && dlinfo(plugin->library, RTLD_DI_LINKMAP, &map) == 0) {
-        search.base = map->l_addr;
+    if (!search.found) {
         dl_iterate_phdr(search_text, &search);
     }
     return search.found;
@@ -107,13 +98,50 @@ static int check_code(const struct plugin *plugin, struct error *error)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
-        if (!is_own_code(plugin, functions[i].address)) {
+        if (!is_code(functions[i].address)) {
             return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
-                             "its %s does not lie in its own code; put the function into the plugin",
+                             "its %s is no function, neither of the plugin nor of a library that it links",
                              functions[i].name);
         }
     }
     return 0;
+}
+
+static int refuse_sanitizer(struct error *error)
+{
+    return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
+                     "is built with AddressSanitizer, whose run time must be loaded before the engine; start it with "
+                     "LD_PRELOAD=$(cc -print-file-name=libasan.so)");
+}
+
+/* With gcc, the plugin brings the run time, which ends this process if it is not the first library of the program. */
+static bool lacks_sanitizer(const struct plugin *plugin)
+{
+    return plugin->address_sanitizer && dlsym(RTLD_DEFAULT, "__asan_init") == NULL;
+}
+
+/* With clang, the program has the run time, and without it symbols are missing. */
+static int refuse_library(const char *name, struct error *error)
+{
+    const char *message = loader_message(name);
+
+    if (strstr(message, "__asan_") != NULL) {
+        return refuse_sanitizer(error);
+    }
+    return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC, "cannot be loaded: %s", message);
+}
+
+static int parse_options(struct plugin *plugin, struct error *error)
+{
+    int code = plugin_options_parse(plugin->table.options, plugin->table.option_size, plugin->values_text,
+                                    &plugin->values, error);
+
+    if (code == 0 && plugin->values.count > 0 && plugin->table.load == NULL) {
+        plugin_options_done(&plugin->values);
+        return error_set(error, EXIT_CODE_PLUGIN, -EINVAL,
+                         "declares options but has no load(), which alone gets their values; add load()");
+    }
+    return code;
 }
 
 int plugin_link(struct plugin *plugin, const struct host_services *services, struct error *error)
@@ -122,10 +150,13 @@ int plugin_link(struct plugin *plugin, const struct host_services *services, str
     char name[COPY_NAME_MAX];
     int code;
 
+    if (lacks_sanitizer(plugin)) {
+        return refuse_sanitizer(error);
+    }
     snprintf(name, sizeof(name), "/proc/self/fd/%d", plugin->memfd);
     plugin->library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     if (plugin->library == NULL) {
-        return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC, "cannot be loaded: %s", loader_message(name));
+        return refuse_library(name, error);
     }
     exported = dlsym(plugin->library, NFQE_SYMBOL);
     if (exported == NULL) {
@@ -147,18 +178,24 @@ int plugin_link(struct plugin *plugin, const struct host_services *services, str
         return code;
     }
     plugin_host_init(&plugin->host, services, plugin->id);
-    return plugin_options_parse(plugin->table.options, plugin->table.option_size, plugin->values_text, &plugin->values,
-                                error);
+    return parse_options(plugin, error);
 }
 
 /* Fills the error with what the plugin gave as its reason, or with the meaning of its error number. */
 static int refuse_failed(const struct plugin *plugin, const char *function, int code, struct error *error)
 {
     if (plugin->host.fail_text[0] != '\0') {
-        return error_set(error, EXIT_CODE_PLUGIN, code, "%s failed: %s", function, plugin->host.fail_text);
+        return error_set(error, EXIT_CODE_PLUGIN, code > 0 ? -EINVAL : code, "%s failed: %s", function,
+                         plugin->host.fail_text);
+    }
+    if (code > 0) {
+        return error_set(
+            error, EXIT_CODE_PLUGIN, -EINVAL,
+            "%s returned %d; it must return 0, or after a failure what host->fail() returns, a negative errno",
+            function, code);
     }
     return error_set(error, EXIT_CODE_PLUGIN, code, "%s failed with %d (%s) and gave no reason", function, code,
-                     strerror(abs(code)));
+                     strerror(-code));
 }
 
 int plugin_load(struct plugin *plugin, struct error *error)

@@ -6,6 +6,10 @@
  * split in place and each key is looked up. Last, every option that was not given gets its default, through the same
  * checks as a given value. The first error ends it, and then nothing stays allocated.
  *
+ * A list without its last element, whose name is NULL, goes on in whatever lies after it. So before an element or a text
+ * is used, the kernel is asked whether it can be read: by a call that copies memory of this process and fails where an
+ * access would be a crash.
+ *
  * Elements of the list are found by the plugin's element size, which may be larger than ours. Runs in the fork server,
  * before load().
  */
@@ -21,9 +25,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 /* The size of an element in ABI 1.0, which every plugin of major version 1 has at least. */
 #define OPTION_SIZE_1_0 (offsetof(struct nfqe_option, help) + sizeof(const char *))
+
+#define END_HINT "the list must end with an element whose name is NULL"
+#define TEXT_STEP 64 /* divides a page: a step is all there, or not at all */
+#define TEXT_MAX 65536
 
 struct parser {
     const struct nfqe_option *declared;
@@ -40,6 +50,48 @@ static const struct nfqe_option *option_at(const struct parser *parser, size_t i
     return (const struct nfqe_option *)address;
 }
 
+/* Copies memory that may not be there. Where the call itself is not allowed, nothing is said of the memory. */
+static bool can_read(const void *from, void *to, size_t size)
+{
+    struct iovec local = {.iov_base = to, .iov_len = size};
+    struct iovec remote = {.iov_base = (void *)(uintptr_t)from, .iov_len = size};
+    ssize_t len = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+
+    if (len < 0 && errno != EFAULT) {
+        memcpy(to, from, size);
+        return true;
+    }
+    return len == (ssize_t)size;
+}
+
+/* Whether it can be read up to a NUL. */
+static bool is_text(const char *text)
+{
+    char step[TEXT_STEP];
+    size_t len;
+
+    for (size_t used = 0; used < TEXT_MAX; used += len) {
+        len = TEXT_STEP - (uintptr_t)(text + used) % TEXT_STEP;
+        if (!can_read(text + used, step, len)) {
+            return false;
+        }
+        if (memchr(step, '\0', len) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the element, and the texts that it points to, can be read. */
+static bool is_element(const struct nfqe_option *option)
+{
+    struct nfqe_option copy;
+
+    return can_read(option, &copy, sizeof(copy)) &&
+           (copy.name == NULL || (is_text(copy.name) && (copy.default_value == NULL || is_text(copy.default_value)) &&
+                                  (copy.help == NULL || is_text(copy.help))));
+}
+
 static bool is_name(const char *name)
 {
     const char *letter = name;
@@ -48,6 +100,37 @@ static bool is_name(const char *name)
         letter++;
     }
     return letter != name && *letter == '\0';
+}
+
+/* A list without its end goes on with an element that is none: a name or a type that cannot be. */
+static int check_option(const struct parser *parser, const struct nfqe_option *option)
+{
+    if (!is_name(option->name)) {
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                         "its option %zu has a name that is not letters, digits, - and _; " END_HINT,
+                         parser->values->count + 1);
+    }
+    for (size_t i = 0; i < parser->values->count; i++) {
+        if (strcmp(option_at(parser, i)->name, option->name) == 0) {
+            return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG, "declares its option %s twice", option->name);
+        }
+    }
+    if (option->type < NFQE_OPTION_STRING || option->type > NFQE_OPTION_FILE) {
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                         "its option %s has type %u, which this engine does not know; " END_HINT, option->name,
+                         option->type);
+    }
+    if (option->type == NFQE_OPTION_FILE && option->default_value != NULL) {
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                         "its option %s is a file and has a default; only the user can name a file", option->name);
+    }
+    if ((option->type == NFQE_OPTION_STRING || option->type == NFQE_OPTION_INTEGER) && option->min > option->max) {
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                         "its option %s has min %" PRId64 " above max %" PRId64
+                         ", so that no value is allowed; give both, or neither",
+                         option->name, option->min, option->max);
+    }
+    return 0;
 }
 
 static int check_declaration(struct parser *parser)
@@ -60,34 +143,26 @@ static int check_declaration(struct parser *parser)
                          "its option_size is %zu, ABI 1.0 has %zu; the plugin must use NFQE_PLUGIN(...)",
                          parser->stride, OPTION_SIZE_1_0);
     }
-    while (option_at(parser, parser->values->count)->name != NULL) {
+    for (;;) {
         const struct nfqe_option *option = option_at(parser, parser->values->count);
+        int code;
 
-        if (!is_name(option->name)) {
+        if (!is_element(option)) {
             return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
-                             "its option %zu has a name that is not letters, digits, - and _",
-                             parser->values->count + 1);
+                             "its option %zu points to memory that is not there; " END_HINT, parser->values->count + 1);
         }
-        for (size_t i = 0; i < parser->values->count; i++) {
-            if (strcmp(option_at(parser, i)->name, option->name) == 0) {
-                return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG, "declares its option %s twice",
-                                 option->name);
-            }
+        if (option->name == NULL) {
+            return 0;
         }
-        if (option->type < NFQE_OPTION_STRING || option->type > NFQE_OPTION_FILE) {
-            return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
-                             "its option %s has type %u, which this engine does not know", option->name, option->type);
-        }
-        if (option->type == NFQE_OPTION_FILE && option->default_value != NULL) {
-            return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
-                             "its option %s is a file and has a default; only the user can name a file", option->name);
+        code = check_option(parser, option);
+        if (code != 0) {
+            return code;
         }
         if (++parser->values->count > PLUGIN_OPTIONS_MAX) {
-            return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
-                             "declares more than %d options, or its list has no end", PLUGIN_OPTIONS_MAX);
+            return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG, "declares more than %d options; " END_HINT,
+                             PLUGIN_OPTIONS_MAX);
         }
     }
-    return 0;
 }
 
 static int set_integer(const struct parser *parser, const struct nfqe_option *option, struct nfqe_value *value)

@@ -49,4 +49,16 @@ static __attribute__((unused)) const struct nfqe_option same_name[] = {
 static __attribute__((unused)) const struct nfqe_option wrong_default[] = {
     {.name = "rate", .type = NFQE_OPTION_INTEGER, .min = 1, .max = 9, .default_value = "10"}, {.name = NULL}};
 
+static __attribute__((unused))
+const struct nfqe_option range[] = {{.name = "rate", .type = NFQE_OPTION_INTEGER, .min = 1}, {.name = NULL}};
+
+static __attribute__((unused))
+const struct nfqe_option option[] = {{.name = "rate", .type = NFQE_OPTION_INTEGER}, {.name = NULL}};
+
+/* Without its last element, and before something that is no pointer. */
+static __attribute__((unused)) const struct {
+    struct nfqe_option option;
+    uint64_t next[8];
+} no_end = {{.name = "rate", .type = NFQE_OPTION_INTEGER}, {1, 2, 3, 4, 5, 6, 7, 8}};
+
 NFQE_PLUGIN(.id = "fields", .version = "1.0.0", NFQE_TEST_FIELDS)

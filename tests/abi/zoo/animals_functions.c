@@ -71,10 +71,9 @@ const struct animal zoo_functions[] = {
     {.name = "unresolved-symbol", .plugin = "unresolved"},
     {.name = "no-handle", .plugin = "fields_no_handle"},
     {.name = "handle-batch-alone", .plugin = "fields_batch_only"},
-    {.name = "handle-in-another-library", .plugin = "zoo_handle_library"},
     {.name = "handle-in-data", .plugin = "zoo_handle_data"},
     {.name = "handle-nowhere", .plugin = "zoo_handle_nowhere"},
-    {.name = "open-in-another-library", .plugin = "zoo_open_library"},
+    {.name = "open-in-data", .plugin = "zoo_open_data"},
     {.name = "has-tick", .plugin = "fields_tick"},
     {.name = "has-save", .plugin = "fields_save"},
     {.name = "has-counters", .plugin = "fields_counters"},
@@ -111,6 +110,7 @@ const struct animal zoo_functions[] = {
     {.name = "open-in-front-closes-descriptors", .plugin = "good", .in_front = open_closer_in_front},
 
     /* These must load. A worker has no capability that it could give up. */
+    {.name = "unload-in-another-library", .plugin = "zoo_unload_library", .shows = "plugin zoo_foreign_code 1.0.0"},
     {.name = "open-drops-capabilities",
      .plugin = "misbehave",
      .values = "do=drop-capabilities,in=open",

@@ -40,6 +40,8 @@ const struct animal zoo_options[] = {
     {.name = "declared-name-bad", .plugin = "fields_option_name"},
     {.name = "declared-twice", .plugin = "fields_option_twice"},
     {.name = "declared-default-bad", .plugin = "fields_option_default"},
+    {.name = "declared-min-above-max", .plugin = "fields_option_range"},
+    {.name = "declared-without-load", .plugin = "fields_option_alone"},
 
     /* These must load, and log the values that load() gets. */
     {.name = "integer-at-its-max", .plugin = "options", .values = "name=x,rate=1000", .shows = "rate type 2"},

@@ -19,11 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ENGINE "this engine (" NFQE_VERSION ")"
 #define NO_HANDLE "has no handle(), which every plugin must have, also beside handle_batch()"
-#define UNOFFERED(what) "has " what ", which " ENGINE " does not use yet; remove it or upgrade the engine"
-#define FOREIGN(function) "its " function " does not lie in its own code; put the function into the plugin"
+#define UNOFFERED(what) "has " what ", which no release of nfq-engine uses yet; remove it"
+#define NO_CODE(function) "its " function " is no function, neither of the plugin nor of a library that it links"
 
 static struct plugin plugin = {.memfd = -1};
 static struct error error;
@@ -152,22 +153,67 @@ static void test_functions_that_must_or_must_not_be_there(void **state)
     /* Of two flaws, the one that is checked first is reported. */
     expect_refusal("fields_no_handle_but_tick", NULL, -EINVAL, NO_HANDLE);
     expect_refusal("fields_tick", "rate=1", -ENOTSUP, UNOFFERED("tick()"));
-    expect_refusal("zoo_handle_library", "rate=1", -ENOEXEC, FOREIGN("handle()"));
+    expect_refusal("zoo_handle_data", "rate=1", -ENOEXEC, NO_CODE("handle()"));
     expect_refusal("good", "rate=1", -EINVAL, "unknown option rate; this plugin takes none");
 }
 
-static void test_each_function_must_be_code_of_the_plugin(void **state)
+static void test_each_function_must_be_code(void **state)
+{
+    static const char *const functions[] = {"load", "open", "handle", "handle_batch", "close", "unload", "ext"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+        char name[32];
+        char message[128];
+
+        snprintf(name, sizeof(name), "zoo_%s_data", functions[i]);
+        snprintf(message, sizeof(message), NO_CODE("%s()"), functions[i]);
+        expect_refusal(name, NULL, -ENOEXEC, message);
+    }
+    expect_refusal("zoo_handle_nowhere", NULL, -ENOEXEC, NO_CODE("handle()"));
+}
+
+/* Such as free() for unload(). */
+static void test_a_function_may_be_that_of_a_library(void **state)
 {
     (void)state;
-    expect_refusal("zoo_load_library", NULL, -ENOEXEC, FOREIGN("load()"));
-    expect_refusal("zoo_open_library", NULL, -ENOEXEC, FOREIGN("open()"));
-    expect_refusal("zoo_handle_library", NULL, -ENOEXEC, FOREIGN("handle()"));
-    expect_refusal("zoo_handle_batch_library", NULL, -ENOEXEC, FOREIGN("handle_batch()"));
-    expect_refusal("zoo_close_library", NULL, -ENOEXEC, FOREIGN("close()"));
-    expect_refusal("zoo_unload_library", NULL, -ENOEXEC, FOREIGN("unload()"));
-    expect_refusal("zoo_ext_library", NULL, -ENOEXEC, FOREIGN("ext()"));
-    expect_refusal("zoo_handle_data", NULL, -ENOEXEC, FOREIGN("handle()"));
-    expect_refusal("zoo_handle_nowhere", NULL, -ENOEXEC, FOREIGN("handle()"));
+    assert_int_equal(link_plugin("zoo_unload_library", NULL), 0);
+    end(NULL);
+    assert_int_equal(link_plugin("zoo_handle_library", NULL), 0);
+}
+
+/* Its values would get nowhere. */
+static void test_options_without_load_are_refused(void **state)
+{
+    (void)state;
+    expect_refusal("fields_option_alone", NULL, -EINVAL,
+                   "declares options but has no load(), which alone gets their values; add load()");
+    expect_refusal("fields_option_alone", "rate=1", -EINVAL,
+                   "declares options but has no load(), which alone gets their values; add load()");
+}
+
+/* What lies after the list is a place that cannot be read, or one that is no element. */
+static void test_a_list_of_options_without_an_end_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(link_plugin("fields_option_no_end", NULL), -EBADMSG);
+    assert_non_null(strstr(error.text, "; the list must end with an element whose name is NULL"));
+}
+
+/* It would end the process that loads it. */
+static void test_a_plugin_that_needs_a_sanitizer_is_refused_before_it_is_loaded(void **state)
+{
+    (void)state;
+    prepare(scratch_copy("plugin.so", "good"), NULL);
+    if (dlsym(RTLD_DEFAULT, "__asan_init") != NULL || access(scratch_built("sanitized"), R_OK) != 0) {
+        print_message("skipped: this program has the sanitizer's run time, or gcc has not compiled the plugin\n");
+        skip();
+    }
+    assert_false(plugin.address_sanitizer);
+    end(NULL);
+    expect_refusal("sanitized", NULL, -ENOEXEC,
+                   "is built with AddressSanitizer, whose run time must be loaded before the engine; start it with "
+                   "LD_PRELOAD=$(cc -print-file-name=libasan.so)");
 }
 
 static void test_the_executable_segment_may_be_the_first(void **state)
@@ -227,14 +273,14 @@ static void test_code_is_the_plugins_from_the_first_byte_of_its_segment_to_the_l
 
     (void)state;
     assert_int_equal(link_with_segment(0, handle), -ENOEXEC);
-    assert_string_equal(error.text, FOREIGN("handle()"));
+    assert_string_equal(error.text, NO_CODE("handle()"));
     end(NULL);
     assert_int_equal(link_with_segment(0, handle + 1), 0);
     end(NULL);
     assert_int_equal(link_with_segment(handle, 0), 0);
     end(NULL);
     assert_int_equal(link_with_segment(handle + 1, 0), -ENOEXEC);
-    assert_string_equal(error.text, FOREIGN("handle()"));
+    assert_string_equal(error.text, NO_CODE("handle()"));
 }
 
 /* option_size is changed in the file: with it, the engine would read outside of the list. */
@@ -368,9 +414,11 @@ static void test_a_failure_without_a_reason_is_told_by_its_number(void **state)
     (plugin.host.table.fail)(&plugin.host.table, -ENOENT, "earlier");
     assert_int_equal(plugin_open(&plugin, &error), -EIO);
     assert_string_equal(error.text, "open() failed with -5 (Input/output error) and gave no reason");
-    answer = ENOENT;
-    assert_int_equal(plugin_open(&plugin, &error), ENOENT);
-    assert_string_equal(error.text, "open() failed with 2 (No such file or directory) and gave no reason");
+    answer = 1;
+    assert_int_equal(plugin_open(&plugin, &error), -EINVAL);
+    assert_string_equal(error.text,
+                        "open() returned 1; it must return 0, or after a failure what host->fail() returns, a "
+                        "negative errno");
 }
 
 static void test_a_failure_is_told_in_the_words_of_the_plugin(void **state)
@@ -396,7 +444,11 @@ int main(void)
         cmocka_unit_test_teardown(test_what_cannot_be_mapped_or_has_another_symbol_is_refused, end),
         cmocka_unit_test_teardown(test_a_library_that_is_missing_is_named, end),
         cmocka_unit_test_teardown(test_functions_that_must_or_must_not_be_there, end),
-        cmocka_unit_test_teardown(test_each_function_must_be_code_of_the_plugin, end),
+        cmocka_unit_test_teardown(test_each_function_must_be_code, end),
+        cmocka_unit_test_teardown(test_a_function_may_be_that_of_a_library, end),
+        cmocka_unit_test_teardown(test_options_without_load_are_refused, end),
+        cmocka_unit_test_teardown(test_a_list_of_options_without_an_end_is_refused, end),
+        cmocka_unit_test_teardown(test_a_plugin_that_needs_a_sanitizer_is_refused_before_it_is_loaded, end),
         cmocka_unit_test_teardown(test_code_is_the_plugins_from_the_first_byte_of_its_segment_to_the_last, end),
         cmocka_unit_test_teardown(test_the_executable_segment_may_be_the_first, end),
         cmocka_unit_test_teardown(test_an_option_size_that_is_not_one_is_refused, end),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Longer than 500 lines: all promises of one module, over one list of options */
 /*
  * plugin_options_parse(): "key=value,key=value" from the user, parsed by the list that a plugin declares.
  *
@@ -7,6 +8,7 @@
  */
 #include "unit.h"
 
+#include "guarded.h"
 #include "plugin/plugin_options.h"
 
 #include <errno.h>
@@ -224,6 +226,42 @@ static void test_integer_is_held_to_its_bounds(void **state)
     }
 }
 
+/* One bound is 0: the option is bounded nevertheless. */
+static void test_integer_is_held_to_a_range_from_or_to_0(void **state)
+{
+    static const struct nfqe_option ranges[] = {
+        {.name = "up", .type = NFQE_OPTION_INTEGER, .max = 2},
+        {.name = "down", .type = NFQE_OPTION_INTEGER, .min = -2},
+        {.name = NULL},
+    };
+    static const char *const good[] = {"up=0", "up=2", "down=0", "down=-2"};
+    static const char *const bad[] = {"up=-1", "up=3", "down=1", "down=-3"};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(parse_with(ranges, good[i]), 0);
+        plugin_options_done(&values);
+        assert_refused_with(ranges, bad[i], -EINVAL, i < 2 ? "must be 0 to 2" : "must be -2 to 0");
+    }
+}
+
+static void test_range_without_values_is_refused(void **state)
+{
+    static const struct nfqe_option no_max[] = {{.name = "a", .type = NFQE_OPTION_INTEGER, .min = 1}, {.name = NULL}};
+    static const struct nfqe_option swapped[] = {{.name = "a", .type = NFQE_OPTION_INTEGER, .min = 7, .max = -3},
+                                                 {.name = NULL}};
+    static const struct nfqe_option text[] = {{.name = "a", .type = NFQE_OPTION_STRING, .min = 1}, {.name = NULL}};
+    static const struct nfqe_option flag[] = {{.name = "a", .type = NFQE_OPTION_BOOLEAN, .min = 1}, {.name = NULL}};
+
+    (void)state;
+    assert_refused_with(no_max, NULL, -EBADMSG,
+                        "its option a has min 1 above max 0, so that no value is allowed; give both, or neither");
+    assert_refused_with(swapped, NULL, -EBADMSG, "its option a has min 7 above max -3");
+    assert_refused_with(text, NULL, -EBADMSG, "its option a has min 1 above max 0");
+    assert_int_equal(parse_with(flag, NULL), 0); /* they mean nothing there */
+    plugin_options_done(&values);
+}
+
 static void test_boolean_takes_the_words_of_the_abi_and_no_other(void **state)
 {
     static const char *const on[] = {"on", "yes", "true", "1"};
@@ -410,6 +448,34 @@ static void test_as_many_options_as_allowed_are_taken(void **state)
     assert_refused_with(many, "none=1", -EINVAL, "option-0"); /* more names than a line holds */
 }
 
+/* What follows the list is at a page that cannot be accessed, or points to one. */
+static void test_list_without_an_end_is_refused_and_not_read_on(void **state)
+{
+    struct guarded memory;
+    struct nfqe_option *list;
+
+    (void)state;
+    guarded_init(&memory, sizeof(*list));
+    list = guarded_put(&memory, &declared[TEXT], sizeof(*list), _Alignof(struct nfqe_option));
+    assert_refused_with(list, NULL, -EBADMSG,
+                        "its option 2 points to memory that is not there; the list must end with");
+    list->name = (const char *)(list + 1);
+    assert_refused_with(list, NULL, -EBADMSG, "its option 1 points to memory that is not there");
+    list->name = (const char *)(list + 1) - 1; /* a text that goes on there */
+    list->help = (const char *)UINTPTR_MAX; /* no NUL in the last bytes */
+    assert_refused_with(list, NULL, -EBADMSG, "its option 1 points to memory that is not there");
+    list->name = "a";
+    list->help = (const char *)(list + 1);
+    assert_refused_with(list, NULL, -EBADMSG, "its option 1 points to memory that is not there");
+    list->help = NULL;
+    list->default_value = (const char *)8;
+    assert_refused_with(list, NULL, -EBADMSG, "its option 1 points to memory that is not there");
+    list->name = NULL; /* of the last element, nothing else counts */
+    assert_int_equal(parse_with(list, NULL), 0);
+    plugin_options_done(&values);
+    guarded_done(&memory);
+}
+
 /* A plugin compiled for a later minor version has longer elements. */
 static void test_longer_elements_are_read_with_the_stride_of_the_plugin(void **state)
 {
@@ -458,6 +524,8 @@ int main(void)
         cmocka_unit_test(test_integer_takes_decimal_and_hexadecimal_to_its_full_range),
         cmocka_unit_test(test_what_is_no_integer_is_refused),
         cmocka_unit_test(test_integer_is_held_to_its_bounds),
+        cmocka_unit_test(test_integer_is_held_to_a_range_from_or_to_0),
+        cmocka_unit_test(test_range_without_values_is_refused),
         cmocka_unit_test(test_boolean_takes_the_words_of_the_abi_and_no_other),
         cmocka_unit_test(test_string_is_held_to_its_length),
         cmocka_unit_test(test_comma_written_twice_is_one_comma_of_the_value),
@@ -469,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_default_is_checked_like_a_given_value),
         cmocka_unit_test(test_declaration_that_cannot_be_right_is_refused),
         cmocka_unit_test(test_as_many_options_as_allowed_are_taken),
+        cmocka_unit_test(test_list_without_an_end_is_refused_and_not_read_on),
         cmocka_unit_test(test_longer_elements_are_read_with_the_stride_of_the_plugin),
         cmocka_unit_test(test_long_texts_are_refused_with_one_line),
     };
