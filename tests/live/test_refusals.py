@@ -13,13 +13,14 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 
 import pytest
 
 from support.commands import wait_for
-from support.engine import PREFIX, Engine, plugin
+from support.engine import ENGINE, PREFIX, Engine, plugin
 
 EXIT_RUN_TIME, EXIT_USAGE, EXIT_CONFIGURATION, EXIT_PLUGIN, EXIT_QUEUE = 1, 2, 3, 4, 5
 REFUSAL_SECONDS = 1.0
@@ -232,6 +233,14 @@ def test_a_plugin_that_is_not_one(lab, tmp_path):
     code, line = refused(lab, "--plugin", str(text), "--queue", "1")
     assert code == EXIT_PLUGIN, line
     assert str(text) in line, line
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("--print-rules=iptables", "--queue", "1")])
+def test_what_is_printed_to_a_full_device_is_an_error(arguments):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        ended = subprocess.run([ENGINE, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=10, check=False)
+    assert ended.returncode == EXIT_RUN_TIME
+    assert ended.stderr == f"{PREFIX}standard output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("missing", ["--plugin", "--queue"])
