@@ -140,20 +140,37 @@ static void a_chain_that_decides_for_no_flow_has_no_flow_table(void **state)
     assert_int_equal(engine_count_lines(&run, "flow table"), 0);
 }
 
+static struct rlimit file_limit;
+
+/* Set-up of a test whose engine may make no file, and so no shared memory, that is larger than LARGEST_FILE. */
+static int limit_files(void **state)
+{
+    struct rlimit limit;
+
+    (void)state;
+    if (getrlimit(RLIMIT_FSIZE, &file_limit) < 0) {
+        return -1;
+    }
+    limit = file_limit;
+    limit.rlim_cur = LARGEST_FILE;
+    signal(SIGXFSZ, SIG_IGN);
+    return setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static int unlimit_files(void **state)
+{
+    (void)state;
+    signal(SIGXFSZ, SIG_DFL);
+    return setrlimit(RLIMIT_FSIZE, &file_limit);
+}
+
 /* The refusal comes before a queue is bound, instead of a worker's crash when the table fills. */
 static void a_flow_table_that_does_not_fit_the_memory_is_refused(void **state)
 {
     static const struct configuration flows = {.plugins = {"fields_flow"}};
     static const struct configuration few_flows = {.plugins = {"fields_flow"}, .options = {"--flow-table=100"}};
-    struct rlimit before;
-    struct rlimit limit;
 
     (void)state;
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    limit = before;
-    limit.rlim_cur = LARGEST_FILE;
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     start(&flows);
     assert_true(engine_ended(&run, 1,
                              "nfq-engine: queue 1: no shared memory: File too large; run: ulimit -f unlimited; its "
@@ -164,11 +181,9 @@ static void a_flow_table_that_does_not_fit_the_memory_is_refused(void **state)
     engine_signal(&run, SIGTERM);
     engine_wait_end(&run, ENGINE_END_LIMIT_MS);
     assert_int_equal(run.status, 0);
-    setrlimit(RLIMIT_FSIZE, &before);
-    signal(SIGXFSZ, SIG_DFL);
 }
 
-/* 256 tables of 1.1 GiB are more than this machine has. */
+/* 256 tables of 1.1 GiB are more than this machine has. The limit: an engine that does not refuse them takes none. */
 static void flow_tables_larger_than_the_memory_are_refused_before_they_are_taken(void **state)
 {
     static const char start_of_line[] = "nfq-engine: the queues take ";
@@ -226,12 +241,13 @@ static void rules_go_to_standard_output(void **state)
 
 int main(void)
 {
+#define LIMITED(test) cmocka_unit_test_setup_teardown(test, limit_files, unlimit_files)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_contradiction_is_one_line_and_exit_status_3),
         cmocka_unit_test(what_plugins_need_of_a_queue_is_in_force),
         cmocka_unit_test(a_chain_that_decides_for_no_flow_has_no_flow_table),
-        cmocka_unit_test(a_flow_table_that_does_not_fit_the_memory_is_refused),
-        cmocka_unit_test(flow_tables_larger_than_the_memory_are_refused_before_they_are_taken),
+        LIMITED(a_flow_table_that_does_not_fit_the_memory_is_refused),
+        LIMITED(flow_tables_larger_than_the_memory_are_refused_before_they_are_taken),
         cmocka_unit_test(rules_are_printed_without_a_plugin_and_without_a_word),
         cmocka_unit_test(rules_go_to_standard_output),
     };
