@@ -6,7 +6,7 @@ Always: a test that cannot run on this machine does not pass silently. The first
 that a test started is ended, and its namespaces are removed, also if the test fails.
 
 Environment: NFQE_ENGINE (the program), NFQE_PLUGINS, NFQE_TEST_PLUGINS, NFQE_TOOLS (directories of the build),
-NFQE_QUICK and NFQE_SLOWNESS (support/scale.py).
+NFQE_QUICK and NFQE_SLOWNESS (support/scale.py), NFQE_SEED (support/seeds.py).
 """
 
 import contextlib

@@ -6,7 +6,7 @@ crashes on packets of some flows while others continue. A flow that was decided 
 packet, each of which asks for the opposite, so a single packet of 200,000 that a plugin was asked about would
 show: it would be missing at the receiver, or arrive there. So would one that lost the mark of accepted flows. What a
 death may cost is the one packet that was being decided.
-The random numbers come from a seed that a failure prints.
+The random numbers come from a seed that a failure prints (support/seeds.py).
 
 Few of those kills hit the instructions that change the table's index. So one test leaves an index as after such a kill,
 and worse: it writes to the memory of the queue, which root can open in /proc.
@@ -24,6 +24,7 @@ from orders import ACCEPT, ACCEPT_FLOW, CRASH, DROP, DROP_FLOW, Trace, traced, w
 from support.commands import wait_for
 from support.rules import Rule, queue_target
 from support.scale import scaled_count
+from support.seeds import Kills, new_seed, pick
 from test_kill import QUEUE_PROCESSES, WORKERS, processes
 
 FLOWS = 1024
@@ -60,7 +61,7 @@ def plan(count, generator):
 def test_no_decided_flow_is_forgotten_when_processes_are_killed(
         lab, start_engine, start_pump, start_busy, tmp_path, name, queues, busy):
     count, kills_min = scaled_count(200000, 50000), scaled_count(48, 24)
-    seed = random.randrange(1 << 32)
+    seed = new_seed()
     generator = random.Random(seed)
     marks, decisions = plan(count, generator)
     trace = Trace(tmp_path, name, count)
@@ -72,16 +73,18 @@ def test_no_decided_flow_is_forgotten_when_processes_are_killed(
     pump = start_pump(count, marks=marks, flows=FLOWS, window=900, release=RELEASE_SECONDS, settle=SETTLE_SECONDS)
     if busy:
         start_busy()
-    killed = {}
+    killed, kills_drawn = {}, Kills(seed)
+    drawn = kills_drawn.draw()
     while sum(queue.last_id for queue in lab.router.queues().values()) < count:
         assert pump.running() and engine.process.poll() is None, f"seed {seed}: {engine.lines[-5:]}"
-        time.sleep(generator.uniform(0, PAUSE_SECONDS))  # the random moment, not a wait for something
-        found = processes(engine, generator.choice(((QUEUE_PROCESSES,), (WORKERS,))))
+        time.sleep(drawn[0] * PAUSE_SECONDS)  # the random moment, not a wait for something
+        found = processes(engine, pick(((QUEUE_PROCESSES,), (WORKERS,)), drawn[1]))
         alive = sorted(set(found) - set(killed))
         if alive:
-            process_id = generator.choice(alive)
+            process_id = pick(alive, drawn[2])
             if engine.signal_child(process_id, signal.SIGKILL):
                 killed[process_id] = found[process_id]
+        drawn = kills_drawn.draw()
     report = pump.report(lambda: lab.all_decided(count))
     for queue in range(1, queues + 1):
         engine.wait_workers(queue)

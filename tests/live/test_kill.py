@@ -6,10 +6,9 @@ system calls, in handle(), while sending verdicts, while starting. Queue process
 are hit, each kind alone and all together. Afterwards no packet waits in a queue, the missing datagrams are exactly
 those that got the crash verdict according to the engine, and no other one arrived twice or out of order. The death of a
 queue process alone costs nothing at all: its successor has another worker decide what its own worker had. The random
-numbers come from a seed that a failure prints.
+numbers come from a seed that a failure prints (support/seeds.py).
 """
 
-import random
 import signal
 import time
 
@@ -18,6 +17,7 @@ import pytest
 from support.commands import wait_for
 from support.engine import SLOW, plugin
 from support.scale import scaled_count, scaled_limit
+from support.seeds import Kills, new_seed, pick
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
 PAUSE_SECONDS = 0.008  # the longest pause between two kills; also short enough to hit a process while it starts
@@ -45,19 +45,21 @@ def processes(engine, kinds):
 
 def kill_processes(engine, kinds, kills, pause, seed):
     """Kills random processes of these kinds; each once. How many of each kind."""
-    generator = random.Random(seed)
+    kills_drawn = Kills(seed)
     killed = {}
     end = time.monotonic() + scaled_limit(KILLING_LIMIT)
+    drawn = kills_drawn.draw()
     while len(killed) < kills:
         assert time.monotonic() < end, f"only {len(killed)} of {kills} kills within the limit: {engine.lines[-5:]}"
         assert engine.process.poll() is None, f"the supervisor has ended: {engine.lines[-5:]}"
-        time.sleep(generator.uniform(0, pause))  # the random moment, not a wait for something
+        time.sleep(drawn[0] * pause)  # the random moment, not a wait for something
         found = {process_id: kind for process_id, kind in processes(engine, kinds).items() if process_id not in killed}
         if found:
-            kind = generator.choice(sorted(set(found.values())))  # or the only fork server would hardly ever be hit
-            process_id = generator.choice(sorted(each for each, its in found.items() if its == kind))
+            kind = pick(sorted(set(found.values())), drawn[1])  # or the only fork server would hardly ever be hit
+            process_id = pick(sorted(each for each, its in found.items() if its == kind), drawn[2])
             if engine.signal_child(process_id, signal.SIGKILL):
                 killed[process_id] = kind
+                drawn = kills_drawn.draw()
     return {kind: list(killed.values()).count(kind) for kind in ALL}
 
 
@@ -73,7 +75,7 @@ def kill_processes(engine, kinds, kills, pause, seed):
 def test_killed_processes_cost_only_what_a_plugin_was_deciding(
         lab, start_engine, start_pump, start_busy, kinds, name, queues, kills, quick_kills, pause, busy):
     kills = scaled_count(kills, quick_kills)
-    seed = random.randrange(1 << 32)
+    seed = new_seed()
     engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1",
                           "--handle-timeout", "10s", "--crash-limit", "off", "--outage-timeout", "60s")
     lab.queue_pump_traffic(1, queues)
@@ -116,7 +118,7 @@ def test_killed_processes_cost_only_what_a_plugin_was_deciding(
 @pytest.mark.parametrize("kinds", [(QUEUE_PROCESSES,), (WORKERS,)])
 def test_killed_processes_of_a_queue_with_several_workers(lab, start_engine, start_pump, kinds):
     """The order of the packets of each flow stays, too."""
-    kills, seed = scaled_count(200, 50), random.randrange(1 << 32)
+    kills, seed = scaled_count(200, 50), new_seed()
     engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", "--workers", "3", "--spares", "2", "--handle-timeout",
                           "10s", "--crash-limit", "off", "--outage-timeout", "60s")
     lab.queue_pump_traffic()

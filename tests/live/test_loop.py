@@ -21,6 +21,7 @@ from support.engine import Engine, plugin
 from support.lab import Lab
 from support.namespaces import NETNS_DIRECTORY
 from support.scale import scaled_count
+from support.seeds import new_seed
 
 PR_SET_CHILD_SUBREAPER = 36
 AT_ONCE = 8          # engines that run at the same time, each with a queue of its own
@@ -174,7 +175,7 @@ def test_a_start_that_is_cut_short_leaves_nothing_behind(lab, several, unchanged
     """The signal comes at a random moment between the first instruction and a little after `ready`. SIGTERM ends the
     program at once only before it has begun; from then on it is an orderly stop, with exit code 0."""
     count = scaled_count(100, 20)
-    seed = random.randrange(1 << 32)
+    seed = new_seed()
     generator = random.Random(seed)
     longest_pause = 1.2 * seconds_to_ready(several)
     early = 0
