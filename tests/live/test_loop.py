@@ -26,10 +26,9 @@ from support.seeds import new_seed
 PR_SET_CHILD_SUBREAPER = 36
 AT_ONCE = 8          # engines that run at the same time, each with a queue of its own
 GONE_SECONDS = 2.0   # for what is left of a killed supervisor: its children end by a signal of the kernel
-SHARED_MEMORY = "/dev/shm"
 MEMORY_FILE = "/memfd:nfqe"
 # In shared directories, only names like the project's count, without those of other tests that run.
-SHARED_DIRECTORIES = ("/tmp", "/var/tmp", "/run")
+SHARED_DIRECTORIES = ("/tmp", "/var/tmp", "/run", "/dev/shm")
 SHARED_NAME = re.compile(r"nfq(?!e-(abi|fuzz)-)")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -82,7 +81,6 @@ def footprint(lab, directory):
         "queues": lab.router.queues(),
         "descriptors": sorted(descriptors().items()),
         "memory files": [memory_files(process_id) for process_id in (os.getpid(), *processes)],
-        "shared memory": sorted(os.listdir(SHARED_MEMORY)),
         "namespaces": sorted(name for name in os.listdir(NETNS_DIRECTORY) if name.startswith(own)),
         "mounts": sorted(line.split()[4] for line in open_mounts() if own in line),
         "temporary files": sorted(os.listdir(directory)),
