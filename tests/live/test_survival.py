@@ -15,6 +15,7 @@ import pytest
 
 from support.commands import wait_for
 from support.engine import SLOW, plugin
+from support.processes import process_status
 from test_hostile import MISBEHAVE, NONE, Orders
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
@@ -189,7 +190,9 @@ def test_a_short_stop_of_a_process_costs_nothing(lab, start_engine, start_pump, 
     stopped = engine.workers()[1] if kind == "workers" else [engine.queue_processes()[1]]
     for process_id in stopped:
         assert engine.signal_child(process_id, signal.SIGSTOP)
+        wait_for(lambda process_id=process_id: process_status(process_id)[1] == "T", "it is stopped")
     time.sleep(0.5)  # a tenth of --handle-timeout, half of the time-out of a queue process
+    assert [process_status(process_id)[1] for process_id in stopped] == ["T"] * len(stopped), "they were stopped all the time"
     for process_id in stopped:
         assert engine.signal_child(process_id, signal.SIGCONT)
     last_id = lab.router.queues()[1].last_id
