@@ -72,7 +72,8 @@ class Bounds:
 
     def run(self, command, seconds, output, cwd, env):
         """0 or another exit code, negative for a signal; or what bound was reached, as a text."""
-        limits = ["prlimit", "--core=0", f"--fsize={FILE_BYTES}", f"--cpu={int(seconds) + 5}"]
+        # The soft limit of cores alone: a test of processes that leave none raises it.
+        limits = ["prlimit", "--core=0:", f"--fsize={FILE_BYTES}", f"--cpu={int(seconds) + 5}"]
         if self.address_bytes:
             limits.append(f"--as={self.address_bytes}")
         # The shell is the namespace's first process, which must be one that waits for orphans.
