@@ -331,6 +331,20 @@ static void test_burst_of_equal_verdicts_is_one_message(void **state)
     world_done();
 }
 
+static void test_receive_says_whether_the_socket_may_hold_more(void **state)
+{
+    struct error error;
+
+    (void)state;
+    begin(1, false, false, BURST_MAX + 3);
+    assert_int_equal(queue_loop_receive(&world.loop, world.now_ns, &error), 1);
+    assert_int_equal(queue_loop_receive(&world.loop, world.now_ns, &error), 0);
+    assert_int_equal(queue_loop_receive(&world.loop, world.now_ns, &error), 0);
+    world_settle();
+    world_assert_settled();
+    world_done();
+}
+
 /* ---- messages that are no packets, and those that are cut ----------------------------------------------------------- */
 
 static void test_messages_without_a_packet_take_no_room(void **state)
@@ -426,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_decided_packet_waits_for_earlier_ones_of_its_flow),
         cmocka_unit_test(test_verdicts_of_one_worker_do_not_answer_packets_of_another),
         cmocka_unit_test(test_burst_of_equal_verdicts_is_one_message),
+        cmocka_unit_test(test_receive_says_whether_the_socket_may_hold_more),
         cmocka_unit_test(test_messages_without_a_packet_take_no_room),
         cmocka_unit_test(test_packet_that_is_cut_waits_for_those_before_it),
         cmocka_unit_test(test_outage_answers_all_that_waits_and_all_that_comes),

@@ -48,6 +48,25 @@ static void test_place_is_given_to_a_worker_that_is_open_and_only_once(void **st
     queue_workers_remove(&workers, second);
 }
 
+static void test_spare_that_is_retired_or_held_back_gets_no_place(void **state)
+{
+    struct queue_worker *worker;
+
+    (void)state;
+    queue_workers_init(&workers, 1);
+    worker = add(1, true);
+    worker->retired = true;
+    assert_false(queue_workers_fill(&workers));
+    assert_null(workers.places[0]);
+    worker->retired = false;
+    workers.held = true;
+    assert_false(queue_workers_fill(&workers));
+    assert_null(workers.places[0]);
+    workers.held = false;
+    assert_true(queue_workers_fill(&workers));
+    queue_workers_remove(&workers, worker);
+}
+
 /* A worker that was a spare leaves no hole. */
 static void test_end_of_a_spare_frees_no_place(void **state)
 {
@@ -109,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place_is_given_to_a_worker_that_is_open_and_only_once),
+        cmocka_unit_test(test_spare_that_is_retired_or_held_back_gets_no_place),
         cmocka_unit_test(test_end_of_a_spare_frees_no_place),
         cmocka_unit_test(test_hash_has_the_same_place_whoever_is_there),
         cmocka_unit_test(test_table_has_room_for_all_workers_and_spares),

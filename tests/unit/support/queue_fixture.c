@@ -155,7 +155,12 @@ static void reap(pid_t *pid)
 
 void fixture_kill_worker(uint32_t number)
 {
-    reap(&fixture.workers[number].pid);
+    struct fixture_worker *worker = &fixture.workers[number];
+
+    if (worker->pid > 0) {
+        reap(&worker->pid);
+        close(worker->pidfd);
+    }
 }
 
 /* ---- the supervisor -------------------------------------------------------------------------------------------- */
@@ -258,7 +263,6 @@ uint32_t fixture_add_worker(enum habit habit)
     struct queue_message message = queue_message_make(QUEUE_NEW_WORKER, number);
     int fds[RING_FDS];
     int ends[2];
-    int pidfd;
 
     assert_true(number <= FIXTURE_WORKERS);
     worker = &fixture.workers[number];
@@ -270,10 +274,9 @@ uint32_t fixture_add_worker(enum habit habit)
     assert_true(worker->pid > 0);
     message.pid = (uint32_t)worker->pid;
     close(ends[1]);
-    pidfd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
-    assert_true(pidfd >= 0);
-    send_message(&message, &pidfd, 1);
-    close(pidfd);
+    worker->pidfd = (int)syscall(SYS_pidfd_open, worker->pid, 0);
+    assert_true(worker->pidfd >= 0);
+    send_message(&message, &worker->pidfd, 1);
     message = fixture_next(QUEUE_RING, fds);
     assert_int_equal(message.worker, number);
     assert_int_equal(channel_send(ends[0], "", 1, fds, RING_FDS), 0);
@@ -294,8 +297,8 @@ uint32_t fixture_open_worker(enum habit habit)
 
 static void kill_workers(void)
 {
-    for (unsigned i = 1; i <= FIXTURE_WORKERS; i++) {
-        reap(&fixture.workers[i].pid);
+    for (uint32_t i = 1; i <= FIXTURE_WORKERS; i++) {
+        fixture_kill_worker(i);
     }
 }
 

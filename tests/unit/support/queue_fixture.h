@@ -60,7 +60,7 @@ enum habit { IS_GOOD, NEVER_OPENS, OPENS_WHEN_I_SAY, IGNORES, BUSTLES, LIES, WAI
 
 struct fixture_worker {
     pid_t pid; /* 0: none */
-    int channel;
+    int pidfd; /* the supervisor has it until the process is reaped */
 };
 
 struct queue_fixture {
