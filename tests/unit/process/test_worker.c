@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -50,6 +51,17 @@ static int close_kind(const struct nfqe_host *host)
 static void close_all_in_handle(void)
 {
     close_all(NULL);
+}
+
+static int untie(const struct nfqe_host *host)
+{
+    (void)host;
+    return prctl(PR_SET_PDEATHSIG, 0);
+}
+
+static void note_death_signal(void)
+{
+    prctl(PR_GET_PDEATHSIG, &lone.seen->death_signal);
 }
 
 static void die(void)
@@ -93,6 +105,18 @@ static void test_open_that_closes_one_descriptor_is_refused(void **state)
         lone_tear_down(state);
         lone_set_up(state);
     }
+}
+
+static void test_worker_ends_with_its_supervisor_whatever_open_has_done(void **state)
+{
+    (void)state;
+    lone.plugins[0].in_open = untie;
+    lone.plugins[0].in_handle = note_death_signal;
+    lone.plugins[0].answer = NFQE_DROP;
+    lone_start_and_open();
+    ring_submit_test_frame(&lone.ring, 0, 1);
+    lone_assert_answers(1, NFQE_DROP, 0);
+    assert_int_equal(lone.seen->death_signal, SIGKILL);
 }
 
 static void test_worker_with_a_batch_says_so(void **state)
@@ -209,6 +233,7 @@ int main(void)
         WITH_WORKER(test_open_that_fails_is_told_with_the_plugins_words),
         WITH_WORKER(test_open_that_closes_what_is_not_its_own_is_refused),
         WITH_WORKER(test_open_that_closes_one_descriptor_is_refused),
+        WITH_WORKER(test_worker_ends_with_its_supervisor_whatever_open_has_done),
         WITH_WORKER(test_worker_with_a_batch_says_so),
         WITH_WORKER(test_packets_get_the_answer_of_the_plugin_that_decides),
         WITH_WORKER(test_plugin_that_is_skipped_is_left_out),
