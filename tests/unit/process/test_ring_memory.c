@@ -302,6 +302,58 @@ static void test_slots_that_are_too_large_are_refused(void **state)
     assert_int_equal(count_descriptors(), before);
 }
 
+/* Memory as large as that of the packets of a ring, that says this of itself. */
+static int memory_that_says(uint32_t magic, uint32_t frame_size)
+{
+    size_t size = ring_packets_size(ring_frame_size(RING_SLOT_SIZE));
+    struct ring_queue_words *words;
+    void *memory;
+    int fd;
+
+    assert_int_equal(shm_new("nfqe-test", size, &fd), 0);
+    assert_int_equal(shm_map(fd, size, true, &memory), 0);
+    words = memory;
+    words->magic = magic;
+    words->frame_size = frame_size;
+    shm_unmap(memory, size);
+    return fd;
+}
+
+/* The last: it could be attached, but for its answers, which are sealed already. */
+static void test_packets_whose_words_are_not_those_of_a_ring_are_refused(void **state)
+{
+    const uint32_t size = ring_frame_size(RING_SLOT_SIZE);
+    const struct {
+        uint32_t magic;
+        uint32_t frame_size;
+        int code;
+    } cases[] = {{RING_MAGIC + 1, size, -EPROTO}, {0, size, -EPROTO},       {RING_MAGIC, size + SHM_PAGE_SIZE, -EPROTO},
+                 {RING_MAGIC, size - 1, -EPROTO}, {RING_MAGIC, 0, -EPROTO}, {RING_MAGIC, size, -EPERM}};
+    struct ring_fixture *fixture = *state;
+    struct ring_answer worker;
+    int fds[RING_FDS];
+
+    memcpy(fds, fixture->fds, sizeof(fds));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fds[RING_FD_PACKETS] = memory_that_says(cases[i].magic, cases[i].frame_size);
+        assert_int_equal(ring_answer_attach(&worker, fds), cases[i].code);
+        close(fds[RING_FD_PACKETS]);
+    }
+}
+
+/* The queue process reads them: no page of them may be missing when the machine has no memory left. */
+static void test_memory_of_the_answers_is_taken_at_once(void **state)
+{
+    struct ring_submit ring;
+    struct stat file;
+
+    (void)state;
+    assert_int_equal(ring_submit_new(&ring, RING_SLOT_SIZE), 0);
+    assert_int_equal(fstat(ring.answers, &file), 0);
+    assert_int_equal(file.st_blocks * 512, RING_ANSWERS_FILE_SIZE);
+    ring_submit_done(&ring);
+}
+
 static void test_descriptors_that_are_no_ring_are_refused_and_stay_open(void **state)
 {
     struct ring_fixture *fixture = *state;
@@ -345,6 +397,8 @@ int main(void)
         TEST(test_end_of_the_bell_is_seen),
         cmocka_unit_test(test_rings_leave_nothing),
         cmocka_unit_test(test_slots_that_are_too_large_are_refused),
+        cmocka_unit_test(test_memory_of_the_answers_is_taken_at_once),
+        TEST(test_packets_whose_words_are_not_those_of_a_ring_are_refused),
         TEST(test_descriptors_that_are_no_ring_are_refused_and_stay_open),
     };
 
