@@ -9,6 +9,7 @@
  */
 #include "unit.h"
 
+#include "base/arith.h"
 #include "queue/nfqueue_encode.h"
 
 #include <nfqe/plugin.h>
@@ -102,6 +103,9 @@ struct drawn_burst {
 
 static uint8_t payload_bytes[65531];
 
+/* The last one is none that the engine gives: the packet must not pass by it. */
+static const uint32_t drawn_from[] = {NFQE_ACCEPT, NFQE_DROP, NFQE_ACCEPT, NFQE_DROP, 0};
+
 /* Fills the kernel's queue and a burst of its first packets, which is what a receive gives. */
 static void draw(struct drawn_burst *burst, uint64_t *random)
 {
@@ -125,7 +129,7 @@ static void draw(struct drawn_burst *burst, uint64_t *random)
         bool large = unit_random_below(random, 12) == 0;
 
         if (unit_random_below(random, changes) == 0) {
-            verdict = unit_random_below(random, 2) == 0 ? NFQE_ACCEPT : NFQE_DROP;
+            verdict = drawn_from[unit_random_below(random, ARRAY_SIZE(drawn_from))];
             sets_mark = unit_random_below(random, 3) == 0 ? BURST_SETS_MARK : 0;
             mark = unit_random_below(random, 3);
         }
