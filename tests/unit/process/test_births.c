@@ -281,6 +281,17 @@ static void test_worker_that_says_more_than_hello_is_not_heard(void **state)
     assert_int_equal(children->births, CHILDREN_QUEUES);
 }
 
+static void test_no_worker_has_the_number_0(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children->births = UINT32_MAX - 1;
+    children_start(children);
+    children_turn_until(children_have_opened);
+    assert_int_equal(children_worker(0, 0)->number, UINT32_MAX);
+    assert_int_equal(children_worker(1, 0)->number, 1);
+}
+
 static void test_worker_has_its_channel_only_until_it_has_its_ring(void **state)
 {
     struct children_worker *worker;
@@ -414,6 +425,7 @@ int main(void)
         WITH_CHILDREN(test_request_that_cannot_be_made_is_made_again),
         WITH_CHILDREN(test_pause_of_the_supervisor_is_not_held_against_the_fork_server),
         WITH_CHILDREN(test_worker_that_says_more_than_hello_is_not_heard),
+        WITH_CHILDREN(test_no_worker_has_the_number_0),
         WITH_CHILDREN(test_worker_has_its_channel_only_until_it_has_its_ring),
         WITH_CHILDREN(test_worker_that_has_kept_a_right_is_killed),
         WITH_CHILDREN(test_worker_with_another_uid_is_killed),

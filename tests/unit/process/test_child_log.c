@@ -138,6 +138,10 @@ static void test_what_a_plugin_prints_has_the_name_of_its_process(void **state)
     turn();
     log_lines_assert("output of worker queue 8: nfq-engine: queue 7: final: packets=0");
     log_lines_clear();
+    worker_prints(1, "x" LOG_PREFIX "queue 7: final: packets=0\n");
+    turn();
+    log_lines_assert("output of worker queue 8: x" LOG_PREFIX "queue 7: final: packets=0");
+    log_lines_clear();
     print(forkserver_end, "three\n");
     turn();
     log_lines_assert("output of the fork server: three");

@@ -11,6 +11,7 @@
 #include "engine_fixture.h"
 
 #include "process/children.h"
+#include "process/ends.h"
 #include "process/hangs.h"
 #include "process/watchdog.h"
 
@@ -87,8 +88,10 @@ static int tear_down(void **state)
     pid_t pid = fixture.children.queues[0].process.pid;
 
     (void)state;
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
     children_done(&fixture.children);
     engine_fixture_done(&fixture.base);
     return 0;
@@ -172,12 +175,16 @@ static void test_queue_process_that_moved_on_at_the_last_moment_goes_on_and_has_
     assert_false(queue->hung);
 }
 
-static void test_queue_process_that_did_not_move_is_killed(void **state)
+/* What it had may be the reason: unlike a death by another program's SIGKILL, this one counts. */
+static void test_queue_process_that_did_not_move_is_killed_and_its_death_counts(void **state)
 {
     (void)state;
     ticks_until_stopped();
     second_look();
     assert_killed(fixture.children.queues[0].process.pid);
+    fixture.children.queues[0].exited = true; /* it gets no successor */
+    assert_true(ends_reap_queue(&fixture.children.queues[0]));
+    assert_int_equal(fixture.journal->deaths, 1);
 }
 
 /* The end of a stop comes with SIGCHLD, so nothing waits for the next tick. */
@@ -281,7 +288,7 @@ int main(void)
 #define WITH_PROCESS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_PROCESS(test_queue_process_that_moved_on_at_the_last_moment_goes_on_and_has_a_whole_time_out_again),
-        WITH_PROCESS(test_queue_process_that_did_not_move_is_killed),
+        WITH_PROCESS(test_queue_process_that_did_not_move_is_killed_and_its_death_counts),
         WITH_PROCESS(test_second_look_comes_with_the_stop),
         WITH_PROCESS(test_queue_process_that_does_not_stop_is_killed),
         WITH_PROCESS(test_queue_process_that_was_killed_is_not_looked_at_again),

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LONG_MS 60000
@@ -168,6 +169,30 @@ static void test_worker_that_was_lost_is_reported_although_its_queue_process_has
     assert_string_equal(log_lines.text[1], line);
 }
 
+/* Its last words are read before its workers are dismissed. */
+static void test_loss_that_a_dying_queue_process_has_said_is_heard(void **state)
+{
+    struct children_worker *worker;
+    char line[160];
+    pid_t pid;
+
+    (void)state;
+    children_fixture.scripts[0].way = WAY_STAY;
+    serve();
+    worker = children_worker(0, 0);
+    pid = worker->process.pid;
+    children_say_lost(0, worker, QUEUE_LOSS_HUNG, 1);
+    assert_int_equal(kill(children_queue_pid(0), 0), 0);
+    poll(NULL, 0, 50); /* it says so, and is dead before the supervisor looks again */
+    kill(children_queue_pid(0), SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)children_queue_pid(0), &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    children_reap(children);
+    children_wait_lines(2);
+    snprintf(line, sizeof(line), "worker %d replaced", pid);
+    assert_non_null(strstr(log_lines.text[0], line));
+    assert_non_null(strstr(log_lines.text[1], "queue process"));
+}
+
 /* What another message says of it finds no worker. */
 static void test_loss_of_a_worker_that_is_gone_is_skipped(void **state)
 {
@@ -290,6 +315,7 @@ int main(void)
         WITH_CHILDREN(test_worker_that_is_given_up_is_killed_and_reported_at_once),
         WITH_CHILDREN(test_loss_that_is_said_twice_counts_once),
         WITH_CHILDREN(test_worker_that_was_lost_is_reported_although_its_queue_process_has_ended),
+        WITH_CHILDREN(test_loss_that_a_dying_queue_process_has_said_is_heard),
         WITH_CHILDREN(test_loss_of_a_worker_that_is_gone_is_skipped),
         WITH_CHILDREN(test_worker_that_had_not_opened_is_replaced_after_a_wait),
         WITH_CHILDREN(test_workers_that_do_not_end_are_replaced_up_to_a_number),

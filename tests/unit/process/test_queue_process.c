@@ -9,11 +9,8 @@
 #include "base/clock.h"
 #include "process/messages.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 /* ---- begin and end -------------------------------------------------------------------------------------------- */
@@ -122,40 +119,6 @@ static void test_exit_in_place_of_a_queue_leaves_the_kernel_alone(void **state)
     assert_int_equal(fixture.memory->stops, 0);
 }
 
-/* The supervisor sleeps until it is told. */
-static void test_each_change_of_a_control_word_is_told(void **state)
-{
-    struct pollfd channel = {.events = POLLIN};
-    struct queue_message message;
-
-    (void)state;
-    fixture_start(QUEUE_OPEN);
-    channel.fd = fixture.channel;
-    for (uint32_t request = QUEUE_OPEN; request <= QUEUE_EXIT; request++) {
-        const uint32_t reached[] = {QUEUE_OPENED, QUEUE_SERVING, QUEUE_DRAINING, QUEUE_CLOSING};
-
-        fixture_request(request);
-        do {
-            assert_int_equal(poll(&channel, 1, FIXTURE_SECONDS * 1000), 1);
-            assert_int_equal(channel_take(fixture.channel, &message, sizeof(message), NULL, 0), sizeof(message));
-            assert_int_equal(message.kind, QUEUE_CHANGED);
-        } while (fixture.control->state != reached[request]);
-    }
-    fixture_ended(0);
-}
-
-static void test_message_that_is_none_ends_it_and_it_says_why(void **state)
-{
-    const struct queue_message message = queue_message_make(QUEUE_WORKER_OPENED, 1);
-
-    (void)state;
-    fixture_start(QUEUE_RUN);
-    assert_int_equal(channel_send(fixture.channel, &message, sizeof(message), NULL, 0), 0);
-    fixture_ended(PROCESS_EXIT_FAILED);
-    assert_int_equal(fixture.control->state, QUEUE_FAILED);
-    assert_non_null(strstr(fixture.control->text, "message that is none"));
-}
-
 static void test_end_of_the_supervisor_ends_it(void **state)
 {
     (void)state;
@@ -189,42 +152,6 @@ static void test_packet_that_kills_is_named_and_the_others_go_to_the_spare(void 
     assert_int_equal(fixture.memory->shown[7], 1);
     WAIT_UNTIL(journal_totals(fixture_journal())->stats.crash_verdicts != 0);
     assert_int_equal(journal_totals(fixture_journal())->stats.crash_verdicts, 1);
-    fixture_leave();
-}
-
-static unsigned count_descriptors(void)
-{
-    char path[64];
-    unsigned count = 0;
-    DIR *directory;
-
-    snprintf(path, sizeof(path), "/proc/%d/fd", (int)fixture.process);
-    directory = opendir(path);
-    assert_non_null(directory);
-    while (readdir(directory) != NULL) {
-        count++;
-    }
-    closedir(directory);
-    return count;
-}
-
-/* The supervisor has their pidfds for as long as they are not reaped. */
-static void test_lost_workers_leave_no_descriptor_and_are_lost_once(void **state)
-{
-    unsigned before = 0;
-
-    (void)state;
-    fixture_start(QUEUE_RUN);
-    for (unsigned i = 0; i < FIXTURE_WORKERS; i++) {
-        uint32_t worker = fixture_open_worker(IS_GOOD);
-
-        before = i == 0 ? count_descriptors() : before;
-        assert_int_equal(count_descriptors(), before);
-        fixture_put(1);
-        fixture_answered(i + 1, i + 1, 0);
-        kill(fixture.workers[worker].pid, SIGKILL);
-        fixture_lost(worker, QUEUE_LOSS_ENDED);
-    }
     fixture_leave();
 }
 
@@ -468,11 +395,8 @@ int main(void)
         FIXTURE_TEST(test_close_that_hangs_is_given_up),
         FIXTURE_TEST(test_worker_that_does_not_leave_is_given_up),
         FIXTURE_TEST(test_exit_in_place_of_a_queue_leaves_the_kernel_alone),
-        FIXTURE_TEST(test_each_change_of_a_control_word_is_told),
-        FIXTURE_TEST(test_message_that_is_none_ends_it_and_it_says_why),
         FIXTURE_TEST(test_end_of_the_supervisor_ends_it),
         FIXTURE_TEST(test_packet_that_kills_is_named_and_the_others_go_to_the_spare),
-        FIXTURE_TEST(test_lost_workers_leave_no_descriptor_and_are_lost_once),
         FIXTURE_TEST(test_idle_worker_that_is_killed_is_guilty_of_nothing),
         FIXTURE_TEST(test_hang_is_given_up_after_the_time_out_and_its_packet_named),
         FIXTURE_TEST(test_worker_that_gets_no_cpu_has_twice_the_time),

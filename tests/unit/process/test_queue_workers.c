@@ -6,6 +6,8 @@
 
 #include "process/queue_workers.h"
 
+#include <unistd.h>
+
 static struct queue_workers workers;
 
 static struct queue_worker *add(uint32_t number, bool opened)
@@ -65,6 +67,25 @@ static void test_spare_that_is_retired_or_held_back_gets_no_place(void **state)
     workers.held = false;
     assert_true(queue_workers_fill(&workers));
     queue_workers_remove(&workers, worker);
+}
+
+/* Its pidfd is readable. That it is lost is found later. */
+static void test_spare_that_has_ended_gets_no_place(void **state)
+{
+    struct queue_worker *worker;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    queue_workers_init(&workers, 1);
+    worker = add(1, true);
+    worker->end.fd = ends[0];
+    assert_int_equal(write(ends[1], "", 1), 1);
+    assert_false(queue_workers_fill(&workers));
+    assert_null(workers.places[0]);
+    queue_workers_remove(&workers, worker);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* A worker that was a spare leaves no hole. */
@@ -129,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place_is_given_to_a_worker_that_is_open_and_only_once),
         cmocka_unit_test(test_spare_that_is_retired_or_held_back_gets_no_place),
+        cmocka_unit_test(test_spare_that_has_ended_gets_no_place),
         cmocka_unit_test(test_end_of_a_spare_frees_no_place),
         cmocka_unit_test(test_hash_has_the_same_place_whoever_is_there),
         cmocka_unit_test(test_table_has_room_for_all_workers_and_spares),

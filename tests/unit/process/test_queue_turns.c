@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The turns of a queue process, as its supervisor sees them: it waits when there is nothing to do, tells what has changed,
+ * and keeps nothing of what is over. It runs in a process of its own; its verdicts and the ends of its workers are in
+ * test_queue_process.c.
+ */
+#include "queue_fixture.h"
+
+#include "base/channel.h"
+#include "base/clock.h"
+#include "process/messages.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- waiting ---------------------------------------------------------------------------------------------------- */
+
+/* The queue process waits, whatever is in its socket: it takes next to no CPU time meanwhile. */
+static void assert_sleeps(void)
+{
+    struct timespec before;
+    struct timespec after;
+    clockid_t clock;
+
+    assert_int_equal(clock_getcpuclockid(fixture.process, &clock), 0);
+    clock_gettime(clock, &before);
+    poll(NULL, 0, 100);
+    clock_gettime(clock, &after);
+    assert_in_range((uint64_t)(after.tv_sec - before.tv_sec) * NS_PER_S + (uint64_t)after.tv_nsec -
+                        (uint64_t)before.tv_nsec,
+                    0, 10 * NS_PER_MS);
+}
+
+static void test_process_waits_while_the_queue_is_not_its_own_whatever_is_in_the_socket(void **state)
+{
+    (void)state;
+    fixture_start(QUEUE_OPEN);
+    fixture_open_worker(IS_GOOD);
+    fixture_put(200);
+    assert_sleeps();
+    assert_int_equal(fixture.memory->verdicts[1], 0);
+    fixture_request(QUEUE_RUN);
+    fixture_answered(1, 200, 0);
+    assert_sleeps();
+    fixture_leave();
+}
+
+/* It looks at the worker now and then. There is no room for what is in the socket. */
+static void test_process_whose_bursts_are_all_in_flight_does_not_spin(void **state)
+{
+    (void)state;
+    fixture.group.handle_timeout_ms = FIXTURE_NEVER_MS;
+    fixture.memory->deeds[1] = WAITS_FOR_ME;
+    fixture_start(QUEUE_RUN);
+    fixture_open_worker(IS_GOOD);
+    fixture_put((BURSTS_IN_FLIGHT + 1) * BURST_MAX);
+    WAIT_UNTIL(journal_totals(fixture_journal())->stats.packets == BURSTS_IN_FLIGHT * BURST_MAX);
+    assert_sleeps();
+    fixture.memory->go_on = 1;
+    fixture_answered(1, (BURSTS_IN_FLIGHT + 1) * BURST_MAX, 0);
+    fixture_leave();
+}
+
+/* ---- telling, and leaving nothing ---------------------------------------------------------------------------------- */
+
+/* The supervisor sleeps until it is told. */
+static void test_each_change_of_a_control_word_is_told(void **state)
+{
+    struct pollfd channel = {.events = POLLIN};
+    struct queue_message message;
+
+    (void)state;
+    fixture_start(QUEUE_OPEN);
+    channel.fd = fixture.channel;
+    for (uint32_t request = QUEUE_OPEN; request <= QUEUE_EXIT; request++) {
+        const uint32_t reached[] = {QUEUE_OPENED, QUEUE_SERVING, QUEUE_DRAINING, QUEUE_CLOSING};
+
+        fixture_request(request);
+        do {
+            assert_int_equal(poll(&channel, 1, FIXTURE_SECONDS * 1000), 1);
+            assert_int_equal(channel_take(fixture.channel, &message, sizeof(message), NULL, 0), sizeof(message));
+            assert_int_equal(message.kind, QUEUE_CHANGED);
+        } while (fixture.control->state != reached[request]);
+    }
+    fixture_ended(0);
+}
+
+static void test_message_that_is_none_ends_it_and_it_says_why(void **state)
+{
+    const struct queue_message message = queue_message_make(QUEUE_WORKER_OPENED, 1);
+
+    (void)state;
+    fixture_start(QUEUE_RUN);
+    assert_int_equal(channel_send(fixture.channel, &message, sizeof(message), NULL, 0), 0);
+    fixture_ended(PROCESS_EXIT_FAILED);
+    assert_int_equal(fixture.control->state, QUEUE_FAILED);
+    assert_non_null(strstr(fixture.control->text, "message that is none"));
+}
+
+static unsigned count_descriptors(void)
+{
+    char path[64];
+    unsigned count = 0;
+    DIR *directory;
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)fixture.process);
+    directory = opendir(path);
+    assert_non_null(directory);
+    while (readdir(directory) != NULL) {
+        count++;
+    }
+    closedir(directory);
+    return count;
+}
+
+/* The supervisor has their pidfds for as long as they are not reaped. */
+static void test_lost_workers_leave_no_descriptor_and_are_lost_once(void **state)
+{
+    unsigned before = 0;
+
+    (void)state;
+    fixture_start(QUEUE_RUN);
+    for (unsigned i = 0; i < FIXTURE_WORKERS; i++) {
+        uint32_t worker = fixture_open_worker(IS_GOOD);
+
+        before = i == 0 ? count_descriptors() : before;
+        assert_int_equal(count_descriptors(), before);
+        fixture_put(1);
+        fixture_answered(i + 1, i + 1, 0);
+        kill(fixture.workers[worker].pid, SIGKILL);
+        fixture_lost(worker, QUEUE_LOSS_ENDED);
+    }
+    fixture_leave();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(test_process_waits_while_the_queue_is_not_its_own_whatever_is_in_the_socket),
+        FIXTURE_TEST(test_process_whose_bursts_are_all_in_flight_does_not_spin),
+        FIXTURE_TEST(test_each_change_of_a_control_word_is_told),
+        FIXTURE_TEST(test_message_that_is_none_ends_it_and_it_says_why),
+        FIXTURE_TEST(test_lost_workers_leave_no_descriptor_and_are_lost_once),
+    };
+
+    return cmocka_run_group_tests_name("queue_turns", tests, NULL, NULL);
+}
