@@ -324,6 +324,23 @@ static void test_mark_alone_does_not_make_a_line_of_the_engines_code(void **stat
     log_lines_assert_all(lines);
 }
 
+/* A line that may be shown says what was held back before it, if that was not said yet. */
+static void test_what_was_held_back_is_said_before_the_next_line(void **state)
+{
+    static const char *const lines[] = {"output of worker queue 7: one",
+                                        "... 2 more lines of plugins' output not shown",
+                                        "output of worker queue 7: four", NULL};
+
+    (void)state;
+    logs.output_lines = (struct rate_limit){.burst = 1, .period_ns = WAIT_MS * NS_PER_MS};
+    worker_prints(0, "one\ntwo\nthree\n");
+    turn();
+    usleep(2 * WAIT_MS * 1000); /* so long that the period is over */
+    worker_prints(0, "four\n");
+    turn();
+    log_lines_assert_all(lines);
+}
+
 static void test_nul_does_not_end_a_line(void **state)
 {
     (void)state;
@@ -530,6 +547,7 @@ int main(void)
         WITH_LOGS(test_lines_of_all_can_be_read_before_their_turn),
         WITH_LOGS(test_line_of_the_engines_code_ends_that_of_a_plugin),
         WITH_LOGS(test_mark_alone_does_not_make_a_line_of_the_engines_code),
+        WITH_LOGS(test_what_was_held_back_is_said_before_the_next_line),
         WITH_LOGS(test_nul_does_not_end_a_line),
         WITH_LOGS(test_long_line_is_cut),
         WITH_LOGS(test_longest_line_of_the_engines_code_is_whole),

@@ -81,6 +81,7 @@ static void assert_no_limit(void)
 static void test_limit_gives_the_queue_up_until_a_worker_is_open(void **state)
 {
     uint64_t reached_ns;
+    uint32_t changes;
     uint32_t births;
 
     (void)state;
@@ -88,8 +89,13 @@ static void test_limit_gives_the_queue_up_until_a_worker_is_open(void **state)
     crash_in(0, 1);
     crash(0, LIMIT - 1);
     assert_no_limit();
+    changes = children_fixture.scripts[0].changes;
     crash(0, 1);
     reached_ns = monotonic_ns();
+    for (unsigned i = 0; i < RETRY_MS / 2 && children_fixture.scripts[0].changes == changes; i++) {
+        children_turn_for(1);
+    }
+    assert_int_equal(children_fixture.scripts[0].changes, changes + 1); /* it sleeps until it is told */
     assert_limit_line("second", OUTAGE);
     assert_true(children->queues[0].given_up);
     assert_int_equal(children_control(0)->give_up, 1);

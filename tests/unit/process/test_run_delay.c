@@ -102,11 +102,26 @@ static void test_process_that_is_not_there(void **state)
     assert_int_equal(ns, 5);
 }
 
+static void test_reading_leaves_no_descriptor(void **state)
+{
+    int before = dup(STDOUT_FILENO); /* the lowest that is free */
+    int after;
+    uint64_t ns;
+
+    (void)state;
+    close(before);
+    assert_true(run_delay_read(getpid(), &ns));
+    after = dup(STDOUT_FILENO);
+    close(after);
+    assert_int_equal(after, before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_process_that_is_kept_from_running),
         cmocka_unit_test(test_process_that_sleeps_or_is_stopped),
+        cmocka_unit_test(test_reading_leaves_no_descriptor),
         cmocka_unit_test(test_process_that_is_not_there),
     };
 

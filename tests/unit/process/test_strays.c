@@ -21,6 +21,7 @@
 #define LONG_MS 60000
 #define QUEUES 2
 #define CHILDREN_MAX 8
+#define SECONDS_MAX 20 /* what is not killed by then is left alone */
 
 static struct {
     struct engine_fixture base;
@@ -32,6 +33,7 @@ static struct {
 static int set_up(void **state)
 {
     (void)state;
+    alarm(SECONDS_MAX);
     memset(&fixture, 0, sizeof(fixture));
     engine_fixture_init(&fixture.base, QUEUES, LONG_MS);
     fixture.base.group.workers = 1;
@@ -53,6 +55,7 @@ static int tear_down(void **state)
     }
     children_done(&fixture.children);
     engine_fixture_done(&fixture.base);
+    alarm(0);
     return 0;
 }
 

@@ -159,6 +159,42 @@ static void test_chain_that_does_not_decide_says_so(void **state)
     assert_int_equal(answered.plugin, 1); /* the chain's length */
 }
 
+static nfqe_verdict drop(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    handled++;
+    return NFQE_DROP;
+}
+
+static void add_of_flow(uint32_t id, uint32_t begins)
+{
+    const struct ring_flow flow = {.number = 0, .epoch = 1, .begins = begins, .accepted = 1};
+
+    assert_int_equal(ring_add(&fixture.queue, ring_test_packet(id), (struct ring_origin){0, (uint16_t)id}, &flow), 0);
+}
+
+/* Unless it begins another connection with the same addresses and ports. */
+static void test_packet_of_an_accepted_flow_is_not_shown_to_the_plugin(void **state)
+{
+    struct ring_answered answered;
+
+    (void)state;
+    plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = drop, .gives_flows = true});
+    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP);
+    ring_begin(&fixture.queue, 0);
+    add_of_flow(0, 0);
+    add_of_flow(1, 1);
+    ring_submit(&fixture.queue);
+    assert_true(worker_frames_handle(&frames));
+    assert_int_equal(handled, 1);
+    assert_int_equal(ring_take(&fixture.queue, &answered), 1);
+    assert_int_equal(answered.answer, NFQE_ACCEPT | NFQE_FLOW);
+    assert_int_equal(answered.plugin, 0);
+    assert_int_equal(ring_take(&fixture.queue, &answered), 1);
+    assert_int_equal(answered.answer, NFQE_DROP);
+}
+
 static sigjmp_buf crash;
 static const void *crashed_at;
 
@@ -212,6 +248,7 @@ int main(void)
         TEST(test_batch_is_answered_at_once),
         TEST(test_frame_that_goes_one_by_one_is_given_to_handle),
         TEST(test_chain_that_does_not_decide_says_so),
+        TEST(test_packet_of_an_accepted_flow_is_not_shown_to_the_plugin),
         TEST(test_one_verdict_too_many_is_a_crash_before_any_is_believed),
     };
 

@@ -120,6 +120,24 @@ static void test_sections_may_touch_but_no_two_may_overlap(void **state)
     }
 }
 
+/* What lies after the table could be taken for one section more. */
+static void test_table_with_more_sections_than_it_has_places_for_is_refused(void **state)
+{
+    static const uint64_t order[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    struct {
+        struct queue_shm_header header;
+        struct queue_shm_section more;
+    } memory = {
+        .header = table_of(QUEUE_SHM_SECTIONS_MAX, order),
+        .more = {.kind = QUEUE_SHM_SLOTS, .version = 1, .offset = UINT64_C(9) * SHM_PAGE_SIZE, .size = SHM_PAGE_SIZE}};
+
+    (void)state;
+    memory.header.size = UINT64_C(10) * SHM_PAGE_SIZE;
+    assert_int_equal(queue_shm_check(&memory.header, memory.header.size), 0);
+    memory.header.section_count++;
+    assert_int_equal(queue_shm_check(&memory.header, memory.header.size), -EUCLEAN);
+}
+
 static void test_smallest_memory_has_a_header_and_empty_sections(void **state)
 {
     static const uint64_t end[] = {9, 9};
@@ -139,6 +157,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory_of_another_program_or_version_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_table_whose_sections_do_not_fit_is_refused, set_up, tear_down),
         cmocka_unit_test(test_sections_may_touch_but_no_two_may_overlap),
+        cmocka_unit_test(test_table_with_more_sections_than_it_has_places_for_is_refused),
         cmocka_unit_test(test_smallest_memory_has_a_header_and_empty_sections),
     };
 

@@ -51,7 +51,8 @@ struct children_script {
     _Atomic uint64_t skipped;   /* what the last worker was born with, */
     _Atomic uint32_t slot;
     _Atomic uint32_t descriptors; /* how many it got with its ring, */
-    _Atomic uint32_t forked;    /* and how many queue processes there were */
+    _Atomic uint32_t forked;    /* how many queue processes there were, */
+    _Atomic uint32_t changes;   /* and how often one was told that a control word has changed */
 };
 
 struct children_fixture {

@@ -240,7 +240,7 @@ static void look_at_requests(struct engine *engine, unsigned queue, enum queue_w
     }
 }
 
-static void take_messages(const struct engine *engine, bool silent)
+static void take_messages(const struct engine *engine, struct children_script *script, bool silent)
 {
     struct queue_message message;
     int pidfd;
@@ -252,6 +252,7 @@ static void take_messages(const struct engine *engine, bool silent)
         } else {
             close_fd(&pidfd);
         }
+        script->changes += message.kind == QUEUE_CHANGED;
     }
     if (len == 0) {
         _exit(CHILDREN_NO_QUEUE);
@@ -299,7 +300,7 @@ static void run_queue(struct engine *engine, unsigned queue)
                                {.fd = children_fixture.commands[queue][1], .events = POLLIN}};
 
         poll(fds, 2, 1);
-        take_messages(engine, way == QUEUE_WAY_SILENT);
+        take_messages(engine, script, way == QUEUE_WAY_SILENT);
         pass_commands(engine, children_fixture.commands[queue][1]);
         for (unsigned i = 0; i < WORKERS; i++) {
             if (known[i].number != 0) {
