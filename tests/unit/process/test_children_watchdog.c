@@ -215,6 +215,27 @@ static void test_queue_process_that_does_not_stop_is_killed(void **state)
     assert_killed(fixture.children.queues[0].process.pid);
 }
 
+/* The time that the first stop took is not counted with the second. */
+static void test_each_stop_may_take_its_time(void **state)
+{
+    pid_t pid = fixture.children.queues[0].process.pid;
+
+    (void)state;
+    fixture.moves_on = fixture.cannot_stop = true;
+    ticks_until_stopped();
+    for (unsigned i = 0; i < LOOKS_BEFORE_KILL; i++) {
+        tick();
+    }
+    kill(pid, SIGSTOP); /* now it takes effect */
+    second_look();
+    assert_runs(pid);
+    ticks_until_stopped();
+    for (unsigned i = 0; i < LOOKS_BEFORE_KILL; i++) {
+        tick();
+        assert_int_equal(fixture.kills, 0);
+    }
+}
+
 static void test_queue_process_that_was_killed_is_not_looked_at_again(void **state)
 {
     (void)state;
@@ -291,6 +312,7 @@ int main(void)
         WITH_PROCESS(test_queue_process_that_did_not_move_is_killed_and_its_death_counts),
         WITH_PROCESS(test_second_look_comes_with_the_stop),
         WITH_PROCESS(test_queue_process_that_does_not_stop_is_killed),
+        WITH_PROCESS(test_each_stop_may_take_its_time),
         WITH_PROCESS(test_queue_process_that_was_killed_is_not_looked_at_again),
         WITH_PROCESS(test_queue_process_without_packets_is_left_alone),
         WITH_PROCESS(test_queue_process_that_does_not_stop_the_queueing_is_killed),

@@ -203,6 +203,24 @@ static void test_successor_of_an_outage_does_not_wait_again(void **state)
     fixture_leave();
 }
 
+/* With a worker that is open the outage is over, before anything is decided by it. */
+static void test_successor_of_an_outage_with_an_open_worker_has_it_decide_what_is_left(void **state)
+{
+    (void)state;
+    fixture.group.outage_timeout_ms = FIXTURE_NEVER_MS;
+    fixture_start(QUEUE_RUN);
+    fixture_put(10);
+    WAIT_UNTIL(journal_totals(fixture_journal())->stats.packets == 10);
+    fixture_kill_process();
+    fixture.control->outage = 1;
+    fixture_start(QUEUE_OPEN);
+    fixture_open_worker(IS_GOOD);
+    fixture_request(QUEUE_RUN);
+    fixture_answered(1, 10, 0);
+    WAIT_UNTIL(fixture.control->outage == 0);
+    fixture_leave();
+}
+
 /* ---- at rest -------------------------------------------------------------------------------------------------- */
 
 static void test_it_says_that_it_is_at_work_while_packets_wait(void **state)
@@ -290,6 +308,7 @@ int main(void)
         FIXTURE_TEST(test_successor_goes_through_all_stages_at_once),
         FIXTURE_TEST(test_successor_that_is_to_leave_reads_the_socket_first),
         FIXTURE_TEST(test_successor_of_an_outage_does_not_wait_again),
+        FIXTURE_TEST(test_successor_of_an_outage_with_an_open_worker_has_it_decide_what_is_left),
         FIXTURE_TEST(test_it_says_that_it_is_at_work_while_packets_wait),
         FIXTURE_TEST(test_idle_queue_wakes_nobody),
         FIXTURE_TEST(test_full_socket_wakes_only_for_looks),

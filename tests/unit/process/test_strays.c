@@ -21,6 +21,7 @@
 #define LONG_MS 60000
 #define QUEUES 2
 #define CHILDREN_MAX 8
+#define MANY 150 /* more than are reaped in a turn */
 #define SECONDS_MAX 20 /* what is not killed by then is left alone */
 
 static struct {
@@ -228,6 +229,35 @@ static void test_look_comes_soon_and_once_for_all_that_end_until_then(void **sta
     assert_killed(left);
 }
 
+static bool any_child(void)
+{
+    siginfo_t info;
+
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* Plugins can leave more of them than are reaped in a turn, and no signal comes for those that were left. */
+static void test_all_that_have_ended_are_reaped_some_in_each_turn(void **state)
+{
+    pid_t last = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < MANY; i++) {
+        last = fork();
+        if (last == 0) {
+            _exit(0);
+        }
+        assert_true(last > 0);
+        assert_true(has_ended(last, 0));
+    }
+    children_reap(&fixture.children);
+    assert_true(any_child());
+    for (unsigned i = 0; i < MANY && any_child(); i++) {
+        assert_int_equal(event_loop_turn(&fixture.base.loop), 0);
+    }
+    assert_false(any_child());
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -237,6 +267,7 @@ int main(void)
         TEST(test_uid_of_a_worker_that_lives_is_left_alone_until_it_has_ended),
         TEST(test_worker_itself_is_left_alone),
         TEST(test_nothing_is_killed_where_workers_have_no_uids_of_their_own),
+        TEST(test_all_that_have_ended_are_reaped_some_in_each_turn),
         TEST(test_look_comes_soon_and_once_for_all_that_end_until_then),
     };
 
