@@ -141,6 +141,32 @@ static void test_run_lets_every_queue_process_serve(void **state)
     assert_int_equal(log_lines.count, 0);
 }
 
+static bool has_told_the_first(void)
+{
+    return children_fixture.scripts[0].changes != 0;
+}
+
+static bool has_told_both(void)
+{
+    return has_told_the_first() && children_fixture.scripts[1].changes != 0;
+}
+
+/* A queue process sleeps until then. */
+static void test_queue_process_is_told_of_a_request_and_no_other_one_is(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    children_turn_until(has_told_both);
+    for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
+        children_fixture.scripts[i].changes = 0;
+    }
+    children_request(children, 0, QUEUE_STOP);
+    children_turn_until(has_told_the_first);
+    assert_int_equal(children_fixture.scripts[0].changes, 1);
+    assert_int_equal(children_fixture.scripts[1].changes, 0);
+}
+
 /* ---- deaths of workers ----------------------------------------------------------------------------------------- */
 
 static void test_worker_whose_queue_has_answered_is_replaced_at_once(void **state)
@@ -346,6 +372,7 @@ int main(void)
         WITH_CHILDREN(test_workers_and_spares_are_asked_for_each_in_a_slot_of_its_own),
         WITH_CHILDREN(test_queue_without_its_spares_has_opened),
         WITH_CHILDREN(test_run_lets_every_queue_process_serve),
+        WITH_CHILDREN(test_queue_process_is_told_of_a_request_and_no_other_one_is),
         WITH_CHILDREN(test_worker_whose_queue_has_answered_is_replaced_at_once),
         WITH_CHILDREN(test_worker_that_has_answered_nothing_is_replaced_after_a_wait_that_grows),
         WITH_CHILDREN(test_wait_for_a_worker_grows_to_a_second_and_no_more),
