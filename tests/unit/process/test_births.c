@@ -357,6 +357,7 @@ static void test_worker_with_another_uid_is_killed(void **state)
 static void test_worker_with_a_uid_of_its_own_is_believed(void **state)
 {
     const struct privileges_range range = {RIGHTS_UID, RIGHTS_UID + 63};
+    uid_t uids[CHILDREN_QUEUES];
     struct error error;
 
     (void)state;
@@ -371,8 +372,18 @@ static void test_worker_with_a_uid_of_its_own_is_believed(void **state)
 
         assert_int_not_equal(worker->uid, PRIVILEGES_SAME_UID);
         assert_int_equal(privileges_check(worker->pid, worker->uid, 0, &error), 0);
+        uids[i] = worker->uid;
     }
     assert_false(children_has_failed());
+    children_run(children);
+    for (unsigned i = 1; i <= 2; i++) { /* what the first has left running does not reach the second */
+        pid_t before = children_pid(0, 0);
+
+        children_kill_worker(0, 0);
+        children_wait_opened(0, 0, before);
+        assert_int_equal(children_worker(0, 0)->uid != uids[0], i % 2 != 0);
+        assert_int_not_equal(children_worker(0, 0)->uid, uids[1]);
+    }
 }
 
 /* ---- what a worker prints -------------------------------------------------------------------------------------- */

@@ -50,6 +50,16 @@ static void test_limit_of_one_is_reached_by_the_first(void **state)
     assert_true(crash(BEGIN_NS + 10 * WINDOW_NS));
 }
 
+/* The clock begins with 0 when the machine starts. */
+static void test_crashes_that_were_not_do_not_count_on_a_machine_that_has_just_started(void **state)
+{
+    (void)state;
+    begin(3);
+    assert_false(crash(1));
+    assert_false(crash(2));
+    assert_true(crash(3));
+}
+
 static void test_window_ends_exactly(void **state)
 {
     (void)state;
@@ -130,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_LIMITS(test_without_a_limit_it_is_never_reached),
         WITH_LIMITS(test_limit_of_one_is_reached_by_the_first),
+        WITH_LIMITS(test_crashes_that_were_not_do_not_count_on_a_machine_that_has_just_started),
         WITH_LIMITS(test_window_ends_exactly),
         WITH_LIMITS(test_one_nanosecond_later_is_too_late),
         WITH_LIMITS(test_crashes_at_one_moment_count_each),

@@ -113,6 +113,10 @@ static void test_limit_gives_the_queue_up_until_a_worker_is_open(void **state)
     assert_int_equal(children_control(0)->give_up, 0);
     assert_int_equal(children_control(0)->retired, births);
     assert_true(children_worker(0, 0)->number > births);
+    for (unsigned i = 0; i < LONG_MS && children_fixture.scripts[0].changes == changes + 1; i++) {
+        children_turn_for(1);
+    }
+    assert_int_equal(children_fixture.scripts[0].changes, changes + 2); /* and that it is over */
 }
 
 /* Each try comes after the whole wait, and fails silently for the limit. */

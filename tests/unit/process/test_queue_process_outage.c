@@ -6,8 +6,11 @@
 #include "queue_fixture.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#define STILL_MS 500
 
 /* ---- outages -------------------------------------------------------------------------------------------------- */
 
@@ -46,6 +49,22 @@ static void test_worker_within_the_time_out_gets_what_has_waited(void **state)
     assert_int_equal(fixture.memory->verdicts[1], 0);
     fixture_open_worker(IS_GOOD);
     fixture_answered(1, 300, 0);
+    fixture_leave();
+}
+
+/* The time in which all stood still does not count. */
+static void test_time_in_which_all_stand_still_begins_no_outage(void **state)
+{
+    (void)state;
+    fixture.group.outage_timeout_ms = STILL_MS;
+    fixture_start(QUEUE_RUN);
+    fixture_put(10);
+    WAIT_UNTIL(journal_totals(fixture_journal())->stats.packets == 10);
+    kill(fixture.process, SIGSTOP);
+    poll(NULL, 0, 2 * STILL_MS);
+    kill(fixture.process, SIGCONT);
+    fixture_open_worker(IS_GOOD);
+    fixture_answered(1, 10, 0);
     fixture_leave();
 }
 
@@ -301,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_outage_begins_after_the_time_out_and_ends_with_a_worker),
         FIXTURE_TEST(test_worker_within_the_time_out_gets_what_has_waited),
+        FIXTURE_TEST(test_time_in_which_all_stand_still_begins_no_outage),
         FIXTURE_TEST(test_given_up_is_an_outage_at_once_until_it_is_not_and_a_worker_is_there),
         FIXTURE_TEST(test_workers_that_are_given_up_answer_what_they_have_before_the_outage),
         FIXTURE_TEST(test_outage_of_one_place_is_not_one_of_the_others),

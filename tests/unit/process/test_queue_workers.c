@@ -69,6 +69,26 @@ static void test_spare_that_is_retired_or_held_back_gets_no_place(void **state)
     queue_workers_remove(&workers, worker);
 }
 
+/* It has left its place before it ends, and another one has that. */
+static void test_end_of_a_worker_that_has_left_its_place_does_not_free_it(void **state)
+{
+    struct queue_worker *first;
+    struct queue_worker *second;
+
+    (void)state;
+    queue_workers_init(&workers, 1);
+    first = add(1, true);
+    second = add(2, true);
+    assert_true(queue_workers_fill(&workers));
+    first->retired = true;
+    queue_workers_leave_place(&workers, first);
+    assert_int_equal(first->place, QUEUE_NO_PLACE);
+    assert_true(queue_workers_fill(&workers));
+    queue_workers_remove(&workers, first);
+    assert_ptr_equal(workers.places[0], second);
+    queue_workers_remove(&workers, second);
+}
+
 /* Its pidfd is readable. That it is lost is found later. */
 static void test_spare_that_has_ended_gets_no_place(void **state)
 {
@@ -150,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place_is_given_to_a_worker_that_is_open_and_only_once),
         cmocka_unit_test(test_spare_that_is_retired_or_held_back_gets_no_place),
+        cmocka_unit_test(test_end_of_a_worker_that_has_left_its_place_does_not_free_it),
         cmocka_unit_test(test_spare_that_has_ended_gets_no_place),
         cmocka_unit_test(test_end_of_a_spare_frees_no_place),
         cmocka_unit_test(test_hash_has_the_same_place_whoever_is_there),

@@ -10,8 +10,10 @@
 #include "base/arith.h"
 #include "base/channel.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -116,6 +118,30 @@ static void test_channel_is_closed_before_plugins_run(void **state)
     assert_int_equal(channel_wait(lone.channel, &message, sizeof(message), NULL, 0), 0);
 }
 
+static int print(const struct nfqe_host *host)
+{
+    (void)host;
+    return dprintf(STDOUT_FILENO, "one\n") + dprintf(STDERR_FILENO, "two\n") == 8 ? 0 : -EIO;
+}
+
+static void test_plugins_print_into_the_pipe_of_their_worker(void **state)
+{
+    char text[16] = "";
+    int ends[2];
+
+    (void)state;
+    lone.plugins[0].in_open = print;
+    assert_int_equal(pipe(ends), 0);
+    lone_start();
+    lone_wait_hello();
+    lone_pass_ring_and_log(ends[1]);
+    close(ends[1]);
+    assert_int_equal(lone_wait_state(), RING_OPENED);
+    assert_int_equal(read(ends[0], text, sizeof(text) - 1), 8);
+    assert_string_equal(text, "one\ntwo\n");
+    close(ends[0]);
+}
+
 static void test_worker_runs_on_the_cpu_of_its_slot(void **state)
 {
     cpu_set_t cpus;
@@ -161,6 +187,7 @@ int main(void)
         WITH_WORKER(test_worker_that_is_not_wanted_exits),
         WITH_WORKER(test_worker_without_its_ring_exits),
         WITH_WORKER(test_channel_is_closed_before_plugins_run),
+        WITH_WORKER(test_plugins_print_into_the_pipe_of_their_worker),
         WITH_WORKER(test_worker_runs_on_the_cpu_of_its_slot),
         WITH_WORKER(test_worker_that_cannot_run_on_its_cpu_runs_on_any),
     };

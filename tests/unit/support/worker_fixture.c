@@ -164,14 +164,20 @@ void lone_wait_hello(void)
 
 void lone_pass_ring(void)
 {
+    lone_pass_ring_and_log(-1);
+}
+
+void lone_pass_ring_and_log(int log)
+{
     const struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-    int fds[RING_FDS];
+    int fds[WORKER_FDS];
 
     assert_int_equal(ring_submit_new(&lone.ring, RING_SLOT_SIZE), 0);
     assert_int_equal(epoll_ctl(lone.epoll, EPOLL_CTL_ADD, lone.ring.answered, &event), 0);
     ring_worker_fds(&lone.ring, fds);
-    assert_int_equal(channel_send(lone.channel, &message, sizeof(message), fds, RING_FDS), 0);
+    fds[WORKER_FD_LOG] = log;
+    assert_int_equal(channel_send(lone.channel, &message, sizeof(message), fds, log >= 0 ? WORKER_FDS : RING_FDS), 0);
     ring_submit_passed(&lone.ring);
 }
 

@@ -62,6 +62,7 @@ void lone_start_birth(struct worker_birth birth);
 void lone_start(void);
 void lone_wait_hello(void);
 void lone_pass_ring(void);
+void lone_pass_ring_and_log(int log); /* the end of a pipe to print into */
 
 /* Until the worker says more of itself than that it opens its plugins. */
 uint32_t lone_wait_state(void);
