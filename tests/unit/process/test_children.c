@@ -110,6 +110,7 @@ static void test_workers_and_spares_are_asked_for_each_in_a_slot_of_its_own(void
             count += children->queues[i].workers[place].number != 0;
         }
         assert_int_equal(count, 5);
+        assert_int_equal(children->queues[i].births_backoff.wait_ms, 0); /* all at once: none had to wait */
     }
     assert_int_equal(children->births, 10);
 }
