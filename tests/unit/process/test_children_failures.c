@@ -101,6 +101,11 @@ static void test_worker_that_ends_before_its_hello_counts_as_replaced(void **sta
     assert_int_equal(children_control(0)->restarts, 2);
     children_fixture.scripts[0].way = WAY_SERVE;
     children_wait_opened(0, 0, 0);
+    log_lines_clear();
+    children_answer(0);
+    children_kill_worker(0, 0);
+    children_wait_opened(0, 0, 0);
+    assert_int_equal(log_lines.count, 1); /* of the worker that was killed: each is reported once */
 }
 
 /* The queue process sees it, since it has the ring. */
