@@ -248,6 +248,32 @@ static void test_queue_process_that_was_killed_is_not_looked_at_again(void **sta
     assert_killed(fixture.children.queues[0].process.pid);
 }
 
+/* Packets that wait in its socket are something to do as well. */
+static void test_queue_process_that_does_not_read_its_socket_is_looked_at(void **state)
+{
+    const uint64_t one = 1;
+
+    (void)state;
+    journal_end_receive(fixture.journal);
+    assert_int_equal(write(fixture.base.engine.queues[0].kernel.socket, &one, sizeof(one)), sizeof(one));
+    ticks_until_stopped();
+    second_look();
+    assert_killed(fixture.children.queues[0].process.pid);
+}
+
+/* Or a time-out would take ten times as long. */
+static void test_samples_come_more_often_while_a_queue_process_makes_no_progress(void **state)
+{
+    (void)state;
+    tick(); /* it is seen for the first time */
+    assert_false(fixture.children.stalled);
+    tick();
+    assert_true(fixture.children.stalled);
+    journal_make_progress(fixture.journal);
+    tick();
+    assert_false(fixture.children.stalled);
+}
+
 /* Without packets, it has nothing to make progress with. */
 static void test_queue_process_without_packets_is_left_alone(void **state)
 {
@@ -314,6 +340,8 @@ int main(void)
         WITH_PROCESS(test_queue_process_that_does_not_stop_is_killed),
         WITH_PROCESS(test_each_stop_may_take_its_time),
         WITH_PROCESS(test_queue_process_that_was_killed_is_not_looked_at_again),
+        WITH_PROCESS(test_queue_process_that_does_not_read_its_socket_is_looked_at),
+        WITH_PROCESS(test_samples_come_more_often_while_a_queue_process_makes_no_progress),
         WITH_PROCESS(test_queue_process_without_packets_is_left_alone),
         WITH_PROCESS(test_queue_process_that_does_not_stop_the_queueing_is_killed),
         WITH_PROCESS(test_queue_process_that_does_not_leave_is_killed),

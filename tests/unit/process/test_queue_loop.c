@@ -331,6 +331,34 @@ static void test_burst_of_equal_verdicts_is_one_message(void **state)
     world_done();
 }
 
+/* Further packets do not give it more time for the one that it has. */
+static void test_time_of_a_worker_begins_with_the_first_packet_that_it_has(void **state)
+{
+    const struct queue_worker *worker;
+
+    (void)state;
+    begin(1, false, false, 4);
+    world.queued = 3;
+    world.receive_max = 1;
+    worker = world.loop.workers.places[0];
+    for (world.now_ns = 1000; world.now_ns <= 3000; world.now_ns += 1000) {
+        world_receive();
+        assert_int_equal(worker->since_ns, 1000);
+    }
+    world_run_worker(0);
+    world.now_ns = 5000;
+    world_take(0);
+    assert_int_equal(worker->since_ns, 5000); /* the next one's */
+    world_settle();
+    world.queued = 4;
+    world.now_ns = 9000;
+    world_receive();
+    assert_int_equal(worker->since_ns, 9000); /* it had none */
+    world_settle();
+    world_assert_settled();
+    world_done();
+}
+
 static void test_receive_says_whether_the_socket_may_hold_more(void **state)
 {
     struct error error;
@@ -440,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_decided_packet_waits_for_earlier_ones_of_its_flow),
         cmocka_unit_test(test_verdicts_of_one_worker_do_not_answer_packets_of_another),
         cmocka_unit_test(test_burst_of_equal_verdicts_is_one_message),
+        cmocka_unit_test(test_time_of_a_worker_begins_with_the_first_packet_that_it_has),
         cmocka_unit_test(test_receive_says_whether_the_socket_may_hold_more),
         cmocka_unit_test(test_messages_without_a_packet_take_no_room),
         cmocka_unit_test(test_packet_that_is_cut_waits_for_those_before_it),

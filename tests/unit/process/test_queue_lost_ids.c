@@ -170,6 +170,22 @@ static void test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_
     assert_int_equal(kernel->fates[9].sequence, 23 | NFQUEUE_SEQUENCE_ONE_PACKET);
 }
 
+/* Were it not cut, it would say of verdicts that they were sent before, or that they are no verdicts. */
+static void test_number_of_a_burst_wraps_and_stays_in_its_bits(void **state)
+{
+    static const uint32_t last[] = {BURST_SEQUENCE_MASK, UINT32_MAX}; /* the second one is damage */
+    uint32_t first = 1;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++, first += 3) {
+        fixture.journal->sequence = last[i];
+        model_will_receive(first, 3);
+        model_run();
+        assert_int_equal(kernel->fates[first].sequence, 2 * NFQUEUE_SEQUENCE_ONE_PACKET); /* number 0, three packets */
+        assert_int_equal(fixture.journal->sequence, 0);
+    }
+}
+
 static void test_where_nothing_was_lost_nothing_is_recovered(void **state)
 {
     (void)state;
@@ -220,7 +236,7 @@ static void test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_i
         }
     }
     assert_int_equal(kernel->batches, 10); /* of the bursts that were received in order */
-    assert_int_equal(model_counters()->recovered_ids, 10);         /* ids that were seen are not recovered_ids */
+    assert_int_equal(model_counters()->recovered_ids, 10); /* ids that were seen are not recovered_ids */
 }
 
 /*
@@ -383,6 +399,7 @@ int main(void)
         WITH_KERNEL(test_death_between_last_id_and_commit_answers_no_later_packet),
         WITH_KERNEL(test_verdicts_that_stand_are_kept),
         WITH_KERNEL(test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_recovered),
+        WITH_KERNEL(test_number_of_a_burst_wraps_and_stays_in_its_bits),
         WITH_KERNEL(test_where_nothing_was_lost_nothing_is_recovered),
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
         WITH_KERNEL(test_verdict_of_a_damaged_message_goes_to_no_other_packet),

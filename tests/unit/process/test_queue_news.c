@@ -216,6 +216,7 @@ static void test_messages_that_are_none_are_skipped_with_their_descriptors(void 
     queue = &children->queues[0];
     theirs = begin_channel(queue);
     descriptors = children_count_descriptors();
+    queue->workers[0].number = 1;
     assert_int_equal(channel_send(theirs, &message, sizeof(message), fds, RING_FDS), 0);
     message.version++;
     assert_int_equal(channel_send(theirs, &message, sizeof(message), fds, RING_FDS), 0);
@@ -225,6 +226,8 @@ static void test_messages_that_are_none_are_skipped_with_their_descriptors(void 
     assert_int_equal(channel_send(theirs, &message, sizeof(message), NULL, 0), 0);
     assert_false(queue_news_receive(queue, 10));
     assert_int_equal(children_control(0)->outages, 1); /* the last one was read */
+    assert_false(queue->workers[0].lost || queue->workers[0].opened); /* and the others were not believed */
+    queue->workers[0].number = 0;
     assert_int_equal(children_count_descriptors(), descriptors);
     close(theirs);
     close(queue->channel.fd);

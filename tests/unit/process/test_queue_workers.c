@@ -163,6 +163,7 @@ static void test_table_has_room_for_all_workers_and_spares(void **state)
     queue_workers_remove(&workers, queue_workers_find(&workers, 3));
     assert_int_equal(add(100, false)->number, 100);
     assert_false(queue_workers_find(&workers, 100)->opened);
+    assert_int_equal(workers.end, QUEUE_WORKERS_MAX); /* it is in the gap, and those after it are still there */
 }
 
 int main(void)
