@@ -178,6 +178,7 @@ static void build_routed(struct builder *builder, const struct flow_ends *ends, 
     flow_build_network(builder, ends, 0);
     memset(builder->bytes + 24, 0x77, 16);
     put_extension(builder, IPV6_DESTINATION, 8);
+    put_extension(builder, IPV6_AUTHENTICATION, 24);
     at = builder->len;
     builder_extension(builder, IPV6_ROUTING, 8 + 16 * addresses);
     builder->bytes[at + 2] = type;

@@ -45,6 +45,7 @@ static void draw_packets(uint32_t count, bool flows, unsigned equal)
 
         packet->flow = draw(WORLD_FLOWS);
         packet->begins = packet->flow != 0 && draw(12) == 0;
+        packet->fragment = packet->flow != 0 && draw(12) == 0;
         packet->marked = draw(4) == 0;
         packet->answer = i > 1 && draw(equal) != 0 && !packet->begins ? world.packets[i - 1].answer
                                                                       : draw_answer(flows, packet->begins);

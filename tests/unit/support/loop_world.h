@@ -35,6 +35,7 @@
 struct world_packet {
     uint32_t flow;
     bool begins;     /* a TCP SYN */
+    bool fragment;   /* the first of some: it decides no flow, and is not accepted with one */
     bool marked;     /* it comes with the mark of an accepted flow */
     bool cut;        /* its message is larger than its slot */
     uint32_t answer; /* of the plugin */

@@ -32,6 +32,8 @@ static void make_message(struct message *message, uint32_t number)
     flow_packet_make(&bytes, packet->flow, number % 2 != 0, packet->begins ? NFQE_TCP_SYN : NFQE_TCP_ACK);
     if (packet->flow == 0) {
         bytes.bytes[9] = 47; /* GRE */
+    } else if (packet->fragment) {
+        bytes.bytes[6] = 0x20; /* more fragments */
     }
     if (packet->cut) {
         uint8_t cut[sizeof(large)] = {0};
@@ -120,7 +122,7 @@ static uint32_t alone(const struct world_packet *packet, bool *for_flow)
         if (world.generation.plan.flows == 0) {
             return world.group.on_crash;
         }
-        *for_flow = keyed;
+        *for_flow = keyed && !packet->fragment;
         return flag_free(packet->answer);
     default:
         return world.group.on_crash;
@@ -136,7 +138,8 @@ static struct said expect(struct world_packet *packet)
 
     said.verdict = alone(packet, &for_flow);
     packet->by_flow = false;
-    if (*state != 0 && !packet->lost && !packet->cut && !packet->guilty && !(*state == NFQE_ACCEPT && packet->begins)) {
+    if (*state != 0 && !packet->lost && !packet->cut && !packet->guilty &&
+        !(*state == NFQE_ACCEPT && (packet->begins || packet->fragment))) {
         said.verdict = *state;
         packet->by_flow = true;
     } else if (for_flow) {
