@@ -11,7 +11,7 @@ enum exit_code {
     EXIT_CODE_USAGE = 2,         /* the command line cannot be parsed */
     EXIT_CODE_CONFIGURATION = 3, /* options contradict each other, a plugin, or this machine */
     EXIT_CODE_PLUGIN = 4,        /* a plugin was refused */
-    EXIT_CODE_QUEUE = 5,         /* a queue cannot be bound */
+    EXIT_CODE_QUEUE = 5,         /* a queue cannot be bound, or was unbound by another program */
     EXIT_CODE_OUTAGE = 6,        /* no worker could decide, and --on-crash-limit or --on-outage says stop */
 };
 

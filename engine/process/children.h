@@ -105,6 +105,8 @@ struct children {
     struct birth_watch birth_watch;
     bool ending;               /* no process is admitted or replaced any more */
     bool stop_wanted;          /* an outage, and its option says stop */
+    bool queue_lost;           /* a queue is not the engine's any more */
+    uint64_t watch_ns;         /* when the queues are looked at next, see queue_watch.h */
     uint64_t strays_end_ns;    /* until when children that are not known are waited for then; 0: not yet */
     bool stalled;              /* some queue process makes no progress: sample more often */
     uint64_t sample_ns;        /* when the next sample is due; ticks may come more often */

@@ -66,6 +66,7 @@ struct queue_loop {
     unsigned waiting; /* packets of these, of queue_flight.waiting */
     struct queue_workers workers;
     unsigned receive_errors; /* in a row */
+    int refused; /* what the kernel says of each verdict, if it takes none from this socket; or 0 */
     struct nfqueue_encoder encoder;
     struct rate_limit invalid_log;
     struct rate_limit error_log;

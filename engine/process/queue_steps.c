@@ -6,7 +6,8 @@
  * again. Ids leave the set before their verdicts are encoded: what is left in it says where a batch verdict must stop.
  *
  * Errors are of two kinds. What the kernel says of single messages or verdicts is counted, and the process goes on. If
- * it cannot go on, the error is returned: its successor finds everything in the journal. Process: [queue process].
+ * it cannot go on, the error is returned: its successor finds everything in the journal. That is so, too, if the kernel says
+ * that the queue is not bound (ENODEV), or not by this socket (EPERM): the supervisor then looks at it. Process: [queue process].
  */
 #include "process/queue_steps.h"
 
@@ -50,6 +51,9 @@ static void count_answer(struct queue_loop *loop, const struct nfqueue_answer *a
             loop->delta.stale_verdicts += answer->packets;
         }
         return;
+    }
+    if (answer->verdict && (answer->error == -EPERM || answer->error == -ENODEV)) {
+        loop->refused = answer->error;
     }
     loop->delta.verdict_errors++;
     if (rate_limit_pass(&loop->error_log, monotonic_ns(), &missed)) {
@@ -277,7 +281,12 @@ int queue_steps_receive(struct queue_loop *loop, unsigned index, unsigned *count
     loop->receive_errors = 0;
     *count = (unsigned)received;
     probe_burst_begin(loop->queue->kernel.number, (uint32_t)received);
-    return take_burst(loop, index, error);
+    received = take_burst(loop, index, error);
+    if (received == 0 && loop->refused != 0) {
+        return error_set(error, EXIT_CODE_RUN_TIME, loop->refused, "the kernel takes no verdict of its socket: %s",
+                         strerror(-loop->refused));
+    }
+    return received;
 }
 
 void queue_steps_log_invalid(struct queue_loop *loop, const struct decide_invalid *invalid)

@@ -243,6 +243,9 @@ static void advance(struct supervisor *supervisor)
         end(supervisor, &supervisor->children.exit_report.failure);
     } else if (supervisor->stage == STARTING && children_all_opened(&supervisor->children)) {
         begin_serving(supervisor);
+    } else if (supervisor->stage == SERVING && supervisor->children.queue_lost) {
+        supervisor->exit_code = EXIT_CODE_QUEUE;
+        begin_drain(supervisor);
     } else if (supervisor->stage == SERVING && supervisor->children.stop_wanted) {
         supervisor->exit_code = EXIT_CODE_OUTAGE;
         begin_drain(supervisor);

@@ -70,18 +70,32 @@ static struct nlmsghdr *put_configuration(char *buffer, uint16_t queue)
     return message;
 }
 
+static void put_settings(struct nlmsghdr *message, const struct queue_settings *settings)
+{
+    nfq_nlmsg_cfg_put_params(message, settings->copy_packet ? NFQNL_COPY_PACKET : NFQNL_COPY_META,
+                             (int)settings->copy_range);
+    nfq_nlmsg_cfg_put_qmaxlen(message, settings->max_len);
+    /* Only what is set is in the mask: an old kernel refuses flags that it does not know. */
+    put_flags(message, settings->flags, settings->flags);
+}
+
 int nfqueue_bind(int fd, uint16_t queue, const struct queue_settings *settings)
 {
     char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
     struct nlmsghdr *message = put_configuration(buffer, queue);
 
     nfq_nlmsg_cfg_put_cmd(message, AF_UNSPEC, NFQNL_CFG_CMD_BIND);
-    nfq_nlmsg_cfg_put_params(message, settings->copy_packet ? NFQNL_COPY_PACKET : NFQNL_COPY_META,
-                             (int)settings->copy_range);
-    nfq_nlmsg_cfg_put_qmaxlen(message, settings->max_len);
-    /* Only what is set is in the mask: an old kernel refuses flags that it does not know. */
-    put_flags(message, settings->flags, settings->flags);
+    put_settings(message, settings);
     return request(fd, message);
+}
+
+int nfqueue_configure(int fd, uint16_t queue, const struct queue_settings *settings)
+{
+    char buffer[REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+    struct nlmsghdr *message = put_configuration(buffer, queue);
+
+    put_settings(message, settings);
+    return nfqueue_send(fd, message, message->nlmsg_len);
 }
 
 int nfqueue_probe_flag(int fd, uint16_t queue, uint32_t flag)

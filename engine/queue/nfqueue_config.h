@@ -25,6 +25,9 @@ int nfqueue_probe_flag(int fd, uint16_t queue, uint32_t flag);
  */
 int nfqueue_bind(int fd, uint16_t queue, const struct queue_settings *settings);
 
+/* Sets these parameters of a queue that is bound by this socket. As nfqueue_stop_queueing(), the answer is the reader's. */
+int nfqueue_configure(int fd, uint16_t queue, const struct queue_settings *settings);
+
 /* Unbinds; what was queued is dropped. -ENODEV: was not bound. [supervisor] */
 int nfqueue_unbind(int fd, uint16_t queue);
 

@@ -234,7 +234,7 @@ static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state
     static const struct step answers[] = {
         {.first = 1, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | 63 * NFQUEUE_SEQUENCE_ONE_PACKET},
         {.first = 4, .count = 3, .other = 6, .answer = -ENOENT, .sequence = 1 | NFQUEUE_SEQUENCE_RESENT},
-        {.first = 7, .count = 3, .other = 2, .answer = -EPERM, .sequence = 1},
+        {.first = 7, .count = 3, .other = 2, .answer = -EINVAL, .sequence = 1},
         {.first = 10, .count = 3, .other = 2, .answer = -ENOENT, .sequence = 1 | NFQUEUE_SEQUENCE_CONFIGURATION},
         {.first = 13, .count = 3, .other = 2, .answer = ACKNOWLEDGED, .sequence = 1},
         {.first = 16, .count = 3, .other = 2, .answer = ACKNOWLEDGED, .sequence = 1 | NFQUEUE_SEQUENCE_CONFIGURATION},
@@ -246,7 +246,7 @@ static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state
         model_will(&answers[i]);
     }
     model_run_with_log();
-    model_assert_log_lines(&at, 1, "the kernel refused a verdict: Operation not permitted");
+    model_assert_log_lines(&at, 1, "the kernel refused a verdict: Invalid argument");
     model_assert_log_lines(&at, 1, "the kernel refused a configuration request: No such file or directory");
     assert_string_equal(at, "");
     model_assert_left_in_order();
@@ -260,7 +260,7 @@ static void test_answers_of_the_kernel_are_counted_as_what_they_are(void **state
 static void test_answer_before_a_cut_message_is_counted_once(void **state)
 {
     (void)state;
-    model_will(&(struct step){.first = 1, .count = 3, .other = 1, .cut = 6, .answer = -EPERM, .sequence = 1});
+    model_will(&(struct step){.first = 1, .count = 3, .other = 1, .cut = 6, .answer = -EINVAL, .sequence = 1});
     model_run();
     model_assert_left_in_order();
     assert_int_equal(model_counters()->verdict_errors, 1);
@@ -270,7 +270,7 @@ static void test_answer_before_a_cut_message_is_counted_once(void **state)
 /* Ten seconds later the log says how many lines it did not show, and shows the next ones. */
 static void test_refused_verdicts_do_not_fill_the_log(void **state)
 {
-    static const struct step refusals = {.first = 1, .count = 3, .other = 0x7, .answer = -EPERM, .sequence = 1};
+    static const struct step refusals = {.first = 1, .count = 3, .other = 0x7, .answer = -EINVAL, .sequence = 1};
     const char *at = model_log;
 
     (void)state;
@@ -282,9 +282,9 @@ static void test_refused_verdicts_do_not_fill_the_log(void **state)
         model_will(&refusals);
     }
     model_run_with_log();
-    model_assert_log_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
+    model_assert_log_lines(&at, LINES_MAX, "the kernel refused a verdict: Invalid argument");
     model_assert_log_lines(&at, 1, "... 1 more lines like the next not shown");
-    model_assert_log_lines(&at, LINES_MAX, "the kernel refused a verdict: Operation not permitted");
+    model_assert_log_lines(&at, LINES_MAX, "the kernel refused a verdict: Invalid argument");
     assert_string_equal(at, "");
     model_assert_left_in_order();
     assert_int_equal(model_counters()->verdict_errors, 3 * 7);

@@ -181,6 +181,31 @@ static void test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_process(
     }
 }
 
+/* The queue is not bound any more, or not by this socket. What was received is committed, so it is counted once. */
+static void test_kernel_that_takes_no_verdict_ends_the_process(void **state)
+{
+    static const int errors[] = {-EPERM, -ENODEV};
+    static const char *const reasons[] = {"the kernel takes no verdict of its socket: Operation not permitted",
+                                          "the kernel takes no verdict of its socket: No such device"};
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        kernel->steps = kernel->step = 0;
+        model_will(&(struct step){.first = 1 + 3 * i, .count = 3, .other = 1, .answer = errors[i], .sequence = 1});
+        model_will_receive(100, 1);
+        model_run();
+        model_assert_gave_up(reasons[i]);
+        assert_int_equal(kernel->step, 1);
+        assert_int_equal(model_counters()->verdict_errors, 1 + i);
+        assert_int_equal(model_counters()->packets, 2 + 2 * i);
+        kernel->steps = kernel->step = 0;
+        model_supervise(3 + 3 * i);
+        model_run();
+        model_assert_left_in_order();
+        model_assert_fates(2 + 3 * i, 3 + 3 * i, NFQE_ACCEPT);
+    }
+}
+
 /* ---- the journal ---------------------------------------------------------------------------------------- */
 
 /* As many ranges as there can be; the last id is 1000. */
@@ -238,6 +263,7 @@ int main(void)
         WITH_KERNEL(test_receive_errors_with_a_success_between_end_no_process),
         WITH_KERNEL(test_overrun_of_the_socket_ends_no_process),
         WITH_KERNEL(test_damaged_receive_headers_are_made_again_by_the_next_process),
+        WITH_KERNEL(test_kernel_that_takes_no_verdict_ends_the_process),
         WITH_KERNEL(test_verdicts_that_cannot_be_sent_are_its_successors),
         WITH_KERNEL(test_recovered_burst_that_cannot_be_sent_is_left_to_the_next_process),
         WITH_KERNEL(test_recovered_ids_that_cannot_be_sent_are_left_to_the_next_process),
