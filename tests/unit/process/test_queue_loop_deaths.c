@@ -147,6 +147,18 @@ static void test_packet_of_death_is_the_only_one_that_is_lost(void **state)
 
 /* ---- between two packets ---------------------------------------------------------------------------------------------- */
 
+/* The worker in the only place dies before it has begun, and another one comes. */
+static void lose_one_that_sleeps(void)
+{
+    unsigned worker = 0;
+
+    while (!world.workers[worker].alive || world.workers[worker].theirs->place == QUEUE_NO_PLACE) {
+        worker++;
+    }
+    world_lose_worker(worker);
+    world_add_worker();
+}
+
 /* Where the plugin has no packet, as the worker says, a first death costs none. A second one over the same packet may. */
 static void test_second_death_over_a_packet_costs_it(void **state)
 {
@@ -154,19 +166,52 @@ static void test_second_death_over_a_packet_costs_it(void **state)
     begin(1, 1, false, false);
     world_receive();
     for (unsigned death = 0; death < 2; death++) {
-        unsigned worker = 0;
-
-        while (!world.workers[worker].alive || world.workers[worker].theirs->place == QUEUE_NO_PLACE) {
-            worker++;
-        }
-        world_lose_worker(worker); /* asleep: it has not begun */
+        lose_one_that_sleeps();
         assert_int_equal(guilty_packets(), death);
-        world_add_worker();
     }
     assert_true(world.packets[1].guilty);
     world_settle();
     world_assert_settled();
     world_done();
+}
+
+/* Who kills all processes of a queue at once kills its spares, too. */
+static void test_as_many_deaths_as_a_queue_has_workers_and_spares_cost_no_packet(void **state)
+{
+    (void)state;
+    begin(1, 1, false, false);
+    world.group.spares = 2;
+    world_receive();
+    for (unsigned death = 0; death < 4; death++) {
+        lose_one_that_sleeps();
+        assert_int_equal(guilty_packets(), death == 3);
+    }
+    world_settle();
+    world_assert_settled();
+    world_done();
+}
+
+/* The next burst has the places of the one before in the journal. */
+static void test_what_is_known_of_a_packet_is_not_that_of_the_next_one_in_its_place(void **state)
+{
+    (void)state;
+    for (unsigned batch = 0; batch < 2; batch++) {
+        begin(1, 1, false, batch != 0);
+        world.group.spares = 1;
+        world.queued = BURST;
+        world_receive();
+        lose_one_that_sleeps();
+        world_settle();
+        world.queued = COUNT;
+        world_receive();
+        assert_false(ring_oldest(&world.loop.workers.places[0]->ring)->one_by_one);
+        lose_one_that_sleeps();
+        lose_one_that_sleeps();
+        assert_int_equal(guilty_packets(), 0);
+        world_settle();
+        world_assert_settled();
+        world_done();
+    }
 }
 
 /* They count, although nothing was taken from its ring before it died. */
@@ -311,6 +356,8 @@ int main(void)
         cmocka_unit_test(test_death_at_each_step_in_a_batch_costs_none),
         cmocka_unit_test(test_packet_of_death_is_the_only_one_that_is_lost),
         cmocka_unit_test(test_second_death_over_a_packet_costs_it),
+        cmocka_unit_test(test_as_many_deaths_as_a_queue_has_workers_and_spares_cost_no_packet),
+        cmocka_unit_test(test_what_is_known_of_a_packet_is_not_that_of_the_next_one_in_its_place),
         cmocka_unit_test(test_last_answers_of_a_dead_worker_count),
         cmocka_unit_test(test_deaths_in_any_order),
         cmocka_unit_test(test_deaths_in_any_order_with_batches),
