@@ -226,6 +226,22 @@ static void test_wait_for_a_worker_grows_to_a_second_and_no_more(void **state)
     assert_true(children->queues[0].births_ns <= monotonic_ns() + 1000 * NS_PER_MS);
 }
 
+/* By another worker that is born, by the fork server, by any event. */
+static void test_wait_is_not_cut_short_by_what_happens_elsewhere(void **state)
+{
+    uint32_t births;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    children->queues[0].births_backoff.min_ms = children->queues[0].births_backoff.max_ms = LONG_MS;
+    children_kill_worker(0, 0);
+    assert_true(children->queues[0].births_ns != 0);
+    births = children->births;
+    births_fill_all(children);
+    assert_int_equal(children->births, births);
+}
+
 static void test_one_of_several_workers_alone_is_replaced(void **state)
 {
     pid_t pids[3];
@@ -243,6 +259,19 @@ static void test_one_of_several_workers_alone_is_replaced(void **state)
     assert_int_equal(children_pid(0, 0), pids[0]);
     assert_int_equal(children_pid(0, 2), pids[2]);
     assert_int_equal(children_fixture.scripts[0].slot, 1);
+}
+
+static void test_worker_of_a_queue_process_that_is_to_leave_is_not_replaced(void **state)
+{
+    (void)state;
+    children_fixture.scripts[0].queue_way = QUEUE_WAY_STAY;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    children_request(children, 0, QUEUE_EXIT);
+    children_answer(0);
+    children_kill_worker(0, 0);
+    births_fill_all(children);
+    assert_int_equal(children->births, CHILDREN_QUEUES);
 }
 
 /* ---- stopping -------------------------------------------------------------------------------------------------- */
@@ -377,7 +406,9 @@ int main(void)
         WITH_CHILDREN(test_worker_whose_queue_has_answered_is_replaced_at_once),
         WITH_CHILDREN(test_worker_that_has_answered_nothing_is_replaced_after_a_wait_that_grows),
         WITH_CHILDREN(test_wait_for_a_worker_grows_to_a_second_and_no_more),
+        WITH_CHILDREN(test_wait_is_not_cut_short_by_what_happens_elsewhere),
         WITH_CHILDREN(test_one_of_several_workers_alone_is_replaced),
+        WITH_CHILDREN(test_worker_of_a_queue_process_that_is_to_leave_is_not_replaced),
         WITH_CHILDREN(test_queue_process_that_leaves_is_not_replaced_and_nor_are_its_workers),
         WITH_CHILDREN(test_worker_that_leaves_badly_has_a_line_and_its_queue_process_leaves_all_the_same),
         WITH_CHILDREN(test_queue_that_needs_no_process_gets_none),

@@ -323,11 +323,14 @@ static void test_hangs_and_broken_rings_count_when_they_are_said(void **state)
     (void)state;
     serve(CRASH_LIMIT_OUTAGE, 0);
     for (unsigned i = 0; i < LIMIT; i++) {
+        struct queue_message loss = queue_message_make(QUEUE_WORKER_LOST, children_worker(0, 0)->number);
         pid_t pid = children_pid(0, 0);
 
         assert_false(children->queues[0].given_up);
         children_answer(0);
-        children_say_lost(0, children_worker(0, 0), i == 1 ? QUEUE_LOSS_BROKEN : QUEUE_LOSS_HUNG, 2);
+        loss.loss = i == 1 ? QUEUE_LOSS_BROKEN : QUEUE_LOSS_HUNG;
+        loss.plugin = 2; /* as the worker said; what it had at that time is not known */
+        children_say(0, &loss);
         children_wait_lines(i + 1);
         if (i < LIMIT - 1) {
             children_wait_opened(0, 0, pid);
@@ -346,6 +349,39 @@ static void test_plugins_that_fail_to_open_count(void **state)
     children_wait_opened(0, 0, 0);
     children_fixture.scripts[0].way = WAY_EXIT;
     children_kill_worker(0, 0);
+    while (!children->queues[0].given_up) {
+        children_turn_for(1);
+    }
+    assert_limit_line("first", OUTAGE);
+}
+
+/* Workers that are killed or end by another signal while they open, LIMIT of them. */
+static void end_while_opening(int signal_number)
+{
+    for (unsigned i = 0; i < LIMIT; i++) {
+        pid_t pid;
+
+        while ((pid = children_pid(0, 0)) == 0) {
+            children_turn_for(1);
+        }
+        kill(pid, signal_number);
+        while (children_pid(0, 0) == pid) {
+            children_turn_for(1);
+        }
+    }
+}
+
+static void test_signals_in_open_count_unless_it_is_that_of_another_program(void **state)
+{
+    (void)state;
+    serve(CRASH_LIMIT_OUTAGE, 0);
+    crash_in(0, 0);
+    children_fixture.scripts[0].loss.in_plugin = 0;
+    children_fixture.scripts[0].way = WAY_HANG_IN_OPEN;
+    children_kill_worker(0, 0);
+    end_while_opening(SIGKILL);
+    assert_no_limit();
+    end_while_opening(SIGUSR1);
     while (!children->queues[0].given_up) {
         children_turn_for(1);
     }
@@ -399,6 +435,7 @@ int main(void)
         WITH_CHILDREN(test_plugins_and_queues_count_each_for_itself),
         WITH_CHILDREN(test_hangs_and_broken_rings_count_when_they_are_said),
         WITH_CHILDREN(test_plugins_that_fail_to_open_count),
+        WITH_CHILDREN(test_signals_in_open_count_unless_it_is_that_of_another_program),
         WITH_CHILDREN(test_workers_that_are_to_leave_do_not_count),
         WITH_CHILDREN(test_ends_before_the_engine_runs_do_not_count),
     };

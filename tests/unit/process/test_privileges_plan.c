@@ -107,6 +107,20 @@ static void test_range_that_is_too_small_is_refused(void **state)
                         "uids 95000-95027: 3 queues with 2 workers and spares each take 29 uids, these are 28");
 }
 
+static void test_without_a_range_all_have_the_uid_of_the_engine(void **state)
+{
+    static const struct privileges_range none = {0, 0};
+
+    (void)state;
+    memset(&plan, 0, sizeof(plan));
+    assert_int_equal(privileges_plan_make(&none, QUEUES, SLOTS, &plan, &error), 0);
+    assert_int_equal(plan.form, PRIVILEGES_SAME);
+    assert_int_equal(privileges_queue_uid(&plan, 0), PRIVILEGES_SAME_UID);
+    assert_int_equal(privileges_worker_uid(&plan, 0, 0, 0, 0), PRIVILEGES_SAME_UID);
+    assert_int_equal(privileges_worker_processes(&plan), 0);
+    assert_non_null(strstr(privileges_plan_warning(&plan, text), "(--worker-uids off)"));
+}
+
 static void test_default_range_is_large_enough_for_many_queues(void **state)
 {
     (void)state;
@@ -155,6 +169,7 @@ static void have_last_uid(void)
 static void make_with_stranger(void)
 {
     pid_t stranger = rights_start(have_last_uid);
+    siginfo_t info;
     char expected[ERROR_LINE_MAX];
 
     make();
@@ -166,6 +181,9 @@ static void make_with_stranger(void)
         (int)stranger);
     expect_warning(expected);
     kill(stranger, SIGKILL);
+    EXPECT(waitid(P_PID, (id_t)stranger, &info, WEXITED | WNOWAIT) == 0);
+    make();
+    EXPECT(plan.stranger == 0); /* it has ended, though it was not reaped */
     EXPECT(waitpid(stranger, NULL, 0) == stranger);
     make();
     EXPECT(privileges_plan_warning(&plan, text) == NULL);
@@ -279,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_uids_that_cannot_be_given_are_not_named),
         cmocka_unit_test(test_range_that_is_not_one_is_refused),
         cmocka_unit_test(test_range_that_is_too_small_is_refused),
+        cmocka_unit_test(test_without_a_range_all_have_the_uid_of_the_engine),
         cmocka_unit_test(test_default_range_is_large_enough_for_many_queues),
         cmocka_unit_test(test_root_gives_workers_their_uid_in_a_namespace),
         cmocka_unit_test(test_process_with_a_uid_of_the_range_is_named_and_hinders_no_start),

@@ -170,6 +170,24 @@ static void test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_
     assert_int_equal(kernel->fates[9].sequence, 23 | NFQUEUE_SEQUENCE_ONE_PACKET);
 }
 
+/* The kernel may have them already. */
+static void test_verdicts_that_a_predecessor_was_sending_say_that_they_may_have_been_sent(void **state)
+{
+    (void)state;
+    model_die_with_burst(1, 3, BURST_SENDING);
+    for (unsigned i = 0; i < 3; i++) {
+        burst_set_verdict(fixture.burst, i, NFQE_ACCEPT, 0, 0);
+    }
+    model_supervise(3);
+    model_will_receive(4, 1);
+    model_run();
+    model_assert_left_in_order();
+    for (uint32_t id = 1; id <= 3; id++) {
+        assert_int_equal(kernel->fates[id].sequence & NFQUEUE_SEQUENCE_RESENT, NFQUEUE_SEQUENCE_RESENT);
+    }
+    assert_int_equal(kernel->fates[4].sequence & NFQUEUE_SEQUENCE_RESENT, 0);
+}
+
 /* Were it not cut, it would say of verdicts that they were sent before, or that they are no verdicts. */
 static void test_number_of_a_burst_wraps_and_stays_in_its_bits(void **state)
 {
@@ -399,6 +417,7 @@ int main(void)
         WITH_KERNEL(test_death_between_last_id_and_commit_answers_no_later_packet),
         WITH_KERNEL(test_verdicts_that_stand_are_kept),
         WITH_KERNEL(test_messages_have_the_number_of_their_burst_and_say_that_an_id_was_recovered),
+        WITH_KERNEL(test_verdicts_that_a_predecessor_was_sending_say_that_they_may_have_been_sent),
         WITH_KERNEL(test_number_of_a_burst_wraps_and_stays_in_its_bits),
         WITH_KERNEL(test_where_nothing_was_lost_nothing_is_recovered),
         WITH_KERNEL(test_damaged_message_of_a_recovered_burst_is_answered_and_no_batch_is_sent),
