@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "process/children.h"
+#include "process/ends.h"
 #include "process/strays.h"
 
 #include <signal.h>
@@ -229,6 +230,24 @@ static void test_look_comes_soon_and_once_for_all_that_end_until_then(void **sta
     assert_killed(left);
 }
 
+/* Whatever it has started becomes the supervisor's child by its end. */
+static void test_end_of_a_worker_brings_the_look(void **state)
+{
+    struct children_worker *worker = &fixture.children.queues[0].workers[0];
+    pid_t pid = fork();
+
+    (void)state;
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        _exit(0);
+    }
+    worker->number = 1;
+    assert_int_equal(child_open(&worker->process, pid, &fixture.base.loop), 0);
+    assert_true(has_ended(pid, 0));
+    assert_true(ends_reap_worker(worker));
+    assert_non_null(fixture.children.left_over.link);
+}
+
 static bool any_child(void)
 {
     siginfo_t info;
@@ -267,6 +286,7 @@ int main(void)
         TEST(test_uid_of_a_worker_that_lives_is_left_alone_until_it_has_ended),
         TEST(test_worker_itself_is_left_alone),
         TEST(test_nothing_is_killed_where_workers_have_no_uids_of_their_own),
+        TEST(test_end_of_a_worker_brings_the_look),
         TEST(test_all_that_have_ended_are_reaped_some_in_each_turn),
         TEST(test_look_comes_soon_and_once_for_all_that_end_until_then),
     };

@@ -142,6 +142,24 @@ static void test_packets_get_the_answer_of_the_plugin_that_decides(void **state)
     assert_int_equal(lone.seen->handled[0], 15);
 }
 
+/* The bursts in flight have its later packets already. */
+static void test_plugin_that_decides_for_a_flow_is_not_asked_again(void **state)
+{
+    const struct ring_flow flow = {.number = 0, .epoch = 1};
+
+    (void)state;
+    lone.base.generation.plugins[0].needs = NFQE_NEED_FLOW;
+    lone.plugins[0].answer = NFQE_ACCEPT | NFQE_FLOW;
+    lone_start_and_open();
+    ring_begin(&lone.ring, 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(ring_add(&lone.ring, ring_test_packet(i), (struct ring_origin){0, (uint16_t)i}, &flow), 0);
+    }
+    ring_submit(&lone.ring);
+    lone_assert_answers(3, NFQE_ACCEPT | NFQE_FLOW, 0);
+    assert_int_equal(lone.seen->handled[0], 1);
+}
+
 /* It is not opened; the one after it keeps its position. */
 static void test_plugin_that_is_skipped_is_left_out(void **state)
 {
@@ -236,6 +254,7 @@ int main(void)
         WITH_WORKER(test_worker_ends_with_its_supervisor_whatever_open_has_done),
         WITH_WORKER(test_worker_with_a_batch_says_so),
         WITH_WORKER(test_packets_get_the_answer_of_the_plugin_that_decides),
+        WITH_WORKER(test_plugin_that_decides_for_a_flow_is_not_asked_again),
         WITH_WORKER(test_plugin_that_is_skipped_is_left_out),
         WITH_WORKER(test_chain_whose_plugins_are_all_skipped_decides_nothing),
         WITH_WORKER(test_worker_that_cannot_wait_any_more_says_so),
