@@ -21,15 +21,15 @@ struct queue_stats {
     uint64_t dropped;
     uint64_t invalid;         /* verdicts that the ABI does not know; they got the --on-crash verdict */
     uint64_t verdicts_resent; /* packets whose verdict was sent again after a crash, and that the kernel had answered */
-    uint64_t stale_verdicts;  /* packets that the kernel had flushed when their verdict came (ENOENT) */
-    uint64_t verdict_errors;  /* verdicts that the kernel refused otherwise */
+    uint64_t stale_verdicts; /* packets that the kernel had flushed when their verdict came (ENOENT) */
+    uint64_t verdict_errors; /* verdicts that the kernel refused otherwise */
     uint64_t receive_errors;
-    uint64_t truncated;       /* packets that came without all the bytes that were asked for */
-    uint64_t malformed;       /* messages that are no nfqueue message */
-    uint64_t recovered_ids;   /* ids that no message was seen of after a crash, answered with --on-crash */
-    uint64_t flow_packets;    /* packets that got the verdict of their flow, without the plugin chain */
+    uint64_t truncated; /* packets that came without all the bytes that were asked for */
+    uint64_t malformed; /* messages that are no nfqueue message */
+    uint64_t recovered_ids; /* ids that no message was seen of after a crash, answered with --on-crash */
+    uint64_t flow_packets; /* packets that got the verdict of their flow, without the plugin chain */
     uint64_t flow_not_stored; /* verdicts for a flow that only the packet got: it has none, or there is no room */
-    uint64_t crash_verdicts;  /* packets that a worker had when it ended; they got the --on-crash verdict */
+    uint64_t crash_verdicts; /* packets that a worker had when it ended; they got the --on-crash verdict */
     uint64_t bursts;
 };
 
