@@ -29,12 +29,12 @@ extern "C" {
 
 /* nfqe_packet.present: the optional fields that the kernel delivered. A field that is not present is 0. */
 #define NFQE_HAS_MARK (UINT32_C(1) << 0)
-#define NFQE_HAS_TIMESTAMP (UINT32_C(1) << 1)       /* input, forward; while a socket asks for timestamps */
+#define NFQE_HAS_TIMESTAMP (UINT32_C(1) << 1)       /* up to forward; while a socket asks for timestamps */
 #define NFQE_HAS_IN_IFINDEX (UINT32_C(1) << 2)
 #define NFQE_HAS_OUT_IFINDEX (UINT32_C(1) << 3)
 #define NFQE_HAS_PHYS_IN_IFINDEX (UINT32_C(1) << 4) /* bridge only */
 #define NFQE_HAS_PHYS_OUT_IFINDEX (UINT32_C(1) << 5)
-#define NFQE_HAS_HW_ADDRESS (UINT32_C(1) << 6)      /* not on output, nor on segments made by the kernel */
+#define NFQE_HAS_HW_ADDRESS (UINT32_C(1) << 6)      /* up to forward; not on segments made by the kernel */
 #define NFQE_HAS_UID (UINT32_C(1) << 7)             /* local sockets only */
 #define NFQE_HAS_GID (UINT32_C(1) << 8)
 #define NFQE_HAS_PRIORITY (UINT32_C(1) << 9)
@@ -58,9 +58,9 @@ extern "C" {
  *     offset below 5, a DCCP one below 3 (4 with long sequence numbers), a UDP length from 1 to 7
  *   - a transport protocol that is not named here begins where the captured bytes end, and the IP packet goes on
  * and never else. Bytes after the IP packet, such as Ethernet padding, are read as no header. An IP length of 0 (of more
- * than 64 KiB, made by segmentation offload) stands for the true length. A later fragment (offset not 0) has no
- * transport header: of it, only the headers up to the fragment offset count. A packet that ends after its IP headers, of
- * a protocol that is not named here or with "no next header", is complete.
+ * than 64 KiB, made by segmentation offload) means that the packet is as long as wire_len says. A later fragment
+ * (offset not 0) has no transport header: of it, only the headers up to the fragment offset count. A packet that ends
+ * after its IP headers, of a protocol that is not named here or with "no next header", is complete.
  */
 #define NFQE_PACKET_HEADERS_CUT UINT16_C(0x20)
 /*

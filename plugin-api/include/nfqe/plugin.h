@@ -64,10 +64,12 @@ typedef uint32_t nfqe_verdict;
  * Since 1.1, with ACCEPT or DROP, by a plugin that declares NFQE_NEED_FLOW: later packets of the flow, in both
  * directions, get the same verdict without a call of any plugin. A flow is the protocol and the two pairs of
  * address and port (of ICMP echo: the two addresses, which one asks, and the identifier). A packet without flow
- * (a fragment, another protocol, headers not captured) gets the verdict for itself alone. A flow is forgotten after --flow-timeout without a packet; if --flow-table is full, the one that has been
- * idle for longest is forgotten. A packet that begins a connection (TCP SYN) is given to the plugins even if its
- * flow is accepted. So a plugin may get packets from the middle of a connection, and may be asked again for a
- * flow that it decided. Without the need, a verdict with this flag is invalid.
+ * (a later fragment, another protocol, headers not captured), or that may not decide it (a first fragment, a wrong
+ * checksum), gets the verdict for itself alone. An accepted flow is forgotten after --flow-timeout without a packet, a
+ * dropped one when so much time has passed since its verdict; either before that if --flow-table is full. A packet that
+ * begins a connection (TCP SYN) is given to the plugins even if its flow is accepted. So a plugin may get packets from
+ * the middle of a connection, and may be asked again for a flow that it decided. Without the need, a verdict with this
+ * flag is invalid.
  */
 #define NFQE_FLOW UINT32_C(0x100)
 
