@@ -7,7 +7,7 @@
  * value that the code has anyway: computing it would cost every packet. The probes are an interface: docs/debugging.md
  * lists them, and abi.probes compares that list with the program.
  *
- * A worker is single-threaded and has one queue, so the probes between burst_begin and burst_end do not name it.
+ * A queue process is single-threaded and has one queue, so the probes between burst_begin and burst_end do not name it.
  */
 #ifndef ENGINE_BASE_PROBE_H
 #define ENGINE_BASE_PROBE_H

@@ -13,7 +13,7 @@
  * flow are to be decided in the order in which they came.
  *
  * What every packet goes through is in this header, so that it is compiled into the loop over the packets: as calls it
- * took a tenth more instructions for a chain of one plugin. Never allocates, blocks or logs. Process: [worker].
+ * took a tenth more instructions for a chain of one plugin. Never allocates, blocks or logs. Process: [queue process].
  */
 #ifndef ENGINE_BURST_DECIDE_H
 #define ENGINE_BURST_DECIDE_H
@@ -26,7 +26,7 @@
 
 #include <stdbool.h>
 
-/* What the user configured for verdicts and marks. It does not change while the worker runs. */
+/* What the user configured for verdicts and marks. It does not change while the process runs. */
 struct decide_policy {
     uint32_t default_verdict; /* when no plugin decides */
     uint32_t on_crash;        /* in place of an answer that the ABI does not know */

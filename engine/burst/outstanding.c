@@ -4,7 +4,7 @@
  *
  * Ids come in order, so a new range is always the last one; if it touches the one before, the two become one. Removing
  * shortens a range, splits it, or takes it out. A burst whose ids have no gap is one range from its receive to its
- * send. Process: [worker]; the supervisor reads the newest id.
+ * send. Process: [queue process]; the supervisor reads the newest id.
  */
 #include "burst/outstanding.h"
 

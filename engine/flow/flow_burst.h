@@ -4,7 +4,7 @@
  * flow.
  *
  * flow_table_begin_burst() fills it, and the look-ups of the burst refer to packets by their place in it. Each burst in
- * flight has its own, so bursts can be decided in any order. Private memory. Process: [worker].
+ * flight has its own, so bursts can be decided in any order. Private memory. Process: [queue process].
  */
 #ifndef ENGINE_FLOW_FLOW_BURST_H
 #define ENGINE_FLOW_FLOW_BURST_H

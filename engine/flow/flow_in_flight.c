@@ -4,7 +4,7 @@
  *
  * Links are an entry's number plus one, in 16 bits, so buckets and heads of 256 flows stay in the cache. The entry that
  * was freed last is used next, for the same reason. An entry's epoch grows each time it is used for a flow, and is
- * never 0, so that zeroed memory of a worker knows no flow. Process: [worker].
+ * never 0, so that zeroed memory of a worker knows no flow. Process: [queue process].
  */
 #include "flow/flow_in_flight.h"
 

@@ -8,7 +8,7 @@
  * with another epoch.
  *
  * Fixed memory, for as many flows as packets can be in flight. The hash of a flow is the flow table's, which is keyed,
- * so a sender cannot choose flows that collide. Never allocates. Process: [worker].
+ * so a sender cannot choose flows that collide. Never allocates. Process: [queue process].
  */
 #ifndef ENGINE_FLOW_FLOW_IN_FLIGHT_H
 #define ENGINE_FLOW_FLOW_IN_FLIGHT_H

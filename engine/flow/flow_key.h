@@ -42,7 +42,7 @@ static inline bool flow_key_same(const struct flow_key *a, const struct flow_key
             flow_key_differ(a, b, 24) | flow_key_differ(a, b, 32)) == 0;
 }
 
-/* The key of the hash: made once, at the start; workers inherit it. */
+/* The key of the hash: made once, at the start; queue processes inherit it. */
 struct flow_seed {
     uint64_t words[FLOW_KEY_WORDS + 1];
 };
@@ -65,7 +65,7 @@ struct flow_traits {
 /* Finds the flow of the packet. False: it has none, and *key is undefined. [queue process] */
 bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, struct flow_traits *traits);
 
-/* The hash of a key; always the same for the same seed. [worker] */
+/* The hash of a key; always the same for the same seed. [queue process] */
 uint32_t flow_key_hash(const struct flow_seed *seed, const struct flow_key *key);
 
 #endif

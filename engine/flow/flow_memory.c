@@ -3,12 +3,12 @@
  * The index of a flow table in shared memory: hash buckets with chains of entries, and lists of entries in the order of
  * their last use.
  *
- * Plugin code of a worker can write to this memory. So a link is checked whenever it is followed, a walk has at most
+ * What a process that died left may be damaged. So a link is checked whenever it is followed, a walk has at most
  * CHAIN_MAX steps, and sizes and pointers come from private memory. What contradicts itself sets `damaged`, and
  * nothing is looked up until the table is repaired. A change is announced in `changing` before the first store and
- * withdrawn after the last, so that the next worker knows if this one died in between.
+ * withdrawn after the last, so that the next process knows if this one died in between.
  *
- * Runs in the worker; allocates nothing.
+ * Allocates nothing. Process: [queue process].
  */
 #include "flow/flow_memory.h"
 

@@ -6,9 +6,9 @@
  * holds a flow is in one hash chain. Every entry that was ever used is in one of a few lists, doubly linked from the
  * newest to the oldest: that of its kind of flow, or that of the free entries.
  *
- * A change of chains or lists is announced in `changing`, so that the next worker finds out if this one dies in
- * between. Plugins can write to this memory, so every link is checked when it is followed and every walk is bounded;
- * an impossible value sets `damaged`. Does not depend on packets, verdicts or time. Process: [queue process].
+ * A change of chains or lists is announced in `changing`, so that the next queue process finds out if this one dies in
+ * between. What it left may be damaged, so every link is checked when it is followed and every walk is bounded; an
+ * impossible value sets `damaged`. Does not depend on packets, verdicts or time. Process: [queue process].
  */
 #ifndef ENGINE_FLOW_FLOW_MEMORY_H
 #define ENGINE_FLOW_FLOW_MEMORY_H
@@ -43,7 +43,7 @@ struct flow_entry {
     uint32_t newer;
 };
 
-/* Since the table was made. They are kept in it, so that a worker that dies loses at most one count. */
+/* Since the table was made. They are kept in it, so that a process that dies loses at most one count. */
 struct flow_totals {
     uint64_t added;
     uint64_t replaced; /* flows removed for a new one because the table was full */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The flow table: lookup, insertion, expiry, replacement, and repair after a worker died. flow_memory.c has the index.
+ * The flow table: lookup, insertion, expiry, replacement, and repair after a process died. flow_memory.c has the index.
  *
- * The table stays usable whenever a worker is killed: an entry's verdict is written last, after the rest of the entry,
- * and cleared first, so that an entry with a verdict is complete; and a half-made change of the index is known by
+ * The table stays usable whenever its process is killed: an entry's verdict is written last, after the rest of the
+ * entry, and cleared first, so that an entry with a verdict is complete; and a half-made change of the index is known by
  * `changing`, after which the index is rebuilt from the entries.
  *
  * The flow keys of a burst are computed first and their memory is prefetched, since lookups in a large table are bound
- * by cache misses. Runs in the worker, for every packet; allocates nothing and reads no clock.
+ * by cache misses. Runs for every packet; allocates nothing and reads no clock. Process:
+ * [queue process].
  */
 #include "flow/flow_table.h"
 
@@ -80,7 +81,7 @@ static nfqe_verdict verdict_of(const struct flow_entry *entry)
     return atomic_load_explicit(&entry->verdict, memory_order_relaxed);
 }
 
-/* The idle time in ticks; 0 if an earlier worker saw the flow later than `now`. */
+/* The idle time in ticks; 0 if an earlier process saw the flow later than `now`. */
 static uint32_t age_of(const struct flow_table *flows, uint32_t seen)
 {
     return (int32_t)(flows->now - seen) < 0 ? 0 : flows->now - seen;

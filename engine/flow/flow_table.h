@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The flow table: the verdicts of whole flows. Each queue has one, in its shared memory, so that a verdict outlives the
- * worker in which it was given.
+ * processes in which it was given.
  *
  * A flow is a protocol and two pairs of address and port, in either direction: TCP, UDP, UDP-Lite, SCTP and DCCP by
  * their ports, ICMP and ICMPv6 echo by the identifier and the side that asks; of IPv6 also after extension headers.
@@ -25,12 +25,12 @@
  * accepted itself, the flow is removed. A dropped flow stays dropped.
  *
  * Entries are found by a keyed hash, so that a sender cannot choose flows that collide. An entry has all that is
- * known of its flow. The index (hash chains, lists) is rebuilt from the entries if a worker died while it
+ * known of its flow. The index (hash chains, lists) is rebuilt from the entries if a process died while it
  * changed it.
  *
- * A plugin can write to the table, since the table is in its process. So every link that is read is checked, every
- * walk is bounded, and the key of the hash and the sizes are kept in private memory. Never allocates; does not depend
- * on netlink.
+ * No plugin has this memory, but what a process that died left in it may be damaged. So every link that is read is
+ * checked, every walk is bounded, and the key of the hash and the sizes are kept in private memory. Never allocates;
+ * does not depend on netlink.
  */
 #ifndef ENGINE_FLOW_FLOW_TABLE_H
 #define ENGINE_FLOW_FLOW_TABLE_H
@@ -62,47 +62,47 @@ struct flow_table {
 
 /*
  * Attaches to the table at `memory`: flow_memory_size(capacity) bytes, aligned to 64, all zero if the table is new.
- * idle_ms: how long a flow may be idle, at most a day. [worker]
+ * idle_ms: how long a flow may be idle, at most a day. [queue process]
  */
 void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
                        const struct flow_seed *seed);
 
 /*
- * Whether an earlier worker died while it changed the index, or damage was found. flow_table_repair() then rebuilds
+ * Whether an earlier process died while it changed the index, or damage was found. flow_table_repair() then rebuilds
  * the index and keeps every flow whose entry is complete. It increments *progress as it goes, so that the supervisor
- * does not take a long repair for a hang, and returns the number of flows. [worker]
+ * does not take a long repair for a hang, and returns the number of flows. [queue process]
  */
 bool flow_table_need_repair(const struct flow_table *flows);
 uint32_t flow_table_repair(struct flow_table *flows, uint64_t now_ns, _Atomic uint32_t *progress);
 
 /*
  * Finds the flow keys of a burst's packets (at most BURST_MAX), which have to stay until it is decided, and prefetches
- * their entries. A table that was not attached only has to have its seed: then it finds the keys alone. [worker]
+ * their entries. A table that was not attached only has to have its seed: then it finds the keys alone. [queue process]
  */
 void flow_table_begin_burst(struct flow_table *flows, struct flow_burst *burst, const struct nfqe_packet *packets,
                             unsigned n, uint64_t now_ns);
 
 /*
  * The verdict of the flow of packet `index`, NFQE_ACCEPT or NFQE_DROP; NFQE_CONTINUE: the plugins have to decide. To be
- * called once for each packet, in order, and once more after flow_burst_begin_again(). [worker]
+ * called once for each packet, in order, and once more after flow_burst_begin_again(). [queue process]
  */
 nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst, unsigned index);
 
 /*
  * Sets the verdict of the flow of packet `index`, NFQE_ACCEPT or NFQE_DROP. False: the packet has no flow, or may not
- * decide it, or the table has no room for it. [worker]
+ * decide it, or the table has no room for it. [queue process]
  */
 bool flow_table_add(struct flow_table *flows, struct flow_burst *burst, unsigned index, nfqe_verdict verdict);
 
-/* Whether the flow is accepted, also for a packet that the plugins have to decide. Does not touch it. [worker] */
+/* Whether the flow is accepted, also for a packet that plugins have to decide. Does not touch it. [queue process] */
 bool flow_table_is_accepted(struct flow_table *flows, const struct flow_lookup *lookup);
 
-/* Removes the flow if it is accepted. [worker] */
+/* Removes the flow if it is accepted. [queue process] */
 void flow_table_end_accepted(struct flow_table *flows, const struct flow_lookup *lookup);
 
 /*
  * To be called when packet `index` alone, not its flow, was accepted. If the packet begins a connection, an accept
- * verdict of its flow is removed. [worker]
+ * verdict of its flow is removed. [queue process]
  */
 static inline void flow_table_accepted(struct flow_table *flows, const struct flow_burst *burst, unsigned index)
 {

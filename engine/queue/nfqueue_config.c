@@ -4,7 +4,7 @@
  *
  * The kernel handles a request inside send(2), so an error answer, if there is one, is in the socket when send returns,
  * before any packet. A success leaves nothing there: the supervisor never has to read a stream that may hold packets.
- * Process: [supervisor]; a worker stops the queueing.
+ * Process: [supervisor]; a queue process stops the queueing.
  */
 #include "queue/nfqueue_config.h"
 

@@ -34,7 +34,7 @@ int nfqueue_unbind(int fd, uint16_t queue);
 /*
  * Makes the kernel queue nothing more: new packets are accepted without being queued, or dropped and counted. The
  * answer, if any, lands in the reader's stream: it carries NFQUEUE_SEQUENCE_CONFIGURATION. The setting is in force when
- * this returns 0. [worker], or [supervisor] while there is no worker
+ * this returns 0. [queue process], or [supervisor] while there is none
  */
 int nfqueue_stop_queueing(int fd, uint16_t queue, bool accept);
 

@@ -5,7 +5,7 @@
  * The decoder walks the attributes itself instead of calling libmnl for each step: about fifteen calls a packet would
  * cost more than the whole plugin chain. Every attribute but the packet header may be absent, a too short one
  * counts as absent, an unknown one is skipped. Nothing outside the message is read, whatever its lengths say.
- * Process: [worker].
+ * Process: [queue process].
  */
 #include "queue/nfqueue_decode.h"
 

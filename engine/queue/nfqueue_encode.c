@@ -3,7 +3,7 @@
  * Encodes a burst's verdicts into one buffer.
  *
  * The messages are built with libnetfilter_queue in place, one after the other, until the next might not fit. The only
- * decision is where a run of equal verdicts ends; it costs a comparison for each packet. Process: [worker].
+ * decision is where a run of equal verdicts ends; it costs a comparison for each packet. Process: [queue process].
  */
 #include "queue/nfqueue_encode.h"
 

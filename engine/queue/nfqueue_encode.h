@@ -7,7 +7,7 @@
  * queued whose id is not after its own. So a run is allowed one only where that answers nothing else: what came before
  * it was answered by an earlier message, and no outstanding id lies before its end.
  *
- * Only builds bytes: no system call, no allocation. Process: [worker].
+ * Only builds bytes: no system call, no allocation. Process: [queue process].
  */
 #ifndef ENGINE_QUEUE_NFQUEUE_ENCODE_H
 #define ENGINE_QUEUE_NFQUEUE_ENCODE_H

@@ -4,7 +4,7 @@
  *
  * One receive takes a burst, one send takes all of its verdicts. Errors of the kernel about a verdict do not come back
  * from send(2): they are messages in the receive stream, which nfqueue_decode() reads. Process: [supervisor] opens the
- * socket and looks for unread messages, [worker] receives and sends.
+ * socket and looks for unread messages, [queue process] receives and sends.
  */
 #include "queue/nfqueue_socket.h"
 

@@ -2,8 +2,8 @@
 /*
  * The netlink socket of one queue: opened, sized, received from, sent to.
  *
- * A queue belongs to its socket's port id, not to a process: workers come and go with the same socket, and exactly one
- * process at a time reads it. Functions return 0 (or a count) or a negative errno.
+ * A queue belongs to its socket's port id, not to a process: queue processes come and go with the same socket, and
+ * exactly one at a time reads it. Functions return 0 (or a count) or a negative errno.
  */
 #ifndef ENGINE_QUEUE_NFQUEUE_SOCKET_H
 #define ENGINE_QUEUE_NFQUEUE_SOCKET_H
@@ -29,13 +29,13 @@ int nfqueue_open(bool no_enobufs, int *fd, uint32_t *port_id);
  */
 int nfqueue_set_receive_buffer(int fd, uint64_t bytes, uint64_t *granted);
 
-/* Whether messages wait in the socket; reads none. If the worker makes no progress meanwhile, it hangs. [supervisor] */
+/* Whether messages wait in the socket; reads none. A queue process without progress meanwhile hangs. [supervisor] */
 bool nfqueue_has_unread(int fd);
 
 /*
  * Receives up to BURST_MAX messages into the slots of a burst that burst_begin_receive() has cleared, without waiting.
  * Returns their number, -EAGAIN when there is none, or what the kernel said. No error is fatal: count it and receive
- * again. [worker]
+ * again. [queue process]
  */
 int nfqueue_receive(int fd, struct burst *burst);
 

@@ -27,7 +27,7 @@
 #define MESSAGE_CONNTRACK 1024
 #define BUFFER_END 320
 #define BUFFER_HEAD 256
-/* The buffer is a limit, not an allocation; a larger one would only hide that the workers are too slow. */
+/* The buffer is a limit, not an allocation; a larger one would only hide that the plugins are too slow. */
 #define RECEIVE_BUFFER_AUTO_MAX (256 * 1024 * 1024)
 
 void queue_init(struct queue *queue, uint16_t number)

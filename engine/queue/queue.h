@@ -3,8 +3,8 @@
  * One queue of the kernel as the supervisor has it: its netlink socket, opened, checked, bound, unbound, closed.
  *
  * What can be refused without binding is refused by queue_open(): until a queue is bound, the firewall's `bypass`
- * applies. Functions that fail return a negative errno with the reason in *error. Process: [supervisor]; a worker
- * inherits the socket.
+ * applies. Functions that fail return a negative errno with the reason in *error. Process: [supervisor]; a queue
+ * process inherits the socket.
  */
 #ifndef ENGINE_QUEUE_QUEUE_H
 #define ENGINE_QUEUE_QUEUE_H
@@ -19,7 +19,7 @@
 
 struct queue {
     uint16_t number;
-    int socket;                     /* -1: closed; read by the queue's worker alone */
+    int socket;                     /* -1: closed; read by the queue process alone */
     uint32_t port_id;
     bool bound;
     struct queue_settings settings; /* those of the plan, less an optional flag that the kernel lacks */

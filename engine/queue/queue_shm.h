@@ -4,15 +4,15 @@
  *
  * One memfd a queue. It begins with a header and a table of sections, each with its kind, version, offset and size:
  *
- *   CONTROL  what supervisor and worker say to each other; its layout is in process/messages.h
+ *   CONTROL  what supervisor and queue process say to each other: process/queue_messages.h
  *   JOURNAL  the bursts in flight, and what was answered and counted: struct journal
  *   SLOTS    BURST_MAX receive slots for each burst: the messages as the kernel wrote them
  *   FLOWS    the flow table, if the queue has one; always the last section
  *
  * Always: whoever maps memory that another process made reads the table, and refuses it unless every section that it
  * needs is there in its version. From then on it keeps the places in its private struct queue_shm and does not look at
- * the table again, since a plugin can write there. No process has the memory because its parent had it: whoever is to
- * have it gets the descriptor and maps it.
+ * the table again, since another process can write there. No process has the memory because its parent had
+ * it: one that is to have it gets the descriptor and maps it.
  */
 #ifndef ENGINE_QUEUE_QUEUE_SHM_H
 #define ENGINE_QUEUE_QUEUE_SHM_H
@@ -82,7 +82,7 @@ int queue_shm_new(uint16_t queue, const struct queue_shm_layout *layout, struct 
 /*
  * Maps the memory of a queue that another process has made, by its descriptor, which belongs to the struct from then
  * on. Returns 0 or a negative errno; -EPROTO: it is no such memory or has another version; -EUCLEAN: its size or its
- * sections are not those of the layout. [worker]
+ * sections are not those of the layout. [queue process]
  */
 int queue_shm_attach(int fd, uint16_t queue, const struct queue_shm_layout *layout, struct queue_shm *shm);
 
@@ -96,7 +96,8 @@ void queue_shm_restore_table(const struct queue_shm *shm, uint16_t queue);
  * Makes the memory ready for this process to receive into: writes the header and the table again, whatever they hold,
  * points the receive headers at the slots, keeps the packets out of core dumps, and makes the page table entries of
  * everything that a receive into the first `bursts` bursts writes to. A process killed while the kernel copies into a
- * page that is not there yet loses that message: the page fault fails, and the message has left the socket. [worker]
+ * page that is not there yet loses that message: the page fault fails, and the message has left the socket.
+ * [queue process]
  */
 void queue_shm_prepare(const struct queue_shm *shm, uint16_t queue, unsigned bursts);
 
