@@ -145,7 +145,7 @@ struct nfqe_host {
 
 /* ---- options ----------------------------------------------------------------------------------- */
 
-#define NFQE_OPTION_STRING 1  /* any text; min and max bound its length in bytes, if max is not 0 */
+#define NFQE_OPTION_STRING 1  /* any text; min and max bound its length in bytes, if not both 0; min <= max */
 #define NFQE_OPTION_INTEGER 2 /* decimal or 0x hexadecimal; min and max bound it, if not both 0; min <= max */
 #define NFQE_OPTION_BOOLEAN 3 /* on, off, yes, no, true, false, 1, 0 */
 /*
