@@ -10,7 +10,7 @@
 /*
  * Checks a directory, which is absolute and has no links in it, and all above it, up to the root. A sticky bit keeps others
  * from replacing what is there; where names are searched for that may be missing, it does not help. Returns 0; -EPERM:
- * anybody may write to the directory fault[PATH_MAX]; or what stat(2) said of fault. [supervisor]
+ * all users may write to the directory fault[PATH_MAX]; or what stat(2) said of fault. [supervisor]
  */
 int safe_directory_check(const char *directory, bool searched, char *fault);
 

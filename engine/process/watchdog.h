@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WATCHDOG_IDLE_MS 250   /* between samples, while every worker makes progress */
+#define WATCHDOG_IDLE_MS 250   /* between samples, while every queue process makes progress */
 #define WATCHDOG_STALLED_MS 25 /* once one does not */
 
 struct watchdog {
@@ -27,14 +27,14 @@ struct watchdog_sample {
     bool busy;         /* a burst is in flight, or packets wait */
 };
 
-/* How far apart samples are once a worker makes no progress; a time-out has at least four of them. */
+/* How far apart samples are once a queue process makes no progress; a time-out has at least four of them. */
 uint32_t watchdog_interval_ms(uint64_t timeout_ms);
 
 /* Takes a sample. Returns whether it hangs. *stalled: the next sample should come after watchdog_interval_ms(). */
 bool watchdog_check(struct watchdog *watchdog, const struct watchdog_sample *sample, uint64_t timeout_ms,
                     bool *stalled);
 
-/* For a new worker. */
+/* For a new queue process. */
 void watchdog_reset(struct watchdog *watchdog);
 
 #endif

@@ -46,7 +46,7 @@ extern "C" {
 #define NFQE_PACKET_GSO UINT16_C(0x02)              /* several segments in one packet, larger than the MTU */
 #define NFQE_PACKET_CHECKSUM_PENDING UINT16_C(0x04) /* checksums are computed later; normal for local output */
 #define NFQE_PACKET_FRAGMENT UINT16_C(0x08)         /* an IP fragment, first or later */
-#define NFQE_PACKET_MODIFIED UINT16_C(0x10)         /* an earlier plugin changed it */
+#define NFQE_PACKET_MODIFIED UINT16_C(0x10)         /* an earlier plugin changed it; never in ABI 1.1 */
 /*
  * Not all headers can be read, so the transport header is unknown, not absent. A filter that must not be evaded drops
  * such packets: a sender can move the ports beyond what is captured, or spread the header over fragments. Set if
