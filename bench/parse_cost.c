@@ -296,7 +296,7 @@ static void measure_slots(unsigned size, unsigned count, bool last)
         filters[round] = measure(filter, &slots, &found[1]);
         parses[round] = measure(parse, &slots, &found[2]);
         ratios[round] = parses[round] / filters[round];
-        if (found[1] > found[2] || found[2] == 0) { /* the filter does not look after extension headers */
+        if (found[1] > found[2] || found[2] == 0) { /* the filter does not look past extension headers */
             fprintf(stderr, "parse_cost: the filter finds %u packets, the parser %u\n", found[1], found[2]);
             exit(1);
         }
