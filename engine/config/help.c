@@ -32,6 +32,6 @@ void help_print(FILE *file)
     }
     fprintf(file, "\n"
                   "Exit status: 0 stopped in order, 1 run time error, 2 usage, 3 configuration,\n"
-                  "4 plugin refused, 5 queue cannot be bound, 6 stopped by --on-crash-limit or\n"
-                  "--on-outage.\n");
+                  "4 plugin refused, 5 queue cannot be bound or was unbound by another program,\n"
+                  "6 stopped by --on-crash-limit or --on-outage.\n");
 }

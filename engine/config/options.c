@@ -42,9 +42,9 @@ const struct option_entry options_table[] = {
     {"queue", "N|A-B", option_parse_queues, TARGET(queues), 0, QUEUE_NUMBER_MAX,
      "Serve this netfilter queue, or these; also A:B. May be repeated."},
     {"default-verdict", "accept|drop", option_parse_verdict, TARGET(default_verdict), 0, 0,
-     "For packets on which no plugin has an opinion. Default: accept."},
+     "For packets on which no plugin decides. Default: accept."},
     {"on-crash", "drop|accept", option_parse_verdict, TARGET(on_crash), 0, 0,
-     "For the one packet that a plugin crashed, hung or answered nonsense on.\nDefault: drop."},
+     "For the one packet that a plugin crashed or hung on, or gave no valid verdict\nfor. Default: drop."},
     {"crash-limit", "N/TIME|off", option_parse_crash_limit, TARGET(crash_limit), 1, TIMEOUT_MAX_MS,
      "How often a plugin may crash, hang or fail to open within this time. At the Nth\n"
      "time, --on-crash-limit says what happens. Default: 20/1m."},
@@ -59,7 +59,8 @@ const struct option_entry options_table[] = {
      "For packets of a queue that has no worker, until it has one. stop: exit with\n"
      "status 6. Default: drop."},
     {"outage-retry", "TIME", option_parse_time, TARGET(outage_retry_ms), OUTAGE_RETRY_MIN_MS, TIMEOUT_MAX_MS,
-     "How long an outage lasts until a worker is tried again. Default: 10s."},
+     "How long an outage by --on-crash-limit lasts until a worker is tried again.\n"
+     "Default: 10s."},
     {"on-stop", "accept|drop", option_parse_verdict, TARGET(on_stop), 0, 0,
      "For packets that arrive while the engine stops; what is queued already is\n"
      "decided by the plugins. Default: drop."},

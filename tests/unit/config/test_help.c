@@ -61,8 +61,8 @@ static void test_help_names_every_option_as_it_is_written(void **state)
 static void test_help_ends_with_every_exit_status(void **state)
 {
     static const char last[] = "\n\nExit status: 0 stopped in order, 1 run time error, 2 usage, 3 configuration,\n"
-                               "4 plugin refused, 5 queue cannot be bound, 6 stopped by --on-crash-limit or\n"
-                               "--on-outage.\n";
+                               "4 plugin refused, 5 queue cannot be bound or was unbound by another program,\n"
+                               "6 stopped by --on-crash-limit or --on-outage.\n";
 
     (void)state;
     assert_string_equal(text + strlen(text) - (sizeof(last) - 1), last);
