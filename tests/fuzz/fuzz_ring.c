@@ -107,7 +107,7 @@ static void sleep_and_wake(void)
     struct pollfd answered = {.fd = ring.answered, .events = POLLIN};
 
     if (ring_sleep(&ring)) {
-        PROMISE(!broken && (!ring.sealed || ring.ours->asleep == 1));
+        PROMISE(!broken && (!ring.sealed || ring.ours->asleep == ring_asleep(ring.wakes)));
         broken |= ring_awake(&ring, poll(&answered, 1, 0) == 1) < 0;
     } else {
         atomic_store(&theirs->published, ring.taken); /* "there was none" */
