@@ -115,7 +115,7 @@ static void check_packet(const struct nfqe_packet *packet, const uint8_t *messag
     PROMISE(packet->queue == QUEUE);
     PROMISE(packet->len <= COPY_RANGE_MAX && packet->wire_len >= packet->len);
     PROMISE(((packet->flags & NFQE_PACKET_TRUNCATED) != 0) == (packet->wire_len > packet->len));
-    PROMISE((packet->flags & NFQE_PACKET_MODIFIED) == 0 && packet->flags < NFQE_PACKET_HEADERS_CUT * 2);
+    PROMISE((packet->flags & NFQE_PACKET_MODIFIED) == 0 && packet->flags < NFQE_PACKET_SOURCE_ROUTE * 2);
     PROMISE(packet->reserved == 0);
     PROMISE(packet->len == 0 || is_inside(message, len, packet->data, packet->len));
     PROMISE(packet->secctx == NULL || is_inside(message, len, (const uint8_t *)packet->secctx, packet->secctx_len));
