@@ -27,7 +27,10 @@ struct nfqueue_status {
 /* The line of one queue; -ENODEV: it is not bound; another error: the file cannot be read. */
 int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);
 
-/* Reads the file once and calls visit for each bound queue of this network namespace. An error: it cannot be read. */
+/*
+ * Reads the file once and calls visit for each bound queue of this network namespace. An error: it cannot be read, or,
+ * with -EIO, not to its end. With more lines than the kernel gives to one read(2), one can be missing all the same.
+ */
 typedef void nfqueue_visit_status(void *context, const struct nfqueue_status *status);
 int nfqueue_each_status(nfqueue_visit_status *visit, void *context);
 

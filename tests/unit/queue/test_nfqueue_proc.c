@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Reading what the kernel says of its queues. fopen() is replaced at link time: the file says what the test says, in
- * the kernel's format. fclose() is replaced to count the files that are left open.
+ * the kernel's format, and fails where the test says. fclose() is replaced to count the files that are left open.
  */
 #include "unit.h"
 
@@ -14,10 +14,29 @@
 static const char *file_text; /* NULL: the file cannot be opened, with file_errno */
 static int file_errno;
 static int files_open;
+static size_t fail_at; /* the offset at which read(2) fails; 0: it does not */
+static size_t offset;
+static unsigned reads; /* that gave bytes */
 
 FILE *__wrap_fopen(const char *path, const char *mode);
 int __real_fclose(FILE *file);
 int __wrap_fclose(FILE *file);
+
+static ssize_t read_text(void *cookie, char *buffer, size_t size)
+{
+    size_t end = fail_at != 0 ? fail_at : strlen(file_text);
+    size_t len = end - offset < size ? end - offset : size;
+
+    (void)cookie;
+    if (fail_at != 0 && len == 0) {
+        errno = ENOMEM;
+        return -1;
+    }
+    memcpy(buffer, file_text + offset, len);
+    offset += len;
+    reads += len > 0;
+    return (ssize_t)len;
+}
 
 FILE *__wrap_fopen(const char *path, const char *mode)
 {
@@ -28,7 +47,9 @@ FILE *__wrap_fopen(const char *path, const char *mode)
         return NULL;
     }
     files_open++;
-    return fmemopen((void *)(uintptr_t)file_text, strlen(file_text), "r");
+    offset = 0;
+    reads = 0;
+    return fopencookie(NULL, "r", (cookie_io_functions_t){.read = read_text});
 }
 
 int __wrap_fclose(FILE *file)
@@ -128,6 +149,41 @@ static void test_all_lines_are_visited_in_order_up_to_one_that_is_none(void **st
     assert_string_equal(seen, "7 ");
 }
 
+/* Queues that come or go between two reads would shift the lines of the second. */
+static void test_lines_that_the_kernel_gives_at_once_are_read_at_once(void **state)
+{
+    static char text[16000];
+    char seen[64] = "";
+    size_t len = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 256; i++) {
+        len += (size_t)snprintf(text + len, sizeof(text) - len,
+                                "%5u 2147483647     0 2 65531     0     0        1  1\n", i);
+    }
+    assert_true(len < sizeof(text));
+    file_text = text;
+    assert_int_equal(nfqueue_each_status(note_queue, seen), 0);
+    assert_int_equal(offset, len);
+    assert_int_equal(reads, 1);
+}
+
+static void test_reading_that_fails_is_not_a_complete_one(void **state)
+{
+    struct nfqueue_status status;
+    char seen[64] = "";
+
+    (void)state;
+    files_open = 0;
+    file_text = two_queues;
+    fail_at = strchr(two_queues, '\n') + 1 - two_queues;
+    assert_int_equal(nfqueue_each_status(note_queue, seen), -EIO);
+    assert_string_equal(seen, "1 ");
+    assert_int_equal(nfqueue_read_status(65535, &status), -EIO); /* which is not that there is no such queue */
+    assert_int_equal(files_open, 0);
+    fail_at = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +192,8 @@ int main(void)
         cmocka_unit_test(test_file_that_cannot_be_opened_is_said_so),
         cmocka_unit_test(test_no_file_is_left_open),
         cmocka_unit_test(test_all_lines_are_visited_in_order_up_to_one_that_is_none),
+        cmocka_unit_test(test_lines_that_the_kernel_gives_at_once_are_read_at_once),
+        cmocka_unit_test(test_reading_that_fails_is_not_a_complete_one),
     };
 
     return cmocka_run_group_tests_name("nfqueue_proc", tests, NULL, NULL);
