@@ -19,7 +19,6 @@
 #include "process/overdue.h"
 #include "process/queue_births.h"
 #include "process/queue_news.h"
-#include "process/queue_watch.h"
 #include "process/strays.h"
 #include "process/watched_channel.h"
 
@@ -308,10 +307,6 @@ static void tick(void *context)
         if (now_ns >= children->sample_ns) {
             hangs_sample(children);
             children->sample_ns = now_ns + watching_ms(children) * NS_PER_MS;
-        }
-        if (children->exit_report.running && now_ns >= children->watch_ns) {
-            queue_watch_look(children);
-            children->watch_ns = now_ns + QUEUE_WATCH_MS * NS_PER_MS;
         }
     }
     exit_report_flush(&children->exit_report, false);

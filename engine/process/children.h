@@ -33,6 +33,7 @@
 
 struct children;
 struct children_queue;
+struct queue_watch;
 
 /* One worker, from the request for it to its end. */
 struct children_worker {
@@ -106,7 +107,7 @@ struct children {
     bool ending;               /* no process is admitted or replaced any more */
     bool stop_wanted;          /* an outage, and its option says stop */
     bool queue_lost;           /* a queue is not the engine's any more */
-    uint64_t watch_ns;         /* when the queues are looked at next, see queue_watch.h */
+    struct queue_watch *watch; /* of the queues in the kernel; NULL: there is none */
     uint64_t strays_end_ns;    /* until when children that are not known are waited for then; 0: not yet */
     bool stalled;              /* some queue process makes no progress: sample more often */
     uint64_t sample_ns;        /* when the next sample is due; ticks may come more often */

@@ -14,6 +14,7 @@
 #include "process/losses.h"
 #include "process/queue_births.h"
 #include "process/queue_news.h"
+#include "process/queue_watch.h"
 #include "process/strays.h"
 #include "process/watched_channel.h"
 #include "queue/nfqueue_proc.h"
@@ -58,6 +59,7 @@ static void queue_ended(struct children_queue *queue, pid_t pid, int status)
     }
     queue->queue->control->restarts += children->exit_report.running;
     exit_report_queue(&children->exit_report, children_index(queue), pid, status, queue->hung);
+    queue_watch_soon(children->watch);
     if (!journal_is_idle(journal)) {
         request_id_recovery(queue);
     }

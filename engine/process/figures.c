@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Looking at figures, and their lines.
+ * What follows from a look at the figures, and the lines.
  *
  * If /proc cannot be read, a full socket is still known with --no-enobufs off, since receives fail with ENOBUFS then; a
  * full queue is not.
@@ -14,12 +14,10 @@
 #include "base/arith.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "queue/nfqueue_proc.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#define LOOK_NS NS_PER_S
 #define PERIOD_NS (10 * NS_PER_S)
 #define LINES 5
 #define UNANSWERED_MIN 5 /* packets of a period: each of a few crashes has its own line */
@@ -83,16 +81,10 @@ static void note_loss(struct figures *figures, unsigned index, enum figures_caus
     loss->unsaid = 0;
 }
 
-static void note_status(void *context, const struct nfqueue_status *status)
+void figures_note(struct figures *figures, unsigned index, const struct nfqueue_status *status)
 {
-    struct figures *figures = context;
-
-    for (unsigned i = 0; i < figures->engine->queue_count; i++) {
-        if (number_of(figures, i) == status->queue) {
-            note_loss(figures, i, FIGURES_QUEUE_FULL, status->queue_dropped);
-            note_loss(figures, i, FIGURES_SOCKET_FULL, status->user_dropped);
-        }
-    }
+    note_loss(figures, index, FIGURES_QUEUE_FULL, status->queue_dropped);
+    note_loss(figures, index, FIGURES_SOCKET_FULL, status->user_dropped);
 }
 
 /* Of how many packets were dropped, the engine knows nothing then. */
@@ -176,20 +168,16 @@ static void end_period(struct figures *figures)
     }
 }
 
-/* ---- the clock --------------------------------------------------------------------------------------------------- */
+/* ---- looks ------------------------------------------------------------------------------------------------------- */
 
-static void wait_for_next(struct figures *figures)
+void figures_look(struct figures *figures, bool known)
 {
-    event_loop_start_timer(figures->loop, &figures->timer, event_loop_now(figures->loop) + LOOK_NS);
-}
-
-static void look(void *context)
-{
-    struct figures *figures = context;
     uint64_t now_ns = event_loop_now(figures->loop);
 
-    if (nfqueue_each_status(note_status, figures) < 0) {
-        for (unsigned i = 0; i < figures->engine->queue_count; i++) {
+    for (unsigned i = 0; i < figures->engine->queue_count; i++) {
+        if (known) {
+            figures->queues[i].receive_errors = stats_of(figures, i)->receive_errors; /* their packets were noted */
+        } else {
             note_receive_errors(figures, i);
         }
     }
@@ -197,7 +185,6 @@ static void look(void *context)
         figures->period_ns = now_ns;
         end_period(figures);
     }
-    wait_for_next(figures);
 }
 
 void figures_begin(struct figures *figures, const struct engine *engine, struct event_loop *loop)
@@ -205,17 +192,8 @@ void figures_begin(struct figures *figures, const struct engine *engine, struct 
     *figures = (struct figures){
         .engine = engine,
         .loop = loop,
-        .timer = {.expired = look, .context = figures},
         .period_ns = event_loop_now(loop),
         .first_period = true,
         .limit = {.burst = LINES, .period_ns = PERIOD_NS},
     };
-    wait_for_next(figures);
-}
-
-void figures_end(struct figures *figures)
-{
-    if (figures->loop != NULL) {
-        event_loop_stop_timer(figures->loop, &figures->timer);
-    }
 }

@@ -3,8 +3,8 @@
  * What an operator should learn while the engine serves: that the kernel drops packets, that no packet comes, that no
  * plugin answers.
  *
- * Once a second the kernel's figures and the counters of the queues are compared with those of the look before. A line
- * says the cause and the option that helps, at most one in ten seconds for each cause of a queue, and five for all
+ * Each look of queue_watch.h compares the kernel's figures and the counters of the queues with those of the look before.
+ * A line says the cause and the option that helps, at most one in ten seconds for each cause of a queue, and five for all
  * queues. The final counters have the sums. Process: [supervisor].
  */
 #ifndef ENGINE_PROCESS_FIGURES_H
@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/rate_limit.h"
 #include "process/engine.h"
+#include "queue/nfqueue_proc.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,17 +38,19 @@ struct figures_queue {
 struct figures {
     const struct engine *engine;
     struct event_loop *loop;
-    struct event_timer timer;
     uint64_t period_ns;  /* when it began */
     bool first_period;   /* it is that in which the engine began to serve */
     struct rate_limit limit;
     struct figures_queue queues[QUEUES_MAX];
 };
 
-/* The queues are bound: looks at them from now on. The struct is to stay where it is. */
+/* The queues are bound: the first period begins. */
 void figures_begin(struct figures *figures, const struct engine *engine, struct event_loop *loop);
 
-/* No more looks: what is dropped from now on, the operator has asked for. Also without figures_begin(). */
-void figures_end(struct figures *figures);
+/* What the kernel says of a queue, by its index, in this look; never of one that another socket has bound. */
+void figures_note(struct figures *figures, unsigned index, const struct nfqueue_status *status);
+
+/* The end of a look. known: all that the kernel has to say was noted; else what receives say has to do. */
+void figures_look(struct figures *figures, bool known);
 
 #endif

@@ -7,7 +7,8 @@
  *
  * Errors are of two kinds. What the kernel says of single messages or verdicts is counted, and the process goes on. If
  * it cannot go on, the error is returned: its successor finds everything in the journal. That is so, too, if the kernel says
- * that the queue is not bound (ENODEV), or not by this socket (EPERM): the supervisor then looks at it. Process: [queue process].
+ * that the queue is not bound (ENODEV), or not by this socket (EPERM): the end of this process has the supervisor look at
+ * the kernel's table at once, and end the engine if the queue is lost (queue_watch.c). Process: [queue process].
  */
 #include "process/queue_steps.h"
 

@@ -2,20 +2,31 @@
 /*
  * One reading of the kernel's table for all queues. A queue that is not in it, or has the port id of another socket, gives
  * no packet to the engine and takes no verdict from it; its packets are decided by the firewall's rule, or by another
- * program. That does not end by itself, so the engine has to. Process: [supervisor].
+ * program. That does not end by itself, so the engine has to.
+ *
+ * A line can be missing from one reading though the queue is bound (nfqueue_proc.c). So a queue is given up only if the
+ * next reading, a moment later, does not have it either. A reading that fails says nothing.
+ *
+ * Only what is served is touched: in a stop, settings would start the queueing again. Process: [supervisor].
  */
 #include "process/queue_watch.h"
 
+#include "base/arith.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "queue/nfqueue_config.h"
 #include "queue/nfqueue_proc.h"
 
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <string.h>
 
-struct watch {
-    struct children *children;
-    bool owned[QUEUES_MAX]; /* by index */
-};
+#define LOOK_NS NS_PER_S
+#define SOON_NS (100 * NS_PER_MS) /* after the look before, at the soonest */
+
+static bool is_served(const struct children_queue *queue)
+{
+    return queue->queue->kernel.bound && queue->requested == QUEUE_RUN && !queue->exited;
+}
 
 static bool is_as_set(const struct queue_settings *settings, const struct nfqueue_status *status)
 {
@@ -25,7 +36,7 @@ static bool is_as_set(const struct queue_settings *settings, const struct nfqueu
     return status->copy_mode == NFQNL_COPY_PACKET && status->copy_range == settings->copy_range;
 }
 
-static void set_again(struct children_queue *queue, const struct nfqueue_status *status)
+static void set_again(const struct children_queue *queue, const struct nfqueue_status *status)
 {
     const struct queue *kernel = &queue->queue->kernel;
     int code = nfqueue_configure(kernel->socket, kernel->number, &kernel->settings);
@@ -38,45 +49,92 @@ static void set_again(struct children_queue *queue, const struct nfqueue_status 
         code < 0 ? "they cannot be set again: " : "they are set again", code < 0 ? strerror(-code) : "");
 }
 
-static void look_at_status(void *context, const struct nfqueue_status *status)
+static void note_status(void *context, const struct nfqueue_status *status)
 {
-    struct watch *watch = context;
+    struct queue_watch *watch = context;
     const struct engine *engine = watch->children->engine;
 
     for (unsigned i = 0; i < engine->queue_count; i++) {
+        const struct children_queue *queue = &watch->children->queues[i];
         const struct queue *kernel = &engine->queues[i].kernel;
 
-        if (kernel->number == status->queue && kernel->port_id == status->port_id) {
-            watch->owned[i] = true;
-            if (!is_as_set(&kernel->settings, status)) {
-                set_again(&watch->children->queues[i], status);
-            }
+        if (kernel->number != status->queue || kernel->port_id != status->port_id) {
+            continue;
+        }
+        watch->found[i] = true;
+        figures_note(watch->figures, i, status);
+        if (is_served(queue) && !is_as_set(&kernel->settings, status)) {
+            set_again(queue, status);
         }
     }
 }
 
-/* Nothing of it can be answered any more, so a stop does not wait for it. */
+/* Its line has no limit: it comes once, and says why the engine ends. A stop does not wait for what cannot be answered. */
 static void give_up(struct children *children, unsigned index)
 {
-    exit_report_report(&children->exit_report, EXIT_CODE_QUEUE, NULL,
-                       "queue %u: another program has unbound it with the engine's own socket; the engine stops",
-                       children->engine->queues[index].kernel.number);
+    log_line("queue %u: another program has unbound it with the engine's own socket; the engine stops",
+             children->engine->queues[index].kernel.number);
     children->queue_lost = true;
     children_need_no_process(children, index);
 }
 
-void queue_watch_look(struct children *children)
+/* Returns whether some queue is to be looked for again. */
+static bool check_missing(struct queue_watch *watch)
 {
-    struct watch watch = {.children = children};
+    struct children *children = watch->children;
+    bool again = false;
 
-    if (nfqueue_each_status(look_at_status, &watch) < 0) {
-        return;
-    }
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        const struct children_queue *queue = &children->queues[i];
+        bool missing = is_served(&children->queues[i]) && !watch->found[i];
 
-        if (queue->queue->kernel.bound && !watch.owned[i] && queue->requested == QUEUE_RUN && !queue->exited) {
+        if (missing && watch->missed[i]) {
             give_up(children, i);
         }
+        watch->missed[i] = missing;
+        again = again || missing;
+    }
+    return again;
+}
+
+static void look(void *context)
+{
+    struct queue_watch *watch = context;
+    struct event_loop *loop = watch->children->loop;
+    bool known;
+    bool again;
+
+    memset(watch->found, 0, sizeof(watch->found));
+    known = nfqueue_each_status(note_status, watch) == 0;
+    figures_look(watch->figures, known);
+    again = known && check_missing(watch);
+    watch->looked_ns = event_loop_now(loop);
+    event_loop_start_timer(loop, &watch->timer, watch->looked_ns + (again ? SOON_NS : LOOK_NS));
+}
+
+void queue_watch_begin(struct queue_watch *watch, struct children *children, struct figures *figures)
+{
+    *watch = (struct queue_watch){
+        .children = children,
+        .figures = figures,
+        .timer = {.expired = look, .context = watch},
+        .looked_ns = event_loop_now(children->loop),
+    };
+    event_loop_start_timer(children->loop, &watch->timer, watch->looked_ns + LOOK_NS);
+}
+
+void queue_watch_soon(struct queue_watch *watch)
+{
+    if (watch != NULL && watch->timer.link != NULL) {
+        struct event_loop *loop = watch->children->loop;
+        uint64_t due_ns = max_u64(event_loop_now(loop), watch->looked_ns + SOON_NS);
+
+        event_loop_start_timer(loop, &watch->timer, min_u64(due_ns, watch->timer.due_ns));
+    }
+}
+
+void queue_watch_end(struct queue_watch *watch)
+{
+    if (watch->children != NULL) {
+        event_loop_stop_timer(watch->children->loop, &watch->timer);
     }
 }

@@ -18,6 +18,7 @@
 #include "process/drain.h"
 #include "process/figures.h"
 #include "process/preflight.h"
+#include "process/queue_watch.h"
 #include "process/queues.h"
 #include "process/signals.h"
 
@@ -44,6 +45,7 @@ struct supervisor {
     struct child_logs child_logs;
     struct child_log forkserver_log; /* of this fork server and all that come after it */
     struct figures figures; /* while SERVING */
+    struct queue_watch watch; /* while SERVING */
     struct drain drain; /* while STOPPING */
     bool queues_closed; /* while ENDING: the counters are logged */
 };
@@ -66,8 +68,9 @@ static void end(struct supervisor *supervisor, const struct error *error)
         report(supervisor, error);
     }
     supervisor->stage = ENDING;
+    queue_watch_end(&supervisor->watch); /* it looks at memory that is about to go */
     children_end(&supervisor->children);
-    queues_unbind(&supervisor->engine); /* first of all: the children may take a while to end */
+    queues_unbind(&supervisor->engine); /* now: the children that were killed may take a while to end */
 }
 
 static void begin_stop(void *context, const char *signal_name);
@@ -184,12 +187,14 @@ static void begin_serving(struct supervisor *supervisor)
     queues_log_settings(engine);
     log_line("ready");
     figures_begin(&supervisor->figures, engine, &supervisor->loop);
+    queue_watch_begin(&supervisor->watch, &supervisor->children, &supervisor->figures);
+    supervisor->children.watch = &supervisor->watch;
 }
 
 static void begin_drain(struct supervisor *supervisor)
 {
     supervisor->stage = STOPPING;
-    figures_end(&supervisor->figures);
+    queue_watch_end(&supervisor->watch);
     drain_begin(&supervisor->drain, &supervisor->engine, &supervisor->children, &supervisor->loop);
 }
 

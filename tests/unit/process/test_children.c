@@ -9,6 +9,7 @@
 #include "base/arith.h"
 #include "base/clock.h"
 #include "process/births.h"
+#include "process/queue_watch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -321,6 +322,28 @@ static void test_queue_that_needs_no_process_gets_none(void **state)
     assert_true(children_exited(children, 0));
 }
 
+/* Its queue may have been lost. */
+static void test_end_of_a_queue_process_has_the_queues_looked_at_soon(void **state)
+{
+    static struct figures figures;
+    static struct queue_watch watch;
+    struct event_loop *loop = &children_fixture.base.loop;
+    uint64_t far_ns = monotonic_ns() + 3600 * NS_PER_S;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    figures_begin(&figures, &children_fixture.base.engine, loop);
+    queue_watch_begin(&watch, children, &figures);
+    children->watch = &watch;
+    event_loop_start_timer(loop, &watch.timer, far_ns);
+    children_kill_worker(0, 0);
+    assert_true(watch.timer.due_ns == far_ns);
+    children_kill_queue(0);
+    assert_true(watch.timer.due_ns < far_ns);
+    queue_watch_end(&watch);
+}
+
 static void test_end_leaves_no_process(void **state)
 {
     pid_t pids[2 * CHILDREN_QUEUES];
@@ -412,6 +435,7 @@ int main(void)
         WITH_CHILDREN(test_queue_process_that_leaves_is_not_replaced_and_nor_are_its_workers),
         WITH_CHILDREN(test_worker_that_leaves_badly_has_a_line_and_its_queue_process_leaves_all_the_same),
         WITH_CHILDREN(test_queue_that_needs_no_process_gets_none),
+        WITH_CHILDREN(test_end_of_a_queue_process_has_the_queues_looked_at_soon),
         WITH_CHILDREN(test_end_leaves_no_process),
         WITH_CHILDREN(test_deaths_leave_no_descriptor),
     };
