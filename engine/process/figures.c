@@ -59,7 +59,7 @@ static bool may_log(struct figures *figures, uint64_t now_ns)
         return false;
     }
     if (missed > 0) {
-        log_line("... %u more lines about packets that the kernel dropped not shown", missed);
+        log_line("... %u more lines about packets of queues not shown", missed);
     }
     return true;
 }
@@ -130,8 +130,7 @@ static void log_silence(const struct figures *figures)
 
     snprintf(which, sizeof(which), "queue %u", number_of(figures, 0));
     if (figures->engine->queue_count > 1) {
-        snprintf(which, sizeof(which), "any of the %u queues from %u on", figures->engine->queue_count,
-                 number_of(figures, 0));
+        snprintf(which, sizeof(which), "any of the %u queues", figures->engine->queue_count);
     }
     log_line(
         "no packet has come to %s within %u s; if there should be some, look for the rules that send them there, in "
@@ -148,7 +147,7 @@ static void check_answers(struct figures *figures, unsigned index)
     uint64_t answered = stats->accepted + stats->dropped - queue->answered;
     uint64_t crashed = stats->crash_verdicts - queue->crash_verdicts;
 
-    if (answered >= UNANSWERED_MIN && crashed == answered) {
+    if (answered >= UNANSWERED_MIN && crashed == answered && may_log(figures, event_loop_now(figures->loop))) {
         log_line("queue %u: no plugin answers any more: in the last %u s, each of %" PRIu64
                  " packets got the --on-crash verdict, since a plugin crashed or hung on it",
                  number_of(figures, index), (unsigned)(PERIOD_NS / NS_PER_S), answered);

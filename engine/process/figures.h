@@ -4,8 +4,8 @@
  * plugin answers.
  *
  * Each look of queue_watch.h compares the kernel's figures and the counters of the queues with those of the look before.
- * A line says the cause and the option that helps, at most one in ten seconds for each cause of a queue, and five for all
- * queues. The final counters have the sums. Process: [supervisor].
+ * A line about a queue says the cause and the option that helps: at most one in ten seconds for each cause of a queue, and
+ * five for all queues and causes. The final counters have the sums. Process: [supervisor].
  */
 #ifndef ENGINE_PROCESS_FIGURES_H
 #define ENGINE_PROCESS_FIGURES_H
