@@ -17,7 +17,6 @@
 #include "process/queue_watch.h"
 #include "process/strays.h"
 #include "process/watched_channel.h"
-#include "queue/nfqueue_proc.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -35,7 +34,7 @@ static void request_id_recovery(const struct children_queue *queue)
 {
     struct journal *journal = queue->queue->shm.journal;
     struct nfqueue_status kernel;
-    bool known = nfqueue_read_status(children_number(queue), &kernel) == 0;
+    bool known = queue_read_status(&queue->queue->kernel, &kernel) == 0;
 
     journal_request_id_recovery(journal, known ? kernel.last_id : journal_totals(journal)->outstanding.last_id);
 }

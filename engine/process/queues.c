@@ -142,10 +142,36 @@ void queues_log_counters(const struct engine *engine)
     }
 }
 
+struct last_figures {
+    const struct engine *engine;
+    bool found[QUEUES_MAX]; /* by index */
+    struct nfqueue_status status[QUEUES_MAX];
+};
+
+static void keep_last(void *context, const struct nfqueue_status *status)
+{
+    struct last_figures *last = context;
+
+    for (unsigned i = 0; i < last->engine->queue_count; i++) {
+        const struct queue *kernel = &last->engine->queues[i].kernel;
+
+        if (kernel->number == status->queue && kernel->port_id == status->port_id) {
+            last->found[i] = true;
+            last->status[i] = *status;
+        }
+    }
+}
+
+/* One reading for all: there can be 256 queues, whose firewall's rules wait for this. */
 void queues_unbind(struct engine *engine)
 {
+    struct last_figures last = {.engine = engine};
+    int code = nfqueue_each_status(keep_last, &last);
+
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        queue_unbind(&engine->queues[i].kernel);
+        int missing = code < 0 ? code : -ENODEV;
+
+        queue_unbind_after(&engine->queues[i].kernel, last.found[i] ? 0 : missing, &last.status[i]);
     }
 }
 

@@ -165,10 +165,25 @@ int queue_bind(struct queue *queue, struct error *error)
     return 0;
 }
 
+/* Another program may have bound it since. */
+static int read_own_status(const struct queue *queue, struct nfqueue_status *status)
+{
+    struct nfqueue_status read;
+    int code = nfqueue_read_status(queue->number, &read);
+
+    if (code == 0 && read.port_id != queue->port_id) {
+        return -ENODEV;
+    }
+    if (code == 0) {
+        *status = read;
+    }
+    return code;
+}
+
 int queue_read_status(const struct queue *queue, struct nfqueue_status *status)
 {
     if (!queue->unbound) {
-        return nfqueue_read_status(queue->number, status);
+        return read_own_status(queue, status);
     }
     if (queue->last_code == 0) {
         *status = queue->last;
@@ -176,13 +191,27 @@ int queue_read_status(const struct queue *queue, struct nfqueue_status *status)
     return queue->last_code;
 }
 
+void queue_unbind_after(struct queue *queue, int code, const struct nfqueue_status *last)
+{
+    if (!queue->bound) {
+        return;
+    }
+    queue->last_code = code;
+    if (code == 0) {
+        queue->last = *last;
+    }
+    nfqueue_unbind(queue->socket, queue->number);
+    queue->bound = false;
+    queue->unbound = true;
+}
+
 void queue_unbind(struct queue *queue)
 {
     if (queue->bound) {
-        queue->last_code = nfqueue_read_status(queue->number, &queue->last);
-        nfqueue_unbind(queue->socket, queue->number);
-        queue->bound = false;
-        queue->unbound = true;
+        struct nfqueue_status last;
+        int code = read_own_status(queue, &last);
+
+        queue_unbind_after(queue, code, &last);
     }
 }
 

@@ -48,11 +48,17 @@ int queue_open(struct queue *queue, const struct plan *plan, struct error *error
 /* Binds the queue with its settings. EXIT_CODE_QUEUE: another program owns it, or the kernel refuses. */
 int queue_bind(struct queue *queue, struct error *error);
 
-/* The kernel's figures of the queue; once it is unbound, its last ones. Returns 0 or a negative errno. */
+/*
+ * The kernel's figures of the queue; once it is unbound, its last ones. -ENODEV: there is no such queue, or it is that of
+ * another socket. Returns 0 or a negative errno.
+ */
 int queue_read_status(const struct queue *queue, struct nfqueue_status *status);
 
 /* Unbinds the queue if it is bound, whatever process has the socket, too; what is queued is dropped. */
 void queue_unbind(struct queue *queue);
+
+/* The same for a caller that has just read its last figures: *last if code is 0, else why there are none. */
+void queue_unbind_after(struct queue *queue, int code, const struct nfqueue_status *last);
 
 /* Unbinds the queue if it is bound, and closes its socket. Also for one that was never opened, and twice. */
 void queue_close(struct queue *queue);

@@ -167,24 +167,35 @@ static void test_ids_are_recovered_after_a_death_with_packets_in_flight_alone(vo
     assert_int_equal(children_journal(0)->recover_to, CHILDREN_LAST_ID);
 }
 
-/* Where /proc says nothing, up to the last one that is known. */
-static void test_ids_are_recovered_up_to_the_last_one_that_is_known(void **state)
+static void assert_recovered_up_to_the_last_one_that_is_known(void)
 {
-    struct journal *journal;
-    struct outstanding outstanding;
+    struct journal *journal = children_journal(0);
+    struct outstanding outstanding = journal_totals(journal)->outstanding;
 
-    (void)state;
-    children_fixture_begin(LONG_MS);
-    children_start_serving();
-    journal = children_journal(0);
-    outstanding = journal_totals(journal)->outstanding;
     outstanding.last_id = 17;
     journal_commit_send(journal, &(struct queue_stats){0}, &outstanding);
     journal_begin_receive(journal, 0);
-    children_fixture.kernel_silent = true;
     children_kill_queue(0);
     assert_int_not_equal(journal->recover_ids, 0);
     assert_int_equal(journal->recover_to, 17);
+}
+
+static void test_ids_are_recovered_up_to_the_last_one_that_is_known(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    children_fixture.kernel_silent = true;
+    assert_recovered_up_to_the_last_one_that_is_known();
+}
+
+static void test_ids_that_another_socket_was_given_are_not_recovered(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    children_fixture.base.engine.queues[0].kernel.port_id = 4711;
+    assert_recovered_up_to_the_last_one_that_is_known();
 }
 
 /* What was in flight may have caused the former, not the latter. */
@@ -317,6 +328,7 @@ int main(void)
         WITH_CHILDREN(test_successor_has_the_same_request_and_no_word_of_its_predecessor),
         WITH_CHILDREN(test_ids_are_recovered_after_a_death_with_packets_in_flight_alone),
         WITH_CHILDREN(test_ids_are_recovered_up_to_the_last_one_that_is_known),
+        WITH_CHILDREN(test_ids_that_another_socket_was_given_are_not_recovered),
         WITH_CHILDREN(test_crashes_over_packets_are_counted_and_kills_are_not),
         WITH_CHILDREN(test_queue_process_that_dies_over_packets_is_replaced_although_it_was_to_leave),
         WITH_CHILDREN(test_queue_process_that_exits_by_itself_has_not_left),

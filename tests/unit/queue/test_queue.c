@@ -42,6 +42,7 @@ static struct {
     unsigned binds;
     unsigned unbinds;
     uint32_t waiting;
+    uint32_t owner; /* port id */
 } kernel;
 
 static struct queue queue;
@@ -71,7 +72,7 @@ int __wrap_nfqueue_read_status(uint16_t number, struct nfqueue_status *status)
 {
     assert_int_equal(number, NUMBER);
     if (kernel.status_code == 0) {
-        *status = (struct nfqueue_status){.queue = number, .port_id = 1234, .waiting = kernel.waiting};
+        *status = (struct nfqueue_status){.queue = number, .port_id = kernel.owner, .waiting = kernel.waiting};
     }
     return kernel.status_code;
 }
@@ -128,6 +129,7 @@ static int set_up(void **state)
     memset(&error, 0, sizeof(error));
     memset(&queue, 0xee, sizeof(queue));
     kernel.status_code = -ENODEV;
+    kernel.owner = 1234;
     plan.settings = (struct queue_settings){.copy_packet = true, .copy_range = 128, .max_len = 1000};
     queue_init(&queue, NUMBER);
     return 0;
@@ -442,6 +444,7 @@ static void test_last_figures_of_a_queue_are_kept(void **state)
     assert_int_equal(status.waiting, 1);
     assert_opened(queue_bind(&queue, &error));
     kernel.status_code = 0;
+    kernel.owner = PORT_ID;
     kernel.waiting = 5;
     queue_unbind(&queue);
     assert_int_equal(kernel.unbinds, 1);
@@ -455,6 +458,28 @@ static void test_last_figures_of_a_queue_are_kept(void **state)
     assert_int_equal(kernel.unbinds, 1);
     assert_int_equal(queue_read_status(&queue, &status), 0);
     assert_int_equal(status.waiting, 5);
+}
+
+static void test_figures_of_another_socket_s_queue_are_not_the_engine_s(void **state)
+{
+    struct nfqueue_status status = {.waiting = 1};
+
+    (void)state;
+    assert_opened(queue_open(&queue, &plan, &error));
+    assert_opened(queue_bind(&queue, &error));
+    kernel.status_code = 0;
+    kernel.owner = PORT_ID;
+    kernel.waiting = 5;
+    assert_int_equal(queue_read_status(&queue, &status), 0);
+    assert_int_equal(status.waiting, 5);
+    kernel.owner = PORT_ID + 1;
+    kernel.waiting = 6;
+    assert_int_equal(queue_read_status(&queue, &status), -ENODEV);
+    queue_unbind(&queue);
+    kernel.owner = PORT_ID;
+    assert_int_equal(queue_read_status(&queue, &status), -ENODEV);
+    assert_int_equal(status.waiting, 5);
+    queue_close(&queue);
 }
 
 /* Such as 0, which would be a figure. */
@@ -501,6 +526,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bind_that_the_kernel_refuses_says_why, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_close_unbinds_what_is_bound_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_last_figures_of_a_queue_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_figures_of_another_socket_s_queue_are_not_the_engine_s, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_figures_that_the_kernel_did_not_give_are_none, set_up, tear_down),
     };
 

@@ -191,11 +191,12 @@ static void test_plugins_before_one_that_decides_for_flows_are_named(void **stat
 
 static void test_packets_without_an_answer_have_a_line(void **state)
 {
-    const struct queue queue = {.number = NUMBER};
+    const struct queue queue = {.number = NUMBER, .port_id = 2};
     struct queue_stats counters = {.packets = 9, .accepted = 4, .dropped = 3};
     const struct queue_totals totals = {.stats = &counters};
 
     (void)state;
+    status.port_id = 2;
     assert_null(queue_report_unanswered(&queue, &totals, text));
     status = (struct nfqueue_status){.queue = 1, .port_id = 2, .copy_mode = 3, .queue_dropped = 4, .user_dropped = 5};
     assert_null(queue_report_unanswered(&queue, &totals, text));
@@ -247,6 +248,11 @@ static void test_each_counter_has_its_name(void **state)
                         "malformed=11 recovered_ids=12 flow_packets=13 flows_added=14 flows_replaced=15 "
                         "flows_expired=16 flow_not_stored=17 bursts=18 restarts=19 outages=22 kernel_queue_dropped=20 "
                         "kernel_user_dropped=21");
+    status.port_id = 1; /* the figures of another socket's queue */
+    queue_report_counters(&queue, &totals, text);
+    assert_string_equal(strstr(text, " outages="),
+                        " outages=22 kernel_queue_dropped=unknown kernel_user_dropped=unknown");
+    status.port_id = 0;
     status_code = -EACCES;
     queue_report_counters(&queue, &totals, text);
     assert_string_equal(strstr(text, " outages="),
@@ -255,7 +261,7 @@ static void test_each_counter_has_its_name(void **state)
 
 static void test_largest_counters_fit_a_line(void **state)
 {
-    const struct queue queue = {.number = NUMBER};
+    const struct queue queue = {.number = NUMBER, .port_id = UINT32_MAX};
     struct queue_stats counters;
     struct queue_totals totals;
 
