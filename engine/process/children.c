@@ -210,6 +210,7 @@ bool children_exited(const struct children *children, unsigned queue)
 void children_need_no_process(struct children *children, unsigned queue)
 {
     children->queues[queue].exited = true;
+    children->queues[queue].retry_ns = 0;
 }
 
 bool children_all_exited(const struct children *children)

@@ -140,7 +140,10 @@ void children_request(struct children *children, unsigned queue, enum queue_requ
 bool children_has_process(const struct children *children, unsigned queue);
 bool children_exited(const struct children *children, unsigned queue);
 
-/* A queue that has no process is drained: this counts as if one had ended in order. */
+/*
+ * A queue without a process is drained, or one with or without is not the engine's any more: this counts as if its process
+ * had ended in order. One that is there may go on; when it ends, it gets no successor.
+ */
 void children_need_no_process(struct children *children, unsigned queue);
 
 /* Whether every queue process has ended in order. */

@@ -56,8 +56,11 @@ static void queue_ended(struct children_queue *queue, pid_t pid, int status)
         queue->exited = true;
         return;
     }
+    exit_report_queue(&children->exit_report, children_index(queue), pid, status, queue->hung, !queue->exited);
+    if (queue->exited) {
+        return;
+    }
     queue->queue->control->restarts += children->exit_report.running;
-    exit_report_queue(&children->exit_report, children_index(queue), pid, status, queue->hung);
     queue_watch_soon(children->watch);
     if (!journal_is_idle(journal)) {
         request_id_recovery(queue);

@@ -233,10 +233,11 @@ void exit_report_worker(struct exit_report *exit_report, const struct worker_exi
 
 /* ---- queue processes ------------------------------------------------------------------------------------------------ */
 
-void exit_report_queue(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out)
+void exit_report_queue(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out,
+                       bool replaced)
 {
     const struct queue_control *control = exit_report->engine->queues[queue].control;
-    const char *next = exit_report->running ? "; another one goes on with its packets" : "";
+    const char *next = exit_report->running && replaced ? "; another one goes on with its packets" : "";
     char reason[EXIT_REPORT_REASON_MAX];
 
     reason_or_time(status, timed_out, "made no progress for", HANGS_TIMEOUT_MS, reason);

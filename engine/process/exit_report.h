@@ -53,8 +53,9 @@ void exit_report_forkserver(struct exit_report *exit_report, int status, bool ti
 /* A worker ended, or was given up. One that left in order is not worth a line. */
 void exit_report_worker(struct exit_report *exit_report, const struct worker_exit *exit);
 
-/* A queue process ended. timed_out: it was killed for making no progress. */
-void exit_report_queue(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out);
+/* A queue process ended. timed_out: it was killed for making no progress. replaced: its packets get another one. */
+void exit_report_queue(struct exit_report *exit_report, unsigned queue, pid_t pid, int status, bool timed_out,
+                       bool replaced);
 
 /* The fork server did not leave in order; reason: how. */
 void exit_report_unload(const struct exit_report *exit_report, const char *reason);

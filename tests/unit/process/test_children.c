@@ -320,6 +320,28 @@ static void test_queue_that_needs_no_process_gets_none(void **state)
     children_turn_for(150);
     assert_int_equal(children_queue_pid(0), 0);
     assert_true(children_exited(children, 0));
+    assert_int_equal(children->queues[0].retry_ns, 0); /* a time that has passed would be a tick for ever */
+}
+
+/* As that of a queue that is lost. */
+static void test_queue_process_that_is_not_needed_any_more_has_no_successor(void **state)
+{
+    char line[128];
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    snprintf(line, sizeof(line), "queue 7: queue process %d was killed (SIGKILL)", children_queue_pid(0));
+    children_need_no_process(children, 0);
+    children_turn_for(20);
+    assert_true(children_has_process(children, 0));
+    children_kill_queue(0);
+    children_turn_for(150);
+    log_lines_assert(line);
+    assert_int_equal(children_queue_pid(0), 0);
+    assert_int_equal(children->queues[0].retry_ns, 0);
+    assert_int_equal(children_control(0)->restarts, 0);
+    assert_int_equal(children_fixture.scripts[0].forked, 1);
 }
 
 /* Its queue may have been lost. */
@@ -435,6 +457,7 @@ int main(void)
         WITH_CHILDREN(test_queue_process_that_leaves_is_not_replaced_and_nor_are_its_workers),
         WITH_CHILDREN(test_worker_that_leaves_badly_has_a_line_and_its_queue_process_leaves_all_the_same),
         WITH_CHILDREN(test_queue_that_needs_no_process_gets_none),
+        WITH_CHILDREN(test_queue_process_that_is_not_needed_any_more_has_no_successor),
         WITH_CHILDREN(test_end_of_a_queue_process_has_the_queues_looked_at_soon),
         WITH_CHILDREN(test_end_leaves_no_process),
         WITH_CHILDREN(test_deaths_leave_no_descriptor),

@@ -474,7 +474,7 @@ static void test_worker_that_does_not_start_is_a_line_once_the_engine_runs(void 
 
 static void assert_queue_line(int status, bool timed_out, const char *line)
 {
-    exit_report_queue(&fixture.report, 1, PID, status, timed_out);
+    exit_report_queue(&fixture.report, 1, PID, status, timed_out, true);
     log_lines_assert(line);
     log_lines_clear();
 }
@@ -491,16 +491,18 @@ static void test_queue_process_that_ended(void **state)
     snprintf(control()->text, sizeof(control()->text), "no memory");
     assert_queue_line(EXITED(70), false,
                       "queue 8: queue process 4711: no memory; another one goes on with its packets");
+    exit_report_queue(&fixture.report, 1, PID, EXITED(70), false, false);
+    log_lines_assert("queue 8: queue process 4711: no memory");
 }
 
 static void test_queue_process_that_ended_before_the_engine_ran(void **state)
 {
     (void)state;
-    exit_report_queue(&fixture.report, 1, PID, EXITED(3), false);
+    exit_report_queue(&fixture.report, 1, PID, EXITED(3), false, true);
     assert_failure(EXIT_CODE_RUN_TIME, "queue 8: queue process 4711 exited with status 3");
     control()->state = QUEUE_FAILED;
     snprintf(control()->text, sizeof(control()->text), "no memory");
-    exit_report_queue(&fixture.report, 1, PID, EXITED(70), false);
+    exit_report_queue(&fixture.report, 1, PID, EXITED(70), false, true);
     assert_failure(EXIT_CODE_RUN_TIME, "queue 8: queue process 4711: no memory");
 }
 
@@ -527,7 +529,7 @@ static void test_memory_of_the_dead_is_only_read(void **state)
     exit_report_forkserver(&fixture.report, SIGSEGV, false);
     assert_int_equal(strlen(fixture.report.failure.text), ERROR_TEXT_MAX - 1);
     fixture.report.failure = (struct error){.exit_code = EXIT_CODE_OK};
-    exit_report_queue(&fixture.report, 1, PID, SIGSEGV, false);
+    exit_report_queue(&fixture.report, 1, PID, SIGSEGV, false, true);
     exit_report_worker(&fixture.report, &fixture.exit);
     allow_writes(status, sizeof(*status), true);
     allow_writes(control(), sizeof(*control()), true);
