@@ -248,6 +248,7 @@ static void tell_slow(struct queue_lives *lives, struct queue_worker *worker)
 /* A worker that had no CPU is not slow, nor one that does not say which plugin has the packet. */
 static void look_for_slow(const struct queue_lives *lives, struct queue_worker *worker)
 {
+    uint32_t plugin = ring_plugin(&worker->ring); /* read once: a thread of a plugin may change it at any time */
     uint64_t delay_ns;
 
     if (worker->slow_since_ns == worker->since_ns || worker->waited_ns < QUEUE_SLOW_NS / 2) {
@@ -259,8 +260,8 @@ static void look_for_slow(const struct queue_lives *lives, struct queue_worker *
     delay_ns = worker->slow_delay_ns; /* of a kernel that does not say */
     run_delay_read(worker->pid, &delay_ns);
     if (worker->waited_ns >= QUEUE_SLOW_NS && delay_ns - worker->slow_delay_ns < QUEUE_SLOW_NS / 8 &&
-        ring_plugin(&worker->ring) < lives->loop->engine->generation->plugin_count) {
-        worker->slow_plugin = ring_plugin(&worker->ring);
+        plugin < lives->loop->engine->generation->plugin_count) {
+        worker->slow_plugin = plugin;
         worker->slow_since_ns = worker->since_ns;
     }
 }

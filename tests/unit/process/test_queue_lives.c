@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a queue process believes of a worker that takes long over a packet.
+ *
+ * The clock is the test's. run_delay_read() and ring_plugin() are replaced at link time (--wrap): the worker has all the
+ * CPU it needs, and its word can change between two readings.
+ */
+#include "loop_world.h"
+
+#include "base/channel.h"
+#include "base/clock.h"
+#include "process/queue_lives.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define TIMEOUT_MS 60000
+#define SLOW_LINE "queue 4711: plugin judge 1.0 is slow: "
+#define LOOKS_MS 5
+
+bool __wrap_run_delay_read(pid_t pid, uint64_t *ns);
+uint32_t __wrap_ring_plugin(const struct ring_submit *ring);
+
+static struct {
+    struct event_loop events;
+    struct queue_control control;
+    struct queue_tell tell;
+    struct queue_lives lives;
+    struct queue_worker *worker;
+    unsigned worker_index;
+    int channel;      /* the supervisor's end */
+    unsigned said;    /* how often the worker's word was read */
+    uint32_t says[2]; /* the first time in a look, and later */
+} fixture;
+
+bool __wrap_run_delay_read(pid_t pid, uint64_t *ns)
+{
+    (void)pid;
+    *ns = 1;
+    return true;
+}
+
+uint32_t __wrap_ring_plugin(const struct ring_submit *ring)
+{
+    (void)ring;
+    return fixture.says[fixture.said++ > 0];
+}
+
+static int set_up(void **state)
+{
+    int ends[2];
+
+    (void)state;
+    memset(&fixture, 0, sizeof(fixture));
+    world_init(1, false, false);
+    world.group.handle_timeout_ms = world.group.load_timeout_ms = TIMEOUT_MS;
+    world.now_ns = NS_PER_S;
+    world.count = 2;
+    world.packets[1].answer = world.packets[2].answer = NFQE_ACCEPT;
+    world_start_queue();
+    fixture.worker_index = world_add_worker();
+    fixture.worker = world.workers[fixture.worker_index].theirs;
+    fixture.worker->end.fd = -1;
+    assert_int_equal(event_loop_init(&fixture.events), 0);
+    assert_int_equal(channel_new_pair(ends), 0);
+    fixture.channel = ends[0];
+    fixture.tell = (struct queue_tell){.channel = ends[1], .control = &fixture.control};
+    fixture.control.closing = PLUGINS_MAX;
+    queue_lives_init(&fixture.lives, &world.loop, &fixture.events, &fixture.tell);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    event_loop_done(&fixture.events);
+    close(fixture.channel);
+    close(fixture.tell.channel);
+    world_done();
+    return 0;
+}
+
+static void look(void)
+{
+    world.now_ns += LOOKS_MS * NS_PER_MS;
+    fixture.said = 0;
+    queue_lives_look(&fixture.lives, world.now_ns);
+}
+
+/* The next packet comes, and the worker is so long with it. */
+static void be_busy(unsigned ms)
+{
+    world.queued++;
+    world_receive();
+    assert_true(ring_in_flight(&fixture.worker->ring));
+    for (unsigned passed = 0; passed <= ms; passed += LOOKS_MS) {
+        look();
+    }
+}
+
+static void answer(void)
+{
+    assert_true(world_run_worker(fixture.worker_index));
+    look();
+    assert_false(ring_in_flight(&fixture.worker->ring));
+}
+
+/* A thread of a plugin may change the word at any time. */
+static void test_slow_plugin_is_what_the_worker_said_at_one_reading(void **state)
+{
+    (void)state;
+    fixture.says[1] = PLUGINS_MAX;
+    be_busy(150);
+    assert_int_equal(fixture.worker->slow_plugin, 0);
+    answer();
+    assert_memory_equal(world.log, SLOW_LINE, strlen(SLOW_LINE));
+}
+
+int main(void)
+{
+#define LIVES_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        LIVES_TEST(test_slow_plugin_is_what_the_worker_said_at_one_reading),
+    };
+
+    return cmocka_run_group_tests_name("queue_lives", tests, NULL, NULL);
+}
