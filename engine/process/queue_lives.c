@@ -181,11 +181,14 @@ static bool takes_too_long(const struct queue_lives *lives, struct queue_worker 
     if (new_wait) {
         worker->waited_ns = 0;
         worker->run_delay_ns = 0;
+        worker->run_delay_read = false;
         worker->slow_delay_ns = 0;
+        worker->slow_begun = worker->slow_judged = false;
         worker->excused = false;
     }
     worker->waited_ns += step_ns;
-    if (worker->waited_ns >= timeout_ns / 2 && worker->run_delay_ns == 0) {
+    if (worker->waited_ns >= timeout_ns / 2 && !worker->run_delay_read) {
+        worker->run_delay_read = true;
         run_delay_read(worker->pid, &worker->run_delay_ns);
     }
     return worker->waited_ns >= (worker->excused ? 2 * timeout_ns : timeout_ns) &&
@@ -230,37 +233,48 @@ static uint64_t packet_timeout(const struct queue_lives *lives, const struct que
     return lives->loop->flights[burst].hung ? lives->retry_timeout_ns : lives->handle_timeout_ns;
 }
 
+static bool is_named(const struct queue_lives *lives, uint32_t plugin)
+{
+    return plugin < PLUGINS_MAX && (lives->slow_plugins >> plugin & 1) != 0;
+}
+
 /* It has answered what it was slow with. Each plugin is named once. */
 static void tell_slow(struct queue_lives *lives, struct queue_worker *worker)
 {
     const struct plugin *plugin = &lives->loop->engine->generation->plugins[worker->slow_plugin];
-    uint64_t bit = UINT64_C(1) << worker->slow_plugin;
 
     worker->slow_since_ns = 0;
-    if ((lives->slow_plugins & bit) == 0) {
-        lives->slow_plugins |= bit;
+    if (!is_named(lives, worker->slow_plugin)) {
+        lives->slow_plugins |= UINT64_C(1) << worker->slow_plugin;
         log_line("queue %u: plugin %s %s is slow: it took more than %u ms over a packet%s, and those after it waited",
                  lives->loop->queue->kernel.number, plugin->id, plugin->version, (unsigned)(QUEUE_SLOW_NS / NS_PER_MS),
                  worker->has_batch ? " or a burst" : "");
     }
 }
 
-/* A worker that had no CPU is not slow, nor one that does not say which plugin has the packet. */
+/*
+ * A worker that had no CPU is not slow, nor one that does not say which plugin has the packet. A wait is judged once, from
+ * two readings of the delay, however long it is; none is made while a plugin has the packet that was named before.
+ */
 static void look_for_slow(const struct queue_lives *lives, struct queue_worker *worker)
 {
-    uint32_t plugin = ring_plugin(&worker->ring); /* read once: a thread of a plugin may change it at any time */
     uint64_t delay_ns;
+    uint32_t plugin;
 
-    if (worker->slow_since_ns == worker->since_ns || worker->waited_ns < QUEUE_SLOW_NS / 2) {
+    if (worker->slow_judged || worker->waited_ns < (worker->slow_begun ? QUEUE_SLOW_NS : QUEUE_SLOW_NS / 2)) {
         return;
     }
-    if (worker->slow_delay_ns == 0) {
-        run_delay_read(worker->pid, &worker->slow_delay_ns);
-    }
+    plugin = ring_plugin(&worker->ring); /* read once: a thread of a plugin may change it at any time */
+    worker->slow_judged = worker->slow_begun || is_named(lives, plugin);
     delay_ns = worker->slow_delay_ns; /* of a kernel that does not say */
-    run_delay_read(worker->pid, &delay_ns);
-    if (worker->waited_ns >= QUEUE_SLOW_NS && delay_ns - worker->slow_delay_ns < QUEUE_SLOW_NS / 8 &&
-        plugin < lives->loop->engine->generation->plugin_count) {
+    if (!is_named(lives, plugin)) {
+        run_delay_read(worker->pid, &delay_ns);
+    }
+    if (!worker->slow_begun) {
+        worker->slow_begun = true;
+        worker->slow_delay_ns = delay_ns;
+    } else if (delay_ns - worker->slow_delay_ns < QUEUE_SLOW_NS / 8 &&
+               plugin < lives->loop->engine->generation->plugin_count) {
         worker->slow_plugin = plugin;
         worker->slow_since_ns = worker->since_ns;
     }

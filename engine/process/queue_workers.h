@@ -33,11 +33,14 @@ struct queue_worker {
     uint32_t place;         /* among the active ones, or QUEUE_NO_PLACE: it is a spare */
     bool rung;              /* it has signalled since the last turn */
     uint64_t since_ns; /* when it last did what it is waited for: an answer, or the next plugin's open() or close() */
-    uint64_t run_delay_ns; /* its run delay when half of the time-out had passed; 0: not read */
+    bool run_delay_read;   /* half of the time-out has passed, */
+    uint64_t run_delay_ns; /* and its run delay was this then; 0: the kernel does not say */
     bool excused; /* it had no CPU for too much of the time-out */
     uint64_t waited_ns; /* how long it was waited for since then, see queue_lives.h */
     uint64_t slow_since_ns; /* the since_ns of a wait that was long; 0: there is none to be told of */
-    uint64_t slow_delay_ns; /* the run delay in the middle of that */
+    bool slow_begun;        /* the wait has become long, */
+    uint64_t slow_delay_ns; /* and the run delay was this then */
+    bool slow_judged;       /* the wait need not be looked at again */
     uint32_t slow_plugin;   /* that had the packet then */
     bool hung; /* given up for taking too long */
     uint32_t said; /* while it opens or leaves: how far it is, as it says */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a queue process believes of a worker that takes long over a packet.
+ * What a queue process makes of a worker that takes long over a packet: how often it asks the kernel, what it believes,
+ * what it tells the supervisor.
  *
- * The clock is the test's. run_delay_read() and ring_plugin() are replaced at link time (--wrap): the worker has all the
- * CPU it needs, and its word can change between two readings.
+ * The clock is the test's. run_delay_read() and ring_plugin() are replaced at link time (--wrap): the first one is
+ * counted, the second one says what the test has chosen, at each reading something else if it is to.
  */
 #include "loop_world.h"
 
@@ -17,6 +18,7 @@
 #define TIMEOUT_MS 60000
 #define SLOW_LINE "queue 4711: plugin judge 1.0 is slow: "
 #define LOOKS_MS 5
+#define LONG_MS 2000 /* many looks, and less than half of the time-out */
 
 bool __wrap_run_delay_read(pid_t pid, uint64_t *ns);
 uint32_t __wrap_ring_plugin(const struct ring_submit *ring);
@@ -29,6 +31,9 @@ static struct {
     struct queue_worker *worker;
     unsigned worker_index;
     int channel;      /* the supervisor's end */
+    bool silent;      /* the kernel says nothing of delays */
+    uint64_t delay_ns; /* what it says */
+    unsigned delays;  /* how often it was asked */
     unsigned said;    /* how often the worker's word was read */
     uint32_t says[2]; /* the first time in a look, and later */
 } fixture;
@@ -36,8 +41,11 @@ static struct {
 bool __wrap_run_delay_read(pid_t pid, uint64_t *ns)
 {
     (void)pid;
-    *ns = 1;
-    return true;
+    fixture.delays++;
+    if (!fixture.silent) {
+        *ns = fixture.delay_ns;
+    }
+    return !fixture.silent;
 }
 
 uint32_t __wrap_ring_plugin(const struct ring_submit *ring)
@@ -116,11 +124,62 @@ static void test_slow_plugin_is_what_the_worker_said_at_one_reading(void **state
     assert_memory_equal(world.log, SLOW_LINE, strlen(SLOW_LINE));
 }
 
+static void test_delays_are_read_twice_for_a_wait_however_long_it_is(void **state)
+{
+    static const struct {
+        bool silent;
+        uint64_t delay_ns;
+        uint32_t plugin;
+    } cases[] = {{false, NS_PER_S, 0}, {false, 0, 0}, {true, 0, 0}, {false, NS_PER_S, PLUGINS_MAX}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fixture.silent = cases[i].silent;
+        fixture.delay_ns = cases[i].delay_ns;
+        fixture.says[0] = fixture.says[1] = cases[i].plugin;
+        be_busy(LONG_MS);
+        assert_in_range(fixture.delays, 1, 2);
+        tear_down(state);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
+/* It had no CPU for some of the time. */
+static void test_wait_that_was_excused_is_not_judged_again(void **state)
+{
+    (void)state;
+    fixture.delay_ns = 1;
+    be_busy(80);
+    fixture.delay_ns = NS_PER_S;
+    for (unsigned i = 0; i < LONG_MS / LOOKS_MS; i++) {
+        look();
+    }
+    assert_int_equal(fixture.delays, 2);
+    answer();
+    assert_int_equal(world.log[0], 0);
+}
+
+static void test_plugin_that_was_named_costs_no_reading(void **state)
+{
+    (void)state;
+    be_busy(150);
+    answer();
+    assert_memory_equal(world.log, SLOW_LINE, strlen(SLOW_LINE));
+    world.log[0] = 0;
+    fixture.delays = 0;
+    be_busy(LONG_MS);
+    assert_int_equal(fixture.delays, 0);
+    answer();
+    assert_int_equal(world.log[0], 0);
+}
+
 int main(void)
 {
 #define LIVES_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         LIVES_TEST(test_slow_plugin_is_what_the_worker_said_at_one_reading),
+        LIVES_TEST(test_delays_are_read_twice_for_a_wait_however_long_it_is),
+        LIVES_TEST(test_wait_that_was_excused_is_not_judged_again),
+        LIVES_TEST(test_plugin_that_was_named_costs_no_reading),
     };
 
     return cmocka_run_group_tests_name("queue_lives", tests, NULL, NULL);
