@@ -231,11 +231,14 @@ static unsigned watching_ms(const struct children *children)
     return children->stalled ? watchdog_interval_ms(HANGS_TIMEOUT_MS) : WATCHDOG_IDLE_MS;
 }
 
-/* Until a wait of the queue is over; UINT64_MAX: none. */
+/* Until a wait of the queue is over; UINT64_MAX: none. One that nothing follows would be over at each look, for ever. */
 static uint64_t next_wait_ns(const struct children_queue *queue)
 {
     uint64_t next = queue->retry_ns != 0 ? queue->retry_ns : UINT64_MAX;
 
+    if (queue->exited || queue->children->ending) {
+        return UINT64_MAX;
+    }
     return queue->births_ns != 0 && queue->births_ns < next ? queue->births_ns : next;
 }
 

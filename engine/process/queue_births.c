@@ -101,10 +101,10 @@ void queue_births_start(struct children_queue *queue)
 {
     int code;
 
+    queue->retry_ns = 0;
     if (queue->process.pid != 0 || queue->exited || queue->children->ending) {
         return;
     }
-    queue->retry_ns = 0;
     code = start(queue);
     if (code < 0) {
         exit_report_report(&queue->children->exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: no queue process: %s",

@@ -8,6 +8,7 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
+#include "process/births.h"
 #include "process/queue_births.h"
 
 #include <errno.h>
@@ -253,6 +254,55 @@ static void test_queue_process_that_exits_by_itself_has_not_left(void **state)
     assert_false(children_exited(children, 0));
 }
 
+/* ---- waits that nothing follows ---------------------------------------------------------------------------------- */
+
+#define TURNS 40
+
+static uint64_t waited_ns;
+
+static bool time_has_come(void)
+{
+    return children->ticked_ns >= waited_ns;
+}
+
+/* A tick that was due at once after each would have a turn of the loop, and the next one, never wait. */
+static void assert_ticks_are_apart(uint64_t due_ns)
+{
+    waited_ns = due_ns;
+    children_turn_until(time_has_come);
+    for (unsigned i = 0; i < TURNS; i++) {
+        assert_true(children->tick.due_ns > children->ticked_ns);
+        assert_int_equal(event_loop_turn(&children_fixture.base.loop), 0);
+    }
+}
+
+static void test_queue_that_needs_no_process_is_not_waited_for(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    children_kill_queue(0);
+    assert_int_not_equal(children->queues[0].retry_ns, 0);
+    children_need_no_process(children, 0);
+    assert_ticks_are_apart(children->queues[0].retry_ns);
+    assert_int_equal(children_queue_pid(0), 0);
+}
+
+static void test_nothing_is_waited_for_when_all_ends(void **state)
+{
+    uint64_t due_ns;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    children_kill_queue(0);
+    births_retry(&children->queues[1]);
+    assert_int_not_equal(children->queues[0].retry_ns, 0);
+    due_ns = max_u64(children->queues[0].retry_ns, children->queues[1].births_ns);
+    children_end(children);
+    assert_ticks_are_apart(due_ns);
+}
+
 /* ---- one that cannot be reaped ----------------------------------------------------------------------------------- */
 
 /* Until it was, it could still read the socket. */
@@ -332,6 +382,8 @@ int main(void)
         WITH_CHILDREN(test_crashes_over_packets_are_counted_and_kills_are_not),
         WITH_CHILDREN(test_queue_process_that_dies_over_packets_is_replaced_although_it_was_to_leave),
         WITH_CHILDREN(test_queue_process_that_exits_by_itself_has_not_left),
+        WITH_CHILDREN(test_queue_that_needs_no_process_is_not_waited_for),
+        WITH_CHILDREN(test_nothing_is_waited_for_when_all_ends),
         WITH_CHILDREN(test_queue_process_is_not_replaced_before_it_was_reaped),
         WITH_CHILDREN(test_queue_process_that_dies_before_the_engine_runs_is_a_failure_of_the_start),
         WITH_CHILDREN(test_without_descriptors_it_is_tried_again_and_none_is_lost),
