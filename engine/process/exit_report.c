@@ -142,19 +142,18 @@ static unsigned number_of(const struct exit_report *exit_report, unsigned queue)
 }
 
 /* How it ended. */
-static const char *how(const struct worker_exit *exit, const char *verb, uint64_t timeout_ms, char *reason)
+static const char *how(const struct worker_exit *exit, const char *verb, char *reason)
 {
     if (exit->loss->loss == QUEUE_LOSS_BROKEN) {
         return "wrote over the memory in which a worker answers";
     }
-    return reason_or_time(exit->status, exit->loss->loss == QUEUE_LOSS_HUNG, verb, timeout_ms, reason);
+    return reason_or_time(exit->status, exit->loss->loss == QUEUE_LOSS_HUNG, verb, exit->loss->timeout_ms, reason);
 }
 
 /* It had not opened all plugins. */
 static void report_start(struct exit_report *exit_report, const struct worker_exit *exit)
 {
     const struct plugin *plugin = plugin_of(exit_report, exit);
-    uint64_t timeout_ms = exit_report->engine->generation->group->load_timeout_ms;
     char reason[EXIT_REPORT_REASON_MAX];
 
     if (exit->loss->text[0] != '\0') {
@@ -162,10 +161,10 @@ static void report_start(struct exit_report *exit_report, const struct worker_ex
                            plugin != NULL ? plugin->path : NULL, "%s", exit->loss->text);
     } else if (plugin != NULL) {
         exit_report_report(exit_report, EXIT_CODE_PLUGIN, plugin->path, "open() %s",
-                           how(exit, "did not return within", timeout_ms, reason));
+                           how(exit, "did not return within", reason));
     } else {
         exit_report_report(exit_report, EXIT_CODE_RUN_TIME, NULL, "queue %u: the new worker %s before it served",
-                           number_of(exit_report, exit->queue), how(exit, "did not open within", timeout_ms, reason));
+                           number_of(exit_report, exit->queue), how(exit, "did not open within", reason));
     }
 }
 
@@ -173,7 +172,6 @@ static void report_start(struct exit_report *exit_report, const struct worker_ex
 static void report_leaving(const struct exit_report *exit_report, const struct worker_exit *exit)
 {
     const struct plugin *plugin = plugin_of(exit_report, exit);
-    uint64_t timeout_ms = exit_report->engine->generation->group->load_timeout_ms;
     char reason[EXIT_REPORT_REASON_MAX];
 
     if (exit->loss->loss == QUEUE_LOSS_ENDED && exit->status == 0) {
@@ -181,7 +179,7 @@ static void report_leaving(const struct exit_report *exit_report, const struct w
     }
     log_line("queue %u: %s%s %s; every packet had been answered", number_of(exit_report, exit->queue),
              plugin != NULL ? plugin->path : "the worker", plugin != NULL ? ": close()" : "",
-             how(exit, "did not return within", timeout_ms, reason));
+             how(exit, "did not return within", reason));
 }
 
 static void report_serving(struct exit_report *exit_report, const struct worker_exit *exit)
@@ -194,7 +192,7 @@ static void report_serving(struct exit_report *exit_report, const struct worker_
     const char *version = plugin != NULL ? plugin->version : "";
     unsigned number = number_of(exit_report, exit->queue);
     char reason[EXIT_REPORT_REASON_MAX];
-    const char *what = how(exit, "made no progress for", group->handle_timeout_ms, reason);
+    const char *what = how(exit, "made no progress for", reason);
     unsigned missed;
 
     if (!rate_limit_pass(&exit_report->crash_log, monotonic_ns(), &missed)) {

@@ -42,13 +42,14 @@ bool queue_lives_any(const struct queue_lives *lives)
 
 /* ---- loss ---------------------------------------------------------------------------------------------- */
 
-/* Its packets go to another worker. The supervisor adds to the message how the process ended. */
-static void lose(struct queue_lives *lives, struct queue_worker *worker, enum queue_loss loss)
+/* Its packets go to another worker. The supervisor adds to the message how the process ended. timeout_ns: or 0. */
+static void lose(struct queue_lives *lives, struct queue_worker *worker, enum queue_loss loss, uint64_t timeout_ns)
 {
     struct queue_message message = queue_message_make(QUEUE_WORKER_LOST, worker->number);
     struct queue_guilt guilt;
 
     message.loss = loss;
+    message.timeout_ms = timeout_ns / NS_PER_MS;
     message.stage = ring_state(&worker->ring);
     ring_copy_text(&worker->ring, message.text, sizeof(message.text));
     event_loop_unwatch(lives->events, &worker->bell);
@@ -68,7 +69,7 @@ static void worker_ended(void *context, uint32_t events)
     struct queue_worker *worker = context;
 
     (void)events;
-    lose(worker->lives, worker, QUEUE_LOSS_ENDED);
+    lose(worker->lives, worker, QUEUE_LOSS_ENDED, 0);
 }
 
 /* ---- birth --------------------------------------------------------------------------------------------- */
@@ -221,7 +222,7 @@ static void look_at_opening(struct queue_lives *lives, struct queue_worker *work
     }
     note_step(lives, worker, said, now_ns);
     if (takes_too_long(lives, worker, lives->open_timeout_ns, now_ns)) {
-        lose(lives, worker, QUEUE_LOSS_HUNG);
+        lose(lives, worker, QUEUE_LOSS_HUNG, lives->open_timeout_ns);
     }
 }
 
@@ -282,14 +283,17 @@ static void look_for_slow(const struct queue_lives *lives, struct queue_worker *
 
 static void look_at_packets(struct queue_lives *lives, struct queue_worker *worker, uint64_t now_ns)
 {
+    uint64_t timeout_ns;
+
     if (worker->slow_since_ns != 0 && worker->slow_since_ns != worker->since_ns) {
         tell_slow(lives, worker);
     }
     if (!ring_in_flight(&worker->ring)) {
         return;
     }
-    if (takes_too_long(lives, worker, packet_timeout(lives, worker), now_ns)) {
-        lose(lives, worker, QUEUE_LOSS_HUNG);
+    timeout_ns = packet_timeout(lives, worker);
+    if (takes_too_long(lives, worker, timeout_ns, now_ns)) {
+        lose(lives, worker, QUEUE_LOSS_HUNG, timeout_ns);
     } else {
         look_for_slow(lives, worker);
     }
@@ -302,7 +306,7 @@ static void look_at_leaving(struct queue_lives *lives, struct queue_worker *work
 
     note_step(lives, worker, said, now_ns);
     if (takes_too_long(lives, worker, lives->open_timeout_ns, now_ns)) {
-        lose(lives, worker, QUEUE_LOSS_HUNG);
+        lose(lives, worker, QUEUE_LOSS_HUNG, lives->open_timeout_ns);
     } else if (worker->said / (PLUGINS_MAX + 1) == RING_CLOSING && worker->said % (PLUGINS_MAX + 1) != PLUGINS_MAX) {
         *closing = worker->said % (PLUGINS_MAX + 1); /* of what was noted, so that it changes as seldom */
     }
@@ -322,7 +326,7 @@ static void ask_to_leave(struct queue_lives *lives, struct queue_worker *worker,
 static bool look_at_worker(struct queue_lives *lives, struct queue_worker *worker, uint64_t now_ns, uint32_t *closing)
 {
     if (queue_loop_take_answers(lives->loop, worker, now_ns) < 0) {
-        lose(lives, worker, QUEUE_LOSS_BROKEN);
+        lose(lives, worker, QUEUE_LOSS_BROKEN, 0);
         return false;
     }
     worker->retired = worker->number <= atomic_load_explicit(&lives->tell->control->retired, memory_order_acquire);
@@ -390,7 +394,7 @@ void queue_lives_awake(struct queue_lives *lives)
 
             worker->rung = false;
             if (ring_awake(&worker->ring, rung) < 0) {
-                lose(lives, worker, QUEUE_LOSS_BROKEN);
+                lose(lives, worker, QUEUE_LOSS_BROKEN, 0);
             }
         }
     }

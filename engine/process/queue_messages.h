@@ -102,6 +102,7 @@ struct queue_message {
     uint32_t
         packet_known; /* not 0: packet_id got the --on-crash verdict; else, if in_plugin, it was in handle_batch() */
     uint32_t packet_id;
+    uint64_t timeout_ms; /* of QUEUE_LOSS_HUNG: what it had for what it was waited for */
     char text[RING_TEXT_SIZE]; /* why the worker failed, as it said: printable ASCII characters, and a NUL */
 };
 

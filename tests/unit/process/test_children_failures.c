@@ -120,6 +120,7 @@ static void test_worker_that_hangs_in_open_is_killed_and_the_plugin_named(void *
     }
     message = queue_message_make(QUEUE_WORKER_LOST, children_worker(0, 0)->number);
     message.loss = QUEUE_LOSS_HUNG;
+    message.timeout_ms = SHORT_MS;
     message.plugin = 1;
     children_say(0, &message);
     children_assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() did not return within 300 ms");

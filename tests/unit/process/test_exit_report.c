@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 
 #define TIMEOUT_MS 250
+#define LOSS_TIMEOUT_MS 125 /* of a worker, as its queue process says */
 #define PID 4711
 #define LINES_MAX_SHOWN 5 /* in ten seconds */
 #define EXITED(code) ((code) << 8)
@@ -50,6 +51,7 @@ static int set_up(void **state)
     fixture.loss = queue_message_make(QUEUE_WORKER_LOST, 1);
     fixture.loss.loss = QUEUE_LOSS_ENDED;
     fixture.loss.plugin = PLUGINS_MAX;
+    fixture.loss.timeout_ms = LOSS_TIMEOUT_MS;
     log_lines_clear();
     return 0;
 }
@@ -279,7 +281,7 @@ static void test_worker_that_ended_in_open(void **state)
     ends_with(SIGSEGV);
     assert_start(EXIT_CODE_PLUGIN, "/p/second.so: open() crashed (SIGSEGV)");
     fixture.loss.loss = QUEUE_LOSS_HUNG;
-    assert_start(EXIT_CODE_PLUGIN, "/p/second.so: open() did not return within 250 ms");
+    assert_start(EXIT_CODE_PLUGIN, "/p/second.so: open() did not return within 125 ms");
     fixture.loss.loss = QUEUE_LOSS_BROKEN;
     assert_start(EXIT_CODE_PLUGIN, "/p/second.so: open() wrote over the memory in which a worker answers");
     ends_with(EXITED(PROCESS_EXIT_FAILED));
@@ -295,7 +297,7 @@ static void test_worker_that_ended_before_any_open(void **state)
     ends_with(EXITED(PROCESS_EXIT_FAILED));
     assert_start(EXIT_CODE_RUN_TIME, "queue 8: the new worker exited with status 70 before it served");
     fixture.loss.loss = QUEUE_LOSS_HUNG;
-    assert_start(EXIT_CODE_RUN_TIME, "queue 8: the new worker did not open within 250 ms before it served");
+    assert_start(EXIT_CODE_RUN_TIME, "queue 8: the new worker did not open within 125 ms before it served");
     fixture.loss.loss = QUEUE_LOSS_REFUSED;
     says("no memory for its ring");
     assert_start(EXIT_CODE_RUN_TIME, "no memory for its ring");
@@ -342,7 +344,7 @@ static void test_worker_that_ended_with_a_packet(void **state)
     assert_worker_line("queue 8: plugin second 2.0 crashed (SIGSEGV) on packet 99; verdict drop; worker 4711 replaced");
     fixture.base.group.on_crash = NFQE_ACCEPT;
     fixture.loss.loss = QUEUE_LOSS_HUNG;
-    assert_worker_line("queue 8: plugin second 2.0 made no progress for 250 ms on packet 99; verdict accept; worker "
+    assert_worker_line("queue 8: plugin second 2.0 made no progress for 125 ms on packet 99; verdict accept; worker "
                        "4711 replaced");
     fixture.loss.loss = QUEUE_LOSS_BROKEN;
     assert_worker_line("queue 8: plugin second 2.0 wrote over the memory in which a worker answers on packet 99; "
@@ -413,7 +415,7 @@ static void test_worker_that_did_not_leave_in_order(void **state)
     ends_with(SIGSEGV);
     assert_worker_line("queue 8: /p/second.so: close() crashed (SIGSEGV); every packet had been answered");
     fixture.loss.loss = QUEUE_LOSS_HUNG;
-    assert_worker_line("queue 8: /p/second.so: close() did not return within 250 ms; every packet had been answered");
+    assert_worker_line("queue 8: /p/second.so: close() did not return within 125 ms; every packet had been answered");
     ends_with(EXITED(3));
     assert_worker_line("queue 8: /p/second.so: close() exited with status 3; every packet had been answered");
     fixture.loss.plugin = PLUGINS_MAX;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "process/queue_lives.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -172,6 +173,29 @@ static void test_plugin_that_was_named_costs_no_reading(void **state)
     assert_int_equal(world.log[0], 0);
 }
 
+static void assert_lost(uint64_t timeout_ms)
+{
+    struct queue_message message;
+
+    while (channel_take(fixture.channel, &message, sizeof(message), NULL, 0) == -EAGAIN) {
+        look();
+    }
+    assert_int_equal(message.kind, QUEUE_WORKER_LOST);
+    assert_int_equal(message.loss, QUEUE_LOSS_HUNG);
+    assert_int_equal(message.timeout_ms, timeout_ms);
+}
+
+/* The packets of a burst that handle_batch() hung over have less time than it had. */
+static void test_loss_says_which_time_out_it_was(void **state)
+{
+    (void)state;
+    fixture.worker->has_batch = true;
+    world.workers[world_add_worker()].theirs->has_batch = true;
+    be_busy(0);
+    assert_lost(TIMEOUT_MS);
+    assert_lost(TIMEOUT_MS / QUEUE_RETRY_SHARE);
+}
+
 int main(void)
 {
 #define LIVES_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -180,6 +204,7 @@ int main(void)
         LIVES_TEST(test_delays_are_read_twice_for_a_wait_however_long_it_is),
         LIVES_TEST(test_wait_that_was_excused_is_not_judged_again),
         LIVES_TEST(test_plugin_that_was_named_costs_no_reading),
+        LIVES_TEST(test_loss_says_which_time_out_it_was),
     };
 
     return cmocka_run_group_tests_name("queue_lives", tests, NULL, NULL);

@@ -321,6 +321,7 @@ void children_say_lost(unsigned queue, const struct children_worker *worker, enu
     struct queue_message message = queue_message_make(QUEUE_WORKER_LOST, worker->number);
 
     message.loss = loss;
+    message.timeout_ms = loss == QUEUE_LOSS_HUNG ? children_fixture.base.group.handle_timeout_ms : 0;
     message.stage = RING_OPENED;
     message.plugin = in_plugin;
     message.in_plugin = in_plugin != PLUGINS_MAX;
