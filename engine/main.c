@@ -117,7 +117,7 @@ int main(int argc, char *argv[])
         printf("nfq-engine %s, plugin ABI %u.%u\n", NFQE_VERSION, NFQE_ABI_MAJOR(NFQE_ABI_VERSION),
                NFQE_ABI_MINOR(NFQE_ABI_VERSION));
     } else if (options.print_rules != RULES_NONE) {
-        options.nft_queue_missing = nft_probe_queue_is_missing();
+        options.nft_queue_missing = options.print_rules != RULES_IPTABLES && nft_probe_queue_is_missing();
         code = firewall_rules_print(&options, &error) != 0 ? report(&error) : EXIT_CODE_OK;
     } else {
         options.plugin_directory = find_plugin_directory(plugin_directory);

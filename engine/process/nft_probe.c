@@ -5,8 +5,8 @@
  * nf_tables takes changes as a batch of messages between two marks. It checks each message as it comes, and loads the
  * module that a statement needs; without the mark at the end it takes everything back. So the table, the chain and the
  * rule of the batch are never there for others, and the answer to the rule is all that is left: ENOENT if there is no
- * such statement. Without CAP_NET_ADMIN the kernel refuses the batch as a whole, and nothing is known. Process: the one
- * that prints the rules.
+ * such statement. Without CAP_NET_ADMIN or nf_tables the kernel refuses the batch as a whole, with an error of its
+ * first message, and nothing is known. Process: the one that prints the rules.
  */
 #include "process/nft_probe.h"
 
@@ -82,23 +82,26 @@ static void put_all(struct mnl_nlmsg_batch *batch)
     mnl_nlmsg_batch_next(batch);
 }
 
-/* The answer to the rule, a negative errno or 0; *found: whether it is in these messages. */
-static int find_answer(const char *bytes, size_t size, bool *found)
+/*
+ * Whether the answer is in these messages: the one to the rule, or an error of a message before it, which leaves the
+ * rule without a meaning. *missing: the kernel found all that the rule refers to, but not its statement.
+ */
+static bool find_answer(const char *bytes, size_t size, bool *missing)
 {
     const struct nlmsghdr *header = (const void *)bytes;
     int len = (int)size;
-    int error = 0;
 
     for (; mnl_nlmsg_ok(header, len); header = mnl_nlmsg_next(header, &len)) {
         const struct nlmsgerr *answer = mnl_nlmsg_get_payload(header);
+        bool is_rule = header->nlmsg_seq == SEQUENCE_RULE;
 
         if (header->nlmsg_type == NLMSG_ERROR && mnl_nlmsg_get_payload_len(header) >= sizeof(*answer) &&
-            header->nlmsg_seq == SEQUENCE_RULE) {
-            *found = true;
-            error = answer->error;
+            (is_rule || (answer->error != 0 && header->nlmsg_seq < SEQUENCE_RULE))) {
+            *missing = is_rule && answer->error == -ENOENT;
+            return true;
         }
     }
-    return error;
+    return false;
 }
 
 static bool ask(struct mnl_socket *socket)
@@ -107,8 +110,7 @@ static bool ask(struct mnl_socket *socket)
     static char request[4096];
     static char answer[8192];
     struct mnl_nlmsg_batch *batch = mnl_nlmsg_batch_start(request, sizeof(request) / 2);
-    bool found = false;
-    int error = 0;
+    bool missing = false;
 
     if (batch == NULL) {
         return false;
@@ -120,11 +122,10 @@ static bool ask(struct mnl_socket *socket)
 
         do {
             len = mnl_socket_recvfrom(socket, answer, sizeof(answer));
-            error = len > 0 ? find_answer(answer, (size_t)len, &found) : 0;
-        } while (len > 0 && !found);
+        } while (len > 0 && !find_answer(answer, (size_t)len, &missing));
     }
     mnl_nlmsg_batch_stop(batch);
-    return found && error == -ENOENT;
+    return missing;
 }
 
 bool nft_probe_queue_is_missing(void)
