@@ -63,13 +63,21 @@ typedef uint32_t nfqe_verdict;
 /*
  * Since 1.1, with ACCEPT or DROP, by a plugin that declares NFQE_NEED_FLOW: later packets of the flow, in both
  * directions, get the same verdict without a call of any plugin. A flow is the protocol and the two pairs of
- * address and port (of ICMP echo: the two addresses, which one asks, and the identifier). A packet without flow
- * (a later fragment, another protocol, headers not captured), or that may not decide it (a first fragment, a wrong
- * checksum), gets the verdict for itself alone. An accepted flow is forgotten after --flow-timeout without a packet, a
- * dropped one when so much time has passed since its verdict; either before that if --flow-table is full. A packet that
- * begins a connection (TCP SYN) is given to the plugins even if its flow is accepted. So a plugin may get packets from
- * the middle of a connection, and may be asked again for a flow that it decided. Without the need, a verdict with this
- * flag is invalid.
+ * address and port (of ICMP echo: the two addresses, which one asks, and the identifier).
+ *
+ * Three kinds of packets may have a flow, but do not decide it, so the verdict is for the packet alone: a first
+ * fragment, one with NFQE_PACKET_SOURCE_ROUTE, one with a wrong checksum. The plugins decide the first two even if
+ * their flow is accepted; with a dropped flow they are dropped. It is also for the packet alone if there is no
+ * flow: a later fragment, another protocol, headers that were not captured.
+ *
+ * An accepted flow is forgotten after --flow-timeout without a packet, a dropped one --flow-timeout after its
+ * decision, whatever packets come. If --flow-table is full, a new flow replaces an expired one; if there is none,
+ * the oldest of the list that is farthest above its share of the table. The lists: accepted flows of one packet,
+ * other accepted flows, dropped flows.
+ *
+ * A packet that begins a connection (TCP SYN, SCTP INIT, DCCP Request) is given to the plugins even if its flow is
+ * accepted, but dropped with a dropped flow. A plugin may get packets from the middle of a connection, and may be
+ * asked again for a flow that it decided. Without the need, a verdict with this flag is invalid.
  */
 #define NFQE_FLOW UINT32_C(0x100)
 
