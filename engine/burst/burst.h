@@ -40,7 +40,7 @@
 #define BURST_FLOW_NOT_STORED UINT32_C(16) /* given for a flow, but the packet has none, or there is no room */
 #define BURST_CRASHED UINT32_C(32)         /* the --on-crash verdict, since a worker ended over the packet */
 #define BURST_INVALID UINT32_C(64)         /* the --on-crash verdict, since a plugin's answer was no verdict */
-#define BURST_LOCAL_OUTPUT UINT32_C(128)   /* not decided yet: it comes from the output hook */
+#define BURST_LOCAL_OUTPUT UINT32_C(128)   /* it comes from the output hook; stays when it is decided */
 
 /*
  * The verdict of one packet, by its position among the burst's packets. The fields from connection_mark on are
@@ -114,6 +114,15 @@ static inline bool burst_is_decided(const struct burst *burst, unsigned index)
     return (burst_entry_flags(&burst->entries[index]) & BURST_DECIDED) != 0;
 }
 
+/* Marks packet `index` as decided, after its verdict and its mark were stored. */
+static inline void burst_mark_decided(struct burst *burst, unsigned index, uint32_t flags)
+{
+    struct burst_entry *entry = &burst->entries[index];
+
+    flags |= BURST_DECIDED | (burst_entry_flags(entry) & BURST_LOCAL_OUTPUT);
+    atomic_store_explicit(&entry->flags, flags, memory_order_release);
+}
+
 /*
  * Stores the verdict and the mark of packet `index`, then marks it as decided. flags: BURST_..., beside BURST_DECIDED.
  */
@@ -122,7 +131,7 @@ static inline void burst_set_verdict(struct burst *burst, unsigned index, uint32
 {
     burst->entries[index].verdict = verdict;
     burst->entries[index].mark = mark;
-    atomic_store_explicit(&burst->entries[index].flags, BURST_DECIDED | flags, memory_order_release);
+    burst_mark_decided(burst, index, flags);
 }
 
 /* Counts the verdict of an entry. */
@@ -145,7 +154,7 @@ static inline void burst_count_verdict(const struct burst_entry *entry, struct q
 static inline void burst_force_verdict(struct burst *burst, unsigned index, uint32_t verdict)
 {
     burst->entries[index].verdict = verdict;
-    atomic_store_explicit(&burst->entries[index].flags, BURST_DECIDED, memory_order_release);
+    burst_mark_decided(burst, index, 0);
 }
 
 #endif

@@ -4,7 +4,7 @@
  * packet leaves with.
  *
  * An accepted packet of a decided flow leaves with the bypass mark, by which the firewall lets the rest of the flow
- * pass, unless this machine sends it; a packet that is accepted for itself alone leaves without it.
+ * pass; a packet that is accepted for itself alone leaves without it; one that this machine sends keeps its own mark.
  *
  * No plugin is called here. A packet is decided in two steps: decide_by_flow() when it was received, and if its flow is
  * not decided, decide_by_answer() when the answer is there. Other packets of the flow may have been answered in
@@ -51,17 +51,27 @@ struct decide_invalid {
 };
 
 /*
- * An accepted packet of a flow carries the mark by which the firewall knows the flow. Not on the output hook: there the
- * kernel would choose its route again, by that mark. The next packet of the flow from elsewhere will do.
+ * The bits of the mark that the packet's verdict sets. None on the output hook: if they change there, the kernel
+ * chooses the packet's route again, by the new mark.
+ */
+static inline uint32_t decide_mark_mask(const struct decide *decide, unsigned packet)
+{
+    bool local_output = (burst_entry_flags(&decide->burst->entries[packet]) & BURST_LOCAL_OUTPUT) != 0;
+
+    return local_output ? 0 : decide->policy->bypass_mask;
+}
+
+/*
+ * An accepted packet of a flow carries the mark by which the firewall knows the flow. Of one from the output hook, the
+ * next packet from elsewhere does.
  */
 static inline void decide_with_flow(const struct decide *decide, unsigned packet, nfqe_verdict verdict, uint32_t flags)
 {
-    const struct decide_policy *policy = decide->policy;
-    const struct burst_entry *entry = &decide->burst->entries[packet];
-    uint32_t mark = entry->mark;
+    uint32_t mask = decide_mark_mask(decide, packet);
+    uint32_t mark = decide->burst->entries[packet].mark;
 
-    if (verdict == NFQE_ACCEPT && policy->bypass_mask != 0 && (burst_entry_flags(entry) & BURST_LOCAL_OUTPUT) == 0) {
-        mark = (mark & ~policy->bypass_mask) | policy->bypass_mark;
+    if (verdict == NFQE_ACCEPT && mask != 0) {
+        mark = (mark & ~mask) | decide->policy->bypass_mark;
         flags |= BURST_SETS_MARK;
     }
     burst_set_verdict(decide->burst, packet, verdict, mark, flags);
@@ -70,7 +80,7 @@ static inline void decide_with_flow(const struct decide *decide, unsigned packet
 /* The packet alone is accepted. It must not leave with a mark that says that its flow is. */
 static inline void decide_accept_alone(const struct decide *decide, unsigned packet, uint32_t flags)
 {
-    uint32_t mask = decide->policy->bypass_mask;
+    uint32_t mask = decide_mark_mask(decide, packet);
     uint32_t mark = decide->burst->entries[packet].mark;
 
     if ((mark & mask) != 0) {

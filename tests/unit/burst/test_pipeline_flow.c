@@ -429,6 +429,32 @@ static void test_chain_that_decides_for_no_flow_lets_no_mark_pass(void **state)
     }
 }
 
+/* The kernel chooses the route of such a packet once more if its mark changes. The last one has its verdict already. */
+static void test_local_output_leaves_with_the_mark_that_it_has(void **state)
+{
+    static const struct what what[] = {{1, 'd'}, {1, 'a'}, {NO_FLOW, 'd'}, {2, 'd'}, {3, 'd'}, {4, 'd'}, {5, 'd'}};
+    static const nfqe_verdict given[] = {ACCEPT_FLOW, NFQE_DROP, ACCEPT_FLOW, NFQE_ACCEPT, NFQE_HELD, NFQE_CONTINUE};
+    static const uint32_t flags[] = {BURST_FOR_FLOW, BURST_BY_FLOW, BURST_FLOW_NOT_STORED, 0, 0, 0, 0};
+
+    (void)state;
+    for (enum way way = 0; way < WAYS; way++) {
+        for (size_t i = 0; i < MARKS; i++) {
+            build_with_mark(way, i);
+            memcpy(members[0].answers, given, sizeof(given));
+            flow_pipeline_begin(way, what, 7);
+            for (unsigned packet = 0; packet < 7; packet++) {
+                flow_pipeline.fixture->burst->entries[packet].flags = BURST_LOCAL_OUTPUT;
+            }
+            burst_force_verdict(flow_pipeline.fixture->burst, 6, NFQE_ACCEPT);
+            flow_pipeline_finish(7);
+            for (unsigned packet = 0; packet < 7; packet++) {
+                flow_pipeline_assert(packet, NFQE_ACCEPT, flags[packet] | BURST_LOCAL_OUTPUT);
+                flow_pipeline_assert_mark(packet, FLOW_PIPELINE_MARK);
+            }
+        }
+    }
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, flow_pipeline_set_up, flow_pipeline_tear_down)
@@ -449,6 +475,7 @@ int main(void)
         TEST(test_packets_of_accepted_flows_and_no_other_carry_the_mark),
         TEST(test_packet_whose_flow_finds_no_room_gets_the_verdict_alone_and_no_mark),
         TEST(test_chain_that_decides_for_no_flow_lets_no_mark_pass),
+        TEST(test_local_output_leaves_with_the_mark_that_it_has),
     };
 
     return cmocka_run_group_tests_name("pipeline_flow", tests, NULL, NULL);
