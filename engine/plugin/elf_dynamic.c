@@ -2,9 +2,9 @@
 /*
  * Finds the dynamic section by the program headers, as the loader does: section headers may be missing.
  *
- * The section has its string table as an address in memory; the segment that is loaded there says where it is in the file.
- * Each read is checked for its length, and none depends on a mapping, since others may cut the file short meanwhile.
- * Runs in the supervisor; executes nothing of the file.
+ * The section has its string table as an address in memory; the segment that is loaded there says where it is in the
+ * file. Each read is checked for its length, and none depends on a mapping, since others may cut the file short
+ * meanwhile. Runs in the supervisor; executes nothing of the file.
  */
 #include "plugin/elf_dynamic.h"
 
@@ -22,12 +22,26 @@ static bool read_at(int fd, uint64_t offset, void *to, size_t len)
     return offset <= INT64_MAX && pread(fd, to, len, (off_t)offset) == (ssize_t)len;
 }
 
-static bool is_for_this_machine(const ElfW(Ehdr) *header)
+/*
+ * In the order of the loader, which skips a library of another class or machine, but refuses one of another byte order.
+ */
+static int check_header(const ElfW(Ehdr) *header)
 {
     const ElfW(Ehdr) *ours = &__ehdr_start;
 
-    return memcmp(header->e_ident, ours->e_ident, EI_DATA + 1) == 0 && header->e_machine == ours->e_machine &&
-           header->e_phentsize == sizeof(ElfW(Phdr));
+    if (memcmp(header->e_ident, ours->e_ident, SELFMAG) != 0) {
+        return -ENOEXEC;
+    }
+    if (header->e_ident[EI_CLASS] != ours->e_ident[EI_CLASS]) {
+        return -ENOTSUP;
+    }
+    if (header->e_ident[EI_DATA] != ours->e_ident[EI_DATA]) {
+        return -ENOEXEC;
+    }
+    if (header->e_machine != ours->e_machine) {
+        return -ENOTSUP;
+    }
+    return header->e_phentsize == sizeof(ElfW(Phdr)) ? 0 : -ENOEXEC;
 }
 
 static bool read_segment(int fd, const ElfW(Ehdr) *header, unsigned index, ElfW(Phdr) *segment)
@@ -64,9 +78,10 @@ int elf_dynamic_open(int fd, struct elf_dynamic *dynamic)
     ElfW(Phdr) segment;
     ElfW(Dyn) entry;
     uint64_t strings = 0;
+    int code = read_at(fd, 0, &header, sizeof(header)) ? check_header(&header) : -ENOEXEC;
 
-    if (!read_at(fd, 0, &header, sizeof(header)) || !is_for_this_machine(&header)) {
-        return -ENOEXEC;
+    if (code < 0) {
+        return code;
     }
     for (unsigned i = 0; read_segment(fd, &header, i, &segment); i++) {
         if (segment.p_type == PT_DYNAMIC) {

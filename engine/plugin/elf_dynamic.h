@@ -18,7 +18,10 @@ struct elf_dynamic {
     uint64_t strings_size;
 };
 
-/* Finds the section. Returns 0, or -ENOEXEC: not an ELF file for this machine. No section: it has no entries. [supervisor] */
+/*
+ * Finds the section. Returns 0; -ENOTSUP: an ELF file of another class or for another machine; or -ENOEXEC: not one, or
+ * damaged. No section: it has no entries. [supervisor]
+ */
 int elf_dynamic_open(int fd, struct elf_dynamic *dynamic);
 
 /*

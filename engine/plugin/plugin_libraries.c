@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Searches as the dynamic loader does (ld.so(8)): breadth first; DT_RPATH of the file and of those that led to it, unless
- * it has DT_RUNPATH; LD_LIBRARY_PATH; DT_RUNPATH; then the system's directories. A library whose name is known already is
- * not searched for again.
+ * Searches as the dynamic loader does (ld.so(8)): breadth first; DT_RPATH of the file and of those that led to it,
+ * unless it has DT_RUNPATH; LD_LIBRARY_PATH; DT_RUNPATH; then the system's directories. A library whose name is known
+ * already is not searched for again; a file of another ELF class or for another machine is not the one that is found.
  *
- * A directory that is searched must be safe even where the library is not in it: whoever can write to it can put one there.
- * That includes one that does not exist yet, which is as safe as the directory in which it could be made.
+ * A directory that is searched must be safe even where the library is not in it: whoever can write to it can put one
+ * there. That includes one that does not exist yet, which is as safe as the directory in which it could be made.
  *
  * Always: no descriptor is left open. Process: [supervisor]; executes nothing of the files.
  */
@@ -134,12 +134,18 @@ static void close_library(struct library *library)
     close_fd(&library->dynamic.fd);
 }
 
-/* Reads what the new library needs. It is the last one, and has its path and its descriptor. */
+/*
+ * Reads what the new library needs. It is the last one, and has its path. Returns 1; 0: it is for another class or
+ * machine; or a negative errno.
+ */
 static int read_library(struct search *search, struct library *library, int fd)
 {
     uint64_t next = 0;
     int code = elf_dynamic_open(fd, &library->dynamic);
 
+    if (code == -ENOTSUP) {
+        return 0;
+    }
     if (code == 0) {
         code = elf_dynamic_next(&library->dynamic, DT_RUNPATH, &next, library->runpath);
     }
@@ -147,7 +153,7 @@ static int read_library(struct search *search, struct library *library, int fd)
         next = 0;
         code = elf_dynamic_next(&library->dynamic, DT_RPATH, &next, library->rpath);
     }
-    return code < 0 ? refuse_damaged(search, library) : 0;
+    return code < 0 ? refuse_damaged(search, library) : 1;
 }
 
 static int check_file(const struct search *search, const char *path, int fd)
@@ -171,7 +177,7 @@ static int check_file(const struct search *search, const char *path, int fd)
     return check_directory(search, last_part(path), dirname(copy));
 }
 
-/* Adds the file, if there is one. Returns 1 if there is, 0 if not. */
+/* Adds the file, if there is one that the loader would take. Returns 1 if there is, 0 if not. */
 static int add_file(struct search *search, unsigned loader, const char *path)
 {
     struct library *library = &search->libraries[search->count];
@@ -193,12 +199,12 @@ static int add_file(struct search *search, unsigned loader, const char *path)
         library->loader = loader;
         code = read_library(search, library, fd);
     }
-    if (code < 0) {
+    if (code > 0) {
+        search->count++;
+    } else {
         close(fd);
-        return code;
     }
-    search->count++;
-    return 1;
+    return code;
 }
 
 /* ---- lists of directories -------------------------------------------------------------------------------------- */
@@ -254,7 +260,9 @@ static int search_directory(struct search *search, unsigned loader, const char *
     return add_file(search, loader, path);
 }
 
-/* Searches the directories of a list that `owner` has. Returns 1: found, and added; 0: not found; or a negative errno. */
+/*
+ * Searches the directories of a list that `owner` has. Returns 1: found, and added; 0: not found; or a negative errno.
+ */
 static int search_list(struct search *search, unsigned owner, const char *list, unsigned loader, const char *name)
 {
     char origin[PATH_MAX];
@@ -352,7 +360,7 @@ int plugin_libraries_check(int fd, struct error *error)
     search->error = error;
     search->count = 1;
     snprintf(search->libraries[0].path, PATH_MAX, "%s/plugin", PLUGIN_ORIGIN);
-    code = read_library(search, &search->libraries[0], fd);
+    code = read_library(search, &search->libraries[0], fd) > 0 ? 0 : refuse_damaged(search, &search->libraries[0]);
     for (unsigned i = 0; code == 0 && i < search->count; i++) {
         code = search_needed(search, i);
     }

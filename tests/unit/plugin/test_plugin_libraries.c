@@ -11,9 +11,12 @@
 #include "attempt.h"
 #include "scratch.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <limits.h>
+#include <link.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -203,6 +206,42 @@ static void test_the_file_counts(void **state)
                                    format("the list of libraries that %s needs cannot be read; build it again", near)));
 }
 
+/* NEAR in `directory`, with 0 in this byte of its ELF header: no class and no machine has it. */
+static void put_foreign_near(const char *directory, size_t offset)
+{
+    size_t len;
+    char *data;
+
+    put_near(directory, scratch_path("safe"));
+    data = scratch_read(scratch_path(format("%s/" NEAR, directory)), &len);
+    data[offset] = 0;
+    scratch_write(format("%s/" NEAR, directory), data, len);
+    free(data);
+}
+
+/* The loader goes on in the next directory. What others can change is refused all the same: they could put one for us. */
+static void test_a_library_for_another_machine_is_not_the_one_that_is_found(void **state)
+{
+    static const size_t foreign[] = {EI_CLASS, offsetof(ElfW(Ehdr), e_machine)};
+    const char *safe = scratch_path("safe");
+    const char *open = scratch_path("above/open");
+    const char *other = scratch_directory("other", 0755);
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        put_foreign_near("other", foreign[i]);
+        attempt_expect_success(plugin_with(format("%s:%s", other, safe)), NULL, "");
+        setenv("LD_LIBRARY_PATH", other, 1);
+        attempt_expect_success(plugin_with(safe), NULL, "");
+        expect_unsafe(plugin_with(open), NEAR, open, open);
+        assert_int_equal(chmod(scratch_path("other/" NEAR), 0646), 0);
+        assert_true(attempt_is_refused(
+            plugin_with(safe), NULL, ATTEMPT_CHECK, -EACCES,
+            format("anybody may write to its library %s/" NEAR "; run: chmod o-w %s/" NEAR, other, other)));
+        unsetenv("LD_LIBRARY_PATH");
+    }
+}
+
 /* FAR is found by the RUNPATH of NEAR alone; an RPATH counts for what the libraries need, too. */
 static void test_libraries_of_libraries_count(void **state)
 {
@@ -309,6 +348,7 @@ int main(void)
         WITH_DIRECTORIES(test_directories_after_the_library_was_found_do_not_count),
         WITH_DIRECTORIES(test_a_link_in_the_way_counts),
         WITH_DIRECTORIES(test_the_file_counts),
+        WITH_DIRECTORIES(test_a_library_for_another_machine_is_not_the_one_that_is_found),
         WITH_DIRECTORIES(test_libraries_of_libraries_count),
         WITH_DIRECTORIES(test_what_stands_for_a_directory_is_what_the_loader_makes_of_it),
         WITH_DIRECTORIES(test_directories_that_depend_on_the_working_directory_are_refused),
