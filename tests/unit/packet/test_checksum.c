@@ -16,6 +16,7 @@
 
 #define PAYLOAD 7 /* odd */
 #define PADDING 16
+#define ALIGNMENTS 4
 
 static const uint8_t protocols[] = {NFQE_PROTOCOL_TCP, NFQE_PROTOCOL_UDP, NFQE_PROTOCOL_ICMP, NFQE_PROTOCOL_ICMPV6};
 #define PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
@@ -73,7 +74,7 @@ static void append(struct builder *builder, uint8_t protocol, size_t payload)
         break;
     case NFQE_PROTOCOL_UDP:
         builder_udp(builder);
-        builder->bytes[builder->transport + 4] = 0;
+        builder->bytes[builder->transport + 4] = (uint8_t)((8 + payload) >> 8);
         builder->bytes[builder->transport + 5] = (uint8_t)(8 + payload);
         break;
     case NFQE_PROTOCOL_ICMP:
@@ -87,8 +88,8 @@ static void append(struct builder *builder, uint8_t protocol, size_t payload)
     builder_finish(builder);
 }
 
-/* A packet with the right checksum. */
-static void build(struct builder *builder, unsigned version, uint8_t protocol)
+/* A packet with so many bytes of payload. */
+static void build_len(struct builder *builder, unsigned version, uint8_t protocol, size_t payload)
 {
     if (version == 4) {
         builder_ipv4(builder, 4, 0);
@@ -96,7 +97,13 @@ static void build(struct builder *builder, unsigned version, uint8_t protocol)
         builder_ipv6(builder);
         builder->bytes[39] = 9;
     }
-    append(builder, protocol, PAYLOAD);
+    append(builder, protocol, payload);
+}
+
+/* A packet with the right checksum. */
+static void build(struct builder *builder, unsigned version, uint8_t protocol)
+{
+    build_len(builder, version, protocol, PAYLOAD);
     put_checksum(builder, builder->len - builder->transport, dest_of(builder));
 }
 
@@ -127,6 +134,52 @@ static void test_right_checksum_is_not_wrong_also_if_padding_follows(void **stat
             assert_false(is_wrong(&builder, builder.len, 0));
             builder_bytes(&builder, PADDING);
             assert_false(is_wrong(&builder, builder.len, 0));
+        }
+    }
+}
+
+/* The payload of one packet, and the address at which it is: its last bytes count, and those after it do not. */
+static void assert_payload_counts(const struct builder *builder, size_t payload)
+{
+    for (size_t padding = 0; padding < ALIGNMENTS; padding++) {
+        struct builder padded = *builder;
+
+        builder_bytes(&padded, padding);
+        assert_false(is_wrong(&padded, padded.len, 0));
+        for (size_t back = 1; back <= payload && back <= ALIGNMENTS; back++) {
+            padded.bytes[builder->len - back] ^= 0x40;
+            assert_true(is_wrong(&padded, padded.len, 0));
+            padded.bytes[builder->len - back] ^= 0x40;
+        }
+        for (size_t after = 0; after < padding; after++) {
+            padded.bytes[builder->len + after] ^= 0x40;
+            assert_false(is_wrong(&padded, padded.len, 0));
+        }
+    }
+}
+
+/*
+ * Also of words whose sum is carried far. Packets end where the memory does, so each length begins at another address.
+ */
+static void test_any_length_at_any_address_is_summed(void **state)
+{
+    static const size_t lengths[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1456, 1457, 1458, 1459};
+
+    (void)state;
+    for (unsigned version = 4; version <= 6; version += 2) {
+        for (size_t i = 0; i < PROTOCOLS * sizeof(lengths) / sizeof(lengths[0]); i++) {
+            size_t payload = lengths[i / PROTOCOLS];
+
+            for (unsigned fill = 0; fill < 3; fill++) {
+                struct builder builder;
+
+                build_len(&builder, version, protocols[i % PROTOCOLS], payload);
+                for (size_t at = builder.len - payload; at < builder.len; at++) {
+                    builder.bytes[at] = (uint8_t)(fill == 0 ? 0xff : fill == 1 ? at * 37 : at % 2);
+                }
+                put_checksum(&builder, builder.len - builder.transport, dest_of(&builder));
+                assert_payload_counts(&builder, payload);
+            }
         }
     }
 }
@@ -260,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_right_checksum_is_not_wrong_also_if_padding_follows),
+        cmocka_unit_test(test_any_length_at_any_address_is_summed),
         cmocka_unit_test(test_each_changed_bit_is_noticed),
         cmocka_unit_test(test_checksum_that_cannot_be_known_is_not_wrong),
         cmocka_unit_test(test_other_protocols_have_none_that_is_known),
