@@ -11,9 +11,10 @@
 
 /*
  * Follows the loader's search for each library that the ELF file fd needs, directly or by another one, and that this
- * process has not loaded already. Checks the directories that are looked at, until the library is found, and the file that
- * is found, like those of a plugin. What the loader finds in the system's own directories, which its configuration names,
- * is not looked at. Returns 0, or a negative errno with a reason in *error that names library and directory. [supervisor]
+ * process has not loaded already. Checks the directories that are looked at, until the library is found, and the file
+ * that is found, like those of a plugin. What the loader finds in the system's own directories, which its configuration
+ * names, is not looked at. Returns 0, or a negative errno with a reason in *error that names library and directory.
+ * [supervisor]
  */
 int plugin_libraries_check(int fd, struct error *error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who can write to a directory can replace what is in it, and who can write to one above it can replace the directory. So
- * a path is as safe as the least safe directory on it. Process: [supervisor].
+ * Who can write to a directory can replace what is in it, and who can write to one above it can replace the directory.
+ * So a path is as safe as the least safe directory on it. Process: [supervisor].
  */
 #include "plugin/safe_directory.h"
 
