@@ -35,11 +35,12 @@ static const struct version unified = {
 static const struct version legacy = {
     "cgroup", "memory.limit_in_bytes", "memory.usage_in_bytes", {"total_inactive_file ", "total_active_file ", NULL}};
 
-static void take_least(struct memory_available *available, uint64_t bytes, const char *owner)
+static void take_least(struct memory_available *available, uint64_t bytes, const char *owner, bool is_limit)
 {
     if (bytes < available->bytes) {
         available->bytes = bytes;
         snprintf(available->owner, sizeof(available->owner), "%s", owner);
+        available->is_limit = is_limit;
     }
 }
 
@@ -121,7 +122,7 @@ static void look_at_cgroup(const char *directory, const struct version *version,
     reclaimable = read_reclaimable(directory, version);
     usage -= min_u64(usage, reclaimable);
     snprintf(owner, sizeof(owner), "%.400s/%s", directory, version->limit);
-    take_least(available, limit - min_u64(limit, usage), owner);
+    take_least(available, limit - min_u64(limit, usage), owner, true);
 }
 
 /* ---- where it is ------------------------------------------------------------------------------------------------- */
@@ -213,7 +214,7 @@ static void look_at_hierarchy(const struct version *version, struct memory_avail
 void memory_find_available(struct memory_available *available)
 {
     *available = (struct memory_available){.bytes = UINT64_MAX};
-    take_least(available, machine_memory(), "this machine");
+    take_least(available, machine_memory(), "this machine", false);
     look_at_hierarchy(&unified, available);
     look_at_hierarchy(&legacy, available);
 }

@@ -7,6 +7,7 @@
 #ifndef ENGINE_PROCESS_MEMORY_H
 #define ENGINE_PROCESS_MEMORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define MEMORY_OWNER_MAX 512
@@ -14,6 +15,7 @@
 struct memory_available {
     uint64_t bytes;               /* without swapping; UINT64_MAX: unknown */
     char owner[MEMORY_OWNER_MAX]; /* whose they are: "this machine", or the file with the limit of a cgroup */
+    bool is_limit;                /* the latter: it can be raised */
 };
 
 /*

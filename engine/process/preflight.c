@@ -150,10 +150,11 @@ static int check_memory(const struct queue_group *group, const struct plan *plan
         return error_set(error, EXIT_CODE_CONFIGURATION, -ENOMEM,
                          "the queues take %" PRIu64 " MiB of memory (%u queues: flow tables %" PRIu64
                          " MiB, received packets %" PRIu64 " MiB, processes %" PRIu64 " MiB), %s has %" PRIu64
-                         " MiB left; %s, or raise that limit",
+                         " MiB left; %s%s",
                          to_mib(needed), group->queue_count, to_mib(needs.flows), to_mib(needs.bursts),
                          to_mib(needs.processes), available.owner, available.bytes / MIB,
-                         needs.flows >= needed / 2 ? "lower --flow-table" : "use fewer queues, --workers and --spares");
+                         needs.flows >= needed / 2 ? "lower --flow-table" : "use fewer queues, --workers and --spares",
+                         available.is_limit ? ", or raise that limit" : "");
     }
     if (needed + needs.rings > available.bytes) {
         log_line("warning: under load the queues take up to %" PRIu64 " MiB of memory, %" PRIu64

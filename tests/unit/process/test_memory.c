@@ -78,6 +78,7 @@ static void assert_available(uint64_t bytes, const char *owner)
     memory_find_available(&available);
     assert_int_equal(available.bytes, bytes);
     assert_string_equal(available.owner, owner);
+    assert_int_equal(available.is_limit, owner[0] == '/');
 }
 
 /* ---- the machine ------------------------------------------------------------------------------------------------- */

@@ -41,6 +41,7 @@ static struct {
     bool affinity_fails;
     unsigned last_cpu; /* this process may run on the CPUs from 1 to this one */
     uint64_t available; /* bytes of memory */
+    bool all_of_it;     /* no cgroup has a limit */
     bool capable;
     struct rlimit limit;
     unsigned raised;
@@ -99,7 +100,8 @@ int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
 void __wrap_memory_find_available(struct memory_available *available)
 {
     available->bytes = machine.available;
-    strcpy(available->owner, "/cgroup/memory.max");
+    strcpy(available->owner, machine.all_of_it ? "this machine" : "/cgroup/memory.max");
+    available->is_limit = !machine.all_of_it;
 }
 
 bool __wrap_has_cap_net_admin(void)
@@ -339,6 +341,11 @@ static void test_flow_tables_of_all_queues_must_fit_the_memory(void **state)
         check(), -ENOMEM, EXIT_CODE_CONFIGURATION,
         "the queues take 212 MiB of memory (3 queues: flow tables 208 MiB, received packets 2 MiB, processes 4 "
         "MiB), /cgroup/memory.max has 211 MiB left; lower --flow-table, or raise that limit");
+    machine.all_of_it = true; /* there is none to raise */
+    assert_refused(
+        check(), -ENOMEM, EXIT_CODE_CONFIGURATION,
+        "the queues take 212 MiB of memory (3 queues: flow tables 208 MiB, received packets 2 MiB, processes 4 "
+        "MiB), this machine has 211 MiB left; lower --flow-table");
     group.queue_count = 2;
     assert_passed(check());
 }
