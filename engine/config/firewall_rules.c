@@ -9,9 +9,9 @@
  * would decide by packets that their receiver ignores.
  *
  * An accept verdict ends the nft chain that queued the packet but not the hook, so chains of a later priority see the
- * packet with the mark that the engine set, and save the mark's bits in the connection, and clear them in the packet: it may be sent
- * through a tunnel next. On the output hook the engine
- * sets none, since the kernel would route the packet once more (burst/decide.h), so there is nothing to save.
+ * packet with the mark that the engine set, and save the mark's bits in the connection, and clear them in the packet:
+ * it may be sent through a tunnel next. On the output hook the engine sets none, since the kernel would route the
+ * packet once more (burst/decide.h), so there is nothing to save.
  *
  * Only a packet of a flow that the engine has accepted may carry the bits, and only from the verdict to the rule that
  * saves them. The rules clear the bits where they come from elsewhere: of every packet before the queue, since the
