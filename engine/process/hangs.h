@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Queue processes that make no progress, though there are packets, or they were asked to stop. They run no plugin, so it is our own fault, or
- * another program has stopped them; in either case the queue gets another one.
+ * Queue processes that make no progress, though there are packets, or they were asked to stop. They run no plugin, so
+ * it is our own fault, or another program has stopped them; in either case the queue gets another one.
  *
  * One that seems to hang may have made progress just now. So it is stopped and looked at again before it is killed; one
- * that does not even stop within a while is killed, too. Stopping is a state, not a wait: the others are served meanwhile.
- * Workers that hang are their queue process's to find.
+ * that does not even stop within a while is killed, too. Stopping is a state, not a wait: the others are served
+ * meanwhile. Workers that hang are their queue process's to find.
  *
  * Process: [supervisor].
  */

@@ -2,9 +2,9 @@
 /*
  * A process of the engine: how it begins, what it must not lose, where it runs.
  *
- * Queue processes, fork server and workers are forked without exec, so signals and descriptors are what their parent had
- * until process_begin() sets them, capabilities and limits until privileges.h does. Plugins run in fork server and workers and can undo it, so what the
- * process needs is looked at again after plugin code has run. Process: any.
+ * Queue processes, fork server and workers are forked without exec, so signals and descriptors are what their parent
+ * had until process_begin() sets them, capabilities and limits until privileges.h does. Plugins run in fork server and
+ * workers and can undo it, so what the process needs is looked at again after plugin code has run. Process: any.
  */
 #ifndef ENGINE_PROCESS_PROCESS_H
 #define ENGINE_PROCESS_PROCESS_H
@@ -17,7 +17,8 @@
 /*
  * First thing in a new fork server or worker: its short name (at most 15 characters, for top, pgrep and gdb), death
  * together with the supervisor, a session of its own, so that a signal to its group does not reach the supervisor, and
- * signals that a service manager sends to all processes left to the supervisor. Exits if the supervisor is gone already.
+ * signals that a service manager sends to all processes left to the supervisor. Exits if the supervisor is gone
+ * already.
  */
 void process_begin(const char *name, pid_t supervisor);
 
@@ -38,8 +39,8 @@ void process_enter_log(int *log);
 void process_tie_to_supervisor(pid_t supervisor);
 
 /*
- * What a plugin took from this process that it needs, the fork server for every worker: the channel, a plugin's copy, or
- * one of more[count]. -1: it is not open by intention. NULL: nothing. Text for a message, to follow "open() ".
+ * What a plugin took from this process that it needs, the fork server for every worker: the channel, a plugin's copy,
+ * or one of more[count]. -1: it is not open by intention. NULL: nothing. Text for a message, to follow "open() ".
  */
 const char *process_check_intact(const struct engine *engine, const int *more, unsigned count);
 
