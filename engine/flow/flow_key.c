@@ -188,7 +188,10 @@ static uint32_t transport_offset(const struct nfqe_packet *packet, const struct 
     return packet->network + (uint32_t)(ipv4->version_ihl & 0x0f) * 4;
 }
 
-/* The packet has an IP header. ip_len: of the IP packet; 0: longer than the IP header can say, made by segmentation offload. */
+/*
+ * The packet has an IP header. ip_len: of the IP packet; 0: longer than the IP header can say, made by segmentation
+ * offload.
+ */
 static bool find_transport(const struct nfqe_packet *packet, uint32_t offset, uint32_t ip_len,
                            struct transport *transport)
 {

@@ -18,11 +18,11 @@
  * that is farthest above its share. So however many flows of one packet come, they replace no flow of the other lists
  * that are within their share.
  *
- * Accepted flows are in the order of use: exactly in tables of up to FLOW_EXACT_MAX flows, to within 10 seconds in larger
- * ones; dropped flows in the order in which they were decided. An accepted flow expires when it was idle for longer than
- * the time-out; a dropped flow, however many packets come, when so much time has passed since it was decided. A packet
- * that begins a connection (TCP SYN, SCTP INIT, DCCP Request) does not get the verdict of an accepted flow; if it is then
- * accepted itself, the flow is removed. A dropped flow stays dropped.
+ * Accepted flows are in the order of use: exactly in tables of up to FLOW_EXACT_MAX flows, to within 10 seconds in
+ * larger ones; dropped flows in the order in which they were decided. An accepted flow expires when it was idle for
+ * longer than the time-out; a dropped flow, however many packets come, when so much time has passed since it was
+ * decided. A packet that begins a connection (TCP SYN, SCTP INIT, DCCP Request) does not get the verdict of an accepted
+ * flow; if it is then accepted itself, the flow is removed. A dropped flow stays dropped.
  *
  * Entries are found by a keyed hash, so that a sender cannot choose flows that collide. An entry has all that is
  * known of its flow. The index (hash chains, lists) is rebuilt from the entries if a process died while it
