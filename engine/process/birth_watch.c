@@ -15,9 +15,9 @@
 #include "base/clock.h"
 #include "process/births.h"
 #include "process/cpu_use.h"
-#include "process/ends.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -40,6 +40,8 @@ struct finding {
     struct birth_process seen[BIRTH_WATCH_SEEN];
     unsigned count;
     bool kept; /* one of them was kept from running */
+    pid_t *known; /* queue processes and workers, and 0, sorted; NULL: no memory */
+    size_t known_count;
 };
 
 /* The CPU time of a process at the look before; 0: it was not there. */
@@ -74,7 +76,7 @@ static void each_child(struct finding *finding, pid_t parent, void (*found)(stru
 
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
     file = fopen(path, "re");
-    while (file != NULL && fscanf(file, "%d", &pid) == 1) {
+    while (file != NULL && finding->count < BIRTH_WATCH_SEEN && fscanf(file, "%d", &pid) == 1) {
         found(finding, pid);
     }
     if (file != NULL) {
@@ -89,15 +91,53 @@ static void look_at_between(struct finding *finding, pid_t pid)
     each_child(finding, pid, look_at);
 }
 
+static int compare(const void *a, const void *b)
+{
+    const pid_t *left = a;
+    const pid_t *right = b;
+
+    return (*left > *right) - (*left < *right);
+}
+
+/* There may be thousands, each of which would be searched for among all others. */
+static void collect_known(struct finding *finding)
+{
+    const struct children *children = finding->children;
+    size_t queues = children->engine->queue_count;
+    size_t workers = queues * children->places;
+
+    finding->known = malloc((queues + workers) * sizeof(*finding->known));
+    if (finding->known == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < queues; i++) {
+        finding->known[finding->known_count++] = children->queues[i].process.pid;
+    }
+    for (size_t i = 0; i < workers; i++) {
+        finding->known[finding->known_count++] = children->workers[i].process.pid;
+    }
+    qsort(finding->known, finding->known_count, sizeof(*finding->known), compare);
+}
+
 /* The worker is our child when the process between has exited, but is not known before its hello. */
 static void look_at_unknown(struct finding *finding, pid_t pid)
 {
-    if (!ends_know(finding->children, pid)) {
+    if (pid != finding->children->forkserver.process.pid &&
+        bsearch(&pid, finding->known, finding->known_count, sizeof(pid), compare) == NULL) {
         look_at(finding, pid);
     }
 }
 
-/* Since the look before, which has seen the same birth. */
+static void look_at_children(struct finding *finding)
+{
+    collect_known(finding);
+    if (finding->known != NULL) {
+        each_child(finding, getpid(), look_at_unknown);
+    }
+    free(finding->known);
+}
+
+/* Since the look before, if that has seen the same birth. */
 static bool was_kept_from_running(struct children *children, uint64_t now_ns)
 {
     struct birth_watch *watch = &children->birth_watch;
@@ -106,7 +146,7 @@ static bool was_kept_from_running(struct children *children, uint64_t now_ns)
 
     look_at(&finding, forkserver);
     each_child(&finding, forkserver, look_at_between);
-    each_child(&finding, getpid(), look_at_unknown);
+    look_at_children(&finding);
     memcpy(watch->seen, finding.seen, sizeof(watch->seen));
     watch->seen_count = finding.count;
     return finding.kept;
@@ -120,6 +160,7 @@ static bool is_excused(struct children *children, uint32_t oldest, uint64_t now_
     if (oldest != watch->watchdog.progress) {
         watch->excused = 0;
         watch->seen_count = 0;
+        was_kept_from_running(children, now_ns); /* keeps the times for the next look */
         return false;
     }
     if (!was_kept_from_running(children, now_ns) || watch->excused >= EXCUSED_TIMES * ms / watchdog_interval_ms(ms)) {
