@@ -13,12 +13,14 @@ import time
 import pytest
 
 from support.commands import wait_for
-from support.engine import SLOW, plugin
+from support.engine import plugin
 from support.processes import held
 from test_kill import QUEUE_PROCESSES, WORKERS, processes
 
+SLOW = "misbehave,do=work:200,on=every"  # what waits in a queue takes long enough for some looks at /proc
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
 WINDOW = 900          # so many are queued when the plugin is slower than the pump
+DEEP = 100            # packets that wait in each queue: 20 ms of a slow plugin
 BURST = 64            # packets that a worker takes at once
 STOP_SECONDS = 15.0
 SAME_STOP_SECONDS = 0.3  # signals that come together are one: 200 ms
@@ -47,7 +49,8 @@ def start_full_load(lab, start_engine, start_pump, name, queues, *options, bypas
     pump = start_pump(ENDLESS, window=WINDOW, time_limit=60, settle=GONE_SECONDS)
     wait_for(lambda: sum(queue.last_id for queue in lab.router.queues().values()) > WINDOW, "there is load")
     if name == SLOW:
-        wait_for(lambda: lab.router.waiting() > WINDOW // 2, "the queues are deep")
+        wait_for(lambda: all(lab.router.queues()[number].waiting > DEEP for number in range(1, queues + 1)),
+                 "the queues are deep")
     return engine, pump
 
 
