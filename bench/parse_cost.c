@@ -192,7 +192,7 @@ static unsigned interpret(const struct sock_filter *next, const uint8_t *packet,
         case BPF_ALU | BPF_AND | BPF_K:
             accumulator &= next->k;
             break;
-        case BPF_ALU | BPF_ADD | BPF_K:
+        case BPF_ALU | BPF_ADD: /* by a constant: BPF_K is 0 */
             accumulator += next->k;
             break;
         case BPF_JMP | BPF_JEQ | BPF_K:

@@ -301,6 +301,7 @@ static void test_nothing_is_waited_for_when_all_ends(void **state)
     due_ns = max_u64(children->queues[0].retry_ns, children->queues[1].births_ns);
     children_end(children);
     assert_ticks_are_apart(due_ns);
+    children_end_all();
 }
 
 /* ---- one that cannot be reaped ----------------------------------------------------------------------------------- */
