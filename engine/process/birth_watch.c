@@ -14,9 +14,9 @@
 
 #include "base/clock.h"
 #include "process/births.h"
+#include "process/child_list.h"
 #include "process/cpu_use.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,40 +55,31 @@ static uint64_t used_before(const struct birth_watch *watch, pid_t pid)
     return 0;
 }
 
-static void look_at(struct finding *finding, pid_t pid)
+/* Returns whether there is room for another process. */
+static bool look_at(void *context, pid_t pid)
 {
+    struct finding *finding = context;
     struct cpu_use use;
 
     if (finding->count == BIRTH_WATCH_SEEN) {
-        return;
+        return false;
     }
     use = cpu_use_read(pid);
     finding->kept |=
         use.ready && use.used_ns - used_before(&finding->children->birth_watch, pid) < finding->passed_ns / 2;
     finding->seen[finding->count++] = (struct birth_process){.pid = pid, .used_ns = use.used_ns};
-}
-
-static void each_child(struct finding *finding, pid_t parent, void (*found)(struct finding *finding, pid_t pid))
-{
-    char path[48];
-    FILE *file;
-    pid_t pid;
-
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
-    file = fopen(path, "re");
-    while (file != NULL && finding->count < BIRTH_WATCH_SEEN && fscanf(file, "%d", &pid) == 1) {
-        found(finding, pid);
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
+    return finding->count < BIRTH_WATCH_SEEN;
 }
 
 /* The process between, and the worker, which is its child at first. */
-static void look_at_between(struct finding *finding, pid_t pid)
+static bool look_at_between(void *context, pid_t pid)
 {
-    look_at(finding, pid);
-    each_child(finding, pid, look_at);
+    const struct finding *finding = context;
+
+    if (look_at(context, pid)) {
+        child_list_each(pid, look_at, context);
+    }
+    return finding->count < BIRTH_WATCH_SEEN;
 }
 
 static int compare(const void *a, const void *b)
@@ -120,19 +111,19 @@ static void collect_known(struct finding *finding)
 }
 
 /* The worker is our child when the process between has exited, but is not known before its hello. */
-static void look_at_unknown(struct finding *finding, pid_t pid)
+static bool look_at_unknown(void *context, pid_t pid)
 {
-    if (pid != finding->children->forkserver.process.pid &&
-        bsearch(&pid, finding->known, finding->known_count, sizeof(pid), compare) == NULL) {
-        look_at(finding, pid);
-    }
+    const struct finding *finding = context;
+
+    return pid == finding->children->forkserver.process.pid ||
+           bsearch(&pid, finding->known, finding->known_count, sizeof(pid), compare) != NULL || look_at(context, pid);
 }
 
 static void look_at_children(struct finding *finding)
 {
     collect_known(finding);
-    if (finding->known != NULL) {
-        each_child(finding, getpid(), look_at_unknown);
+    if (finding->known != NULL && finding->count < BIRTH_WATCH_SEEN) {
+        child_list_each(getpid(), look_at_unknown, finding);
     }
     free(finding->known);
 }
@@ -145,7 +136,7 @@ static bool was_kept_from_running(struct children *children, uint64_t now_ns)
     struct finding finding = {.children = children, .passed_ns = now_ns - watch->looked_ns};
 
     look_at(&finding, forkserver);
-    each_child(&finding, forkserver, look_at_between);
+    child_list_each(forkserver, look_at_between, &finding);
     look_at_children(&finding);
     memcpy(watch->seen, finding.seen, sizeof(watch->seen));
     watch->seen_count = finding.count;

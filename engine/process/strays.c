@@ -9,6 +9,7 @@
 #include "process/strays.h"
 
 #include "base/clock.h"
+#include "process/child_list.h"
 #include "process/ends.h"
 
 #include <signal.h>
@@ -58,24 +59,18 @@ static bool is_left_over(const struct children *children, pid_t pid)
            privileges_is_worker_uid(&engine->privileges, engine->generation->number, uid) && !is_in_use(children, uid);
 }
 
+static bool kill_left_over(void *context, pid_t pid)
+{
+    if (is_left_over(context, pid)) {
+        kill(pid, SIGKILL);
+    }
+    return true;
+}
+
 void strays_kill(struct children *children)
 {
-    char path[48];
-    FILE *file;
-    pid_t pid;
-
-    if (children->engine->privileges.form != PRIVILEGES_NAMESPACE) {
-        return;
-    }
-    snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-    file = fopen(path, "re");
-    while (file != NULL && fscanf(file, "%d", &pid) == 1) {
-        if (is_left_over(children, pid)) {
-            kill(pid, SIGKILL);
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
+    if (children->engine->privileges.form == PRIVILEGES_NAMESPACE) {
+        child_list_each(getpid(), kill_left_over, children);
     }
 }
 

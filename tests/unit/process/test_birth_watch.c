@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Births that take too long: a fork server that stands still is given up, one that gets no CPU is not, and at the start
+ * Births that take too long: a fork server that does nothing is given up, one that gets no CPU is not, and at the start
  * the next one is tried.
  *
  * No test waits for a time to pass: the time for a birth is set to a fraction of what it is, and those that get no CPU
