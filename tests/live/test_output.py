@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from support.commands import wait_for
+from support.commands import LabError, wait_for
 from support.engine import PREFIX, plugin
 from support.processes import cpu_seconds
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
@@ -127,6 +127,13 @@ class Output:
                 self._text += part
         return [line.lstrip(".") for line in self._text.decode("ascii").replace("\r", "").split("\n")[:-1]]
 
+    def wait_for(self, condition, what, timeout=5.0):
+        """Waits until condition(all whole lines so far) is true; after the time-out, the error has the lines."""
+        try:
+            wait_for(lambda: condition(self.read()), what, timeout)
+        except LabError as error:
+            raise LabError(f"{error}; the log is: {self.read()}, and then {self._text[-200:]}") from error
+
     def go_on(self):
         """From now on the test reads it."""
 
@@ -190,7 +197,7 @@ def output(request):
 @pytest.mark.parametrize("end", ["read before the stop", "read during the stop"])
 def test_a_log_that_is_not_read_costs_no_packet_and_is_whole_later(lab, start_engine, through, output, end):
     engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--queue", "1", ready=False, launcher=output.launcher)
-    wait_for(lambda: PREFIX + "ready" in output.read(), "the engine is ready", 10)
+    output.wait_for(lambda lines: PREFIX + "ready" in lines, "the engine is ready", 10)
     output.stop()
     orders = through(1)
     for _ in range(10):
@@ -204,7 +211,7 @@ def test_a_log_that_is_not_read_costs_no_packet_and_is_whole_later(lab, start_en
         engine.signal(signal.SIGTERM)
         wait_for(lambda: not lab.router.queues(), "the queue is not bound any more")
     output.go_on()
-    wait_for(lambda: sum("crashed (SIGSEGV)" in line for line in output.read()) == 5, "the log goes on")
+    output.wait_for(lambda lines: sum("crashed (SIGSEGV)" in line for line in lines) == 5, "the log goes on")
     if end == "read before the stop":
         engine.signal(signal.SIGTERM)
     assert engine.wait() == 0
