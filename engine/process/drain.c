@@ -11,13 +11,15 @@
  * under one lock, so once its length is 0, every packet that waits has its message in the socket or was received. Then
  * it is in the journal until it is answered. The socket is looked at before the journal: in the other order, a message
  * that is received in between would be in neither.
+ *
+ * A look reads the kernel's table once, whatever follows from it: with 256 queues it has 256 lines. So the last figures
+ * of a queue are from just before it is unbound.
  */
 #include "process/drain.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "queue/nfqueue_config.h"
-#include "queue/nfqueue_proc.h"
 #include "queue/nfqueue_socket.h"
 
 #include <nfqe/plugin.h>
@@ -52,24 +54,12 @@ void drain_hurry(struct drain *drain)
     drain->deadline_ns = event_loop_now(drain->loop);
 }
 
-static void note_waiting(void *context, const struct nfqueue_status *status)
-{
-    struct drain *drain = context;
-
-    for (unsigned i = 0; i < drain->engine->queue_count; i++) {
-        if (drain->engine->queues[i].kernel.number == status->queue) {
-            drain->queues[i].waiting = status->waiting;
-        }
-    }
-}
-
 static void look(struct drain *drain)
 {
     for (unsigned i = 0; i < drain->engine->queue_count; i++) {
         drain->queues[i].draining = drain->engine->queues[i].control->state == QUEUE_DRAINING;
-        drain->queues[i].waiting = -1;
     }
-    drain->known = nfqueue_each_status(note_waiting, drain) == 0;
+    queues_read_status(drain->engine, &drain->kernel);
 }
 
 /* Whether every packet is answered. It counts only if nothing more was queued since before the look. */
@@ -77,8 +67,11 @@ static bool nothing_waits(const struct drain *drain, unsigned index)
 {
     const struct engine_queue *queue = &drain->engine->queues[index];
 
-    if (queue->kernel.unbound || drain->known) {
-        return queue->kernel.unbound || drain->queues[index].waiting == 0;
+    if (queue->kernel.unbound) {
+        return true;
+    }
+    if (drain->kernel.code == 0) {
+        return drain->kernel.found[index] && drain->kernel.status[index].waiting == 0;
     }
     return !nfqueue_has_unread(queue->kernel.socket) && journal_is_idle(queue->shm.journal);
 }
@@ -147,7 +140,7 @@ bool drain_check(struct drain *drain)
     look(drain);
     for (unsigned i = 0; i < drain->engine->queue_count; i++) {
         if (is_drained(drain, i)) {
-            queue_unbind(&drain->engine->queues[i].kernel);
+            queues_unbind_one(drain->engine, i, &drain->kernel);
         }
         if (children_exited(drain->children, i)) {
             continue;

@@ -18,15 +18,15 @@
 #include "base/limits.h"
 #include "process/children.h"
 #include "process/engine.h"
+#include "process/queues.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct drain_queue {
-    bool leaving;    /* the queue process was asked to leave */
-    bool stopped;    /* the supervisor has stopped the queueing, since there was no queue process */
-    bool draining;   /* the queue process says that nothing more is queued, */
-    int64_t waiting; /* and the kernel, asked after that, how many packets wait; -1: there is no such queue */
+    bool leaving;  /* the queue process was asked to leave */
+    bool stopped;  /* the supervisor has stopped the queueing, since there was no queue process */
+    bool draining; /* the queue process says that nothing more is queued */
 };
 
 struct drain {
@@ -35,7 +35,7 @@ struct drain {
     struct event_loop *loop;
     struct event_timer poll;
     uint64_t deadline_ns;
-    bool known;          /* the kernel's figures could be read in this look */
+    struct queues_status kernel; /* its figures of this look, read after what the queue processes say */
     unsigned not_left; /* queue processes that had been asked to leave and had not when the deadline passed */
     struct drain_queue queues[QUEUES_MAX];
 };

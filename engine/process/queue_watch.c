@@ -15,7 +15,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "queue/nfqueue_config.h"
-#include "queue/nfqueue_proc.h"
 
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <string.h>
@@ -49,21 +48,17 @@ static void set_again(const struct children_queue *queue, const struct nfqueue_s
         code < 0 ? "they cannot be set again: " : "they are set again", code < 0 ? strerror(-code) : "");
 }
 
-static void note_status(void *context, const struct nfqueue_status *status)
+static void check_found(struct queue_watch *watch)
 {
-    struct queue_watch *watch = context;
-    const struct engine *engine = watch->children->engine;
-
-    for (unsigned i = 0; i < engine->queue_count; i++) {
+    for (unsigned i = 0; i < watch->children->engine->queue_count; i++) {
         const struct children_queue *queue = &watch->children->queues[i];
-        const struct queue *kernel = &engine->queues[i].kernel;
+        const struct nfqueue_status *status = &watch->kernel.status[i];
 
-        if (kernel->number != status->queue || kernel->port_id != status->port_id) {
+        if (!watch->kernel.found[i]) {
             continue;
         }
-        watch->found[i] = true;
         figures_note(watch->figures, i, status);
-        if (is_served(queue) && !is_as_set(&kernel->settings, status)) {
+        if (is_served(queue) && !is_as_set(&queue->queue->kernel.settings, status)) {
             set_again(queue, status);
         }
     }
@@ -85,7 +80,7 @@ static bool check_missing(struct queue_watch *watch)
     bool again = false;
 
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
-        bool missing = is_served(&children->queues[i]) && !watch->found[i];
+        bool missing = is_served(&children->queues[i]) && !watch->kernel.found[i];
 
         if (missing && watch->missed[i]) {
             give_up(children, i);
@@ -103,8 +98,9 @@ static void look(void *context)
     bool known;
     bool again;
 
-    memset(watch->found, 0, sizeof(watch->found));
-    known = nfqueue_each_status(note_status, watch) == 0;
+    queues_read_status(watch->children->engine, &watch->kernel);
+    known = watch->kernel.code == 0;
+    check_found(watch);
     figures_look(watch->figures, known);
     again = known && check_missing(watch);
     watch->looked_ns = event_loop_now(loop);

@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "process/children.h"
 #include "process/figures.h"
+#include "process/queues.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,9 +25,9 @@ struct queue_watch {
     struct children *children;
     struct figures *figures;
     struct event_timer timer;
-    uint64_t looked_ns;        /* the look before */
-    bool found[QUEUES_MAX];    /* by this look, with the engine's socket; by index */
-    bool missed[QUEUES_MAX];   /* by the look before */
+    uint64_t looked_ns;          /* the look before */
+    struct queues_status kernel; /* of this look */
+    bool missed[QUEUES_MAX];     /* by the look before */
 };
 
 /*

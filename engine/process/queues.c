@@ -98,6 +98,33 @@ static void log_if_any(const char *text)
     }
 }
 
+struct status_reading {
+    const struct engine *engine;
+    struct queues_status *read;
+};
+
+static void keep_status(void *context, const struct nfqueue_status *status)
+{
+    const struct status_reading *reading = context;
+
+    for (unsigned i = 0; i < reading->engine->queue_count; i++) {
+        const struct queue *kernel = &reading->engine->queues[i].kernel;
+
+        if (nfqueue_is_owned(status, kernel->number, kernel->port_id)) {
+            reading->read->found[i] = true;
+            reading->read->status[i] = *status;
+        }
+    }
+}
+
+void queues_read_status(const struct engine *engine, struct queues_status *read)
+{
+    struct status_reading reading = {.engine = engine, .read = read};
+
+    memset(read->found, 0, sizeof(read->found));
+    read->code = nfqueue_each_status(keep_status, &reading);
+}
+
 static void visit_nothing(void *context, const struct nfqueue_status *status)
 {
     (void)context;
@@ -142,36 +169,21 @@ void queues_log_counters(const struct engine *engine)
     }
 }
 
-struct last_figures {
-    const struct engine *engine;
-    bool found[QUEUES_MAX]; /* by index */
-    struct nfqueue_status status[QUEUES_MAX];
-};
-
-static void keep_last(void *context, const struct nfqueue_status *status)
+void queues_unbind_one(struct engine *engine, unsigned index, const struct queues_status *read)
 {
-    struct last_figures *last = context;
+    int missing = read->code < 0 ? read->code : -ENODEV;
 
-    for (unsigned i = 0; i < last->engine->queue_count; i++) {
-        const struct queue *kernel = &last->engine->queues[i].kernel;
-
-        if (kernel->number == status->queue && kernel->port_id == status->port_id) {
-            last->found[i] = true;
-            last->status[i] = *status;
-        }
-    }
+    queue_unbind_after(&engine->queues[index].kernel, read->found[index] ? 0 : missing, &read->status[index]);
 }
 
 /* One reading for all: there can be 256 queues, whose firewall's rules wait for this. */
 void queues_unbind(struct engine *engine)
 {
-    struct last_figures last = {.engine = engine};
-    int code = nfqueue_each_status(keep_last, &last);
+    struct queues_status last;
 
+    queues_read_status(engine, &last);
     for (unsigned i = 0; i < engine->queue_count; i++) {
-        int missing = code < 0 ? code : -ENODEV;
-
-        queue_unbind_after(&engine->queues[i].kernel, last.found[i] ? 0 : missing, &last.status[i]);
+        queues_unbind_one(engine, i, &last);
     }
 }
 

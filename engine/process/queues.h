@@ -10,6 +10,22 @@
 
 #include "base/error.h"
 #include "process/engine.h"
+#include "queue/nfqueue_proc.h"
+
+#include <stdbool.h>
+
+/* What one reading of the kernel's table says of the queues, by index. */
+struct queues_status {
+    int code;                                 /* 0, or why the table could not be read to its end */
+    bool found[QUEUES_MAX];                   /* owned by the engine's socket */
+    struct nfqueue_status status[QUEUES_MAX]; /* of those that were found */
+};
+
+/* Reads the table once for all queues. */
+void queues_read_status(const struct engine *engine, struct queues_status *read);
+
+/* Unbinds one queue, with `read` as its last figures, unless it is unbound already. */
+void queues_unbind_one(struct engine *engine, unsigned index, const struct queues_status *read);
 
 /* What the shared memory of each queue of a plan is made for. */
 struct queue_shm_layout queues_layout(const struct plan *plan);

@@ -8,6 +8,7 @@
 #ifndef ENGINE_QUEUE_NFQUEUE_PROC_H
 #define ENGINE_QUEUE_NFQUEUE_PROC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NFQUEUE_PROC_FILE "/proc/self/net/netfilter/nfnetlink_queue"
@@ -23,6 +24,15 @@ struct nfqueue_status {
     uint32_t user_dropped;  /* dropped since the socket's receive buffer was full */
     uint32_t last_id;       /* the last id given out */
 };
+
+/*
+ * Whether it is the line of this queue, owned by the socket with this port id: another program may have bound a queue of
+ * the same number since.
+ */
+static inline bool nfqueue_is_owned(const struct nfqueue_status *status, uint16_t queue, uint32_t port_id)
+{
+    return status->queue == queue && status->port_id == port_id;
+}
 
 /* The line of one queue; -ENODEV: it is not bound; another error: the file cannot be read. */
 int nfqueue_read_status(uint16_t queue, struct nfqueue_status *status);

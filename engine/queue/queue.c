@@ -165,13 +165,12 @@ int queue_bind(struct queue *queue, struct error *error)
     return 0;
 }
 
-/* Another program may have bound it since. */
 static int read_own_status(const struct queue *queue, struct nfqueue_status *status)
 {
     struct nfqueue_status read;
     int code = nfqueue_read_status(queue->number, &read);
 
-    if (code == 0 && read.port_id != queue->port_id) {
+    if (code == 0 && !nfqueue_is_owned(&read, queue->number, queue->port_id)) {
         return -ENODEV;
     }
     if (code == 0) {

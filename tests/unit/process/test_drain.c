@@ -27,6 +27,9 @@
 #define LONG_MS 3600000
 #define BLOCKED_S 20
 #define UNKNOWN (-1) /* /proc has no such queue */
+#define PORT_ID 4711
+#define STRANGER 12345
+#define DROPPED 100 /* by the kernel, of the first queue */
 #define RECEIVING 1 /* of the journal's phase: something is in flight */
 
 static struct {
@@ -40,6 +43,8 @@ static struct {
     bool fail_open;           /* and how, the last time */
     bool drains_during_look;  /* the first queue's process, after its state was read */
     bool unreadable;          /* /proc */
+    bool stolen;              /* another program has bound the first queue since it was unbound */
+    unsigned readings;        /* of the table */
 } fixture;
 
 int __wrap_nfqueue_each_status(void (*each)(void *context, const struct nfqueue_status *status), void *context);
@@ -49,6 +54,7 @@ int __wrap_nfqueue_each_status(void (*each)(void *context, const struct nfqueue_
 {
     struct nfqueue_status stranger = {.queue = ENGINE_FIXTURE_QUEUE + QUEUES, .waiting = 0};
 
+    fixture.readings++;
     if (fixture.unreadable) {
         return -EACCES;
     }
@@ -57,7 +63,9 @@ int __wrap_nfqueue_each_status(void (*each)(void *context, const struct nfqueue_
         fixture.base.engine.queues[0].control->state = QUEUE_DRAINING;
     }
     for (unsigned i = 0; i < QUEUES; i++) {
-        struct nfqueue_status status = {.queue = (uint16_t)(ENGINE_FIXTURE_QUEUE + i)};
+        struct nfqueue_status status = {.queue = (uint16_t)(ENGINE_FIXTURE_QUEUE + i),
+                                        .port_id = fixture.stolen && i == 0 ? STRANGER : PORT_ID + i,
+                                        .queue_dropped = DROPPED + i};
 
         if (fixture.waiting[i] != UNKNOWN) {
             status.waiting = (uint32_t)fixture.waiting[i];
@@ -94,7 +102,8 @@ int __wrap_nfqueue_unbind(int socket, uint16_t queue)
 
 int __wrap_nfqueue_read_status(uint16_t queue, struct nfqueue_status *status)
 {
-    *status = (struct nfqueue_status){.queue = queue};
+    fixture.readings++;
+    *status = (struct nfqueue_status){.queue = queue, .port_id = PORT_ID + queue - ENGINE_FIXTURE_QUEUE};
     return 0;
 }
 
@@ -115,6 +124,7 @@ static int set_up(void **state)
         fixture.base.engine.queues[i].control->state = QUEUE_SERVING;
         fixture.base.engine.queues[i].control->closing = PLUGINS_MAX;
         fixture.base.engine.queues[i].kernel.bound = true;
+        fixture.base.engine.queues[i].kernel.port_id = PORT_ID + i;
         fixture.waiting[i] = 5;
     }
     log_lines_clear();
@@ -371,6 +381,63 @@ static void test_queue_that_is_unbound_has_no_packets_though_the_kernel_does_not
     log_lines_assert("queue 7: every packet is answered, but the workers have not left; they are killed");
 }
 
+/* With 256 queues it has 256 lines. */
+static void test_look_reads_the_table_once_whatever_follows(void **state)
+{
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < QUEUES; i++) {
+        process_says(i, QUEUE_DRAINING);
+        fixture.waiting[i] = 0;
+    }
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(fixture.readings, 1);
+    for (unsigned i = 0; i < QUEUES; i++) {
+        process_says(i, QUEUE_CLOSING);
+    }
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(fixture.readings, 2);
+    assert_int_equal(count_unbinds(), QUEUES);
+    for (unsigned i = 0; i < QUEUES; i++) {
+        struct nfqueue_status last;
+
+        assert_int_equal(queue_read_status(&fixture.base.engine.queues[i].kernel, &last), 0);
+        assert_int_equal(last.queue_dropped, DROPPED + i);
+    }
+    assert_int_equal(fixture.readings, 2);
+}
+
+static void test_queue_that_is_unbound_without_figures_has_none(void **state)
+{
+    struct nfqueue_status last;
+
+    (void)state;
+    begin();
+    for (unsigned i = 0; i < QUEUES; i++) {
+        process_leaves(i);
+    }
+    fixture.waiting[0] = UNKNOWN;
+    assert_true(drain_check(&fixture.drain));
+    assert_int_equal(count_unbinds(), QUEUES);
+    assert_int_equal(queue_read_status(&fixture.base.engine.queues[0].kernel, &last), -ENODEV);
+    assert_int_equal(queue_read_status(&fixture.base.engine.queues[1].kernel, &last), 0);
+}
+
+/* Whose packets are not the engine's. */
+static void test_figures_of_another_program_s_queue_do_not_count(void **state)
+{
+    (void)state;
+    fixture.stolen = true;
+    begin();
+    for (unsigned i = 0; i < 2; i++) {
+        process_says(i, QUEUE_DRAINING);
+        fixture.waiting[i] = 0;
+    }
+    assert_false(drain_check(&fixture.drain));
+    assert_int_equal(asked(0), QUEUE_STOP);
+    assert_int_equal(asked(1), QUEUE_EXIT);
+}
+
 static void test_queue_without_a_process_is_stopped_by_the_supervisor(void **state)
 {
     (void)state;
@@ -603,6 +670,9 @@ int main(void)
         WITH_ENGINE(test_queue_is_not_unbound_before_its_process_was_asked_to_leave),
         WITH_ENGINE(test_queue_whose_process_has_left_or_is_not_needed_is_unbound),
         WITH_ENGINE(test_queue_that_is_unbound_has_no_packets_though_the_kernel_does_not_say_so),
+        WITH_ENGINE(test_look_reads_the_table_once_whatever_follows),
+        WITH_ENGINE(test_queue_that_is_unbound_without_figures_has_none),
+        WITH_ENGINE(test_figures_of_another_program_s_queue_do_not_count),
         WITH_ENGINE(test_queue_without_a_process_is_stopped_by_the_supervisor),
         WITH_ENGINE(test_queue_without_a_process_is_done_once_nothing_waits_after_that),
         WITH_ENGINE(test_queue_process_that_came_and_went_makes_the_supervisor_begin_again),

@@ -28,6 +28,7 @@ int __wrap_nfqueue_read_status(uint16_t number, struct nfqueue_status *read)
     assert_int_equal(number, NUMBER);
     if (status_code == 0) {
         *read = status;
+        read->queue = number;
     }
     return status_code;
 }
