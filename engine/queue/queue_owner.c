@@ -12,9 +12,7 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <linux/netlink.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,10 +20,6 @@
 
 #define NETLINK_FILE "/proc/self/net/netlink"
 #define PATH_SIZE 64 /* below /proc, and of what a descriptor of a socket is called */
-#define SKIP_21 " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-/* PF_EXITING and PF_SIGNALED (a signal has killed it): the kernel's flags of a process, in its stat file. */
-#define FLAGS_ENDING 0x404
-#define SIGKILL_BIT (UINT64_C(1) << (SIGKILL - 1))
 
 /* The inode of the socket; 0: there is none. */
 static unsigned long find_inode(uint32_t port_id)
@@ -74,49 +68,11 @@ static bool holds(pid_t pid, const char *socket)
     return found;
 }
 
-/* What /proc/PID/stat says of a process. */
-struct process_state {
-    char name[QUEUE_OWNER_NAME_SIZE];
-    pid_t parent;
-    bool ending; /* it exits, or SIGKILL is on its way to it */
-};
-
-/* False: there is no such process any more. */
-static bool read_state(pid_t pid, struct process_state *found)
+static bool is_ending(const struct proc_stat *process)
 {
-    char path[PATH_SIZE];
-    char line[1024] = "";
-    FILE *file;
-    const char *name;
-    char *end;
-    char state;
-    unsigned flags;
-    uint64_t pending;
+    struct proc_stat parent;
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
-    }
-    name = fgets(line, sizeof(line), file) != NULL ? strchr(line, '(') : NULL;
-    fclose(file);
-    end = strrchr(line, ')'); /* a name may contain any character */
-    if (name == NULL || end == NULL ||
-        sscanf(end + 1, " %c %d %*s %*s %*s %*s %u" SKIP_21 " %" SCNu64, &state, &found->parent, &flags, &pending) !=
-            4) {
-        return false;
-    }
-    *end = '\0';
-    snprintf(found->name, sizeof(found->name), "%s", name + 1);
-    found->ending = state == 'Z' || state == 'X' || (flags & FLAGS_ENDING) != 0 || (pending & SIGKILL_BIT) != 0;
-    return true;
-}
-
-static bool is_ending(const struct process_state *process)
-{
-    struct process_state parent;
-
-    return process->ending || (process->parent > 0 && read_state(process->parent, &parent) && parent.ending);
+    return process->ending || (process->parent > 0 && proc_stat_read(process->parent, &parent) == 0 && parent.ending);
 }
 
 int queue_owner_find(uint32_t port_id, struct queue_owner *owner)
@@ -134,9 +90,9 @@ int queue_owner_find(uint32_t port_id, struct queue_owner *owner)
     snprintf(socket, sizeof(socket), "socket:[%lu]", inode);
     while (found.ending && (entry = readdir(directory)) != NULL) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        struct process_state process;
+        struct proc_stat process;
 
-        if (pid > 0 && holds(pid, socket) && read_state(pid, &process)) {
+        if (pid > 0 && holds(pid, socket) && proc_stat_read(pid, &process) == 0) {
             found = (struct queue_owner){.pid = pid, .ending = is_ending(&process)};
             memcpy(found.name, process.name, sizeof(found.name));
         }

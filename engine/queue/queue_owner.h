@@ -7,15 +7,15 @@
 #ifndef ENGINE_QUEUE_QUEUE_OWNER_H
 #define ENGINE_QUEUE_QUEUE_OWNER_H
 
+#include "base/proc_stat.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#define QUEUE_OWNER_NAME_SIZE 16 /* as the kernel keeps the name of a process */
-
 struct queue_owner {
     pid_t pid;
-    char name[QUEUE_OWNER_NAME_SIZE];
+    char name[PROC_STAT_NAME_SIZE];
     bool ending; /* it exits or was killed, or its parent was; and so with each other process that holds the socket */
 };
 
