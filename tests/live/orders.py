@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 
+import wire
 from support.commands import wait_for
 from support.engine import plugin
 
@@ -20,6 +21,7 @@ ACCEPT, DROP, ACCEPT_FLOW, DROP_FLOW, CRASH = 1, 2, 3, 4, 5  # as in obey.c
 TALK_PORT, TCP_PORT, CLIENT_PORT = 7200, 7600, 7700
 BULK = os.urandom(1 << 18)
 SILENCE_SECONDS = 0.3  # several retransmissions of a lost segment on these links
+IPV6_DSTOPTS = 59  # the option of a socket
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
@@ -94,15 +96,18 @@ class Talk:
 
 
 class Connection:
-    """A TCP connection from a port of the client's that stays the same, to a server that sends back what it gets."""
+    """A TCP connection from a port of the client's that stays the same, to a server that sends back what it gets.
+    options: the client's packets, from the SYN on, have an IPv6 header with so many bytes of destination options."""
 
-    def __init__(self, lab, listener, port=CLIENT_PORT, timeout=5.0):
+    def __init__(self, lab, listener, port=CLIENT_PORT, timeout=5.0, options=0):
         family = 4 if listener.family == socket.AF_INET else 6
         with lab.client.entered():
             self._client = socket.socket(listener.family, socket.SOCK_STREAM)
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a close is a reset
         self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each end waits for the other's ACK
+        if options:
+            self._client.setsockopt(socket.IPPROTO_IPV6, IPV6_DSTOPTS, wire.extension(0, options))
         self._client.bind((lab.client_addresses[family][0], port))
         self._client.settimeout(timeout)
         self._server = None

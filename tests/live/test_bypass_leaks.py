@@ -127,10 +127,13 @@ def test_an_accepted_flow_does_not_take_its_tunnel_along(lab, bypass, cut):
     assert engine.stop() == 0
 
 
-@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("family, options", [(4, 0), (6, 0), (6, 8), (6, 80)], ids=[
+    "ipv4", "ipv6", "8 bytes of options", "80 bytes of options"])
 @pytest.mark.parametrize("resets", ["server", "client"])
-def test_a_connection_with_the_ports_of_an_earlier_one_is_decided_on_its_own(lab, bypass, listen, family, resets):
-    """After a reset by the server, the kernel takes it for the earlier one, which was bypassed."""
+def test_a_connection_with_the_ports_of_an_earlier_one_is_decided_on_its_own(lab, bypass, listen, family, options,
+                                                                             resets):
+    """After a reset by the server, the kernel takes it for the earlier one, which was bypassed; also if its SYN comes
+    after an extension header."""
     engine, trace = bypass()
     listener = listen(lab.server, lab.server_main[family])
     with contextlib.closing(Connection(lab, listener)) as connection:
@@ -139,7 +142,10 @@ def test_a_connection_with_the_ports_of_an_earlier_one_is_decided_on_its_own(lab
         assert decided == 4, "SYN, SYN with ACK, ACK, and what was decided on"
         if resets == "server":
             connection.reset_by_server()
-    with contextlib.closing(Connection(lab, listener)) as connection:
+    hidden = Rule(lab.router, "PREROUTING", "-p", "tcp", "--syn", "-m", "ipv6header", "--soft", "--header", "dst",
+                  table="raw", families=(6,))
+    with contextlib.closing(Connection(lab, listener, options=options)) as connection:
+        assert hidden.packets() == (1 if options else 0)
         assert queued(lab) == decided + 3
         assert not connection.exchange(DROP, timeout=SILENCE_SECONDS)
     assert engine.stop() == 0
