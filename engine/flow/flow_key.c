@@ -21,6 +21,8 @@
 #define PROTOCOL_SCTP 132
 #define PROTOCOL_DCCP 33
 #define PROTOCOL_UDP_LITE 136
+#define PROTOCOL_AUTHENTICATION 51
+#define AH_MIN 8 /* bytes of it; its length is in the second one */
 #define PORTS_SIZE 4
 #define FRAGMENT_MIN 8 /* bytes of IP payload in a first fragment: offsets are counted in units of 8 */
 #define IPV4_OFFSET_MASK 0x1fff
@@ -178,14 +180,27 @@ static bool find_ports(const struct nfqe_packet *packet, const struct transport 
     }
 }
 
-/* The offset of the transport header. Of an IPv4 fragment that has only a part of it, the parser knows none. */
+/*
+ * The offset of the transport header. Of an IPv4 fragment that has only a part of it, the parser knows none; only AH can
+ * come before it there. NFQE_NONE: it begins in a later fragment, or there is none.
+ */
 static uint32_t transport_offset(const struct nfqe_packet *packet, const struct nfqe_ipv4 *ipv4)
 {
+    const uint8_t *header;
+    uint32_t offset;
+    uint8_t next;
+
     if (packet->transport != NFQE_NONE || ipv4 == NULL || (packet->flags & NFQE_PACKET_FRAGMENT) == 0 ||
         (nfqe_be16(ipv4->fragment) & IPV4_OFFSET_MASK) != 0) {
         return packet->transport;
     }
-    return packet->network + (uint32_t)(ipv4->version_ihl & 0x0f) * 4;
+    offset = packet->network + (uint32_t)(ipv4->version_ihl & 0x0f) * 4;
+    next = ipv4->protocol;
+    while (next == PROTOCOL_AUTHENTICATION && (header = nfqe_bytes(packet, offset, AH_MIN)) != NULL) {
+        next = header[0];
+        offset += (header[1] + 2U) * 4;
+    }
+    return next == packet->protocol ? offset : NFQE_NONE;
 }
 
 /*

@@ -11,12 +11,12 @@ import contextlib
 import pytest
 
 import wire
-from orders import (ACCEPT, ACCEPT_FLOW, CLIENT_PORT, DROP, DROP_FLOW, TCP_PORT, Connection, Trace, head, traced,
-                    wait_decided)
+from orders import (ACCEPT, ACCEPT_FLOW, CLIENT_PORT, DROP, DROP_FLOW, SILENCE_SECONDS, TCP_PORT, Connection, Trace,
+                    head, traced, wait_decided)
 from support.commands import wait_for
 from support.lab import Lab
 from support.rules import Rule, queue_target
-from wire import ACK, DESTINATION, FRAGMENT, HOP_BY_HOP, ICMP, PSH, ROUTING, SYN, TCP, UDP, extension, ip
+from wire import ACK, AH, DESTINATION, FRAGMENT, HOP_BY_HOP, ICMP, PSH, ROUTING, SYN, TCP, UDP, extension, ip
 
 MSS = bytes.fromhex("020405b4")
 SEQUENCE = 1_000_000
@@ -106,6 +106,30 @@ def test_a_new_connection_is_decided_wherever_its_syn_is(lab, start_obey, listen
     wait_for(lambda: trace.asked() >= asked + len(packets) + 2, "it is asked about what is sent")
     assert engine.stop() == 0
     assert engine.total("dropped") == 1
+
+
+@pytest.mark.parametrize("size", [0, 8, 16])
+def test_a_syn_after_ah_in_fragments_does_not_get_the_verdict_of_its_flow(lab, start_obey, listen, sender, size):
+    """Of IPv4. AH is what can come before the ports, so that they, or the SYN, are in a later fragment: then no plugin
+    is told of ports, and the flow is neither decided nor used. With the ports known, the flow is ended if the fragment
+    is accepted."""
+    engine, trace = start_obey()
+    server = listen(lab.server, lab.server_main[4])
+    Rule(lab.server, "INPUT", "-p", str(AH), "-j", "DROP")  # it answers nothing
+    with contextlib.closing(Connection(lab, server)) as connection:
+        assert connection.exchange(ACCEPT_FLOW)
+        assert connection.exchange(DROP), "the flow is accepted"
+        decided, asked = lab.router.queues()[1].last_id, trace.asked()
+        source, dest = (lab.client_addresses[4][0], CLIENT_PORT), (lab.server_main[4], TCP_PORT)
+        payload = wire.authentication(TCP) + wire.tcp(source, dest, SYN, sequence=SEQUENCE)
+        first = len(payload) - 20 + size
+        sender.send(ip(source[0], dest[0], AH, payload[:first], more=True),
+                    ip(source[0], dest[0], AH, payload[first:], offset=first))
+        wait_decided(lab.router, decided + 2)
+        assert trace.asked() == asked + 2
+        assert connection.exchange(DROP, timeout=SILENCE_SECONDS) == (size == 0)
+    assert engine.stop() == 0
+    assert engine.total("flows_added") == 1, engine.final()
 
 
 # What its receiver ignores

@@ -19,7 +19,7 @@ from support.rules import Rule, queue_target
 
 CLIENT = {4: "10.71.1.2", 6: "fd71:1::2"}
 SERVER = {4: "10.71.2.2", 6: "fd71:2::2"}
-TCP, HOP_BY_HOP, ROUTING, DESTINATION = 6, 0, 43, 60
+TCP, AH, HOP_BY_HOP, ROUTING, DESTINATION = 6, 51, 0, 43, 60
 IPV6_DSTOPTS = 59  # socket option
 SYN_ACK = 0x12
 OTHER_PORT = 8080
@@ -208,3 +208,21 @@ def test_a_syn_in_fragments_of_8_bytes_does_not_get_to_port_80(
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
     assert engine.stop() == 0
     assert engine.total("dropped") >= 1, engine.final()
+
+
+def first_fragment(protocol, payload, identification):
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), identification, 0x2000, 64, protocol, 0)
+    return header + address(4, CLIENT[4]) + address(4, SERVER[4]) + payload
+
+
+def test_a_first_fragment_without_its_ports_is_not_taken_for_one_that_has_none(lab, start_engine, prober):
+    """Of IPv4: what comes later in it, or instead of it, could be ports. Not all would be put together by Linux."""
+    segment, ah = syn(4, prober.port(), 80), struct.pack("!BBHII", TCP, 4, 0, 7, 1) + bytes(12)
+    cases = [(TCP, segment[:size]) for size in (0, 1, 4, 7, 8, 16)]
+    cases += [(AH, (ah + segment)[:size]) for size in (0, 8, 16, 24, 28, 32, 40)]
+    engine = start_engine("--plugin", plugin("drop_tcp80"), "--queue", "1")
+    Rule(lab.router, "FORWARD", *queue_target(1))
+    prober.send(4, [first_fragment(protocol, payload, number) for number, (protocol, payload) in enumerate(cases, 1)])
+    wait_for(lambda: lab.router.queues()[1].last_id == len(cases) and lab.router.waiting() == 0, "all are decided")
+    assert engine.stop() == 0
+    assert engine.total("dropped") == engine.total("packets") == len(cases), engine.final()

@@ -8,7 +8,7 @@ wrong. Addresses are text.
 import socket
 import struct
 
-TCP, UDP, ICMP = socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_ICMP
+TCP, UDP, ICMP, AH = socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_ICMP, socket.IPPROTO_AH
 SYN, RST, PSH, ACK = 0x02, 0x04, 0x08, 0x10
 HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60
 ETHERTYPES = {4: 0x0800, 6: 0x86DD}
@@ -76,6 +76,11 @@ def routing(next_header, *addresses, kind=253, left=0):
     """A routing header. kind: 4, segment routing, with the last segment first; or one for experiments."""
     return struct.pack("!BBBBBBH", next_header, 2 * len(addresses), kind, left, len(addresses) - 1, 0, 0) + b"".join(
         map(packed, addresses))
+
+
+def authentication(next_header, size=24):
+    """An AH that no key made."""
+    return struct.pack("!BBHII", next_header, size // 4 - 2, 0, 7, 1) + bytes(size - 12)
 
 
 def ipv6_fragment(next_header, offset, more, number=1):

@@ -233,7 +233,7 @@ static inline const void *nfqe_transport(const struct nfqe_packet *packet, uint8
     return packet->protocol == protocol ? nfqe_bytes(packet, packet->transport, size) : NULL;
 }
 
-/* The TCP header without its options. NULL: not TCP, a later fragment, or cut. */
+/* The TCP header without its options. NULL: not TCP, a later fragment, or cut (NFQE_PACKET_HEADERS_CUT). */
 static inline const struct nfqe_tcp *nfqe_tcp(const struct nfqe_packet *packet)
 {
     return (const struct nfqe_tcp *)nfqe_transport(packet, NFQE_PROTOCOL_TCP, sizeof(struct nfqe_tcp));

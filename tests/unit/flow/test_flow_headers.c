@@ -300,6 +300,42 @@ static bool fragment_begins(uint8_t protocol, size_t size, size_t place, uint8_t
     return lookup.traits.begins;
 }
 
+/* AH is read over, as it is where the whole TCP header is there: no byte of it is taken for a port or a flag. */
+static void test_first_fragment_after_ah_is_of_the_flow_of_its_ports(void **state)
+{
+    struct flow_ends ends = flow_ends_of(4, NFQE_PROTOCOL_TCP);
+
+    (void)state;
+    for (unsigned headers = 1; headers <= 2; headers++) {
+        for (size_t size = 0; size <= 20; size++) {
+            struct builder builder;
+            struct flow_lookup lookup;
+            uint32_t number;
+
+            flow_build_network(&builder, &ends, MORE_FRAGMENTS);
+            for (unsigned i = 0; i < headers; i++) {
+                builder_extension(&builder, IPV6_AUTHENTICATION, 24);
+            }
+            flow_build_transport(&builder, &ends);
+            number = (uint32_t)builder.transport;
+            builder.bytes[number + 13] = NFQE_TCP_ACK;
+            builder.len = number + size;
+            builder_finish(&builder);
+            lookup = look_up(&builder, builder.len);
+            assert_int_equal(lookup.has_flow, size >= 8);
+            if (size >= 8) {
+                assert_alone(&builder, &ends);
+                assert_int_equal(lookup.traits.begins, size <= 13);
+            }
+            for (size_t len = number - 24 * headers; len < number; len++) { /* nor where AH is cut */
+                builder.len = len;
+                builder_finish(&builder);
+                assert_false(look_up(&builder, len).has_flow);
+            }
+        }
+    }
+}
+
 /* The rest of the header comes in the next fragment, and may say that a connection begins. */
 static void test_first_fragment_begins_a_connection_unless_it_says_that_it_does_not(void **state)
 {
@@ -353,6 +389,7 @@ int main(void)
         TEST(test_packet_whose_last_destination_is_not_known_has_no_flow),
         TEST(test_later_fragments_have_no_flow),
         TEST(test_first_fragment_is_of_its_flow_and_decides_nothing),
+        TEST(test_first_fragment_after_ah_is_of_the_flow_of_its_ports),
         TEST(test_first_fragment_begins_a_connection_unless_it_says_that_it_does_not),
     };
 

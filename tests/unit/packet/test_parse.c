@@ -238,6 +238,35 @@ static void test_first_fragment_has_a_transport_header(void **state)
     assert_true(packet.flags & NFQE_PACKET_FRAGMENT);
 }
 
+/* A sender can leave the ports to a later fragment. Then they are unknown, and no plugin may take it for "no ports". */
+static void test_first_fragment_without_its_ports_says_so(void **state)
+{
+    static struct builder builder;
+
+    (void)state;
+    for (unsigned ah = 0; ah < 2; ah++) {
+        for (size_t size = 0; size <= 20; size++) {
+            struct nfqe_packet packet;
+
+            builder_ipv4(&builder, 0, 0x2000);
+            if (ah != 0) {
+                builder_extension(&builder, IPV6_AUTHENTICATION, 24);
+            }
+            builder_tcp(&builder, 0);
+            builder.len = builder.transport + size;
+            builder_finish(&builder);
+            packet = parsed(&builder);
+            assert_int_equal(packet.protocol, NFQE_PROTOCOL_TCP);
+            assert_int_equal(packet.flags & (NFQE_PACKET_FRAGMENT | NFQE_PACKET_HEADERS_CUT),
+                             NFQE_PACKET_FRAGMENT | (size < 20 ? NFQE_PACKET_HEADERS_CUT : 0));
+            if (size < 20) {
+                assert_no_transport(&packet);
+                assert_null(nfqe_tcp(&packet));
+            }
+        }
+    }
+}
+
 static void test_later_fragment_has_no_transport_header(void **state)
 {
     static const uint16_t offsets[] = {1, 2, 185, 0x1fff};
@@ -429,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_no_next_header_means_no_transport_and_nothing_cut),
         cmocka_unit_test(test_protocol_without_an_accessor_has_its_number_and_place),
         cmocka_unit_test(test_first_fragment_has_a_transport_header),
+        cmocka_unit_test(test_first_fragment_without_its_ports_says_so),
         cmocka_unit_test(test_later_fragment_has_no_transport_header),
         cmocka_unit_test(test_later_fragment_with_more_extension_headers_has_an_unknown_protocol),
         cmocka_unit_test(test_dont_fragment_alone_makes_no_fragment),
