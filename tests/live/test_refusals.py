@@ -21,9 +21,10 @@ import pytest
 
 from support.commands import wait_for
 from support.engine import ENGINE, PREFIX, Engine, plugin
+from support.scale import scaled_limit
 
 EXIT_RUN_TIME, EXIT_USAGE, EXIT_CONFIGURATION, EXIT_PLUGIN, EXIT_QUEUE = 1, 2, 3, 4, 5
-REFUSAL_SECONDS = 1.0
+REFUSAL_SECONDS = scaled_limit(1.0)
 OWNER_MEMORY = 2 << 30  # takes longer to free than an engine to start
 with open("/proc/self/comm", encoding="ascii") as comm:
     OWN_NAME = comm.read().strip()
@@ -125,28 +126,40 @@ def test_a_killed_owner_is_waited_for(lab, start_engine):
 
 
 @contextlib.contextmanager
-def memory_limit(mib):
-    """A launcher that puts the engine into a cgroup with so much memory, and the name of the file with that limit."""
-    for root, name in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+def memory_limit(mib, where="own"):
+    """A launcher that puts the engine into a cgroup with so much memory, and the name of the file with that limit.
+    where: the limit is that of the cgroup, of its parent, or, in a container, of what is mounted as the root of all."""
+    for root, name, mount in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "-t cgroup -o memory"),
+                              ("/sys/fs/cgroup", "memory.max", "-t cgroup2")):
         path = f"{root}/nfqe-{os.getpid()}"
+        with contextlib.suppress(OSError), open(f"{root}/cgroup.subtree_control", "w", encoding="ascii") as file:
+            file.write("+memory")  # version 2 alone, and only where version 1 has not taken it
+        inner = f"{path}/inner" if where == "parent" else path
         try:
-            os.mkdir(path)
+            os.makedirs(inner)
         except OSError:
             continue
         try:
             if os.path.exists(f"{path}/{name}"):
                 with open(f"{path}/{name}", "w", encoding="ascii") as file:
                     file.write(str(mib << 20))
-                yield ("sh", "-c", f'echo $$ > {path}/cgroup.procs && exec "$@"', "sh"), f"{path}/{name}"
+                enter, limit = f"echo $$ > {inner}/cgroup.procs && exec", f"{path}/{name}"
+                if where == "container":
+                    enter += f""" unshare --cgroup --mount sh -c 'umount {root} && mount {mount} none {root} && exec "$@"' sh"""
+                    limit = f" {root}/{name}"
+                yield ("sh", "-c", f'{enter} "$@"', "sh"), limit
                 return
         finally:
+            if inner != path:
+                os.rmdir(inner)
             os.rmdir(path)
     pytest.skip("no cgroup with a limit on memory can be made here")
 
 
-def test_flow_tables_beyond_the_memory_of_the_cgroup(lab):
+@pytest.mark.parametrize("where", ["own", "parent", "container"])
+def test_flow_tables_beyond_the_memory_of_the_cgroup(lab, where):
     """The kernel would kill the engine without a word."""
-    with memory_limit(200) as (launcher, limit):
+    with memory_limit(200, where) as (launcher, limit):
         code, line = refused(lab, "--plugin", plugin("describe_flow"), "--queue", "1", "--flow-table", "4000000",
                              launcher=launcher)
         assert code == EXIT_CONFIGURATION, line
