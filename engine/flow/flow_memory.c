@@ -127,7 +127,7 @@ void flow_memory_lru_unlink(struct flow_memory *index, const struct flow_entry *
 
 void flow_memory_lru_push_front(struct flow_memory *index, struct flow_entry *entry, enum flow_list list)
 {
-    entry->list = (uint16_t)list;
+    entry->list = (uint8_t)list;
     put_first(index, &index->header->orders[list], entry);
     index->header->orders[list].count++;
 }

@@ -20,13 +20,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FLOW_MEMORY_VERSION 2 /* of the layout of header, buckets and entries */
+#define FLOW_MEMORY_VERSION 3 /* of the layout of header, buckets and entries */
 #define FLOW_NO_ENTRY 0
 
 /* The lists of entries. flow_table.h says which flows are in which. */
 enum flow_list {
     FLOW_FREE, /* they hold no flow */
     FLOW_FRESH,
+    FLOW_YOUNG,
     FLOW_ESTABLISHED,
     FLOW_DROPPED,
     FLOW_LISTS,
@@ -36,7 +37,8 @@ struct flow_entry {
     struct flow_key key;
     uint32_t hash;
     _Atomic uint16_t verdict; /* 0: the entry is free. Written last, so that an entry with a verdict is complete */
-    uint16_t list;            /* enum flow_list */
+    uint8_t list;             /* enum flow_list */
+    uint8_t since;            /* the low bits of the tick in which it was accepted */
     uint32_t seen;            /* tick */
     uint32_t next;            /* link, in its chain */
     uint32_t older;
@@ -52,15 +54,14 @@ struct flow_totals {
 
 struct flow_memory_header {
     _Atomic uint32_t changing; /* not 0: chains and lists are being changed */
-    uint32_t used;             /* entries that ever held a flow; the others are in no list */
     struct flow_order {
         uint32_t newest;
         uint32_t oldest;
         uint32_t count;
     } orders[FLOW_LISTS];
-    uint32_t zero[2];
     struct flow_totals totals;
-    uint32_t zero_too[10];
+    uint32_t used; /* entries that ever held a flow; the others are in no list */
+    uint32_t zero[9];
     /* after it: the buckets, each a link to the first entry of its chain; then the entries */
 };
 

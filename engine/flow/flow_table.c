@@ -22,7 +22,12 @@
 
 /* An eighth of a full table each. Of 65,536 flows, it keeps a new one for 0.18 s among 44,000 others a second. */
 #define FRESH_SHARE 8
+#define YOUNG_SHARE 8
 #define DROPPED_SHARE 8
+
+/* 2 s, as connection tracking has it: a question and its answers are over by then. */
+#define YOUNG_TICKS 16
+#define PROTOCOL_UDP_LITE 136
 
 void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
                        const struct flow_seed *seed)
@@ -34,23 +39,63 @@ void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity
         flows->order_ticks = (uint32_t)min_u64(flows->idle_ticks / 32, ORDER_TICKS);
     }
     flows->shares[FLOW_FRESH] = capacity / FRESH_SHARE;
+    flows->shares[FLOW_YOUNG] = capacity / YOUNG_SHARE;
     flows->shares[FLOW_DROPPED] = capacity / DROPPED_SHARE;
-    flows->shares[FLOW_ESTABLISHED] = capacity - flows->shares[FLOW_FRESH] - flows->shares[FLOW_DROPPED];
+    flows->shares[FLOW_ESTABLISHED] =
+        capacity - flows->shares[FLOW_FRESH] - flows->shares[FLOW_YOUNG] - flows->shares[FLOW_DROPPED];
+}
+
+/* The idle time in ticks; 0 if an earlier process saw the flow later than `now`. */
+static uint32_t age_of(const struct flow_table *flows, uint32_t seen)
+{
+    return (int32_t)(flows->now - seen) < 0 ? 0 : flows->now - seen;
+}
+
+/*
+ * Whether YOUNG_TICKS have passed since it was accepted. `since` wraps after 256 ticks, but a pause that long says so, too,
+ * and whatever ends one sets it (move()).
+ */
+static bool has_lasted(const struct flow_table *flows, const struct flow_entry *entry)
+{
+    return age_of(flows, entry->seen) >= YOUNG_TICKS || (uint8_t)(flows->now - entry->since) >= YOUNG_TICKS;
 }
 
 /* Makes the entry the newest of a list; a part of a change. */
 static void move(struct flow_table *flows, struct flow_entry *entry, enum flow_list list)
 {
+    if (has_lasted(flows, entry)) {
+        entry->since = (uint8_t)(flows->now - YOUNG_TICKS);
+    }
     entry->seen = flows->now;
     flow_memory_lru_unlink(&flows->index, entry);
     flow_memory_lru_push_front(&flows->index, entry, list);
 }
 
-/* A flow that is not established: once for most. A host also answers with a reset to packets of no connection. */
-static __attribute__((noinline)) void touch_fresh(struct flow_table *flows, struct flow_entry *entry, bool resets)
+/* Whether it has no handshake, so that only time tells a conversation from a question. */
+static bool is_datagram(const struct flow_key *key)
 {
+    return key->protocol == NFQE_PROTOCOL_UDP || key->protocol == PROTOCOL_UDP_LITE ||
+           key->protocol == NFQE_PROTOCOL_ICMP || key->protocol == NFQE_PROTOCOL_ICMPV6;
+}
+
+/* The list for an accepted flow that is not established and shows a further packet, which is no reset. */
+static enum flow_list list_after(const struct flow_table *flows, const struct flow_entry *entry)
+{
+    bool answered = entry->list == FLOW_YOUNG; /* SYN, SYN with ACK: this is at least the third packet */
+
+    return (answered && !is_datagram(&entry->key)) || has_lasted(flows, entry) ? FLOW_ESTABLISHED : FLOW_YOUNG;
+}
+
+/* A flow that is not established. A host also answers with a reset to packets of no connection. */
+static __attribute__((noinline)) void touch_new(struct flow_table *flows, struct flow_entry *entry, bool resets)
+{
+    enum flow_list list = resets ? flow_memory_list(&flows->index, entry) : list_after(flows, entry);
+
+    if (list == entry->list && flows->order_ticks > 0 && entry->seen == flows->now) {
+        return;
+    }
     flow_memory_begin_change(&flows->index);
-    move(flows, entry, resets ? FLOW_FRESH : FLOW_ESTABLISHED);
+    move(flows, entry, list);
     flow_memory_end_change(&flows->index);
 }
 
@@ -61,7 +106,7 @@ static __attribute__((noinline)) void touch_fresh(struct flow_table *flows, stru
 static void touch(struct flow_table *flows, struct flow_entry *entry, bool resets)
 {
     if (entry->list != FLOW_ESTABLISHED) {
-        touch_fresh(flows, entry, resets);
+        touch_new(flows, entry, resets);
         return;
     }
     if (flows->index.header->orders[FLOW_ESTABLISHED].newest == flow_memory_link(&flows->index, entry) ||
@@ -79,12 +124,6 @@ static void touch(struct flow_table *flows, struct flow_entry *entry, bool reset
 static nfqe_verdict verdict_of(const struct flow_entry *entry)
 {
     return atomic_load_explicit(&entry->verdict, memory_order_relaxed);
-}
-
-/* The idle time in ticks; 0 if an earlier process saw the flow later than `now`. */
-static uint32_t age_of(const struct flow_table *flows, uint32_t seen)
-{
-    return (int32_t)(flows->now - seen) < 0 ? 0 : flows->now - seen;
 }
 
 static bool is_expired(const struct flow_table *flows, const struct flow_entry *entry)
@@ -166,6 +205,7 @@ static void add_entry(struct flow_table *flows, const struct flow_lookup *lookup
         entry->key = lookup->key;
         entry->hash = lookup->hash;
         entry->seen = flows->now;
+        entry->since = (uint8_t)flows->now;
         atomic_store_explicit(&entry->verdict, (uint16_t)verdict, memory_order_release);
         flow_memory_bucket_insert(&flows->index, entry);
         flow_memory_lru_push_front(&flows->index, entry, list);
@@ -274,11 +314,14 @@ nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst,
 /* Another verdict for a flow that has one. */
 static void set_verdict(struct flow_table *flows, struct flow_entry *entry, nfqe_verdict verdict)
 {
-    bool established = flow_memory_list(&flows->index, entry) == FLOW_ESTABLISHED;
+    enum flow_list list = flow_memory_list(&flows->index, entry);
 
     flow_memory_begin_change(&flows->index);
     atomic_store_explicit(&entry->verdict, (uint16_t)verdict, memory_order_release);
-    move(flows, entry, verdict == NFQE_DROP ? FLOW_DROPPED : established ? FLOW_ESTABLISHED : FLOW_FRESH);
+    move(flows, entry, verdict == NFQE_DROP ? FLOW_DROPPED : list == FLOW_DROPPED ? FLOW_FRESH : list);
+    if (list == FLOW_DROPPED) {
+        entry->since = (uint8_t)flows->now;
+    }
     flow_memory_end_change(&flows->index);
 }
 
@@ -351,7 +394,7 @@ static enum flow_list list_of(const struct flow_entry *entry)
     if (verdict_of(entry) == NFQE_DROP) {
         return FLOW_DROPPED;
     }
-    return entry->list == FLOW_ESTABLISHED ? FLOW_ESTABLISHED : FLOW_FRESH;
+    return entry->list == FLOW_ESTABLISHED || entry->list == FLOW_YOUNG ? (enum flow_list)entry->list : FLOW_FRESH;
 }
 
 /*

@@ -12,11 +12,13 @@
  * First fragments, and packets that a routing header takes to other stations first, belong to a flow, but they do not
  * decide it, and are not accepted with it (flow_key.h); nor does a packet with a wrong checksum decide it.
  *
- * The table holds as many flows as it was made for. They are in three lists: fresh flows, which were accepted and have
- * shown no further packet since; established ones, which have, other than a TCP reset; and dropped ones. Each list has
- * a share of a full table. A new flow then replaces one that has expired; if there is none, the oldest flow of the list
- * that is farthest above its share. So however many flows of one packet come, they replace no flow of the other lists
- * that are within their share.
+ * The table holds as many flows as it was made for. They are in four lists: fresh flows, which were accepted and have
+ * shown no further packet since; young ones, which have; established ones; and dropped ones. A flow is established by
+ * the second further packet, as a TCP connection is by its handshake, or, if its protocol has none (UDP, UDP-Lite,
+ * echo), by one that comes 2 s after the flow was accepted; TCP resets do not count. Each list has a share of a full
+ * table. A new flow then replaces one that has expired; if there is none, the oldest flow of the list that is farthest
+ * above its share. So however many flows of one or two packets come, they replace no flow of the other lists that are
+ * within their share.
  *
  * Accepted flows are in the order of use: exactly in tables of up to FLOW_EXACT_MAX flows, to within 10 seconds in
  * larger ones; dropped flows in the order in which they were decided. An accepted flow expires when it was idle for

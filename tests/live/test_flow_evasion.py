@@ -3,10 +3,13 @@
 
 The packets are made by hand (wire.py), the host that answers is a real one. A new connection between the ports of an
 accepted flow does not get the flow's verdict, wherever in the packet its SYN is. A packet that its receiver ignores
-decides no flow. Many flows of one packet do not push other flows out of the table.
+decides no flow. Many flows of one or two packets do not push other flows out of the table.
 """
 
 import contextlib
+import socket
+import threading
+import time
 
 import pytest
 
@@ -20,6 +23,9 @@ from wire import ACK, AH, DESTINATION, FRAGMENT, HOP_BY_HOP, ICMP, PSH, ROUTING,
 
 MSS = bytes.fromhex("020405b4")
 SEQUENCE = 1_000_000
+FLOOD_PORT, FLOOD_STEP = 7900, 20
+ESTABLISHED_SECONDS = 2.1  # a flow without a handshake is established after 2
+SO_RCVBUFFORCE = 33
 
 
 @pytest.fixture
@@ -170,36 +176,73 @@ def test_a_packet_that_its_receiver_ignores_decides_no_flow(lab, start_obey, sen
 # Many flows
 
 
-def flood(lab, sender, kind, count):
-    """So many flows of one packet of the client's; those of TCP are answered by a reset."""
+@pytest.fixture
+def answerer(lab):
+    """What answers each datagram, and each SYN, to FLOOD_PORT of the server."""
+    with lab.server.entered():
+        datagrams, listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
+    address = (lab.server_main[4], FLOOD_PORT)
+    with datagrams, listener:
+        datagrams.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
+        datagrams.bind(address)
+        listener.bind(address)
+        listener.listen()
+
+        def answer():
+            while True:
+                data, source = datagrams.recvfrom(100)
+                if data == b"end":
+                    return
+                datagrams.sendto(data, source)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield
+        with lab.server.entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"end", address)
+        thread.join()
+
+
+def flood(lab, sender, kind, decided, count):
+    """So many flows of the client's: of one packet of UDP; of two, with the answer; of TCP, answered by a reset; of two
+    packets of TCP, SYN and SYN with ACK, and a reset by the client. decided: packets so far; returns how many then.
+    A few at a time, so that the answer finds the flow in the table."""
+    packets = {"udp": 1, "udp, answered": 2, "tcp": 2, "tcp, SYN": 3}[kind]
     for number in range(count):
         source = (lab.client_addresses[4][number % 32], 10000 + number)
-        dest = (lab.server_main[4], 7900)
-        sender.send(ip(source[0], dest[0], UDP, wire.udp(source, dest, b"one")) if kind == "udp" else
-                    ip(source[0], dest[0], TCP, wire.tcp(source, dest, ACK, acknowledged=7)))
+        dest = (lab.server_main[4], FLOOD_PORT)
+        sender.send(ip(source[0], dest[0], UDP, wire.udp(source, dest, b"one")) if kind.startswith("udp") else
+                    ip(source[0], dest[0], TCP, wire.tcp(source, dest, SYN if kind == "tcp, SYN" else ACK)))
+        if number % FLOOD_STEP == FLOOD_STEP - 1:
+            wait_decided(lab.router, decided + packets * (number + 1))
+    return decided + packets * count
 
 
-@pytest.mark.parametrize("kind", ["udp", "tcp"])
-def test_flows_of_one_packet_replace_no_established_flow_and_no_dropped_one(lab, start_obey, talk, sender, kind):
-    """Four times as many as the table holds. The dropped flows have shown one packet."""
+@pytest.mark.parametrize("kind", ["udp", "udp, answered", "tcp", "tcp, SYN"])
+def test_flows_of_one_or_two_packets_replace_no_established_flow_and_no_dropped_one(
+        request, lab, start_obey, talk, sender, kind):
+    """Four times as many as the table holds. The dropped flows have shown one packet; the accepted ones, which are of
+    UDP, have lasted for some seconds."""
     size, accepted, dropped, many = 800, 100, 20, 3200
     engine, trace = start_obey("--flow-table", str(size), others=ACCEPT_FLOW)
     if kind == "udp":
-        Rule(lab.server, "INPUT", "-p", "udp", "--dport", "7900", "-j", "DROP")  # no ICMP errors
+        Rule(lab.server, "INPUT", "-p", "udp", "--dport", str(FLOOD_PORT), "-j", "DROP")  # no ICMP errors
+    elif kind != "tcp":
+        request.getfixturevalue("answerer")
+        Rule(lab.client, "INPUT", "-p", "udp", "--sport", str(FLOOD_PORT), "-j", "DROP")
     talks = [talk(number) for number in range(accepted + dropped)]
     for number, one in enumerate(talks):
         one.send(ACCEPT_FLOW if number < accepted else DROP_FLOW)
     wait_decided(lab.router, len(talks))
+    time.sleep(ESTABLISHED_SECONDS)
     for one in talks[:accepted]:
         one.send(DROP, back=True)
     wait_decided(lab.router, len(talks) + accepted)
-    flood(lab, sender, kind, many)
-    packets = many if kind == "udp" else 2 * many
-    wait_decided(lab.router, len(talks) + accepted + packets)
+    decided = flood(lab, sender, kind, len(talks) + accepted, many)
     asked = trace.asked()
     for number, one in enumerate(talks):
         one.send(DROP if number < accepted else ACCEPT)
-    wait_decided(lab.router, 2 * len(talks) + accepted + packets)
+    wait_decided(lab.router, decided + len(talks))
     wait_for(lambda: all(one.came() == [0, 1] for one in talks[:accepted]), "all accepted flows are still accepted")
     assert all(one.came() == [] for one in talks[accepted:]), "all dropped flows are still dropped"
     assert trace.asked() == asked

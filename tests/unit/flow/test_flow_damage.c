@@ -182,13 +182,12 @@ static void test_flow_with_a_verdict_that_is_none_is_damage(void **state)
 static void test_list_that_is_none_is_damage(void **state)
 {
     (void)state;
-    for (unsigned list = FLOW_LISTS; list <= UINT16_MAX; list++) {
+    for (unsigned list = FLOW_LISTS; list <= UINT8_MAX; list++) {
         begin(true);
-        image.entries[2].list = (uint16_t)list;
+        image.entries[2].list = (uint8_t)list;
         flow_image_find(&image, 2, NOW + 5);
         assert_damaged_and_left_alone();
         repair_and_use();
-        list += list > 100 ? 10000 : 0;
     }
 }
 

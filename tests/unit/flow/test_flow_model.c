@@ -16,11 +16,13 @@
 #define NUMBERS 16 /* flows; a few more than fit */
 #define CASES 3000
 #define STEPS 120
+#define LASTED 16 /* ticks */
 
 struct known {
     uint32_t number;
     nfqe_verdict verdict;
     uint64_t seen;
+    uint64_t since; /* it was accepted */
 };
 
 static struct {
@@ -68,6 +70,12 @@ static bool is_expired(const struct known *flow)
     return tick - flow->seen > FLOW_IMAGE_IDLE_TICKS;
 }
 
+/* Where a further packet takes a flow of TCP. lasted: since its verdict, for 2 s. */
+static struct list *list_after(struct list *list, bool lasted)
+{
+    return list == &model.lists[FLOW_FRESH] && !lasted ? &model.lists[FLOW_YOUNG] : &model.lists[FLOW_ESTABLISHED];
+}
+
 static nfqe_verdict model_find(uint32_t number, bool begins, bool resets)
 {
     uint32_t place;
@@ -91,7 +99,7 @@ static nfqe_verdict model_find(uint32_t number, bool begins, bool resets)
     }
     take_out(list, place);
     flow.seen = tick;
-    put_first(list == &model.lists[FLOW_FRESH] && !resets ? &model.lists[FLOW_ESTABLISHED] : list, flow);
+    put_first(resets ? list : list_after(list, tick - flow.since >= LASTED), flow);
     return NFQE_ACCEPT;
 }
 
@@ -100,22 +108,23 @@ static int share(unsigned list, uint32_t capacity)
 {
     int eighth = (int)capacity / 8;
 
-    return list == FLOW_ESTABLISHED ? (int)capacity - 2 * eighth : eighth;
+    return list == FLOW_ESTABLISHED ? (int)capacity - 3 * eighth : eighth;
 }
 
 static uint32_t count_all(void)
 {
-    return model.lists[FLOW_FRESH].count + model.lists[FLOW_ESTABLISHED].count + model.lists[FLOW_DROPPED].count;
+    return model.lists[FLOW_FRESH].count + model.lists[FLOW_YOUNG].count + model.lists[FLOW_ESTABLISHED].count +
+           model.lists[FLOW_DROPPED].count;
 }
 
 /* For a new flow in the list `adding`. */
 static void make_room(unsigned adding)
 {
-    static const unsigned lists[] = {FLOW_FRESH, FLOW_ESTABLISHED, FLOW_DROPPED};
+    static const unsigned lists[] = {FLOW_FRESH, FLOW_YOUNG, FLOW_ESTABLISHED, FLOW_DROPPED};
     struct list *crowded = NULL;
     int most = 0;
 
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         struct list *list = &model.lists[lists[i]];
         int above = (int)list->count + (lists[i] == adding) - share(lists[i], image.capacity);
 
@@ -138,17 +147,22 @@ static void model_add(uint32_t number, nfqe_verdict verdict)
     uint32_t place;
     struct list *list = find_list(number, &place);
     unsigned to = verdict == NFQE_DROP ? FLOW_DROPPED : FLOW_FRESH;
+    uint64_t since = tick;
 
     if (list != NULL) {
-        take_out(list, place);
-        to = verdict == NFQE_ACCEPT && list == &model.lists[FLOW_ESTABLISHED] ? FLOW_ESTABLISHED : to;
+        struct known flow = take_out(list, place);
+
+        if (verdict == NFQE_ACCEPT && list != &model.lists[FLOW_DROPPED]) {
+            to = (unsigned)(list - model.lists);
+            since = flow.since;
+        }
     } else {
         model.totals.added++;
         if (count_all() == image.capacity) {
             make_room(to);
         }
     }
-    put_first(&model.lists[to], (struct known){number, verdict, tick});
+    put_first(&model.lists[to], (struct known){number, verdict, tick, since});
 }
 
 static void model_repair(void)

@@ -153,19 +153,20 @@ static void test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room(v
 
 /* ---- lists ------------------------------------------------------------------------------------------------- */
 
-#define SIZE 80 /* an eighth is 10 */
+#define SIZE 80   /* an eighth is 10 */
+#define LASTED 16 /* ticks, which are 2 s */
 
 static uint32_t count_of(enum flow_list list)
 {
     return image.header->orders[list].count;
 }
 
-/* Flows from `first` on: fresh, established or dropped. */
+/* Flows from `first` on: accepted with no, one or two further packets, or dropped. */
 static void add_to(enum flow_list list, uint32_t first, uint32_t count, uint64_t tick)
 {
     for (uint32_t number = first; number < first + count; number++) {
         flow_image_add(&image, number, tick, list == FLOW_DROPPED ? NFQE_DROP : NFQE_ACCEPT);
-        if (list == FLOW_ESTABLISHED) {
+        for (unsigned more = 0; more < (list == FLOW_ESTABLISHED ? 2 : list == FLOW_YOUNG); more++) {
             assert_int_equal(flow_image_find(&image, number, tick), NFQE_ACCEPT);
         }
     }
@@ -178,7 +179,7 @@ static void assert_known(uint32_t first, uint32_t count, bool known)
     }
 }
 
-static void test_flow_is_established_by_a_further_packet_that_is_no_reset(void **state)
+static void test_flow_is_established_by_two_further_packets_that_are_no_resets(void **state)
 {
     (void)state;
     flow_image_init(&image, SIZE, NULL);
@@ -189,51 +190,114 @@ static void test_flow_is_established_by_a_further_packet_that_is_no_reset(void *
     flow_image_reset(&image, 1, NOW);
     assert_int_equal(count_of(FLOW_FRESH), 1);
     flow_image_find(&image, 1, NOW);
-    assert_int_equal(count_of(FLOW_ESTABLISHED), 1);
-    flow_image_reset(&image, 1, NOW);
+    assert_int_equal(count_of(FLOW_YOUNG), 1);
     flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
+    flow_image_syn(&image, 1, NOW);
+    flow_image_reset(&image, 1, NOW + 50);
+    assert_int_equal(count_of(FLOW_YOUNG), 1);
+    flow_image_find(&image, 1, NOW + 50);
     assert_int_equal(count_of(FLOW_ESTABLISHED), 1);
-    flow_image_add(&image, 1, NOW, NFQE_DROP);
+    flow_image_reset(&image, 1, NOW + 50);
+    flow_image_add(&image, 1, NOW + 50, NFQE_ACCEPT);
+    assert_int_equal(count_of(FLOW_ESTABLISHED), 1);
+    flow_image_add(&image, 1, NOW + 50, NFQE_DROP);
     assert_int_equal(count_of(FLOW_DROPPED), 1);
-    flow_image_find(&image, 1, NOW);
+    flow_image_find(&image, 1, NOW + 50);
     assert_int_equal(count_of(FLOW_DROPPED), 1);
-    flow_image_add(&image, 1, NOW, NFQE_ACCEPT);
+    flow_image_add(&image, 1, NOW + 50, NFQE_ACCEPT);
     assert_int_equal(count_of(FLOW_FRESH), 1);
     flow_image_assert_in_order(&image);
 }
 
-/* Ten times as many as the table holds. Established and dropped flows fill their shares. */
-static void test_flows_of_one_packet_replace_no_flow_of_another_list_within_its_share(void **state)
+/* The list of the only flow, which is one of UDP, after a further packet. */
+static enum flow_list list_after_udp(uint64_t tick)
+{
+    assert_int_equal(flow_image_find_udp(&image, 1, tick), NFQE_ACCEPT);
+    assert_int_equal(count_of(FLOW_FRESH) + count_of(FLOW_YOUNG) + count_of(FLOW_ESTABLISHED), 1);
+    return count_of(FLOW_FRESH) == 1 ? FLOW_FRESH : count_of(FLOW_YOUNG) == 1 ? FLOW_YOUNG : FLOW_ESTABLISHED;
+}
+
+/* A question and its answers are over sooner, however many they are. */
+static void test_flow_without_a_handshake_is_established_by_a_packet_two_seconds_after_its_verdict(void **state)
+{
+    (void)state;
+    for (uint64_t begin = NOW; begin < NOW + 256; begin += 17) {
+        for (unsigned step = 1; step < LASTED; step++) { /* many packets, or a few */
+            uint64_t tick = begin;
+
+            flow_image_init(&image, SIZE, NULL);
+            assert_true(flow_image_add_udp(&image, 1, begin, NFQE_ACCEPT));
+            while (tick + step < begin + LASTED) {
+                tick += step;
+                assert_int_equal(list_after_udp(tick), FLOW_YOUNG);
+                assert_true(flow_image_add_udp(&image, 1, tick, NFQE_ACCEPT)); /* the first verdict counts */
+            }
+            assert_int_equal(list_after_udp(begin + LASTED), FLOW_ESTABLISHED);
+            assert_int_equal(list_after_udp(begin + LASTED), FLOW_ESTABLISHED);
+            flow_image_assert_in_order(&image);
+            flow_image_done(&image);
+        }
+        for (unsigned pause = LASTED; pause < FLOW_IMAGE_IDLE_TICKS; pause++) {
+            flow_image_init(&image, SIZE, NULL);
+            assert_true(flow_image_add_udp(&image, 1, begin, NFQE_ACCEPT));
+            assert_int_equal(list_after_udp(begin + pause), FLOW_ESTABLISHED);
+            flow_image_done(&image);
+        }
+    }
+}
+
+/* Since it was accepted: the time before does not count. */
+static void test_flow_that_was_dropped_before_is_new(void **state)
 {
     (void)state;
     flow_image_init(&image, SIZE, NULL);
-    add_to(FLOW_ESTABLISHED, 0, 60, NOW);
+    assert_true(flow_image_add_udp(&image, 1, NOW, NFQE_DROP));
+    assert_true(flow_image_add_udp(&image, 1, NOW + LASTED, NFQE_ACCEPT));
+    assert_int_equal(list_after_udp(NOW + LASTED + 1), FLOW_YOUNG);
+    assert_int_equal(list_after_udp(NOW + 2 * LASTED), FLOW_ESTABLISHED);
+    flow_image_assert_in_order(&image);
+}
+
+/* Ten times as many as the table holds. Established and dropped flows fill their shares. */
+static void test_flows_of_one_or_two_packets_replace_no_flow_of_another_list_within_its_share(void **state)
+{
+    (void)state;
+    flow_image_init(&image, SIZE, NULL);
+    add_to(FLOW_ESTABLISHED, 0, 50, NOW);
     add_to(FLOW_DROPPED, 100, 10, NOW);
     add_to(FLOW_FRESH, 1000, 10 * SIZE, NOW + 1);
-    assert_known(0, 60, true);
+    assert_known(0, 50, true);
     assert_known(100, 10, true);
-    assert_known(1000 + 10 * SIZE - 10, 10, true);
+    add_to(FLOW_YOUNG, 4000, 10 * SIZE, NOW + 1);
+    assert_known(0, 50, true);
+    assert_known(100, 10, true);
+    assert_known(4000 + 10 * SIZE - 10, 10, true);
+    add_to(FLOW_FRESH, 6000, 10 * SIZE, NOW + 1);
+    assert_known(4000 + 10 * SIZE - 10, 10, true);
+    assert_known(6000 + 10 * SIZE - 10, 10, true);
     add_to(FLOW_DROPPED, 2000, 10 * SIZE, NOW + 2);
-    assert_known(0, 60, true);
-    assert_known(1000 + 10 * SIZE - 10, 10, true);
+    assert_known(0, 50, true);
+    assert_known(4000 + 10 * SIZE - 10, 10, true);
+    assert_known(6000 + 10 * SIZE - 10, 10, true);
     assert_known(2000 + 10 * SIZE - 10, 10, true);
     add_to(FLOW_ESTABLISHED, 3000, 10 * SIZE, NOW + 3);
-    assert_known(0, 60, false);
+    assert_known(0, 50, false);
     assert_known(2000 + 10 * SIZE - 10, 10, true);
-    assert_int_equal(count_of(FLOW_FRESH) + count_of(FLOW_ESTABLISHED) + count_of(FLOW_DROPPED), SIZE);
+    assert_int_equal(count_of(FLOW_FRESH) + count_of(FLOW_YOUNG) + count_of(FLOW_ESTABLISHED) + count_of(FLOW_DROPPED),
+                     SIZE);
     flow_image_assert_in_order(&image);
 }
 
 /* What a list has beyond its share is the first to go. */
 static void test_share_that_a_list_does_not_need_is_for_the_others(void **state)
 {
-    static const enum flow_list lists[] = {FLOW_FRESH, FLOW_ESTABLISHED, FLOW_DROPPED};
+    static const enum flow_list lists[] = {FLOW_FRESH, FLOW_YOUNG, FLOW_ESTABLISHED, FLOW_DROPPED};
 
     (void)state;
-    for (unsigned i = 0; i < 9; i++) {
-        enum flow_list first = lists[i / 3];
-        enum flow_list second = lists[i % 3];
-        uint32_t share = second == FLOW_ESTABLISHED ? 60 : 10;
+    for (unsigned i = 0; i < 16; i++) {
+        enum flow_list first = lists[i / 4];
+        enum flow_list second = lists[i % 4];
+        uint32_t share = second == FLOW_ESTABLISHED ? 50 : 10;
 
         flow_image_init(&image, SIZE, NULL);
         add_to(first, 0, SIZE, NOW);
@@ -252,13 +316,13 @@ static void test_share_that_a_list_does_not_need_is_for_the_others(void **state)
 /* Of whichever list, also one that is below its share. */
 static void test_expired_flow_is_replaced_first(void **state)
 {
-    static const enum flow_list lists[] = {FLOW_FRESH, FLOW_ESTABLISHED, FLOW_DROPPED};
+    static const enum flow_list lists[] = {FLOW_FRESH, FLOW_YOUNG, FLOW_ESTABLISHED, FLOW_DROPPED};
 
     (void)state;
-    for (unsigned i = 0; i < 9; i++) {
+    for (unsigned i = 0; i < 16; i++) {
         flow_image_init(&image, SIZE, NULL);
-        add_to(lists[i / 3], 0, 1, NOW);
-        add_to(lists[i % 3], 1, SIZE - 1, NOW + 1);
+        add_to(lists[i / 4], 0, 1, NOW);
+        add_to(lists[i % 4], 1, SIZE - 1, NOW + 1);
         add_to(FLOW_FRESH, 1000, 1, NOW + FLOW_IMAGE_IDLE_TICKS + 1);
         assert_false(flow_image_knows(&image, 0));
         assert_known(1, SIZE - 1, true);
@@ -409,8 +473,10 @@ int main(void)
         TEST(test_table_of_many_flows_answers_each_of_them),
         cmocka_unit_test(test_longest_idle_flow_makes_room),
         cmocka_unit_test(test_flow_that_was_used_since_stays_and_the_next_oldest_makes_room),
-        TEST(test_flow_is_established_by_a_further_packet_that_is_no_reset),
-        TEST(test_flows_of_one_packet_replace_no_flow_of_another_list_within_its_share),
+        TEST(test_flow_is_established_by_two_further_packets_that_are_no_resets),
+        cmocka_unit_test(test_flow_without_a_handshake_is_established_by_a_packet_two_seconds_after_its_verdict),
+        TEST(test_flow_that_was_dropped_before_is_new),
+        TEST(test_flows_of_one_or_two_packets_replace_no_flow_of_another_list_within_its_share),
         cmocka_unit_test(test_share_that_a_list_does_not_need_is_for_the_others),
         cmocka_unit_test(test_expired_flow_is_replaced_first),
         TEST(test_large_table_keeps_a_flow_that_was_used_some_seconds_after_the_others),

@@ -204,10 +204,10 @@ static void test_table_says_where_each_section_is(void **state)
             assert_section(&shm, QUEUE_SHM_JOURNAL, JOURNAL_VERSION, shm.journal, sizeof(struct journal));
             assert_section(&shm, QUEUE_SHM_SLOTS, 1, shm.slots, (uint64_t)BURSTS_IN_FLIGHT * BURST_MAX * slot_sizes[i]);
             if (flows_sizes[j] > 0) {
-                assert_section(&shm, QUEUE_SHM_FLOWS, 2, shm.flows, flows_sizes[j]);
+                assert_section(&shm, QUEUE_SHM_FLOWS, 3, shm.flows, flows_sizes[j]);
             } else {
                 assert_null(shm.flows);
-                assert_null(queue_shm_find(shm.header, QUEUE_SHM_FLOWS, 2));
+                assert_null(queue_shm_find(shm.header, QUEUE_SHM_FLOWS, 3));
             }
             assert_true(journal_is_idle(shm.journal));
             queue_shm_done(&shm);

@@ -130,6 +130,29 @@ bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nf
     return flow_table_add(&image->flows, &image->burst, 0, verdict);
 }
 
+static void begin_udp(struct flow_image *image, uint32_t number, uint64_t tick)
+{
+    struct flow_packet *packet = &image->packet;
+
+    flow_packet_make(packet, number, false, 0);
+    packet->bytes[9] = packet->packet.protocol = NFQE_PROTOCOL_UDP;
+    memset(packet->bytes + 24, 0, sizeof(packet->bytes) - 24); /* it has no checksum */
+    packet->bytes[25] = 20;
+    flow_table_begin_burst(&image->flows, &image->burst, &packet->packet, 1, tick * FLOW_TICK_NS);
+}
+
+nfqe_verdict flow_image_find_udp(struct flow_image *image, uint32_t number, uint64_t tick)
+{
+    begin_udp(image, number, tick);
+    return flow_table_find(&image->flows, &image->burst, 0);
+}
+
+bool flow_image_add_udp(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict)
+{
+    begin_udp(image, number, tick);
+    return flow_table_add(&image->flows, &image->burst, 0, verdict);
+}
+
 uint32_t flow_image_repair(struct flow_image *image, uint64_t tick)
 {
     _Atomic uint32_t progress = 0;

@@ -51,6 +51,9 @@ nfqe_verdict flow_image_reset(struct flow_image *image, uint32_t number, uint64_
 nfqe_verdict flow_image_syn(struct flow_image *image, uint32_t number, uint64_t tick);
 /* Returns what flow_table_add() returns. */
 bool flow_image_add(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict);
+/* The same for a flow of UDP, which is another one than that of TCP with the same number. */
+nfqe_verdict flow_image_find_udp(struct flow_image *image, uint32_t number, uint64_t tick);
+bool flow_image_add_udp(struct flow_image *image, uint32_t number, uint64_t tick, nfqe_verdict verdict);
 
 /* Flows 0 to count - 1, one a tick from `tick` on; every third is dropped, from the first on. */
 nfqe_verdict flow_image_verdict(uint32_t number);
