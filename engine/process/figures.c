@@ -108,6 +108,21 @@ static void note_receive_errors(struct figures *figures, unsigned index)
     }
 }
 
+/* Once: it is no loss of a packet, and with such a link there are always some. */
+static void check_cut(struct figures *figures, unsigned index)
+{
+    if (figures->queues[index].cut_said || stats_of(figures, index)->truncated == 0) {
+        return;
+    }
+    figures->queues[index].cut_said = true;
+    if (may_log(figures, event_loop_now(figures->loop))) {
+        log_line(
+            "queue %u: a packet came without its last bytes: the kernel copies %u at most; plugins see the beginning "
+            "(NFQE_PACKET_TRUNCATED), and the final counter truncated has the number of such packets; see --gso",
+            number_of(figures, index), COPY_RANGE_MAX);
+    }
+}
+
 /* ---- periods ----------------------------------------------------------------------------------------------------- */
 
 /* Whether any queue has had one; also one that was dropped. */
@@ -174,6 +189,7 @@ void figures_look(struct figures *figures, bool known)
     uint64_t now_ns = event_loop_now(figures->loop);
 
     for (unsigned i = 0; i < figures->engine->queue_count; i++) {
+        check_cut(figures, i);
         if (known) {
             figures->queues[i].receive_errors = stats_of(figures, i)->receive_errors; /* their packets were noted */
         } else {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What an operator should learn while the engine serves: that the kernel drops packets, that no packet comes, that no
- * plugin answers.
+ * What an operator should learn while the engine serves: that the kernel drops packets, or the last bytes of some, that
+ * no packet comes, that no plugin answers.
  *
  * Each look of queue_watch.h compares the kernel's figures and the counters of the queues with those of the look before.
  * A line about a queue says the cause and the option that helps: at most one in ten seconds for each cause of a queue, and
@@ -31,6 +31,7 @@ struct figures_loss {
 struct figures_queue {
     struct figures_loss losses[FIGURES_CAUSES];
     uint64_t receive_errors; /* by the look before */
+    bool cut_said;           /* that a packet came without its last bytes */
     uint64_t answered;       /* when the period began, */
     uint64_t crash_verdicts; /* and of these with a crash verdict */
 };

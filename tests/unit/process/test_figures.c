@@ -176,6 +176,28 @@ static void test_receives_that_failed_while_the_kernel_said_how_many_it_dropped_
     assert_int_equal(log_lines.count, 1);
 }
 
+#define CUT(queue)                                                                                                     \
+    "queue " queue ": a packet came without its last bytes: the kernel copies 65531 at most; plugins see the "         \
+    "beginning (NFQE_PACKET_TRUNCATED), and the final counter truncated has the number of such packets; see --gso"
+
+static void test_packets_without_their_last_bytes_are_said_once_for_each_queue(void **state)
+{
+    const char *const lines[] = {CUT("9"), CUT("7"), NULL};
+
+    (void)state;
+    stats_of(0)->packets = 1;
+    look(1);
+    assert_int_equal(log_lines.count, 0);
+    stats_of(2)->truncated = 3;
+    look(1);
+    log_lines_assert(CUT("9"));
+    stats_of(2)->truncated = 5000;
+    stats_of(0)->truncated = 1;
+    fixture.known = false;
+    look(30);
+    log_lines_assert_all(lines);
+}
+
 /* ---- no packet --------------------------------------------------------------------------------------------------- */
 
 #define RULES                                                                                                          \
@@ -275,6 +297,7 @@ int main(void)
         WITH_ENGINE(test_many_queues_are_a_few_lines),
         WITH_ENGINE(test_full_socket_is_known_without_proc),
         WITH_ENGINE(test_receives_that_failed_while_the_kernel_said_how_many_it_dropped_have_no_line),
+        WITH_ENGINE(test_packets_without_their_last_bytes_are_said_once_for_each_queue),
         WITH_ENGINE(test_start_without_packets_is_said_once),
         WITH_ENGINE(test_single_queue_without_packets_is_named),
         WITH_ENGINE(test_one_packet_of_any_queue_is_enough),
