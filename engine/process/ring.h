@@ -6,11 +6,10 @@
  *   packets   written by the queue process alone: its words, then RING_FRAMES frames. A frame has the packets of a
  *             burst that are for this worker: their fields, then their bytes. Frame n is at place n % RING_FRAMES.
  *   answers   written by the worker alone: its words, then a stream of records, at byte n % RING_ANSWERS_SIZE.
- *   bell      a pair of sockets: a byte from the queue process says "look again".
- *   answered  an eventfd: the same from the worker.
+ *   answered  an eventfd: the worker says "look again". The queue process says it by a futex, the word `rings`.
  *
- * A side is woken only while it says that it sleeps, in its word `asleep`, and once for each sleep: the word has another
- * value after a side has taken what woke it.
+ * A side is woken only while it says that it sleeps, in its word `asleep`, and once for each sleep: the value of the word
+ * counts what woke it before.
  *
  * Both memory files have seals (base/shm.h). The worker cannot make its view of the packets writable, by whatever way,
  * and neither side can shorten a file that the other one has mapped. The worker seals the answers when it has mapped
@@ -22,7 +21,7 @@
  * The queue process never waits for a worker: not for room, not for a lock, not in a system call. So nothing is received
  * from the worker: a message on a socket can carry a descriptor whose close() takes as long as the sender likes (a TCP
  * connection that lingers), and a pipe is locked while its other end is read into memory whose page faults the other
- * side handles. The bell refuses messages in the other direction, and `answered` is waited for with EPOLLET, never read.
+ * side handles. The worker waits for a word that it can only read, and `answered` is waited for with EPOLLET, never read.
  *
  * Counts (frames, bytes) only grow and wrap at 32 bits; what lies between two of them is their difference.
  *
@@ -57,7 +56,6 @@
 enum ring_fd {
     RING_FD_PACKETS,
     RING_FD_ANSWERS,
-    RING_FD_BELL,
     RING_FD_ANSWERED,
     RING_FDS,
 };
@@ -82,6 +80,7 @@ struct ring_queue_words {
     uint32_t magic; /* RING_MAGIC */
     uint32_t frame_size;
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t submitted; /* frames */
+    _Atomic uint32_t rings; /* changes when the worker is to look again; it waits for that */
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep; /* not 0: signal `answered` after publishing answers, once */
     _Atomic uint32_t request; /* enum ring_request */
 };
@@ -90,7 +89,7 @@ struct ring_queue_words {
 struct ring_worker_words {
     uint64_t guard_before;
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t published; /* bytes of records */
-    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep; /* not 0: ring the bell after submitting a frame, once */
+    _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep; /* not 0: change `rings` after submitting a frame, once */
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t state; /* enum ring_state */
     /* For the log, and for whether the first packet without an answer is guilty if the worker ends. */
     _Atomic uint32_t plugin; /* position of the plugin that runs, or PLUGINS_MAX */
@@ -170,10 +169,10 @@ _Static_assert(RING_ANSWERS_SIZE / RING_RECORD_STEP >= 2 * RING_FRAMES * BURST_M
 _Static_assert(offsetof(struct ring_frame, packets) % _Alignof(struct ring_packet) == 0, "aligned");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "atomics are plain memory, so they work between processes");
 
-/* The value of `asleep`, which is never 0, after so many wake-ups. */
-static inline uint32_t ring_asleep(uint32_t wakes)
+/* The value of `asleep`, which is never 0, after so many signals of the other side. */
+static inline uint32_t ring_asleep(uint32_t signals)
 {
-    return wakes * 2 + 1;
+    return signals * 2 + 1;
 }
 
 /* Bytes of a frame whose packets take up to slot_size bytes each, of their messages. slot_size: up to RING_SLOT_MAX. */

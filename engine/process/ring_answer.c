@@ -11,15 +11,15 @@
 
 #include "base/eventfd.h"
 #include "base/fd.h"
+#include "base/futex.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 void ring_answer_init(struct ring_answer *ring)
 {
-    *ring = (struct ring_answer){.bell = -1, .answered = -1};
+    *ring = (struct ring_answer){.answered = -1};
 }
 
 static int map_packets(struct ring_answer *ring, int fd)
@@ -94,7 +94,6 @@ int ring_answer_attach(struct ring_answer *ring, const int fds[RING_FDS])
     }
     close(fds[RING_FD_PACKETS]);
     close(fds[RING_FD_ANSWERS]);
-    ring->bell = fds[RING_FD_BELL];
     ring->answered = fds[RING_FD_ANSWERED];
     return 0;
 }
@@ -103,7 +102,6 @@ void ring_answer_done(struct ring_answer *ring)
 {
     shm_unmap((void *)(uintptr_t)ring->theirs, ring->packets_size);
     shm_unmap(ring->ours, RING_ANSWERS_FILE_SIZE);
-    close_fd(&ring->bell);
     close_fd(&ring->answered);
     ring_answer_init(ring);
 }
@@ -119,7 +117,7 @@ void ring_say_text(struct ring_answer *ring, const char *text)
 void ring_say_state(struct ring_answer *ring, enum ring_state state)
 {
     atomic_store_explicit(&ring->ours->state, state, memory_order_seq_cst);
-    eventfd_signal(ring->answered);
+    ring->failure = eventfd_signal(ring->answered);
 }
 
 /* ---- frames ---------------------------------------------------------------------------------------------- */
@@ -173,7 +171,7 @@ void ring_frame_handled(struct ring_answer *ring)
     asleep = atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst);
     if (asleep != 0 && asleep != ring->rung_for) {
         ring->rung_for = asleep;
-        eventfd_signal(ring->answered);
+        ring->failure = eventfd_signal(ring->answered);
     }
 }
 
@@ -183,7 +181,8 @@ bool ring_answer_sleep(struct ring_answer *ring)
 {
     bool quiet;
 
-    atomic_store_explicit(&ring->ours->asleep, ring_asleep(ring->wakes), memory_order_seq_cst);
+    ring->rings = atomic_load_explicit(&ring->theirs->rings, memory_order_seq_cst);
+    atomic_store_explicit(&ring->ours->asleep, ring_asleep(ring->rings), memory_order_seq_cst);
     quiet = atomic_load_explicit(&ring->theirs->submitted, memory_order_seq_cst) == ring->handled &&
             atomic_load_explicit(&ring->theirs->request, memory_order_seq_cst) == RING_RUN;
     if (!quiet) {
@@ -192,16 +191,12 @@ bool ring_answer_sleep(struct ring_answer *ring)
     return quiet;
 }
 
-int ring_answer_awake(struct ring_answer *ring)
+int ring_answer_wait(const struct ring_answer *ring)
 {
-    char byte;
-    ssize_t len;
+    return futex_wait(&ring->theirs->rings, ring->rings);
+}
 
+void ring_answer_awake(struct ring_answer *ring)
+{
     atomic_store_explicit(&ring->ours->asleep, 0, memory_order_relaxed);
-    ring->wakes++;
-    len = recv(ring->bell, &byte, sizeof(byte), MSG_DONTWAIT);
-    if (len < 0) {
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-    }
-    return len == 0 ? -EPIPE : 0;
 }

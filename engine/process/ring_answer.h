@@ -2,8 +2,8 @@
 /*
  * The worker's side of a ring (ring.h): frames are taken in order, each of their packets is answered once.
  *
- * Packets lie in memory that this process can only read; the answers, and a bell that is never waited for, are all that
- * it can write. The mappings are not inherited by processes that a plugin forks, and are not in core dumps.
+ * Packets lie in memory that this process can only read; the answers, and an eventfd that the queue process never reads,
+ * are all that it can write. The mappings are not inherited by processes that a plugin forks, and are not in core dumps.
  *
  * Functions return 0 (or a result) or a negative errno. Only ring_answer_attach() allocates. Process: [worker].
  */
@@ -17,8 +17,8 @@
 #include <stdbool.h>
 
 struct ring_answer {
-    int bell;     /* our end; readable when a frame was submitted, a request was made, or the queue process is gone */
     int answered; /* to be signalled */
+    int failure;  /* of the last signal: 0 or a negative errno */
     uint32_t frame_size;
     size_t packets_size;
     const struct ring_queue_words *theirs;
@@ -26,7 +26,7 @@ struct ring_answer {
     uint32_t handled;   /* frames */
     uint32_t written;   /* bytes of answers, published or not */
     uint32_t begun;     /* of these: before the frame that is handled next */
-    uint32_t wakes;     /* after waiting */
+    uint32_t rings;     /* of the queue process, when this side last fell asleep */
     uint32_t rung_for;  /* value of the queue process's `asleep` that it was woken for */
     uint32_t complete;  /* `written` when that frame is answered */
 };
@@ -75,14 +75,14 @@ static inline void ring_publish(struct ring_answer *ring)
 /* Publishes the answers of the frame, takes it as handled, and wakes the queue process if it sleeps. */
 void ring_frame_handled(struct ring_answer *ring);
 
-/* Before waiting for the bell. Returns false if there is a frame or a request: do not wait then. */
+/* Before waiting. Returns false if there is a frame or a request: do not wait then. */
 bool ring_answer_sleep(struct ring_answer *ring);
 
-/*
- * After waiting. Takes one bell: there is one for each sleep, and one that is left ends the next wait at once. Returns 0;
- * -EPIPE: the queue process is gone; or an error of the bell, which is not ours any more.
- */
-int ring_answer_awake(struct ring_answer *ring);
+/* Waits for a frame or a request, and may return without one. Returns 0 or a negative errno. */
+int ring_answer_wait(const struct ring_answer *ring);
+
+/* After waiting. */
+void ring_answer_awake(struct ring_answer *ring);
 
 /* What the queue process asks for: enum ring_request. */
 static inline uint32_t ring_requested(const struct ring_answer *ring)

@@ -14,16 +14,16 @@
 
 #include "base/arith.h"
 #include "base/fd.h"
+#include "base/futex.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 void ring_submit_init(struct ring_submit *ring)
 {
-    *ring = (struct ring_submit){.packets = -1, .answers = -1, .bell = -1, .worker_bell = -1, .answered = -1};
+    *ring = (struct ring_submit){.packets = -1, .answers = -1, .answered = -1};
 }
 
 static int make_packets(struct ring_submit *ring)
@@ -59,18 +59,8 @@ static int make_answers(struct ring_submit *ring)
     return code;
 }
 
-static int make_bells(struct ring_submit *ring)
+static int make_answered(struct ring_submit *ring)
 {
-    int ends[2];
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-        return -errno;
-    }
-    ring->bell = ends[0];
-    ring->worker_bell = ends[1];
-    if (shutdown(ring->bell, SHUT_RD) < 0) {
-        return -errno;
-    }
     ring->answered = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return ring->answered < 0 ? -errno : 0;
 }
@@ -90,7 +80,7 @@ int ring_submit_new(struct ring_submit *ring, uint32_t slot_size)
         code = make_answers(ring);
     }
     if (code == 0) {
-        code = make_bells(ring);
+        code = make_answered(ring);
     }
     if (code < 0) {
         ring_submit_done(ring);
@@ -102,21 +92,18 @@ void ring_worker_fds(const struct ring_submit *ring, int fds[RING_FDS])
 {
     fds[RING_FD_PACKETS] = ring->packets;
     fds[RING_FD_ANSWERS] = ring->answers;
-    fds[RING_FD_BELL] = ring->worker_bell;
     fds[RING_FD_ANSWERED] = ring->answered;
 }
 
 void ring_submit_passed(struct ring_submit *ring)
 {
     close_fd(&ring->packets);
-    close_fd(&ring->worker_bell);
 }
 
 void ring_submit_done(struct ring_submit *ring)
 {
     ring_submit_passed(ring);
     close_fd(&ring->answers);
-    close_fd(&ring->bell);
     close_fd(&ring->answered);
     shm_unmap(ring->ours, ring_packets_size(ring->frame_size));
     shm_unmap((void *)(uintptr_t)ring->theirs, RING_ANSWERS_FILE_SIZE);
@@ -183,12 +170,11 @@ int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct 
     return 0;
 }
 
-/* A full socket has bells enough in it; a closed one belongs to a worker that is dead, which its pidfd tells. */
-static void ring_bell(const struct ring_submit *ring)
+static void wake_worker(struct ring_submit *ring)
 {
-    if (send(ring->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        return;
-    }
+    ring->rings++;
+    atomic_store_explicit(&ring->ours->rings, ring->rings, memory_order_seq_cst);
+    futex_wake(&ring->ours->rings);
 }
 
 void ring_submit_quietly(struct ring_submit *ring)
@@ -207,16 +193,12 @@ void ring_submit_quietly(struct ring_submit *ring)
 
 void ring_wake(struct ring_submit *ring)
 {
-    uint32_t asleep;
-
     if (!ring->unrung) {
         return;
     }
     ring->unrung = false;
-    asleep = atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst);
-    if (asleep != 0 && asleep != ring->rung_for) {
-        ring->rung_for = asleep;
-        ring_bell(ring);
+    if (atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst) == ring_asleep(ring->rings)) {
+        wake_worker(ring);
     }
 }
 
@@ -229,7 +211,7 @@ void ring_submit(struct ring_submit *ring)
 void ring_request_leave(struct ring_submit *ring)
 {
     atomic_store_explicit(&ring->ours->request, RING_LEAVE, memory_order_seq_cst);
-    ring_bell(ring);
+    wake_worker(ring);
 }
 
 /* ---- taking answers ---------------------------------------------------------------------------------------- */

@@ -36,8 +36,6 @@ struct ring_flight {
 struct ring_submit {
     int packets;     /* memory files; -1: closed */
     int answers;
-    int bell;        /* our end, from which nothing can be received; EPOLLHUP: the worker has closed its own */
-    int worker_bell; /* the worker's end */
     int answered;    /* to be waited for with EPOLLIN | EPOLLET, and not to be read */
     uint32_t slot_size;
     uint32_t frame_size;
@@ -53,7 +51,7 @@ struct ring_submit {
     uint32_t bells;     /* heard since a frame was answered completely */
     bool unrung;        /* a frame was submitted that the worker was not woken for if it sleeps */
     uint32_t wakes;     /* signals of the worker that were taken */
-    uint32_t rung_for;  /* value of the worker's `asleep` that its bell was rung for */
+    uint32_t rings;     /* of the word */
     uint32_t used;      /* bytes of the frame that is being filled */
     struct ring_flight flights[RING_FRAMES];
 };

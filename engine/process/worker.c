@@ -8,14 +8,12 @@
  * itself (its state, the plugin that runs, why it cannot go on) is in the ring, where the queue process reads it. While
  * it has no ring, the reason is in the log.
  *
- * If the queue process is gone, there is no one to answer: it ends at once, without close() of the plugins, since its
- * successor is on its way already. Process: [worker].
+ * If the queue process is gone, there is no one to answer: the supervisor kills it, without close() of the plugins, since
+ * its successor is on its way already. Process: [worker].
  */
 #include "process/worker.h"
 
-#include "base/arith.h"
 #include "base/channel.h"
-#include "base/event_loop.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process_title.h"
@@ -30,7 +28,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define CHECK_WAITS 64
 
 struct worker {
     struct engine *engine;
@@ -38,8 +39,8 @@ struct worker {
     unsigned queue_number;
     struct ring_answer ring;
     struct worker_frames frames;
-    struct event_loop events;
-    struct event_watch bell;
+    struct stat answered; /* what the ring signals with */
+    unsigned waits;
 };
 
 /* Static: one worker a process, and too large for the stack. */
@@ -109,6 +110,7 @@ static void take_ring(struct worker *worker)
     if (code < 0) {
         fail(worker, "its ring cannot be mapped: %s", strerror(-code));
     }
+    fstat(worker->ring.answered, &worker->answered);
 }
 
 /* Which of the places a worker will have is not known while it is a spare; its slot divides the CPUs as well. */
@@ -121,37 +123,6 @@ static void pin(struct worker *worker)
     if (code < 0) { /* a cpuset can take a CPU away while the engine runs */
         log_line("queue %u: a worker cannot run on CPU %d: %s; it runs on any", worker->queue_number, cpu,
                  strerror(-code));
-    }
-}
-
-/* What has been submitted is looked at after each wait. */
-static void bell_rang(void *context, uint32_t events)
-{
-    (void)context;
-    (void)events;
-}
-
-static void fail_to_wait(struct worker *worker, int code) __attribute__((noreturn));
-
-static void fail_to_wait(struct worker *worker, int code)
-{
-    const struct generation *generation = worker->engine->generation;
-    bool one = generation->plugin_count == 1;
-
-    fail(worker, "it cannot wait for packets: %s; %s%s must not close what it did not open", strerror(-code),
-         one ? "plugin " : "a plugin", one ? generation->plugins[0].id : "");
-}
-
-static void open_events(struct worker *worker)
-{
-    int code = event_loop_init(&worker->events);
-
-    if (code == 0) {
-        worker->bell = (struct event_watch){.fd = worker->ring.bell, .ready = bell_rang};
-        code = event_loop_watch(&worker->events, &worker->bell, EPOLLIN);
-    }
-    if (code < 0) {
-        fail(worker, "no epoll descriptor: %s", strerror(-code));
     }
 }
 
@@ -172,14 +143,13 @@ static bool is_skipped(const struct worker *worker, unsigned position)
 
 static void open_plugin(struct worker *worker, struct plugin *plugin)
 {
-    const int ours[] = {worker->ring.bell, worker->ring.answered, worker->events.epoll};
     struct error error;
     const char *loss;
 
     if (plugin_open(plugin, &error) != 0) {
         fail(worker, "%s", error.text);
     }
-    loss = process_check_intact(worker->engine, ours, ARRAY_SIZE(ours));
+    loss = process_check_intact(worker->engine, &worker->ring.answered, 1);
     if (loss != NULL) {
         fail(worker, "open() %s", loss);
     }
@@ -220,25 +190,48 @@ static void close_plugins(struct worker *worker)
     }
 }
 
+/* ---- what it signals with --------------------------------------------------------------------------------------- */
+
+/* A plugin can close it, or put another file in its place, which then would be signalled. */
+static bool is_answered_intact(const struct worker *worker)
+{
+    struct stat now;
+
+    return worker->ring.failure == 0 && fstat(worker->ring.answered, &now) == 0 &&
+           now.st_dev == worker->answered.st_dev && now.st_ino == worker->answered.st_ino;
+}
+
+/* Not in each wait, since it takes a system call. A plugin that does it at all, does it soon. */
+static void check_answered(struct worker *worker)
+{
+    const struct generation *generation = worker->engine->generation;
+    bool one = generation->plugin_count == 1;
+
+    worker->waits++;
+    if (worker->ring.failure == 0 && worker->waits % CHECK_WAITS != 0 && (worker->waits & (worker->waits - 1)) != 0) {
+        return;
+    }
+    if (!is_answered_intact(worker)) {
+        fail(worker, "it cannot signal its answers any more; %s%s must not close or replace what it did not open",
+             one ? "plugin " : "a plugin", one ? generation->plugins[0].id : "");
+    }
+}
+
 /* ---- packets ---------------------------------------------------------------------------------------------------- */
 
 static void wait_for_frame(struct worker *worker)
 {
     int code;
 
+    check_answered(worker);
     if (!ring_answer_sleep(&worker->ring)) {
         return;
     }
-    code = event_loop_turn(&worker->events);
-    if (code == 0) {
-        code = ring_answer_awake(&worker->ring);
-    }
-    if (code == -EPIPE) {
-        _exit(PROCESS_EXIT_FAILED); /* the queue process is gone */
-    }
+    code = ring_answer_wait(&worker->ring);
     if (code < 0) {
-        fail_to_wait(worker, code);
+        fail(worker, "it cannot wait for packets: %s", strerror(-code));
     }
+    ring_answer_awake(&worker->ring);
 }
 
 /* Until the worker is to leave and has answered every frame. */
@@ -276,7 +269,6 @@ void worker_run(struct engine *engine, const struct worker_birth *birth)
         fail(worker, "it has no memory for verdicts: %s", strerror(-code));
     }
     pin(worker);
-    open_events(worker);
     open_plugins(worker);
     ring_say_state(&worker->ring, worker->frames.chain.has_batch ? RING_OPENED_BATCH : RING_OPENED);
     serve(worker);

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define SLOT_SIZE 64
@@ -207,21 +206,6 @@ static void write_anywhere(struct input *input)
     input_bytes(input, (char *)theirs + offset, len);
 }
 
-static void try_to_send(void)
-{
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec byte = {.iov_base = control, .iov_len = 1};
-    struct msghdr message = {
-        .msg_iov = &byte, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
-
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(rights), &fds[RING_FD_ANSWERED], sizeof(int));
-    PROMISE(sendmsg(fds[RING_FD_BELL], &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0);
-}
-
 static void signal_many(uint64_t count)
 {
     PROMISE(write(fds[RING_FD_ANSWERED], &count, sizeof(count)) == sizeof(count) || errno == EAGAIN || errno == EINVAL);
@@ -284,12 +268,12 @@ static void move_worker(enum ring_move move, struct input *input)
     case MOVE_RING:
         signal_many(input_u64(input));
         break;
-    case MOVE_SEND:
-        try_to_send();
+    case MOVE_NOD:
+        atomic_store(&theirs->asleep, input_u32(input));
         break;
     default:
         ring_submit_passed(&ring);
-        fds[RING_FD_BELL] = -1;
+        fds[RING_FD_PACKETS] = -1;
     }
 }
 

@@ -22,8 +22,8 @@ enum ring_move {
     MOVE_GUARD,   /* writes the guards */
     MOVE_SEAL,    /* seals the answers */
     MOVE_RING,    /* u64: added to the eventfd, if it has room */
-    MOVE_SEND,    /* tries to send on the bell, with a descriptor */
-    MOVE_HANG_UP, /* closes the bell */
+    MOVE_NOD,     /* u32: says that it sleeps */
+    MOVE_HANG_UP, /* what was made for the worker alone is closed */
     MOVES,
 };
 

@@ -123,7 +123,8 @@ static void make_others(void)
     }
     save("flood", &seed);
     seed = begin();
-    put_move(&seed, MOVE_SEND, -1);
+    put_move(&seed, MOVE_NOD, -1);
+    seed_put_u32(&seed, 1);
     put_move(&seed, MOVE_ANSWER, 1);
     put_move(&seed, MOVE_TAKE, 1);
     put_move(&seed, MOVE_RETIRE, -1);

@@ -22,7 +22,7 @@ INCLUDE = re.compile(r"^\s*#\s*include\b\s*(.*)$")
 NAMED = re.compile(r"[\"<]([^\">]+)[\">]")
 NETLINK = re.compile(r"linux/(netfilter|netlink|rtnetlink)|libmnl/|libnetfilter_|libnfnetlink/")
 NETLINK_LAYERS = ("main.c", "process/", "queue/")
-SYSTEM = ("limits.h", "sys/eventfd.h")  # the C library has headers of the same name
+SYSTEM = ("limits.h", "linux/futex.h", "sys/eventfd.h")  # the C library has headers of the same name
 PUBLIC = "nfqe/"                 # how the headers of plugin-api/ are included
 TEST = "test_"                   # how the tests of a plugin are named
 

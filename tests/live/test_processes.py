@@ -177,8 +177,7 @@ def test_worker_has_its_own_ring_and_nothing_of_a_queue(start_engine):
     rings = []
     for queue in (1, 2, 3):
         for worker in engine.wait_workers(queue, without=before):
-            wait_for(lambda process_id=worker: kinds(process_id) == sorted([PLUGIN_COPY, "anon_inode:[eventfd]",
-                                                                            "anon_inode:[eventpoll]", "socket"]),
+            wait_for(lambda process_id=worker: kinds(process_id) == sorted([PLUGIN_COPY, "anon_inode:[eventfd]"]),
                      f"it has opened its plugins, and has no more: {kinds(worker)}")
             assert netlink_sockets(worker) == [] and memory_of_queues(worker) == set()
             mapped = {name: inode for name, inode in mappings(worker) if name.startswith("/memfd:nfqe-")}

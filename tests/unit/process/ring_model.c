@@ -9,7 +9,6 @@
 
 #include "ring_model_shim.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <ucontext.h>
@@ -18,12 +17,11 @@
 #define BUFFER_MAX 8         /* stores in a store buffer */
 #define DEPTH_MAX 4096       /* choices of a run */
 #define STATES_SIZE (1U << 21)
-#define BELL_ROOM 2          /* bytes in the bell; the next send() says EAGAIN */
 
-enum step { STEP_START, STEP_LOAD, STEP_STORE, STEP_SEND, STEP_RECV, STEP_SIGNAL, STEP_ENTER, STEP_WAIT, STEP_END };
+enum step { STEP_START, STEP_LOAD, STEP_STORE, STEP_WAKE, STEP_SIGNAL, STEP_ENTER, STEP_WAIT, STEP_END };
 enum action { RUN_QUEUE, RUN_WORKER, FLUSH_QUEUE, FLUSH_WORKER, KILL_WORKER, ACTIONS };
 
-static const char *const step_names[] = {"start", "load", "store", "send", "recv", "signal", "enter", "wait", "end"};
+static const char *const step_names[] = {"start", "load", "store", "wake", "signal", "enter", "wait", "end"};
 static const char *const action_names[] = {"queue", "worker", "flush queue", "flush worker", "kill worker"};
 
 struct buffered {
@@ -56,7 +54,7 @@ static struct {
     bool exploring;
     bool worker_dead;
     bool answered; /* the eventfd has an edge that was not seen */
-    unsigned bells;
+    bool worker_waits;
     struct choice path[DEPTH_MAX];
     unsigned depth;  /* choices of this run */
     unsigned prefix; /* choices that are repeated */
@@ -86,7 +84,7 @@ static uint64_t hash_memory(uint64_t hash, const struct model_memory *memory)
 
 static uint64_t hash_state(void)
 {
-    uint64_t hash = 1 + state.worker_dead + 2 * state.answered + 4 * (uint64_t)state.bells;
+    uint64_t hash = 1 + state.worker_dead + 2 * state.answered + 4 * (uint64_t)state.worker_waits;
 
     for (unsigned i = 0; i < MODEL_SIDES; i++) {
         const struct side *side = &state.sides[i];
@@ -158,8 +156,7 @@ static bool can_run(enum model_side which)
         return false;
     }
     if (side->pending == STEP_WAIT) {
-        return which == MODEL_QUEUE ? state.answered || state.worker_dead
-                                    : state.bells > 0 || state.sides[MODEL_QUEUE].pending == STEP_END;
+        return which == MODEL_QUEUE ? state.answered || state.worker_dead : !state.worker_waits;
     }
     return true;
 }
@@ -296,42 +293,32 @@ static struct side *enter_kernel(enum step pending)
     return side;
 }
 
-void model_signal(int fd)
+int model_signal(int fd)
 {
     (void)fd;
     remember(enter_kernel(STEP_SIGNAL), 0);
     state.answered = true;
+    return 0;
 }
 
-ssize_t model_send(int fd, const void *bytes, size_t len, int flags)
+/* The kernel compares and begins to wait in one step: a lock keeps the two sides apart. Only the worker waits so. */
+int model_futex_wait(const _Atomic uint32_t *word, uint32_t value)
 {
-    struct side *side = enter_kernel(STEP_SEND);
-    bool room = state.bells < BELL_ROOM;
+    struct side *side = enter_kernel(STEP_ENTER);
 
-    (void)fd;
-    (void)bytes;
-    (void)flags;
-    state.bells += room;
-    remember(side, room);
-    return room ? (ssize_t)len : -1;
-}
-
-ssize_t model_recv(int fd, void *bytes, size_t len, int flags)
-{
-    struct side *side = enter_kernel(STEP_RECV);
-    bool any = state.bells > 0;
-    bool end = !any && state.sides[MODEL_QUEUE].pending == STEP_END;
-
-    (void)fd;
-    (void)bytes;
-    (void)flags;
-    state.bells -= any;
-    remember(side, 2 * (uint64_t)end + any);
-    if (!any && !end) {
-        errno = EAGAIN;
-        return -1;
+    state.worker_waits = *word == value;
+    remember(side, state.worker_waits);
+    if (state.worker_waits) {
+        remember(step(STEP_WAIT), 0);
     }
-    return any ? (ssize_t)len : 0;
+    return 0;
+}
+
+void model_futex_wake(const _Atomic uint32_t *word)
+{
+    (void)word;
+    remember(enter_kernel(STEP_WAKE), 0);
+    state.worker_waits = false;
 }
 
 struct model_wake model_wait_queue(void)
@@ -345,12 +332,6 @@ struct model_wake model_wait_queue(void)
     state.answered = false;
     remember(side, 2 * (uint64_t)wake.dead + wake.rung);
     return wake;
-}
-
-void model_wait_worker(void)
-{
-    enter_kernel(STEP_ENTER);
-    remember(step(STEP_WAIT), 0);
 }
 
 void model_mark(unsigned place)
@@ -377,7 +358,7 @@ static void run_once(void)
     state.running = MODEL_QUEUE;
     state.worker_dead = false;
     state.answered = false;
-    state.bells = 0;
+    state.worker_waits = false;
     state.depth = 0;
     state.over = false;
     state.exploring = false;

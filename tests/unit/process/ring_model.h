@@ -7,7 +7,7 @@
  * leaves the store buffer of its processor (x86-TSO: a store that is not sequentially consistent waits there, in order,
  * where only its own side sees it; a sequentially consistent store and a system call empty the buffer); or the death of
  * the worker. All choices are explored depth first; each run starts from the beginning and repeats the choices before
- * the one that is new. A run ends early at a state that was seen before: shared words, store buffers, bells, what the
+ * the one that is new. A run ends early at a state that was seen before: shared words, store buffers, who waits, what the
  * scripts keep, and what each side has read since its last model_mark(), all in a hash of 64 bits.
  *
  * Stores to packets and records are not delayed. They are followed by a store to a word that makes them visible, which
@@ -61,9 +61,6 @@ struct model_wake {
     bool dead;
 };
 struct model_wake model_wait_queue(void);
-
-/* The worker waits for its bell. */
-void model_wait_worker(void);
 
 /* Prints the steps of the last run. */
 void model_print_run(void);

@@ -7,23 +7,23 @@
 #define UNIT_RING_MODEL_SHIM_H
 
 #include "base/eventfd.h"
+#include "base/futex.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 uint32_t model_load(const _Atomic uint32_t *word);
 void model_store(_Atomic uint32_t *word, uint32_t value, memory_order order);
-void model_signal(int fd);
-ssize_t model_send(int fd, const void *bytes, size_t len, int flags);
-ssize_t model_recv(int fd, void *bytes, size_t len, int flags);
+int model_signal(int fd);
+int model_futex_wait(const _Atomic uint32_t *word, uint32_t value);
+void model_futex_wake(const _Atomic uint32_t *word);
 
 #undef atomic_load_explicit
 #undef atomic_store_explicit
 #define atomic_load_explicit(word, order) model_load(word)
 #define atomic_store_explicit(word, value, order) model_store(word, value, order)
 #define eventfd_signal model_signal
-#define send model_send
-#define recv model_recv
+#define futex_wait model_futex_wait
+#define futex_wake model_futex_wake
 
 #endif

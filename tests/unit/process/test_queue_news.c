@@ -207,7 +207,7 @@ static void test_messages_that_are_none_are_skipped_with_their_descriptors(void 
 {
     struct children_queue *queue;
     struct queue_message message = queue_message_make(QUEUE_NEW_WORKER, 1); /* the supervisor's to say */
-    const int fds[RING_FDS] = {STDIN_FILENO, STDIN_FILENO, STDIN_FILENO, STDIN_FILENO};
+    const int fds[RING_FDS] = {STDIN_FILENO, STDIN_FILENO, STDIN_FILENO};
     unsigned descriptors;
     int theirs;
 

@@ -5,6 +5,8 @@
 #include "ring_fixture.h"
 #include "unit.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -211,24 +213,31 @@ static void test_answers_are_seen_before_their_frame_is_complete_except_the_last
 
 /* ---- sleeping ------------------------------------------------------------------------------------------------------- */
 
+/* Whether the worker's wait ends at once, or has ended. */
+static bool is_woken(const struct ring_fixture *fixture)
+{
+    return atomic_load(&fixture->worker.theirs->rings) != fixture->worker.rings;
+}
+
 static void test_worker_that_sleeps_is_woken_by_a_frame(void **state)
 {
     struct ring_fixture *fixture = *state;
 
     ring_submit_test_frame(&fixture->queue, 0, 1);
-    assert_false(is_readable(fixture->worker.bell)); /* it was awake */
+    assert_false(is_woken(fixture)); /* it was awake */
     assert_false(ring_answer_sleep(&fixture->worker));
     ring_answer_test_frame(&fixture->worker);
     assert_true(ring_answer_sleep(&fixture->worker));
+    assert_false(is_woken(fixture));
     ring_submit_test_frame(&fixture->queue, 1, 1);
-    assert_true(is_readable(fixture->worker.bell));
-    assert_int_equal(ring_answer_awake(&fixture->worker), 0);
-    assert_false(is_readable(fixture->worker.bell));
+    assert_true(is_woken(fixture));
+    assert_int_equal(ring_answer_wait(&fixture->worker), 0);
+    ring_answer_awake(&fixture->worker);
     ring_submit_test_frame(&fixture->queue, 2, 1);
-    assert_false(is_readable(fixture->worker.bell));
+    assert_false(ring_answer_sleep(&fixture->worker));
 }
 
-static void test_sleep_is_ended_by_one_bell(void **state)
+static void test_sleep_is_ended_once(void **state)
 {
     struct ring_fixture *fixture = *state;
 
@@ -236,14 +245,30 @@ static void test_sleep_is_ended_by_one_bell(void **state)
         assert_true(ring_answer_sleep(&fixture->worker));
         ring_submit_test_frame(&fixture->queue, 2 * i, 1);
         ring_submit_test_frame(&fixture->queue, 2 * i + 1, 1); /* it has not run yet */
-        assert_true(is_readable(fixture->worker.bell));
-        assert_int_equal(ring_answer_awake(&fixture->worker), 0);
-        assert_false(is_readable(fixture->worker.bell));
+        assert_int_equal(fixture->queue.rings, i + 1);
+        assert_int_equal(ring_answer_wait(&fixture->worker), 0);
+        ring_answer_awake(&fixture->worker);
         ring_answer_test_frame(&fixture->worker);
         ring_answer_test_frame(&fixture->worker);
         ring_assert_answered(&fixture->queue, 2 * i, true);
         ring_assert_answered(&fixture->queue, 2 * i + 1, true);
     }
+}
+
+/* Woken while it decided not to wait, it must be woken again in its next sleep. */
+static void test_sleep_that_was_given_up_uses_up_no_wake_up(void **state)
+{
+    struct ring_fixture *fixture = *state;
+
+    fixture->worker.rings = 0;
+    atomic_store(&fixture->worker.ours->asleep, ring_asleep(0));
+    ring_submit_test_frame(&fixture->queue, 0, 1);
+    assert_false(ring_answer_sleep(&fixture->worker));
+    ring_answer_test_frame(&fixture->worker);
+    ring_assert_answered(&fixture->queue, 0, true);
+    assert_true(ring_answer_sleep(&fixture->worker));
+    ring_submit_test_frame(&fixture->queue, 1, 1);
+    assert_true(is_woken(fixture));
 }
 
 static void test_queue_process_that_sleeps_is_woken_at_the_end_of_a_frame(void **state)
@@ -291,44 +316,35 @@ static void test_request_to_leave_wakes_and_keeps_awake(void **state)
     assert_int_equal(ring_requested(&fixture->worker), RING_RUN);
     assert_true(ring_answer_sleep(&fixture->worker));
     ring_request_leave(&fixture->queue);
-    assert_true(is_readable(fixture->worker.bell));
-    assert_int_equal(ring_answer_awake(&fixture->worker), 0);
+    assert_true(is_woken(fixture));
+    assert_int_equal(ring_answer_wait(&fixture->worker), 0);
+    ring_answer_awake(&fixture->worker);
     assert_int_equal(ring_requested(&fixture->worker), RING_LEAVE);
     assert_false(ring_answer_sleep(&fixture->worker));
 }
 
-static void test_bell_that_is_full_makes_nothing_wait(void **state)
+static void test_any_word_of_the_worker_makes_nothing_wait(void **state)
 {
     struct ring_fixture *fixture = *state;
 
     for (uint32_t i = 0; i < 5000; i++) {
-        atomic_store(&fixture->worker.ours->asleep, i + 1); /* and it never reads its bell */
+        atomic_store(&fixture->worker.ours->asleep, ring_asleep(i % 2 == 0 ? fixture->queue.rings : i));
         ring_submit_test_frame(&fixture->queue, i, 1);
         ring_answer_test_frame(&fixture->worker);
         ring_assert_answered(&fixture->queue, i, true);
     }
-    assert_true(is_readable(fixture->worker.bell));
+    assert_true(is_woken(fixture));
 }
 
-/* ---- the other side's end ---------------------------------------------------------------------------------------------- */
-
-static void test_worker_learns_that_the_queue_process_is_gone(void **state)
+static void test_worker_that_cannot_signal_learns_it(void **state)
 {
     struct ring_fixture *fixture = *state;
 
-    assert_int_equal(ring_answer_awake(&fixture->worker), 0);
-    ring_submit_done(&fixture->queue);
-    assert_true(is_readable(fixture->worker.bell));
-    assert_int_equal(ring_answer_awake(&fixture->worker), -EPIPE);
-}
-
-static void test_worker_learns_that_its_bell_was_closed(void **state)
-{
-    struct ring_fixture *fixture = *state;
-
-    close(fixture->worker.bell);
-    assert_int_equal(ring_answer_awake(&fixture->worker), -EBADF);
-    fixture->worker.bell = -1;
+    ring_submit_test_frame(&fixture->queue, 0, 1);
+    assert_true(ring_sleep(&fixture->queue));
+    close_fd(&fixture->worker.answered);
+    ring_answer_test_frame(&fixture->worker);
+    assert_int_equal(fixture->worker.failure, -EBADF);
 }
 
 static void test_worker_says_how_far_it_is_and_why_it_fails(void **state)
@@ -370,13 +386,13 @@ int main(void)
         TEST(test_frames_of_a_dead_worker_are_retired_from_the_oldest_on),
         TEST(test_answers_are_seen_before_their_frame_is_complete_except_the_last),
         TEST(test_worker_that_sleeps_is_woken_by_a_frame),
-        TEST(test_sleep_is_ended_by_one_bell),
+        TEST(test_sleep_is_ended_once),
+        TEST(test_sleep_that_was_given_up_uses_up_no_wake_up),
         TEST(test_queue_process_that_sleeps_is_woken_at_the_end_of_a_frame),
         TEST(test_side_that_does_not_sleep_after_all_is_not_rung),
         TEST(test_request_to_leave_wakes_and_keeps_awake),
-        TEST(test_bell_that_is_full_makes_nothing_wait),
-        TEST(test_worker_learns_that_the_queue_process_is_gone),
-        TEST(test_worker_learns_that_its_bell_was_closed),
+        TEST(test_any_word_of_the_worker_makes_nothing_wait),
+        TEST(test_worker_that_cannot_signal_learns_it),
         TEST(test_worker_says_how_far_it_is_and_why_it_fails),
     };
 

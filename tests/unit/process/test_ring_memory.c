@@ -207,27 +207,7 @@ static void test_core_dumps_have_no_packets(void **state)
     }
 }
 
-/* ---- bells --------------------------------------------------------------------------------------------------------- */
-
-/* With a message the worker could send a descriptor, and its close() would be the queue process's to wait for. */
-static void test_worker_can_send_nothing_to_the_queue_process(void **state)
-{
-    struct ring_fixture *fixture = *state;
-    char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct iovec byte = {.iov_base = "x", .iov_len = 1};
-    struct msghdr message = {
-        .msg_iov = &byte, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
-
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(rights), &fixture->fds[RING_FD_BELL], sizeof(int));
-    assert_int_equal(sendmsg(fixture->fds[RING_FD_BELL], &message, MSG_DONTWAIT | MSG_NOSIGNAL), -1);
-    assert_int_equal(errno, EPIPE);
-    assert_int_equal(send(fixture->fds[RING_FD_BELL], "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL), -1);
-    assert_int_equal(errno, EPIPE);
-}
+/* ---- waking ---------------------------------------------------------------------------------------------------------- */
 
 static void test_flags_that_the_worker_changes_make_nothing_wait(void **state)
 {
@@ -238,27 +218,12 @@ static void test_flags_that_the_worker_changes_make_nothing_wait(void **state)
         assert_int_equal(fcntl(fixture->fds[i], F_SETFL, 0), 0); /* no O_NONBLOCK */
     }
     atomic_store(&fixture->worker.ours->asleep, 1);
-    for (unsigned i = 0; i < 1000; i++) { /* fills the bell; a wait would be a time-out of the test */
+    for (unsigned i = 0; i < 1000; i++) { /* a wait would be a time-out of the test */
         ring_request_leave(&fixture->queue);
     }
     assert_int_equal(ring_awake(&fixture->queue, true), 0);
     assert_int_equal(ring_take(&fixture->queue, &none), 0);
     assert_true(ring_sleep(&fixture->queue));
-}
-
-static void test_end_of_the_bell_is_seen(void **state)
-{
-    struct ring_fixture *fixture = *state;
-    struct pollfd bell = {.fd = fixture->queue.bell};
-
-    assert_int_equal(poll(&bell, 1, 0), 0);
-    close_fd(&fixture->worker.bell);
-    assert_int_equal(poll(&bell, 1, 0), 0); /* a forked process may have it */
-    close_fd(&fixture->fds[RING_FD_BELL]);
-    assert_int_equal(poll(&bell, 1, 0), 1);
-    assert_int_equal(bell.revents & POLLHUP, POLLHUP);
-    atomic_store(&fixture->worker.ours->asleep, 1);
-    ring_submit_test_frame(&fixture->queue, 0, 1); /* no SIGPIPE */
 }
 
 /* ---- making and attaching -------------------------------------------------------------------------------------------- */
@@ -376,7 +341,6 @@ static void test_descriptors_that_are_no_ring_are_refused_and_stay_open(void **s
     for (unsigned i = 0; i < RING_FDS; i++) {
         assert_true(fcntl(fixture->fds[i], F_GETFD) >= 0);
     }
-    assert_int_equal(worker.bell, -1);
     close(other);
 }
 
@@ -392,9 +356,7 @@ int main(void)
         TEST(test_queue_process_only_reads_the_answers),
         TEST(test_forked_process_has_no_part_in_the_ring),
         TEST(test_core_dumps_have_no_packets),
-        TEST(test_worker_can_send_nothing_to_the_queue_process),
         TEST(test_flags_that_the_worker_changes_make_nothing_wait),
-        TEST(test_end_of_the_bell_is_seen),
         cmocka_unit_test(test_rings_leave_nothing),
         cmocka_unit_test(test_slots_that_are_too_large_are_refused),
         cmocka_unit_test(test_memory_of_the_answers_is_taken_at_once),

@@ -160,10 +160,8 @@ static void worker_side(void)
             return;
         }
         if (ring_answer_sleep(&fixture.worker)) {
-            model_wait_worker();
-            if (ring_answer_awake(&fixture.worker) < 0) {
-                return;
-            }
+            model_check(ring_answer_wait(&fixture.worker) == 0, "a wait does not fail");
+            ring_answer_awake(&fixture.worker);
         }
     }
 }

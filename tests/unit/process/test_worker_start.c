@@ -78,7 +78,7 @@ static void test_worker_that_is_not_wanted_exits(void **state)
 /* Too few descriptors, descriptors of something else, another message. */
 static void test_worker_without_its_ring_exits(void **state)
 {
-    const int something[RING_FDS] = {STDIN_FILENO, STDIN_FILENO, STDIN_FILENO, STDIN_FILENO};
+    const int something[RING_FDS] = {STDIN_FILENO, STDIN_FILENO, STDIN_FILENO};
     const struct {
         enum message_kind kind;
         unsigned fds;

@@ -111,7 +111,7 @@ static void run_worker(struct engine *engine, const struct worker_birth *birth)
     if (way == WAY_STAY) {
         stay();
     }
-    wait_for_leave(fds[RING_FD_BELL]);
+    wait_for_leave(fds[RING_FD_PACKETS]);
     _exit(way == WAY_LEAVE_BADLY ? CHILDREN_EXIT_STATUS : 0);
 }
 
@@ -151,16 +151,14 @@ static void make_ring(const struct engine *engine, struct known_worker *worker)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, bell) < 0) {
         _exit(CHILDREN_NO_QUEUE);
     }
-    fds[RING_FD_PACKETS] = eventfd(0, EFD_CLOEXEC);
+    fds[RING_FD_PACKETS] = bell[1]; /* this worker looks at no memory */
     fds[RING_FD_ANSWERS] = eventfd(0, EFD_CLOEXEC);
-    fds[RING_FD_BELL] = bell[1];
     fds[RING_FD_ANSWERED] = eventfd(0, EFD_CLOEXEC);
     tell(engine, &message, fds, RING_FDS);
     worker->bell = bell[0];
     worker->answered = fds[RING_FD_ANSWERED];
     close(fds[RING_FD_PACKETS]);
     close(fds[RING_FD_ANSWERS]);
-    close(bell[1]);
 }
 
 static void take_worker(const struct engine *engine, uint32_t number, int pidfd)

@@ -52,8 +52,6 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 
 static void work(struct worker_frames *frames)
 {
-    struct pollfd bell = {.fd = frames->ring->bell, .events = POLLIN};
-
     for (;;) {
         while (worker_frames_handle(frames)) {
         }
@@ -61,10 +59,10 @@ static void work(struct worker_frames *frames)
             return;
         }
         if (ring_answer_sleep(frames->ring)) {
-            poll(&bell, 1, -1);
-        }
-        if (ring_answer_awake(frames->ring) < 0) {
-            _exit(2);
+            if (ring_answer_wait(frames->ring) < 0) {
+                _exit(2);
+            }
+            ring_answer_awake(frames->ring);
         }
     }
 }
