@@ -12,6 +12,7 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -135,4 +136,12 @@ int signals_open(struct signals *signals, struct event_loop *loop)
     signals->watch = (struct event_watch){
         .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = read_signals, .context = signals};
     return signals->watch.fd < 0 ? -errno : event_loop_watch(loop, &signals->watch, EPOLLIN);
+}
+
+void signals_close(struct signals *signals)
+{
+    if (signals->loop != NULL) {
+        event_loop_unwatch(signals->loop, &signals->watch);
+        close_fd(&signals->watch.fd);
+    }
 }

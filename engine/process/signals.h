@@ -29,4 +29,7 @@ void signals_block(void);
 /* Reads the signals in `loop` from now on. Returns 0 or a negative errno. */
 int signals_open(struct signals *signals, struct event_loop *loop);
 
+/* From now on they stay blocked, and none is read. Also without signals_open(). */
+void signals_close(struct signals *signals);
+
 #endif

@@ -279,11 +279,12 @@ static void loop(struct supervisor *supervisor)
     }
 }
 
-/* The engine has ended, so a wait harms no packet. */
+/* The engine has ended, so a wait harms no packet; but what signals ask for needs the engine, so none is read any more. */
 static void finish_log(struct supervisor *supervisor)
 {
     uint64_t end_ns = monotonic_ns() + LOG_END_WAIT_MS * NS_PER_MS;
 
+    signals_close(&supervisor->signals);
     while (log_output_waits() && monotonic_ns() < end_ns && event_loop_turn(&supervisor->loop) == 0) {
     }
     log_output_end();

@@ -4,7 +4,8 @@ supervisor wait.
 
 A plugin prints lines, half a line before its worker crashes, and more than any log can take. Standard error is a
 terminal that is stopped or not read, a pipe that another program keeps full, a pipe without a reader. Workers crash
-meanwhile and are replaced, and the final counters are in the log when it is read again.
+meanwhile and are replaced, and the final counters are in the log when it is read again. Signals come while the end of the
+log waits to be read.
 """
 
 import contextlib
@@ -17,11 +18,12 @@ import pytest
 
 from support.commands import LabError, wait_for
 from support.engine import PREFIX, plugin
-from support.processes import cpu_seconds
+from support.processes import cpu_seconds, status_field
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
 
 MISBEHAVE = 1  # the mark of a datagram that the plugin goes wrong on
 OUTPUT = f"{PREFIX}output of worker queue 1: "
+EXIT_PLUGIN = 4
 LINES_SHOWN = 300  # of what plugins print, in ten seconds
 PART = 4096
 
@@ -217,6 +219,37 @@ def test_a_log_that_is_not_read_costs_no_packet_and_is_whole_later(lab, start_en
     assert engine.wait() == 0
     final = [line for line in output.read() if "final: " in line]
     assert len(final) == 1 and f"final: packets={orders.sent} " in final[0], output.read()
+
+
+def blocks_sigterm(engine):
+    return int(status_field(engine.process.pid, "SigBlk"), 16) >> signal.SIGTERM - 1 & 1
+
+
+def ends_though_signals_come(engine):
+    """Sends signals at each look until the engine ends, which it does though its log is not read; the exit code."""
+    def ended():
+        engine.signal(signal.SIGCHLD)
+        engine.signal(signal.SIGTERM)
+        return engine.process.poll() is not None
+    wait_for(ended, "the engine ends")
+    return engine.wait()
+
+
+def test_signals_while_the_end_of_the_log_waits_do_not_change_the_end(start_engine):
+    with contextlib.closing(Filled()) as output:
+        engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1", ready=False, launcher=output.launcher)
+        output.wait_for(lambda lines: PREFIX + "ready" in lines, "the engine is ready", 10)
+        output.stop()
+        engine.signal(signal.SIGTERM)
+        assert ends_though_signals_come(engine) == 0
+
+
+def test_signals_while_a_refusal_waits_to_be_read_do_not_change_the_refusal(start_engine):
+    with contextlib.closing(Filled()) as output:
+        output.stop()
+        engine = start_engine("--plugin", __file__, "--queue", "1", ready=False, launcher=output.launcher)
+        wait_for(lambda: engine.process.poll() is not None or blocks_sigterm(engine), "SIGTERM does not kill it")
+        assert ends_though_signals_come(engine) == EXIT_PLUGIN
 
 
 def test_a_log_without_a_reader_costs_no_packet_and_no_time(lab, start_engine, through):

@@ -226,6 +226,25 @@ static void test_write_to_a_closed_pipe_is_an_error_of_the_write(void **state)
     assert_int_equal(run_in_child(write_beyond_limits), 0);
 }
 
+static void close_signals(void)
+{
+    signals_close(&signals); /* it was not opened */
+    begin();
+    EXPECT(syscall(SYS_kill, getpid(), SIGTERM) == 0); /* waits to be read */
+    signals_close(&signals);
+    turn();
+    send(SIGCHLD);
+    send(SIGINT);
+    send(SIGHUP);
+    EXPECT(stops == 0 && ends == 0 && log_lines.count == 0);
+}
+
+static void test_no_signal_means_anything_once_they_are_closed(void **state)
+{
+    (void)state;
+    assert_int_equal(run_in_child(close_signals), 0);
+}
+
 static void fault(void)
 {
     volatile char *page =
@@ -275,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_lines_about_signals_are_limited),
         cmocka_unit_test(test_flood_of_signals_takes_turns_with_other_events),
         cmocka_unit_test(test_write_to_a_closed_pipe_is_an_error_of_the_write),
+        cmocka_unit_test(test_no_signal_means_anything_once_they_are_closed),
         cmocka_unit_test(test_fault_of_its_own_code_ends_it),
         cmocka_unit_test(test_children_can_be_reaped_although_our_parent_ignored_sigchld),
     };
