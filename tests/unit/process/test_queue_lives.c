@@ -3,8 +3,9 @@
  * What a queue process makes of a worker that takes long over a packet: how often it asks the kernel, what it believes,
  * what it tells the supervisor.
  *
- * The clock is the test's. run_delay_read() and ring_plugin() are replaced at link time (--wrap): the first one is
- * counted, the second one says what the test has chosen, at each reading something else if it is to.
+ * The clock is the test's. event_loop_now(), run_delay_read() and ring_plugin() are replaced at link time (--wrap): the
+ * first one reads that clock, the second one is counted, the third one says what the test has chosen, at each reading
+ * something else if it is to.
  */
 #include "loop_world.h"
 
@@ -21,6 +22,7 @@
 #define LOOKS_MS 5
 #define LONG_MS 2000 /* many looks, and less than half of the time-out */
 
+uint64_t __wrap_event_loop_now(struct event_loop *loop);
 bool __wrap_run_delay_read(pid_t pid, uint64_t *ns);
 uint32_t __wrap_ring_plugin(const struct ring_submit *ring);
 
@@ -38,6 +40,12 @@ static struct {
     unsigned said;    /* how often the worker's word was read */
     uint32_t says[2]; /* the first time in a look, and later */
 } fixture;
+
+uint64_t __wrap_event_loop_now(struct event_loop *loop)
+{
+    (void)loop;
+    return world.now_ns;
+}
 
 bool __wrap_run_delay_read(pid_t pid, uint64_t *ns)
 {
