@@ -13,7 +13,7 @@
 #include <string.h>
 #include <ucontext.h>
 
-#define STACK_SIZE ((size_t)256 * 1024)
+#define STACK_SIZE ((size_t)64 * 1024)
 #define BUFFER_MAX 8         /* stores in a store buffer */
 #define DEPTH_MAX 4096       /* choices of a run */
 #define STATES_SIZE (1U << 21)

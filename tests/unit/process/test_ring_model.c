@@ -224,7 +224,7 @@ static void assert_notices(const struct model *model, const char *promise)
 
 static void test_nothing_is_lost_in_any_order(void **state)
 {
-    struct model model = make_model(3, 2);
+    struct model model = make_model(unit_cases(3, 2), 2);
 
     (void)state;
     assert_holds(&model);
@@ -232,7 +232,7 @@ static void test_nothing_is_lost_in_any_order(void **state)
 
 static void test_nothing_is_lost_when_places_are_used_again(void **state)
 {
-    struct model model = make_model(RING_FRAMES + 2, 1);
+    struct model model = make_model(RING_FRAMES + unit_cases(2, 1), 1);
 
     (void)state;
     assert_holds(&model);
@@ -240,7 +240,7 @@ static void test_nothing_is_lost_when_places_are_used_again(void **state)
 
 static void test_nothing_is_lost_wherever_the_worker_dies(void **state)
 {
-    struct model model = make_model(3, 2);
+    struct model model = make_model(unit_cases(3, 2), 2);
 
     (void)state;
     model.deaths = true;

@@ -486,10 +486,10 @@ void world_assert_settled(void)
 
 int world_run_tests(const char *name, const struct CMUnitTest *tests, size_t count)
 {
-    static const uint32_t bases[] = {0, UINT32_MAX - 70, INT32_MAX - 70};
+    static const uint32_t bases[] = {UINT32_MAX - 10, 0, INT32_MAX - 10};
     int failed = 0;
 
-    for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+    for (size_t i = 0; i < unit_cases(sizeof(bases) / sizeof(bases[0]), 1); i++) {
         world_id_base = bases[i];
         failed += _cmocka_run_group_tests(name, tests, count, NULL, NULL);
     }

@@ -143,7 +143,7 @@ void world_expect_unread(void);
 /* Runs `play`. Returns false if the queue process died in it: then it is gone, and its workers with it. */
 bool world_survives(void (*play)(void));
 
-/* For each test: run with ids from 1 on, and with ids that wrap or change their sign on the way. */
+/* For each test: run with ids that wrap on the way; and, but with NFQE_QUICK=1, from 1 on, and where their sign changes. */
 int world_run_tests(const char *name, const struct CMUnitTest *tests, size_t count);
 
 #endif
