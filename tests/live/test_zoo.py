@@ -32,9 +32,8 @@ def zoo(lab, start_engine, start_pump):
     for each in made:
         each.engine.close()
         each.talk.close()
-    for pid in left_over([]):  # what an animal has left in its own session
-        if pid in lab.router.process_ids():
-            os.kill(pid, signal.SIGKILL)
+    for pid in left_over(lab.router):  # what an animal has left in its own session
+        os.kill(pid, signal.SIGKILL)
 
 
 # Memory
@@ -129,7 +128,7 @@ def test_what_survives_the_engine_does_not_hinder_the_next_one(lab, zoo, start_e
     engine.process.wait()
     animals.pump.close()
     wait_for(lambda: not lab.router.queues(), "no queue is bound", timeout=2.0)
-    assert left_over([]), "the test means that something is left"
+    assert left_over(lab.router), "the test means that something is left"
     starts_again(lab, start_engine)
 
 
@@ -176,9 +175,8 @@ def test_a_connection_that_lingers_holds_up_no_start(lab, start_engine, place):
     engine.signal(signal.SIGTERM)
     engine.wait()
     assert time.monotonic() - start < 6.0, engine.lines
-    for pid in left_over([]):
-        if pid in lab.router.process_ids():
-            os.kill(pid, signal.SIGKILL)
+    for pid in left_over(lab.router):
+        os.kill(pid, signal.SIGKILL)
     starts_again(lab, start_engine)
 
 

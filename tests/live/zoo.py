@@ -8,19 +8,17 @@ others each has to get what it asks for.
 """
 
 import contextlib
-import re
 import time
 
 from orders import ACCEPT, CRASH, DROP, TALK_PORT, Talk
 from support.commands import wait_for
-from support.engine import PREFIX, plugin
-from support.processes import all_processes, process_status
+from support.engine import PREFIX, WORKER_UIDS, plugin
+from support.processes import process_status, status_field
 from support.rules import Rule, queue_target
 
 ATTACK = CRASH
 ENDLESS = 50_000_000
 DRAIN_SECONDS = 5.0  # --drain-timeout by default
-WORKER_UIDS = range(70000, 95000)
 
 
 def processes_named(engine, name):
@@ -28,13 +26,12 @@ def processes_named(engine, name):
     return sorted(pid for pid, child in engine.children().items() if child == name)
 
 
-def left_over(engine_pids):
-    """Processes with a uid of workers that are none of these: what plugins have left running."""
+def left_over(namespace):
+    """Processes of the namespace with a uid of workers: what plugins have left running, if no engine runs there."""
     found = []
-    for pid in all_processes():
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            uid = int(re.search(r"^Uid:\s+(\d+)", file.read(), re.MULTILINE).group(1))
-            if uid in WORKER_UIDS and pid not in engine_pids:
+    for pid in namespace.process_ids():
+        with contextlib.suppress(OSError):
+            if int(status_field(pid, "Uid")) in WORKER_UIDS:
                 found.append(pid)
     return found
 

@@ -2,9 +2,12 @@
 """The engine in a test: a process that is started in a namespace, observed, and always ended.
 
 Always: the engine is killed with the test process and leaves no core file, and its standard error is read by a thread,
-line by line. Queue processes, workers and fork server are found in /proc as children of the supervisor, by their titles. A signal is sent
-through a pidfd that is checked after it was opened, so it cannot reach another process with the same number. The log
-shows what the engine did; the kernel's counters show what happened to the packets (namespaces.py).
+line by line. Queue processes, workers and fork server are found in /proc as children of the supervisor, by their titles.
+A signal is sent through a pidfd that is checked after it was opened, so it cannot reach another process with the same
+number. The log shows what the engine did; the kernel's counters show what happened to the packets (namespaces.py).
+
+The engines of a test process have uids of their own for workers: with those of another engine of the machine, they would
+warn about it, and plugins that go wrong could end its workers.
 
 Environment: NFQE_ENGINE, NFQE_PLUGINS, NFQE_TEST_PLUGINS: the program and the directories with plugins.
 """
@@ -26,6 +29,9 @@ READY = PREFIX + "ready"
 START_LIMIT = 10.0  # seconds until `ready`: generous, since a loaded machine is not what is tested
 
 ENGINE = os.environ.get("NFQE_ENGINE", "")
+UIDS = 25_000  # as many as the engine has by default
+FIRST_UID = 10_000_000 + os.getpid() % 10_000 * UIDS
+WORKER_UIDS = range(FIRST_UID, FIRST_UID + UIDS)
 SLOW = "misbehave,do=work:50,on=every"  # at most 20,000 packets a second: the kernel's queue is deep under load
 
 
@@ -51,8 +57,8 @@ class Engine:
             # Not in a thread: PR_SET_PDEATHSIG is about the thread that started the process.
             assert threading.current_thread() is threading.main_thread()
             self.process = subprocess.Popen(
-                [*mount_proc, *launcher, ENGINE, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, preexec_fn=tied_to_parent)
+                [*mount_proc, *launcher, ENGINE, "--worker-uids", f"{WORKER_UIDS[0]}-{WORKER_UIDS[-1]}", *arguments],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=tied_to_parent)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
