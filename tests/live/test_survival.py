@@ -136,7 +136,8 @@ def stop_workers(engine, queue=1):
 def test_stopped_workers_are_replaced_and_at_most_their_packets_are_guilty(lab, start_engine, start_pump):
     engine, pump = start_loaded(lab, start_engine, start_pump, "accept_all", "--handle-timeout", "500ms")
     workers = stop_workers(engine)
-    wait_for(lambda: not set(engine.workers().get(1, [])) & set(workers), "the stopped workers have been replaced", 5)
+    # Within the load time-out, and some time more: a spare may have been stopped while it opened.
+    wait_for(lambda: not set(engine.workers().get(1, [])) & set(workers), "the stopped workers have been replaced", 15)
     last_id = lab.router.queues()[1].last_id
     wait_for(lambda: lab.router.queues()[1].last_id > last_id + 1000, "traffic continues")
     report = pump.stop_sending().report()
