@@ -10,11 +10,15 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from support.commands import wait_for
+from support.cpus import CLAIMED, packet_cpu
 from support.lab import PUMP_PORT, Lab
 from support.namespaces import NETNS_DIRECTORY, remove_stale
 from support.rules import Rule
 
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COUNT = 20000
 EVERY_HUNDREDTH = ("-m", "statistic", "--mode", "nth", "--every", "100", "--packet", "50")
 TO_PUMP = ("-p", "udp", "--dport", str(PUMP_PORT))
@@ -47,11 +51,10 @@ def test_a_doubled_datagram_is_reported_as_duplicate(lab, start_pump):
 
 def test_what_an_aborted_run_left_behind_is_removed(lab):
     """A laboratory of a process that was killed is removed, with what runs in it; the own one stays."""
-    tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     code = ("import os, subprocess; from support.lab import Lab; lab = Lab()\n"
             "with lab.router.entered(): left = subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL)\n"
             "print(os.getpid(), left.pid, flush=True); os.kill(os.getpid(), 9)")
-    aborted = subprocess.run([sys.executable, "-c", code], cwd=tests, stdout=subprocess.PIPE, text=True,
+    aborted = subprocess.run([sys.executable, "-c", code], cwd=TESTS, stdout=subprocess.PIPE, text=True,
                              timeout=20, check=False)
     run_pid, left_pid = (int(word) for word in aborted.stdout.split())
     stale = [f"{Lab.PREFIX}-{run_pid}-{role}" for role in Lab.ROLES]
@@ -69,3 +72,14 @@ def is_running(process_id):
             return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def test_the_packets_of_another_test_have_another_cpu():
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two CPUs")
+    code = "from support.cpus import packet_cpu; print(packet_cpu())"
+    own = packet_cpu()
+    others = {name: value for name, value in os.environ.items() if name != CLAIMED}
+    for environment, same in ((os.environ, True), (others, False)):
+        cpu = int(subprocess.check_output([sys.executable, "-c", code], cwd=TESTS, env=environment, text=True, timeout=20))
+        assert (cpu == own) == same, (cpu, own)

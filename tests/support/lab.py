@@ -5,6 +5,7 @@ Always: neighbours are permanent entries and duplicate address detection is off,
 are those that a test sends, and the first burst is not lost to address resolution.
 """
 
+from support.cpus import packet_cpu
 from support.namespaces import NamespaceGroup, ip_batch, link_command, write_device_files
 from support.rules import Rule, queue_target
 
@@ -40,8 +41,8 @@ class Lab(NamespaceGroup):
         self.server.ip_batch(["link set lo up", *to_server[2]])
         # One CPU receives the packets of each link. Otherwise, if the scheduler moves the sender, packets in the
         # backlog of another CPU can overtake earlier ones, which would look like a fault of the engine.
-        write_device_files("queues/rx-0/rps_cpus", "1", {self.client: ("link1",), self.router: ("link1", "link2"),
-                                                         self.server: ("link2",)})
+        write_device_files("queues/rx-0/rps_cpus", f"{1 << packet_cpu():x}", {
+            self.client: ("link1",), self.router: ("link1", "link2"), self.server: ("link2",)})
 
     def _link(self, end, number, ipv4_extra, ipv6_extra, addresses):
         """The link between the router (address .1) and one end (address .2): the command of ip that makes it,

@@ -20,6 +20,7 @@ import subprocess
 import threading
 
 from support.commands import LabError, wait_for
+from support.cpus import packet_cpu
 from support.lab import PUMP_PORT
 from support.processes import tied_to_parent
 from support.scale import scaled_limit
@@ -58,7 +59,7 @@ class Pump:
         time_limit = min(scaled_limit(time_limit), TIME_LIMIT_MAX)
         arguments = [pump_program(), "--send-namespace", lab.client.path, "--receive-namespace", lab.server.path,
                      "--port", str(PUMP_PORT), "--count", str(count), "--window", str(window),
-                     "--flows", str(flows), "--mark-every", str(mark_every), "--cpu", "0",
+                     "--flows", str(flows), "--mark-every", str(mark_every), "--cpu", str(packet_cpu()),
                      "--settle-ms", str(int(settle * 1000)),
                      "--release-ms", str(int(release * 1000)), "--time-limit-ms", str(int(time_limit * 1000))]
         for family in (4, 6):
