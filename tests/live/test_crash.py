@@ -114,7 +114,7 @@ def test_a_plugin_that_crashes_on_every_packet_is_survived(lab, start_engine, st
 @pytest.mark.parametrize("spares", ["0", "1", "4"])
 def test_deaths_that_follow_each_other_cost_the_guilty_packets_only(lab, start_engine, start_pump, spares):
     """Every third packet is deadly: as many deaths a second as workers can be made."""
-    count = scaled_count(14000, 3500)
+    count = scaled_count(14000, 2100)
     engine, report = run_marked(lab, start_engine, start_pump, "misbehave,do=crash", count, 3, "--spares", spares)
     assert report["lost"] == report["lost_marked"] == report["sent_marked"], report
     assert engine.total("crash_verdicts") == engine.total("restarts") == report["sent_marked"]
