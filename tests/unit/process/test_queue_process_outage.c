@@ -111,11 +111,21 @@ static void test_workers_that_are_given_up_answer_what_they_have_before_the_outa
     fixture_leave();
 }
 
+/* A packet has its verdict, the plugin's or that of --on-outage accept. Returns whether it is the latter. */
+static bool was_decided_by_outage(uint32_t id)
+{
+    bool was_shown;
+
+    WAIT_UNTIL(fixture.memory->verdicts[id] != 0);
+    was_shown = fixture.memory->shown[id] != 0;
+    fixture_answered(id, id, was_shown ? 0 : NFQE_ACCEPT);
+    return !was_shown;
+}
+
 /* Flows are bound to places: those of the place that has a worker do not change to the --on-outage verdict. */
 static void test_outage_of_one_place_is_not_one_of_the_others(void **state)
 {
     unsigned by_outage = 0;
-    unsigned shown = 0;
     uint32_t worker;
 
     (void)state;
@@ -126,15 +136,8 @@ static void test_outage_of_one_place_is_not_one_of_the_others(void **state)
     worker = fixture_open_worker(IS_GOOD);
     fixture_put_flows(200);
     for (uint32_t id = 1; id <= 200; id++) {
-        bool was_shown;
-
-        WAIT_UNTIL(fixture.memory->verdicts[id] != 0);
-        was_shown = fixture.memory->shown[id] != 0;
-        shown += was_shown;
-        by_outage += !was_shown;
-        fixture_answered(id, id, was_shown ? 0 : NFQE_ACCEPT);
+        by_outage += was_decided_by_outage(id);
     }
-    assert_in_range(shown, 50, 150);
     assert_in_range(by_outage, 50, 150);
     assert_int_equal(fixture.control->outage, 2);
     fixture_kill_worker(worker);
@@ -222,21 +225,50 @@ static void test_successor_of_an_outage_does_not_wait_again(void **state)
     fixture_leave();
 }
 
-/* With a worker that is open the outage is over, before anything is decided by it. */
+/* The other place's packets wait for its worker, as long as they would have without the death. */
+static void test_successor_of_an_outage_of_one_place_has_that_one_alone(void **state)
+{
+    unsigned by_outage = 0;
+
+    (void)state;
+    fixture.group.workers = 2;
+    fixture.group.outage_timeout_ms = FIXTURE_NEVER_MS;
+    fixture.group.on_outage = OUTAGE_ACCEPT;
+    fixture.control->outage = 2;
+    fixture_start(QUEUE_RUN);
+    fixture_put_flows(200);
+    WAIT_UNTIL(journal_totals(fixture_journal())->stats.packets == 200);
+    fixture_open_worker(IS_GOOD); /* for the first place that has none */
+    for (uint32_t id = 1; id <= 200; id++) {
+        by_outage += was_decided_by_outage(id);
+    }
+    assert_in_range(by_outage, 50, 150);
+    assert_int_equal(fixture.control->outage, 2);
+    fixture_leave();
+}
+
+/* With a worker that is open the outage of its place is over, before anything is decided by it. */
 static void test_successor_of_an_outage_with_an_open_worker_has_it_decide_what_is_left(void **state)
 {
+    unsigned by_outage = 0;
+
     (void)state;
+    fixture.group.workers = 2;
     fixture.group.outage_timeout_ms = FIXTURE_NEVER_MS;
+    fixture.group.on_outage = OUTAGE_ACCEPT;
     fixture_start(QUEUE_RUN);
-    fixture_put(10);
-    WAIT_UNTIL(journal_totals(fixture_journal())->stats.packets == 10);
+    fixture_put_flows(200);
+    WAIT_UNTIL(journal_totals(fixture_journal())->stats.packets == 200);
     fixture_kill_process();
-    fixture.control->outage = 1;
+    fixture.control->outage = 3;
     fixture_start(QUEUE_OPEN);
     fixture_open_worker(IS_GOOD);
     fixture_request(QUEUE_RUN);
-    fixture_answered(1, 10, 0);
-    WAIT_UNTIL(fixture.control->outage == 0);
+    for (uint32_t id = 1; id <= 200; id++) {
+        by_outage += was_decided_by_outage(id);
+    }
+    assert_in_range(by_outage, 50, 150);
+    WAIT_UNTIL(fixture.control->outage == 2);
     fixture_leave();
 }
 
@@ -328,6 +360,7 @@ int main(void)
         FIXTURE_TEST(test_successor_goes_through_all_stages_at_once),
         FIXTURE_TEST(test_successor_that_is_to_leave_reads_the_socket_first),
         FIXTURE_TEST(test_successor_of_an_outage_does_not_wait_again),
+        FIXTURE_TEST(test_successor_of_an_outage_of_one_place_has_that_one_alone),
         FIXTURE_TEST(test_successor_of_an_outage_with_an_open_worker_has_it_decide_what_is_left),
         FIXTURE_TEST(test_it_says_that_it_is_at_work_while_packets_wait),
         FIXTURE_TEST(test_idle_queue_wakes_nobody),

@@ -8,6 +8,8 @@
 
 #include "base/channel.h"
 #include "base/clock.h"
+#include "flow/flow_memory.h"
+#include "kernel_messages.h"
 #include "process/messages.h"
 
 #include <dirent.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#define FLOWS 64
 #define OF_A_WORKER 3 /* descriptors: its pidfd, its answers, and what it signals */
 
 /* ---- waiting ---------------------------------------------------------------------------------------------------- */
@@ -67,7 +70,7 @@ static void test_process_whose_bursts_are_all_in_flight_does_not_spin(void **sta
     fixture_leave();
 }
 
-/* ---- telling, and leaving nothing ---------------------------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------------------------------------------------ */
 
 /* The supervisor sleeps until it is told. */
 static void test_each_change_of_a_control_word_is_told(void **state)
@@ -102,6 +105,58 @@ static void test_message_that_is_none_ends_it_and_it_says_why(void **state)
     assert_int_equal(fixture.control->state, QUEUE_FAILED);
     assert_non_null(strstr(fixture.control->text, "message that is none"));
 }
+
+/* ---- the flow table ------------------------------------------------------------------------------------------------ */
+
+/* The queue has a flow table. */
+static void make_flow_table(void)
+{
+    struct queue_shm *shm = &fixture.engine.queues[0].shm;
+    struct queue_shm_layout layout = shm->layout;
+
+    layout.flows_size = flow_memory_size(FLOWS);
+    queue_shm_done(shm);
+    assert_int_equal(queue_shm_new(MESSAGES_QUEUE, &layout, shm), 0);
+    fixture.engine.queues[0].control = fixture.control = shm->control;
+    fixture.generation.plan.flows = FLOWS;
+    fixture.generation.plan.flow_timeout_ms = FIXTURE_NEVER_MS;
+}
+
+/* Each chain begins with an entry that there is not. */
+static void damage_flow_table(void)
+{
+    struct flow_memory index;
+
+    flow_memory_attach(&index, fixture.engine.queues[0].shm.flows, FLOWS);
+    for (uint32_t i = 0; i <= index.bucket_mask; i++) {
+        index.buckets[i] = FLOWS + 1;
+    }
+}
+
+/* It would find no flow any more, until a successor repairs it. */
+static void test_damaged_flow_table_ends_it_and_its_successor_goes_on(void **state)
+{
+    (void)state;
+    make_flow_table();
+    fixture_start(QUEUE_RUN);
+    fixture_open_worker(IS_GOOD);
+    fixture_put_flows(10);
+    fixture_answered(1, 10, 0);
+    damage_flow_table();
+    fixture_put(1);
+    fixture_ended(PROCESS_EXIT_FAILED);
+    assert_int_equal(fixture.control->state, QUEUE_FAILED);
+    assert_non_null(strstr(fixture.control->text, "flow table"));
+    fixture_kill_process();
+    fixture.control->text[0] = '\0';
+    fixture_start(QUEUE_RUN);
+    fixture_open_worker(IS_GOOD);
+    fixture_put_flows(10);
+    fixture_answered(11, 21, 0);
+    fixture_leave();
+}
+
+/* ---- descriptors --------------------------------------------------------------------------------------------------- */
 
 /* Without the file that it reads now and then, and closes. */
 static unsigned count_descriptors(void)
@@ -153,6 +208,7 @@ int main(void)
         FIXTURE_TEST(test_process_whose_bursts_are_all_in_flight_does_not_spin),
         FIXTURE_TEST(test_each_change_of_a_control_word_is_told),
         FIXTURE_TEST(test_message_that_is_none_ends_it_and_it_says_why),
+        FIXTURE_TEST(test_damaged_flow_table_ends_it_and_its_successor_goes_on),
         FIXTURE_TEST(test_lost_workers_leave_no_descriptor_and_are_lost_once),
     };
 
