@@ -8,6 +8,8 @@
 #include "children_fixture.h"
 #include "log_lines.h"
 
+#include "base/arith.h"
+#include "base/channel.h"
 #include "base/clock.h"
 
 #include <poll.h>
@@ -209,6 +211,68 @@ static void test_worker_on_its_way_is_waited_for(void **state)
     assert_true(left < RUNS / 3);
 }
 
+/* ---- unload() ---------------------------------------------------------------------------------------------------- */
+
+enum in_unload { RETURNS, EXITS, DOES_NOT_RETURN };
+
+static enum in_unload in_unload;
+static bool is_ready; /* the fork server has loaded its plugins, and is to unload them when it leaves */
+
+/* A fork server that is in the unload() of the second plugin, or says so. */
+static void play(struct engine *engine, const struct engine_programs *programs) __attribute__((noreturn));
+
+static void play(struct engine *engine, const struct engine_programs *programs)
+{
+    struct process_message message = process_message_make(FORKSERVER_READY, 0);
+    int channel;
+
+    (void)programs;
+    if (is_ready) {
+        channel_send(engine->channel, &message, sizeof(message), NULL, 0);
+        while (channel_wait(engine->channel, &message, sizeof(message), &channel, 1) > 0 &&
+               message.kind != FORKSERVER_LEAVE) {
+        }
+    }
+    engine->status->plugin = (struct plugin_ref){engine->generation->number, 1};
+    engine->status->stage = FORKSERVER_UNLOADING;
+    while (in_unload == DOES_NOT_RETURN) {
+        pause();
+    }
+    _exit(in_unload == EXITS ? CHILDREN_EXIT_STATUS : 0);
+}
+
+static bool forkserver_is_in_unload(void)
+{
+    return children->engine->status->stage == FORKSERVER_UNLOADING;
+}
+
+static void test_unload_that_goes_wrong_is_reported_with_its_plugin(void **state)
+{
+    static const struct {
+        enum in_unload in_unload;
+        bool is_ready;
+        const char *lines[2];
+    } ends[] = {
+        {RETURNS, true, {NULL}},
+        {EXITS, true, {"/p/second.so: unload() exited with status 3", NULL}},
+        {DOES_NOT_RETURN, true, {"/p/second.so: unload() did not return within 1000 ms", NULL}},
+        {DOES_NOT_RETURN, false, {NULL}}, /* it was not asked to leave, but killed */
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        assert_int_equal(children_fixture_set_up(state), 0);
+        in_unload = ends[i].in_unload;
+        is_ready = ends[i].is_ready;
+        children_fixture.programs.forkserver_run = play;
+        children_fixture_begin(LONG_MS);
+        children_start(children);
+        children_turn_until(is_ready ? children_forkserver_is_ready : forkserver_is_in_unload);
+        children_end_all();
+        log_lines_assert_all(ends[i].lines);
+        assert_int_equal(children_fixture_tear_down(state), 0);
+    }
+}
+
 int main(void)
 {
 #define WITH_CHILDREN(test) cmocka_unit_test_setup_teardown(test, children_fixture_set_up, children_fixture_tear_down)
@@ -219,6 +283,7 @@ int main(void)
         WITH_CHILDREN(test_end_does_not_wait_for_children_that_are_stopped),
         WITH_CHILDREN(test_queue_process_that_stays_keeps_no_other_queue),
         cmocka_unit_test(test_worker_on_its_way_is_waited_for),
+        cmocka_unit_test(test_unload_that_goes_wrong_is_reported_with_its_plugin),
     };
 
     return cmocka_run_group_tests_name("children_end", tests, NULL, NULL);

@@ -150,6 +150,14 @@ static void test_worker_that_does_not_come_up_is_tried_again_after_waits_that_gr
 
 /* ---- the fork server ------------------------------------------------------------------------------------------- */
 
+static void kill_and_wait(pid_t pid)
+{
+    siginfo_t info;
+
+    kill(pid, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+}
+
 static void test_workers_go_on_without_the_fork_server_and_it_comes_again(void **state)
 {
     static const char *const lines[] = {"the fork server was killed (SIGKILL)",
@@ -188,6 +196,83 @@ static void test_worker_that_dies_meanwhile_comes_with_the_next_fork_server(void
     children_kill_worker(0, 0);
     assert_int_equal(children->requests, 0);
     children_wait_opened(0, 0, worker);
+}
+
+/* Its end explains that they do not come: there is nothing more to say of them, and nothing is replaced. */
+static void test_fork_server_that_dies_is_the_reason_for_the_workers_that_do_not_come(void **state)
+{
+    static const char *const lines[] = {"the fork server was killed (SIGKILL)",
+                                        "the fork server is started again in 10 ms; the workers go on", NULL};
+    pid_t forkserver;
+    pid_t workers[CHILDREN_QUEUES];
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start_serving();
+    forkserver = children->forkserver.process.pid;
+    kill(forkserver, SIGSTOP);
+    for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
+        workers[i] = children_pid(i, 0);
+        children_answer(i);
+        children_kill_worker(i, 0);
+    }
+    assert_int_equal(children->requests, CHILDREN_QUEUES);
+    log_lines_clear();
+    kill_and_wait(forkserver);
+    for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
+        children_wait_opened(i, 0, workers[i]);
+        assert_int_equal(children_control(i)->restarts, 1);
+    }
+    log_lines_assert_all(lines);
+}
+
+static void wait_readable(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+    assert_int_equal(poll(&poll_fd, 1, LONG_MS), 1);
+}
+
+/* Each of them says hello after it has left the fork server, of which it needs nothing more. */
+static void test_workers_that_have_said_hello_stay_when_the_fork_server_dies(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start(children);
+    children_turn_until(children_forkserver_is_ready);
+    for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
+        wait_readable(children->queues[i].workers[0].channel.fd); /* it is not read yet */
+    }
+    kill_and_wait(children->forkserver.process.pid);
+    children_reap(children); /* its end is seen first */
+    assert_true(forkserver_is_gone());
+    children_turn_until(children_have_opened);
+    assert_int_equal(children->births, CHILDREN_QUEUES);
+}
+
+/* They may say why it ends. */
+static void test_last_words_of_the_fork_server_are_shown_before_its_end(void **state)
+{
+    static const char *const lines[] = {"output of the fork server: last words", "the fork server was killed (SIGKILL)",
+                                        "the fork server is started again in 10 ms; the workers go on", NULL};
+    static struct child_logs logs;
+    static struct child_log forkserver_log;
+    int its_end;
+
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    child_logs_init(&logs, &children_fixture.base.loop);
+    assert_int_equal(child_log_open(&forkserver_log, &logs, "the fork server", &its_end), 0);
+    children->logs = &logs;
+    children->forkserver_log = &forkserver_log;
+    children_start_serving();
+    assert_int_equal(write(its_end, "last words", 10), 10);
+    kill(children->forkserver.process.pid, SIGKILL);
+    children_turn_until(forkserver_is_gone);
+    log_lines_assert_all(lines);
+    children_end_all();
+    close(its_end);
+    child_logs_done(&logs);
 }
 
 static void test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_the_start(void **state)
@@ -233,6 +318,9 @@ int main(void)
         WITH_CHILDREN(test_worker_that_does_not_come_up_is_tried_again_after_waits_that_grow),
         WITH_CHILDREN(test_workers_go_on_without_the_fork_server_and_it_comes_again),
         WITH_CHILDREN(test_worker_that_dies_meanwhile_comes_with_the_next_fork_server),
+        WITH_CHILDREN(test_fork_server_that_dies_is_the_reason_for_the_workers_that_do_not_come),
+        WITH_CHILDREN(test_workers_that_have_said_hello_stay_when_the_fork_server_dies),
+        WITH_CHILDREN(test_last_words_of_the_fork_server_are_shown_before_its_end),
         WITH_CHILDREN(test_fork_server_that_dies_before_the_engine_runs_is_a_failure_of_the_start),
         WITH_CHILDREN(test_fork_server_that_cannot_be_started_is_a_failure_and_tried_again),
     };
