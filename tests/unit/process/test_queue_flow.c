@@ -187,6 +187,39 @@ static void test_queue_without_a_flow_table_takes_no_flow_verdict(void **state)
     assert_int_equal(table()->totals.added, 0);
 }
 
+static nfqe_verdict pass_on(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    (void)packet;
+    return NFQE_CONTINUE;
+}
+
+/* There is none after the last one, which a worker names if none has decided. */
+static void test_last_plugin_of_the_longest_chain_decides_for_flows(void **state)
+{
+    const struct plugin last = fixture.generation.plugins[0];
+
+    (void)state;
+    for (unsigned i = 0; i < PLUGINS_MAX - 1; i++) {
+        fixture.generation.plugins[i] = (struct plugin){.id = "passes", .version = "1.0.0", .table.handle = pass_on};
+    }
+    fixture.generation.plugins[PLUGINS_MAX - 1] = last;
+    fixture.generation.plugin_count = PLUGINS_MAX;
+    answers[1] = NFQE_ACCEPT | NFQE_FLOW;
+    model_will_receive(1, 9);
+    model_run();
+    model_will_receive(10, 10);
+    model_run();
+    model_assert_left_in_order();
+    for (uint32_t id = 1; id < 20; id++) {
+        bool by_flow = id == 11;
+
+        assert_fate(id, NFQE_ACCEPT, id == 1 || by_flow, by_flow ? 0 : 1);
+    }
+    assert_int_equal(model_counters()->invalid, 0);
+    assert_int_equal(table()->totals.added, 1);
+}
+
 static void test_idle_time_out_is_that_of_the_queue(void **state)
 {
     struct flow_entry *entries;
@@ -286,6 +319,7 @@ int main(void)
         WITH_PLUGIN(test_local_output_decides_its_flow_without_a_mark),
         WITH_PLUGIN(test_without_bypass_nothing_is_marked),
         WITH_PLUGIN(test_queue_without_a_flow_table_takes_no_flow_verdict),
+        WITH_PLUGIN(test_last_plugin_of_the_longest_chain_decides_for_flows),
         WITH_PLUGIN(test_idle_time_out_is_that_of_the_queue),
         WITH_PLUGIN(test_verdicts_of_a_burst_that_was_being_sent_are_sent_again_with_their_marks_and_counted_once),
         WITH_PLUGIN(test_table_that_is_half_changed_is_repaired_before_the_first_answer),

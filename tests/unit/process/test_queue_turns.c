@@ -13,11 +13,14 @@
 #include "process/messages.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #define FLOWS 64
 #define OF_A_WORKER 3 /* descriptors: its pidfd, its answers, and what it signals */
@@ -201,6 +204,73 @@ static void test_lost_workers_leave_no_descriptor_and_are_lost_once(void **state
     fixture_leave();
 }
 
+/* Any descriptor will do. Returns what the queue process says. */
+static struct queue_message offer_worker(uint32_t number)
+{
+    struct queue_message message = queue_message_make(QUEUE_NEW_WORKER, number);
+
+    assert_int_equal(channel_send(fixture.channel, &message, sizeof(message), &fixture.channel, 1), 0);
+    return fixture_lost(number, QUEUE_LOSS_REFUSED);
+}
+
+static void test_worker_that_is_refused_by_a_process_that_leaves_leaves_no_descriptor(void **state)
+{
+    uint32_t worker;
+    unsigned before;
+
+    (void)state;
+    fixture_start(QUEUE_RUN);
+    worker = fixture_open_worker(WAITS_IN_CLOSE);
+    fixture_request(QUEUE_EXIT);
+    WAIT_UNTIL(fixture.control->closing == 0);
+    before = count_descriptors();
+    offer_worker(worker + 1);
+    WAIT_UNTIL(count_descriptors() == before);
+    fixture.memory->go_on = 1;
+    fixture_lost(worker, QUEUE_LOSS_ENDED);
+    fixture_ended(0);
+}
+
+/* So that the process has room for this one alone. */
+static void limit_descriptors(struct rlimit *limit)
+{
+    struct rlimit lower;
+    char path[64];
+
+    assert_int_equal(prlimit(fixture.process, RLIMIT_NOFILE, NULL, limit), 0);
+    lower = *limit;
+    for (lower.rlim_cur = 0; lower.rlim_cur < limit->rlim_max; lower.rlim_cur++) {
+        snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)fixture.process, (int)lower.rlim_cur);
+        if (access(path, F_OK) < 0 && errno == ENOENT) {
+            break;
+        }
+    }
+    lower.rlim_cur++;
+    assert_int_equal(prlimit(fixture.process, RLIMIT_NOFILE, &lower, NULL), 0);
+}
+
+static void test_worker_whose_ring_cannot_be_made_is_refused_and_leaves_no_descriptor(void **state)
+{
+    struct queue_message message;
+    struct rlimit limit;
+    unsigned before;
+
+    (void)state;
+    fixture_start(QUEUE_RUN);
+    WAIT_UNTIL(fixture.control->state == QUEUE_SERVING);
+    before = count_descriptors();
+    limit_descriptors(&limit);
+    message = offer_worker(7);
+    assert_non_null(strstr(message.text, "ring"));
+    assert_non_null(strstr(message.text, strerror(EMFILE)));
+    assert_int_equal(prlimit(fixture.process, RLIMIT_NOFILE, &limit, NULL), 0);
+    WAIT_UNTIL(count_descriptors() == before);
+    fixture_open_worker(IS_GOOD); /* the next one is as good as ever */
+    fixture_put(10);
+    fixture_answered(1, 10, 0);
+    fixture_leave();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +280,8 @@ int main(void)
         FIXTURE_TEST(test_message_that_is_none_ends_it_and_it_says_why),
         FIXTURE_TEST(test_damaged_flow_table_ends_it_and_its_successor_goes_on),
         FIXTURE_TEST(test_lost_workers_leave_no_descriptor_and_are_lost_once),
+        FIXTURE_TEST(test_worker_that_is_refused_by_a_process_that_leaves_leaves_no_descriptor),
+        FIXTURE_TEST(test_worker_whose_ring_cannot_be_made_is_refused_and_leaves_no_descriptor),
     };
 
     return cmocka_run_group_tests_name("queue_turns", tests, NULL, NULL);

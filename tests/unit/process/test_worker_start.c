@@ -9,6 +9,7 @@
 
 #include "base/arith.h"
 #include "base/channel.h"
+#include "process/plugin_services.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -142,6 +143,27 @@ static void test_plugins_print_into_the_pipe_of_their_worker(void **state)
     close(ends[0]);
 }
 
+static int log_something(const struct nfqe_host *host)
+{
+    host->log(host, NFQE_LOG_INFO, "something");
+    return 0;
+}
+
+/* As many as its parent has logged in load(), perhaps. */
+static void test_plugins_may_log_as_many_lines_in_each_new_worker(void **state)
+{
+    const struct nfqe_host *host = &lone.base.generation.plugins[0].host.table;
+
+    (void)state;
+    plugin_services_begin();
+    for (unsigned i = 0; i <= PLUGIN_SERVICES_LINES_PER_SECOND; i++) {
+        host->log(host, NFQE_LOG_INFO, "of load()");
+    }
+    lone.plugins[0].in_open = log_something;
+    lone_start_and_open();
+    assert_string_equal(lone.seen->line, "plugin acting: something");
+}
+
 static void test_worker_runs_on_the_cpu_of_its_slot(void **state)
 {
     cpu_set_t cpus;
@@ -188,6 +210,7 @@ int main(void)
         WITH_WORKER(test_worker_without_its_ring_exits),
         WITH_WORKER(test_channel_is_closed_before_plugins_run),
         WITH_WORKER(test_plugins_print_into_the_pipe_of_their_worker),
+        WITH_WORKER(test_plugins_may_log_as_many_lines_in_each_new_worker),
         WITH_WORKER(test_worker_runs_on_the_cpu_of_its_slot),
         WITH_WORKER(test_worker_that_cannot_run_on_its_cpu_runs_on_any),
     };

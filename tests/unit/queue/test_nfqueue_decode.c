@@ -362,7 +362,14 @@ static void test_message_of_another_type_is_malformed(void **state)
 static void test_answer_says_what_it_answers_and_how(void **state)
 {
     static const int errors[] = {0, -ENOENT, -EPERM, -EINVAL, -ENODEV};
-    static const uint32_t numbers[] = {0, 1, NFQUEUE_SEQUENCE_RESENT - 1};
+    static const struct {
+        uint32_t number;
+        unsigned packets; /* that a verdict with it answers */
+    } numbers[] = {{0, 1},
+                   {1, 1},
+                   {NFQUEUE_SEQUENCE_ONE_PACKET - 1, 1},
+                   {NFQUEUE_SEQUENCE_ONE_PACKET, 2},
+                   {NFQUEUE_SEQUENCE_RESENT - 1, BURST_MAX}};
     static const struct {
         uint32_t bits;
         bool verdict;
@@ -371,13 +378,14 @@ static void test_answer_says_what_it_answers_and_how(void **state)
         {0, true, false},
         {NFQUEUE_SEQUENCE_RESENT, true, true},
         {NFQUEUE_SEQUENCE_CONFIGURATION, false, false},
+        {NFQUEUE_SEQUENCE_CONFIGURATION | NFQUEUE_SEQUENCE_RESENT, false, false}, /* the bit is not its own there */
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         for (size_t j = 0; j < sizeof(numbers) / sizeof(numbers[0]); j++) {
             for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++) {
-                uint32_t sequence = numbers[j] | kinds[kind].bits;
+                uint32_t sequence = numbers[j].number | kinds[kind].bits;
                 struct nfqueue_answer answer;
                 struct nfqe_packet packet;
 
@@ -389,6 +397,7 @@ static void test_answer_says_what_it_answers_and_how(void **state)
                 assert_int_equal(answer.sequence, sequence);
                 assert_int_equal(answer.verdict, kinds[kind].verdict);
                 assert_int_equal(answer.resent, kinds[kind].resent);
+                assert_int_equal(answer.packets, kinds[kind].verdict ? numbers[j].packets : 0);
             }
         }
     }
