@@ -259,6 +259,44 @@ static void test_uids_that_a_container_does_not_have_are_not_used(void **state)
     assert_int_equal(rights_run_in_namespaces(make_without_uids_of_range), 0);
 }
 
+/* A process that keeps the rights that the caller gives up, until it is told to hide /proc from all. */
+static pid_t start_hider(int told[2])
+{
+    pid_t pid;
+    char byte;
+
+    EXPECT(pipe(told) == 0);
+    pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        EXPECT(read(told[0], &byte, 1) == 1);
+        EXPECT(mount("none", "/proc", "tmpfs", 0, NULL) == 0);
+        _exit(0);
+    }
+    return pid;
+}
+
+static void make_without_uids_and_proc(void)
+{
+    int told[2];
+    pid_t hider = start_hider(told);
+    int status;
+
+    EXPECT(user_namespace_enter(0, range.first - 1, &error) == 0);
+    EXPECT(write(told[1], "", 1) == 1);
+    EXPECT(waitpid(hider, &status, 0) == hider && status == 0);
+    make(); /* with the uid of the engine it fails, too: no process sees which rights it has left */
+    EXPECT(plan.form == PRIVILEGES_SAME);
+    EXPECT(strstr(privileges_plan_warning(&plan, text), "(cannot change the gid: Invalid argument)") != NULL);
+}
+
+/* That is what the user can change; what else is wrong ends the start. */
+static void test_warning_says_why_workers_have_no_uids_of_their_own_whatever_else_is_wrong(void **state)
+{
+    (void)state;
+    assert_int_equal(rights_run_in_namespaces(make_without_uids_and_proc), 0);
+}
+
 #define NOT_ROOT                                                                                                       \
     "workers run as the user of the engine: a plugin can stop and kill all its processes, and use the files of that "  \
     "user (it needs CAP_SETUID, CAP_SETGID, CAP_SETPCAP and CAP_KILL; start nfq-engine as root)"
@@ -305,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_namespaces_of_plugins_are_admitted),
         cmocka_unit_test(test_without_user_namespaces_workers_share_a_uid),
         cmocka_unit_test(test_uids_that_a_container_does_not_have_are_not_used),
+        cmocka_unit_test(test_warning_says_why_workers_have_no_uids_of_their_own_whatever_else_is_wrong),
         cmocka_unit_test(test_ordinary_user_is_told_what_falls),
         cmocka_unit_test(test_supervisor_that_could_not_kill_a_worker_gives_it_no_uid),
     };
