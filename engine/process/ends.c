@@ -138,7 +138,6 @@ static void forkserver_ended(struct children *children, int status)
     if (children->ending) {
         char reason[EXIT_REPORT_REASON_MAX];
 
-        births_receive_all(children);
         if (forkserver->leaving && !forkserver->hung && status != 0) {
             exit_report_unload(&children->exit_report, exit_report_reason(status, reason));
         }
