@@ -169,14 +169,20 @@ static void test_syn_after_extension_headers_begins_a_connection(void **state)
 
 /* ---- routing headers --------------------------------------------------------------------------------------------- */
 
+/* To a station first. */
+static void begin_routed(struct builder *builder, const struct flow_ends *ends)
+{
+    flow_build_network(builder, ends, 0);
+    memset(builder->bytes + 24, 0x77, 16);
+}
+
 /* To a station first, then by a routing header of `addresses` addresses to the end, which is address `last`. */
 static void build_routed(struct builder *builder, const struct flow_ends *ends, uint8_t type, size_t addresses,
                          size_t last)
 {
     size_t at;
 
-    flow_build_network(builder, ends, 0);
-    memset(builder->bytes + 24, 0x77, 16);
+    begin_routed(builder, ends);
     put_extension(builder, IPV6_DESTINATION, 8);
     put_extension(builder, IPV6_AUTHENTICATION, 24);
     at = builder->len;
@@ -280,6 +286,35 @@ static void test_first_fragment_is_of_its_flow_and_decides_nothing(void **state)
             builder_finish(&builder);
             assert_false(look_up(&builder, builder.len).has_flow); /* nothing begins with it */
         }
+    }
+}
+
+/* Its routing header may come before or after that of the fragment. */
+static void test_first_fragment_that_is_routed_is_of_the_flow_with_its_last_destination(void **state)
+{
+    struct flow_ends ends = flow_ends_of(6, NFQE_PROTOCOL_TCP);
+    struct builder builder;
+
+    (void)state;
+    for (unsigned after = 0; after < 2; after++) {
+        size_t at;
+
+        begin_routed(&builder, &ends);
+        if (after) {
+            builder_fragment(&builder, 0, true);
+        }
+        at = builder.len;
+        builder_extension(&builder, IPV6_ROUTING, 8 + 16);
+        builder.bytes[at + 2] = 4;
+        builder.bytes[at + SEGMENTS_LEFT] = 1;
+        memcpy(builder.bytes + at + ADDRESSES, ends.dest, 16);
+        if (!after) {
+            builder_fragment(&builder, 0, true);
+        }
+        flow_build_transport(&builder, &ends);
+        builder_bytes(&builder, 100);
+        builder_finish(&builder);
+        assert_alone(&builder, &ends);
     }
 }
 
@@ -390,6 +425,7 @@ int main(void)
         TEST(test_later_fragments_have_no_flow),
         TEST(test_first_fragment_is_of_its_flow_and_decides_nothing),
         TEST(test_first_fragment_after_ah_is_of_the_flow_of_its_ports),
+        TEST(test_first_fragment_that_is_routed_is_of_the_flow_with_its_last_destination),
         TEST(test_first_fragment_begins_a_connection_unless_it_says_that_it_does_not),
     };
 

@@ -175,6 +175,20 @@ static void test_flow_as_old_as_the_time_out_is_kept_and_an_older_one_is_not(voi
     }
 }
 
+/* A day is the longest. */
+static void test_flow_may_be_as_old_as_the_longest_time_out(void **state)
+{
+    _Atomic uint32_t progress = 0;
+
+    (void)state;
+    begin(4, 2);
+    flow_image_attach(&image, FLOW_IDLE_TICKS_MAX * UINT64_C(125));
+    ruin_index(4);
+    assert_int_equal(flow_table_repair(&image.flows, (NOW + 1 + FLOW_IDLE_TICKS_MAX) * FLOW_TICK_NS, &progress), 1);
+    assert_null(flow_image_entry(&image, 0));
+    assert_non_null(flow_image_entry(&image, 1));
+}
+
 /* A plugin that writes to the table can make a second entry of a flow. */
 static void test_flow_that_stands_twice_is_kept_once_with_its_later_verdict(void **state)
 {
@@ -440,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_whole_flows_are_kept_with_verdict_age_and_order),
         cmocka_unit_test(test_entries_that_are_not_whole_are_freed),
         cmocka_unit_test(test_flow_as_old_as_the_time_out_is_kept_and_an_older_one_is_not),
+        TEST(test_flow_may_be_as_old_as_the_longest_time_out),
         TEST(test_flow_that_stands_twice_is_kept_once_with_its_later_verdict),
         TEST(test_repair_of_what_is_in_order_changes_nothing),
         TEST(test_large_table_is_repaired_and_shows_signs_of_life),
