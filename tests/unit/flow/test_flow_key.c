@@ -23,6 +23,7 @@ static bool packets_share_flow(struct nfqe_packet packets[2])
     nfqe_verdict verdict;
 
     flow_image_init(&image, 3, NULL);
+    memset(&image.burst.lookups[1], 0xff, sizeof(image.burst.lookups[1])); /* there was another packet in its place */
     flow_table_begin_burst(&image.flows, &image.burst, packets, 2, 0);
     assert_int_equal(flow_table_find(&image.flows, &image.burst, 1), NFQE_CONTINUE);
     assert_true(flow_table_add(&image.flows, &image.burst, 0, NFQE_ACCEPT));
