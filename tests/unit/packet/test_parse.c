@@ -397,6 +397,29 @@ static void test_ipv4_source_route_is_told_until_it_is_used_up(void **state)
     }
 }
 
+/* One that has no bytes beside its kind and its length, too. */
+static void test_ipv4_source_route_is_told_after_options_of_any_length(void **state)
+{
+    static struct builder builder;
+
+    (void)state;
+    for (uint8_t len = 2; len <= 40 - 7; len++) {
+        uint8_t *options = builder.bytes + 20;
+        struct nfqe_packet packet;
+
+        builder_ipv4(&builder, 40, 0);
+        options[0] = 94; /* for experiments */
+        options[1] = len;
+        options[len] = 131;
+        options[len + 1] = 7;
+        options[len + 2] = 4;
+        builder_tcp(&builder, 0);
+        builder_finish(&builder);
+        packet = parsed(&builder);
+        assert_true((packet.flags & NFQE_PACKET_SOURCE_ROUTE) != 0);
+    }
+}
+
 static void test_packet_that_is_not_ip_has_no_headers(void **state)
 {
     static const uint8_t arp[28] = {0, 1, 8, 0, 6, 4, 0, 1};
@@ -465,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_version_nibble_decides_where_the_kernel_names_no_protocol),
         cmocka_unit_test(test_segments_left_are_told),
         cmocka_unit_test(test_ipv4_source_route_is_told_until_it_is_used_up),
+        cmocka_unit_test(test_ipv4_source_route_is_told_after_options_of_any_length),
         cmocka_unit_test(test_packet_that_is_not_ip_has_no_headers),
         cmocka_unit_test(test_fields_of_a_header_are_read_in_host_byte_order),
         cmocka_unit_test(test_parsing_again_forgets_what_was_found_before),
