@@ -15,6 +15,7 @@
 #define REST_MS 500
 #define WAIT_MS 20
 #define ROUNDS 5
+#define BIRTH_TURNS_MAX 50 /* there are some messages, and the looks of the birth watch */
 #define TURNS_MAX (2 + 2 * REST_MS / WATCHDOG_IDLE_MS) /* a sample is taken each time; there is room for a late one */
 
 static struct children *const children = &children_fixture.children;
@@ -71,6 +72,25 @@ static void test_queue_process_that_cannot_be_reaped_is_no_event_for_ever(void *
     children_wait_serving(0, pid);
 }
 
+/* Each of its messages is an event once: the birth watch alone would see them as well, but later. */
+static void test_birth_takes_some_turns(void **state)
+{
+    const struct children_worker *worker = NULL;
+    unsigned turns = 0;
+
+    (void)state;
+    start();
+    children_answer(0);
+    children_kill_worker(0, 0);
+    event_loop_stop_timer(&children_fixture.base.loop, &children_fixture.poll);
+    while (worker == NULL || !worker->opened) {
+        assert_int_equal(event_loop_turn(&children_fixture.base.loop), 0);
+        worker = children_worker(0, 0);
+        turns++;
+    }
+    assert_in_range(turns, 1, BIRTH_TURNS_MAX);
+}
+
 /* Between two samples. The fastest of some counts: the machine may be busy. */
 static void test_wait_for_a_worker_is_not_longer_than_it_has_to_be(void **state)
 {
@@ -102,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_CHILDREN(test_supervisor_whose_children_serve_rests),
         WITH_CHILDREN(test_queue_process_that_cannot_be_reaped_is_no_event_for_ever),
+        WITH_CHILDREN(test_birth_takes_some_turns),
         WITH_CHILDREN(test_wait_for_a_worker_is_not_longer_than_it_has_to_be),
     };
 
