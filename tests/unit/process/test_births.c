@@ -281,6 +281,18 @@ static void test_worker_that_says_more_than_hello_is_not_heard(void **state)
     assert_int_equal(children->births, CHILDREN_QUEUES);
 }
 
+/* It reads how long the worker waits for a CPU. */
+static void test_queue_process_is_told_the_pid_of_its_worker(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children_start(children);
+    children_turn_until(children_have_opened);
+    for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
+        assert_int_equal(children_fixture.scripts[i].pid, children_pid(i, 0));
+    }
+}
+
 static void test_no_worker_has_the_number_0(void **state)
 {
     (void)state;
@@ -436,6 +448,7 @@ int main(void)
         WITH_CHILDREN(test_request_that_cannot_be_made_is_made_again),
         WITH_CHILDREN(test_pause_of_the_supervisor_is_not_held_against_the_fork_server),
         WITH_CHILDREN(test_worker_that_says_more_than_hello_is_not_heard),
+        WITH_CHILDREN(test_queue_process_is_told_the_pid_of_its_worker),
         WITH_CHILDREN(test_no_worker_has_the_number_0),
         WITH_CHILDREN(test_worker_has_its_channel_only_until_it_has_its_ring),
         WITH_CHILDREN(test_worker_that_has_kept_a_right_is_killed),

@@ -211,6 +211,24 @@ static void test_worker_on_its_way_is_waited_for(void **state)
     assert_true(left < RUNS / 3);
 }
 
+static void test_crashes_that_were_not_shown_are_said_at_the_end(void **state)
+{
+    (void)state;
+    children_fixture_begin(LONG_MS);
+    children->exit_report.crash_log.burst = 1;
+    children_start_serving();
+    for (unsigned i = 0; i < 3; i++) {
+        pid_t before = children_pid(0, 0);
+
+        children_answer(0);
+        children_kill_worker(0, 0);
+        children_wait_opened(0, 0, before);
+    }
+    log_lines_clear();
+    children_end_all();
+    log_lines_assert("... 2 more crashes not shown");
+}
+
 /* ---- unload() ---------------------------------------------------------------------------------------------------- */
 
 enum in_unload { RETURNS, EXITS, DOES_NOT_RETURN };
@@ -282,6 +300,7 @@ int main(void)
         WITH_CHILDREN(test_end_does_not_wait_for_a_queue_process_that_stays),
         WITH_CHILDREN(test_end_does_not_wait_for_children_that_are_stopped),
         WITH_CHILDREN(test_queue_process_that_stays_keeps_no_other_queue),
+        WITH_CHILDREN(test_crashes_that_were_not_shown_are_said_at_the_end),
         cmocka_unit_test(test_worker_on_its_way_is_waited_for),
         cmocka_unit_test(test_unload_that_goes_wrong_is_reported_with_its_plugin),
     };

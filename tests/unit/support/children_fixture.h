@@ -50,6 +50,7 @@ struct children_script {
     struct queue_message loss;  /* what is said of a worker that has ended; loss, kind and number are filled in */
     _Atomic uint64_t skipped;   /* what the last worker was born with, */
     _Atomic uint32_t slot;
+    _Atomic uint32_t pid;         /* what the queue process was told of the last one, */
     _Atomic uint32_t descriptors; /* how many it got with its ring, */
     _Atomic uint32_t forked;    /* how many queue processes there were, */
     _Atomic uint32_t changes;   /* and how often one was told that a control word has changed */

@@ -246,6 +246,7 @@ static void take_messages(const struct engine *engine, struct children_script *s
 
     while ((len = channel_take(engine->channel, &message, sizeof(message), &pidfd, 1)) > 0) {
         if (message.kind == QUEUE_NEW_WORKER && !silent) {
+            script->pid = message.pid;
             take_worker(engine, message.worker, pidfd);
         } else {
             close_fd(&pidfd);
