@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The public headers work in every language and way of building that they promise: C99, C11 and C++17, hidden
- * visibility, link-time optimisation with --gc-sections. Plugins of other minor versions load.
+ * visibility, link-time optimisation with --gc-sections. Plugins of other minor versions load, and binaries that were
+ * built with an earlier version of the headers.
  *
  * The build shows that they compile without warnings (-Werror). Here each built plugin is loaded as by the engine and
  * decides packets, with handle() and with handle_batch().
@@ -61,16 +62,15 @@ static void decides_packets(const struct plugin *plugin, uint16_t port)
     assert_int_equal(out[2], NFQE_ACCEPT);
 }
 
-/* state: the plugin's name */
-static void loads_and_decides_packets(void **state)
+/* built: where the plugin is in the directory of built plugins */
+static void load_and_decide_packets(const char *id, const char *built)
 {
-    const char *name = *state;
     struct attempt attempt;
 
-    attempt_run(&attempt, scratch_copy(name, name), NULL);
+    attempt_run(&attempt, scratch_copy(id, built), NULL);
     assert_string_equal(attempt.error.text, "");
     assert_int_equal(attempt.stage, ATTEMPT_ACCEPTED);
-    assert_string_equal(attempt.plugin.id, name);
+    assert_string_equal(attempt.plugin.id, id);
     assert_string_equal(attempt.plugin.version, "1.0.0");
     assert_int_equal(attempt.plugin.abi, NFQE_ABI(1, 1));
     assert_int_equal(attempt.plugin.needs, NFQE_NEED_HEADERS);
@@ -78,10 +78,44 @@ static void loads_and_decides_packets(void **state)
     decides_packets(&attempt.plugin, 80);
     attempt_done(&attempt);
 
-    attempt_run(&attempt, scratch_path(name), "port=8080");
+    attempt_run(&attempt, scratch_path(id), "port=8080");
     assert_string_equal(attempt.error.text, "");
     decides_packets(&attempt.plugin, 8080);
     attempt_done(&attempt);
+}
+
+/* state: the plugin's name */
+static void loads_and_decides_packets(void **state)
+{
+    load_and_decide_packets(*state, *state);
+}
+
+/* Built once with the headers of ABI 1.1, on x86-64, and kept: see fixtures/1.1/README.md. */
+static void a_kept_plugin_of_abi_1_1_loads_and_decides_packets(void **state)
+{
+#ifdef __x86_64__
+    struct attempt attempt;
+    struct sample sample;
+
+    (void)state;
+    load_and_decide_packets("header_c99", "1.1/header_c99");
+    load_and_decide_packets("header_cxx17", "1.1/header_cxx17");
+    attempt_run(&attempt, scratch_copy("drop_tcp80.so", "1.1/drop_tcp80"), NULL);
+    assert_string_equal(attempt.error.text, "");
+    assert_int_equal(attempt.stage, ATTEMPT_ACCEPTED);
+    assert_string_equal(attempt.plugin.id, "drop_tcp80");
+    assert_int_equal(attempt.plugin.abi, NFQE_ABI(1, 1));
+    make_sample(&sample, NFQE_PROTOCOL_TCP, 80);
+    assert_int_equal(attempt.plugin.table.handle(attempt.plugin.self, &sample.packet), NFQE_DROP);
+    make_sample(&sample, NFQE_PROTOCOL_TCP, 81);
+    assert_int_equal(attempt.plugin.table.handle(attempt.plugin.self, &sample.packet), NFQE_CONTINUE);
+    sample.packet.flags |= NFQE_PACKET_HEADERS_CUT;
+    assert_int_equal(attempt.plugin.table.handle(attempt.plugin.self, &sample.packet), NFQE_DROP);
+    attempt_done(&attempt);
+#else
+    (void)state;
+    skip();
+#endif
 }
 
 static void a_plugin_of_a_later_minor_version_loads(void **state)
@@ -151,6 +185,7 @@ int main(void)
         VARIANT("header_cxx17_lto"),
         cmocka_unit_test(a_plugin_of_a_later_minor_version_loads),
         cmocka_unit_test(a_plugin_of_the_first_minor_version_loads_and_decides_packets),
+        cmocka_unit_test(a_kept_plugin_of_abi_1_1_loads_and_decides_packets),
         cmocka_unit_test(header_bytes_default_to_128),
     };
 
