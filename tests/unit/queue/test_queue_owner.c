@@ -33,14 +33,18 @@ static int open_socket(int protocol, uint32_t *port_id)
     return fd;
 }
 
-/* A child that has what this process has open, until it is killed. */
+/* A child that has what this process has open, until it is killed, or this process has ended. */
 static pid_t start_child(const char *name)
 {
+    pid_t parent = getpid();
     pid_t pid = fork();
 
     assert_true(pid >= 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) {
+            _exit(0); /* no signal comes any more */
+        }
         prctl(PR_SET_NAME, name);
         for (;;) {
             pause();
