@@ -5,19 +5,17 @@
 #ifndef ENGINE_BASE_EVENTFD_H
 #define ENGINE_BASE_EVENTFD_H
 
-#include <errno.h>
 #include <stdint.h>
 #include <unistd.h>
 
-/* Makes it readable, and does not wait. Returns 0 or a negative errno. */
-static inline int eventfd_signal(int fd)
+/* Makes it readable. */
+static inline void eventfd_signal(int fd)
 {
     const uint64_t one = 1;
 
-    if (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN) { /* its counter is full: it is readable already */
-        return -errno;
+    if (write(fd, &one, sizeof(one)) < 0) {
+        return; /* its counter is full: it is readable already */
     }
-    return 0;
 }
 
 #endif

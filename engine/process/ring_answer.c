@@ -117,7 +117,7 @@ void ring_say_text(struct ring_answer *ring, const char *text)
 void ring_say_state(struct ring_answer *ring, enum ring_state state)
 {
     atomic_store_explicit(&ring->ours->state, state, memory_order_seq_cst);
-    ring->failure = eventfd_signal(ring->answered);
+    eventfd_signal(ring->answered);
 }
 
 /* ---- frames ---------------------------------------------------------------------------------------------- */
@@ -171,7 +171,7 @@ void ring_frame_handled(struct ring_answer *ring)
     asleep = atomic_load_explicit(&ring->theirs->asleep, memory_order_seq_cst);
     if (asleep != 0 && asleep != ring->rung_for) {
         ring->rung_for = asleep;
-        ring->failure = eventfd_signal(ring->answered);
+        eventfd_signal(ring->answered);
     }
 }
 

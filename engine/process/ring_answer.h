@@ -18,7 +18,6 @@
 
 struct ring_answer {
     int answered; /* to be signalled */
-    int failure;  /* of the last signal: 0 or a negative errno */
     uint32_t frame_size;
     size_t packets_size;
     const struct ring_queue_words *theirs;

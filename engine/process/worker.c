@@ -31,8 +31,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHECK_WAITS 64
-
 struct worker {
     struct engine *engine;
     struct worker_birth birth;
@@ -40,7 +38,6 @@ struct worker {
     struct ring_answer ring;
     struct worker_frames frames;
     struct stat answered; /* what the ring signals with */
-    unsigned waits;
 };
 
 /* Static: one worker a process, and too large for the stack. */
@@ -192,25 +189,20 @@ static void close_plugins(struct worker *worker)
 
 /* ---- what it signals with --------------------------------------------------------------------------------------- */
 
-/* A plugin can close it, or put another file in its place, which then would be signalled. */
+/* A plugin can close it, or put another file in its place, which would be signalled then. */
 static bool is_answered_intact(const struct worker *worker)
 {
     struct stat now;
 
-    return worker->ring.failure == 0 && fstat(worker->ring.answered, &now) == 0 &&
-           now.st_dev == worker->answered.st_dev && now.st_ino == worker->answered.st_ino;
+    return fstat(worker->ring.answered, &now) == 0 && now.st_dev == worker->answered.st_dev &&
+           now.st_ino == worker->answered.st_ino;
 }
 
-/* Not in each wait, since it takes a system call. A plugin that does it at all, does it soon. */
 static void check_answered(struct worker *worker)
 {
     const struct generation *generation = worker->engine->generation;
     bool one = generation->plugin_count == 1;
 
-    worker->waits++;
-    if (worker->ring.failure == 0 && worker->waits % CHECK_WAITS != 0 && (worker->waits & (worker->waits - 1)) != 0) {
-        return;
-    }
     if (!is_answered_intact(worker)) {
         fail(worker, "it cannot signal its answers any more; %s%s must not close or replace what it did not open",
              one ? "plugin " : "a plugin", one ? generation->plugins[0].id : "");

@@ -293,12 +293,11 @@ static struct side *enter_kernel(enum step pending)
     return side;
 }
 
-int model_signal(int fd)
+void model_signal(int fd)
 {
     (void)fd;
     remember(enter_kernel(STEP_SIGNAL), 0);
     state.answered = true;
-    return 0;
 }
 
 /* The kernel compares and begins to wait in one step: a lock keeps the two sides apart. Only the worker waits so. */

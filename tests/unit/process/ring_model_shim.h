@@ -14,7 +14,7 @@
 
 uint32_t model_load(const _Atomic uint32_t *word);
 void model_store(_Atomic uint32_t *word, uint32_t value, memory_order order);
-int model_signal(int fd);
+void model_signal(int fd);
 int model_futex_wait(const _Atomic uint32_t *word, uint32_t value);
 void model_futex_wake(const _Atomic uint32_t *word);
 

@@ -5,8 +5,6 @@
 #include "ring_fixture.h"
 #include "unit.h"
 
-#include "base/fd.h"
-
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -336,17 +334,6 @@ static void test_any_word_of_the_worker_makes_nothing_wait(void **state)
     assert_true(is_woken(fixture));
 }
 
-static void test_worker_that_cannot_signal_learns_it(void **state)
-{
-    struct ring_fixture *fixture = *state;
-
-    ring_submit_test_frame(&fixture->queue, 0, 1);
-    assert_true(ring_sleep(&fixture->queue));
-    close_fd(&fixture->worker.answered);
-    ring_answer_test_frame(&fixture->worker);
-    assert_int_equal(fixture->worker.failure, -EBADF);
-}
-
 static void test_worker_says_how_far_it_is_and_why_it_fails(void **state)
 {
     struct ring_fixture *fixture = *state;
@@ -392,7 +379,6 @@ int main(void)
         TEST(test_side_that_does_not_sleep_after_all_is_not_rung),
         TEST(test_request_to_leave_wakes_and_keeps_awake),
         TEST(test_any_word_of_the_worker_makes_nothing_wait),
-        TEST(test_worker_that_cannot_signal_learns_it),
         TEST(test_worker_says_how_far_it_is_and_why_it_fails),
     };
 
