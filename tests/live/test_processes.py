@@ -162,7 +162,8 @@ def test_fork_server_has_nothing_of_a_queue(start_engine):
     engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-3")
     for _ in range(2):  # the second one was forked while the supervisor had workers
         fork_server = engine.fork_server()
-        assert kinds(fork_server) == [PLUGIN_COPY, "socket"], descriptors(fork_server)
+        wait_for(lambda process_id=fork_server: kinds(process_id) == [PLUGIN_COPY, "socket"],
+                 f"it makes no worker, and has no more: {descriptors(fork_server)}")
         assert netlink_sockets(fork_server) == []
         assert memory_of_queues(fork_server) == set()
         assert engine.signal_child(fork_server, signal.SIGKILL)

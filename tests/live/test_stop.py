@@ -50,7 +50,7 @@ def start_full_load(lab, start_engine, start_pump, name, queues, *options, bypas
     wait_for(lambda: sum(queue.last_id for queue in lab.router.queues().values()) > WINDOW, "there is load")
     if name == SLOW:
         wait_for(lambda: all(lab.router.queues()[number].waiting > DEEP for number in range(1, queues + 1)),
-                 "the queues are deep")
+                 "the queues are deep", 20)
     return engine, pump
 
 
