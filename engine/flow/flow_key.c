@@ -15,13 +15,10 @@
 #include "packet/final_dest.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/random.h>
 
-#define PROTOCOL_SCTP 132
-#define PROTOCOL_DCCP 33
-#define PROTOCOL_UDP_LITE 136
-#define PROTOCOL_AUTHENTICATION 51
 #define AH_MIN 8 /* bytes of it; its length is in the second one */
 #define PORTS_SIZE 4
 #define FRAGMENT_MIN 8 /* bytes of IP payload in a first fragment: offsets are counted in units of 8 */
@@ -80,11 +77,11 @@ static uint32_t flow_header_size(uint8_t protocol)
     case NFQE_PROTOCOL_ICMPV6:
         return sizeof(struct nfqe_icmp);
     case NFQE_PROTOCOL_UDP:
-    case PROTOCOL_UDP_LITE:
+    case IPPROTO_UDPLITE:
         return sizeof(struct nfqe_udp);
-    case PROTOCOL_SCTP:
+    case IPPROTO_SCTP:
         return SCTP_CHUNK + 1;
-    case PROTOCOL_DCCP:
+    case IPPROTO_DCCP:
         return DCCP_TYPE + 1;
     default:
         return 0;
@@ -104,9 +101,9 @@ static uint32_t begin_offset(uint8_t protocol)
     switch (protocol) {
     case NFQE_PROTOCOL_TCP:
         return offsetof(struct nfqe_tcp, flags);
-    case PROTOCOL_SCTP:
+    case IPPROTO_SCTP:
         return SCTP_CHUNK;
-    case PROTOCOL_DCCP:
+    case IPPROTO_DCCP:
         return DCCP_TYPE;
     default:
         return 0;
@@ -119,7 +116,7 @@ static bool byte_begins(uint8_t protocol, uint8_t byte)
     if (protocol == NFQE_PROTOCOL_TCP) {
         return (byte & (NFQE_TCP_SYN | NFQE_TCP_ACK)) == NFQE_TCP_SYN;
     }
-    return protocol == PROTOCOL_SCTP ? byte == SCTP_INIT : (byte & DCCP_TYPE_MASK) == 0; /* DCCP: Request */
+    return protocol == IPPROTO_SCTP ? byte == SCTP_INIT : (byte & DCCP_TYPE_MASK) == 0; /* DCCP: Request */
 }
 
 /* Of a first fragment. Its header may go on in a later one, but every receiver wants 8 bytes at least. */
@@ -168,8 +165,8 @@ static bool find_ports(const struct nfqe_packet *packet, const struct transport 
     }
     case NFQE_PROTOCOL_UDP:
         return udp_len_is_valid(packet, transport);
-    case PROTOCOL_SCTP:
-    case PROTOCOL_DCCP:
+    case IPPROTO_SCTP:
+    case IPPROTO_DCCP:
         traits->begins = byte_begins(packet->protocol, bytes[begin_offset(packet->protocol)]);
         return true;
     case NFQE_PROTOCOL_ICMP:
@@ -196,7 +193,7 @@ static uint32_t transport_offset(const struct nfqe_packet *packet, const struct 
     }
     offset = packet->network + (uint32_t)(ipv4->version_ihl & 0x0f) * 4;
     next = ipv4->protocol;
-    while (next == PROTOCOL_AUTHENTICATION && (header = nfqe_bytes(packet, offset, AH_MIN)) != NULL) {
+    while (next == IPPROTO_AH && (header = nfqe_bytes(packet, offset, AH_MIN)) != NULL) {
         next = header[0];
         offset += (header[1] + 2U) * 4;
     }

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "packet/checksum.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #define ORDER_TICKS 80 /* 10 s, the inexactness of the order in a large table; at most a 32nd of the idle time-out */
@@ -27,7 +28,6 @@
 
 /* 2 s, as connection tracking has it: a question and its answers are over by then. */
 #define YOUNG_TICKS 16
-#define PROTOCOL_UDP_LITE 136
 
 void flow_table_attach(struct flow_table *flows, void *memory, uint32_t capacity, uint64_t idle_ms,
                        const struct flow_seed *seed)
@@ -74,7 +74,7 @@ static void move(struct flow_table *flows, struct flow_entry *entry, enum flow_l
 /* Whether it has no handshake, so that only time tells a conversation from a question. */
 static bool is_datagram(const struct flow_key *key)
 {
-    return key->protocol == NFQE_PROTOCOL_UDP || key->protocol == PROTOCOL_UDP_LITE ||
+    return key->protocol == NFQE_PROTOCOL_UDP || key->protocol == IPPROTO_UDPLITE ||
            key->protocol == NFQE_PROTOCOL_ICMP || key->protocol == NFQE_PROTOCOL_ICMPV6;
 }
 

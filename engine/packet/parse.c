@@ -12,6 +12,7 @@
  */
 #include "packet/parse.h"
 
+#include <netinet/in.h>
 #include <stdbool.h>
 
 #define ETHERTYPE_IPV4 0x0800
@@ -27,18 +28,6 @@
 #define IPV6_OFFSET_MASK 0xfff8
 #define IPV6_EXTENSION_UNIT 8
 
-#define PROTOCOL_HOP_BY_HOP 0
-#define PROTOCOL_DCCP 33
-#define PROTOCOL_ROUTING 43
-#define PROTOCOL_FRAGMENT 44
-#define PROTOCOL_GRE 47
-#define PROTOCOL_ESP 50
-#define PROTOCOL_AUTHENTICATION 51
-#define PROTOCOL_NO_NEXT 59
-#define PROTOCOL_DESTINATION 60
-#define PROTOCOL_SCTP 132
-#define PROTOCOL_MOBILITY 135
-#define PROTOCOL_UDP_LITE 136
 #define PROTOCOL_HOST_IDENTITY 139
 #define PROTOCOL_SHIM6 140
 
@@ -64,22 +53,22 @@ static const struct protocol {
     uint8_t size;    /* bytes of the fixed part of its header; 0: not known here */
     uint8_t payload; /* not 0: nfqe_packet.payload says where its header ends */
 } protocols[256] = {
-    [PROTOCOL_HOP_BY_HOP] = {KIND_EXTENSION, 8, 0},
+    [IPPROTO_HOPOPTS] = {KIND_EXTENSION, 8, 0},
     [NFQE_PROTOCOL_ICMP] = {KIND_TRANSPORT, sizeof(struct nfqe_icmp), 1},
     [NFQE_PROTOCOL_TCP] = {KIND_TRANSPORT, sizeof(struct nfqe_tcp), 1},
     [NFQE_PROTOCOL_UDP] = {KIND_TRANSPORT, sizeof(struct nfqe_udp), 1},
-    [PROTOCOL_DCCP] = {KIND_TRANSPORT, 12, 0},
-    [PROTOCOL_ROUTING] = {KIND_ROUTING, 8, 0},
-    [PROTOCOL_FRAGMENT] = {KIND_FRAGMENT, 8, 0},
-    [PROTOCOL_GRE] = {KIND_TRANSPORT, 4, 0},
-    [PROTOCOL_ESP] = {KIND_TRANSPORT, 8, 0},
-    [PROTOCOL_AUTHENTICATION] = {KIND_AUTHENTICATION, 8, 0},
+    [IPPROTO_DCCP] = {KIND_TRANSPORT, 12, 0},
+    [IPPROTO_ROUTING] = {KIND_ROUTING, 8, 0},
+    [IPPROTO_FRAGMENT] = {KIND_FRAGMENT, 8, 0},
+    [IPPROTO_GRE] = {KIND_TRANSPORT, 4, 0},
+    [IPPROTO_ESP] = {KIND_TRANSPORT, 8, 0},
+    [IPPROTO_AH] = {KIND_AUTHENTICATION, 8, 0},
     [NFQE_PROTOCOL_ICMPV6] = {KIND_TRANSPORT, sizeof(struct nfqe_icmpv6), 1},
-    [PROTOCOL_NO_NEXT] = {KIND_NO_NEXT, 0, 0},
-    [PROTOCOL_DESTINATION] = {KIND_EXTENSION, 8, 0},
-    [PROTOCOL_SCTP] = {KIND_TRANSPORT, 12, 0},
-    [PROTOCOL_MOBILITY] = {KIND_EXTENSION, 8, 0},
-    [PROTOCOL_UDP_LITE] = {KIND_TRANSPORT, 8, 0},
+    [IPPROTO_NONE] = {KIND_NO_NEXT, 0, 0},
+    [IPPROTO_DSTOPTS] = {KIND_EXTENSION, 8, 0},
+    [IPPROTO_SCTP] = {KIND_TRANSPORT, 12, 0},
+    [IPPROTO_MH] = {KIND_EXTENSION, 8, 0},
+    [IPPROTO_UDPLITE] = {KIND_TRANSPORT, 8, 0},
     [PROTOCOL_HOST_IDENTITY] = {KIND_EXTENSION, 8, 0},
     [PROTOCOL_SHIM6] = {KIND_EXTENSION, 8, 0},
 };
@@ -126,12 +115,12 @@ static uint32_t transport_size(uint8_t protocol, const uint8_t *header)
         return (uint32_t)(header[12] >> 4) * 4;
     case NFQE_PROTOCOL_UDP: /* the length of a datagram, at least its header; 0: as long as the IP packet */
         return read_be16(header + 4) - 1U < sizeof(struct nfqe_udp) - 1 ? 0 : sizeof(struct nfqe_udp);
-    case PROTOCOL_DCCP: {
+    case IPPROTO_DCCP: {
         uint32_t generic = (header[8] & DCCP_LONG_SEQUENCE) != 0 ? 16 : 12;
 
         return header[4] * 4U >= generic ? header[4] * 4U : 0;
     }
-    case PROTOCOL_GRE:
+    case IPPROTO_GRE:
         return gre_size(header);
     default:
         return protocols[protocol].size;
