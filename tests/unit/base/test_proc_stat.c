@@ -2,6 +2,7 @@
 /*
  * proc_stat.c: a process's name, state, parent, its end, and its times, as the kernel says them. The processes are real.
  */
+#include "in_child.h"
 #include "unit.h"
 
 #include "base/proc_stat.h"
@@ -14,32 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A child that sleeps until it is killed, once it has its name. */
-static pid_t start_child(const char *name)
-{
-    int begun[2];
-    char byte;
-    pid_t pid;
-
-    assert_int_equal(pipe(begun), 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        prctl(PR_SET_NAME, name);
-        if (write(begun[1], "", 1) != 1) {
-            _exit(1);
-        }
-        for (;;) {
-            pause();
-        }
-    }
-    close(begun[1]);
-    assert_int_equal(read(begun[0], &byte, 1), 1);
-    close(begun[0]);
-    return pid;
-}
-
 static void test_name_with_brackets_does_not_move_the_other_fields(void **state)
 {
     static const char *const names[] = {"x) R 1 (y", ")", "(((", "a b", ""};
@@ -47,7 +22,7 @@ static void test_name_with_brackets_does_not_move_the_other_fields(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        pid_t pid = start_child(names[i]);
+        pid_t pid = start_child(names[i], CHILD_SLEEPS);
 
         do { /* on its way to pause() */
             assert_int_equal(proc_stat_read(pid, &stat), 0);
@@ -74,7 +49,7 @@ static void test_process_that_reads_itself_runs(void **state)
 
 static void test_process_that_was_killed_is_ending(void **state)
 {
-    pid_t pid = start_child("killed");
+    pid_t pid = start_child("killed", CHILD_SLEEPS);
     siginfo_t info;
     struct proc_stat stat;
 
@@ -91,7 +66,7 @@ static void test_process_that_was_killed_is_ending(void **state)
 
 static void test_process_that_is_not_there_leaves_the_result_alone(void **state)
 {
-    pid_t pid = start_child("gone");
+    pid_t pid = start_child("gone", CHILD_SLEEPS);
     struct proc_stat stat = {.parent = 5};
     struct proc_schedstat schedstat = {.used_ns = 5, .delay_ns = 6};
 

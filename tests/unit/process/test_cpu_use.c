@@ -2,6 +2,7 @@
 /*
  * cpu_use.c: which processes are ready to run, and how much CPU time they have had.
  */
+#include "in_child.h"
 #include "unit.h"
 
 #include "process/cpu_use.h"
@@ -12,34 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum doing { SPINS, SLEEPS };
-
-static pid_t start(enum doing doing)
+static pid_t start(enum child_doing doing)
 {
-    int begun[2];
-    char byte;
-    pid_t pid;
-
-    assert_int_equal(pipe(begun), 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        prctl(PR_SET_NAME, "x) R 1 (y"); /* a plugin may choose it */
-        alarm(30);
-        if (write(begun[1], "", 1) != 1) {
-            _exit(1);
-        }
-        for (;;) {
-            if (doing == SLEEPS) {
-                pause();
-            }
-        }
-    }
-    close(begun[1]);
-    assert_int_equal(read(begun[0], &byte, 1), 1);
-    close(begun[0]);
-    return pid;
+    return start_child("x) R 1 (y", doing); /* a plugin may choose it */
 }
 
 static void end(pid_t pid)
@@ -50,7 +26,7 @@ static void end(pid_t pid)
 
 static void test_process_that_computes_is_ready_and_uses_cpu_time(void **state)
 {
-    pid_t pid = start(SPINS);
+    pid_t pid = start(CHILD_SPINS);
     uint64_t begin_ns = cpu_use_read(pid).used_ns;
 
     (void)state;
@@ -63,8 +39,8 @@ static void test_process_that_computes_is_ready_and_uses_cpu_time(void **state)
 
 static void test_process_that_sleeps_or_is_stopped_is_not_ready(void **state)
 {
-    pid_t sleeping = start(SLEEPS);
-    pid_t stopped = start(SPINS);
+    pid_t sleeping = start(CHILD_SLEEPS);
+    pid_t stopped = start(CHILD_SPINS);
     siginfo_t info;
 
     (void)state;
@@ -84,7 +60,7 @@ static void test_process_that_sleeps_or_is_stopped_is_not_ready(void **state)
 
 static void test_process_that_is_not_there(void **state)
 {
-    pid_t pid = start(SPINS);
+    pid_t pid = start(CHILD_SPINS);
 
     (void)state;
     end(pid);

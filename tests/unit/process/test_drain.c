@@ -176,6 +176,15 @@ static void process_says(unsigned queue, enum queue_state state)
     fixture.base.engine.queues[queue].control->state = state;
 }
 
+/* Of the first queues: nothing more is queued, and no packet waits. */
+static void answer_all(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        process_says(i, QUEUE_DRAINING);
+        fixture.waiting[i] = 0;
+    }
+}
+
 static void process_leaves(unsigned queue)
 {
     fixture.children.queues[queue].process.pid = 0;
@@ -363,10 +372,7 @@ static void test_queue_that_is_unbound_has_no_packets_though_the_kernel_does_not
 {
     (void)state;
     begin();
-    for (unsigned i = 0; i < 2; i++) {
-        process_says(i, QUEUE_DRAINING);
-        fixture.waiting[i] = 0;
-    }
+    answer_all(2);
     assert_false(drain_check(&fixture.drain));
     process_says(0, QUEUE_CLOSING);
     process_says(1, QUEUE_CLOSING);
@@ -386,10 +392,7 @@ static void test_look_reads_the_table_once_whatever_follows(void **state)
 {
     (void)state;
     begin();
-    for (unsigned i = 0; i < QUEUES; i++) {
-        process_says(i, QUEUE_DRAINING);
-        fixture.waiting[i] = 0;
-    }
+    answer_all(QUEUES);
     assert_false(drain_check(&fixture.drain));
     assert_int_equal(fixture.readings, 1);
     for (unsigned i = 0; i < QUEUES; i++) {
@@ -429,10 +432,7 @@ static void test_figures_of_another_program_s_queue_do_not_count(void **state)
     (void)state;
     fixture.stolen = true;
     begin();
-    for (unsigned i = 0; i < 2; i++) {
-        process_says(i, QUEUE_DRAINING);
-        fixture.waiting[i] = 0;
-    }
+    answer_all(2);
     assert_false(drain_check(&fixture.drain));
     assert_int_equal(asked(0), QUEUE_STOP);
     assert_int_equal(asked(1), QUEUE_EXIT);
@@ -562,10 +562,7 @@ static void test_queue_processes_that_stay_are_a_few_lines(void **state)
 {
     (void)state;
     begin();
-    for (unsigned i = 0; i < QUEUES; i++) {
-        process_says(i, QUEUE_DRAINING);
-        fixture.waiting[i] = 0;
-    }
+    answer_all(QUEUES);
     assert_false(drain_check(&fixture.drain));
     drain_hurry(&fixture.drain);
     assert_true(drain_check(&fixture.drain));

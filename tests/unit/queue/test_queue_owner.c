@@ -4,6 +4,7 @@
  *
  * The sockets and the processes are real. A process that is ending is stopped by ptrace in the middle of its end.
  */
+#include "in_child.h"
 #include "unit.h"
 
 #include "queue/queue_owner.h"
@@ -33,26 +34,6 @@ static int open_socket(int protocol, uint32_t *port_id)
     return fd;
 }
 
-/* A child that has what this process has open, until it is killed, or this process has ended. */
-static pid_t start_child(const char *name)
-{
-    pid_t parent = getpid();
-    pid_t pid = fork();
-
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != parent) {
-            _exit(0); /* no signal comes any more */
-        }
-        prctl(PR_SET_NAME, name);
-        for (;;) {
-            pause();
-        }
-    }
-    return pid;
-}
-
 static void end_child(pid_t pid)
 {
     kill(pid, SIGKILL);
@@ -77,7 +58,7 @@ static void test_process_that_inherited_the_socket_is_found(void **state)
 {
     uint32_t port_id;
     int fd = open_socket(NETLINK_NETFILTER, &port_id);
-    pid_t child = start_child("heir");
+    pid_t child = start_child("heir", CHILD_SLEEPS);
 
     (void)state;
     close(fd);
@@ -127,7 +108,7 @@ static void test_killed_process_that_has_not_closed_the_socket_is_ending(void **
 {
     uint32_t port_id;
     int fd = open_socket(NETLINK_NETFILTER, &port_id);
-    pid_t child = start_child("killed");
+    pid_t child = start_child("killed", CHILD_SLEEPS);
 
     (void)state;
     hold_at_its_end(child);
@@ -157,7 +138,7 @@ static void test_process_whose_parent_was_killed_is_ending(void **state)
     assert_true(parent >= 0);
     if (parent == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        child = start_child("orphan");
+        child = start_child("orphan", CHILD_SLEEPS);
         close(fd);
         (void)!write(told[1], &child, sizeof(child));
         for (;;) {
