@@ -3,8 +3,8 @@
  * Checks a plugin's file and copies it into a sealed memfd.
  *
  * Type, size and permissions are checked on the open file; then it is copied, and the content of the copy is checked,
- * and the libraries that it needs. The copy is what the fork server loads, so replacing the file after a check changes nothing. The seals keep
- * everybody from changing the copy, the engine included. Opening never blocks, also not on a FIFO.
+ * and the libraries that it needs. The copy is what the fork server loads, so replacing the file after a check changes
+ * nothing. The seals keep everybody from changing the copy, the engine included. Opening never blocks, also not on a FIFO.
  *
  * Always: on failure nothing stays open. Runs in the supervisor; executes nothing of the plugin.
  */

@@ -67,7 +67,7 @@ struct ring_answered {
 /* Sets up a ring without memory. */
 void ring_submit_init(struct ring_submit *ring);
 
-/* Makes the memory files and the bells. slot_size: the most that a packet's message takes, up to RING_SLOT_MAX. */
+/* Makes the memory files and `answered`. slot_size: the most that a packet's message takes, up to RING_SLOT_MAX. */
 int ring_submit_new(struct ring_submit *ring, uint32_t slot_size);
 
 /* What the worker is to be passed. The descriptors stay ours. */
@@ -128,7 +128,7 @@ int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct 
 /* Gives the frame to the worker, which sees it if it is awake. An empty frame is given up. */
 void ring_submit_quietly(struct ring_submit *ring);
 
-/* Rings the worker's bell if it sleeps: after ring_submit_quietly(), and at the latest before waiting. */
+/* Wakes the worker if it sleeps: after ring_submit_quietly(), and at the latest before waiting. */
 void ring_wake(struct ring_submit *ring);
 
 /* Both. */
