@@ -27,6 +27,7 @@ void queue_lives_init(struct queue_lives *lives, struct queue_loop *loop, struct
     *lives = (struct queue_lives){.loop = loop,
                                   .events = events,
                                   .tell = tell,
+                                  .cpu = RING_CPU_ANY,
                                   .open_timeout_ns = group->load_timeout_ms * NS_PER_MS,
                                   .handle_timeout_ns = group->handle_timeout_ms * NS_PER_MS};
     lives->retry_timeout_ns = lives->handle_timeout_ns / QUEUE_RETRY_SHARE;
@@ -116,6 +117,7 @@ static int begin(struct queue_lives *lives, uint32_t number, pid_t pid, int pidf
         queue_workers_remove(&lives->loop->workers, worker);
         return code;
     }
+    ring_name_cpu(&worker->ring, lives->cpu);
     worker->lives = lives;
     worker->pid = pid;
     worker->since_ns = event_loop_now(lives->events);
@@ -358,6 +360,16 @@ bool queue_lives_look(struct queue_lives *lives, uint64_t now_ns)
     lives->looked_ns = now_ns;
     queue_tell_word(lives->tell, &lives->tell->control->closing, closing);
     return soon;
+}
+
+void queue_lives_name_cpu(struct queue_lives *lives, uint32_t cpu)
+{
+    lives->cpu = cpu;
+    for (unsigned i = 0; i < lives->loop->workers.end; i++) {
+        if (lives->loop->workers.all[i].number != 0) {
+            ring_name_cpu(&lives->loop->workers.all[i].ring, cpu);
+        }
+    }
 }
 
 /* ---- waiting, leaving ----------------------------------------------------------------------------------- */

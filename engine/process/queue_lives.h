@@ -41,6 +41,7 @@ struct queue_lives {
     uint64_t retry_timeout_ns; /* of packets in a burst that handle_batch() hung over */
     uint64_t slow_plugins;     /* that the log has named; bit i: the plugin at position i */
     uint64_t looked_ns; /* when the last look was */
+    uint32_t cpu;       /* that workers may follow this process to, or RING_CPU_ANY */
     bool leaving;       /* all were asked to leave */
 };
 
@@ -50,6 +51,9 @@ void queue_lives_init(struct queue_lives *lives, struct queue_loop *loop, struct
 
 /* A worker was born, with this pid, and pidfd (-1: it did not come) is its. Makes its ring, which the supervisor passes to it. */
 void queue_lives_add(struct queue_lives *lives, uint32_t number, pid_t pid, int pidfd);
+
+/* Names the CPU that workers may follow this process to, or RING_CPU_ANY: to all, and to those that come. */
+void queue_lives_name_cpu(struct queue_lives *lives, uint32_t cpu);
 
 /* Takes the answers of all, and what they say of themselves. Returns whether one opens its plugins, or leaves. */
 bool queue_lives_look(struct queue_lives *lives, uint64_t now_ns);

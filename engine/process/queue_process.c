@@ -143,6 +143,17 @@ static void take_place(const struct engine *engine, unsigned queue, const struct
     process_tie_to_supervisor(engine->supervisor);
 }
 
+/* Several workers of a queue want CPUs of their own, and a process with real-time priority would keep them from theirs. */
+static void keep_cpu(struct queue_process *process, unsigned queue)
+{
+    const struct queue_group *group = process->engine->generation->group;
+
+    if (group->priority != PRIORITY_REALTIME && group->workers == 1 &&
+        queue_group_cpu(group, queue, 0) == QUEUE_GROUP_NO_CPU) {
+        queue_turns_keep_cpu(&process->turns);
+    }
+}
+
 void queue_process_run(struct engine *engine, unsigned queue)
 {
     struct queue_process *process = &state;
@@ -156,6 +167,7 @@ void queue_process_run(struct engine *engine, unsigned queue)
     keep_own_queue(engine, queue);
     queue_turns_init(&process->turns, engine, process->queue);
     take_place(engine, queue, &process->turns.tell);
+    keep_cpu(process, queue);
     wait_for_run(process);
     if (has_queue(process)) {
         serve(process);

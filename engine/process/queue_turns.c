@@ -174,6 +174,9 @@ void queue_turns_next(struct queue_turns *turns)
     look = look && turns->look.link == NULL; /* the timer has expired */
     now_ns = event_loop_now(&turns->events);
     soon = queue_lives_look(&turns->lives, now_ns);
+    if (queue_affinity_look(&turns->affinity, now_ns)) {
+        queue_lives_name_cpu(&turns->lives, turns->affinity.cpu);
+    }
     if (turns->serving) {
         soon |= look_at_places(turns, now_ns);
         send_verdicts(turns, look);
@@ -203,6 +206,11 @@ static void open_events(struct queue_turns *turns)
     }
 }
 
+void queue_turns_keep_cpu(struct queue_turns *turns)
+{
+    queue_affinity_init(&turns->affinity, false);
+}
+
 void queue_turns_init(struct queue_turns *turns, const struct engine *engine, const struct engine_queue *queue)
 {
     turns->engine = engine;
@@ -210,6 +218,7 @@ void queue_turns_init(struct queue_turns *turns, const struct engine *engine, co
     queue_loop_init(&turns->loop, engine, queue);
     open_events(turns);
     queue_lives_init(&turns->lives, &turns->loop, &turns->events, &turns->tell);
+    turns->affinity = (struct queue_affinity){.fixed = true};
     queue_outage_init(&turns->outage, &turns->loop, &turns->tell, engine->generation->group->outage_timeout_ms);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/event_loop.h"
 #include "process/engine.h"
+#include "process/queue_affinity.h"
 #include "process/queue_lives.h"
 #include "process/queue_loop.h"
 #include "process/queue_outage.h"
@@ -24,6 +25,7 @@ struct queue_turns {
     struct queue_loop loop;
     struct queue_lives lives;
     struct queue_outage outage;
+    struct queue_affinity affinity;
     struct event_loop events;
     struct event_watch packets; /* in the queue's socket */
     struct event_watch channel; /* to the supervisor */
@@ -39,6 +41,9 @@ void queue_turns_init(struct queue_turns *turns, const struct engine *engine, co
 
 /* The queue is this process's: finishes what a predecessor left. From here on, turns answer packets. */
 void queue_turns_begin(struct queue_turns *turns);
+
+/* From now on this process keeps to one CPU while it has time: see queue_affinity.h. */
+void queue_turns_keep_cpu(struct queue_turns *turns);
 
 /* Waits for events, unless there is work, and does it. A control word may have changed then. */
 void queue_turns_next(struct queue_turns *turns);

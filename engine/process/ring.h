@@ -81,6 +81,7 @@ struct ring_queue_words {
     uint32_t frame_size;
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t submitted; /* frames */
     _Atomic uint32_t rings; /* changes when the worker is to look again; it waits for that */
+    _Atomic uint32_t cpu; /* that the worker may follow this process to, or RING_CPU_ANY */
     _Alignas(RING_CACHE_LINE) _Atomic uint32_t asleep; /* not 0: signal `answered` after publishing answers, once */
     _Atomic uint32_t request; /* enum ring_request */
 };
@@ -122,6 +123,7 @@ struct ring_packet {
 };
 
 #define RING_NO_FLOW UINT32_MAX
+#define RING_CPU_ANY UINT32_MAX
 
 struct ring_frame {
     uint32_t number; /* frames submitted before it */

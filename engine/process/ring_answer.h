@@ -89,6 +89,12 @@ static inline uint32_t ring_requested(const struct ring_answer *ring)
     return atomic_load_explicit(&ring->theirs->request, memory_order_acquire);
 }
 
+/* The CPU that the worker may follow the queue process to, or RING_CPU_ANY. */
+static inline uint32_t ring_cpu(const struct ring_answer *ring)
+{
+    return atomic_load_explicit(&ring->theirs->cpu, memory_order_relaxed);
+}
+
 /* Says which plugin runs (PLUGINS_MAX: none), and over which packet of the frame. */
 static inline void ring_say_position(struct ring_answer *ring, uint32_t plugin, uint32_t packet)
 {

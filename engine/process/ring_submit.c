@@ -36,6 +36,7 @@ static int make_packets(struct ring_submit *ring)
         ring->ours = memory;
         ring->ours->magic = RING_MAGIC;
         ring->ours->frame_size = ring->frame_size;
+        ring_name_cpu(ring, RING_CPU_ANY);
         code = shm_keep_private(memory, size);
     }
     return code;

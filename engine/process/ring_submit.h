@@ -152,6 +152,12 @@ bool ring_sleep(struct ring_submit *ring);
  */
 int ring_awake(struct ring_submit *ring, bool rung);
 
+/* Names the CPU that the worker may follow this process to, or RING_CPU_ANY. At first it is RING_CPU_ANY. */
+static inline void ring_name_cpu(struct ring_submit *ring, uint32_t cpu)
+{
+    atomic_store_explicit(&ring->ours->cpu, cpu, memory_order_relaxed);
+}
+
 /* Asks the worker to leave, when it has answered what is in flight. */
 void ring_request_leave(struct ring_submit *ring);
 

@@ -22,6 +22,7 @@
 #include "process/priority.h"
 #include "process/process.h"
 #include "process/ring_answer.h"
+#include "process/worker_affinity.h"
 #include "process/worker_frames.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ struct worker {
     unsigned queue_number;
     struct ring_answer ring;
     struct worker_frames frames;
+    struct worker_affinity affinity;
     struct stat answered; /* what the ring signals with */
 };
 
@@ -121,6 +123,7 @@ static void pin(struct worker *worker)
         log_line("queue %u: a worker cannot run on CPU %d: %s; it runs on any", worker->queue_number, cpu,
                  strerror(-code));
     }
+    worker_affinity_init(&worker->affinity, cpu != QUEUE_GROUP_NO_CPU || group->workers > 1);
 }
 
 /* ---- plugins ---------------------------------------------------------------------------------------------------- */
@@ -231,7 +234,9 @@ static void serve(struct worker *worker)
 {
     do {
         while (worker_frames_handle(&worker->frames)) {
+            worker_affinity_frame(&worker->affinity);
         }
+        worker_affinity_follow(&worker->affinity, ring_cpu(&worker->ring));
         if (ring_requested(&worker->ring) != RING_LEAVE) {
             wait_for_frame(worker);
         }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promise: a CPU of --cpu that is taken away while the engine runs costs no packet.
+"""Promise: without --cpu a queue's process and its worker keep to one CPU, but not against an administrator's will; and a
+CPU of --cpu that is taken away while the engine runs costs no packet.
 
 A cpuset, which container managers change at run time, takes the CPU away from all processes of the engine. Those that
 replace a dead one then run on any CPU that is left, and the log says so.
@@ -51,6 +52,25 @@ def cpuset():
     for process_id in (group / "cgroup.procs").read_text().split():
         (parent / "cgroup.procs").write_text(process_id)
     group.rmdir()
+
+
+def test_a_queue_and_its_worker_keep_to_one_cpu(lab, start_engine):
+    cpus = os.sched_getaffinity(0)
+    engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1")
+    with contextlib.closing(Orders(lab, 1)) as orders:
+        workers, process = engine.wait_workers(1), engine.queue_processes()[1]
+
+        def keep_to_one():
+            numbers = orders.send(NONE)
+            assert orders.delivered() == numbers
+            used = os.sched_getaffinity(process)
+            return len(used) == 1 and os.sched_getaffinity(workers[0]) == used
+
+        wait_for(keep_to_one, "both keep to one CPU, once others use it less", 30)
+        os.sched_setaffinity(process, cpus)
+        for _ in range(20):
+            assert not keep_to_one() or len(cpus) == 1, "what taskset says stays"
+        stop_in_order(lab, engine, orders)
 
 
 def test_a_cpu_that_is_taken_away_costs_no_packet(lab, start_engine, cpuset):
