@@ -48,9 +48,9 @@ static const char *const clocks[] = {"moving", "standing"};
 
 /* The network header; the transport header follows it. */
 union headers {
-    struct nfqe_ipv4 ipv4;
-    struct nfqe_ipv6 ipv6;
-    uint8_t bytes[sizeof(struct nfqe_ipv6) + sizeof(struct nfqe_udp)];
+    struct nfqe_ipv4_header ipv4;
+    struct nfqe_ipv6_header ipv6;
+    uint8_t bytes[sizeof(struct nfqe_ipv6_header) + sizeof(struct nfqe_udp_header)];
 };
 
 struct table {
@@ -117,16 +117,16 @@ static void make_packet(unsigned index, uint32_t flow)
         header->ipv6.source[0] = 0xfd;
         header->ipv6.dest[0] = 0xfd;
         packets[index].family = AF_INET6;
-        packets[index].transport = sizeof(struct nfqe_ipv6);
+        packets[index].transport = sizeof(struct nfqe_ipv6_header);
     } else {
         header->ipv4.version_ihl = 0x45;
         header->ipv4.protocol = NFQE_PROTOCOL_UDP;
         memcpy(header->ipv4.source, address, sizeof(address));
         memcpy(header->ipv4.dest, "\x0a\xff\xff\xff", sizeof(header->ipv4.dest));
         packets[index].family = AF_INET;
-        packets[index].transport = sizeof(struct nfqe_ipv4);
+        packets[index].transport = sizeof(struct nfqe_ipv4_header);
     }
-    packets[index].len = packets[index].transport + sizeof(struct nfqe_udp);
+    packets[index].len = packets[index].transport + sizeof(struct nfqe_udp_header);
     packets[index].wire_len = packets[index].len;
     packets[index].payload = (uint16_t)packets[index].len;
     transport = header->bytes + packets[index].transport;
@@ -134,7 +134,7 @@ static void make_packet(unsigned index, uint32_t flow)
     transport[1] = (uint8_t)flow;
     transport[2] = UDP_PORT >> 8;
     transport[3] = UDP_PORT & 0xff;
-    transport[5] = sizeof(struct nfqe_udp);
+    transport[5] = sizeof(struct nfqe_udp_header);
 }
 
 static void fill_table(struct table *table, uint32_t size)

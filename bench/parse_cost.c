@@ -229,7 +229,7 @@ static unsigned parse(const struct slots *slots, unsigned first)
         struct nfqe_packet *packet = &packets[i];
         const uint8_t *data = slots->memory + (size_t)(first + i) * slots->size;
         uint32_t len = slots->lengths[first + i];
-        const struct nfqe_tcp *tcp;
+        const struct nfqe_tcp_header *tcp;
 
         *packet = (struct nfqe_packet){
             .size = sizeof(*packet), .queue = 1, .id = i, .data = data, .len = len, .wire_len = len};

@@ -9,7 +9,7 @@
 
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
-    const struct nfqe_tcp *tcp = nfqe_tcp(packet); /* NULL if it is not TCP */
+    const struct nfqe_tcp_header *tcp = nfqe_tcp(packet); /* NULL if it is not TCP */
 
     (void)self;
     return nfqe_be16(tcp->dest) == 23 ? NFQE_DROP : NFQE_CONTINUE;

@@ -14,8 +14,8 @@ static nfqe_verdict confirm_hang(nfqe_be16_t source, nfqe_be16_t dest)
 
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
-    const struct nfqe_tcp *tcp = nfqe_tcp(packet);
-    const struct nfqe_udp *udp;
+    const struct nfqe_tcp_header *tcp = nfqe_tcp(packet);
+    const struct nfqe_udp_header *udp;
 
     (void)self;
     if (tcp != NULL) {

@@ -72,13 +72,13 @@ static uint32_t flow_header_size(uint8_t protocol)
 {
     switch (protocol) {
     case NFQE_PROTOCOL_TCP:
-        return sizeof(struct nfqe_tcp);
+        return sizeof(struct nfqe_tcp_header);
     case NFQE_PROTOCOL_ICMP:
     case NFQE_PROTOCOL_ICMPV6:
-        return sizeof(struct nfqe_icmp);
+        return sizeof(struct nfqe_icmp_header);
     case NFQE_PROTOCOL_UDP:
     case IPPROTO_UDPLITE:
-        return sizeof(struct nfqe_udp);
+        return sizeof(struct nfqe_udp_header);
     case IPPROTO_SCTP:
         return SCTP_CHUNK + 1;
     case IPPROTO_DCCP:
@@ -100,7 +100,7 @@ static uint32_t begin_offset(uint8_t protocol)
 {
     switch (protocol) {
     case NFQE_PROTOCOL_TCP:
-        return offsetof(struct nfqe_tcp, flags);
+        return offsetof(struct nfqe_tcp_header, flags);
     case IPPROTO_SCTP:
         return SCTP_CHUNK;
     case IPPROTO_DCCP:
@@ -137,7 +137,7 @@ static bool find_fragment_ports(uint8_t protocol, const struct transport *transp
 /* Whether UDP's own length is one that the receiver accepts. IPv6 has 0 for a datagram of more than 64 KiB. */
 static bool udp_len_is_valid(const struct nfqe_packet *packet, const struct transport *transport)
 {
-    const struct nfqe_udp *udp = (const void *)transport->bytes;
+    const struct nfqe_udp_header *udp = (const void *)transport->bytes;
     uint32_t len = nfqe_be16(udp->len);
 
     return len <= transport->len && (len >= sizeof(*udp) || (len == 0 && nfqe_ipv6(packet) != NULL));
@@ -156,7 +156,7 @@ static bool find_ports(const struct nfqe_packet *packet, const struct transport 
     memcpy(ports, bytes, PORTS_SIZE);
     switch (packet->protocol) {
     case NFQE_PROTOCOL_TCP: {
-        const struct nfqe_tcp *tcp = (const void *)bytes;
+        const struct nfqe_tcp_header *tcp = (const void *)bytes;
         uint32_t header_len = (uint32_t)(tcp->data_offset >> 4) * 4;
 
         traits->begins = byte_begins(NFQE_PROTOCOL_TCP, tcp->flags);
@@ -181,7 +181,7 @@ static bool find_ports(const struct nfqe_packet *packet, const struct transport 
  * The offset of the transport header. Of an IPv4 fragment that has only a part of it, the parser knows none; only AH can
  * come before it there. NFQE_NONE: it begins in a later fragment, or there is none.
  */
-static uint32_t transport_offset(const struct nfqe_packet *packet, const struct nfqe_ipv4 *ipv4)
+static uint32_t transport_offset(const struct nfqe_packet *packet, const struct nfqe_ipv4_header *ipv4)
 {
     const uint8_t *header;
     uint32_t offset;
@@ -218,7 +218,7 @@ static bool find_transport(const struct nfqe_packet *packet, uint32_t offset, ui
 }
 
 /* The last destination of an IPv6 packet. NULL: not known. */
-static const uint8_t *find_dest(const struct nfqe_packet *packet, const struct nfqe_ipv6 *ipv6,
+static const uint8_t *find_dest(const struct nfqe_packet *packet, const struct nfqe_ipv6_header *ipv6,
                                 struct flow_traits *traits)
 {
     const uint8_t *dest = ipv6->dest;
@@ -232,8 +232,8 @@ static const uint8_t *find_dest(const struct nfqe_packet *packet, const struct n
 
 bool flow_key_find(const struct nfqe_packet *packet, struct flow_key *key, struct flow_traits *traits)
 {
-    const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
-    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_ipv4_header *ipv4 = nfqe_ipv4(packet);
+    const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
     bool fragment = (packet->flags & NFQE_PACKET_FRAGMENT) != 0;
     struct transport transport;
     const uint8_t *dest;

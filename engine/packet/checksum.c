@@ -47,8 +47,8 @@ static bool is_right(uint64_t total)
 /* Bytes of transport header and payload. 0: not known, or not all were captured. */
 static uint32_t transport_len(const struct nfqe_packet *packet)
 {
-    const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
-    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_ipv4_header *ipv4 = nfqe_ipv4(packet);
+    const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
     uint32_t end = packet->network;
 
     if (ipv4 != NULL) {
@@ -62,8 +62,8 @@ static uint32_t transport_len(const struct nfqe_packet *packet)
 /* The part of the pseudo-header that is not length and protocol. False: the address of the receiver is not known. */
 static bool sum_addresses(const struct nfqe_packet *packet, uint64_t *total)
 {
-    const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
-    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_ipv4_header *ipv4 = nfqe_ipv4(packet);
+    const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
     const uint8_t *dest;
 
     if (ipv4 != NULL) {
@@ -81,7 +81,7 @@ static bool sum_addresses(const struct nfqe_packet *packet, uint64_t *total)
 /* Bytes that UDP's checksum is about. 0: the sender made none, or there is no such length. */
 static uint32_t udp_len(const struct nfqe_packet *packet, uint32_t len)
 {
-    const struct nfqe_udp *udp = nfqe_udp(packet);
+    const struct nfqe_udp_header *udp = nfqe_udp(packet);
 
     if (udp == NULL || nfqe_be16(udp->checksum) == 0 || nfqe_be16(udp->len) > len) {
         return 0;

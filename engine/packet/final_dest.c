@@ -44,7 +44,7 @@ static const uint8_t *last_segment(const struct nfqe_packet *packet, uint32_t of
 
 const uint8_t *packet_final_dest(const struct nfqe_packet *packet)
 {
-    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
     uint32_t offset = packet->network + (uint32_t)sizeof(*ipv6);
     uint8_t kind;
 

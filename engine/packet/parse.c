@@ -54,16 +54,16 @@ static const struct protocol {
     uint8_t payload; /* not 0: nfqe_packet.payload says where its header ends */
 } protocols[256] = {
     [IPPROTO_HOPOPTS] = {KIND_EXTENSION, 8, 0},
-    [NFQE_PROTOCOL_ICMP] = {KIND_TRANSPORT, sizeof(struct nfqe_icmp), 1},
-    [NFQE_PROTOCOL_TCP] = {KIND_TRANSPORT, sizeof(struct nfqe_tcp), 1},
-    [NFQE_PROTOCOL_UDP] = {KIND_TRANSPORT, sizeof(struct nfqe_udp), 1},
+    [NFQE_PROTOCOL_ICMP] = {KIND_TRANSPORT, sizeof(struct nfqe_icmp_header), 1},
+    [NFQE_PROTOCOL_TCP] = {KIND_TRANSPORT, sizeof(struct nfqe_tcp_header), 1},
+    [NFQE_PROTOCOL_UDP] = {KIND_TRANSPORT, sizeof(struct nfqe_udp_header), 1},
     [IPPROTO_DCCP] = {KIND_TRANSPORT, 12, 0},
     [IPPROTO_ROUTING] = {KIND_ROUTING, 8, 0},
     [IPPROTO_FRAGMENT] = {KIND_FRAGMENT, 8, 0},
     [IPPROTO_GRE] = {KIND_TRANSPORT, 4, 0},
     [IPPROTO_ESP] = {KIND_TRANSPORT, 8, 0},
     [IPPROTO_AH] = {KIND_AUTHENTICATION, 8, 0},
-    [NFQE_PROTOCOL_ICMPV6] = {KIND_TRANSPORT, sizeof(struct nfqe_icmpv6), 1},
+    [NFQE_PROTOCOL_ICMPV6] = {KIND_TRANSPORT, sizeof(struct nfqe_icmpv6_header), 1},
     [IPPROTO_NONE] = {KIND_NO_NEXT, 0, 0},
     [IPPROTO_DSTOPTS] = {KIND_EXTENSION, 8, 0},
     [IPPROTO_SCTP] = {KIND_TRANSPORT, 12, 0},
@@ -114,7 +114,7 @@ static uint32_t transport_size(uint8_t protocol, const uint8_t *header)
     case NFQE_PROTOCOL_TCP:
         return (uint32_t)(header[12] >> 4) * 4;
     case NFQE_PROTOCOL_UDP: /* the length of a datagram, at least its header; 0: as long as the IP packet */
-        return read_be16(header + 4) - 1U < sizeof(struct nfqe_udp) - 1 ? 0 : sizeof(struct nfqe_udp);
+        return read_be16(header + 4) - 1U < sizeof(struct nfqe_udp_header) - 1 ? 0 : sizeof(struct nfqe_udp_header);
     case IPPROTO_DCCP: {
         uint32_t generic = (header[8] & DCCP_LONG_SEQUENCE) != 0 ? 16 : 12;
 
@@ -240,11 +240,12 @@ static void parse_ipv4(struct nfqe_packet *packet)
     if ((fragment & (IPV4_OFFSET_MASK | IPV4_MORE_FRAGMENTS)) != 0) {
         packet->flags |= NFQE_PACKET_FRAGMENT;
     }
-    if (size < sizeof(struct nfqe_ipv4) || size > limits.end) {
+    if (size < sizeof(struct nfqe_ipv4_header) || size > limits.end) {
         cut(packet);
         return;
     }
-    if (size > sizeof(struct nfqe_ipv4) && has_route_left(header + sizeof(struct nfqe_ipv4), header + size)) {
+    if (size > sizeof(struct nfqe_ipv4_header) &&
+        has_route_left(header + sizeof(struct nfqe_ipv4_header), header + size)) {
         packet->flags |= NFQE_PACKET_SOURCE_ROUTE;
     }
     if ((fragment & IPV4_OFFSET_MASK) == 0) {
@@ -256,10 +257,10 @@ static void parse_ipv6(struct nfqe_packet *packet)
 {
     const uint8_t *header = packet->data;
     uint32_t payload_len = read_be16(header + 4);
-    struct limits limits = find_limits(packet, payload_len != 0 ? payload_len + sizeof(struct nfqe_ipv6) : 0);
+    struct limits limits = find_limits(packet, payload_len != 0 ? payload_len + sizeof(struct nfqe_ipv6_header) : 0);
 
     packet->network = 0;
-    walk(packet, header[6], sizeof(struct nfqe_ipv6), limits, true);
+    walk(packet, header[6], sizeof(struct nfqe_ipv6_header), limits, true);
 }
 
 void packet_parse(struct nfqe_packet *packet)
@@ -275,9 +276,9 @@ void packet_parse(struct nfqe_packet *packet)
     if (protocol == 0) {
         protocol = version == 4 ? ETHERTYPE_IPV4 : version == 6 ? ETHERTYPE_IPV6 : 0;
     }
-    if (protocol == ETHERTYPE_IPV4 && version == 4 && packet->len >= sizeof(struct nfqe_ipv4)) {
+    if (protocol == ETHERTYPE_IPV4 && version == 4 && packet->len >= sizeof(struct nfqe_ipv4_header)) {
         parse_ipv4(packet);
-    } else if (protocol == ETHERTYPE_IPV6 && version == 6 && packet->len >= sizeof(struct nfqe_ipv6)) {
+    } else if (protocol == ETHERTYPE_IPV6 && version == 6 && packet->len >= sizeof(struct nfqe_ipv6_header)) {
         parse_ipv6(packet);
     } else if (protocol == ETHERTYPE_IPV4 || protocol == ETHERTYPE_IPV6 || packet->len == 0) {
         cut(packet);

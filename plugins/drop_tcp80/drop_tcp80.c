@@ -11,7 +11,7 @@
 
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
-    const struct nfqe_tcp *tcp = nfqe_tcp(packet);
+    const struct nfqe_tcp_header *tcp = nfqe_tcp(packet);
     bool hidden = (packet->flags & NFQE_PACKET_HEADERS_CUT) != 0;
 
     (void)self;

@@ -124,54 +124,54 @@ NFQE_SIZE(struct nfqe_packet, 112);
 NFQE_SIZE(nfqe_be16_t, 2);
 NFQE_SIZE(nfqe_be32_t, 4);
 
-NFQE_AT(nfqe_ipv4, version_ihl, 0);
-NFQE_AT(nfqe_ipv4, tos, 1);
-NFQE_AT(nfqe_ipv4, total_len, 2);
-NFQE_AT(nfqe_ipv4, id, 4);
-NFQE_AT(nfqe_ipv4, fragment, 6);
-NFQE_AT(nfqe_ipv4, ttl, 8);
-NFQE_AT(nfqe_ipv4, protocol, 9);
-NFQE_AT(nfqe_ipv4, checksum, 10);
-NFQE_AT(nfqe_ipv4, source, 12);
-NFQE_AT(nfqe_ipv4, dest, 16);
-NFQE_SIZE(struct nfqe_ipv4, 20);
+NFQE_AT(nfqe_ipv4_header, version_ihl, 0);
+NFQE_AT(nfqe_ipv4_header, tos, 1);
+NFQE_AT(nfqe_ipv4_header, total_len, 2);
+NFQE_AT(nfqe_ipv4_header, id, 4);
+NFQE_AT(nfqe_ipv4_header, fragment, 6);
+NFQE_AT(nfqe_ipv4_header, ttl, 8);
+NFQE_AT(nfqe_ipv4_header, protocol, 9);
+NFQE_AT(nfqe_ipv4_header, checksum, 10);
+NFQE_AT(nfqe_ipv4_header, source, 12);
+NFQE_AT(nfqe_ipv4_header, dest, 16);
+NFQE_SIZE(struct nfqe_ipv4_header, 20);
 
-NFQE_AT(nfqe_ipv6, version_class_flow, 0);
-NFQE_AT(nfqe_ipv6, payload_len, 4);
-NFQE_AT(nfqe_ipv6, next_header, 6);
-NFQE_AT(nfqe_ipv6, hop_limit, 7);
-NFQE_AT(nfqe_ipv6, source, 8);
-NFQE_AT(nfqe_ipv6, dest, 24);
-NFQE_SIZE(struct nfqe_ipv6, 40);
+NFQE_AT(nfqe_ipv6_header, version_class_flow, 0);
+NFQE_AT(nfqe_ipv6_header, payload_len, 4);
+NFQE_AT(nfqe_ipv6_header, next_header, 6);
+NFQE_AT(nfqe_ipv6_header, hop_limit, 7);
+NFQE_AT(nfqe_ipv6_header, source, 8);
+NFQE_AT(nfqe_ipv6_header, dest, 24);
+NFQE_SIZE(struct nfqe_ipv6_header, 40);
 
-NFQE_AT(nfqe_tcp, source, 0);
-NFQE_AT(nfqe_tcp, dest, 2);
-NFQE_AT(nfqe_tcp, seq, 4);
-NFQE_AT(nfqe_tcp, ack_seq, 8);
-NFQE_AT(nfqe_tcp, data_offset, 12);
-NFQE_AT(nfqe_tcp, flags, 13);
-NFQE_AT(nfqe_tcp, window, 14);
-NFQE_AT(nfqe_tcp, checksum, 16);
-NFQE_AT(nfqe_tcp, urgent, 18);
-NFQE_SIZE(struct nfqe_tcp, 20);
+NFQE_AT(nfqe_tcp_header, source, 0);
+NFQE_AT(nfqe_tcp_header, dest, 2);
+NFQE_AT(nfqe_tcp_header, seq, 4);
+NFQE_AT(nfqe_tcp_header, ack_seq, 8);
+NFQE_AT(nfqe_tcp_header, data_offset, 12);
+NFQE_AT(nfqe_tcp_header, flags, 13);
+NFQE_AT(nfqe_tcp_header, window, 14);
+NFQE_AT(nfqe_tcp_header, checksum, 16);
+NFQE_AT(nfqe_tcp_header, urgent, 18);
+NFQE_SIZE(struct nfqe_tcp_header, 20);
 
-NFQE_AT(nfqe_udp, source, 0);
-NFQE_AT(nfqe_udp, dest, 2);
-NFQE_AT(nfqe_udp, len, 4);
-NFQE_AT(nfqe_udp, checksum, 6);
-NFQE_SIZE(struct nfqe_udp, 8);
+NFQE_AT(nfqe_udp_header, source, 0);
+NFQE_AT(nfqe_udp_header, dest, 2);
+NFQE_AT(nfqe_udp_header, len, 4);
+NFQE_AT(nfqe_udp_header, checksum, 6);
+NFQE_SIZE(struct nfqe_udp_header, 8);
 
-NFQE_AT(nfqe_icmp, type, 0);
-NFQE_AT(nfqe_icmp, code, 1);
-NFQE_AT(nfqe_icmp, checksum, 2);
-NFQE_AT(nfqe_icmp, rest, 4);
-NFQE_SIZE(struct nfqe_icmp, 8);
+NFQE_AT(nfqe_icmp_header, type, 0);
+NFQE_AT(nfqe_icmp_header, code, 1);
+NFQE_AT(nfqe_icmp_header, checksum, 2);
+NFQE_AT(nfqe_icmp_header, rest, 4);
+NFQE_SIZE(struct nfqe_icmp_header, 8);
 
-NFQE_AT(nfqe_icmpv6, type, 0);
-NFQE_AT(nfqe_icmpv6, code, 1);
-NFQE_AT(nfqe_icmpv6, checksum, 2);
-NFQE_AT(nfqe_icmpv6, rest, 4);
-NFQE_SIZE(struct nfqe_icmpv6, 8);
+NFQE_AT(nfqe_icmpv6_header, type, 0);
+NFQE_AT(nfqe_icmpv6_header, code, 1);
+NFQE_AT(nfqe_icmpv6_header, checksum, 2);
+NFQE_AT(nfqe_icmpv6_header, rest, 4);
+NFQE_SIZE(struct nfqe_icmpv6_header, 8);
 
 /* ---- versions and texts ------------------------------------------------------------------------------- */
 

@@ -62,8 +62,8 @@ static void check_offsets(const struct nfqe_packet *packet)
 /* What an accessor returns belongs to the IP packet, not to the padding after it. */
 static void check_inside_ip(const struct nfqe_packet *packet, size_t size)
 {
-    const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
-    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_ipv4_header *ipv4 = nfqe_ipv4(packet);
+    const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
     uint32_t ip_len = ipv4 != NULL ? nfqe_be16(ipv4->total_len) : 0;
 
     if (ipv6 != NULL && nfqe_be16(ipv6->payload_len) != 0) {
@@ -74,10 +74,10 @@ static void check_inside_ip(const struct nfqe_packet *packet, size_t size)
 
 static void check_transport(const struct nfqe_packet *packet)
 {
-    const struct nfqe_tcp *tcp = nfqe_tcp(packet);
-    const struct nfqe_udp *udp = nfqe_udp(packet);
-    const struct nfqe_icmp *icmp = nfqe_icmp(packet);
-    const struct nfqe_icmpv6 *icmpv6 = nfqe_icmpv6(packet);
+    const struct nfqe_tcp_header *tcp = nfqe_tcp(packet);
+    const struct nfqe_udp_header *udp = nfqe_udp(packet);
+    const struct nfqe_icmp_header *icmp = nfqe_icmp(packet);
+    const struct nfqe_icmpv6_header *icmpv6 = nfqe_icmpv6(packet);
     bool whole = packet->transport != NFQE_NONE && (packet->flags & NFQE_PACKET_HEADERS_CUT) == 0;
     unsigned size = 8;
 
@@ -118,9 +118,9 @@ static void check_transport(const struct nfqe_packet *packet)
 
 static void check_payload(const struct nfqe_packet *packet)
 {
-    const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
-    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
-    const struct nfqe_udp *udp = nfqe_udp(packet);
+    const struct nfqe_ipv4_header *ipv4 = nfqe_ipv4(packet);
+    const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_udp_header *udp = nfqe_udp(packet);
     uint32_t len = UINT32_MAX;
     size_t end = packet->len;
     const uint8_t *payload = nfqe_payload(packet, &len);
@@ -187,8 +187,8 @@ void packet_promises_check(const struct nfqe_packet *packet)
 {
     PROMISE((packet->data == NULL) == (packet->len == 0));
     check_offsets(packet);
-    check_place(packet, nfqe_ipv4(packet), sizeof(struct nfqe_ipv4), packet->network);
-    check_place(packet, nfqe_ipv6(packet), sizeof(struct nfqe_ipv6), packet->network);
+    check_place(packet, nfqe_ipv4(packet), sizeof(struct nfqe_ipv4_header), packet->network);
+    check_place(packet, nfqe_ipv6(packet), sizeof(struct nfqe_ipv6_header), packet->network);
     check_transport(packet);
     check_payload(packet);
     check_reference(packet);

@@ -46,9 +46,9 @@ static uint64_t sum(const uint8_t *bytes, uint32_t len)
 static enum checksum check(const struct nfqe_packet *packet)
 {
     const uint16_t incomplete = NFQE_PACKET_CHECKSUM_PENDING | NFQE_PACKET_TRUNCATED | NFQE_PACKET_FRAGMENT;
-    const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
-    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
-    const struct nfqe_udp *udp = nfqe_udp(packet);
+    const struct nfqe_ipv4_header *ipv4 = nfqe_ipv4(packet);
+    const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_udp_header *udp = nfqe_udp(packet);
     const uint8_t *segment;
     uint32_t end;
     uint64_t total;

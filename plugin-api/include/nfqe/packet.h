@@ -4,7 +4,7 @@
  *
  * The engine fills `struct nfqe_packet`; the plugin only reads it. Numbers in it are in host byte order.
  * The bytes that `data` points to are as on the wire, so the fields of the header structs below
- * (struct nfqe_tcp and so on) are in network byte order. They have types of their own, nfqe_be16_t and
+ * (struct nfqe_tcp_header and so on) are in network byte order. They have types of their own, nfqe_be16_t and
  * nfqe_be32_t, which cannot be compared or added by mistake; nfqe_be16() and nfqe_be32() read them.
  *
  * Each accessor (nfqe_tcp(), nfqe_ipv6(), ...) returns a pointer into `data`, or NULL. The struct that it
@@ -131,7 +131,7 @@ static inline uint32_t nfqe_be32(nfqe_be32_t field)
            (uint32_t)field.bytes[3];
 }
 
-struct nfqe_ipv4 {
+struct nfqe_ipv4_header {
     uint8_t version_ihl; /* version in the high 4 bits, header length in 4-byte words in the low 4 */
     uint8_t tos;
     nfqe_be16_t total_len;
@@ -144,7 +144,7 @@ struct nfqe_ipv4 {
     uint8_t dest[4];
 };
 
-struct nfqe_ipv6 {
+struct nfqe_ipv6_header {
     nfqe_be32_t version_class_flow;
     nfqe_be16_t payload_len;
     uint8_t next_header; /* of the first header after this one; see nfqe_packet.protocol */
@@ -160,7 +160,7 @@ struct nfqe_ipv6 {
 #define NFQE_TCP_ACK UINT8_C(0x10)
 #define NFQE_TCP_URG UINT8_C(0x20)
 
-struct nfqe_tcp {
+struct nfqe_tcp_header {
     nfqe_be16_t source; /* port */
     nfqe_be16_t dest; /* port */
     nfqe_be32_t seq;
@@ -172,21 +172,21 @@ struct nfqe_tcp {
     nfqe_be16_t urgent;
 };
 
-struct nfqe_udp {
+struct nfqe_udp_header {
     nfqe_be16_t source; /* port */
     nfqe_be16_t dest; /* port */
     nfqe_be16_t len; /* of header and payload; 0: as long as the IP packet */
     nfqe_be16_t checksum;
 };
 
-struct nfqe_icmp {
+struct nfqe_icmp_header {
     uint8_t type;
     uint8_t code;
     nfqe_be16_t checksum;
     nfqe_be32_t rest; /* meaning depends on type */
 };
 
-struct nfqe_icmpv6 {
+struct nfqe_icmpv6_header {
     uint8_t type;
     uint8_t code;
     nfqe_be16_t checksum;
@@ -207,24 +207,18 @@ static inline const void *nfqe_bytes(const struct nfqe_packet *packet, uint32_t 
     return packet->data == NULL ? NULL : packet->data + offset;
 }
 
-/* Each accessor has the name of the struct that it returns, like stat(2); g++ warns of that as shadowing. */
-#if defined(__cplusplus) && defined(__GNUC__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wshadow"
-#endif
-
 /* The IPv4 header without its options; NULL if the packet is not IPv4. */
-static inline const struct nfqe_ipv4 *nfqe_ipv4(const struct nfqe_packet *packet)
+static inline const struct nfqe_ipv4_header *nfqe_ipv4(const struct nfqe_packet *packet)
 {
-    const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv4));
-    return header != NULL && header[0] >> 4 == 4 ? (const struct nfqe_ipv4 *)(const void *)header : NULL;
+    const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv4_header));
+    return header != NULL && header[0] >> 4 == 4 ? (const struct nfqe_ipv4_header *)(const void *)header : NULL;
 }
 
 /* The fixed IPv6 header; NULL if the packet is not IPv6. */
-static inline const struct nfqe_ipv6 *nfqe_ipv6(const struct nfqe_packet *packet)
+static inline const struct nfqe_ipv6_header *nfqe_ipv6(const struct nfqe_packet *packet)
 {
-    const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv6));
-    return header != NULL && header[0] >> 4 == 6 ? (const struct nfqe_ipv6 *)(const void *)header : NULL;
+    const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv6_header));
+    return header != NULL && header[0] >> 4 == 6 ? (const struct nfqe_ipv6_header *)(const void *)header : NULL;
 }
 
 /* The transport header, if it is of this protocol and `size` bytes of it were captured; else NULL. */
@@ -234,32 +228,29 @@ static inline const void *nfqe_transport(const struct nfqe_packet *packet, uint8
 }
 
 /* The TCP header without its options. NULL: not TCP, a later fragment, or cut (NFQE_PACKET_HEADERS_CUT). */
-static inline const struct nfqe_tcp *nfqe_tcp(const struct nfqe_packet *packet)
+static inline const struct nfqe_tcp_header *nfqe_tcp(const struct nfqe_packet *packet)
 {
-    return (const struct nfqe_tcp *)nfqe_transport(packet, NFQE_PROTOCOL_TCP, sizeof(struct nfqe_tcp));
+    return (const struct nfqe_tcp_header *)nfqe_transport(packet, NFQE_PROTOCOL_TCP, sizeof(struct nfqe_tcp_header));
 }
 
 /* The UDP header. NULL: not UDP, a later fragment, or cut. */
-static inline const struct nfqe_udp *nfqe_udp(const struct nfqe_packet *packet)
+static inline const struct nfqe_udp_header *nfqe_udp(const struct nfqe_packet *packet)
 {
-    return (const struct nfqe_udp *)nfqe_transport(packet, NFQE_PROTOCOL_UDP, sizeof(struct nfqe_udp));
+    return (const struct nfqe_udp_header *)nfqe_transport(packet, NFQE_PROTOCOL_UDP, sizeof(struct nfqe_udp_header));
 }
 
 /* The first 8 bytes of an ICMP message. NULL: not ICMP, a later fragment, or cut. */
-static inline const struct nfqe_icmp *nfqe_icmp(const struct nfqe_packet *packet)
+static inline const struct nfqe_icmp_header *nfqe_icmp(const struct nfqe_packet *packet)
 {
-    return (const struct nfqe_icmp *)nfqe_transport(packet, NFQE_PROTOCOL_ICMP, sizeof(struct nfqe_icmp));
+    return (const struct nfqe_icmp_header *)nfqe_transport(packet, NFQE_PROTOCOL_ICMP, sizeof(struct nfqe_icmp_header));
 }
 
 /* The first 8 bytes of an ICMPv6 message. NULL: not ICMPv6, a later fragment, or cut. */
-static inline const struct nfqe_icmpv6 *nfqe_icmpv6(const struct nfqe_packet *packet)
+static inline const struct nfqe_icmpv6_header *nfqe_icmpv6(const struct nfqe_packet *packet)
 {
-    return (const struct nfqe_icmpv6 *)nfqe_transport(packet, NFQE_PROTOCOL_ICMPV6, sizeof(struct nfqe_icmpv6));
+    return (const struct nfqe_icmpv6_header *)nfqe_transport(packet, NFQE_PROTOCOL_ICMPV6,
+                                                             sizeof(struct nfqe_icmpv6_header));
 }
-
-#if defined(__cplusplus) && defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
 
 /*
  * The captured bytes after the transport header, as far as the lengths of the IP packet and of UDP go: without
@@ -269,9 +260,9 @@ static inline const struct nfqe_icmpv6 *nfqe_icmpv6(const struct nfqe_packet *pa
  */
 static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint32_t *len)
 {
-    const struct nfqe_ipv4 *ipv4 = nfqe_ipv4(packet);
-    const struct nfqe_ipv6 *ipv6 = nfqe_ipv6(packet);
-    const struct nfqe_udp *udp = nfqe_udp(packet);
+    const struct nfqe_ipv4_header *ipv4 = nfqe_ipv4(packet);
+    const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
+    const struct nfqe_udp_header *udp = nfqe_udp(packet);
     uint32_t end = packet->len;
     uint32_t ip_len = 0;  /* 0 in packets of more than 64 KiB, where the captured length counts */
     uint32_t udp_len = 0; /* 0 in such packets, too */
@@ -279,7 +270,7 @@ static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint
     if (ipv4 != NULL) {
         ip_len = nfqe_be16(ipv4->total_len);
     } else if (ipv6 != NULL && nfqe_be16(ipv6->payload_len) != 0) {
-        ip_len = (uint32_t)sizeof(struct nfqe_ipv6) + nfqe_be16(ipv6->payload_len);
+        ip_len = (uint32_t)sizeof(struct nfqe_ipv6_header) + nfqe_be16(ipv6->payload_len);
     }
     if (ip_len != 0 && packet->network + ip_len < end) {
         end = packet->network + ip_len;

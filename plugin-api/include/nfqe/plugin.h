@@ -9,7 +9,7 @@
  *
  *     static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
  *     {
- *         const struct nfqe_tcp *tcp = nfqe_tcp(packet);
+ *         const struct nfqe_tcp_header *tcp = nfqe_tcp(packet);
  *         int hidden = packet->flags & NFQE_PACKET_HEADERS_CUT;
  *         (void)self;
  *         return hidden || (tcp && nfqe_be16(tcp->dest) == 80) ? NFQE_DROP : NFQE_CONTINUE;

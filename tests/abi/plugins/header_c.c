@@ -59,7 +59,7 @@ static int open(const struct nfqe_host *host, const void *shared, const struct n
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
     const struct settings *settings = (const struct settings *)self;
-    const struct nfqe_tcp *tcp = nfqe_tcp(packet);
+    const struct nfqe_tcp_header *tcp = nfqe_tcp(packet);
     uint32_t payload_len = 0;
 
     if (nfqe_ipv4(packet) == NULL && nfqe_ipv6(packet) == NULL) {

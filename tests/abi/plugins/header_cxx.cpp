@@ -54,7 +54,7 @@ int open(const nfqe_host *host, const void *shared, const nfqe_state *old, void 
 nfqe_verdict handle(void *self, nfqe_packet *packet)
 {
     const settings *own = static_cast<const settings *>(self);
-    const struct nfqe_tcp *tcp = nfqe_tcp(packet);
+    const nfqe_tcp_header *tcp = nfqe_tcp(packet);
     uint32_t payload_len = 0;
 
     if (nfqe_ipv4(packet) == nullptr && nfqe_ipv6(packet) == nullptr) {

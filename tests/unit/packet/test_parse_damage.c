@@ -37,12 +37,12 @@ static void assert_harmless(const struct nfqe_packet *packet)
     uint32_t len = 1;
     const uint8_t *payload = nfqe_payload(packet, &len);
 
-    assert_inside(packet, nfqe_ipv4(packet), sizeof(struct nfqe_ipv4));
-    assert_inside(packet, nfqe_ipv6(packet), sizeof(struct nfqe_ipv6));
-    assert_inside(packet, nfqe_tcp(packet), sizeof(struct nfqe_tcp));
-    assert_inside(packet, nfqe_udp(packet), sizeof(struct nfqe_udp));
-    assert_inside(packet, nfqe_icmp(packet), sizeof(struct nfqe_icmp));
-    assert_inside(packet, nfqe_icmpv6(packet), sizeof(struct nfqe_icmpv6));
+    assert_inside(packet, nfqe_ipv4(packet), sizeof(struct nfqe_ipv4_header));
+    assert_inside(packet, nfqe_ipv6(packet), sizeof(struct nfqe_ipv6_header));
+    assert_inside(packet, nfqe_tcp(packet), sizeof(struct nfqe_tcp_header));
+    assert_inside(packet, nfqe_udp(packet), sizeof(struct nfqe_udp_header));
+    assert_inside(packet, nfqe_icmp(packet), sizeof(struct nfqe_icmp_header));
+    assert_inside(packet, nfqe_icmpv6(packet), sizeof(struct nfqe_icmpv6_header));
     assert_inside(packet, payload, len);
     assert_int_equal(payload != NULL, len > 0);
     assert_true(packet->network == NFQE_NONE || packet->network < packet->len);
