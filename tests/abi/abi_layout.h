@@ -199,6 +199,8 @@ NFQE_IS(NFQE_HELD, 4, 4);
 NFQE_IS(NFQE_TO_QUEUE(0), 0x00000005, 4);
 NFQE_IS(NFQE_TO_QUEUE(65535), 0xffff0005, 4);
 NFQE_IS(NFQE_FLOW, 0x100, 4);
+NFQE_IS(NFQE_TO_QUEUE_ACTION, 5, 4);
+NFQE_IS(NFQE_ARGUMENT_SHIFT, 16, 4);
 
 /* ---- needs -------------------------------------------------------------------------------------------- */
 
@@ -213,6 +215,17 @@ NFQE_IS(NFQE_NEED_CONNTRACK, 0x80, 8);
 NFQE_IS(NFQE_NEED_OWNER, 0x100, 8);
 NFQE_IS(NFQE_NEED_SECCTX, 0x200, 8);
 NFQE_IS(NFQE_NEED_SEGMENTS, 0x400, 8);
+NFQE_IS(NFQE_NEED_HEADERS_BIT, 0, 4);
+NFQE_IS(NFQE_NEED_PAYLOAD_BIT, 1, 4);
+NFQE_IS(NFQE_NEED_MODIFY_BIT, 2, 4);
+NFQE_IS(NFQE_NEED_HOLD_BIT, 3, 4);
+NFQE_IS(NFQE_NEED_FLOW_BIT, 4, 4);
+NFQE_IS(NFQE_NEED_REQUEUE_BIT, 5, 4);
+NFQE_IS(NFQE_NEED_TICK_BIT, 6, 4);
+NFQE_IS(NFQE_NEED_CONNTRACK_BIT, 7, 4);
+NFQE_IS(NFQE_NEED_OWNER_BIT, 8, 4);
+NFQE_IS(NFQE_NEED_SECCTX_BIT, 9, 4);
+NFQE_IS(NFQE_NEED_SEGMENTS_BIT, 10, 4);
 NFQE_IS(NFQE_HEADER_BYTES_DEFAULT, 128, 4);
 
 /* ---- log levels and option types ---------------------------------------------------------------------- */
@@ -227,7 +240,6 @@ NFQE_IS(NFQE_OPTION_FILE, 4, 4);
 
 /* ---- of a packet -------------------------------------------------------------------------------------- */
 
-/* Constants of less than 32 bits have type int; their macros UINT8_C() and UINT16_C() do not change that. */
 NFQE_IS(NFQE_NONE, 0xffff, 4);
 NFQE_IS(NFQE_HAS_MARK, 0x1, 4);
 NFQE_IS(NFQE_HAS_TIMESTAMP, 0x2, 4);

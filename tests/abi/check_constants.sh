@@ -3,8 +3,9 @@
 #
 # check_constants.sh LAYOUT HEADER...
 #
-# Checks that LAYOUT (abi_layout.h) asserts the value of every constant that a public header defines: a constant that is
-# not asserted could change unnoticed, since abidiff does not see the value of a #define.
+# Checks that LAYOUT (abi_layout.h) asserts the value of every constant that a public header defines, as an enumerator or
+# by #define: a constant that is not asserted could change unnoticed, since abidiff does not see the value of a #define,
+# nor an enumeration that no struct has as the type of a member.
 #
 # Not constants: include guards, names that end in _ (not public), and the macros that define a plugin.
 # NFQE_VERSION is that of the release. Exit status: 0 all are asserted, 1 some are not, with their names.
@@ -13,7 +14,11 @@ set -u
 layout=$1
 shift
 
-names=$(sed -nE 's/^#define (NFQE_[A-Z0-9_]*[A-Z0-9])([( ].*)$/\1/p' "$@" | sort -u)
+# The enumerators: the names in an enumeration, without its comments.
+enumerators=$(grep -hvE '^#' "$@" | tr '\n' ' ' | sed -E 's:/\*[^*]*\*+([^/*][^*]*\*+)*/: :g' |
+    grep -oE '\benum nfqe_[a-z_]+ \{[^}]*\}' | grep -oE '\bNFQE_[A-Z0-9_]*[A-Z0-9]\b')
+defines=$(sed -nE 's/^#define (NFQE_[A-Z0-9_]*[A-Z0-9])([( ].*)$/\1/p' "$@")
+names=$(printf '%s\n' "$enumerators" "$defines" | sort -u)
 status=0
 checked=0
 for name in $names; do
@@ -26,7 +31,7 @@ for name in $names; do
         status=1
     fi
 done
-if [ "$checked" -lt 50 ]; then
+if [ "$checked" -lt 50 ] || [ "$(echo "$enumerators" | wc -w)" -lt 50 ]; then
     echo "FAILED: only $checked constants found in the headers; this check no longer reads them"
     status=1
 fi

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nfqe/packet.h - a packet as a plugin sees it.
+ * nfqe/packet.h - how a plugin reads the headers of a packet.
  *
- * The engine fills `struct nfqe_packet`; the plugin only reads it. Numbers in it are in host byte order.
- * The bytes that `data` points to are as on the wire, so the fields of the header structs below
- * (struct nfqe_tcp_header and so on) are in network byte order. They have types of their own, nfqe_be16_t and
- * nfqe_be32_t, which cannot be compared or added by mistake; nfqe_be16() and nfqe_be32() read them.
+ * The types are in nfqe/abi.h. The engine fills `struct nfqe_packet`; the plugin only reads it. The bytes that `data`
+ * points to are as on the wire, so the fields of the header structs (struct nfqe_tcp_header and so on) are in network
+ * byte order. They have types of their own, nfqe_be16_t and nfqe_be32_t, which cannot be compared or added by mistake;
+ * nfqe_be16() and nfqe_be32() read them.
  *
  * Each accessor (nfqe_tcp(), nfqe_ipv6(), ...) returns a pointer into `data`, or NULL. The struct that it
  * points to lies completely inside the captured bytes, so its fields may be read without a further check.
@@ -17,107 +17,18 @@
 #ifndef NFQE_PACKET_H
 #define NFQE_PACKET_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <nfqe/abi.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* The offset of a header that the packet does not have, or that is not known. */
-#define NFQE_NONE UINT16_C(0xffff)
-
-/* nfqe_packet.present: the optional fields that the kernel delivered. A field that is not present is 0. */
-#define NFQE_HAS_MARK (UINT32_C(1) << 0)
-#define NFQE_HAS_TIMESTAMP (UINT32_C(1) << 1)       /* up to forward; while a socket asks for timestamps */
-#define NFQE_HAS_IN_IFINDEX (UINT32_C(1) << 2)
-#define NFQE_HAS_OUT_IFINDEX (UINT32_C(1) << 3)
-#define NFQE_HAS_PHYS_IN_IFINDEX (UINT32_C(1) << 4) /* bridge only */
-#define NFQE_HAS_PHYS_OUT_IFINDEX (UINT32_C(1) << 5)
-#define NFQE_HAS_HW_ADDRESS (UINT32_C(1) << 6)      /* up to forward; not on segments made by the kernel */
-#define NFQE_HAS_UID (UINT32_C(1) << 7)             /* local sockets only */
-#define NFQE_HAS_GID (UINT32_C(1) << 8)
-#define NFQE_HAS_PRIORITY (UINT32_C(1) << 9)
-#define NFQE_HAS_CONNTRACK_MARK (UINT32_C(1) << 10) /* only with NFQE_NEED_CONNTRACK, of tracked packets */
-#define NFQE_HAS_SECCTX (UINT32_C(1) << 11)         /* only with NFQE_NEED_SECCTX, of local sockets */
-
-/* nfqe_packet.flags */
-#define NFQE_PACKET_TRUNCATED UINT16_C(0x01)        /* len < wire_len: the kernel copied less than all */
-#define NFQE_PACKET_GSO UINT16_C(0x02)              /* several segments in one packet, larger than the MTU */
-#define NFQE_PACKET_CHECKSUM_PENDING UINT16_C(0x04) /* checksums are computed later; normal for local output */
-#define NFQE_PACKET_FRAGMENT UINT16_C(0x08)         /* an IP fragment, first or later */
-#define NFQE_PACKET_MODIFIED UINT16_C(0x10)         /* an earlier plugin changed it; never in ABI 1.1 */
-/*
- * Not all headers can be read, so the transport header is unknown, not absent. A filter that must not be evaded drops
- * such packets: a sender can move the ports beyond what is captured, or spread the header over fragments. Set if
- *   - nothing was captured, or of IPv4 or IPv6 not the whole fixed header, or one of another version
- *   - one of the headers does not lie, with all of its length, inside the captured bytes and inside the IP packet. These
- *     headers are: IPv4 with its options; AH, also of IPv4; each IPv6 extension header; TCP and DCCP with their options;
- *     GRE with the fields that its flags announce; 8 bytes of UDP, UDP-Lite, ICMP, ICMPv6 and ESP; 12 bytes of SCTP
- *   - the length in one of these headers is less than the header has at least: an IPv4 header length below 5, a TCP data
- *     offset below 5, a DCCP one below 3 (4 with long sequence numbers), a UDP length from 1 to 7
- *   - a transport protocol that is not named here begins where the captured bytes end, and the IP packet goes on
- * and never else. Bytes after the IP packet, such as Ethernet padding, are read as no header. An IP length of 0 (of more
- * than 64 KiB, made by segmentation offload) means that the packet is as long as wire_len says. A later fragment
- * (offset not 0) has no transport header: of it, only the headers up to the fragment offset count. A packet that ends
- * after its IP headers, of a protocol that is not named here or with "no next header", is complete.
- */
-#define NFQE_PACKET_HEADERS_CUT UINT16_C(0x20)
-/*
- * Since 1.1. The packet has still to go by other addresses, which its sender wrote into it: an IPv6 routing header with
- * segments left, of any type (SRv6 has them), or an IPv4 source route. `dest` is the next address, not the final one.
- */
-#define NFQE_PACKET_SOURCE_ROUTE UINT16_C(0x40)
-
-/*
- * One packet. Borrowed: valid until handle() or handle_batch() returns. All plugins get the same struct, so a
- * plugin must not write to it; the bytes at `data` are mapped read-only. Members are only ever appended;
- * `size` says how many bytes of the struct this engine filled.
- */
-struct nfqe_packet {
-    uint32_t size;
-    uint32_t present;             /* NFQE_HAS_... */
-    const uint8_t *data;          /* captured bytes from the network header on; NULL if len is 0 */
-    uint32_t len;                 /* captured bytes at data */
-    uint32_t wire_len;            /* bytes of the packet on the wire, from the network header on; 0 if unknown */
-    uint64_t timestamp_ns;        /* when the packet arrived, CLOCK_REALTIME nanoseconds */
-    uint32_t mark;                /* packet mark */
-    uint32_t conntrack_mark;
-    uint32_t queue;               /* number of the netfilter queue */
-    uint32_t id;                  /* the kernel's id of this packet in its queue; wraps */
-    uint32_t in_ifindex;
-    uint32_t out_ifindex;
-    uint32_t phys_in_ifindex;     /* the bridge port, where in_ifindex is the bridge */
-    uint32_t phys_out_ifindex;
-    uint32_t uid;                 /* owner of the local socket */
-    uint32_t gid;
-    uint32_t priority;            /* the kernel's skb priority */
-    uint16_t hw_protocol;         /* Ethernet type: 0x0800 IPv4, 0x86dd IPv6 */
-    uint16_t hw_address_len;      /* bytes used in hw_address */
-    uint8_t hw_address[8];        /* the sender's link-layer address */
-    uint8_t hook;                 /* 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting */
-    uint8_t family;               /* AF_INET, AF_INET6, AF_BRIDGE: of the hook, not of the packet */
-    uint8_t protocol;             /* IP protocol of the transport header (6 TCP, 17 UDP, ...), after AH and all IPv6
-                                     extension headers; 0 if unknown */
-    uint8_t reserved;
-    uint16_t flags;               /* NFQE_PACKET_... */
-    uint16_t network;             /* offset of the IPv4 or IPv6 header in data, or NFQE_NONE */
-    uint16_t transport;           /* offset of the transport header, of which one byte or more was captured and for
-                                     which the IP packet has room; NFQE_NONE for a later fragment too */
-    uint16_t payload;             /* offset of the first byte after the transport header of TCP, UDP, ICMP and
-                                     ICMPv6; may equal len (nothing captured); NFQE_NONE if unknown */
-    uint32_t secctx_len;          /* bytes at secctx */
-    const char *secctx; /* security context of the local socket, such as an SELinux label; no NUL at its end */
-};
-
-/* Big-endian numbers in a packet. They need no alignment, and allow no arithmetic by mistake. */
-typedef struct {
-    uint8_t bytes[2];
-} nfqe_be16_t;
-
-typedef struct {
-    uint8_t bytes[4];
-} nfqe_be32_t;
+/* A cast that neither -Wold-style-cast nor a C compiler minds. */
+#ifdef __cplusplus
+#define NFQE_CAST_(type, value) static_cast<type>(value)
+#else
+#define NFQE_CAST_(type, value) ((type)(value))
+#endif
 
 /* The value of a big-endian field, in host byte order. */
 static inline uint16_t nfqe_be16(nfqe_be16_t field)
@@ -130,73 +41,6 @@ static inline uint32_t nfqe_be32(nfqe_be32_t field)
     return ((uint32_t)field.bytes[0] << 24) | ((uint32_t)field.bytes[1] << 16) | ((uint32_t)field.bytes[2] << 8) |
            (uint32_t)field.bytes[3];
 }
-
-struct nfqe_ipv4_header {
-    uint8_t version_ihl; /* version in the high 4 bits, header length in 4-byte words in the low 4 */
-    uint8_t tos;
-    nfqe_be16_t total_len;
-    nfqe_be16_t id;
-    nfqe_be16_t fragment; /* 3 flag bits, then the offset in units of 8 bytes */
-    uint8_t ttl;
-    uint8_t protocol;
-    nfqe_be16_t checksum;
-    uint8_t source[4];
-    uint8_t dest[4];
-};
-
-struct nfqe_ipv6_header {
-    nfqe_be32_t version_class_flow;
-    nfqe_be16_t payload_len;
-    uint8_t next_header; /* of the first header after this one; see nfqe_packet.protocol */
-    uint8_t hop_limit;
-    uint8_t source[16];
-    uint8_t dest[16];
-};
-
-#define NFQE_TCP_FIN UINT8_C(0x01)
-#define NFQE_TCP_SYN UINT8_C(0x02)
-#define NFQE_TCP_RST UINT8_C(0x04)
-#define NFQE_TCP_PSH UINT8_C(0x08)
-#define NFQE_TCP_ACK UINT8_C(0x10)
-#define NFQE_TCP_URG UINT8_C(0x20)
-
-struct nfqe_tcp_header {
-    nfqe_be16_t source; /* port */
-    nfqe_be16_t dest; /* port */
-    nfqe_be32_t seq;
-    nfqe_be32_t ack_seq;
-    uint8_t data_offset; /* header length in 4-byte words, in the high 4 bits */
-    uint8_t flags; /* NFQE_TCP_... */
-    nfqe_be16_t window;
-    nfqe_be16_t checksum;
-    nfqe_be16_t urgent;
-};
-
-struct nfqe_udp_header {
-    nfqe_be16_t source; /* port */
-    nfqe_be16_t dest; /* port */
-    nfqe_be16_t len; /* of header and payload; 0: as long as the IP packet */
-    nfqe_be16_t checksum;
-};
-
-struct nfqe_icmp_header {
-    uint8_t type;
-    uint8_t code;
-    nfqe_be16_t checksum;
-    nfqe_be32_t rest; /* meaning depends on type */
-};
-
-struct nfqe_icmpv6_header {
-    uint8_t type;
-    uint8_t code;
-    nfqe_be16_t checksum;
-    nfqe_be32_t rest; /* meaning depends on type */
-};
-
-#define NFQE_PROTOCOL_ICMP 1
-#define NFQE_PROTOCOL_TCP 6
-#define NFQE_PROTOCOL_UDP 17
-#define NFQE_PROTOCOL_ICMPV6 58
 
 /* `size` captured bytes at `offset`, or NULL if not all of them were captured. For headers not listed here. */
 static inline const void *nfqe_bytes(const struct nfqe_packet *packet, uint32_t offset, uint32_t size)

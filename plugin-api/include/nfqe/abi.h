@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nfqe/abi.h - types and constants of the plugin ABI of nfq-engine, version 1.1.
+ *
+ * Declarations alone, no function body and no macro that is needed, so that programs that read C declarations (bindgen,
+ * LuaJIT's ffi.cdef) get all of it. C and C++ include nfqe/plugin.h, which has the functions and macros, too.
+ *
+ * Processes and threads. Each function below is marked with the process that calls it:
+ *   [fork server]  one process that loads the plugin once and then forks the workers
+ *   [worker]       each queue has one or more of them, and spares that wait to replace one; each calls the plugin from
+ *                  one thread, so no lock or atomic is needed, and knows nothing of the others
+ * A worker that crashes is replaced by a new one from the fork server: it has the data that load() built, and
+ * not what the old worker changed.
+ *
+ * Compatibility. The head of the struct never changes. Everything else is append-only within a major version:
+ * an engine reads min(its size, the plugin's size) bytes and takes missing members as zero. A plugin compiled
+ * against this header loads in every engine of major version 1 whose minor version is at least that of
+ * NFQE_ABI_MIN.
+ *
+ * Numbers in these structs are in host byte order. Bytes of packets, headers and addresses are as on the wire.
+ */
+#ifndef NFQE_ABI_H
+#define NFQE_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum nfqe_version_number {
+    NFQE_ABI_VERSION = 0x10001, /* major version in the high 16 bits, minor version in the low ones */
+};
+
+enum nfqe_limit {
+    NFQE_HEAD_SIZE = 144, /* bytes of struct nfqe_plugin that never change and hold no pointers */
+    NFQE_ID_SIZE = 48,    /* of text in the head, with the NUL at its end */
+    NFQE_VERSION_SIZE = 24,
+    NFQE_BUILT_WITH_SIZE = 40,
+    /*
+     * header_bytes if the plugin leaves it 0: the engine copies that many or more. What lies beyond the copied bytes,
+     * after many extension headers, is unknown (NFQE_PACKET_HEADERS_CUT).
+     */
+    NFQE_HEADER_BYTES_DEFAULT = 128,
+};
+
+/* ---- verdicts ---------------------------------------------------------------------------------- */
+
+/*
+ * The result of handle(): an action in the low 8 bits, flags in the next 8, an argument in the high 16 bits. If
+ * handle() returns a value that is not listed below, or one that requires a need that the plugin does not declare, the
+ * packet gets the --on-crash verdict, and the log names the plugin and the value.
+ */
+typedef uint32_t nfqe_verdict;
+
+enum nfqe_verdict_part {
+    NFQE_CONTINUE = 0,        /* undecided: the next plugin decides; after the last, --default-verdict */
+    NFQE_ACCEPT = 1,          /* the packet is accepted; later plugins do not see it */
+    NFQE_DROP = 2,            /* the packet is dropped; later plugins do not see it */
+    /* Reserved numbers, which ABI 1.1 does not offer, like the needs beside them. */
+    NFQE_REPEAT = 3,          /* NFQE_NEED_REQUEUE */
+    NFQE_HELD = 4,            /* NFQE_NEED_HOLD */
+    NFQE_TO_QUEUE_ACTION = 5, /* NFQE_NEED_REQUEUE; NFQE_TO_QUEUE(number) */
+
+    /*
+     * Since 1.1, with ACCEPT or DROP, by a plugin that declares NFQE_NEED_FLOW: later packets of the flow, in both
+     * directions, get the same verdict without a call of any plugin. A flow is the protocol and the two pairs of
+     * address and port (of ICMP echo: the two addresses, which one asks, and the identifier).
+     *
+     * Three kinds of packets may have a flow, but do not decide it, so the verdict is for the packet alone: a first
+     * fragment, one with NFQE_PACKET_SOURCE_ROUTE, one with a wrong checksum. The plugins decide the first two even if
+     * their flow is accepted; with a dropped flow they are dropped. It is also for the packet alone if there is no
+     * flow: a later fragment, another protocol, headers that were not captured.
+     *
+     * An accepted flow is forgotten after --flow-timeout without a packet, a dropped one --flow-timeout after its
+     * decision, whatever packets come. If --flow-table is full, a new flow replaces an expired one; if there is none,
+     * the oldest of the list that is farthest above its share of the table. The lists: accepted flows of one packet,
+     * other accepted flows, dropped flows.
+     *
+     * A packet that begins a connection (TCP SYN, SCTP INIT, DCCP Request) is given to the plugins even if its flow is
+     * accepted, but dropped with a dropped flow. A plugin may get packets from the middle of a connection, and may be
+     * asked again for a flow that it decided. Without the need, a verdict with this flag is invalid.
+     */
+    NFQE_FLOW = 0x100,
+
+    NFQE_ARGUMENT_SHIFT = 16,
+};
+
+/* ---- needs ------------------------------------------------------------------------------------- */
+
+/*
+ * Bit numbers of `needs` in struct nfqe_plugin; nfqe/plugin.h has the masks, NFQE_NEED_HEADERS and so on.
+ *
+ * What the plugin needs from the kernel and the engine. An engine refuses a plugin with a need that it does not offer.
+ * The kernel copies as many bytes of each packet as the plugin with the largest need asks for. With neither HEADERS nor
+ * PAYLOAD, packet->len may be 0.
+ */
+enum nfqe_need_bit {
+    NFQE_NEED_HEADERS_BIT = 0,   /* the first header_bytes bytes, from the network header on */
+    NFQE_NEED_PAYLOAD_BIT = 1,   /* the whole packet, up to 65,531 bytes: what is longer is TRUNCATED */
+    NFQE_NEED_FLOW_BIT = 4,      /* since 1.1: to use NFQE_FLOW; headers are copied */
+    NFQE_NEED_SEGMENTS_BIT = 10, /* since 1.1: packets as on the wire, never with NFQE_PACKET_GSO */
+    /* A plugin that declares one of these is refused if the kernel does not have it. */
+    NFQE_NEED_CONNTRACK_BIT = 7, /* conntrack_mark */
+    NFQE_NEED_OWNER_BIT = 8,     /* uid and gid of local sockets */
+    NFQE_NEED_SECCTX_BIT = 9,    /* secctx of local sockets */
+    /* Not offered in ABI 1.1: a plugin that declares one of these is refused. */
+    NFQE_NEED_MODIFY_BIT = 2,    /* to change packets */
+    NFQE_NEED_HOLD_BIT = 3,      /* to give verdicts later */
+    NFQE_NEED_REQUEUE_BIT = 5,   /* REPEAT and TO_QUEUE */
+    NFQE_NEED_TICK_BIT = 6,      /* tick() to be called */
+};
+
+/* ---- packets ----------------------------------------------------------------------------------- */
+
+/* nfqe_packet.present: the optional fields that the kernel delivered. A field that is not present is 0. */
+enum nfqe_presence {
+    NFQE_HAS_MARK = 0x1,
+    NFQE_HAS_TIMESTAMP = 0x2,        /* up to forward; while a socket asks for timestamps */
+    NFQE_HAS_IN_IFINDEX = 0x4,
+    NFQE_HAS_OUT_IFINDEX = 0x8,
+    NFQE_HAS_PHYS_IN_IFINDEX = 0x10, /* bridge only */
+    NFQE_HAS_PHYS_OUT_IFINDEX = 0x20,
+    NFQE_HAS_HW_ADDRESS = 0x40,      /* up to forward; not on segments made by the kernel */
+    NFQE_HAS_UID = 0x80,             /* local sockets only */
+    NFQE_HAS_GID = 0x100,
+    NFQE_HAS_PRIORITY = 0x200,
+    NFQE_HAS_CONNTRACK_MARK = 0x400, /* only with NFQE_NEED_CONNTRACK, of tracked packets */
+    NFQE_HAS_SECCTX = 0x800,         /* only with NFQE_NEED_SECCTX, of local sockets */
+};
+
+/* nfqe_packet.flags */
+enum nfqe_packet_flag {
+    NFQE_PACKET_TRUNCATED = 0x1,        /* len < wire_len: the kernel copied less than all */
+    NFQE_PACKET_GSO = 0x2,              /* several segments in one packet, larger than the MTU */
+    NFQE_PACKET_CHECKSUM_PENDING = 0x4, /* checksums are computed later; normal for local output */
+    NFQE_PACKET_FRAGMENT = 0x8,         /* an IP fragment, first or later */
+    NFQE_PACKET_MODIFIED = 0x10,        /* an earlier plugin changed it; never in ABI 1.1 */
+    /*
+     * Not all headers can be read, so the transport header is unknown, not absent. A filter that must not be evaded
+     * drops such packets: a sender can move the ports beyond what is captured, or spread the header over fragments. Set
+     * if
+     *   - nothing was captured, or of IPv4 or IPv6 not the whole fixed header, or one of another version
+     *   - one of the headers does not lie, with all of its length, inside the captured bytes and inside the IP packet.
+     *     These headers are: IPv4 with its options; AH, also of IPv4; each IPv6 extension header; TCP and DCCP with
+     *     their options; GRE with the fields that its flags announce; 8 bytes of UDP, UDP-Lite, ICMP, ICMPv6 and ESP;
+     *     12 bytes of SCTP
+     *   - the length in one of these headers is less than the header has at least: an IPv4 header length below 5, a TCP
+     *     data offset below 5, a DCCP one below 3 (4 with long sequence numbers), a UDP length from 1 to 7
+     *   - a transport protocol that is not named here begins where the captured bytes end, and the IP packet goes on
+     * and never else. Bytes after the IP packet, such as Ethernet padding, are read as no header. An IP length of 0 (of
+     * more than 64 KiB, made by segmentation offload) means that the packet is as long as wire_len says. A later
+     * fragment (offset not 0) has no transport header: of it, only the headers up to the fragment offset count. A
+     * packet that ends after its IP headers, of a protocol that is not named here or with "no next header", is
+     * complete.
+     */
+    NFQE_PACKET_HEADERS_CUT = 0x20,
+    /*
+     * Since 1.1. The packet has still to go by other addresses, which its sender wrote into it: an IPv6 routing header
+     * with segments left, of any type (SRv6 has them), or an IPv4 source route. `dest` is the next address, not the
+     * final one.
+     */
+    NFQE_PACKET_SOURCE_ROUTE = 0x40,
+};
+
+enum nfqe_offset { NFQE_NONE = 0xffff }; /* of a header that the packet does not have, or that is not known */
+
+/* IANA protocol numbers. */
+enum nfqe_protocol {
+    NFQE_PROTOCOL_ICMP = 1,
+    NFQE_PROTOCOL_TCP = 6,
+    NFQE_PROTOCOL_UDP = 17,
+    NFQE_PROTOCOL_ICMPV6 = 58,
+};
+
+/*
+ * One packet. Borrowed: valid until handle() or handle_batch() returns. All plugins get the same struct, so a
+ * plugin must not write to it; the bytes at `data` are mapped read-only. Members are only ever appended;
+ * `size` says how many bytes of the struct this engine filled.
+ */
+struct nfqe_packet {
+    uint32_t size;
+    uint32_t present;             /* enum nfqe_presence */
+    const uint8_t *data;          /* captured bytes from the network header on; NULL if len is 0 */
+    uint32_t len;                 /* captured bytes at data */
+    uint32_t wire_len;            /* bytes of the packet on the wire, from the network header on; 0 if unknown */
+    uint64_t timestamp_ns;        /* when the packet arrived, CLOCK_REALTIME nanoseconds */
+    uint32_t mark;                /* packet mark */
+    uint32_t conntrack_mark;
+    uint32_t queue;               /* number of the netfilter queue */
+    uint32_t id;                  /* the kernel's id of this packet in its queue; wraps */
+    uint32_t in_ifindex;
+    uint32_t out_ifindex;
+    uint32_t phys_in_ifindex;     /* the bridge port, where in_ifindex is the bridge */
+    uint32_t phys_out_ifindex;
+    uint32_t uid;                 /* owner of the local socket */
+    uint32_t gid;
+    uint32_t priority;            /* the kernel's skb priority */
+    uint16_t hw_protocol;         /* Ethernet type: 0x0800 IPv4, 0x86dd IPv6 */
+    uint16_t hw_address_len;      /* bytes used in hw_address */
+    uint8_t hw_address[8];        /* the sender's link-layer address */
+    uint8_t hook;                 /* 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting */
+    uint8_t family;               /* AF_INET, AF_INET6, AF_BRIDGE: of the hook, not of the packet */
+    uint8_t protocol;             /* IP protocol of the transport header (6 TCP, 17 UDP, ...), after AH and all IPv6
+                                     extension headers; 0 if unknown */
+    uint8_t reserved;
+    uint16_t flags;               /* enum nfqe_packet_flag */
+    uint16_t network;             /* offset of the IPv4 or IPv6 header in data, or NFQE_NONE */
+    uint16_t transport;           /* offset of the transport header, of which one byte or more was captured and for
+                                     which the IP packet has room; NFQE_NONE for a later fragment too */
+    uint16_t payload;             /* offset of the first byte after the transport header of TCP, UDP, ICMP and
+                                     ICMPv6; may equal len (nothing captured); NFQE_NONE if unknown */
+    uint32_t secctx_len;          /* bytes at secctx */
+    const char *secctx; /* security context of the local socket, such as an SELinux label; no NUL at its end */
+};
+
+/* ---- headers of packets ------------------------------------------------------------------------ */
+
+/* Big-endian numbers in a packet. They need no alignment, and allow no arithmetic by mistake. */
+typedef struct {
+    uint8_t bytes[2];
+} nfqe_be16_t;
+
+typedef struct {
+    uint8_t bytes[4];
+} nfqe_be32_t;
+
+struct nfqe_ipv4_header {
+    uint8_t version_ihl; /* version in the high 4 bits, header length in 4-byte words in the low 4 */
+    uint8_t tos;
+    nfqe_be16_t total_len;
+    nfqe_be16_t id;
+    nfqe_be16_t fragment; /* 3 flag bits, then the offset in units of 8 bytes */
+    uint8_t ttl;
+    uint8_t protocol;
+    nfqe_be16_t checksum;
+    uint8_t source[4];
+    uint8_t dest[4];
+};
+
+struct nfqe_ipv6_header {
+    nfqe_be32_t version_class_flow;
+    nfqe_be16_t payload_len;
+    uint8_t next_header; /* of the first header after this one; see nfqe_packet.protocol */
+    uint8_t hop_limit;
+    uint8_t source[16];
+    uint8_t dest[16];
+};
+
+enum nfqe_tcp_flag {
+    NFQE_TCP_FIN = 0x01,
+    NFQE_TCP_SYN = 0x02,
+    NFQE_TCP_RST = 0x04,
+    NFQE_TCP_PSH = 0x08,
+    NFQE_TCP_ACK = 0x10,
+    NFQE_TCP_URG = 0x20,
+};
+
+struct nfqe_tcp_header {
+    nfqe_be16_t source; /* port */
+    nfqe_be16_t dest; /* port */
+    nfqe_be32_t seq;
+    nfqe_be32_t ack_seq;
+    uint8_t data_offset; /* header length in 4-byte words, in the high 4 bits */
+    uint8_t flags; /* enum nfqe_tcp_flag */
+    nfqe_be16_t window;
+    nfqe_be16_t checksum;
+    nfqe_be16_t urgent;
+};
+
+struct nfqe_udp_header {
+    nfqe_be16_t source; /* port */
+    nfqe_be16_t dest; /* port */
+    nfqe_be16_t len; /* of header and payload; 0: as long as the IP packet */
+    nfqe_be16_t checksum;
+};
+
+struct nfqe_icmp_header {
+    uint8_t type;
+    uint8_t code;
+    nfqe_be16_t checksum;
+    nfqe_be32_t rest; /* meaning depends on type */
+};
+
+struct nfqe_icmpv6_header {
+    uint8_t type;
+    uint8_t code;
+    nfqe_be16_t checksum;
+    nfqe_be32_t rest; /* meaning depends on type */
+};
+
+/* ---- what the engine offers ---------------------------------------------------------------------- */
+
+enum nfqe_log_level { NFQE_LOG_ERROR = 0, NFQE_LOG_WARNING = 1, NFQE_LOG_INFO = 2 };
+
+/*
+ * Functions of the engine. The table stays valid for the life of the process. `size` is the number of bytes that
+ * this engine filled: compare before using a member that a later minor version added.
+ */
+struct nfqe_host {
+    uint32_t size;
+    uint32_t abi;                 /* the ABI version that this engine offers, as NFQE_ABI() */
+    const char *engine_version;   /* for people: "0.1.0" */
+    void *context;                /* the engine's own */
+
+    /*
+     * [fork server] [worker] Writes one line to the engine's log, preceded by the plugin's id. Text of more than
+     * 512 bytes is cut. Of more than 20 lines a second in one process, the rest are only counted: do not log
+     * for each packet.
+     */
+    void (*log)(const struct nfqe_host *host, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+    /*
+     * [fork server] in load(), [worker] in open(): sets the reason of a failure, for the person who started the
+     * engine. Returns `error`, so that `return host->fail(host, -EINVAL, "...")` is the complete error path. error:
+     * a negative errno value; 0 becomes -EINVAL. Text of more than 200 bytes is cut; the last call counts.
+     */
+    int (*fail)(const struct nfqe_host *host, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+    /* [fork server] [worker] A named extension such as "nfqe.timer/1"; NULL: not offered. ABI 1.1 has none. */
+    const void *(*ext)(const struct nfqe_host *host, const char *name);
+};
+
+/* ---- options ----------------------------------------------------------------------------------- */
+
+enum nfqe_option_type {
+    NFQE_OPTION_STRING = 1,  /* any text; min and max bound its length in bytes, if not both 0; min <= max */
+    NFQE_OPTION_INTEGER = 2, /* decimal or 0x hexadecimal; min and max bound it, if not both 0; min <= max */
+    NFQE_OPTION_BOOLEAN = 3, /* on, off, yes, no, true, false, 1, 0 */
+    /*
+     * Since 1.1: the path of a regular file that the plugin reads. It is opened for reading with the rights of the user
+     * who started the engine, which fork server and workers do not have. There can be no default, and min and max are
+     * 0.
+     */
+    NFQE_OPTION_FILE = 4,
+};
+
+/*
+ * An option of the plugin, given as `--plugin ./x.so,name=value`; a comma inside a value is written twice. The
+ * list ends with an element whose name is NULL. The engine checks names and values, and refuses the plugin before
+ * load() if they are wrong or missing.
+ */
+struct nfqe_option {
+    const char *name;             /* letters, digits, - and _ */
+    uint32_t type;                /* enum nfqe_option_type */
+    uint32_t required;            /* not 0: must be given */
+    int64_t min;
+    int64_t max;
+    const char *default_value;    /* used as if given, and checked like that; NULL: none */
+    const char *help;             /* one line, no full stop */
+};
+
+/* The value of one option. Valid until load() returns: copy what is needed for longer. */
+struct nfqe_value {
+    const char *name;
+    const char *text;             /* as given, or the default; NULL: not given and no default */
+    /*
+     * Of INTEGER; of BOOLEAN as 0 or 1; of FILE, if it was given, a descriptor, close-on-exec, which the plugin owns
+     * and which workers inherit from load(). All processes share its offset: use pread() or mmap(). Otherwise 0.
+     */
+    int64_t integer;
+    uint32_t type;
+    uint32_t given;               /* 1: by the user; 0: the default */
+};
+
+/* ---- the plugin -------------------------------------------------------------------------------- */
+
+struct nfqe_state;   /* saved state: reserved for a later minor version */
+struct nfqe_counter; /* declared counters: reserved for a later minor version */
+
+/* What a plugin exports. The head is the first NFQE_HEAD_SIZE bytes, on every machine and in every version. */
+struct nfqe_plugin {
+    /* the head; NFQE_PLUGIN fills magic, size, abi, abi_min and built_with */
+    char magic[8];                /* "nfqe-so" */
+    uint32_t size;                /* sizeof(struct nfqe_plugin) when the plugin was compiled */
+    uint32_t abi;                 /* ABI version of the header that it was compiled with */
+    uint32_t abi_min;             /* the oldest ABI version that it works with; same major version */
+    uint32_t header_bytes;        /* with NFQE_NEED_HEADERS: 1 to 65,531; 0: NFQE_HEADER_BYTES_DEFAULT */
+    uint64_t needs;               /* bits of enum nfqe_need_bit */
+    char id[NFQE_ID_SIZE];        /* required: a to z, 0 to 9, - _ . ; unique in a plugin chain; ends with NUL */
+    char version[NFQE_VERSION_SIZE]; /* required, the plugin's own; printable, no spaces, ends with NUL */
+    char built_with[NFQE_BUILT_WITH_SIZE];
+
+    /* append-only from here */
+    uint32_t option_size;         /* sizeof(struct nfqe_option), filled by NFQE_PLUGIN */
+    uint32_t counter_size;        /* 0 in ABI 1.1 */
+    const char *summary;          /* one line, for listings; may be NULL, like the next two */
+    const char *vendor;
+    const char *license;          /* SPDX expression */
+    const struct nfqe_option *options;   /* ends with a NULL name; NULL: takes no options */
+    const struct nfqe_counter *counters; /* must be NULL in ABI 1.1 */
+
+    /*
+     * [fork server] Called once, before any worker exists. Parses the options and builds data that all workers
+     * share copy-on-write: *shared is given to open(), which can make it available to handle(). values[i] belongs
+     * to options[i]; n is their number. Must not start a thread. Returns 0, or a negative errno value after
+     * host->fail(); unload() is not called then. Optional.
+     */
+    int (*load)(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared);
+
+    /*
+     * [worker] Called once in each new worker, before its first packet. *self, the worker's own data, is given to
+     * the functions below; it is NULL if there is no open(). shared: from load(); old: NULL in ABI 1.1. Returns 0,
+     * or a negative errno value after host->fail(). Optional.
+     */
+    int (*open)(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self);
+
+    /* [worker] Returns the verdict of one packet. Must not block. Required, also with handle_batch. */
+    nfqe_verdict (*handle)(void *self, struct nfqe_packet *packet);
+
+    /*
+     * [worker] A burst: n packets (1 to 64) in the order of arrival, without those that an earlier plugin or their
+     * flow decided. out[i] is the verdict of packets[i]; it is NFQE_CONTINUE at the start. If a worker dies in this
+     * function, the same packets are given to handle() one by one. Optional.
+     */
+    void (*handle_batch)(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out);
+
+    void (*tick)(void *self, uint64_t now_ns);             /* must be NULL in ABI 1.1 */
+    int (*save)(void *self, struct nfqe_state *out);       /* must be NULL in ABI 1.1 */
+
+    /* [worker] Called when a worker ends normally, not when it crashes or is killed. Optional. */
+    void (*close)(void *self);
+
+    /* [fork server] Called when the fork server ends normally. Optional. */
+    void (*unload)(void *shared);
+
+    /* [fork server] [worker] Extensions that the plugin offers to the engine; returns NULL: not offered. Optional. */
+    const void *(*ext)(const char *name);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
