@@ -19,6 +19,7 @@ PUBLIC_STANDARDS = (("c", "c99"), ("c", "c11"), ("c", "c17"), ("c++", "c++17"), 
 ENGINE_STANDARDS = (("c", "gnu11"),)
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wcast-qual", "-Wvla", "-Wformat=2", "-Werror"]
 C_WARNINGS = ["-Wmissing-prototypes", "-Wstrict-prototypes"]
+CXX_WARNINGS = ["-Wold-style-cast"]
 PEDANTIC = ["-Wpedantic"]
 COMPILERS = {"c": ("gcc", "clang"), "c++": ("g++", "clang++")}
 HOW = {"gcc": ["-O2", "-c"], "g++": ["-O2", "-c"], "clang": ["-fsyntax-only"], "clang++": ["-fsyntax-only"]}
@@ -30,8 +31,8 @@ def language_of(path):
 
 
 def command(tools, compiler, language, arguments, more):
-    return [tools[compiler], *HOW[compiler], *arguments, *WARNINGS, *(C_WARNINGS if language == "c" else []), *more,
-            "-o", "/dev/null"]
+    return [tools[compiler], *HOW[compiler], *arguments, *WARNINGS,
+            *(C_WARNINGS if language == "c" else CXX_WARNINGS), *more, "-o", "/dev/null"]
 
 
 def header_commands(root, tools, only, empty):

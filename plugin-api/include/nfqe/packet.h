@@ -33,13 +33,13 @@ extern "C" {
 /* The value of a big-endian field, in host byte order. */
 static inline uint16_t nfqe_be16(nfqe_be16_t field)
 {
-    return (uint16_t)((field.bytes[0] << 8) | field.bytes[1]);
+    return NFQE_CAST_(uint16_t, (field.bytes[0] << 8) | field.bytes[1]);
 }
 
 static inline uint32_t nfqe_be32(nfqe_be32_t field)
 {
-    return ((uint32_t)field.bytes[0] << 24) | ((uint32_t)field.bytes[1] << 16) | ((uint32_t)field.bytes[2] << 8) |
-           (uint32_t)field.bytes[3];
+    return (NFQE_CAST_(uint32_t, field.bytes[0]) << 24) | (NFQE_CAST_(uint32_t, field.bytes[1]) << 16) |
+           (NFQE_CAST_(uint32_t, field.bytes[2]) << 8) | field.bytes[3];
 }
 
 /* `size` captured bytes at `offset`, or NULL if not all of them were captured. For headers not listed here. */
@@ -54,15 +54,19 @@ static inline const void *nfqe_bytes(const struct nfqe_packet *packet, uint32_t 
 /* The IPv4 header without its options; NULL if the packet is not IPv4. */
 static inline const struct nfqe_ipv4_header *nfqe_ipv4(const struct nfqe_packet *packet)
 {
-    const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv4_header));
-    return header != NULL && header[0] >> 4 == 4 ? (const struct nfqe_ipv4_header *)(const void *)header : NULL;
+    const void *header = nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv4_header));
+    const struct nfqe_ipv4_header *ipv4 = NFQE_CAST_(const struct nfqe_ipv4_header *, header);
+
+    return ipv4 != NULL && ipv4->version_ihl >> 4 == 4 ? ipv4 : NULL;
 }
 
 /* The fixed IPv6 header; NULL if the packet is not IPv6. */
 static inline const struct nfqe_ipv6_header *nfqe_ipv6(const struct nfqe_packet *packet)
 {
-    const uint8_t *header = (const uint8_t *)nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv6_header));
-    return header != NULL && header[0] >> 4 == 6 ? (const struct nfqe_ipv6_header *)(const void *)header : NULL;
+    const void *header = nfqe_bytes(packet, packet->network, sizeof(struct nfqe_ipv6_header));
+    const struct nfqe_ipv6_header *ipv6 = NFQE_CAST_(const struct nfqe_ipv6_header *, header);
+
+    return ipv6 != NULL && ipv6->version_class_flow.bytes[0] >> 4 == 6 ? ipv6 : NULL;
 }
 
 /* The transport header, if it is of this protocol and `size` bytes of it were captured; else NULL. */
@@ -74,26 +78,29 @@ static inline const void *nfqe_transport(const struct nfqe_packet *packet, uint8
 /* The TCP header without its options. NULL: not TCP, a later fragment, or cut (NFQE_PACKET_HEADERS_CUT). */
 static inline const struct nfqe_tcp_header *nfqe_tcp(const struct nfqe_packet *packet)
 {
-    return (const struct nfqe_tcp_header *)nfqe_transport(packet, NFQE_PROTOCOL_TCP, sizeof(struct nfqe_tcp_header));
+    return NFQE_CAST_(const struct nfqe_tcp_header *,
+                      nfqe_transport(packet, NFQE_PROTOCOL_TCP, sizeof(struct nfqe_tcp_header)));
 }
 
 /* The UDP header. NULL: not UDP, a later fragment, or cut. */
 static inline const struct nfqe_udp_header *nfqe_udp(const struct nfqe_packet *packet)
 {
-    return (const struct nfqe_udp_header *)nfqe_transport(packet, NFQE_PROTOCOL_UDP, sizeof(struct nfqe_udp_header));
+    return NFQE_CAST_(const struct nfqe_udp_header *,
+                      nfqe_transport(packet, NFQE_PROTOCOL_UDP, sizeof(struct nfqe_udp_header)));
 }
 
 /* The first 8 bytes of an ICMP message. NULL: not ICMP, a later fragment, or cut. */
 static inline const struct nfqe_icmp_header *nfqe_icmp(const struct nfqe_packet *packet)
 {
-    return (const struct nfqe_icmp_header *)nfqe_transport(packet, NFQE_PROTOCOL_ICMP, sizeof(struct nfqe_icmp_header));
+    return NFQE_CAST_(const struct nfqe_icmp_header *,
+                      nfqe_transport(packet, NFQE_PROTOCOL_ICMP, sizeof(struct nfqe_icmp_header)));
 }
 
 /* The first 8 bytes of an ICMPv6 message. NULL: not ICMPv6, a later fragment, or cut. */
 static inline const struct nfqe_icmpv6_header *nfqe_icmpv6(const struct nfqe_packet *packet)
 {
-    return (const struct nfqe_icmpv6_header *)nfqe_transport(packet, NFQE_PROTOCOL_ICMPV6,
-                                                             sizeof(struct nfqe_icmpv6_header));
+    return NFQE_CAST_(const struct nfqe_icmpv6_header *,
+                      nfqe_transport(packet, NFQE_PROTOCOL_ICMPV6, sizeof(struct nfqe_icmpv6_header)));
 }
 
 /*
@@ -114,7 +121,7 @@ static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint
     if (ipv4 != NULL) {
         ip_len = nfqe_be16(ipv4->total_len);
     } else if (ipv6 != NULL && nfqe_be16(ipv6->payload_len) != 0) {
-        ip_len = (uint32_t)sizeof(struct nfqe_ipv6_header) + nfqe_be16(ipv6->payload_len);
+        ip_len = NFQE_CAST_(uint32_t, sizeof(struct nfqe_ipv6_header)) + nfqe_be16(ipv6->payload_len);
     }
     if (ip_len != 0 && packet->network + ip_len < end) {
         end = packet->network + ip_len;
