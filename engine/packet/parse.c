@@ -127,6 +127,21 @@ static uint32_t transport_size(uint8_t protocol, const uint8_t *header)
     }
 }
 
+/* Captured bytes from `payload` on that belong to the IP packet, and of UDP to the datagram. */
+static uint32_t payload_len(const struct nfqe_packet *packet, uint32_t payload, uint32_t ip_end)
+{
+    uint32_t end = packet->len < ip_end ? packet->len : ip_end;
+
+    if (packet->protocol == NFQE_PROTOCOL_UDP) {
+        uint32_t udp_len = read_be16(packet->data + packet->transport + 4);
+
+        if (udp_len != 0 && packet->transport + udp_len < end) {
+            end = packet->transport + udp_len;
+        }
+    }
+    return end - payload;
+}
+
 /* fixed: bytes of the fixed part of the header; 0: not known. offset is at most limits.end. */
 static void parse_transport(struct nfqe_packet *packet, uint32_t offset, struct limits limits, uint32_t fixed)
 {
@@ -148,6 +163,7 @@ static void parse_transport(struct nfqe_packet *packet, uint32_t offset, struct 
         cut(packet);
     } else if (protocols[packet->protocol].payload != 0) {
         packet->payload = (uint16_t)(offset + size);
+        packet->payload_len = payload_len(packet, offset + size, limits.ip_end);
     }
 }
 
@@ -256,8 +272,8 @@ static void parse_ipv4(struct nfqe_packet *packet)
 static void parse_ipv6(struct nfqe_packet *packet)
 {
     const uint8_t *header = packet->data;
-    uint32_t payload_len = read_be16(header + 4);
-    struct limits limits = find_limits(packet, payload_len != 0 ? payload_len + sizeof(struct nfqe_ipv6_header) : 0);
+    uint32_t len = read_be16(header + 4);
+    struct limits limits = find_limits(packet, len != 0 ? len + sizeof(struct nfqe_ipv6_header) : 0);
 
     packet->network = 0;
     walk(packet, header[6], sizeof(struct nfqe_ipv6_header), limits, true);
@@ -271,6 +287,7 @@ void packet_parse(struct nfqe_packet *packet)
     packet->network = NFQE_NONE;
     packet->transport = NFQE_NONE;
     packet->payload = NFQE_NONE;
+    packet->payload_len = 0;
     packet->protocol = 0;
     packet->flags &= (uint16_t) ~(NFQE_PACKET_FRAGMENT | NFQE_PACKET_HEADERS_CUT | NFQE_PACKET_SOURCE_ROUTE);
     if (protocol == 0) {

@@ -10,8 +10,8 @@
 #include <nfqe/packet.h>
 
 /*
- * Sets network, transport, payload, protocol and the flags FRAGMENT and HEADERS_CUT from data and len. hw_protocol
- * selects IPv4 or IPv6; if it is 0, the version field of the IP header does. [worker]
+ * Sets network, transport, payload, payload_len, protocol and the flags that tell of headers from data and len.
+ * hw_protocol selects IPv4 or IPv6; if it is 0, the version field of the IP header does. [queue process]
  */
 void packet_parse(struct nfqe_packet *packet);
 

@@ -117,7 +117,9 @@ NFQE_AT(nfqe_packet, transport, 96);
 NFQE_AT(nfqe_packet, payload, 98);
 NFQE_AT(nfqe_packet, secctx_len, 100);
 NFQE_AT(nfqe_packet, secctx, 104);
-NFQE_SIZE(struct nfqe_packet, 112);
+NFQE_AT(nfqe_packet, payload_len, 112);
+NFQE_AT(nfqe_packet, reserved_2, 116);
+NFQE_SIZE(struct nfqe_packet, 120);
 
 /* ---- what the wire dictates --------------------------------------------------------------------------- */
 

@@ -75,7 +75,7 @@ static void no_struct_with_a_size_ends_in_padding(void **state)
     assert_int_equal(PADDING(nfqe_host, ext), 0);
     assert_int_equal(PADDING(nfqe_option, help), 0);
     assert_int_equal(PADDING(nfqe_value, given), 0);
-    assert_int_equal(PADDING(nfqe_packet, secctx), 0);
+    assert_int_equal(PADDING(nfqe_packet, reserved_2), 0);
 }
 
 int main(void)

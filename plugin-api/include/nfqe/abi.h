@@ -213,6 +213,8 @@ struct nfqe_packet {
                                      ICMPv6; may equal len (nothing captured); NFQE_NONE if unknown */
     uint32_t secctx_len;          /* bytes at secctx */
     const char *secctx; /* security context of the local socket, such as an SELinux label; no NUL at its end */
+    uint32_t payload_len;         /* captured bytes at payload, by the lengths of IP and UDP, without padding */
+    uint32_t reserved_2;
 };
 
 /* ---- headers of packets ------------------------------------------------------------------------ */

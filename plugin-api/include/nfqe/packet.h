@@ -111,33 +111,8 @@ static inline const struct nfqe_icmpv6_header *nfqe_icmpv6(const struct nfqe_pac
  */
 static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint32_t *len)
 {
-    const struct nfqe_ipv4_header *ipv4 = nfqe_ipv4(packet);
-    const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
-    const struct nfqe_udp_header *udp = nfqe_udp(packet);
-    uint32_t end = packet->len;
-    uint32_t ip_len = 0;  /* 0 in packets of more than 64 KiB, where the captured length counts */
-    uint32_t udp_len = 0; /* 0 in such packets, too */
-
-    if (ipv4 != NULL) {
-        ip_len = nfqe_be16(ipv4->total_len);
-    } else if (ipv6 != NULL && nfqe_be16(ipv6->payload_len) != 0) {
-        ip_len = NFQE_CAST_(uint32_t, sizeof(struct nfqe_ipv6_header)) + nfqe_be16(ipv6->payload_len);
-    }
-    if (ip_len != 0 && packet->network + ip_len < end) {
-        end = packet->network + ip_len;
-    }
-    if (udp != NULL) {
-        udp_len = nfqe_be16(udp->len);
-    }
-    if (udp_len != 0 && packet->transport + udp_len < end) {
-        end = packet->transport + udp_len;
-    }
-    if (packet->payload == NFQE_NONE || packet->payload >= end) {
-        *len = 0;
-        return NULL;
-    }
-    *len = end - packet->payload;
-    return packet->data + packet->payload;
+    *len = packet->payload_len;
+    return packet->payload_len == 0 ? NULL : packet->data + packet->payload;
 }
 
 #ifdef __cplusplus

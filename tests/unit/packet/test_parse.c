@@ -46,6 +46,7 @@ static void assert_found(const struct builder *builder, size_t payload_len)
     assert_ptr_equal(nfqe_icmpv6(&packet), builder->protocol == NFQE_PROTOCOL_ICMPV6 ? transport : NULL);
     payload = nfqe_payload(&packet, &len);
     assert_int_equal(len, payload_len);
+    assert_int_equal(packet.payload_len, payload_len);
     assert_ptr_equal(payload, payload_len > 0 ? builder->bytes + builder->headers_end : NULL);
 }
 
@@ -55,6 +56,7 @@ static void assert_no_transport(const struct nfqe_packet *packet)
 
     assert_int_equal(packet->transport, NFQE_NONE);
     assert_int_equal(packet->payload, NFQE_NONE);
+    assert_int_equal(packet->payload_len, 0);
     assert_null(nfqe_tcp(packet));
     assert_null(nfqe_udp(packet));
     assert_null(nfqe_icmp(packet));

@@ -196,7 +196,8 @@ static void compare(const struct draft *draft, size_t len, size_t wire_len, unsi
                                  .data = len > 0 ? guarded_put(&memory, draft->bytes, len, 1) : NULL,
                                  .len = (uint32_t)len,
                                  .wire_len = (uint32_t)wire_len,
-                                 .hw_protocol = (uint16_t)ether_type};
+                                 .hw_protocol = (uint16_t)ether_type,
+                                 .payload_len = 1}; /* what is left of another packet does not count */
     uint32_t payload_len;
     const uint8_t *payload;
 

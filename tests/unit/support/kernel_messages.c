@@ -143,6 +143,7 @@ void message_expected(struct nfqe_packet *expected, uint16_t without)
         .network = 0,
         .transport = 20,
         .payload = 28,
+        .payload_len = 5,
     };
 
 #define WITHOUT(bit, member) (expected->present &= ~(bit), (void)memset(&expected->member, 0, sizeof(expected->member)))
@@ -229,6 +230,7 @@ void message_assert_packet(const struct nfqe_packet *packet, const struct nfqe_p
     assert_int_equal(packet->network, expected->network);
     assert_int_equal(packet->transport, expected->transport);
     assert_int_equal(packet->payload, expected->payload);
+    assert_int_equal(packet->payload_len, expected->payload_len);
 }
 
 size_t message_attribute_offset(const struct message *message, uint16_t type)
