@@ -21,7 +21,7 @@ BURST_CRASH = re.compile(rf"^{PREFIX}queue (\d+): plugin (\S+) (\S+) crashed \((
 NOT_SHOWN = re.compile(r"(\d+) more crashes? not shown")
 
 
-def sizes(count=200000, quick_count=50000):
+def sizes(count=200000, quick_count=20000):
     """How many datagrams, of which every how-many-eth is marked, and how many are."""
     count = scaled_count(count, quick_count, 500) // 500 * 500
     return count, 500, count // 500
@@ -105,7 +105,7 @@ def test_the_log_names_the_plugin_of_the_chain_that_crashed(lab, start_engine, s
 
 
 def test_a_plugin_that_crashes_on_every_packet_is_survived(lab, start_engine, start_pump):
-    count = scaled_count(500, 200)
+    count = scaled_count(500, 100)
     engine, report = run_marked(lab, start_engine, start_pump, "misbehave,do=crash", count, 1)
     assert report["lost"] == report["sent_marked"] == count, report
     assert engine.total("crash_verdicts") == engine.total("restarts") == engine.total("dropped") == count
@@ -114,7 +114,7 @@ def test_a_plugin_that_crashes_on_every_packet_is_survived(lab, start_engine, st
 @pytest.mark.parametrize("spares", ["0", "1", "4"])
 def test_deaths_that_follow_each_other_cost_the_guilty_packets_only(lab, start_engine, start_pump, spares):
     """Every third packet is deadly: as many deaths a second as workers can be made."""
-    count = scaled_count(14000, 2100)
+    count = scaled_count(14000, 900)
     engine, report = run_marked(lab, start_engine, start_pump, "misbehave,do=crash", count, 3, "--spares", spares)
     assert report["lost"] == report["lost_marked"] == report["sent_marked"], report
     assert engine.total("crash_verdicts") == engine.total("restarts") == report["sent_marked"]

@@ -17,7 +17,7 @@ from support.scale import scaled_count
 @pytest.mark.parametrize("queues", [1, 4])
 @pytest.mark.parametrize("name", ["accept_all", "drop_tcp80"])
 def test_every_packet_arrives_once_and_in_order(lab, start_engine, start_pump, queues, name):
-    count = scaled_count(200000, 50000)
+    count = scaled_count(200000, 20000)
     engine = start_engine("--plugin", plugin(name), "--queue", f"1-{queues}" if queues > 1 else "1")
     rule = lab.queue_pump_traffic(1, queues)
     after = lab.count_pump_traffic(lab.router, "POSTROUTING")

@@ -60,7 +60,7 @@ def plan(count, generator):
 @pytest.mark.parametrize("name, queues, busy", [("obey", 1, False), ("obey", 2, True), ("obey_batch", 1, False)])
 def test_no_decided_flow_is_forgotten_when_processes_are_killed(
         lab, start_engine, start_pump, start_busy, tmp_path, name, queues, busy):
-    count, kills_min = scaled_count(200000, 50000), scaled_count(48, 24)
+    count, kills_min = scaled_count(200000, 30000), scaled_count(48, 14)
     seed = new_seed()
     generator = random.Random(seed)
     marks, decisions = plan(count, generator)
@@ -124,7 +124,7 @@ def test_no_decided_flow_is_forgotten_when_processes_are_killed(
 def test_no_decided_flow_is_forgotten_when_a_plugin_crashes_on_others(
         lab, start_engine, start_pump, tmp_path, name):
     """Exactly the packets it crashed on are lost."""
-    count, flows, crashes = scaled_count(60000, 30000), 64, scaled_count(200, 60)
+    count, flows, crashes = scaled_count(60000, 15000), 64, scaled_count(200, 30)
     generator = random.Random(1)
     marks = bytearray([ACCEPT_FLOW] * flows + [DROP] * (count - flows))
     crashing = list(range(1, count, 2 * flows))  # all of flow 1: every second one asks to pass, or for a crash

@@ -64,13 +64,13 @@ def kill_processes(engine, kinds, kills, pause, seed):
 
 
 @pytest.mark.parametrize("kinds, name, queues, kills, quick_kills, pause, busy", [
-    ((QUEUE_PROCESSES,), "accept_all", 2, 1000, 50, LONGER_SECONDS, False),
-    ((QUEUE_PROCESSES,), SLOW, 1, 200, 30, LONGER_SECONDS, True),
-    ((WORKERS,), "accept_all", 2, 1000, 50, PAUSE_SECONDS, False),  # nearly always hit outside of handle()
-    ((WORKERS,), SLOW, 1, 200, 50, PAUSE_SECONDS, False),            # often hit inside of handle()
-    ((WORKERS,), SLOW, 1, 100, 50, SHORT_SECONDS, True),             # often hit while they begin with what one has left
-    (ALL, "accept_all", 2, 500, 50, PAUSE_SECONDS, False),
-    (ALL, SLOW, 2, 200, 30, PAUSE_SECONDS, True),
+    ((QUEUE_PROCESSES,), "accept_all", 2, 1000, 30, LONGER_SECONDS, False),
+    ((QUEUE_PROCESSES,), SLOW, 1, 200, 20, LONGER_SECONDS, True),
+    ((WORKERS,), "accept_all", 2, 1000, 30, PAUSE_SECONDS, False),  # nearly always hit outside of handle()
+    ((WORKERS,), SLOW, 1, 200, 30, PAUSE_SECONDS, False),            # often hit inside of handle()
+    ((WORKERS,), SLOW, 1, 100, 30, SHORT_SECONDS, True),             # often hit while they begin with what one has left
+    (ALL, "accept_all", 2, 500, 30, PAUSE_SECONDS, False),
+    (ALL, SLOW, 2, 200, 20, PAUSE_SECONDS, True),
 ])
 def test_killed_processes_cost_only_what_a_plugin_was_deciding(
         lab, start_engine, start_pump, start_busy, kinds, name, queues, kills, quick_kills, pause, busy):
@@ -118,7 +118,7 @@ def test_killed_processes_cost_only_what_a_plugin_was_deciding(
 @pytest.mark.parametrize("kinds", [(QUEUE_PROCESSES,), (WORKERS,)])
 def test_killed_processes_of_a_queue_with_several_workers(lab, start_engine, start_pump, kinds):
     """The order of the packets of each flow stays, too."""
-    kills, seed = scaled_count(200, 50), new_seed()
+    kills, seed = scaled_count(200, 25), new_seed()
     engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", "--workers", "3", "--spares", "2", "--handle-timeout",
                           "10s", "--crash-limit", "off", "--outage-timeout", "60s")
     lab.queue_pump_traffic()

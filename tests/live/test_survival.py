@@ -16,13 +16,15 @@ import pytest
 from support.commands import wait_for
 from support.engine import SLOW, plugin
 from support.processes import process_status
+from support.scale import scaled_count
 from test_hostile import MISBEHAVE, NONE, Orders
 
 ENDLESS = 50_000_000  # more datagrams than can be sent until the pump is told to stop
+PASSING, OVERRUNNING = scaled_count(5000, 1000), scaled_count(20000, 6000)  # datagrams
 LOSS_SECONDS = 0.3    # where losses are meant, the pump waits only so long for a window that does not arrive
 
 
-def assert_traffic_passes(start_pump, count=5000, window=8):
+def assert_traffic_passes(start_pump, count=PASSING, window=8):
     report = start_pump(count, window=window).report()
     assert report["lost"] == report["duplicates"] == report["out_of_order"] == 0, report
 
@@ -44,7 +46,7 @@ def test_an_overrun_is_counted_and_survived(lab, start_engine, start_pump, optio
     engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", option, value)
     processes = engine.queue_processes(), engine.wait_workers(1)
     lab.queue_pump_traffic()
-    report = start_pump(20000, window=900, release=LOSS_SECONDS).report(lambda: lab.all_decided(20000))
+    report = start_pump(OVERRUNNING, window=900, release=LOSS_SECONDS).report(lambda: lab.all_decided(OVERRUNNING))
     wait_for(lambda: lab.router.waiting() == 0, "no packet waits in the queue")
     kernel = lab.router.queues()[1]
     assert getattr(kernel, lost_as) > 0, f"the test has not caused an overrun: {kernel}"
@@ -54,14 +56,14 @@ def test_an_overrun_is_counted_and_survived(lab, start_engine, start_pump, optio
     assert (engine.queue_processes(), engine.workers()[1]) == processes, "no process may die of an overrun"
     assert engine.stop() == 0
     assert engine.total("kernel_" + lost_as) == getattr(kernel, lost_as)
-    assert engine.total("packets") == engine.total("accepted") == report["received"] + 5000
+    assert engine.total("packets") == engine.total("accepted") == report["received"] + PASSING
     assert engine.total("crash_verdicts") == engine.total("restarts") == 0
 
 
 def test_with_fail_open_an_overflow_passes_unseen(lab, start_engine, start_pump):
     engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", "--max-len", "16", "--fail-open")
     lab.queue_pump_traffic()
-    report = start_pump(20000, window=900).report()
+    report = start_pump(OVERRUNNING, window=900).report()
     assert report["lost"] == report["duplicates"] == 0, report
     assert engine.stop() == 0
     assert engine.total("packets") < report["received"]

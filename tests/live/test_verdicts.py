@@ -91,7 +91,7 @@ class Flood:
 @pytest.mark.parametrize("queues", [1, 2])
 @pytest.mark.parametrize("name", ["obey", "obey_batch"])
 def test_each_packet_gets_what_it_asks_for(lab, start_engine, start_pump, tmp_path, name, queues):
-    count = scaled_count(120000, 30000)
+    count = scaled_count(120000, 15000)
     seed = new_seed()
     flood = Flood(lab, start_engine, start_pump, tmp_path, patterns(count, random.Random(seed)), name, queues)
     assert flood.wrong(range(count)) == [], f"seed {seed}, {flood.context}"
@@ -139,7 +139,7 @@ def assert_flows(flood, middles, context):
 
 @pytest.mark.parametrize("name, queues", [("obey", 1), ("obey", 2), ("obey_batch", 1)])
 def test_each_packet_gets_the_verdict_of_its_flow(lab, start_engine, start_pump, tmp_path, name, queues):
-    count = scaled_count(120000, 30000)
+    count = scaled_count(120000, 15000)
     seed = new_seed()
     marks, middles = flow_plan(count, random.Random(seed))
     flood = Flood(lab, start_engine, start_pump, tmp_path, marks, name, queues)
@@ -151,7 +151,7 @@ def test_each_packet_keeps_its_mark_beside_the_bits_of_its_flow(
         lab, start_engine, start_pump, tmp_path, name):
     """Marks differ from packet to packet, so neighbours with the same verdict may not share a batch. What the mark was
     is painted onto the packet (DSCP) as well, so each combination is counted after the queue."""
-    count = scaled_count(80000, 20000)
+    count = scaled_count(80000, 10000)
     seed = new_seed()
     for dscp, probability in ((1, 0.7), (2, 0.4)):
         Rule(lab.router, "PREROUTING", "-p", "udp", "-m", "dscp", "--dscp", "0", "-m", "statistic", "--mode", "random",
