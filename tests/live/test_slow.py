@@ -41,7 +41,7 @@ def test_what_is_decided_leaves_before_the_rest_of_its_burst(lab, start_engine, 
     engine = start_engine("--plugin", plugin("drop_tcp80"), "--plugin",
                           plugin("misbehave_second,do=sleep:200,on=every"), "--queue", "1")
     orders = through(1)
-    count = scaled_count(16, 8)
+    count = scaled_count(16, 5)
     orders.send_as_one_burst(engine, *[NONE] * count)
     start = time.monotonic()
     times = arrivals(orders, count, start)

@@ -61,7 +61,7 @@ def test_a_plugin_that_scribbles_over_all_its_memory_harms_its_packets_alone(lab
 def test_random_values_in_the_ring_answer_no_packet_of_others(zoo):
     """10,000 values, in as many workers as that ends."""
     animals = zoo("ring:10", "--spares", "2", workers=3)
-    for _ in range(scaled_count(1000, 100) // 20):
+    for _ in range(scaled_count(1000, 40) // 20):
         animals.send(*[ACCEPT, ATTACK, ACCEPT] * 20)
         animals.wait_decided(60.0)
     animals.stop(strict=False)
@@ -137,7 +137,7 @@ def test_kill_of_all_that_it_may_reaches_its_own_worker(lab, zoo, start_engine, 
     """The kernel asks for the uid alone, and no other process has this one. If the engine were wrong, no process outside
     of its own pid namespace would be reached."""
     animals = zoo(f"kill:{pid}", "--handle-timeout", "500ms", own_pids=True)
-    animals.attack(3)
+    animals.attack(scaled_count(3, 2))
     animals.assert_named("was killed" if pid == 0 else "made no progress")
     animals.stop()
     starts_again(lab, start_engine)
@@ -181,7 +181,7 @@ def test_a_connection_that_lingers_holds_up_no_start(lab, start_engine, place):
 
 
 def test_much_output_delays_no_other(zoo):
-    mib = scaled_count(1024, 256)
+    mib = scaled_count(1024, 64)
     animals = zoo(f"output:{mib}", "--handle-timeout", "60s")
     animals.send(ACCEPT, DROP, ATTACK, ACCEPT)
     start = time.monotonic()

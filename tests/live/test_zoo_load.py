@@ -155,7 +155,7 @@ def test_threads_that_spin_do_not_go_before_the_packets_of_another_queue(lab, st
     animals = Zoo(lab, start_engine, start_pump, "spin:8", "--priority", priority, pump=False)
     assert_goes_first(animals.engine, priority)
     lone = Lone(lab)
-    count = scaled_count(1200, 400)
+    count = scaled_count(1200, 100)
     times = {"alone": [], "with threads": []}
     for number in range(ROUNDS):
         times["alone"] += lone.times(count)
