@@ -14,9 +14,11 @@ import pytest
 from support.commands import wait_for
 from support.engine import plugin
 from support.rules import Rule, queue_target
+from support.scale import QUICK
 from support.traffic import BULK, BULK_PATH, at_once, curl, fetch, fetch_all
 
-BLOCKED_SECONDS = 0.5  # how long a client tries a port that must not answer; an open one answers in milliseconds
+# How long a client tries a port that must not answer; an open one answers in milliseconds.
+BLOCKED_SECONDS = 0.3 if QUICK else 0.5
 OPEN_SECONDS = 10.0
 CURL_TIMED_OUT = 28
 

@@ -23,13 +23,13 @@ from support.commands import LabError, wait_for
 from support.cpus import packet_cpu
 from support.lab import PUMP_PORT
 from support.processes import tied_to_parent
-from support.scale import scaled_limit
+from support.scale import QUICK, scaled_limit
 
 WINDOW_MAX = 900  # the kernel's backlog of a CPU takes 1,000 packets by default, and drops what is beyond
 RELEASE_SECONDS = 3.0  # a window without any arrival for so long counts as lost, and the next one is sent
 SETTLE_SECONDS = 2.0   # the end, after so long without an arrival: longer than the engine needs to replace a worker
 BULK_PATH = "/bulk"
-BULK = bytes(range(256)) * 4096 * 32  # 32 MiB
+BULK = bytes(range(256)) * 4096 * (8 if QUICK else 32)  # so many MiB
 BITS = [bytes(byte >> bit & 1 for bit in range(8)) for byte in range(256)]  # of each byte, the lowest first
 TIME_LIMIT_MAX = 600.0  # that pump.c takes
 SPARE_SECONDS = 20  # beyond the pump's own limit: only a pump that is stuck gets there
