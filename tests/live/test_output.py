@@ -19,6 +19,7 @@ import pytest
 from support.commands import LabError, wait_for
 from support.engine import PREFIX, plugin
 from support.processes import cpu_seconds, status_field
+from support.scale import QUICK, scaled_count
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
 
 MISBEHAVE = 1  # the mark of a datagram that the plugin goes wrong on
@@ -76,10 +77,11 @@ def test_last_words_of_a_crash_are_in_the_log_before_the_crash(lab, start_engine
 
 
 def test_endless_output_is_limited_and_delays_nothing_else(lab, start_engine, through):
-    engine = start_engine("--plugin", plugin("misbehave,do=print-mib:200"), "--queue", "1-2", "--handle-timeout", "20s")
+    mib = scaled_count(200, 100)
+    engine = start_engine("--plugin", plugin(f"misbehave,do=print-mib:{mib}"), "--queue", "1-2", "--handle-timeout", "20s")
     orders, other = through(1), through(2)
     orders.send(MISBEHAVE)
-    end = time.monotonic() + 1.0
+    end = time.monotonic() + (0.5 if QUICK else 1.0)
     while time.monotonic() < end:
         numbers = other.send(NONE)
         assert other.delivered() == numbers
@@ -92,22 +94,22 @@ def test_endless_output_is_limited_and_delays_nothing_else(lab, start_engine, th
     dots = [line for line in engine.lines if line.startswith(OUTPUT)]
     assert dots and len(dots) <= 2 * LINES_SHOWN and set(dots) == {OUTPUT + "." * 63}, len(dots)
     held_back = sum(int(match.group(1)) for match in engine.matches(r"\.\.\. (\d+) more lines of plugins' output not"))
-    assert len(dots) + held_back == (200 << 20) // 64
+    assert len(dots) + held_back == (mib << 20) // 64
 
 
 def test_a_plugin_that_logs_in_a_crash_loop_is_limited(lab, start_engine, through):
     """Each worker says something in open() and crashes on its first packet."""
     engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--plugin", plugin("environment,name=PATH"),
                           "--queue", "1", "--crash-limit", "off")
-    orders = through(1)
-    orders.send(*[MISBEHAVE] * 1000)
+    orders, deaths = through(1), scaled_count(1000, 400, 400)
+    orders.send(*[MISBEHAVE] * deaths)
     wait_for(lambda: lab.router.waiting() == 0, "all are answered", 20)
     assert orders.delivered() == []
-    assert stop_in_order(lab, engine, orders)["restarts"] == 1000
+    assert stop_in_order(lab, engine, orders)["restarts"] == deaths
     said = len(engine.matches("plugin environment: open: "))
     assert LINES_SHOWN / 2 < said <= 2 * LINES_SHOWN, said
     held_back = sum(int(match.group(1)) for match in engine.matches(r"\.\.\. (\d+) more lines of the workers' log not"))
-    assert said + held_back >= 1000
+    assert said + held_back >= deaths > LINES_SHOWN
 
 
 # Standard error that is not read
@@ -206,9 +208,9 @@ def test_a_log_that_is_not_read_costs_no_packet_and_is_whole_later(lab, start_en
         numbers = orders.send(NONE, MISBEHAVE, NONE)
         assert orders.delivered() == [numbers[0], numbers[2]], "workers are replaced"
     assert_serves(engine, orders)
-    used = cpu_seconds([engine.process.pid])
-    time.sleep(0.5)
-    assert cpu_seconds([engine.process.pid]) - used < 0.05, "it does not spin"
+    used, looked_at = cpu_seconds([engine.process.pid]), 0.2 if QUICK else 0.5
+    time.sleep(looked_at)
+    assert cpu_seconds([engine.process.pid]) - used < looked_at / 10, "it does not spin"
     if end == "read during the stop":
         engine.signal(signal.SIGTERM)
         wait_for(lambda: not lab.router.queues(), "the queue is not bound any more")
