@@ -22,9 +22,9 @@ LOSS_SECONDS = 0.3
 SAID_SECONDS = 3.0     # the figures are looked at once a second
 PERIOD_SECONDS = 10.0
 SO_SNDBUFFORCE = 32
-FULL = (rf"^{PREFIX}queue 1: the kernel dropped (\d+) packets, since 16 waited already: plugins are slower than the "
+FULL = (rf"^{PREFIX}queue 5: the kernel dropped (\d+) packets, since 16 waited already: plugins are slower than the "
         "traffic, or a worker was missing; more --workers, more queues, a larger --max-len, or --fail-open$")
-BUFFER = (rf"^{PREFIX}queue 1: the kernel dropped (\d+) packets, since those that wait filled the receive buffer of 8192 "
+BUFFER = (rf"^{PREFIX}queue 6: the kernel dropped (\d+) packets, since those that wait filled the receive buffer of 8192 "
           "bytes; raise --receive-buffer$")
 SILENCE = rf"^{PREFIX}no packet has come to queue 4 within 10 s; .*iptables-save \| grep NFQUEUE;.*nft list ruleset"
 UNANSWERED = (rf"^{PREFIX}queue 1: no plugin answers any more: in the last 10 s, each of (\d+) packets got the --on-crash "
@@ -36,24 +36,6 @@ def through(lab):
     """through(queue): datagrams with orders through that queue."""
     with contextlib.ExitStack() as stack:
         yield lambda queue: stack.enter_context(contextlib.closing(Orders(lab, queue)))
-
-
-@pytest.mark.parametrize("option, value, field, line", [
-    ("--max-len", "16", "queue_dropped", FULL), ("--receive-buffer", "8192", "user_dropped", BUFFER)])
-def test_packets_that_the_kernel_drops_are_said_at_once(lab, start_engine, start_pump, option, value, field, line):
-    engine = start_engine("--plugin", plugin(SLOW), "--queue", "1", option, value)
-    assert not engine.matches("the kernel dropped")
-    lab.queue_pump_traffic()
-    pump = start_pump(50_000_000, window=900, release=LOSS_SECONDS, settle=LOSS_SECONDS, time_limit=30)
-    wait_for(lambda: getattr(lab.router.queues()[1], field) > 0, "the kernel drops packets")
-    match = engine.wait_line(line, SAID_SECONDS)
-    dropped = getattr(lab.router.queues()[1], field)
-    assert 0 < int(match.group(1)) <= dropped
-    time.sleep(2.5)  # two more looks, while more is dropped: the line is limited
-    assert getattr(lab.router.queues()[1], field) > dropped, "the test drops no more"
-    assert len(engine.matches("the kernel dropped")) == 1, engine.lines
-    pump.stop_sending().report()
-    assert engine.stop() == 0
 
 
 def test_a_queue_of_the_largest_packets_fits_its_receive_buffer(lab, start_engine):
@@ -84,9 +66,27 @@ def test_a_queue_of_the_largest_packets_fits_its_receive_buffer(lab, start_engin
     assert engine.total("packets") == engine.total("accepted") == count
 
 
-def test_what_never_comes_and_what_is_never_answered(start_engine, through):
+def assert_losses_are_said_at_once(lab, start_engine, start_pump, queue, option, value, field, line):
+    engine = start_engine("--plugin", plugin(SLOW), "--queue", str(queue), option, value)
+    assert not engine.matches("the kernel dropped")
+    rule = lab.queue_pump_traffic(queue)
+    pump = start_pump(50_000_000, window=900, release=LOSS_SECONDS, settle=LOSS_SECONDS, time_limit=30)
+    wait_for(lambda: getattr(lab.router.queues()[queue], field) > 0, "the kernel drops packets")
+    match = engine.wait_line(line, SAID_SECONDS)
+    dropped = getattr(lab.router.queues()[queue], field)
+    assert 0 < int(match.group(1)) <= dropped
+    time.sleep(2.5)  # two more looks, while more is dropped: the line is limited
+    assert getattr(lab.router.queues()[queue], field) > dropped, "the test drops no more"
+    assert len(engine.matches("the kernel dropped")) == 1, engine.lines
+    pump.stop_sending().report()
+    assert engine.stop() == 0
+    rule.remove()
+
+
+def test_what_the_kernel_drops_and_what_never_comes_and_what_is_never_answered(lab, start_engine, start_pump, through):
     """Three engines at once, for their periods of ten seconds: one gets nothing, one a single packet through one of its
-    queues, one crashes on whatever it gets, with a crash limit that is off."""
+    queues, one crashes on whatever it gets, with a crash limit that is off. Meanwhile the kernel drops packets of two
+    others, one after the other, which is said at once."""
     idle = start_engine("--plugin", plugin("accept_all"), "--queue", "4")
     began = time.monotonic()
     used = start_engine("--plugin", plugin("accept_all"), "--queue", "2-3")
@@ -96,6 +96,9 @@ def test_what_never_comes_and_what_is_never_answered(start_engine, through):
     for _ in range(3):
         crashes.send(*[MISBEHAVE] * 10)
     wait_for(lambda: crashes.lab.router.queues()[1].waiting == 0, "all are answered", 8)
+    for queue, option, value, field, line in ((5, "--max-len", "16", "queue_dropped", FULL),
+                                              (6, "--receive-buffer", "8192", "user_dropped", BUFFER)):
+        assert_losses_are_said_at_once(lab, start_engine, start_pump, queue, option, value, field, line)
     line = idle.wait_line(SILENCE, PERIOD_SECONDS + SAID_SECONDS)
     assert time.monotonic() - began > PERIOD_SECONDS - 0.5, line
     match = crashing.wait_line(UNANSWERED, PERIOD_SECONDS)
