@@ -17,7 +17,7 @@ import pytest
 from support.commands import wait_for
 from support.engine import PREFIX, plugin
 from support.processes import process_status, status_field
-from support.scale import scaled_count
+from support.scale import QUICK, scaled_count
 from test_hostile import NONE, Orders, assert_serves, stop_in_order
 from test_refusals import EXIT_QUEUE, OWN_NAME, owned_queue
 
@@ -28,6 +28,7 @@ LINES_MAX = 5        # of one kind in ten seconds
 MISBEHAVE = 1        # the mark of a datagram that the plugin goes wrong on
 SIGHUP_LINE = (r"^nfq-engine: SIGHUP: nothing to do, this engine cannot reload; to change its configuration, "
                r"stop it with SIGTERM and start it again$")
+LOAD_TIMEOUT, PAUSE_SECONDS = "2s", 2.2 if QUICK else 3
 PIPE_BYTES = 1 << 20  # more than a pipe takes
 FILLING = re.compile(rb"\.{100,}")
 
@@ -94,7 +95,7 @@ def assert_none_guilty(engine, counters):
 def test_a_plugin_that_takes_nearly_the_time_out_is_not_guilty(lab, start_engine, through):
     engine = start_engine("--plugin", plugin("misbehave,do=sleep:360"), "--queue", "1", "--handle-timeout", "400ms")
     orders = through(1)
-    numbers = orders.send(*[MISBEHAVE] * scaled_count(8, 3))
+    numbers = orders.send(*[MISBEHAVE] * scaled_count(8, 2))
     wait_for(lambda: lab.router.waiting() == 0, "every packet is answered", 15)
     assert orders.delivered() == numbers
     assert_none_guilty(engine, stop_in_order(lab, engine, orders))
@@ -105,7 +106,7 @@ def test_a_plugin_has_its_whole_time_out_during_a_stop_too(lab, start_engine, th
     engine = start_engine("--plugin", plugin("misbehave,do=sleep:600"), "--queue", "1", "--handle-timeout", "1s",
                           "--drain-timeout", "20s", "--on-stop", "drop")
     orders = through(1)
-    numbers = orders.send_as_one_burst(engine, *[MISBEHAVE] * scaled_count(4, 2))
+    numbers = orders.send_as_one_burst(engine, *[MISBEHAVE] * scaled_count(4, 1))
     assert engine.stop() == 0
     counters = engine.final()[1]
     assert counters["packets"] == counters["accepted"] == len(numbers), (counters, engine.lines)
@@ -122,7 +123,7 @@ def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, 
     engine.wait_workers(2)
     kill_workers(engine, 2)
     engine.wait_line(OPEN_FAILED)
-    numbers = orders.send(*[MISBEHAVE] * scaled_count(4, 2))
+    numbers = orders.send(*[MISBEHAVE] * scaled_count(4, 1))
     wait_for(lambda: lab.router.queues()[1].waiting == 0, "every packet is answered", 15)
     assert orders.delivered() == numbers
     assert engine.stop() == 0
@@ -157,28 +158,35 @@ def switches(process_id):
     return int(status_field(process_id, "voluntary_ctxt_switches"))
 
 
-@pytest.mark.parametrize("place", ["load", "open"])
-def test_a_pause_that_is_longer_than_the_load_time_out_ends_no_start(start_engine, tmp_path, place):
-    """All processes stand still, as when a machine is suspended; those that watch the plugin go on first."""
-    until = tmp_path / "until"
-    engine = start_engine("--plugin", plugin(f"misbehave,do=wait-for-file,in={place},file={until}"), "--queue", "1",
-                          "--load-timeout", "2s", ready=False)
+def start_and_pause(start_engine, place, until, queue):
+    """An engine whose plugin waits for the file in load() or open(), with all its processes stopped. Those that watch the
+    plugin, the supervisor first, and all of them."""
+    engine = start_engine("--plugin", plugin(f"misbehave,do=wait-for-file,in={place},file={until}"), "--queue", str(queue),
+                          "--load-timeout", LOAD_TIMEOUT, ready=False)
     wait_for(lambda: engine.fork_server() and engine.queue_processes() and (place == "load" or engine.workers()),
              "the plugin is loaded or opened")
     watching = [engine.process.pid, *engine.queue_processes().values()]
     all_of_them = [*watching, *(set(engine.children()) - set(watching))]
     for process in all_of_them:
         os.kill(process, signal.SIGSTOP)
-    time.sleep(3)
-    before = {process: switches(process) for process in watching}
-    for process in watching:
-        os.kill(process, signal.SIGCONT)
-    wait_for(lambda: switches(watching[0]) > before[watching[0]] + 2, "the supervisor has looked")
-    for process in all_of_them:
-        os.kill(process, signal.SIGCONT)
-    until.touch()
-    engine.wait_ready()
-    assert engine.stop() == 0
+    return engine, watching, all_of_them
+
+
+def test_a_pause_that_is_longer_than_the_load_time_out_ends_no_start(start_engine, tmp_path):
+    """All processes of two engines stand still, as when a machine is suspended; those that watch the plugin go on first."""
+    until = {place: tmp_path / place for place in ("load", "open")}
+    paused = [start_and_pause(start_engine, place, until[place], queue) for queue, place in enumerate(until, 1)]
+    time.sleep(PAUSE_SECONDS)
+    for (engine, watching, all_of_them), place in zip(paused, until):
+        before = {process: switches(process) for process in watching}
+        for process in watching:
+            os.kill(process, signal.SIGCONT)
+        wait_for(lambda who=watching[0], before=before: switches(who) > before[who] + 2, "the supervisor has looked")
+        for process in all_of_them:
+            os.kill(process, signal.SIGCONT)
+        until[place].touch()
+        engine.wait_ready()
+        assert engine.stop() == 0
 
 
 # Signals
