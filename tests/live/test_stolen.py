@@ -55,21 +55,25 @@ def change(engine, queue, *attributes):
         stolen.send(netlink.message(netlink.CONFIG, queue, *attributes))
 
 
-@pytest.mark.parametrize("mode, size", [(netlink.COPY_NONE, 0), (netlink.COPY_META, 0), (netlink.COPY_PACKET, 20)])
-def test_settings_that_were_changed_are_set_again(lab, start_engine, through, mode, size):
-    engine = start_engine("--plugin", plugin("misbehave,do=crash"), "--queue", "1")
-    orders = through(1)
-    numbers = orders.send(NONE)
-    assert orders.delivered() == numbers
-    before = lab.router.queues()[1]
-    change(engine, 1, netlink.copy(mode, size))
-    engine.wait_line(rf"^{PREFIX}queue 1: another program has changed its settings in the kernel, to copy mode {mode} with "
-                     rf"{size} bytes; they are set again$")
-    now = lab.router.queues()[1]
-    assert (now.copy_mode, now.copy_range) == (before.copy_mode, before.copy_range) and before.copy_range > size
-    numbers = orders.send(NONE, MISBEHAVE, NONE)
-    assert orders.delivered() == [numbers[0], numbers[2]], "the plugin sees the packets"
-    assert stop_in_order(lab, engine, orders)["crash_verdicts"] == 1
+def test_settings_that_were_changed_are_set_again(lab, start_engine, through):
+    """Those of three engines, each in another way, so that all are seen at the next look, a second later at most."""
+    ways = {1: (netlink.COPY_NONE, 0), 2: (netlink.COPY_META, 0), 3: (netlink.COPY_PACKET, 20)}
+    engines = {queue: start_engine("--plugin", plugin("misbehave,do=crash"), "--queue", str(queue)) for queue in ways}
+    orders = {queue: through(queue) for queue in ways}
+    for each in orders.values():
+        numbers = each.send(NONE)
+        assert each.delivered() == numbers
+    before = lab.router.queues()
+    for queue, (mode, size) in ways.items():
+        change(engines[queue], queue, netlink.copy(mode, size))
+    for queue, (mode, size) in ways.items():
+        engines[queue].wait_line(rf"^{PREFIX}queue {queue}: another program has changed its settings in the kernel, to copy "
+                                 rf"mode {mode} with {size} bytes; they are set again$")
+        old, now = before[queue], lab.router.queues()[queue]
+        assert (now.copy_mode, now.copy_range) == (old.copy_mode, old.copy_range) and old.copy_range > size
+        numbers = orders[queue].send(NONE, MISBEHAVE, NONE)
+        assert orders[queue].delivered() == [numbers[0], numbers[2]], "the plugin sees the packets"
+        assert stop_in_order(lab, engines[queue], orders[queue])["crash_verdicts"] == 1
 
 
 @pytest.mark.parametrize("bound_again", [False, True])
