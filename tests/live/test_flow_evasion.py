@@ -10,20 +10,25 @@ import contextlib
 import socket
 import threading
 import time
+from collections import namedtuple
 
 import pytest
 
 import wire
-from orders import (ACCEPT, ACCEPT_FLOW, CLIENT_PORT, DROP, DROP_FLOW, SILENCE_SECONDS, TCP_PORT, Connection, Trace,
-                    head, traced, wait_decided)
+from orders import (ACCEPT, ACCEPT_FLOW, CLIENT_PORT, DROP, DROP_FLOW, SILENCE_SECONDS, TALK_PORT, TCP_PORT, Connection,
+                    Trace, head, traced, wait_decided)
 from support.commands import wait_for
 from support.lab import Lab
 from support.rules import Rule, queue_target
+from support.scale import scaled_count
 from wire import ACK, AH, DESTINATION, FRAGMENT, HOP_BY_HOP, ICMP, PSH, ROUTING, SYN, TCP, UDP, extension, ip
 
 MSS = bytes.fromhex("020405b4")
 SEQUENCE = 1_000_000
-FLOOD_PORT, FLOOD_STEP = 7900, 20
+Flood = namedtuple("Flood", "port packets")
+FLOODS = {"udp": Flood(7900, 1), "udp, answered": Flood(7901, 2), "tcp": Flood(7902, 2), "tcp, SYN": Flood(7903, 3)}
+FLOOD_STEP = 20
+ACCEPTED, DROPPED = 100, 20
 ESTABLISHED_SECONDS = 2.1  # a flow without a handshake is established after 2
 SO_RCVBUFFORCE = 33
 
@@ -178,14 +183,14 @@ def test_a_packet_that_its_receiver_ignores_decides_no_flow(lab, start_obey, sen
 
 @pytest.fixture
 def answerer(lab):
-    """What answers each datagram, and each SYN, to FLOOD_PORT of the server."""
+    """What answers each datagram to one port of the server, and each SYN to another one."""
     with lab.server.entered():
         datagrams, listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket()
-    address = (lab.server_main[4], FLOOD_PORT)
+    address = (lab.server_main[4], FLOODS["udp, answered"].port)
     with datagrams, listener:
         datagrams.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
         datagrams.bind(address)
-        listener.bind(address)
+        listener.bind((lab.server_main[4], FLOODS["tcp, SYN"].port))
         listener.listen()
 
         def answer():
@@ -207,10 +212,10 @@ def flood(lab, sender, kind, decided, count):
     """So many flows of the client's: of one packet of UDP; of two, with the answer; of TCP, answered by a reset; of two
     packets of TCP, SYN and SYN with ACK, and a reset by the client. decided: packets so far; returns how many then.
     A few at a time, so that the answer finds the flow in the table."""
-    packets = {"udp": 1, "udp, answered": 2, "tcp": 2, "tcp, SYN": 3}[kind]
+    packets = FLOODS[kind].packets
     for number in range(count):
         source = (lab.client_addresses[4][number % 32], 10000 + number)
-        dest = (lab.server_main[4], FLOOD_PORT)
+        dest = (lab.server_main[4], FLOODS[kind].port)
         sender.send(ip(source[0], dest[0], UDP, wire.udp(source, dest, b"one")) if kind.startswith("udp") else
                     ip(source[0], dest[0], TCP, wire.tcp(source, dest, SYN if kind == "tcp, SYN" else ACK)))
         if number % FLOOD_STEP == FLOOD_STEP - 1:
@@ -218,33 +223,63 @@ def flood(lab, sender, kind, decided, count):
     return decided + packets * count
 
 
-@pytest.mark.parametrize("kind", ["udp", "udp, answered", "tcp", "tcp, SYN"])
+class Flooded:
+    """An engine whose queue gets a flood, and the flows that are to outlast it: of each the first packet is decided. The
+    dropped flows have shown one packet."""
+
+    def __init__(self, lab, start_engine, directory, talk, queue, kind, size):
+        self.lab, self.kind = lab, kind
+        self.trace = Trace(directory, f"obey{queue}")
+        self.engine = start_engine("--plugin", traced("obey", self.trace, others=ACCEPT_FLOW), "--queue", str(queue),
+                                   "--flow-table", str(size))
+        first = (queue - 1) * (ACCEPTED + DROPPED)
+        ports = f"{TALK_PORT + first}:{TALK_PORT + first + ACCEPTED + DROPPED - 1}"
+        protocol = "udp" if kind.startswith("udp") else "tcp"
+        for match in (("-p", "udp", "--dport", ports), ("-p", protocol, "--dport", str(FLOODS[kind].port)),
+                      ("-p", protocol, "--sport", str(FLOODS[kind].port))):
+            Rule(lab.router, "FORWARD", *match, *queue_target(queue))
+        self.talks = [talk(first + number) for number in range(ACCEPTED + DROPPED)]
+        for number, one in enumerate(self.talks):
+            one.send(ACCEPT_FLOW if number < ACCEPTED else DROP_FLOW)
+
+    def answer(self):
+        for one in self.talks[:ACCEPTED]:
+            one.send(DROP, back=True)
+
+    def check(self, sender, decided, many):
+        """The flood, after which all have kept their verdicts. decided: as in flood()."""
+        decided = flood(self.lab, sender, self.kind, decided, many)
+        asked = self.trace.asked()
+        for number, one in enumerate(self.talks):
+            one.send(DROP if number < ACCEPTED else ACCEPT)
+        decided += len(self.talks)
+        wait_decided(self.lab.router, decided)
+        wait_for(lambda: all(one.came() == [0, 1] for one in self.talks[:ACCEPTED]), "all accepted flows are still accepted")
+        assert all(one.came() == [] for one in self.talks[ACCEPTED:]), "all dropped flows are still dropped"
+        assert self.trace.asked() == asked
+        return decided
+
+
+@pytest.mark.parametrize("kinds", [("udp", "udp, answered"), ("tcp", "tcp, SYN")], ids=["udp", "tcp"])
 def test_flows_of_one_or_two_packets_replace_no_established_flow_and_no_dropped_one(
-        request, lab, start_obey, talk, sender, kind):
-    """Four times as many as the table holds. The dropped flows have shown one packet; the accepted ones, which are of
-    UDP, have lasted for some seconds."""
-    size, accepted, dropped, many = 800, 100, 20, 3200
-    engine, trace = start_obey("--flow-table", str(size), others=ACCEPT_FLOW)
-    if kind == "udp":
-        Rule(lab.server, "INPUT", "-p", "udp", "--dport", str(FLOOD_PORT), "-j", "DROP")  # no ICMP errors
-    elif kind != "tcp":
-        request.getfixturevalue("answerer")
-        Rule(lab.client, "INPUT", "-p", "udp", "--sport", str(FLOOD_PORT), "-j", "DROP")
-    talks = [talk(number) for number in range(accepted + dropped)]
-    for number, one in enumerate(talks):
-        one.send(ACCEPT_FLOW if number < accepted else DROP_FLOW)
-    wait_decided(lab.router, len(talks))
+        lab, start_engine, tmp_path, talk, sender, answerer, kinds):
+    """More than the table holds, of two kinds, with an engine for each kind. The accepted flows are of UDP, and have lasted
+    for some seconds."""
+    del answerer
+    size, many = 800, scaled_count(3200, 1600)
+    Rule(lab.server, "INPUT", "-p", "udp", "--dport", str(FLOODS["udp"].port), "-j", "DROP")  # no ICMP errors
+    Rule(lab.client, "INPUT", "-p", "udp", "--sport", str(FLOODS["udp, answered"].port), "-j", "DROP")
+    flooded = [Flooded(lab, start_engine, tmp_path, talk, queue, kind, size) for queue, kind in enumerate(kinds, 1)]
+    decided = len(kinds) * (ACCEPTED + DROPPED)
+    wait_decided(lab.router, decided)
     time.sleep(ESTABLISHED_SECONDS)
-    for one in talks[:accepted]:
-        one.send(DROP, back=True)
-    wait_decided(lab.router, len(talks) + accepted)
-    decided = flood(lab, sender, kind, len(talks) + accepted, many)
-    asked = trace.asked()
-    for number, one in enumerate(talks):
-        one.send(DROP if number < accepted else ACCEPT)
-    wait_decided(lab.router, decided + len(talks))
-    wait_for(lambda: all(one.came() == [0, 1] for one in talks[:accepted]), "all accepted flows are still accepted")
-    assert all(one.came() == [] for one in talks[accepted:]), "all dropped flows are still dropped"
-    assert trace.asked() == asked
-    assert engine.stop() == 0
-    assert engine.total("flows_replaced") == engine.total("flows_added") - size >= len(talks) + many - size
+    for each in flooded:
+        each.answer()
+    decided += len(kinds) * ACCEPTED
+    wait_decided(lab.router, decided)
+    for each in flooded:
+        decided = each.check(sender, decided, many)
+    for each in flooded:
+        assert each.engine.stop() == 0
+        total = each.engine.total
+        assert total("flows_replaced") == total("flows_added") - size >= len(each.talks) + many - size
