@@ -298,10 +298,10 @@ void forkserver_client_leave(struct forkserver_client *client)
 {
     const struct process_message message = process_message_make(FORKSERVER_LEAVE, 0);
 
+    client->retry_ns = 0; /* one that has ended is not started again */
     if (client->process.pid == 0) {
         return;
     }
-    client->retry_ns = 0;
     if (tell(client, &message, NULL)) {
         client->leaving = true;
         set_timeout(client, FORKSERVER_LEAVE_WAIT_MS);

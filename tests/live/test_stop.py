@@ -227,6 +227,18 @@ def test_a_stop_does_not_wait_for_a_queue_process_that_is_stopped(lab, start_eng
     assert engine.matches("queue 2: queue process .* made no progress for"), engine.lines
 
 
+def test_a_stop_while_there_is_no_fork_server_starts_none(start_engine):
+    """It has just been killed, and another one would be started 10 ms later, when all queues are drained."""
+    for _ in range(3):
+        engine = start_engine("--plugin", plugin("accept_all"), "--queue", "1-2")
+        for queue in (1, 2):
+            engine.wait_workers(queue)
+        assert engine.signal_child(engine.fork_server(), signal.SIGKILL)
+        start = time.monotonic()
+        assert engine.stop() == 0
+        assert time.monotonic() - start < 3.0
+
+
 def test_after_the_drain_time_out_no_queue_waits_for_the_end_of_a_process(lab, start_engine, start_pump):
     engine, pump = start_hanging(lab, start_engine, start_pump, "--handle-timeout", "60s", "--drain-timeout", "500ms",
                                  "--spares", "0")

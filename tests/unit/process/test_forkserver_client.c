@@ -504,6 +504,15 @@ static void test_without_one_there_is_nothing_to_leave(void **state)
     assert_false(fixture.client.hung);
 }
 
+static void test_one_that_has_ended_is_not_started_again_where_it_should_leave(void **state)
+{
+    (void)state;
+    forkserver_client_retry(&fixture.client);
+    assert_int_not_equal(fixture.client.retry_ns, 0);
+    forkserver_client_leave(&fixture.client);
+    assert_int_equal(fixture.client.retry_ns, 0);
+}
+
 int main(void)
 {
 #define WITH_CLIENT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -524,6 +533,7 @@ int main(void)
         WITH_CLIENT(test_one_that_still_loads_is_killed_at_once),
         WITH_CLIENT(test_one_that_reads_no_requests_is_killed_at_once),
         WITH_CLIENT(test_without_one_there_is_nothing_to_leave),
+        WITH_CLIENT(test_one_that_has_ended_is_not_started_again_where_it_should_leave),
     };
 
     return cmocka_run_group_tests_name("forkserver_client", tests, NULL, NULL);
