@@ -4,6 +4,7 @@
  */
 #include "queue_fixture.h"
 
+#include "base/arith.h"
 #include "base/channel.h"
 #include "flow_image.h"
 #include "kernel_messages.h"
@@ -87,7 +88,9 @@ bool __wrap_run_delay_read(pid_t pid, uint64_t *ns)
 {
     bool read = __real_run_delay_read(pid, ns);
 
-    *ns = fixture.memory->starved != 0 ? monotonic_ns() : 1;
+    if (read && fixture.memory->starved != 0) {
+        *ns += monotonic_ns();
+    }
     return read;
 }
 
@@ -331,6 +334,30 @@ void fixture_leave(void)
     assert_string_equal(fixture.control->text, "");
 }
 
+/* ---- time ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t delay_of(pid_t pid)
+{
+    uint64_t delay_ns = 0;
+
+    __real_run_delay_read(pid, &delay_ns);
+    return delay_ns;
+}
+
+struct fixture_time fixture_now(void)
+{
+    return (struct fixture_time){.ns = monotonic_ns(), .delay_ns = delay_of(fixture.process) + delay_of(getpid())};
+}
+
+void fixture_took(struct fixture_time since, unsigned min_ms, unsigned max_ms)
+{
+    const struct fixture_time now = fixture_now();
+    const uint64_t took_ns = now.ns - since.ns;
+
+    assert_true(took_ns / NS_PER_MS >= min_ms);
+    assert_in_range((took_ns - min_u64(took_ns, now.delay_ns - since.delay_ns)) / NS_PER_MS, 0, max_ms);
+}
+
 /* ---- begin and end --------------------------------------------------------------------------------------------- */
 
 int queue_fixture_set_up(void **state)
@@ -350,9 +377,9 @@ int queue_fixture_set_up(void **state)
                                          .default_verdict = NFQE_ACCEPT,
                                          .on_crash = NFQE_DROP,
                                          .on_outage = OUTAGE_DROP,
-                                         .load_timeout_ms = FIXTURE_LOAD_TIMEOUT_MS,
-                                         .handle_timeout_ms = FIXTURE_HANDLE_TIMEOUT_MS,
-                                         .outage_timeout_ms = FIXTURE_OUTAGE_TIMEOUT_MS};
+                                         .load_timeout_ms = FIXTURE_NEVER_MS,
+                                         .handle_timeout_ms = FIXTURE_NEVER_MS,
+                                         .outage_timeout_ms = FIXTURE_NEVER_MS};
     generation_init(&fixture.generation, 1, &fixture.group);
     fixture.generation.plugin_count = 1;
     fixture.generation.plugins[0] = (struct plugin){.id = "judge", .version = "1.0", .memfd = -1};
