@@ -12,8 +12,6 @@
 
 #include <cmocka.h>
 
-#define HANG_LIMIT_MS 1300 /* a load time-out of 300 ms, and the limit of the run */
-
 static const char *good_in_front(const char *path)
 {
     (void)path;
@@ -85,7 +83,7 @@ const struct animal zoo_functions[] = {
     {.name = "load-fails-silently", .plugin = "misbehave", .values = "do=fail-silently,in=load"},
     {.name = "load-crashes", .plugin = "misbehave", .values = "do=crash,in=load"},
     {.name = "load-aborts", .plugin = "misbehave", .values = "do=abort,in=load"},
-    {.name = "load-hangs", .plugin = "misbehave", .values = "do=hang,in=load", .limit_ms = HANG_LIMIT_MS},
+    {.name = "load-hangs", .plugin = "misbehave", .values = "do=hang,in=load", .hangs = true},
     {.name = "load-starts-a-thread", .plugin = "misbehave", .values = "do=start-thread,in=load"},
     {.name = "load-exits-3", .plugin = "misbehave", .values = "do=exit:3,in=load"},
     {.name = "load-exits-0", .plugin = "misbehave", .values = "do=_exit:0,in=load"},
@@ -102,7 +100,7 @@ const struct animal zoo_functions[] = {
     {.name = "open-fails-silently", .plugin = "misbehave", .values = "do=fail-silently,in=open"},
     {.name = "open-crashes", .plugin = "misbehave", .values = "do=crash,in=open"},
     {.name = "open-aborts", .plugin = "misbehave", .values = "do=abort,in=open"},
-    {.name = "open-hangs", .plugin = "misbehave", .values = "do=hang,in=open", .limit_ms = HANG_LIMIT_MS},
+    {.name = "open-hangs", .plugin = "misbehave", .values = "do=hang,in=open", .hangs = true},
     {.name = "open-exits-3", .plugin = "misbehave", .values = "do=exit:3,in=open"},
     {.name = "open-exits-0", .plugin = "misbehave", .values = "do=_exit:0,in=open"},
     {.name = "open-closes-descriptors", .plugin = "misbehave", .values = "do=close-descriptors,in=open"},

@@ -37,7 +37,7 @@ struct animal {
     const char *shows;
     void (*when_ready)(void); /* what is done while the engine runs with it */
 
-    unsigned limit_ms;     /* 0: the default */
+    bool hangs;    /* it is given up after --load-timeout, which is short then */
     bool one_user; /* plugins run as the user who owns their files, so that one can replace another */
     bool as_anybody;       /* the engine may not read every file */
 };
