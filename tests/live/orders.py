@@ -20,6 +20,7 @@ from support.engine import plugin
 ACCEPT, DROP, ACCEPT_FLOW, DROP_FLOW, CRASH = 1, 2, 3, 4, 5  # as in obey.c
 TALK_PORT, TCP_PORT, CLIENT_PORT = 7200, 7600, 7700
 BULK = os.urandom(1 << 18)
+SEND_SECONDS = 5
 SILENCE_SECONDS = 0.3  # several retransmissions of a lost segment on these links
 IPV6_DSTOPTS = 59  # the option of a socket
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -66,8 +67,9 @@ class Talk:
                 opened = socket.socket(FAMILIES[family], socket.SOCK_DGRAM)
             self._sockets.append(opened)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            # A packet counts for its sender until the next host receives it, so many at once can fill the buffer.
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SEND_SECONDS, 0))
             opened.bind(address)
-            opened.setblocking(False)
         self._sockets[0].connect(self._sockets[1].getsockname())
         self._sockets[1].connect(self._sockets[0].getsockname())
 
@@ -85,7 +87,7 @@ class Talk:
         """The numbers of the datagrams that have arrived so far, in the order of their arrival."""
         with contextlib.suppress(BlockingIOError):
             while True:
-                data = self._sockets[not back].recv(65536)
+                data = self._sockets[not back].recv(65536, socket.MSG_DONTWAIT)
                 assert data[:4] == b"nfqp", data
                 self._came[back].append(struct.unpack_from("=Q", data, 8)[0])
         return self._came[back]
