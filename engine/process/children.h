@@ -73,6 +73,9 @@ struct children_queue {
     bool suspected;               /* of hanging: it was told to stop, to be looked at again */
     uint32_t suspect_progress;    /* its progress before that */
     unsigned suspect_ticks;       /* since then */
+    uint64_t cpu_looked_ns;       /* when its CPU time was read last, since it has made no progress; 0: not yet */
+    uint64_t cpu_used_ns;         /* that time */
+    unsigned cpu_excused;         /* looks that did not count, since it got no CPU */
 
     struct children_worker *workers; /* children->places */
     uint64_t births_ns;              /* when the next worker may be asked for; 0: not waiting */

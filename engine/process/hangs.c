@@ -8,11 +8,52 @@
 #include "process/hangs.h"
 
 #include "base/clock.h"
+#include "process/cpu_use.h"
 #include "queue/nfqueue_socket.h"
 
 #include <signal.h>
 
 #define STOP_TICKS 10 /* for SIGSTOP to take effect: 100 ms */
+#define EXCUSED_TIMES 7 /* the time-out that may pass beside it while others have the CPU */
+
+/* ---- whether it gets CPU time ------------------------------------------------------------------------------------ */
+
+/* It is ready to run, and has had less than half a CPU since the look before. */
+static bool was_kept_from_running(struct children_queue *queue)
+{
+    const struct cpu_use use = cpu_use_read(queue->process.pid);
+    const uint64_t now_ns = monotonic_ns();
+    bool kept = queue->cpu_looked_ns != 0 && use.ready &&
+                use.used_ns - queue->cpu_used_ns < (now_ns - queue->cpu_looked_ns) / 2;
+
+    queue->cpu_used_ns = use.used_ns;
+    queue->cpu_looked_ns = now_ns;
+    return kept;
+}
+
+static bool is_excused(struct children_queue *queue)
+{
+    if (!was_kept_from_running(queue) ||
+        queue->cpu_excused >= EXCUSED_TIMES * HANGS_TIMEOUT_MS / watchdog_interval_ms(HANGS_TIMEOUT_MS)) {
+        return false;
+    }
+    queue->cpu_excused++;
+    return true;
+}
+
+static void forget_cpu_use(struct children_queue *queue)
+{
+    queue->cpu_looked_ns = 0;
+    queue->cpu_excused = 0;
+}
+
+void hangs_reset(struct children_queue *queue)
+{
+    watchdog_reset(&queue->watchdog);
+    forget_cpu_use(queue);
+}
+
+/* ---- the second look ---------------------------------------------------------------------------------------------- */
 
 /* It has stopped, or it does not stop. */
 static void decide(struct children_queue *queue, bool stopped)
@@ -20,7 +61,7 @@ static void decide(struct children_queue *queue, bool stopped)
     queue->suspected = false;
     if (stopped && journal_progress(queue->queue->shm.journal) != queue->suspect_progress) {
         child_signal(&queue->process, SIGCONT);
-        watchdog_reset(&queue->watchdog);
+        hangs_reset(queue);
         return;
     }
     queue->hung = true;
@@ -46,6 +87,8 @@ bool hangs_pending(const struct children *children)
     return false;
 }
 
+/* ---- samples ------------------------------------------------------------------------------------------------------ */
+
 static void suspect(struct children_queue *queue, uint32_t progress)
 {
     queue->suspected = true;
@@ -70,6 +113,12 @@ static void sample(struct children_queue *queue)
     bool stalled;
 
     seen.busy = !journal_is_idle(journal) || nfqueue_has_unread(queue->queue->kernel.socket) || has_a_request(queue);
+    if (!seen.busy || seen.progress != queue->watchdog.progress) {
+        forget_cpu_use(queue);
+    } else if (is_excused(queue)) {
+        queue->children->stalled = true;
+        return;
+    }
     if (watchdog_check(&queue->watchdog, &seen, HANGS_TIMEOUT_MS, &stalled)) {
         suspect(queue, seen.progress);
     }
@@ -94,7 +143,7 @@ void hangs_tick(struct children *children)
     for (unsigned i = 0; i < children->engine->queue_count; i++) {
         struct children_queue *queue = &children->queues[i];
 
-        if (queue->suspected && ++queue->suspect_ticks > STOP_TICKS) {
+        if (queue->suspected && !is_excused(queue) && ++queue->suspect_ticks > STOP_TICKS) {
             decide(queue, false);
         }
     }

@@ -7,6 +7,9 @@
  * that does not even stop within a while is killed, too. Stopping is a state, not a wait: the others are served
  * meanwhile. Workers that hang are their queue process's to find.
  *
+ * One that is ready to run and gets no CPU has eight times as long: on a machine that is busy for seconds, its death and
+ * those of its successors would count against the packets that they have.
+ *
  * Process: [supervisor].
  */
 #ifndef ENGINE_PROCESS_HANGS_H
@@ -25,6 +28,9 @@ bool hangs_pending(const struct children *children);
 
 /* Looks at those that were told to stop: some child has stopped or ended. */
 void hangs_look(struct children *children);
+
+/* There is a new queue process, or it has moved on: it has all of the time. */
+void hangs_reset(struct children_queue *queue);
 
 /* What is due by the clock: queue processes that did not stop. */
 void hangs_tick(struct children *children);

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "process/births.h"
+#include "process/hangs.h"
 #include "process/process.h"
 #include "process/watched_channel.h"
 
@@ -115,6 +116,6 @@ void queue_births_start(struct children_queue *queue)
     queue->hung = false;
     queue->suspected = false;
     queue->answered = journal_answered(queue->queue->shm.journal);
-    watchdog_reset(&queue->watchdog);
+    hangs_reset(queue);
     births_fill(queue);
 }

@@ -6,11 +6,13 @@
  *
  * The queue process is a real process, which only waits; what it would say in its memory the test says.
  * pidfd_send_signal() is replaced at link time, so that it can move on between the supervisor's first look and its
- * signal, which is a matter of microseconds otherwise. Time is counted in ticks.
+ * signal, which is a matter of microseconds otherwise; cpu_use_read(), so that it gets no CPU. Time is counted in ticks.
  */
 #include "engine_fixture.h"
 
+#include "base/clock.h"
 #include "process/children.h"
+#include "process/cpu_use.h"
 #include "process/ends.h"
 #include "process/hangs.h"
 #include "process/watchdog.h"
@@ -34,7 +36,17 @@ static struct {
     unsigned stops;
     unsigned continues;
     unsigned kills;
+    bool ready;        /* the process is running, or ready to run */
+    bool computes;     /* and it has all of a CPU; else it gets none */
 } fixture;
+
+struct cpu_use __wrap_cpu_use_read(pid_t pid);
+
+struct cpu_use __wrap_cpu_use_read(pid_t pid)
+{
+    assert_int_equal(pid, fixture.children.queues[0].process.pid);
+    return (struct cpu_use){.ready = fixture.ready, .used_ns = fixture.computes ? monotonic_ns() : 0};
+}
 
 int __real_pidfd_send_signal(int pidfd, int number, siginfo_t *info, unsigned flags);
 int __wrap_pidfd_send_signal(int pidfd, int number, siginfo_t *info, unsigned flags);
@@ -235,6 +247,59 @@ static void test_each_stop_may_take_its_time(void **state)
     }
 }
 
+/* It has not been able to do anything, so it has not been shown that it would not. */
+static void test_queue_process_that_gets_no_cpu_has_eight_times_as_long(void **state)
+{
+    const unsigned samples = HANGS_TIMEOUT_MS / watchdog_interval_ms(HANGS_TIMEOUT_MS);
+
+    (void)state;
+    fixture.ready = true;
+    assert_in_range(ticks_until_stopped(), 8 * samples, 8 * samples + 3);
+    second_look();
+    assert_killed(fixture.children.queues[0].process.pid);
+}
+
+static void test_each_progress_begins_the_time_without_cpu_again(void **state)
+{
+    const unsigned samples = HANGS_TIMEOUT_MS / watchdog_interval_ms(HANGS_TIMEOUT_MS);
+
+    (void)state;
+    fixture.ready = true;
+    for (unsigned i = 0; i < 7 * samples; i++) {
+        tick();
+    }
+    journal_make_progress(fixture.journal);
+    assert_in_range(ticks_until_stopped(), 8 * samples, 8 * samples + 3);
+}
+
+/* It runs in circles. */
+static void test_queue_process_that_computes_has_no_longer_time(void **state)
+{
+    const unsigned samples = HANGS_TIMEOUT_MS / watchdog_interval_ms(HANGS_TIMEOUT_MS);
+
+    (void)state;
+    fixture.ready = fixture.computes = true;
+    assert_in_range(ticks_until_stopped(), samples, samples + 3);
+}
+
+/* A process stops as soon as it runs. */
+static void test_queue_process_that_gets_no_cpu_may_take_longer_to_stop(void **state)
+{
+    (void)state;
+    fixture.cannot_stop = true;
+    ticks_until_stopped();
+    fixture.ready = true;
+    for (unsigned i = 0; i < 10 * LOOKS_BEFORE_KILL; i++) {
+        tick();
+    }
+    assert_int_equal(fixture.kills, 0);
+    fixture.ready = false; /* it waits for something else */
+    for (unsigned i = 0; i <= LOOKS_BEFORE_KILL; i++) {
+        tick();
+    }
+    assert_killed(fixture.children.queues[0].process.pid);
+}
+
 static void test_queue_process_that_was_killed_is_not_looked_at_again(void **state)
 {
     (void)state;
@@ -338,6 +403,10 @@ int main(void)
         WITH_PROCESS(test_second_look_comes_with_the_stop),
         WITH_PROCESS(test_queue_process_that_does_not_stop_is_killed),
         WITH_PROCESS(test_each_stop_may_take_its_time),
+        WITH_PROCESS(test_queue_process_that_gets_no_cpu_has_eight_times_as_long),
+        WITH_PROCESS(test_each_progress_begins_the_time_without_cpu_again),
+        WITH_PROCESS(test_queue_process_that_computes_has_no_longer_time),
+        WITH_PROCESS(test_queue_process_that_gets_no_cpu_may_take_longer_to_stop),
         WITH_PROCESS(test_queue_process_that_was_killed_is_not_looked_at_again),
         WITH_PROCESS(test_queue_process_that_does_not_read_its_socket_is_looked_at),
         WITH_PROCESS(test_samples_come_more_often_while_a_queue_process_makes_no_progress),
