@@ -6,6 +6,7 @@
  */
 #include "unit.h"
 
+#include "base/proc_stat.h"
 #include "process/run_delay.h"
 
 #include <poll.h>
@@ -46,6 +47,17 @@ static void end(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
+/* It does what was asked of it: on a busy machine, that may take a while. */
+static void wait_for_state(pid_t pid, char state)
+{
+    struct proc_stat stat;
+
+    do {
+        poll(NULL, 0, 1);
+        assert_int_equal(proc_stat_read(pid, &stat), 0);
+    } while (stat.state != state);
+}
+
 /* How much it grows while the test waits. */
 static uint64_t growth(pid_t pid)
 {
@@ -84,7 +96,8 @@ static void test_process_that_sleeps_or_is_stopped(void **state)
 
     (void)state;
     kill(stopped, SIGSTOP);
-    poll(NULL, 0, 50);
+    wait_for_state(sleeping, 'S');
+    wait_for_state(stopped, 'T');
     assert_true(growth(sleeping) < WATCHED_NS / 10);
     assert_true(growth(stopped) < WATCHED_NS / 10);
     end(sleeping);
