@@ -30,7 +30,9 @@ struct plugin {
     char version[NFQE_VERSION_SIZE];
     uint32_t abi;
     uint32_t header_bytes;
-    uint64_t needs;
+    uint64_t needs;         /* 0 in the head is HEADERS here */
+    uint64_t uses;          /* without bits that this engine does not know */
+    uint32_t flags;         /* enum nfqe_plugin_flag */
     bool address_sanitizer; /* it needs the run time of gcc's */
 
     /* from plugin_link() and plugin_load() */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Checks the head of a plugin's struct nfqe_plugin: magic, ABI version, size, id, version, header bytes, needs.
+ * Checks the head of a plugin's struct nfqe_plugin: magic, ABI version, size, id, version, header bytes, flow data,
+ * needs.
  *
  * The head is found by its ELF section in the file. It contains no pointers, so it can be read without relocation and
  * without executing code of the plugin. The layout of the head is frozen, so plugins of every ABI version can be
@@ -19,11 +20,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The size of the struct in ABI 1.0, which every plugin of major version 1 has at least. */
-#define PLUGIN_SIZE_1_0 (offsetof(struct nfqe_plugin, ext) + sizeof(void (*)(void)))
+/* The size of the struct in ABI 2.0, which every plugin of major version 2 has at least. */
+#define PLUGIN_SIZE_2_0 (offsetof(struct nfqe_plugin, ext) + sizeof(void (*)(void)))
+#define WITH_BYTES (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_MODIFY | NFQE_NEED_FLOW)
 #define NEEDS_OFFERED                                                                                                  \
     (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_FLOW | NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER |                  \
-     NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS)
+     NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS | NFQE_NEED_METADATA)
 
 static const struct {
     uint64_t need;
@@ -32,7 +34,9 @@ static const struct {
     {NFQE_NEED_MODIFY, "MODIFY"},
     {NFQE_NEED_HOLD, "HOLD"},
     {NFQE_NEED_REQUEUE, "REQUEUE"},
-    {NFQE_NEED_TICK, "TICK"},
+    {NFQE_NEED_INJECT, "INJECT"},
+    {NFQE_NEED_EVERY_PACKET, "EVERY_PACKET"},
+    {NFQE_NEED_PRIORITY, "PRIORITY"},
 };
 
 /* What is reserved is in no release; a bit without a name may be one of a later engine. */
@@ -40,8 +44,10 @@ static const struct {
 #define UNKNOWN_REMEDY                                                                                                 \
     "which this engine (" NFQE_VERSION ") does not offer; leave it out of .needs, or use a later engine"
 
-#define NEED_NAMES_MAX 64
-_Static_assert(sizeof("MODIFY, HOLD, REQUEUE, TICK, bits 0x0123456789abcdef") <= NEED_NAMES_MAX, "all names fit");
+#define NEED_NAMES_MAX 96
+_Static_assert(sizeof("MODIFY, HOLD, REQUEUE, INJECT, EVERY_PACKET, PRIORITY, bits 0x0123456789abcdef") <=
+                   NEED_NAMES_MAX,
+               "all names fit");
 
 static bool is_id(const char *text)
 {
@@ -73,6 +79,12 @@ static bool is_version(const char *text)
     return true;
 }
 
+/* The head of ABI 1 was shorter. */
+static bool is_of_abi_1(const struct nfqe_plugin *head)
+{
+    return memcmp(head->magic, NFQE_MAGIC, sizeof(head->magic)) == 0 && NFQE_ABI_MAJOR(head->abi) == 1;
+}
+
 static int check_abi(const struct nfqe_plugin *head, struct error *error)
 {
     unsigned major = NFQE_ABI_MAJOR(head->abi);
@@ -83,6 +95,12 @@ static int check_abi(const struct nfqe_plugin *head, struct error *error)
         return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
                          "its section " NFQE_SECTION " does not start with \"" NFQE_MAGIC
                          "\": not a plugin of nfq-engine; it must use NFQE_PLUGIN(...)");
+    }
+    if (major == 1) { /* magic, size and versions had the same places */
+        return error_set(
+            error, EXIT_CODE_PLUGIN, -ENOEXEC,
+            "built for plugin ABI %u.%u, which this engine no longer loads; rebuild it against nfqe-dev 2.0", major,
+            minor);
     }
     if (major != NFQE_ABI_MAJOR(NFQE_ABI_VERSION)) {
         return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
@@ -107,6 +125,12 @@ static int check_needs(const struct nfqe_plugin *head, struct error *error)
     char names[NEED_NAMES_MAX];
     char *end = names;
 
+    if ((head->needs & NFQE_NEED_METADATA) != 0 && (head->needs & WITH_BYTES) != 0) {
+        return error_set(
+            error, EXIT_CODE_PLUGIN, -EINVAL,
+            "needs METADATA, which means no bytes of packets, beside others that mean some; leave METADATA "
+            "out of .needs");
+    }
     if (missing == 0) {
         return 0;
     }
@@ -130,11 +154,11 @@ static int check_head(struct plugin *plugin, const struct nfqe_plugin *head, siz
     if (code != 0) {
         return code;
     }
-    if (head->size < PLUGIN_SIZE_1_0 || head->size > section_size) {
+    if (head->size < PLUGIN_SIZE_2_0 || head->size > section_size) {
         return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
-                         "its struct nfqe_plugin has %" PRIu32 " bytes, its section %zu, ABI 1.0 has %zu; it must use "
+                         "its struct nfqe_plugin has %" PRIu32 " bytes, its section %zu, ABI 2.0 has %zu; it must use "
                          "NFQE_PLUGIN(...)",
-                         head->size, section_size, PLUGIN_SIZE_1_0);
+                         head->size, section_size, PLUGIN_SIZE_2_0);
     }
     if (!is_id(head->id)) {
         return error_set(error, EXIT_CODE_PLUGIN, -EINVAL,
@@ -149,10 +173,17 @@ static int check_head(struct plugin *plugin, const struct nfqe_plugin *head, siz
         return error_set(error, EXIT_CODE_PLUGIN, -EINVAL, "its header_bytes is %" PRIu32 ", at most %d is possible",
                          head->header_bytes, COPY_RANGE_MAX);
     }
+    if (head->flow_data_size != 0) {
+        return error_set(error, EXIT_CODE_PLUGIN, -ENOTSUP,
+                         "its flow_data_size is %" PRIu32 ", which no release of nfq-engine offers yet; leave it out",
+                         head->flow_data_size);
+    }
     memcpy(plugin->id, head->id, sizeof(plugin->id));
     memcpy(plugin->version, head->version, sizeof(plugin->version));
     plugin->abi = head->abi;
-    plugin->needs = head->needs;
+    plugin->needs = head->needs != 0 ? head->needs : NFQE_NEED_HEADERS;
+    plugin->uses = head->uses & NEEDS_OFFERED;
+    plugin->flags = head->flags;
     plugin->header_bytes = head->header_bytes != 0 ? head->header_bytes : NFQE_HEADER_BYTES_DEFAULT;
     return check_needs(head, error);
 }
@@ -178,13 +209,13 @@ int plugin_head_read(struct plugin *plugin, const void *data, size_t size, struc
     if (code < 0) {
         return code;
     }
-    if (section_size < NFQE_HEAD_SIZE) {
+    memcpy(&head, (const char *)data + section_offset, (size_t)min_u64(section_size, NFQE_HEAD_SIZE));
+    if (section_size < NFQE_HEAD_SIZE && !is_of_abi_1(&head)) {
         return error_set(error, EXIT_CODE_PLUGIN, -ENOEXEC,
                          "its section " NFQE_SECTION " has %zu bytes, too short for the head of %d; it must use "
                          "NFQE_PLUGIN(...)",
                          section_size, NFQE_HEAD_SIZE);
     }
-    memcpy(&head, (const char *)data + section_offset, NFQE_HEAD_SIZE);
     memcpy(plugin->head, &head, NFQE_HEAD_SIZE);
     plugin->address_sanitizer = names_sanitizer(data, size);
     return check_head(plugin, &head, section_size, error);

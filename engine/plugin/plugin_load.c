@@ -22,18 +22,9 @@
 
 static int check_functions(const struct nfqe_plugin *table, struct error *error)
 {
-    const char *unoffered = table->tick != NULL       ? "tick()"
-                            : table->save != NULL     ? "save()"
-                            : table->counters != NULL ? "counters"
-                                                      : NULL;
-
     if (table->handle == NULL) {
         return error_set(error, EXIT_CODE_PLUGIN, -EINVAL,
                          "has no handle(), which every plugin must have, also beside handle_batch()");
-    }
-    if (unoffered != NULL) {
-        return error_set(error, EXIT_CODE_PLUGIN, -ENOTSUP,
-                         "has %s, which no release of nfq-engine uses yet; remove it", unoffered);
     }
     return 0;
 }
@@ -93,6 +84,7 @@ static int check_code(const struct plugin *plugin, struct error *error)
     } functions[] = {
         {(uintptr_t)table->load, "load()"},     {(uintptr_t)table->open, "open()"},
         {(uintptr_t)table->handle, "handle()"}, {(uintptr_t)table->handle_batch, "handle_batch()"},
+        {(uintptr_t)table->save, "save()"},     {(uintptr_t)table->restore, "restore()"},
         {(uintptr_t)table->close, "close()"},   {(uintptr_t)table->unload, "unload()"},
         {(uintptr_t)table->ext, "ext()"},
     };

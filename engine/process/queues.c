@@ -137,7 +137,6 @@ void queues_log_settings(const struct engine *engine)
 
     log_if_any(queue_report_unknown(nfqueue_each_status(visit_nothing, NULL), text));
     for (unsigned i = 0; i < engine->generation->plan.plugin_count; i++) {
-        log_if_any(queue_report_no_needs(&engine->generation->plan, i, text));
         log_if_any(queue_report_passed_over(&engine->generation->plan, i, text));
     }
     for (unsigned i = 0; i < engine->queue_count; i++) {

@@ -101,19 +101,6 @@ const char *queue_report_passed_over(const struct plan *plan, unsigned index, ch
     return text;
 }
 
-const char *queue_report_no_needs(const struct plan *plan, unsigned index, char *text)
-{
-    if (plan->plugins[index].needs != 0) {
-        return NULL;
-    }
-    snprintf(
-        text, LOG_LINE_MAX,
-        "warning: without .needs, %s is promised no byte of a packet, and nfqe_tcp() and the like may return NULL for "
-        "each; NFQE_NEED_HEADERS gives it the headers",
-        plan->plugins[index].id);
-    return text;
-}
-
 const char *queue_report_unanswered(const struct queue *queue, const struct queue_totals *totals, char *text)
 {
     const struct queue_stats *stats = totals->stats;

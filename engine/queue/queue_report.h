@@ -38,9 +38,6 @@ const char *queue_report_room(const struct queue *queue, char *text);
  */
 const char *queue_report_passed_over(const struct plan *plan, unsigned index, char *text);
 
-/* That plugins[index] declares no need, so that it gets no byte of a packet; NULL: it declares some. */
-const char *queue_report_no_needs(const struct plan *plan, unsigned index, char *text);
-
 /* What was counted of a queue since the start. */
 struct queue_totals {
     const struct queue_stats *stats;

@@ -44,11 +44,11 @@ static void every_packet_is_accepted(void **state)
     }
 }
 
-static void it_needs_nothing(void **state)
+static void it_needs_no_bytes(void **state)
 {
     (void)state;
     assert_string_equal(plugin->id, "accept_all");
-    assert_int_equal(plugin->needs, 0);
+    assert_int_equal(plugin->needs, NFQE_NEED_METADATA);
     assert_int_equal(plugin->header_bytes, 0);
     assert_null(plugin->options);
     assert_null(plugin->load);
@@ -59,7 +59,7 @@ int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_packet_is_accepted),
-        cmocka_unit_test(it_needs_nothing),
+        cmocka_unit_test(it_needs_no_bytes),
     };
     void *library = argc == 2 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
     int failures;

@@ -27,7 +27,7 @@ MAPPING = re.compile(r"^\s*0x([0-9a-f]+)\s+0x[0-9a-f]+\s+0x[0-9a-f]+\s+0x0\s.*me
 COPY = "/memfd:nfqe-plugin"
 COMPARED = 4096         # bytes from the start of a plugin: ELF headers, and the build id, which no other build has
 MAGIC = b"nfqe-so\0"    # begins the head of a plugin; see nfqe/plugin.h
-ID_OFFSET = 32
+ID_OFFSET = 40
 ID_SIZE = 48
 
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * abi_layout.h - the layout and the numbers of plugin ABI 1.1, independently of the public headers.
+ * abi_layout.h - the layout and the numbers of plugin ABI 2.0, independently of the public headers.
  *
  * Existing plugins were compiled with these values, so a line of this file is never changed. A later minor version adds
  * lines for what it appended, and changes NFQE_ABI_VERSION and the sizes in NFQE_SIZE. A change of the public headers
@@ -35,26 +35,36 @@ NFQE_AT(nfqe_plugin, abi, 12);
 NFQE_AT(nfqe_plugin, abi_min, 16);
 NFQE_AT(nfqe_plugin, header_bytes, 20);
 NFQE_AT(nfqe_plugin, needs, 24);
-NFQE_AT(nfqe_plugin, id, 32);
-NFQE_AT(nfqe_plugin, version, 80);
-NFQE_AT(nfqe_plugin, built_with, 104);
-NFQE_AT(nfqe_plugin, option_size, 144);
-NFQE_AT(nfqe_plugin, counter_size, 148);
-NFQE_AT(nfqe_plugin, summary, 152);
-NFQE_AT(nfqe_plugin, vendor, 160);
-NFQE_AT(nfqe_plugin, license, 168);
-NFQE_AT(nfqe_plugin, options, 176);
-NFQE_AT(nfqe_plugin, counters, 184);
-NFQE_AT(nfqe_plugin, load, 192);
-NFQE_AT(nfqe_plugin, open, 200);
-NFQE_AT(nfqe_plugin, handle, 208);
-NFQE_AT(nfqe_plugin, handle_batch, 216);
-NFQE_AT(nfqe_plugin, tick, 224);
-NFQE_AT(nfqe_plugin, save, 232);
-NFQE_AT(nfqe_plugin, close, 240);
-NFQE_AT(nfqe_plugin, unload, 248);
-NFQE_AT(nfqe_plugin, ext, 256);
-NFQE_SIZE(struct nfqe_plugin, 264);
+NFQE_AT(nfqe_plugin, uses, 32);
+NFQE_AT(nfqe_plugin, id, 40);
+NFQE_AT(nfqe_plugin, version, 88);
+NFQE_AT(nfqe_plugin, built_with, 112);
+NFQE_AT(nfqe_plugin, flags, 152);
+NFQE_AT(nfqe_plugin, flow_data_size, 156);
+NFQE_AT(nfqe_plugin, config_size, 160);
+NFQE_AT(nfqe_plugin, option_size, 164);
+NFQE_AT(nfqe_plugin, counter_size, 168);
+NFQE_AT(nfqe_plugin, reason_size, 172);
+NFQE_AT(nfqe_plugin, option_count, 176);
+NFQE_AT(nfqe_plugin, counter_count, 180);
+NFQE_AT(nfqe_plugin, reason_count, 184);
+NFQE_AT(nfqe_plugin, reserved, 188);
+NFQE_AT(nfqe_plugin, options, 192);
+NFQE_AT(nfqe_plugin, counters, 200);
+NFQE_AT(nfqe_plugin, reasons, 208);
+NFQE_AT(nfqe_plugin, summary, 216);
+NFQE_AT(nfqe_plugin, vendor, 224);
+NFQE_AT(nfqe_plugin, license, 232);
+NFQE_AT(nfqe_plugin, load, 240);
+NFQE_AT(nfqe_plugin, open, 248);
+NFQE_AT(nfqe_plugin, handle, 256);
+NFQE_AT(nfqe_plugin, handle_batch, 264);
+NFQE_AT(nfqe_plugin, save, 272);
+NFQE_AT(nfqe_plugin, restore, 280);
+NFQE_AT(nfqe_plugin, close, 288);
+NFQE_AT(nfqe_plugin, unload, 296);
+NFQE_AT(nfqe_plugin, ext, 304);
+NFQE_SIZE(struct nfqe_plugin, 312);
 
 /* ---- struct nfqe_host ------------------------------------------------------------------------------- */
 
@@ -84,6 +94,17 @@ NFQE_AT(nfqe_value, integer, 16);
 NFQE_AT(nfqe_value, type, 24);
 NFQE_AT(nfqe_value, given, 28);
 NFQE_SIZE(struct nfqe_value, 32);
+
+/* ---- counters and reasons ---------------------------------------------------------------------------- */
+
+NFQE_AT(nfqe_counter, name, 0);
+NFQE_AT(nfqe_counter, unit, 8);
+NFQE_AT(nfqe_counter, help, 16);
+NFQE_SIZE(struct nfqe_counter, 24);
+
+NFQE_AT(nfqe_reason, name, 0);
+NFQE_AT(nfqe_reason, help, 8);
+NFQE_SIZE(struct nfqe_reason, 16);
 
 /* ---- struct nfqe_packet ----------------------------------------------------------------------------- */
 
@@ -177,17 +198,17 @@ NFQE_SIZE(struct nfqe_icmpv6_header, 8);
 
 /* ---- versions and texts ------------------------------------------------------------------------------- */
 
-NFQE_IS(NFQE_ABI_VERSION, 0x00010001, 4);
-NFQE_IS(NFQE_ABI_MIN, 0x00010000, 4);
+NFQE_IS(NFQE_ABI_VERSION, 0x00020000, 4);
+NFQE_IS(NFQE_ABI_MIN, 0x00020000, 4);
 NFQE_IS(NFQE_ABI(3, 7), 0x00030007, 4);
 NFQE_IS(NFQE_ABI_MAJOR(0x00030007u), 3, 4);
 NFQE_IS(NFQE_ABI_MINOR(0x00030007u), 7, 4);
-NFQE_IS(NFQE_HEAD_SIZE, 144, 4);
+NFQE_IS(NFQE_HEAD_SIZE, 192, 4);
 NFQE_IS(NFQE_ID_SIZE, 48, 4);
 NFQE_IS(NFQE_VERSION_SIZE, 24, 4);
 NFQE_IS(NFQE_BUILT_WITH_SIZE, 40, 4);
 NFQE_TEXT(NFQE_MAGIC, "nfqe-so");
-NFQE_TEXT(NFQE_SYMBOL, "nfqe_plugin_v1");
+NFQE_TEXT(NFQE_SYMBOL, "nfqe_plugin_v2");
 NFQE_TEXT(NFQE_SECTION, ".nfqe_plugin");
 
 /* ---- verdicts ----------------------------------------------------------------------------------------- */
@@ -212,23 +233,31 @@ NFQE_IS(NFQE_NEED_MODIFY, 0x4, 8);
 NFQE_IS(NFQE_NEED_HOLD, 0x8, 8);
 NFQE_IS(NFQE_NEED_FLOW, 0x10, 8);
 NFQE_IS(NFQE_NEED_REQUEUE, 0x20, 8);
-NFQE_IS(NFQE_NEED_TICK, 0x40, 8);
 NFQE_IS(NFQE_NEED_CONNTRACK, 0x80, 8);
 NFQE_IS(NFQE_NEED_OWNER, 0x100, 8);
 NFQE_IS(NFQE_NEED_SECCTX, 0x200, 8);
 NFQE_IS(NFQE_NEED_SEGMENTS, 0x400, 8);
+NFQE_IS(NFQE_NEED_METADATA, 0x800, 8);
+NFQE_IS(NFQE_NEED_INJECT, 0x1000, 8);
+NFQE_IS(NFQE_NEED_EVERY_PACKET, 0x2000, 8);
+NFQE_IS(NFQE_NEED_PRIORITY, 0x4000, 8);
 NFQE_IS(NFQE_NEED_HEADERS_BIT, 0, 4);
 NFQE_IS(NFQE_NEED_PAYLOAD_BIT, 1, 4);
 NFQE_IS(NFQE_NEED_MODIFY_BIT, 2, 4);
 NFQE_IS(NFQE_NEED_HOLD_BIT, 3, 4);
 NFQE_IS(NFQE_NEED_FLOW_BIT, 4, 4);
 NFQE_IS(NFQE_NEED_REQUEUE_BIT, 5, 4);
-NFQE_IS(NFQE_NEED_TICK_BIT, 6, 4);
 NFQE_IS(NFQE_NEED_CONNTRACK_BIT, 7, 4);
 NFQE_IS(NFQE_NEED_OWNER_BIT, 8, 4);
 NFQE_IS(NFQE_NEED_SECCTX_BIT, 9, 4);
 NFQE_IS(NFQE_NEED_SEGMENTS_BIT, 10, 4);
+NFQE_IS(NFQE_NEED_METADATA_BIT, 11, 4);
+NFQE_IS(NFQE_NEED_INJECT_BIT, 12, 4);
+NFQE_IS(NFQE_NEED_EVERY_PACKET_BIT, 13, 4);
+NFQE_IS(NFQE_NEED_PRIORITY_BIT, 14, 4);
 NFQE_IS(NFQE_HEADER_BYTES_DEFAULT, 128, 4);
+NFQE_IS(NFQE_FLOW_DATA_MAX, 64, 4);
+NFQE_IS(NFQE_PLUGIN_MULTIPLE, 0x1, 4);
 
 /* ---- log levels and option types ---------------------------------------------------------------------- */
 

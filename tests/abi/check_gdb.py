@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-SYMBOL = "nfqe_plugin_v1"
+SYMBOL = "nfqe_plugin_v2"
 GDB_SECONDS = 50
 CHILD = f"""
 import ctypes, os, sys

@@ -23,7 +23,7 @@ static void texts_of_the_abi_are_unchanged(void **state)
 {
     (void)state;
     assert_string_equal(NFQE_MAGIC, "nfqe-so");
-    assert_string_equal(NFQE_SYMBOL, "nfqe_plugin_v1");
+    assert_string_equal(NFQE_SYMBOL, "nfqe_plugin_v2");
     assert_string_equal(NFQE_SECTION, ".nfqe_plugin");
 }
 
@@ -46,18 +46,18 @@ static void the_frozen_head_can_be_read_from_the_file(void **state)
 
     (void)state;
     assert_int_equal(elf_file_find_section(file, len, ".nfqe_plugin", &offset, &section_size, &error), 0);
-    assert_int_equal(section_size, 264);
+    assert_int_equal(section_size, 312);
     head = file + offset;
     assert_memory_equal(head, "nfqe-so", 8);
-    assert_int_equal(number_at(head, 8, 4), 264);         /* size */
-    assert_int_equal(number_at(head, 12, 4), 0x00010001); /* abi */
-    assert_int_equal(number_at(head, 16, 4), 0x00010000); /* abi_min */
+    assert_int_equal(number_at(head, 8, 4), 312);         /* size */
+    assert_int_equal(number_at(head, 12, 4), 0x00020000); /* abi */
+    assert_int_equal(number_at(head, 16, 4), 0x00020000); /* abi_min */
     assert_int_equal(number_at(head, 20, 4), 0);          /* header_bytes */
     assert_int_equal(number_at(head, 24, 8), 1);          /* needs */
-    assert_string_equal(head + 32, "good");
-    assert_string_equal(head + 80, "1.0.0");
-    assert_memory_equal(head + 104, "nfqe ", 5); /* built_with */
-    assert_non_null(memchr(head + 104, '\0', 40));
+    assert_string_equal(head + 40, "good");
+    assert_string_equal(head + 88, "1.0.0");
+    assert_memory_equal(head + 112, "nfqe ", 5); /* built_with */
+    assert_non_null(memchr(head + 112, '\0', 40));
     free(file);
 }
 

@@ -93,7 +93,7 @@ static void a_file_name_with_a_comma_is_written_with_two(void **state)
     snprintf(argument, sizeof(argument), "%.*sa,,b.so,name=x", (int)directory_len, path);
     start(argument, NULL);
     stop();
-    assert_int_equal(engine_count_lines(&run, "a,b.so), ABI 1.1"), 1);
+    assert_int_equal(engine_count_lines(&run, "a,b.so), ABI 2.0"), 1);
 }
 
 static void each_function_is_called_once_in_its_process(void **state)

@@ -398,7 +398,7 @@ def test_a_copy_range_below_a_need_is_refused(lab, name, copy_range):
     assert f"--copy-range {copy_range}" in line and name in line, line
 
 
-def test_a_chain_without_needs_gets_metadata_only(start_engine, through):
+def test_a_chain_that_needs_no_bytes_gets_metadata_only(start_engine, through):
     engine = start_engine("--plugin", plugin("describe"), "--plugin", plugin("accept_all"), "--queue", "1")
     assert engine.matches(r"queue 1: .* copy metadata only"), engine.lines
     datagrams = through(packet_mark=0x1234)

@@ -28,6 +28,7 @@ def chain(*names):
 @pytest.mark.parametrize("names, copied", [
     (("describe", "accept_all"), None),
     (("describe", "drop_marked"), HEADER_BYTES),
+    (("describe_unsaid", "accept_all"), HEADER_BYTES),
     (("describe_many_headers", "drop_marked"), MANY_HEADERS),
     (("drop_marked", "describe_many_headers"), MANY_HEADERS),
     (("describe_flow", "accept_all"), HEADER_BYTES),  # the engine itself needs them, to know flows
@@ -51,14 +52,6 @@ def test_the_kernel_copies_what_the_chain_needs(lab, start_engine, through, name
     for packet in described(engine, sum(name.startswith("describe") for name in names)):
         assert (packet["len"], packet["wire_len"]) == ((0, 0) if copied is None else (min(copied, MTU), MTU)), packet
     assert [queue[2:4] for queue in lab.router.queues().values()] == [expected, expected]
-    assert engine.stop() == 0
-
-
-def test_a_plugin_without_needs_is_named(start_engine):
-    """Forgotten needs would be a policy that finds no header in any packet, and accepts all."""
-    engine = start_engine(*chain("drop_tcp80", "accept_all", "describe_owner"), "--queue", "1")
-    assert len(engine.matches(r"^nfq-engine: warning: without \.needs, accept_all is promised no byte of a packet")) == 1
-    assert len(engine.matches(r"without \.needs")) == 1, engine.lines
     assert engine.stop() == 0
 
 

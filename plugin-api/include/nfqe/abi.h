@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nfqe/abi.h - types and constants of the plugin ABI of nfq-engine, version 1.1.
+ * nfqe/abi.h - types and constants of the plugin ABI of nfq-engine, version 2.0.
  *
  * Declarations alone, no function body and no macro that is needed, so that programs that read C declarations (bindgen,
  * LuaJIT's ffi.cdef) get all of it. C and C++ include nfqe/plugin.h, which has the functions and macros, too.
@@ -12,10 +12,9 @@
  * A worker that crashes is replaced by a new one from the fork server: it has the data that load() built, and
  * not what the old worker changed.
  *
- * Compatibility. The head of the struct never changes. Everything else is append-only within a major version:
- * an engine reads min(its size, the plugin's size) bytes and takes missing members as zero. A plugin compiled
- * against this header loads in every engine of major version 1 whose minor version is at least that of
- * NFQE_ABI_MIN.
+ * Compatibility. The head of struct nfqe_plugin never changes, the rest of it is append-only within a major version: an
+ * engine takes members that a plugin does not have as zero, and ignores those that it does not know. A plugin loads in
+ * every engine of major version 2 that is not older than the plugin's abi_min.
  *
  * Numbers in these structs are in host byte order. Bytes of packets, headers and addresses are as on the wire.
  */
@@ -30,11 +29,11 @@ extern "C" {
 #endif
 
 enum nfqe_version_number {
-    NFQE_ABI_VERSION = 0x10001, /* major version in the high 16 bits, minor version in the low ones */
+    NFQE_ABI_VERSION = 0x20000, /* major version in the high 16 bits, minor version in the low ones */
 };
 
 enum nfqe_limit {
-    NFQE_HEAD_SIZE = 144, /* bytes of struct nfqe_plugin that never change and hold no pointers */
+    NFQE_HEAD_SIZE = 192, /* bytes of struct nfqe_plugin that never change and hold no pointers */
     NFQE_ID_SIZE = 48,    /* of text in the head, with the NUL at its end */
     NFQE_VERSION_SIZE = 24,
     NFQE_BUILT_WITH_SIZE = 40,
@@ -43,6 +42,7 @@ enum nfqe_limit {
      * after many extension headers, is unknown (NFQE_PACKET_HEADERS_CUT).
      */
     NFQE_HEADER_BYTES_DEFAULT = 128,
+    NFQE_FLOW_DATA_MAX = 64, /* flow_data_size */
 };
 
 /* ---- verdicts ---------------------------------------------------------------------------------- */
@@ -58,13 +58,13 @@ enum nfqe_verdict_part {
     NFQE_CONTINUE = 0,        /* undecided: the next plugin decides; after the last, --default-verdict */
     NFQE_ACCEPT = 1,          /* the packet is accepted; later plugins do not see it */
     NFQE_DROP = 2,            /* the packet is dropped; later plugins do not see it */
-    /* Reserved numbers, which ABI 1.1 does not offer, like the needs beside them. */
+    /* Reserved numbers, which this engine does not offer yet, like the needs beside them. */
     NFQE_REPEAT = 3,          /* NFQE_NEED_REQUEUE */
     NFQE_HELD = 4,            /* NFQE_NEED_HOLD */
     NFQE_TO_QUEUE_ACTION = 5, /* NFQE_NEED_REQUEUE; NFQE_TO_QUEUE(number) */
 
     /*
-     * Since 1.1, with ACCEPT or DROP, by a plugin that declares NFQE_NEED_FLOW: later packets of the flow, in both
+     * With ACCEPT or DROP, by a plugin that declares NFQE_NEED_FLOW: later packets of the flow, in both
      * directions, get the same verdict without a call of any plugin. A flow is the protocol and the two pairs of
      * address and port (of ICMP echo: the two addresses, which one asks, and the identifier).
      *
@@ -90,26 +90,27 @@ enum nfqe_verdict_part {
 /* ---- needs ------------------------------------------------------------------------------------- */
 
 /*
- * Bit numbers of `needs` in struct nfqe_plugin; nfqe/plugin.h has the masks, NFQE_NEED_HEADERS and so on.
- *
- * What the plugin needs from the kernel and the engine. An engine refuses a plugin with a need that it does not offer.
- * The kernel copies as many bytes of each packet as the plugin with the largest need asks for. With neither HEADERS nor
- * PAYLOAD, packet->len may be 0.
+ * Bit numbers of `needs` and `uses` in struct nfqe_plugin; nfqe/plugin.h has the masks, NFQE_NEED_HEADERS and so on. A
+ * plugin is refused by an engine, or on a kernel, that does not have all that it needs. What it uses it gets where that
+ * can be had. Bits of `uses` that an engine does not know are ignored. needs 0 means HEADERS. Bit 6 is not used (1.x
+ * had a meaning for it). The kernel copies as many bytes of each packet as the plugin with the largest need asks for.
  */
 enum nfqe_need_bit {
-    NFQE_NEED_HEADERS_BIT = 0,   /* the first header_bytes bytes, from the network header on */
-    NFQE_NEED_PAYLOAD_BIT = 1,   /* the whole packet, up to 65,531 bytes: what is longer is TRUNCATED */
-    NFQE_NEED_FLOW_BIT = 4,      /* since 1.1: to use NFQE_FLOW; headers are copied */
-    NFQE_NEED_SEGMENTS_BIT = 10, /* since 1.1: packets as on the wire, never with NFQE_PACKET_GSO */
-    /* A plugin that declares one of these is refused if the kernel does not have it. */
-    NFQE_NEED_CONNTRACK_BIT = 7, /* conntrack_mark */
-    NFQE_NEED_OWNER_BIT = 8,     /* uid and gid of local sockets */
-    NFQE_NEED_SECCTX_BIT = 9,    /* secctx of local sockets */
-    /* Not offered in ABI 1.1: a plugin that declares one of these is refused. */
-    NFQE_NEED_MODIFY_BIT = 2,    /* to change packets */
-    NFQE_NEED_HOLD_BIT = 3,      /* to give verdicts later */
-    NFQE_NEED_REQUEUE_BIT = 5,   /* REPEAT and TO_QUEUE */
-    NFQE_NEED_TICK_BIT = 6,      /* tick() to be called */
+    NFQE_NEED_HEADERS_BIT = 0,       /* the first header_bytes bytes, from the network header on */
+    NFQE_NEED_PAYLOAD_BIT = 1,       /* the whole packet, up to 65,531 bytes: what is longer is TRUNCATED */
+    NFQE_NEED_FLOW_BIT = 4,          /* to use NFQE_FLOW; headers are copied */
+    NFQE_NEED_CONNTRACK_BIT = 7,     /* conntrack_mark */
+    NFQE_NEED_OWNER_BIT = 8,         /* uid and gid of local sockets */
+    NFQE_NEED_SECCTX_BIT = 9,        /* secctx of local sockets */
+    NFQE_NEED_SEGMENTS_BIT = 10,     /* packets as on the wire, never with NFQE_PACKET_GSO */
+    NFQE_NEED_METADATA_BIT = 11,     /* no bytes of packets: len may be 0. Not beside HEADERS and what implies it */
+    /* Not offered by this engine yet: a plugin that needs one of these is refused. */
+    NFQE_NEED_MODIFY_BIT = 2,        /* to change packets */
+    NFQE_NEED_HOLD_BIT = 3,          /* to give verdicts later */
+    NFQE_NEED_REQUEUE_BIT = 5,       /* REPEAT and TO_QUEUE */
+    NFQE_NEED_INJECT_BIT = 12,       /* to send packets */
+    NFQE_NEED_EVERY_PACKET_BIT = 13, /* to see each packet: no other plugin of the chain may have the need FLOW */
+    NFQE_NEED_PRIORITY_BIT = 14,     /* to set the priority */
 };
 
 /* ---- packets ----------------------------------------------------------------------------------- */
@@ -136,7 +137,7 @@ enum nfqe_packet_flag {
     NFQE_PACKET_GSO = 0x2,              /* several segments in one packet, larger than the MTU */
     NFQE_PACKET_CHECKSUM_PENDING = 0x4, /* checksums are computed later; normal for local output */
     NFQE_PACKET_FRAGMENT = 0x8,         /* an IP fragment, first or later */
-    NFQE_PACKET_MODIFIED = 0x10,        /* an earlier plugin changed it; never in ABI 1.1 */
+    NFQE_PACKET_MODIFIED = 0x10,        /* an earlier plugin changed it; not offered yet */
     /*
      * Not all headers can be read, so the transport header is unknown, not absent. A filter that must not be evaded
      * drops such packets: a sender can move the ports beyond what is captured, or spread the header over fragments. Set
@@ -157,7 +158,7 @@ enum nfqe_packet_flag {
      */
     NFQE_PACKET_HEADERS_CUT = 0x20,
     /*
-     * Since 1.1. The packet has still to go by other addresses, which its sender wrote into it: an IPv6 routing header
+     * The packet has still to go by other addresses, which its sender wrote into it: an IPv6 routing header
      * with segments left, of any type (SRv6 has them), or an IPv4 source route. `dest` is the next address, not the
      * final one.
      */
@@ -320,7 +321,7 @@ struct nfqe_host {
      */
     int (*fail)(const struct nfqe_host *host, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-    /* [fork server] [worker] A named extension such as "nfqe.timer/1"; NULL: not offered. ABI 1.1 has none. */
+    /* [fork server] [worker] A named extension such as "nfqe.timer/1"; NULL: not offered. ABI 2.0 has none. */
     const void *(*ext)(const struct nfqe_host *host, const char *name);
 };
 
@@ -331,7 +332,7 @@ enum nfqe_option_type {
     NFQE_OPTION_INTEGER = 2, /* decimal or 0x hexadecimal; min and max bound it, if not both 0; min <= max */
     NFQE_OPTION_BOOLEAN = 3, /* on, off, yes, no, true, false, 1, 0 */
     /*
-     * Since 1.1: the path of a regular file that the plugin reads. It is opened for reading with the rights of the user
+     * The path of a regular file that the plugin reads. It is opened for reading with the rights of the user
      * who started the engine, which fork server and workers do not have. There can be no default, and min and max are
      * 0.
      */
@@ -368,30 +369,61 @@ struct nfqe_value {
 
 /* ---- the plugin -------------------------------------------------------------------------------- */
 
-struct nfqe_state;   /* saved state: reserved for a later minor version */
-struct nfqe_counter; /* declared counters: reserved for a later minor version */
+struct nfqe_state; /* saved state: not offered yet */
 
-/* What a plugin exports. The head is the first NFQE_HEAD_SIZE bytes, on every machine and in every version. */
+/* What is shown is the sum of all workers, also of dead ones and of earlier generations. */
+struct nfqe_counter {
+    const char *name;             /* small letters, digits and _ */
+    const char *unit;             /* "packets", "bytes"; NULL: none */
+    const char *help;             /* one line */
+};
+
+/* Of verdicts: NFQE_REASON(index). Counted by the engine, and in traces and logs by name. */
+struct nfqe_reason {
+    const char *name;             /* small letters, digits, - and _ */
+    const char *help;             /* one line */
+};
+
+enum nfqe_plugin_flag {
+    NFQE_PLUGIN_MULTIPLE = 0x1, /* may be in a chain more than once (`@name=first`): it changes no static data */
+};
+
+/*
+ * What a plugin exports. The head is the first NFQE_HEAD_SIZE bytes: no pointers, the same on every machine and in
+ * every version, read without running code of the plugin.
+ *
+ * A list (options, counters, reasons) has the number of elements beside it, or 0, and then it ends with an element
+ * whose name is NULL. All functions but handle() are optional.
+ */
 struct nfqe_plugin {
-    /* the head; NFQE_PLUGIN fills magic, size, abi, abi_min and built_with */
     char magic[8];                /* "nfqe-so" */
-    uint32_t size;                /* sizeof(struct nfqe_plugin) when the plugin was compiled */
-    uint32_t abi;                 /* ABI version of the header that it was compiled with */
-    uint32_t abi_min;             /* the oldest ABI version that it works with; same major version */
-    uint32_t header_bytes;        /* with NFQE_NEED_HEADERS: 1 to 65,531; 0: NFQE_HEADER_BYTES_DEFAULT */
-    uint64_t needs;               /* bits of enum nfqe_need_bit */
-    char id[NFQE_ID_SIZE];        /* required: a to z, 0 to 9, - _ . ; unique in a plugin chain; ends with NUL */
-    char version[NFQE_VERSION_SIZE]; /* required, the plugin's own; printable, no spaces, ends with NUL */
+    uint32_t size;                /* of this struct when the plugin was compiled */
+    uint32_t abi;                 /* of the header that it was compiled with */
+    uint32_t abi_min;             /* the oldest that it works with; NFQE_ABI_MIN */
+    uint32_t header_bytes;        /* with HEADERS: 1 to 65,531; 0: NFQE_HEADER_BYTES_DEFAULT */
+    uint64_t needs;               /* bits of enum nfqe_need_bit; 0: HEADERS */
+    uint64_t uses;
+    char id[NFQE_ID_SIZE];        /* a to z, 0 to 9, - _ . ; unique in a plugin chain but for MULTIPLE */
+    char version[NFQE_VERSION_SIZE]; /* the plugin's own; printable, no blanks */
     char built_with[NFQE_BUILT_WITH_SIZE];
+    uint32_t flags;               /* enum nfqe_plugin_flag; those that an engine does not know are ignored */
+    uint32_t flow_data_size;      /* bytes for each flow, up to NFQE_FLOW_DATA_MAX; 0: none */
+    uint32_t config_size;         /* of the struct that the options fill; required if there are any */
+    uint32_t option_size;         /* of an element of the list; NFQE_PLUGIN fills it, like the next two */
+    uint32_t counter_size;
+    uint32_t reason_size;
+    uint32_t option_count;
+    uint32_t counter_count;
+    uint32_t reason_count;
+    uint32_t reserved;            /* 0 */
 
     /* append-only from here */
-    uint32_t option_size;         /* sizeof(struct nfqe_option), filled by NFQE_PLUGIN */
-    uint32_t counter_size;        /* 0 in ABI 1.1 */
-    const char *summary;          /* one line, for listings; may be NULL, like the next two */
+    const struct nfqe_option *options;
+    const struct nfqe_counter *counters;
+    const struct nfqe_reason *reasons;
+    const char *summary;          /* one line; may be NULL, like the next two */
     const char *vendor;
     const char *license;          /* SPDX expression */
-    const struct nfqe_option *options;   /* ends with a NULL name; NULL: takes no options */
-    const struct nfqe_counter *counters; /* must be NULL in ABI 1.1 */
 
     /*
      * [fork server] Called once, before any worker exists. Parses the options and builds data that all workers
@@ -403,7 +435,7 @@ struct nfqe_plugin {
 
     /*
      * [worker] Called once in each new worker, before its first packet. *self, the worker's own data, is given to
-     * the functions below; it is NULL if there is no open(). shared: from load(); old: NULL in ABI 1.1. Returns 0,
+     * the functions below; it is NULL if there is no open(). shared: from load(); old: NULL. Returns 0,
      * or a negative errno value after host->fail(). Optional.
      */
     int (*open)(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self);
@@ -418,8 +450,8 @@ struct nfqe_plugin {
      */
     void (*handle_batch)(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out);
 
-    void (*tick)(void *self, uint64_t now_ns);             /* must be NULL in ABI 1.1 */
-    int (*save)(void *self, struct nfqe_state *out);       /* must be NULL in ABI 1.1 */
+    int (*save)(void *self, const struct nfqe_state *state); /* not called yet */
+    int (*restore)(void *self, const struct nfqe_state *state); /* not called yet */
 
     /* [worker] Called when a worker ends normally, not when it crashes or is killed. Optional. */
     void (*close)(void *self);

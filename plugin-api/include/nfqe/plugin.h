@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nfqe/plugin.h - what a plugin of nfq-engine includes: the ABI, version 1.1, its functions, and the macros.
+ * nfqe/plugin.h - what a plugin of nfq-engine includes: the ABI, version 2.0, its functions, and the macros.
  *
  * A plugin is a shared object that exports one const struct, defined with NFQE_PLUGIN(...). It uses no
  * symbol of the engine; the functions that it may call are in `struct nfqe_host`. nfqe/abi.h has all types and
@@ -29,11 +29,11 @@
 #define NFQE_ABI_MINOR(abi) (NFQE_CAST_(uint32_t, abi) & 0xffffU)
 
 /*
- * The oldest ABI version that the plugin works with. Define it before including this header, only if the plugin
- * does not work without something that a later minor version added.
+ * The oldest ABI version that the plugin works with. Define it before including this header, as NFQE_ABI(2, 0), if the
+ * plugin looks at `size` before it uses what a later minor version added.
  */
 #ifndef NFQE_ABI_MIN
-#define NFQE_ABI_MIN NFQE_ABI(1, 0)
+#define NFQE_ABI_MIN NFQE_ABI_VERSION
 #endif
 
 /* ---- verdicts ---------------------------------------------------------------------------------- */
@@ -56,7 +56,7 @@
 
 /* ---- needs ------------------------------------------------------------------------------------- */
 
-/* Masks of enum nfqe_need_bit, for `needs`. */
+/* Masks of enum nfqe_need_bit, for `needs` and `uses`. */
 #define NFQE_NEED_(bit) (NFQE_CAST_(uint64_t, 1) << (bit))
 #define NFQE_NEED_HEADERS NFQE_NEED_(NFQE_NEED_HEADERS_BIT)
 #define NFQE_NEED_PAYLOAD NFQE_NEED_(NFQE_NEED_PAYLOAD_BIT)
@@ -64,11 +64,20 @@
 #define NFQE_NEED_HOLD NFQE_NEED_(NFQE_NEED_HOLD_BIT)
 #define NFQE_NEED_FLOW NFQE_NEED_(NFQE_NEED_FLOW_BIT)
 #define NFQE_NEED_REQUEUE NFQE_NEED_(NFQE_NEED_REQUEUE_BIT)
-#define NFQE_NEED_TICK NFQE_NEED_(NFQE_NEED_TICK_BIT)
 #define NFQE_NEED_CONNTRACK NFQE_NEED_(NFQE_NEED_CONNTRACK_BIT)
 #define NFQE_NEED_OWNER NFQE_NEED_(NFQE_NEED_OWNER_BIT)
 #define NFQE_NEED_SECCTX NFQE_NEED_(NFQE_NEED_SECCTX_BIT)
 #define NFQE_NEED_SEGMENTS NFQE_NEED_(NFQE_NEED_SEGMENTS_BIT)
+#define NFQE_NEED_METADATA NFQE_NEED_(NFQE_NEED_METADATA_BIT)
+#define NFQE_NEED_INJECT NFQE_NEED_(NFQE_NEED_INJECT_BIT)
+#define NFQE_NEED_EVERY_PACKET NFQE_NEED_(NFQE_NEED_EVERY_PACKET_BIT)
+#define NFQE_NEED_PRIORITY NFQE_NEED_(NFQE_NEED_PRIORITY_BIT)
+
+/* `.options = NFQE_OPTIONS(list)`: the array and its length, so that it needs no empty element at its end. C alone. */
+#define NFQE_LENGTH_(list) NFQE_CAST_(uint32_t, sizeof(list) / sizeof((list)[0]))
+#define NFQE_OPTIONS(list) (list), .option_count = NFQE_LENGTH_(list)
+#define NFQE_COUNTERS(list) (list), .counter_count = NFQE_LENGTH_(list)
+#define NFQE_REASONS(list) (list), .reason_count = NFQE_LENGTH_(list)
 
 /* ---- the plugin -------------------------------------------------------------------------------- */
 
@@ -86,19 +95,20 @@
 #define NFQE_BUILT_WITH_ "nfqe " NFQE_VERSION ", " NFQE_COMPILER_
 
 /* The exported symbol, in a section of its own so that tools can read the head without executing the plugin. */
-#define NFQE_SYMBOL "nfqe_plugin_v1"
+#define NFQE_SYMBOL "nfqe_plugin_v2"
 #define NFQE_SECTION ".nfqe_plugin"
 
 #ifndef __cplusplus
 
 #define NFQE_HEAD_                                                                                                     \
     .magic = NFQE_MAGIC, .size = sizeof(struct nfqe_plugin), .abi = NFQE_ABI_VERSION, .abi_min = NFQE_ABI_MIN,         \
-    .built_with = NFQE_BUILT_WITH_, .option_size = sizeof(struct nfqe_option),
+    .built_with = NFQE_BUILT_WITH_, .option_size = sizeof(struct nfqe_option),                                         \
+    .counter_size = sizeof(struct nfqe_counter), .reason_size = sizeof(struct nfqe_reason),
 
 /* Defines the plugin. Use it once in a shared object, without a semicolon after it. */
 #define NFQE_PLUGIN(...)                                                                                               \
-    extern const struct nfqe_plugin nfqe_plugin_v1 __attribute__((visibility("default")));                             \
-    const struct nfqe_plugin nfqe_plugin_v1                                                                            \
+    extern const struct nfqe_plugin nfqe_plugin_v2 __attribute__((visibility("default")));                             \
+    const struct nfqe_plugin nfqe_plugin_v2                                                                            \
         __attribute__((section(NFQE_SECTION), used, aligned(8))) = {NFQE_HEAD_ __VA_ARGS__};
 
 #endif
@@ -139,6 +149,8 @@ constexpr nfqe_plugin nfqe_plugin_init(const char (&id)[id_size], const char (&v
     nfqe_copy_text_(plugin.version, version);
     nfqe_copy_text_(plugin.built_with, NFQE_BUILT_WITH_);
     plugin.option_size = sizeof(nfqe_option);
+    plugin.counter_size = sizeof(nfqe_counter);
+    plugin.reason_size = sizeof(nfqe_reason);
     plugin.handle = handle;
     return plugin;
 }
@@ -146,8 +158,8 @@ constexpr nfqe_plugin nfqe_plugin_init(const char (&id)[id_size], const char (&v
 /* The visibility is on the declaration, since g++ ignores it on the definition and would hide the symbol. */
 #define NFQE_PLUGIN_CXX(...)                                                                                           \
     extern "C" {                                                                                                       \
-    extern const nfqe_plugin nfqe_plugin_v1 __attribute__((visibility("default")));                                    \
-    constexpr nfqe_plugin nfqe_plugin_v1 __attribute__((section(NFQE_SECTION), used, aligned(8))) = __VA_ARGS__;       \
+    extern const nfqe_plugin nfqe_plugin_v2 __attribute__((visibility("default")));                                    \
+    constexpr nfqe_plugin nfqe_plugin_v2 __attribute__((section(NFQE_SECTION), used, aligned(8))) = __VA_ARGS__;       \
     }
 #endif
 

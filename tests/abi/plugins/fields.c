@@ -23,20 +23,14 @@ static __attribute__((unused)) void handle_batch(void *self, struct nfqe_packet 
     (void)out;
 }
 
-static __attribute__((unused)) void tick(void *self, uint64_t now_ns)
+static __attribute__((unused)) int save(void *self, const struct nfqe_state *state)
 {
     (void)self;
-    (void)now_ns;
-}
-
-static __attribute__((unused)) int save(void *self, struct nfqe_state *out)
-{
-    (void)self;
-    (void)out;
+    (void)state;
     return 0;
 }
 
-static __attribute__((unused)) const uint64_t counters[8];
+static __attribute__((unused)) const struct nfqe_counter counters[] = {{.name = "seen"}, {.name = NULL}};
 
 static __attribute__((unused)) const struct nfqe_option wrong_type[] = {{.name = "rate", .type = 5}, {.name = NULL}};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * later_minor - a plugin compiled for a later ABI, 1.3, that also works with ABI 1.0.
+ * later_minor - a plugin compiled for a later ABI, 2.3, that also works with ABI 2.0.
  *
  * Its struct and each of its options are longer than the engine's. The engine must not use the appended members: the
  * appended function ends the process. It finds the second option only if it goes through the list by the plugin's
@@ -46,12 +46,12 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
     return NFQE_ACCEPT;
 }
 
-extern const struct later_plugin nfqe_plugin_v1 __attribute__((visibility("default")));
-const struct later_plugin nfqe_plugin_v1 __attribute__((section(NFQE_SECTION), used, aligned(8))) = {
+extern const struct later_plugin nfqe_plugin_v2 __attribute__((visibility("default")));
+const struct later_plugin nfqe_plugin_v2 __attribute__((section(NFQE_SECTION), used, aligned(8))) = {
     .now = {.magic = NFQE_MAGIC,
             .size = sizeof(struct later_plugin),
-            .abi = NFQE_ABI(1, 3),
-            .abi_min = NFQE_ABI(1, 0),
+            .abi = NFQE_ABI(2, 3),
+            .abi_min = NFQE_ABI(2, 0),
             .id = "later_minor",
             .version = "1.0.0",
             .built_with = "nfqe 9.9.9",

@@ -6,5 +6,5 @@
  */
 #include <nfqe/plugin.h>
 
-extern const struct nfqe_plugin nfqe_plugin_v1 __attribute__((visibility("default")));
-const struct nfqe_plugin nfqe_plugin_v1 = {.magic = NFQE_MAGIC, .id = "no_section", .version = "1.0.0"};
+extern const struct nfqe_plugin nfqe_plugin_v2 __attribute__((visibility("default")));
+const struct nfqe_plugin nfqe_plugin_v2 = {.magic = NFQE_MAGIC, .id = "no_section", .version = "1.0.0"};

@@ -17,6 +17,6 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 static const struct nfqe_plugin checked __attribute__((section(NFQE_SECTION), used, aligned(8))) = {
     NFQE_HEAD_.id = "other_symbol", .version = "1.0.0", .handle = handle};
 
-extern const struct nfqe_plugin nfqe_plugin_v1 __attribute__((visibility("default")));
-const struct nfqe_plugin nfqe_plugin_v1 = {NFQE_HEAD_.id = "other", .version = "1.0.0", .needs = NFQE_NEED_MODIFY,
+extern const struct nfqe_plugin nfqe_plugin_v2 __attribute__((visibility("default")));
+const struct nfqe_plugin nfqe_plugin_v2 = {NFQE_HEAD_.id = "other", .version = "1.0.0", .needs = NFQE_NEED_MODIFY,
                                            .handle = handle};

@@ -4,5 +4,5 @@
  */
 #include <nfqe/plugin.h>
 
-extern const char nfqe_plugin_v1[NFQE_HEAD_SIZE - 1] __attribute__((visibility("default")));
-const char nfqe_plugin_v1[NFQE_HEAD_SIZE - 1] __attribute__((section(NFQE_SECTION), used)) = NFQE_MAGIC;
+extern const char nfqe_plugin_v2[NFQE_HEAD_SIZE - 1] __attribute__((visibility("default")));
+const char nfqe_plugin_v2[NFQE_HEAD_SIZE - 1] __attribute__((section(NFQE_SECTION), used)) = NFQE_MAGIC;

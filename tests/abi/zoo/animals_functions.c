@@ -72,9 +72,8 @@ const struct animal zoo_functions[] = {
     {.name = "handle-in-data", .plugin = "zoo_handle_data"},
     {.name = "handle-nowhere", .plugin = "zoo_handle_nowhere"},
     {.name = "open-in-data", .plugin = "zoo_open_data"},
-    {.name = "has-tick", .plugin = "fields_tick"},
-    {.name = "has-save", .plugin = "fields_save"},
-    {.name = "has-counters", .plugin = "fields_counters"},
+    {.name = "has-save", .plugin = "fields_save", .shows = "plugin fields"},
+    {.name = "has-counters", .plugin = "fields_counters", .shows = "plugin fields"},
 
     {.name = "constructor-crashes", .plugin = "constructor_crashes"},
     {.name = "constructor-starts-a-thread", .plugin = "constructor_thread"},

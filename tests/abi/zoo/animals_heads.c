@@ -9,7 +9,17 @@
 
 #include <cmocka.h>
 
-enum { MAGIC = 0, SIZE = 8, ABI = 12, ABI_MIN = 16, HEADER_BYTES = 20, NEEDS = 24, ID = 32, VERSION = 80 };
+enum {
+    MAGIC = 0,
+    SIZE = 8,
+    ABI = 12,
+    ABI_MIN = 16,
+    HEADER_BYTES = 20,
+    NEEDS = 24,
+    ID = 40,
+    VERSION = 88,
+    FLOW_DATA = 156
+};
 
 /* A little-endian number as bytes. */
 #define U32(number) (number) & 0xff, ((number) >> 8) & 0xff, ((number) >> 16) & 0xff, ((number) >> 24) & 0xff
@@ -36,15 +46,17 @@ const struct animal zoo_heads[] = {
 
     {CHANGED("wrong-magic", TEXT_AT(MAGIC, 1, "N"))},
     {CHANGED("major-0", NUMBER_AT(ABI, 0x00009), NUMBER_AT(ABI_MIN, 0))},
-    {CHANGED("major-2", NUMBER_AT(ABI, 0x20000), NUMBER_AT(ABI_MIN, 0x20000))},
-    {CHANGED("minimum-major-2", NUMBER_AT(ABI_MIN, 0x20000))},
-    {CHANGED("minimum-minor-2", NUMBER_AT(ABI, 0x10003), NUMBER_AT(ABI_MIN, 0x10002))},
-    {CHANGED("minimum-minor-65535", NUMBER_AT(ABI, 0x1ffff), NUMBER_AT(ABI_MIN, 0x1ffff))},
+    {CHANGED("major-1", NUMBER_AT(ABI, 0x10001), NUMBER_AT(ABI_MIN, 0x10000))},
+    {CHANGED("major-3", NUMBER_AT(ABI, 0x30000), NUMBER_AT(ABI_MIN, 0x30000))},
+    {CHANGED("minimum-major-3", NUMBER_AT(ABI_MIN, 0x30000))},
+    {CHANGED("minimum-minor-1", NUMBER_AT(ABI, 0x20003), NUMBER_AT(ABI_MIN, 0x20001))},
+    {CHANGED("minimum-minor-2", NUMBER_AT(ABI, 0x20003), NUMBER_AT(ABI_MIN, 0x20002))},
+    {CHANGED("minimum-minor-65535", NUMBER_AT(ABI, 0x2ffff), NUMBER_AT(ABI_MIN, 0x2ffff))},
 
     {CHANGED("size-0", NUMBER_AT(SIZE, 0))},
-    {CHANGED("size-of-less-than-the-head", NUMBER_AT(SIZE, 143))},
-    {CHANGED("size-of-the-head", NUMBER_AT(SIZE, 144))},
-    {CHANGED("size-beyond-the-section", NUMBER_AT(SIZE, 265))},
+    {CHANGED("size-of-less-than-the-head", NUMBER_AT(SIZE, 191))},
+    {CHANGED("size-of-the-head", NUMBER_AT(SIZE, 192))},
+    {CHANGED("size-beyond-the-section", NUMBER_AT(SIZE, 313))},
     {CHANGED("size-4-gib", NUMBER_AT(SIZE, 0xffffffff))},
 
     {CHANGED("id-empty", TEXT_AT(ID, 1, ""))},
@@ -61,17 +73,17 @@ const struct animal zoo_heads[] = {
     {CHANGED("needs-modify", NUMBER_AT(NEEDS, 0x4))},
     {CHANGED("needs-hold", NUMBER_AT(NEEDS, 0x8))},
     {CHANGED("needs-requeue", NUMBER_AT(NEEDS, 0x20))},
-    {CHANGED("needs-tick", NUMBER_AT(NEEDS, 0x40))},
+    {CHANGED("needs-inject", NUMBER_AT(NEEDS, 0x1000))},
+    {CHANGED("needs-metadata-and-headers", NUMBER_AT(NEEDS, 0x801))},
+    {CHANGED("flow-data", NUMBER_AT(FLOW_DATA, 8))},
     {CHANGED("needs-unknown", NUMBER_AT(NEEDS, 0x80000000))},
-    {CHANGED("needs-everything", NUMBER_AT(NEEDS, 0xffffffff), NUMBER_AT(NEEDS + 4, 0xffffffff))},
+    {CHANGED("needs-everything", NUMBER_AT(NEEDS, 0xfffff7ff), NUMBER_AT(NEEDS + 4, 0xffffffff))},
 
     /* These must load. */
     {.name = "size-larger-than-ours", .plugin = "zoo_larger", .shows = "plugin zoo_larger"},
-    {.name = "first-minor", .plugin = "first_minor", .shows = "plugin first_minor"},
-    {CHANGED("minimum-minor-1", NUMBER_AT(ABI, 0x10003), NUMBER_AT(ABI_MIN, 0x10001)), .shows = "plugin good"},
     {CHANGED("needs-flow-and-segments", NUMBER_AT(NEEDS, 0x410)), .shows = "plugin good"},
     {.name = "later-minor", .plugin = "later_minor", .shows = "plugin later_minor"},
-    {CHANGED("later-minor-of-our-size", NUMBER_AT(ABI, 0x10009)), .shows = "plugin good"},
+    {CHANGED("later-minor-of-our-size", NUMBER_AT(ABI, 0x20009)), .shows = "plugin good"},
     {CHANGED("id-of-47-characters", TEXT_AT(ID, 47, A_12 A_12 A_12 "aaaaaaaaaaa")), .shows = "plugin aaaaaaaaaaaa"},
     {.name = NULL},
 };

@@ -24,22 +24,37 @@
 #define ENGINE "this engine (" NFQE_VERSION ")"
 #define USE_MACRO "; it must use NFQE_PLUGIN(...)"
 #define WRONG_MAGIC "its section .nfqe_plugin does not start with \"nfqe-so\": not a plugin of nfq-engine" USE_MACRO
+#define OLD_MAJOR(version)                                                                                             \
+    "built for plugin ABI " version ", which this engine no longer loads; rebuild it against nfqe-dev 2.0"
 #define OTHER_MAJOR(version)                                                                                           \
-    "built for plugin ABI " version ", " ENGINE " offers 1.1; rebuild it against the headers of nfqe " NFQE_VERSION
+    "built for plugin ABI " version ", " ENGINE " offers 2.0; rebuild it against the headers of nfqe " NFQE_VERSION
 #define TOO_NEW(version)                                                                                               \
-    "needs plugin ABI " version ", " ENGINE " offers 1.1; rebuild it against the headers of nfqe " NFQE_VERSION        \
+    "needs plugin ABI " version ", " ENGINE " offers 2.0; rebuild it against the headers of nfqe " NFQE_VERSION        \
     " or upgrade the engine"
 #define SIZES(size, section)                                                                                           \
-    "its struct nfqe_plugin has " size " bytes, its section " section ", ABI 1.0 has 264" USE_MACRO
-#define SHORT_SECTION(size) "its section .nfqe_plugin has " size " bytes, too short for the head of 144" USE_MACRO
+    "its struct nfqe_plugin has " size " bytes, its section " section ", ABI 2.0 has 312" USE_MACRO
+#define SHORT_SECTION(size) "its section .nfqe_plugin has " size " bytes, too short for the head of 192" USE_MACRO
 #define BAD_ID "its id must be 1 to 47 characters a-z 0-9 - _ . and end with NUL"
 #define BAD_VERSION "its version must be 1 to 23 printable characters without spaces and end with NUL"
 #define BAD_HEADER_BYTES(bytes) "its header_bytes is " bytes ", at most 65531 is possible"
+#define BAD_FLOW_DATA(size) "its flow_data_size is " size ", which no release of nfq-engine offers yet; leave it out"
+#define METADATA_TOO                                                                                                   \
+    "needs METADATA, which means no bytes of packets, beside others that mean some; leave METADATA out of .needs"
 #define RESERVED(needs) "needs " needs ", which no release of nfq-engine offers yet; leave it out of .needs"
 #define MISSING(needs) "needs " needs ", which " ENGINE " does not offer; leave it out of .needs, or use a later engine"
 
-enum { MAGIC = 0, SIZE = 8, ABI = 12, ABI_MIN = 16, HEADER_BYTES = 20, NEEDS = 24, ID = 32, VERSION = 80 };
-enum { HEAD_SIZE = 144, ID_SIZE = 48, VERSION_SIZE = 24, PLUGIN_SIZE = 264 };
+enum {
+    MAGIC = 0,
+    SIZE = 8,
+    ABI = 12,
+    ABI_MIN = 16,
+    HEADER_BYTES = 20,
+    NEEDS = 24,
+    ID = 40,
+    VERSION = 88,
+    FLOW_DATA = 156
+};
+enum { HEAD_SIZE = 192, ID_SIZE = 48, VERSION_SIZE = 24, PLUGIN_SIZE = 312 };
 
 /* Little-endian numbers as bytes. */
 #define U32(number) (number) & 0xff, ((number) >> 8) & 0xff, ((number) >> 16) & 0xff, ((number) >> 24) & 0xff
@@ -141,13 +156,13 @@ static void test_every_field_comes_from_the_head(void **state)
     (void)state;
     patch(&(struct patch)AT(HEADER_BYTES, 4, U32(200)));
     patch(&(struct patch)AT(NEEDS, 8, U64(0x791)));
-    patch(&(struct patch)AT(ABI, 4, U32(0x10009)));
+    patch(&(struct patch)AT(ABI, 4, U32(0x20009)));
     patch(&(struct patch)TEXT_AT(VERSION, 6, "2.3.4"));
     assert_int_equal(read_head(), 0);
     assert_memory_equal(plugin.head, head, HEAD_SIZE);
     assert_string_equal(plugin.id, "good");
     assert_string_equal(plugin.version, "2.3.4");
-    assert_int_equal(plugin.abi, 0x10009);
+    assert_int_equal(plugin.abi, 0x20009);
     assert_int_equal(plugin.needs, 0x791);
     assert_int_equal(plugin.header_bytes, 200);
     restore();
@@ -174,29 +189,34 @@ static const struct {
 } refusals[] = {
     {{AT(MAGIC + 7, 1, '2')}, -ENOEXEC, WRONG_MAGIC}, /* its NUL */
     {{AT(ABI, 4, U32(0x9)), AT(ABI_MIN, 4, U32(0))}, -ENOEXEC, OTHER_MAJOR("0.9")},
-    {{AT(ABI, 4, U32(0x20003))}, -ENOEXEC, OTHER_MAJOR("2.3")},
+    {{AT(ABI, 4, U32(0x10001))}, -ENOEXEC, OLD_MAJOR("1.1")},
+    {{AT(ABI, 4, U32(0x10000)), AT(ABI_MIN, 4, U32(0x10000))}, -ENOEXEC, OLD_MAJOR("1.0")},
+    {{AT(ABI, 4, U32(0x30003))}, -ENOEXEC, OTHER_MAJOR("3.3")},
     {{AT(ABI_MIN, 4, U32(0))}, -ENOEXEC, TOO_NEW("0.0")},
-    {{AT(ABI_MIN, 4, U32(0x20000))}, -ENOEXEC, TOO_NEW("2.0")},
-    {{AT(ABI, 4, U32(0x10007)), AT(ABI_MIN, 4, U32(0x10002))}, -ENOEXEC, TOO_NEW("1.2")},
-    {{AT(SIZE, 4, U32(0))}, -ENOEXEC, SIZES("0", "264")},
-    {{AT(SIZE, 4, U32(HEAD_SIZE))}, -ENOEXEC, SIZES("144", "264")},
-    {{AT(SIZE, 4, U32(PLUGIN_SIZE - 1))}, -ENOEXEC, SIZES("263", "264")},
-    {{AT(SIZE, 4, U32(PLUGIN_SIZE + 1))}, -ENOEXEC, SIZES("265", "264")},
-    {{AT(SIZE, 4, U32(0xffffffff))}, -ENOEXEC, SIZES("4294967295", "264")},
+    {{AT(ABI_MIN, 4, U32(0x30000))}, -ENOEXEC, TOO_NEW("3.0")},
+    {{AT(ABI, 4, U32(0x20007)), AT(ABI_MIN, 4, U32(0x20001))}, -ENOEXEC, TOO_NEW("2.1")},
+    {{AT(SIZE, 4, U32(0))}, -ENOEXEC, SIZES("0", "312")},
+    {{AT(SIZE, 4, U32(HEAD_SIZE))}, -ENOEXEC, SIZES("192", "312")},
+    {{AT(SIZE, 4, U32(PLUGIN_SIZE - 1))}, -ENOEXEC, SIZES("311", "312")},
+    {{AT(SIZE, 4, U32(PLUGIN_SIZE + 1))}, -ENOEXEC, SIZES("313", "312")},
+    {{AT(SIZE, 4, U32(0xffffffff))}, -ENOEXEC, SIZES("4294967295", "312")},
     {{AT(HEADER_BYTES, 4, U32(65532))}, -EINVAL, BAD_HEADER_BYTES("65532")},
     {{AT(HEADER_BYTES, 4, U32(0xffffffff))}, -EINVAL, BAD_HEADER_BYTES("4294967295")},
-    {{AT(NEEDS, 8, U64(0x44))}, -ENOTSUP, RESERVED("MODIFY, TICK")},
-    {{AT(NEEDS, 8, U64(0x801))}, -ENOTSUP, MISSING("bits 0x800")},
-    {{AT(NEEDS, 8, U64(0x828))}, -ENOTSUP, MISSING("HOLD, REQUEUE, bits 0x800")},
-    {{AT(NEEDS, 8, U64(0xffffffffffffffff))},
+    {{AT(FLOW_DATA, 4, U32(8))}, -ENOTSUP, BAD_FLOW_DATA("8")},
+    {{AT(NEEDS, 8, U64(0x801))}, -EINVAL, METADATA_TOO},
+    {{AT(NEEDS, 8, U64(0x810))}, -EINVAL, METADATA_TOO},
+    {{AT(NEEDS, 8, U64(0x1004))}, -ENOTSUP, RESERVED("MODIFY, INJECT")},
+    {{AT(NEEDS, 8, U64(0x8041))}, -ENOTSUP, MISSING("bits 0x8040")},
+    {{AT(NEEDS, 8, U64(0x8028))}, -ENOTSUP, MISSING("HOLD, REQUEUE, bits 0x8000")},
+    {{AT(NEEDS, 8, U64(0xfffffffffffff7ff))},
      -ENOTSUP,
-     MISSING("MODIFY, HOLD, REQUEUE, TICK, bits 0xfffffffffffff800")},
+     MISSING("MODIFY, HOLD, REQUEUE, INJECT, EVERY_PACKET, PRIORITY, bits 0xffffffffffff8040")},
 
     /* Of two flaws, the one that is checked first is reported. */
-    {{AT(MAGIC, 1, 'N'), AT(ABI, 4, U32(0x20000))}, -ENOEXEC, WRONG_MAGIC},
-    {{AT(ABI, 4, U32(0x20007)), AT(ABI_MIN, 4, U32(0x20007))}, -ENOEXEC, OTHER_MAJOR("2.7")},
-    {{AT(ABI_MIN, 4, U32(0x10007)), AT(SIZE, 4, U32(0))}, -ENOEXEC, TOO_NEW("1.7")},
-    {{AT(SIZE, 4, U32(143)), AT(ID, 1, 0)}, -ENOEXEC, SIZES("143", "264")},
+    {{AT(MAGIC, 1, 'N'), AT(ABI, 4, U32(0x30000))}, -ENOEXEC, WRONG_MAGIC},
+    {{AT(ABI, 4, U32(0x30007)), AT(ABI_MIN, 4, U32(0x30007))}, -ENOEXEC, OTHER_MAJOR("3.7")},
+    {{AT(ABI_MIN, 4, U32(0x20007)), AT(SIZE, 4, U32(0))}, -ENOEXEC, TOO_NEW("2.7")},
+    {{AT(SIZE, 4, U32(191)), AT(ID, 1, 0)}, -ENOEXEC, SIZES("191", "312")},
     {{AT(ID, 1, 0), AT(VERSION, 1, 0)}, -EINVAL, BAD_ID},
     {{AT(VERSION, 1, 0), AT(HEADER_BYTES, 4, U32(65532))}, -EINVAL, BAD_VERSION},
     {{AT(HEADER_BYTES, 4, U32(65532)), AT(NEEDS, 8, U64(0x4))}, -EINVAL, BAD_HEADER_BYTES("65532")},
@@ -213,7 +233,7 @@ static void test_each_flaw_is_named_the_first_one_first(void **state)
 }
 
 static const struct patch acceptable[] = {
-    AT(ABI, 4, U32(0x10000)), AT(ABI, 4, U32(0x1ffff)), AT(ABI_MIN, 4, U32(0x10001)), AT(HEADER_BYTES, 4, U32(65531)),
+    AT(ABI, 4, U32(0x20001)), AT(ABI, 4, U32(0x2ffff)), AT(ABI_MIN, 4, U32(0x20000)), AT(HEADER_BYTES, 4, U32(65531)),
     AT(NEEDS, 8, U64(0)),     AT(NEEDS, 8, U64(0x793)), TEXT_AT(ID, 8, "a-z_0.9"),
 };
 
@@ -270,8 +290,9 @@ static void test_id_and_version_have_the_allowed_characters_alone(void **state)
 
 static void test_each_need_is_offered_or_named(void **state)
 {
-    static const char *const names[64] = {[2] = "MODIFY", [3] = "HOLD", [5] = "REQUEUE", [6] = "TICK"};
-    const uint64_t offered = 0x793;
+    static const char *const names[64] = {
+        [2] = "MODIFY", [3] = "HOLD", [5] = "REQUEUE", [12] = "INJECT", [13] = "EVERY_PACKET", [14] = "PRIORITY"};
+    const uint64_t offered = 0xf93;
 
     (void)state;
     for (unsigned bit = 0; bit < 64; bit++) {
@@ -294,11 +315,17 @@ static void test_the_struct_must_lie_in_the_section(void **state)
 {
     (void)state;
     set_section_size(HEAD_SIZE - 1);
-    expect_refusal(-ENOEXEC, SHORT_SECTION("143"));
+    expect_refusal(-ENOEXEC, SHORT_SECTION("191"));
     set_section_size(0);
     expect_refusal(-ENOEXEC, SHORT_SECTION("0"));
     set_section_size(HEAD_SIZE);
-    expect_refusal(-ENOEXEC, SIZES("264", "144"));
+    expect_refusal(-ENOEXEC, SIZES("312", "192"));
+    set_section_size(144); /* the head of ABI 1 */
+    set_u32(ABI, 0x10000);
+    expect_refusal(-ENOEXEC, OLD_MAJOR("1.0"));
+    set_section_size(14); /* not all of the version */
+    set_u32(ABI, 0x10000);
+    expect_refusal(-ENOEXEC, SHORT_SECTION("14"));
     set_section_size(PLUGIN_SIZE + 8);
     expect_acceptance();
     set_section_size(PLUGIN_SIZE + 8);
@@ -306,7 +333,7 @@ static void test_the_struct_must_lie_in_the_section(void **state)
     expect_acceptance();
     set_section_size(PLUGIN_SIZE + 8);
     set_u32(SIZE, PLUGIN_SIZE + 9);
-    expect_refusal(-ENOEXEC, SIZES("273", "272"));
+    expect_refusal(-ENOEXEC, SIZES("321", "320"));
 }
 
 static void test_a_file_that_is_cut_or_has_no_section_is_refused_for_that(void **state)

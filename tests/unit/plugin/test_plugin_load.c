@@ -23,7 +23,6 @@
 
 #define ENGINE "this engine (" NFQE_VERSION ")"
 #define NO_HANDLE "has no handle(), which every plugin must have, also beside handle_batch()"
-#define UNOFFERED(what) "has " what ", which no release of nfq-engine uses yet; remove it"
 #define NO_CODE(function) "its " function " is no function, neither of the plugin nor of a library that it links"
 
 static struct plugin plugin = {.memfd = -1};
@@ -119,10 +118,10 @@ static void test_what_cannot_be_mapped_or_has_another_symbol_is_refused(void **s
 {
     (void)state;
     expect_refusal("unresolved", NULL, -ENOEXEC, "cannot be loaded: undefined symbol: nfqe_test_nobody_has_this");
-    expect_refusal("no_symbol", NULL, -ENOEXEC, "does not export nfqe_plugin_v1; it must use NFQE_PLUGIN(...)");
+    expect_refusal("no_symbol", NULL, -ENOEXEC, "does not export nfqe_plugin_v2; it must use NFQE_PLUGIN(...)");
     expect_refusal(
         "other_symbol", NULL, -ENOEXEC,
-        "its symbol nfqe_plugin_v1 is not what its section .nfqe_plugin holds; does it link another plugin?");
+        "its symbol nfqe_plugin_v2 is not what its section .nfqe_plugin holds; does it link another plugin?");
 }
 
 /* The loader's message then starts with the name of that library, which must stay. */
@@ -147,12 +146,8 @@ static void test_functions_that_must_or_must_not_be_there(void **state)
     (void)state;
     expect_refusal("fields_no_handle", NULL, -EINVAL, NO_HANDLE);
     expect_refusal("fields_batch_only", NULL, -EINVAL, NO_HANDLE);
-    expect_refusal("fields_tick", NULL, -ENOTSUP, UNOFFERED("tick()"));
-    expect_refusal("fields_save", NULL, -ENOTSUP, UNOFFERED("save()"));
-    expect_refusal("fields_counters", NULL, -ENOTSUP, UNOFFERED("counters"));
     /* Of two flaws, the one that is checked first is reported. */
-    expect_refusal("fields_no_handle_but_tick", NULL, -EINVAL, NO_HANDLE);
-    expect_refusal("fields_tick", "rate=1", -ENOTSUP, UNOFFERED("tick()"));
+    expect_refusal("fields_no_handle_but_save", "rate=1", -EINVAL, NO_HANDLE);
     expect_refusal("zoo_handle_data", "rate=1", -ENOEXEC, NO_CODE("handle()"));
     expect_refusal("good", "rate=1", -EINVAL, "unknown option rate; this plugin takes none");
 }
@@ -297,7 +292,7 @@ static void test_an_option_size_that_is_not_one_is_refused(void **state)
 
     (void)state;
     assert_non_null(head);
-    memcpy(head + 144, &size, sizeof(size));
+    memcpy(head + 164, &size, sizeof(size));
     prepare(scratch_write("plugin.so", data, len), "name=x");
     free(data);
     assert_int_equal(plugin_link(&plugin, &services, &error), -EBADMSG);

@@ -155,18 +155,6 @@ static void test_receive_buffer_that_is_limited_has_a_line(void **state)
     assert_null(queue_report_room(&queue, text));
 }
 
-static void test_plugins_without_needs_are_named(void **state)
-{
-    const struct plan plan = {.plugin_count = 2, .plugins = {{.id = "a"}, {.id = "b", .needs = NFQE_NEED_OWNER}}};
-
-    (void)state;
-    assert_string_equal(
-        queue_report_no_needs(&plan, 0, text),
-        "warning: without .needs, a is promised no byte of a packet, and nfqe_tcp() and the like may return "
-        "NULL for each; NFQE_NEED_HEADERS gives it the headers");
-    assert_null(queue_report_no_needs(&plan, 1, text));
-}
-
 static void test_plugins_before_one_that_decides_for_flows_are_named(void **state)
 {
     static const uint64_t needs[] = {NFQE_NEED_FLOW,    NFQE_NEED_FLOW, NFQE_NEED_HEADERS, 0,
@@ -286,7 +274,6 @@ int main(void)
         cmocka_unit_test_setup(test_flow_table_has_a_line_if_there_is_one, set_up),
         cmocka_unit_test_setup(test_receive_buffer_has_a_line_if_it_is_too_small, set_up),
         cmocka_unit_test_setup(test_receive_buffer_that_is_limited_has_a_line, set_up),
-        cmocka_unit_test_setup(test_plugins_without_needs_are_named, set_up),
         cmocka_unit_test_setup(test_plugins_before_one_that_decides_for_flows_are_named, set_up),
         cmocka_unit_test_setup(test_packets_without_an_answer_have_a_line, set_up),
         cmocka_unit_test_setup(test_each_counter_has_its_name, set_up),

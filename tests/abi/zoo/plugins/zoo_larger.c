@@ -22,8 +22,8 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
     return NFQE_ACCEPT;
 }
 
-extern const struct larger_plugin nfqe_plugin_v1 __attribute__((visibility("default")));
-const struct larger_plugin nfqe_plugin_v1 __attribute__((section(NFQE_SECTION), used, aligned(8))) = {
+extern const struct larger_plugin nfqe_plugin_v2 __attribute__((visibility("default")));
+const struct larger_plugin nfqe_plugin_v2 __attribute__((section(NFQE_SECTION), used, aligned(8))) = {
     .now = {.magic = NFQE_MAGIC,
             .size = sizeof(struct larger_plugin),
             .abi = NFQE_ABI_VERSION,
