@@ -4,7 +4,8 @@
  * and whether there is a flow table.
  *
  * The plugin that needs most decides. An option may ask for more than the plugins need; one that asks for less is
- * refused, and so is one that no plugin makes use of. Reads nothing but the group and what the plugins declare, so the
+ * refused, and so is one that no plugin makes use of. What a plugin uses without a need is asked for, too, and refuses
+ * nothing. Reads nothing but the group and what the plugins declare, so the
  * result is the same on every machine. Runs in the supervisor, once for each plugin chain.
  */
 #include "config/plan.h"
@@ -25,26 +26,37 @@ const struct plan_plugin *plan_who_needs(const struct plan *plan, uint64_t needs
     return NULL;
 }
 
-/* Bytes of each packet that the plugin must get; 0: none. For flow verdicts the engine reads headers itself. */
-static uint32_t needed_bytes(const struct plan_plugin *plugin)
+/* Whether a plugin needs or uses one of these. */
+static bool is_wanted(const struct plan *plan, uint64_t needs)
 {
-    uint32_t headers = (plugin->needs & NFQE_NEED_HEADERS) != 0 ? plugin->header_bytes : 0;
+    for (unsigned i = 0; i < plan->plugin_count; i++) {
+        if (((plan->plugins[i].needs | plan->plugins[i].uses) & needs) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
-    if ((plugin->needs & NFQE_NEED_PAYLOAD) != 0) {
+/* Bytes of each packet that go with these needs; 0: none. For flow verdicts the engine reads headers itself. */
+static uint32_t find_bytes(uint64_t needs, uint32_t header_bytes)
+{
+    uint32_t headers = (needs & NFQE_NEED_HEADERS) != 0 ? header_bytes : 0;
+
+    if ((needs & NFQE_NEED_PAYLOAD) != 0) {
         return COPY_RANGE_MAX;
     }
-    if ((plugin->needs & NFQE_NEED_FLOW) != 0 && headers < NFQE_HEADER_BYTES_DEFAULT) {
+    if ((needs & NFQE_NEED_FLOW) != 0 && headers < NFQE_HEADER_BYTES_DEFAULT) {
         return NFQE_HEADER_BYTES_DEFAULT;
     }
     return headers;
 }
 
-/* Bytes to copy for the plugin: with a need of headers, so many that hardly a packet hides them. */
+/* Bytes to copy for the plugin: if it wants headers, so many that hardly a packet hides them. */
 static uint32_t wanted_bytes(const struct plan_plugin *plugin)
 {
-    uint32_t needed = needed_bytes(plugin);
+    uint32_t wanted = find_bytes(plugin->needs | plugin->uses, plugin->header_bytes);
 
-    return needed > 0 && needed < PLAN_HEADER_BYTES ? PLAN_HEADER_BYTES : needed;
+    return wanted > 0 && wanted < PLAN_HEADER_BYTES ? PLAN_HEADER_BYTES : wanted;
 }
 
 /* How much of each packet the kernel copies: what the user says, which must be enough, or what the plugins want. */
@@ -53,7 +65,7 @@ static int plan_copy_range(const struct queue_group *group, struct plan *plan, s
     uint32_t largest = 0;
 
     for (unsigned i = 0; i < plan->plugin_count; i++) {
-        uint32_t needed = needed_bytes(&plan->plugins[i]);
+        uint32_t needed = find_bytes(plan->plugins[i].needs, plan->plugins[i].header_bytes);
         uint32_t wanted = wanted_bytes(&plan->plugins[i]);
 
         if (group->copy_range != 0 && group->copy_range < needed) {
@@ -73,7 +85,7 @@ static int plan_flags(const struct queue_group *group, struct plan *plan, struct
 {
     const struct plan_plugin *segments = plan_who_needs(plan, NFQE_NEED_SEGMENTS);
     /* Of a packet that segmentation offload made, up to 512 KiB, the kernel copies no more than of any other. */
-    bool whole = plan_who_needs(plan, NFQE_NEED_SEGMENTS | NFQE_NEED_PAYLOAD) == NULL;
+    bool whole = !is_wanted(plan, NFQE_NEED_SEGMENTS | NFQE_NEED_PAYLOAD);
     bool gso = group->gso == GSO_ON || (group->gso == GSO_AUTO && whole);
     uint32_t flags = (group->fail_open ? QUEUE_FAIL_OPEN : 0) | (group->conntrack ? QUEUE_CONNTRACK : 0) |
                      (gso ? QUEUE_GSO : 0) | (group->uid_gid ? QUEUE_UID_GID : 0) | (group->secctx ? QUEUE_SECCTX : 0);
@@ -83,13 +95,18 @@ static int plan_flags(const struct queue_group *group, struct plan *plan, struct
                          "--gso on: plugin %s needs packets one by one, as they are on the wire; leave the option out",
                          segments->id);
     }
+    plan->settings.flags = flags;
+    plan->optional_flags = group->gso == GSO_AUTO ? QUEUE_GSO : 0;
     for (size_t i = 0; i < QUEUE_FLAG_COUNT; i++) {
-        if (plan_who_needs(plan, queue_flags[i].need) != NULL) {
-            flags |= queue_flags[i].bit;
+        const struct queue_flag *flag = &queue_flags[i];
+
+        if (is_wanted(plan, flag->need)) {
+            plan->settings.flags |= flag->bit;
+            if ((flags & flag->bit) == 0 && plan_who_needs(plan, flag->need) == NULL) {
+                plan->optional_flags |= flag->bit;
+            }
         }
     }
-    plan->settings.flags = flags;
-    plan->gso_optional = group->gso == GSO_AUTO;
     return 0;
 }
 
@@ -101,7 +118,7 @@ static int plan_flows(const struct queue_group *group, struct plan *plan, struct
                                                         : NULL;
 
     plan->flow_timeout_ms = group->flow_timeout_ms != 0 ? group->flow_timeout_ms : PLAN_FLOW_TIMEOUT_DEFAULT_MS;
-    if (plan_who_needs(plan, NFQE_NEED_FLOW) != NULL) {
+    if (is_wanted(plan, NFQE_NEED_FLOW)) {
         plan->flows = group->flow_table != 0 ? group->flow_table : PLAN_FLOWS_DEFAULT;
     } else if (option != NULL) {
         return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,

@@ -30,6 +30,7 @@ struct plan_plugin {
     const char *id;
     const char *path;
     uint64_t needs;        /* NFQE_NEED_... */
+    uint64_t uses;         /* the same, but only where the kernel and the user's options have it */
     uint32_t header_bytes; /* with NFQE_NEED_HEADERS */
 };
 
@@ -37,7 +38,7 @@ struct plan {
     struct plan_plugin plugins[PLUGINS_MAX]; /* in the order of the plugin chain */
     unsigned plugin_count;
     struct queue_settings settings; /* of every queue */
-    bool gso_optional;              /* leave the flag out on a kernel without it */
+    uint32_t optional_flags;        /* of the settings' flags: left out on a kernel without them */
     bool no_enobufs;
     uint64_t receive_buffer;        /* bytes; 0: sized from the settings */
     uint32_t flows;                 /* in the table of each queue; 0: no flow table */

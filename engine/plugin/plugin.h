@@ -46,4 +46,10 @@ struct plugin {
     void *self;
 };
 
+/* Whether its flow verdicts are valid. */
+static inline bool plugin_gives_flows(const struct plugin *plugin)
+{
+    return ((plugin->needs | plugin->uses) & NFQE_NEED_FLOW) != 0;
+}
+
 #endif

@@ -105,8 +105,11 @@ static int make_plan(struct generation *generation, struct error *error)
     for (unsigned i = 0; i < generation->plugin_count; i++) {
         const struct plugin *plugin = &generation->plugins[i];
 
-        described[i] = (struct plan_plugin){
-            .id = plugin->id, .path = plugin->path, .needs = plugin->needs, .header_bytes = plugin->header_bytes};
+        described[i] = (struct plan_plugin){.id = plugin->id,
+                                            .path = plugin->path,
+                                            .needs = plugin->needs,
+                                            .uses = plugin->uses,
+                                            .header_bytes = plugin->header_bytes};
     }
     return plan_make(generation->group, described, generation->plugin_count, &generation->plan, error);
 }

@@ -100,8 +100,8 @@ static void take_answer(struct queue_loop *loop, const struct ring_answered *ans
     unsigned packet = answered->origin.entry;
     const struct decide decide = queue_routes_decide(loop, answered->origin.burst);
     const struct generation *generation = loop->engine->generation;
-    bool gives_flows = answered->plugin < generation->plugin_count &&
-                       (generation->plugins[answered->plugin].needs & NFQE_NEED_FLOW) != 0;
+    bool gives_flows =
+        answered->plugin < generation->plugin_count && plugin_gives_flows(&generation->plugins[answered->plugin]);
 
     decide_answered(&decide, packet, (struct plugin_answer){answered->answer, answered->plugin}, gives_flows, invalid);
     queue_routes_leave_flow(loop, flight, packet);

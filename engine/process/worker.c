@@ -153,11 +153,10 @@ static void open_plugin(struct worker *worker, struct plugin *plugin)
     if (loss != NULL) {
         fail(worker, "open() %s", loss);
     }
-    plugin_chain_add(&worker->frames.chain,
-                     &(struct plugin_chain_member){.handle = plugin->table.handle,
-                                                   .handle_batch = plugin->table.handle_batch,
-                                                   .self = plugin->self,
-                                                   .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0});
+    plugin_chain_add(&worker->frames.chain, &(struct plugin_chain_member){.handle = plugin->table.handle,
+                                                                          .handle_batch = plugin->table.handle_batch,
+                                                                          .self = plugin->self,
+                                                                          .gives_flows = plugin_gives_flows(plugin)});
 }
 
 static void open_plugins(struct worker *worker)

@@ -96,10 +96,10 @@ static int probe_flags(struct queue *queue, const struct plan *plan, struct erro
             nfqueue_probe_flag(queue->socket, queue->number, flag->bit) == 0) {
             continue;
         }
-        if (flag->bit != QUEUE_GSO || !plan->gso_optional) {
+        if ((plan->optional_flags & flag->bit) == 0) {
             return refuse_flag(flag, plan, error);
         }
-        queue->settings.flags &= ~QUEUE_GSO;
+        queue->settings.flags &= ~flag->bit;
     }
     return 0;
 }

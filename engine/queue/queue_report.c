@@ -88,11 +88,16 @@ const char *queue_report_room(const struct queue *queue, char *text)
     return text;
 }
 
+static bool decides_for_flows(const struct plan_plugin *plugin)
+{
+    return ((plugin->needs | plugin->uses) & NFQE_NEED_FLOW) != 0;
+}
+
 const char *queue_report_passed_over(const struct plan *plan, unsigned index, char *text)
 {
     const struct plan_plugin *plugin = &plan->plugins[index];
 
-    if (index == 0 || (plugin->needs & NFQE_NEED_FLOW) == 0 || (plugin[-1].needs & NFQE_NEED_FLOW) != 0) {
+    if (index == 0 || !decides_for_flows(plugin) || decides_for_flows(plugin - 1)) {
         return NULL;
     }
     snprintf(text, LOG_LINE_MAX,

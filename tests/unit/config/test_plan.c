@@ -194,16 +194,16 @@ static void test_packets_come_whole_unless_the_user_or_a_plugin_says_no(void **s
         enum gso_setting gso;
         uint64_t needs;
         uint32_t flags;
-        bool optional;
+        uint32_t optional;
     } cases[] = {
-        {GSO_AUTO, 0, QUEUE_GSO, true},
-        {GSO_AUTO, NFQE_NEED_HEADERS, QUEUE_GSO, true},
-        {GSO_AUTO, NFQE_NEED_SEGMENTS, 0, true},
-        {GSO_AUTO, NFQE_NEED_PAYLOAD, 0, true}, /* more than is copied may be in one that comes whole */
-        {GSO_ON, 0, QUEUE_GSO, false},
-        {GSO_ON, NFQE_NEED_PAYLOAD, QUEUE_GSO, false},
-        {GSO_OFF, 0, 0, false},
-        {GSO_OFF, NFQE_NEED_SEGMENTS, 0, false},
+        {GSO_AUTO, 0, QUEUE_GSO, QUEUE_GSO},
+        {GSO_AUTO, NFQE_NEED_HEADERS, QUEUE_GSO, QUEUE_GSO},
+        {GSO_AUTO, NFQE_NEED_SEGMENTS, 0, QUEUE_GSO},
+        {GSO_AUTO, NFQE_NEED_PAYLOAD, 0, QUEUE_GSO}, /* more than is copied may be in one that comes whole */
+        {GSO_ON, 0, QUEUE_GSO, 0},
+        {GSO_ON, NFQE_NEED_PAYLOAD, QUEUE_GSO, 0},
+        {GSO_OFF, 0, 0, 0},
+        {GSO_OFF, NFQE_NEED_SEGMENTS, 0, 0},
     };
 
     (void)state;
@@ -211,7 +211,7 @@ static void test_packets_come_whole_unless_the_user_or_a_plugin_says_no(void **s
         group.gso = cases[i].gso;
         assert_planned(make_plan(0, 0, cases[i].needs, 0));
         assert_int_equal(plan.settings.flags, cases[i].flags);
-        assert_int_equal(plan.gso_optional, cases[i].optional);
+        assert_int_equal(plan.optional_flags, cases[i].optional);
     }
     group.gso = GSO_ON;
     assert_refused((memset(&plan, 0xee, sizeof(plan)), make_plan(0, 0, NFQE_NEED_SEGMENTS, 0)),
@@ -264,6 +264,71 @@ static void test_options_for_flows_are_refused_where_no_plugin_decides_for_flows
     assert_refused(make_plan(0, 0, 0, 0), "--flow-timeout" USELESS);
     group.flow_table = 1;
     assert_refused(make_plan(0, 0, 0, 0), "--flow-table" USELESS);
+}
+
+/* ---- what plugins use --------------------------------------------------------------------------------- */
+
+/* The first plugin needs something, the second one uses something. */
+static int make_plan_with_uses(uint64_t needs, uint64_t uses, uint32_t header_bytes)
+{
+    const struct plan_plugin plugins[] = {
+        {.id = "first", .path = "./first.so", .needs = needs, .header_bytes = 64},
+        {.id = "second", .path = "./second.so", .uses = uses, .header_bytes = header_bytes},
+    };
+
+    return plan_make(&group, plugins, 2, &plan, &error);
+}
+
+static void test_bytes_that_are_used_are_copied_unless_the_user_says_less(void **state)
+{
+    (void)state;
+    assert_planned(make_plan_with_uses(NFQE_NEED_HEADERS, NFQE_NEED_HEADERS, 900));
+    assert_copies(900);
+    assert_planned(make_plan_with_uses(NFQE_NEED_METADATA, NFQE_NEED_HEADERS, 64));
+    assert_copies(512);
+    assert_planned(make_plan_with_uses(0, NFQE_NEED_PAYLOAD, 64));
+    assert_copies(65531);
+    group.copy_range = 100;
+    assert_planned(make_plan_with_uses(NFQE_NEED_HEADERS, NFQE_NEED_HEADERS | NFQE_NEED_FLOW | NFQE_NEED_PAYLOAD, 900));
+    assert_copies(100);
+}
+
+static void test_flags_that_are_used_are_left_out_on_a_kernel_without_them(void **state)
+{
+    const uint32_t flags = QUEUE_CONNTRACK | QUEUE_UID_GID | QUEUE_SECCTX;
+    const uint64_t uses = NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER | NFQE_NEED_SECCTX;
+
+    (void)state;
+    group.gso = GSO_OFF;
+    assert_planned(make_plan_with_uses(0, uses, 0));
+    assert_int_equal(plan.settings.flags, flags);
+    assert_int_equal(plan.optional_flags, flags);
+    assert_planned(make_plan_with_uses(NFQE_NEED_OWNER, uses, 0)); /* needed by another plugin */
+    assert_int_equal(plan.settings.flags, flags);
+    assert_int_equal(plan.optional_flags, QUEUE_CONNTRACK | QUEUE_SECCTX);
+    group.secctx = true; /* the user's wish */
+    assert_planned(make_plan_with_uses(NFQE_NEED_OWNER, uses, 0));
+    assert_int_equal(plan.settings.flags, flags);
+    assert_int_equal(plan.optional_flags, QUEUE_CONNTRACK);
+}
+
+static void test_segments_that_are_used_come_one_by_one_unless_the_user_says_whole(void **state)
+{
+    (void)state;
+    assert_planned(make_plan_with_uses(NFQE_NEED_HEADERS, NFQE_NEED_SEGMENTS, 0));
+    assert_int_equal(plan.settings.flags, 0);
+    group.gso = GSO_ON;
+    assert_planned(make_plan_with_uses(NFQE_NEED_HEADERS, NFQE_NEED_SEGMENTS, 0));
+    assert_int_equal(plan.settings.flags, QUEUE_GSO);
+}
+
+static void test_chain_that_uses_flow_verdicts_gets_a_table(void **state)
+{
+    (void)state;
+    assert_planned(make_plan_with_uses(0, NFQE_NEED_FLOW, 0));
+    assert_int_equal(plan.flows, 65536);
+    assert_copies(512);
+    assert_null(plan_who_needs(&plan, NFQE_NEED_FLOW));
 }
 
 /* ---- the rest ----------------------------------------------------------------------------------------- */
@@ -328,6 +393,10 @@ int main(void)
         cmocka_unit_test_setup(test_chain_that_decides_for_flows_gets_a_table, set_up),
         cmocka_unit_test_setup(test_chain_that_does_not_decide_for_flows_gets_none, set_up),
         cmocka_unit_test_setup(test_options_for_flows_are_refused_where_no_plugin_decides_for_flows, set_up),
+        cmocka_unit_test_setup(test_bytes_that_are_used_are_copied_unless_the_user_says_less, set_up),
+        cmocka_unit_test_setup(test_flags_that_are_used_are_left_out_on_a_kernel_without_them, set_up),
+        cmocka_unit_test_setup(test_segments_that_are_used_come_one_by_one_unless_the_user_says_whole, set_up),
+        cmocka_unit_test_setup(test_chain_that_uses_flow_verdicts_gets_a_table, set_up),
         cmocka_unit_test_setup(test_plan_keeps_what_it_does_not_decide, set_up),
         cmocka_unit_test_setup(test_first_plugin_with_a_need_is_named, set_up),
         cmocka_unit_test_setup(test_whole_chain_is_looked_at, set_up),

@@ -78,6 +78,7 @@ int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal)
     }
     snprintf(plugin->id, sizeof(plugin->id), "%.*s", (int)strcspn(plugin->path, "."), plugin->path);
     plugin->needs = strstr(plugin->path, "flow") != NULL ? NFQE_NEED_FLOW : NFQE_NEED_HEADERS;
+    plugin->uses = NFQE_NEED_OWNER;
     plugin->header_bytes = 777;
     plugin->foreign_owner = machine.foreign_path != NULL && strcmp(plugin->path, machine.foreign_path) == 0;
     plugin->owner = 1001;
@@ -316,6 +317,7 @@ static void test_plan_is_made_from_the_heads_of_the_plugins(void **state)
     group.max_len = 55;
     assert_passed(check());
     assert_int_equal(generation.plan.settings.copy_range, 777);
+    assert_int_equal(generation.plan.optional_flags & QUEUE_UID_GID, QUEUE_UID_GID); /* used */
     assert_int_equal(generation.plan.settings.max_len, 55);
     assert_int_equal(generation.plan.plugin_count, 2);
     assert_string_equal(generation.plan.plugins[1].id, "b");

@@ -156,7 +156,7 @@ static void test_plugin_that_decides_for_a_flow_is_not_asked_again(void **state)
     const struct ring_flow flow = {.number = 0, .epoch = 1};
 
     (void)state;
-    lone.base.generation.plugins[0].needs = NFQE_NEED_FLOW;
+    lone.base.generation.plugins[0].uses = NFQE_NEED_FLOW;
     lone.plugins[0].answer = NFQE_ACCEPT | NFQE_FLOW;
     lone_start_and_open();
     ring_begin(&lone.ring, 0);

@@ -293,11 +293,11 @@ static void test_flag_that_the_kernel_lacks_is_refused_in_the_name_of_its_plugin
                    "./two.so: needs the queue flag uid-gid, which this kernel lacks; it takes Linux 3.14");
 }
 
-static void test_optional_gso_is_left_out_on_a_kernel_without_it(void **state)
+static void test_optional_flags_are_left_out_on_a_kernel_without_them(void **state)
 {
     (void)state;
     plan.settings.flags = QUEUE_FAIL_OPEN | QUEUE_GSO | QUEUE_SECCTX;
-    plan.gso_optional = true;
+    plan.optional_flags = QUEUE_GSO;
     kernel.lacking = QUEUE_GSO;
     assert_opened(queue_open(&queue, &plan, &error));
     assert_int_equal(queue.settings.flags, QUEUE_FAIL_OPEN | QUEUE_SECCTX);
@@ -305,6 +305,10 @@ static void test_optional_gso_is_left_out_on_a_kernel_without_it(void **state)
     queue_close(&queue);
     kernel.lacking = QUEUE_SECCTX; /* optional is GSO alone */
     assert_int_equal(queue_open(&queue, &plan, &error), -EOPNOTSUPP);
+    queue_close(&queue);
+    plan.optional_flags = QUEUE_SECCTX;
+    assert_opened(queue_open(&queue, &plan, &error));
+    assert_int_equal(queue.settings.flags, QUEUE_FAIL_OPEN | QUEUE_GSO);
 }
 
 /* ---- receive buffer ----------------------------------------------------------------------------------- */
@@ -380,7 +384,7 @@ static void test_bind_asks_for_what_is_left_of_the_plan(void **state)
 {
     (void)state;
     plan.settings.flags = QUEUE_FAIL_OPEN | QUEUE_GSO;
-    plan.gso_optional = true;
+    plan.optional_flags = QUEUE_GSO;
     kernel.lacking = QUEUE_GSO;
     assert_opened(queue_open(&queue, &plan, &error));
     assert_opened(queue_bind(&queue, &error));
@@ -512,7 +516,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_flag_that_the_kernel_lacks_is_refused_in_the_name_of_its_plugin, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_optional_gso_is_left_out_on_a_kernel_without_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_optional_flags_are_left_out_on_a_kernel_without_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_receive_buffer_has_room_for_a_full_queue, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_receive_buffer_counts_messages_as_the_kernel_does, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_receive_buffer_that_the_user_did_not_size_is_known_to_be_so, set_up,

@@ -165,6 +165,10 @@ static void test_plugins_before_one_that_decides_for_flows_are_named(void **stat
     (void)state;
     for (unsigned i = 0; i < 8; i++) {
         plan.plugins[i] = (struct plan_plugin){.id = ids[i], .path = "x", .needs = needs[i]};
+        if (i == 5) { /* it does so where it can */
+            plan.plugins[i].needs = NFQE_NEED_HEADERS;
+            plan.plugins[i].uses = NFQE_NEED_FLOW;
+        }
     }
     for (unsigned i = 0; i < 8; i++) {
         const char *line = queue_report_passed_over(&plan, i, text);
