@@ -8,6 +8,7 @@
  */
 #include "config/option_parsers.h"
 
+#include "base/arith.h"
 #include "base/text_value.h"
 
 #include <nfqe/plugin.h>
@@ -17,6 +18,9 @@
 #include <string.h>
 
 #define WORDS_MAX 64 /* the lists of words in the table are shorter */
+
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyz0123456789-_."
+#define ITEM_SHOWN_MAX 64
 
 #define UID_NOBODY 65534
 #define UID_NONE_16_BIT 65535 /* means "no user" where user ids have 16 bits */
@@ -302,6 +306,78 @@ int option_parse_cpus(const struct option_entry *option, struct options *options
     }
 }
 
+/* Up to the comma that ends an item, or to the end of the text. A double comma is part of the item. */
+static size_t item_length(const char *text)
+{
+    size_t len = 0;
+
+    while (text[len] != '\0' && (text[len] != ',' || text[len + 1] == ',')) {
+        len += text[len] == ',' ? 2 : 1;
+    }
+    return len;
+}
+
+/* Takes an item for the engine itself, which begins with @. Puts the name at *to, and sets *to after it. */
+static int parse_plugin_name(struct plugin_setting *setting, const char *item, size_t len, char **to,
+                             struct error *error)
+{
+    static const char key[] = "@name=";
+    const char *name = item + sizeof(key) - 1;
+    size_t name_len = len - (sizeof(key) - 1);
+
+    if (len < sizeof(key) - 1 || memcmp(item, key, sizeof(key) - 1) != 0) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--plugin: \"%.*s\": of options with @ there is @name=NAME",
+                         (int)min_u64(len, ITEM_SHOWN_MAX), item);
+    }
+    if (setting->name != NULL) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--plugin: @name: given twice");
+    }
+    if (name_len == 0 || name_len >= NFQE_ID_SIZE || strspn(name, NAME_CHARACTERS) < name_len) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL,
+                         "--plugin: \"%.*s\": the name must be 1 to %d characters a-z 0-9 - _ .",
+                         (int)min_u64(len, ITEM_SHOWN_MAX), item, NFQE_ID_SIZE - 1);
+    }
+    setting->name = memcpy(*to, name, name_len);
+    *to += name_len;
+    *(*to)++ = '\0';
+    return 0;
+}
+
+/* The items after the file name: those of the plugin stay as they are. */
+static int parse_plugin_items(struct plugin_setting *setting, const char *text, char *to, struct error *error)
+{
+    char *values;
+
+    for (const char *item = text; *item != '\0';) {
+        size_t len = item_length(item);
+
+        if (*item == '@') {
+            int code = parse_plugin_name(setting, item, len, &to, error);
+
+            if (code < 0) {
+                return code;
+            }
+        }
+        item += len + (item[len] == ',');
+    }
+    values = to;
+    for (const char *item = text; item != NULL;) {
+        size_t len = item_length(item);
+
+        if (*item != '@') {
+            if (to != values) {
+                *to++ = ',';
+            }
+            memcpy(to, item, len);
+            to += len;
+        }
+        item = item[len] == ',' ? item + len + 1 : NULL;
+    }
+    *to = '\0';
+    setting->values = to != values ? values : NULL;
+    return 0;
+}
+
 /* Copies `text` into options->text, as the file name up to its first single comma, and the values after that. */
 int option_parse_plugin(const struct option_entry *option, struct options *options, void *target, const char *text,
                         struct error *error)
@@ -309,6 +385,7 @@ int option_parse_plugin(const struct option_entry *option, struct options *optio
     struct plugin_setting *setting = &options->plugins[options->plugin_count];
     char *path;
     char *to;
+    int code;
 
     (void)option;
     (void)target;
@@ -330,9 +407,9 @@ int option_parse_plugin(const struct option_entry *option, struct options *optio
         return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--plugin: the file name is empty");
     }
     setting->path = path;
-    if (text[0] != '\0') {
-        setting->values = strcpy(to, text);
+    code = parse_plugin_items(setting, text, to, error);
+    if (code == 0) {
+        options->plugin_count++;
     }
-    options->plugin_count++;
-    return 0;
+    return code;
 }

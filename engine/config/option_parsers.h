@@ -10,7 +10,10 @@
 
 #include "config/options.h"
 
-/* Appends FILE[,KEY=VALUE...] to options->plugins. A comma in the file name is written twice. */
+/*
+ * Appends FILE[,@name=NAME][,KEY=VALUE...] to options->plugins. A comma in the file name or in a value is written twice.
+ * NAME has the characters of a plugin's id.
+ */
 option_parser option_parse_plugin;
 
 /* Appends N, A-B, or A:B as iptables has it, to options->queues. */

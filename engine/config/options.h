@@ -44,6 +44,7 @@ struct uid_range {
 
 struct plugin_setting {
     const char *path;
+    const char *name;   /* of this one in the chain, from @name=NAME; NULL: none */
     const char *values; /* "key=value,key=value"; NULL: none */
 };
 

@@ -60,7 +60,8 @@ static int copy_plugins(const struct options *options, struct queue_group *group
     for (unsigned i = 0; i < options->plugin_count; i++) {
         const struct plugin_setting *plugin = &options->plugins[i];
 
-        size += directory + strlen(plugin->path) + 1 + (plugin->values != NULL ? strlen(plugin->values) + 1 : 0);
+        size += directory + strlen(plugin->path) + 1 + (plugin->name != NULL ? strlen(plugin->name) + 1 : 0) +
+                (plugin->values != NULL ? strlen(plugin->values) + 1 : 0);
     }
     group->text = malloc(size);
     if (group->text == NULL) {
@@ -69,6 +70,7 @@ static int copy_plugins(const struct options *options, struct queue_group *group
     end = group->text;
     for (unsigned i = 0; i < options->plugin_count; i++) {
         group->plugins[i].path = copy_path(&end, options, options->plugins[i].path);
+        group->plugins[i].name = copy_text(&end, options->plugins[i].name);
         group->plugins[i].values = copy_text(&end, options->plugins[i].values);
     }
     group->plugin_count = options->plugin_count;

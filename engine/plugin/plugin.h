@@ -16,6 +16,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* The id of its head, and @NAME if the user gave it one. */
+#define PLUGIN_ID_SIZE (2 * NFQE_ID_SIZE)
+
 struct plugin {
     const char *path;        /* as the user wrote it */
     const char *values_text; /* "key=value,..." or NULL */
@@ -26,7 +29,7 @@ struct plugin {
     bool foreign_owner;      /* the file is owned by neither root nor the engine's user */
     uid_t owner;
     char head[NFQE_HEAD_SIZE]; /* as in the file */
-    char id[NFQE_ID_SIZE];
+    char id[PLUGIN_ID_SIZE]; /* in the chain, no other plugin has it */
     char version[NFQE_VERSION_SIZE];
     uint32_t abi;
     uint32_t header_bytes;

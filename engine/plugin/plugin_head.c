@@ -178,7 +178,7 @@ static int check_head(struct plugin *plugin, const struct nfqe_plugin *head, siz
                          "its flow_data_size is %" PRIu32 ", which no release of nfq-engine offers yet; leave it out",
                          head->flow_data_size);
     }
-    memcpy(plugin->id, head->id, sizeof(plugin->id));
+    memcpy(plugin->id, head->id, sizeof(head->id));
     memcpy(plugin->version, head->version, sizeof(plugin->version));
     plugin->abi = head->abi;
     plugin->needs = head->needs != 0 ? head->needs : NFQE_NEED_HEADERS;

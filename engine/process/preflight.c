@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -37,15 +38,45 @@
 #define OWNER_UNSEEN_MS 100 /* between the end of a process and that of its socket */
 #define OWNER_LOOK_MS 10
 
+/* Makes the id one that no other plugin of the chain has. */
+static void add_name(struct plugin *plugin, const char *name)
+{
+    size_t len = strlen(plugin->id);
+
+    if (name != NULL) {
+        snprintf(plugin->id + len, sizeof(plugin->id) - len, "@%s", name);
+    }
+}
+
+static int check_id(const struct plugin *plugin, const struct plugin *other, struct error *error)
+{
+    size_t len = strcspn(plugin->id, "@");
+
+    if (len != strcspn(other->id, "@") || memcmp(plugin->id, other->id, len) != 0) {
+        return 0;
+    }
+    if ((plugin->flags & other->flags & NFQE_PLUGIN_MULTIPLE) == 0) {
+        return error_set(error, EXIT_CODE_PLUGIN, -EEXIST,
+                         "its id %.*s is also that of %s; a chain can have a plugin once", (int)len, plugin->id,
+                         other->path);
+    }
+    if (strcmp(plugin->id, other->id) == 0) {
+        return error_set(error, EXIT_CODE_PLUGIN, -EEXIST,
+                         "its id %s is also that of %s; give each a name of its own: --plugin FILE,@name=NAME",
+                         plugin->id, other->path);
+    }
+    return 0;
+}
+
 static int check_plugin(const struct plugin *plugins, unsigned index, struct error *error)
 {
     const struct plugin *plugin = &plugins[index];
 
     for (unsigned i = 0; i < index; i++) {
-        if (strcmp(plugins[i].id, plugin->id) == 0) {
-            return error_set(error, EXIT_CODE_PLUGIN, -EEXIST,
-                             "its id %s is also that of %s; a chain can have a plugin once", plugin->id,
-                             plugins[i].path);
+        int code = check_id(plugin, &plugins[i], error);
+
+        if (code < 0) {
+            return code;
         }
     }
     if (plugin->foreign_owner) {
@@ -68,6 +99,7 @@ static int check_plugins(struct generation *generation, struct error *error)
         code = plugin_file_check(plugin, error);
         if (code == 0) {
             generation->plugin_count = i + 1;
+            add_name(plugin, group->plugins[i].name);
             code = check_plugin(generation->plugins, i, error);
         }
         if (code != 0) {

@@ -49,6 +49,7 @@ static void check_lists(const struct options *options, size_t text_len)
 
         PROMISE(plugin->path != NULL && plugin->path[0] != '\0');
         PROMISE(plugin->values == NULL || plugin->values[0] != '\0');
+        PROMISE(plugin->name == NULL || (plugin->name[0] != '\0' && strlen(plugin->name) < NFQE_ID_SIZE));
         used += strlen(plugin->path) + (plugin->values != NULL ? strlen(plugin->values) : 0);
     }
     PROMISE(used <= text_len);

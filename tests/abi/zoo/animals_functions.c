@@ -18,6 +18,12 @@ static const char *good_in_front(const char *path)
     return scratch_copy("front.so", "good");
 }
 
+static const char *many_in_front(const char *path)
+{
+    (void)path;
+    return scratch_copy("front.so", "fields_multiple");
+}
+
 static const char *front_with(const char *plugin, const char *values)
 {
     static char argument[2048];
@@ -66,6 +72,7 @@ static void empty(void)
 
 const struct animal zoo_functions[] = {
     {.name = "duplicate-id", .plugin = "good", .in_front = good_in_front},
+    {.name = "duplicate-id-of-many", .plugin = "fields_multiple", .in_front = many_in_front},
     {.name = "unresolved-symbol", .plugin = "unresolved"},
     {.name = "no-handle", .plugin = "fields_no_handle"},
     {.name = "handle-batch-alone", .plugin = "fields_batch_only"},
@@ -106,6 +113,11 @@ const struct animal zoo_functions[] = {
     {.name = "open-closes-standard-descriptors", .plugin = "misbehave", .values = "do=close-all-descriptors,in=open"},
     {.name = "open-in-front-closes-descriptors", .plugin = "good", .in_front = open_closer_in_front},
 
+    {.name = "one-of-many",
+     .plugin = "fields_multiple",
+     .values = "@name=second",
+     .in_front = many_in_front,
+     .shows = "plugin fields@second 1.0.0"},
     /* These must load. A worker has no capability that it could give up. */
     {.name = "unload-in-another-library", .plugin = "zoo_unload_library", .shows = "plugin zoo_foreign_code 1.0.0"},
     {.name = "open-drops-capabilities",

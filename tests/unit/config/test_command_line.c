@@ -385,6 +385,51 @@ static void test_comma_written_twice_belongs_to_the_file_name(void **state)
     }
 }
 
+static void test_plugin_can_have_a_name(void **state)
+{
+    static const struct {
+        const char *given;
+        const char *path;
+        const char *name;
+        const char *values;
+    } cases[] = {
+        {"a.so,@name=b-_.9", "a.so", "b-_.9", NULL},
+        {"a.so,@name=b,k=v", "a.so", "b", "k=v"},
+        {"a.so,k=v,@name=b", "a.so", "b", "k=v"},
+        {"a.so,k=v,,w,@name=b,l=@name", "a.so", "b", "k=v,,w,l=@name"},
+        {"a.so,k=v,,@name=c,@name=b", "a.so", "b", "k=v,,@name=c"},
+        {"a.so,k=v,@name=b,", "a.so", "b", "k=v,"},
+        {"a.so,@name=b,", "a.so", "b", NULL},
+        {"a,,@name=c,@name=b", "a,@name=c", "b", NULL},
+        {"@name=c", "@name=c", NULL, NULL},
+        {"a.so,name=b", "a.so", NULL, "name=b"},
+        {"a.so,@name=abcdefghijabcdefghijabcdefghijabcdefghijabcdefg", "a.so",
+         "abcdefghijabcdefghijabcdefghijabcdefghijabcdefg", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *const expected[] = {cases[i].path, cases[i].name, cases[i].values};
+        const struct plugin_setting *setting = &parsed_options.plugins[1];
+
+        assert_accepted(PARSE("--queue=1", "--plugin=first", "--plugin", cases[i].given, "--plugin=last,@name=x,y=z"));
+        for (unsigned part = 0; part < 3; part++) {
+            const char *const parts[] = {setting->path, setting->name, setting->values};
+
+            if (expected[part] == NULL) {
+                assert_null(parts[part]);
+            } else {
+                assert_string_equal(parts[part], expected[part]);
+            }
+        }
+        assert_null(parsed_options.plugins[0].name);
+        assert_string_equal(parsed_options.plugins[2].path, "last");
+        assert_string_equal(parsed_options.plugins[2].name, "x");
+        assert_string_equal(parsed_options.plugins[2].values, "y=z");
+        options_done(&parsed_options);
+    }
+}
+
 static void test_no_more_plugins_than_the_limit(void **state)
 {
     const char *arguments[PLUGINS_MAX + 2] = {"--queue=1"};
@@ -428,6 +473,7 @@ int main(void)
         cmocka_unit_test(test_cpus_are_numbers_and_ranges_in_the_order_given),
         cmocka_unit_test(test_plugins_are_a_chain_in_the_order_given),
         cmocka_unit_test(test_comma_written_twice_belongs_to_the_file_name),
+        cmocka_unit_test(test_plugin_can_have_a_name),
         cmocka_unit_test(test_no_more_plugins_than_the_limit),
         cmocka_unit_test(test_done_may_follow_done),
     };

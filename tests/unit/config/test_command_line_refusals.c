@@ -29,6 +29,7 @@ static void test_refusals_of_values_say_what_is_expected(void **state)
 #define TIME ": must be a time with its unit, such as 500ms or 5s, from "
 #define QUEUE ": must be a number from 0 to 65535 or a range such as 0-3"
 #define CPU ": must be a list of CPU numbers such as 0,2-5"
+#define NAME ": the name must be 1 to 47 characters a-z 0-9 - _ ."
     static const struct {
         const char *argument;
         const char *error;
@@ -50,6 +51,14 @@ static void test_refusals_of_values_say_what_is_expected(void **state)
         {"--cpu=1024", "--cpu 1024" CPU},
         {"--cpu=0-1023,5", "--cpu 0-1023,5: more than 1024 CPUs"},
         {"--plugin=,a=1", "--plugin: the file name is empty"},
+        {"--plugin=x,@id=y", "--plugin: \"@id=y\": of options with @ there is @name=NAME"},
+        {"--plugin=x,a=b,@name,c=d", "--plugin: \"@name\": of options with @ there is @name=NAME"},
+        {"--plugin=x,@name=", "--plugin: \"@name=\"" NAME},
+        {"--plugin=x,@name=A,b=c", "--plugin: \"@name=A\"" NAME},
+        {"--plugin=x,@name=a,,b", "--plugin: \"@name=a,,b\"" NAME},
+        {"--plugin=x,@name=abcdefghijabcdefghijabcdefghijabcdefghijabcdefgh",
+         "--plugin: \"@name=abcdefghijabcdefghijabcdefghijabcdefghijabcdefgh\"" NAME},
+        {"--plugin=x,@name=a,b=c,@name=a", "--plugin: @name: given twice"},
         {"--queue", "--queue: needs a value: --queue N|A-B"},
         {"--gso", "--gso: needs a value: --gso auto|on|off"},
         {"--maxlen=5", "--maxlen: unknown option; see nfq-engine --help"},

@@ -142,14 +142,16 @@ static void test_what_was_not_given_is_left_to_the_plan(void **state)
 static void test_group_keeps_its_plugins_when_the_options_are_gone(void **state)
 {
     (void)state;
-    MAKE("--plugin=first.so", "--queue=1", "--plugin=b,k=v,l=w", "--plugin=./c.so", "--plugin=d,,d,m=");
+    MAKE("--plugin=first.so", "--queue=1", "--plugin=b,k=v,l=w", "--plugin=./c.so,@name=c-1", "--plugin=d,,d,m=");
     assert_int_equal(group->plugin_count, 4);
     assert_string_equal(group->plugins[0].path, "first.so");
     assert_null(group->plugins[0].values);
     assert_string_equal(group->plugins[1].path, "b");
     assert_string_equal(group->plugins[1].values, "k=v,l=w");
     assert_string_equal(group->plugins[2].path, "./c.so");
+    assert_string_equal(group->plugins[2].name, "c-1");
     assert_null(group->plugins[2].values);
+    assert_null(group->plugins[3].name);
     assert_string_equal(group->plugins[3].path, "d,d");
     assert_string_equal(group->plugins[3].values, "m=");
 }

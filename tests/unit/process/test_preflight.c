@@ -69,7 +69,10 @@ int __wrap_setrlimit(int resource, const struct rlimit *limit);
 int __real_setrlimit(int resource, const struct rlimit *limit);
 void __wrap_log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The id of a plugin is its path up to the first '.'; a path with "flow" in it decides for flows. */
+/*
+ * The id of a plugin is its path up to the first '.'; a path with "flow" in it decides for flows, one with "many" can be
+ * in a chain more than once.
+ */
 int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal)
 {
     machine.checked_files++;
@@ -79,6 +82,7 @@ int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal)
     snprintf(plugin->id, sizeof(plugin->id), "%.*s", (int)strcspn(plugin->path, "."), plugin->path);
     plugin->needs = strstr(plugin->path, "flow") != NULL ? NFQE_NEED_FLOW : NFQE_NEED_HEADERS;
     plugin->uses = NFQE_NEED_OWNER;
+    plugin->flags = strstr(plugin->path, "many") != NULL ? NFQE_PLUGIN_MULTIPLE : 0;
     plugin->header_bytes = 777;
     plugin->foreign_owner = machine.foreign_path != NULL && strcmp(plugin->path, machine.foreign_path) == 0;
     plugin->owner = 1001;
@@ -269,6 +273,34 @@ static void test_plugin_can_be_in_a_chain_once(void **state)
     group.plugins[2].path = "b.so.2";
     assert_refused(check(), -EEXIST, EXIT_CODE_PLUGIN,
                    "b.so.2: its id b is also that of b.so; a chain can have a plugin once");
+}
+
+static void test_plugin_that_says_so_can_be_in_a_chain_more_than_once(void **state)
+{
+    (void)state;
+    group.plugins[0].path = "a.many";
+    group.plugins[1].path = "a.many.2";
+    assert_refused(check(), -EEXIST, EXIT_CODE_PLUGIN,
+                   "a.many.2: its id a is also that of a.many; give each a name of its own: --plugin FILE,@name=NAME");
+    group.plugins[1].name = "second";
+    assert_passed(check());
+    assert_string_equal(generation.plugins[0].id, "a");
+    assert_string_equal(generation.plugins[1].id, "a@second");
+    assert_string_equal(generation.plan.plugins[1].id, "a@second");
+    machine.raised = 0;
+    group.plugins[0].name = "second";
+    assert_refused(check(), -EEXIST, EXIT_CODE_PLUGIN,
+                   "a.many.2: its id a@second is also that of a.many; give each a name of its own: --plugin "
+                   "FILE,@name=NAME");
+    group.plugins[0].name = "first";
+    assert_passed(check());
+    machine.raised = 0;
+    group.plugins[0].path = "a.once"; /* both must say so */
+    assert_refused(check(), -EEXIST, EXIT_CODE_PLUGIN,
+                   "a.many.2: its id a is also that of a.once; a chain can have a plugin once");
+    group.plugins[0].path = "ab.once"; /* another id */
+    assert_passed(check());
+    assert_string_equal(generation.plugins[0].id, "ab@first");
 }
 
 static void test_plugin_of_another_user_is_warned_of(void **state)
@@ -512,6 +544,7 @@ int main(void)
         cmocka_unit_test_setup(test_plugins_are_checked_in_order_with_their_values, set_up),
         cmocka_unit_test_setup(test_first_plugin_that_is_refused_ends_the_check, set_up),
         cmocka_unit_test_setup(test_plugin_can_be_in_a_chain_once, set_up),
+        cmocka_unit_test_setup(test_plugin_that_says_so_can_be_in_a_chain_more_than_once, set_up),
         cmocka_unit_test_setup(test_plugin_of_another_user_is_warned_of, set_up),
         cmocka_unit_test_setup(test_cpus_must_be_available, set_up),
         cmocka_unit_test_setup(test_cpus_that_cannot_be_asked_for_are_left_to_the_worker, set_up),
