@@ -9,6 +9,7 @@
 #define ENGINE_PLUGIN_PLUGIN_H
 
 #include "plugin/host.h"
+#include "plugin/plugin_lists.h"
 #include "plugin/plugin_options.h"
 
 #include <nfqe/plugin.h>
@@ -42,6 +43,7 @@ struct plugin {
     struct plugin_values values; /* until load() has returned */
     void *library;
     struct nfqe_plugin table; /* what the plugin exports, cut or filled with zeros to our size */
+    struct plugin_lists lists;
     struct plugin_host host;
     void *shared;
 

@@ -166,6 +166,9 @@ int plugin_link(struct plugin *plugin, const struct host_services *services, str
     if (code == 0) {
         code = check_code(plugin, error);
     }
+    if (code == 0) {
+        code = plugin_lists_check(&plugin->table, exported, &plugin->lists, error);
+    }
     if (code != 0) {
         return code;
     }

@@ -6,6 +6,8 @@
  */
 #include <nfqe/plugin.h>
 
+#include <stdlib.h>
+
 static __attribute__((unused)) nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
     (void)self;
@@ -31,6 +33,13 @@ static __attribute__((unused)) int save(void *self, const struct nfqe_state *sta
 }
 
 static __attribute__((unused)) const struct nfqe_counter counters[] = {{.name = "seen"}, {.name = NULL}};
+
+/* Without an element at their end. */
+static __attribute__((unused)) const struct nfqe_counter counted[] = {{.name = "seen"}, {.name = "dropped"}};
+static __attribute__((unused))
+const struct nfqe_reason reasons[] = {{.name = "too-long", .help = "longer than allowed"}};
+
+static __attribute__((unused)) const struct nfqe_reason capital[] = {{.name = "Long"}, {.name = NULL}};
 
 static __attribute__((unused)) const struct nfqe_option wrong_type[] = {{.name = "rate", .type = 5}, {.name = NULL}};
 

@@ -81,6 +81,9 @@ const struct animal zoo_functions[] = {
     {.name = "open-in-data", .plugin = "zoo_open_data"},
     {.name = "has-save", .plugin = "fields_save", .shows = "plugin fields"},
     {.name = "has-counters", .plugin = "fields_counters", .shows = "plugin fields"},
+    {.name = "has-counted-lists", .plugin = "fields_counted", .shows = "plugin fields"},
+    {.name = "counters-fewer-than-said", .plugin = "fields_counters_count"},
+    {.name = "reason-with-a-capital", .plugin = "fields_reasons_name"},
 
     {.name = "constructor-crashes", .plugin = "constructor_crashes"},
     {.name = "constructor-starts-a-thread", .plugin = "constructor_thread"},
@@ -119,6 +122,7 @@ const struct animal zoo_functions[] = {
      .in_front = many_in_front,
      .shows = "plugin fields@second 1.0.0"},
     /* These must load. A worker has no capability that it could give up. */
+    {.name = "unload-is-free", .plugin = "fields_unload_free", .shows = "plugin fields 1.0.0"},
     {.name = "unload-in-another-library", .plugin = "zoo_unload_library", .shows = "plugin zoo_foreign_code 1.0.0"},
     {.name = "open-drops-capabilities",
      .plugin = "misbehave",

@@ -386,6 +386,17 @@ static void test_a_function_that_is_not_there_is_not_called(void **state)
     assert_null(plugin.self);
 }
 
+static void test_counters_and_reasons_are_counted(void **state)
+{
+    (void)state;
+    assert_int_equal(link_plugin("fields_counted", NULL), 0);
+    assert_int_equal(plugin.lists.counter_count, 2);
+    assert_int_equal(plugin.lists.reason_count, 1);
+    end(NULL);
+    expect_refusal("fields_counters_count", NULL, -EBADMSG,
+                   "its counter 2 of 2 has no name; the number of elements must be right");
+}
+
 static void test_the_values_are_freed_when_load_has_returned(void **state)
 {
     (void)state;
@@ -398,6 +409,17 @@ static void test_the_values_are_freed_when_load_has_returned(void **state)
     answer = -EIO;
     assert_int_equal(plugin_load(&plugin, &error), -EIO);
     assert_null(plugin.values.values);
+}
+
+static void test_a_positive_result_of_load_is_a_failure(void **state)
+{
+    (void)state;
+    take_own_functions();
+    answer = 1;
+    assert_int_equal(plugin_load(&plugin, &error), -EINVAL);
+    assert_string_equal(error.text,
+                        "load() returned 1; it must return 0, or after a failure what host->fail() returns, a "
+                        "negative errno");
 }
 
 /* A reason that was set before the call is not the reason of its failure. */
@@ -454,7 +476,9 @@ int main(void)
         cmocka_unit_test_teardown(test_the_functions_are_called_in_their_order_and_log_to_the_services, end),
         cmocka_unit_test_teardown(test_each_function_gets_what_the_one_before_made, end),
         cmocka_unit_test_teardown(test_a_function_that_is_not_there_is_not_called, end),
+        cmocka_unit_test_teardown(test_counters_and_reasons_are_counted, end),
         cmocka_unit_test_teardown(test_the_values_are_freed_when_load_has_returned, end),
+        cmocka_unit_test_teardown(test_a_positive_result_of_load_is_a_failure, end),
         cmocka_unit_test_teardown(test_a_failure_without_a_reason_is_told_by_its_number, end),
         cmocka_unit_test_teardown(test_a_failure_is_told_in_the_words_of_the_plugin, end),
     };
