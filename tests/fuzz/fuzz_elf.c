@@ -22,7 +22,7 @@
 
 #define OFFERED                                                                                                        \
     (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_FLOW | NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER |                  \
-     NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS)
+     NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS | NFQE_NEED_METADATA)
 #define FILE_MAX (64 * 1024)
 #define UNTOUCHED 0x5a
 #define SOME 8 /* of the files without the section plugin_file_check() gets one in so many: it is slow */
@@ -118,7 +118,8 @@ static void check_plugin(const struct plugin *plugin, const uint8_t *data, size_
     PROMISE(memchr(plugin->version, '\0', sizeof(plugin->version)) != NULL && plugin->version[0] != '\0');
     PROMISE(NFQE_ABI_MAJOR(plugin->abi) == NFQE_ABI_MAJOR(NFQE_ABI_VERSION));
     PROMISE(plugin->header_bytes >= 1 && plugin->header_bytes <= 65531);
-    PROMISE((plugin->needs & ~OFFERED) == 0); /* no unknown need */
+    PROMISE(plugin->needs != 0 && (plugin->needs & ~OFFERED) == 0); /* no unknown need */
+    PROMISE((plugin->uses & ~OFFERED) == 0);
 }
 
 static void check_file(const uint8_t *data, size_t len, int found, size_t section)

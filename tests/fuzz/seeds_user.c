@@ -96,6 +96,7 @@ void make_elf_files(void)
     CHANGED("short_section", sections[1].sh_size, NFQE_HEAD_SIZE - 1);
     CHANGED("unaligned_section", sections[1].sh_offset, offsetof(struct tiny, plugin) + 1);
     CHANGED("abi_0", plugin.abi, NFQE_ABI(0, 9));
+    CHANGED("abi_1", plugin.abi, NFQE_ABI(1, 1));
     CHANGED("abi_min", plugin.abi_min, NFQE_ABI_VERSION + 1);
     CHANGED("size_short", plugin.size, 150);
     CHANGED("size_long", plugin.size, sizeof(struct nfqe_plugin) + 8);
@@ -106,7 +107,11 @@ void make_elf_files(void)
     CHANGED("header_bytes", plugin.header_bytes, 65531);
     CHANGED("header_bytes_too_many", plugin.header_bytes, 65532);
     CHANGED("needs", plugin.needs, NFQE_NEED_MODIFY | NFQE_NEED_HOLD);
-    CHANGED("needs_unknown", plugin.needs, UINT64_MAX);
+    CHANGED("needs_none", plugin.needs, 0);
+    CHANGED("needs_metadata_too", plugin.needs, NFQE_NEED_METADATA | NFQE_NEED_HEADERS);
+    CHANGED("needs_unknown", plugin.needs, ~NFQE_NEED_METADATA);
+    CHANGED("uses", plugin.uses, UINT64_MAX);
+    CHANGED("flow_data", plugin.flow_data_size, 8);
 #undef CHANGED
 }
 
@@ -173,6 +178,8 @@ static const char *const command_lines[][ARGUMENTS_MAX] = {
     {"--plugin=a", "--queue=0", "--outage-retry", "1s", "--on-outage", "stop"},
     {"--crash-limit", "1001/1m"},
     {"--crash-limit", "20/"},
+    {"--plugin=a.so,x=1,@name=first,y=2", "--plugin=a.so,@name=second", "--queue=0"},
+    {"--plugin=a.so,@name=A", "--queue=0"},
 };
 
 static void make_command_lines(void)
