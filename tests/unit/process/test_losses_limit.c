@@ -18,6 +18,7 @@
 
 static struct children *const children = &children_fixture.children;
 
+/* The start does not wait for spares. One that is late would do what the test has chosen for those after it. */
 static void serve(enum crash_limit_action action, unsigned spares)
 {
     struct queue_group *group = &children_fixture.base.group;
@@ -30,6 +31,9 @@ static void serve(enum crash_limit_action action, unsigned spares)
     group->spares = spares;
     children_fixture_init();
     children_start_serving();
+    for (unsigned slot = 0; slot <= spares; slot++) {
+        children_wait_opened(0, slot, 0);
+    }
 }
 
 /* From now on, each worker of the queue that ends does so in this plugin; PLUGINS_MAX: in none. */
@@ -168,7 +172,6 @@ static void test_worker_that_is_to_leave_does_not_end_it_when_it_opens(void **st
 
     (void)state;
     serve(CRASH_LIMIT_OUTAGE, 1);
-    children_wait_opened(0, 1, 0);
     children_fixture.scripts[0].way = WAY_HANG_IN_OPEN;
     crash_in(0, 1);
     children_kill_worker(0, 1); /* its successor does not open */
