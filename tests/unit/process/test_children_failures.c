@@ -27,16 +27,19 @@ static bool has_logged(void)
     return log_lines.count > 0;
 }
 
-static bool forkserver_is_gone(void)
-{
-    return children->forkserver.process.pid == 0;
-}
-
 static void start_with(enum way way, uint64_t timeout_ms)
 {
     children_fixture_begin(timeout_ms);
     children_fixture.scripts[0].way = way;
     children_start(children);
+}
+
+/* The worker of queue 7 that was asked for first; the next one may be there already. */
+static void assert_first_worker_gone(void)
+{
+    const struct children_worker *worker = children_worker(0, 0);
+
+    assert_true(worker == NULL || worker->number > CHILDREN_QUEUES);
 }
 
 /* ---- workers --------------------------------------------------------------------------------------------------- */
@@ -46,7 +49,7 @@ static void test_worker_that_dies_at_once_is_a_failure_of_the_start(void **state
     (void)state;
     start_with(WAY_EXIT, LONG_MS);
     children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker exited with status 3 before it served");
-    assert_int_equal(children_pid(0, 0), 0);
+    assert_first_worker_gone();
     assert_int_equal(children_control(0)->restarts, 0);
     assert_int_equal(log_lines.count, 0);
 }
@@ -81,7 +84,7 @@ static void test_worker_that_ends_before_its_hello_is_reported_and_tried_again(v
     (void)state;
     start_with(WAY_NO_HELLO, LONG_MS);
     children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: the new worker ended before it said hello");
-    assert_int_equal(children_pid(0, 0), 0);
+    assert_first_worker_gone();
     children_fixture.scripts[0].way = WAY_SERVE;
     children_turn_until(children_have_opened);
 }
@@ -124,7 +127,7 @@ static void test_worker_that_hangs_in_open_is_killed_and_the_plugin_named(void *
     message.plugin = 1;
     children_say(0, &message);
     children_assert_failure(EXIT_CODE_PLUGIN, "/p/second.so: open() did not return within 300 ms");
-    assert_int_equal(children_pid(0, 0), 0);
+    assert_first_worker_gone();
 }
 
 static void test_worker_that_does_not_come_up_is_tried_again_after_waits_that_grow(void **state)
@@ -150,6 +153,21 @@ static void test_worker_that_does_not_come_up_is_tried_again_after_waits_that_gr
 
 /* ---- the fork server ------------------------------------------------------------------------------------------- */
 
+static pid_t forkserver_before;
+
+/* The next one may be there already. */
+static bool forkserver_is_gone(void)
+{
+    return children->forkserver.process.pid != forkserver_before;
+}
+
+static void kill_forkserver(void)
+{
+    forkserver_before = children->forkserver.process.pid;
+    kill(forkserver_before, SIGKILL);
+    children_turn_until(forkserver_is_gone);
+}
+
 static void kill_and_wait(pid_t pid)
 {
     siginfo_t info;
@@ -163,18 +181,15 @@ static void test_workers_go_on_without_the_fork_server_and_it_comes_again(void *
     static const char *const lines[] = {"the fork server was killed (SIGKILL)",
                                         "the fork server is started again in 10 ms; the workers go on", NULL};
     pid_t worker;
-    pid_t forkserver;
 
     (void)state;
     children_fixture_begin(LONG_MS);
     children_start_serving();
     worker = children_pid(0, 0);
-    forkserver = children->forkserver.process.pid;
-    kill(forkserver, SIGKILL);
-    children_turn_until(forkserver_is_gone);
+    kill_forkserver();
     log_lines_assert_all(lines);
     children_turn_until(children_forkserver_is_ready);
-    assert_int_not_equal(children->forkserver.process.pid, forkserver);
+    assert_int_not_equal(children->forkserver.process.pid, forkserver_before);
     assert_int_equal(children_pid(0, 0), worker);
     assert_int_equal(children_control(0)->restarts, 0);
     children_answer(0);
@@ -190,11 +205,10 @@ static void test_worker_that_dies_meanwhile_comes_with_the_next_fork_server(void
     children_fixture_begin(LONG_MS);
     children_start_serving();
     worker = children_pid(0, 0);
-    kill(children->forkserver.process.pid, SIGKILL);
-    children_turn_until(forkserver_is_gone);
+    kill_forkserver();
     children_answer(0);
     children_kill_worker(0, 0);
-    assert_int_equal(children->requests, 0);
+    assert_true(children->requests == 0 || children->forkserver.ready); /* the next one may be there already */
     children_wait_opened(0, 0, worker);
 }
 
@@ -210,6 +224,7 @@ static void test_fork_server_that_dies_is_the_reason_for_the_workers_that_do_not
     children_fixture_begin(LONG_MS);
     children_start_serving();
     forkserver = children->forkserver.process.pid;
+    children->forkserver.birth_timeout_ms = LONG_MS; /* it is not given up while the workers end */
     kill(forkserver, SIGSTOP);
     for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
         workers[i] = children_pid(i, 0);
@@ -226,11 +241,14 @@ static void test_fork_server_that_dies_is_the_reason_for_the_workers_that_do_not
     log_lines_assert_all(lines);
 }
 
-static void wait_readable(int fd)
+/* On a busy machine the hello may have been read in the turn in which the worker was asked for. */
+static void wait_hello(const struct children_worker *worker)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    struct pollfd poll_fd = {.fd = worker->channel.fd, .events = POLLIN};
 
-    assert_int_equal(poll(&poll_fd, 1, LONG_MS), 1);
+    if (worker->requested) {
+        assert_int_equal(poll(&poll_fd, 1, LONG_MS), 1);
+    }
 }
 
 /* Each of them says hello after it has left the fork server, of which it needs nothing more. */
@@ -241,9 +259,10 @@ static void test_workers_that_have_said_hello_stay_when_the_fork_server_dies(voi
     children_start(children);
     children_turn_until(children_forkserver_is_ready);
     for (unsigned i = 0; i < CHILDREN_QUEUES; i++) {
-        wait_readable(children->queues[i].workers[0].channel.fd); /* it is not read yet */
+        wait_hello(&children->queues[i].workers[0]);
     }
-    kill_and_wait(children->forkserver.process.pid);
+    forkserver_before = children->forkserver.process.pid;
+    kill_and_wait(forkserver_before);
     children_reap(children); /* its end is seen first */
     assert_true(forkserver_is_gone());
     children_turn_until(children_have_opened);
@@ -267,8 +286,7 @@ static void test_last_words_of_the_fork_server_are_shown_before_its_end(void **s
     children->forkserver_log = &forkserver_log;
     children_start_serving();
     assert_int_equal(write(its_end, "last words", 10), 10);
-    kill(children->forkserver.process.pid, SIGKILL);
-    children_turn_until(forkserver_is_gone);
+    kill_forkserver();
     log_lines_assert_all(lines);
     children_end_all();
     close(its_end);
