@@ -148,14 +148,18 @@ def read_pairs(text):
 
 @contextlib.contextmanager
 def stalled(engine, queue=1):
-    """The process of a queue is stopped. Packets that arrive meanwhile wait in the kernel."""
+    """The process of a queue is stopped. Packets that arrive meanwhile wait in the kernel. The supervisor is stopped,
+    too: else it takes the process for one that hangs, and replaces it after a second, which a busy machine needs."""
     process = engine.queue_processes()[queue]
-    assert engine.signal_child(process, signal.SIGSTOP)
-    wait_for(lambda: process_status(process)[1] == "T", "the queue process is stopped")
+    engine.signal(signal.SIGSTOP)
+    wait_for(lambda: process_status(engine.process.pid)[1] == "T", "the supervisor is stopped")
     try:
+        assert engine.signal_child(process, signal.SIGSTOP)
+        wait_for(lambda: process_status(process)[1] == "T", "the queue process is stopped")
         yield
     finally:
         engine.signal_child(process, signal.SIGCONT)
+        engine.signal(signal.SIGCONT)
     assert engine.queue_processes()[queue] == process, "the stopped queue process was not replaced"
 
 
