@@ -105,12 +105,12 @@ static void test_wait_for_a_worker_is_not_longer_than_it_has_to_be(void **state)
 
         children_kill_worker(0, 0);
         due_ns = children->queues[0].births_ns;
-        assert_true(due_ns > 0);
+        assert_true(due_ns > 0 || children->births != births); /* the wait may be over already */
         while (children->births == births) {
             assert_int_equal(event_loop_turn(&children_fixture.base.loop), 0);
         }
         assert_true(monotonic_ns() >= due_ns);
-        late_ns = min_u64(late_ns, monotonic_ns() - due_ns);
+        late_ns = due_ns > 0 ? min_u64(late_ns, monotonic_ns() - due_ns) : late_ns;
         children_wait_opened(0, 0, 0);
     }
     assert_in_range(late_ns, 0, WATCHDOG_IDLE_MS / 4 * NS_PER_MS);
