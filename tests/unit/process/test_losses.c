@@ -173,6 +173,7 @@ static void test_worker_that_was_lost_is_reported_although_its_queue_process_has
 static void test_loss_that_a_dying_queue_process_has_said_is_heard(void **state)
 {
     struct children_worker *worker;
+    struct pollfd said = {.events = POLLIN};
     char line[160];
     pid_t pid;
 
@@ -181,9 +182,10 @@ static void test_loss_that_a_dying_queue_process_has_said_is_heard(void **state)
     serve();
     worker = children_worker(0, 0);
     pid = worker->process.pid;
+    said.fd = children->queues[0].channel.fd;
+    assert_int_equal(poll(&said, 1, 0), 0);
     children_say_lost(0, worker, QUEUE_LOSS_HUNG, 1);
-    assert_int_equal(kill(children_queue_pid(0), 0), 0);
-    poll(NULL, 0, 50); /* it says so, and is dead before the supervisor looks again */
+    assert_int_equal(poll(&said, 1, LONG_MS), 1); /* it is dead before the supervisor looks again */
     kill(children_queue_pid(0), SIGKILL);
     assert_int_equal(waitid(P_PID, (id_t)children_queue_pid(0), &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
     children_reap(children);
