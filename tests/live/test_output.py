@@ -65,10 +65,10 @@ def test_every_function_of_a_plugin_can_print(start_engine, place, process):
 def test_last_words_of_a_crash_are_in_the_log_before_the_crash(lab, start_engine, through):
     engine = start_engine("--plugin", plugin("misbehave,do=print-and-crash:1"), "--queue", "1")
     orders = through(1)
-    for _ in range(3):
+    for crashes in range(1, 4):
         numbers = orders.send(NONE, MISBEHAVE, NONE)
         assert orders.delivered() == [numbers[0], numbers[2]]
-    wait_for(lambda: len(engine.matches("crashed")) == 3, "three crashes are reported")
+        wait_for(lambda: len(engine.matches("crashed")) == crashes, "the crash is reported before there is another")
     shown = [line for line in engine.lines if "printed" in line or "crashed" in line]
     for i in range(0, 9, 3):
         assert shown[i:i + 2] == [f"{OUTPUT}printed line 0", f"{OUTPUT}printed last words"], shown
