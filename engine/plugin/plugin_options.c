@@ -28,8 +28,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* The size of an element in ABI 1.0, which every plugin of major version 1 has at least. */
-#define OPTION_SIZE_1_0 (offsetof(struct nfqe_option, help) + sizeof(const char *))
+/* The size of an element in ABI 2.0, which every plugin of major version 2 has at least. */
+#define OPTION_SIZE_2_0 (offsetof(struct nfqe_option, help) + sizeof(const char *))
 
 #define END_HINT "the list must end with an element whose name is NULL"
 #define TEXT_STEP 64 /* divides a page: a step is all there, or not at all */
@@ -138,10 +138,10 @@ static int check_declaration(struct parser *parser)
     if (parser->declared == NULL) {
         return 0;
     }
-    if (parser->stride < OPTION_SIZE_1_0 || parser->stride % _Alignof(struct nfqe_option) != 0) {
+    if (parser->stride < OPTION_SIZE_2_0 || parser->stride % _Alignof(struct nfqe_option) != 0) {
         return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
-                         "its option_size is %zu, ABI 1.0 has %zu; the plugin must use NFQE_PLUGIN(...)",
-                         parser->stride, OPTION_SIZE_1_0);
+                         "its option_size is %zu, ABI 2.0 has %zu; the plugin must use NFQE_PLUGIN(...)",
+                         parser->stride, OPTION_SIZE_2_0);
     }
     for (;;) {
         const struct nfqe_option *option = option_at(parser, parser->values->count);
