@@ -5,8 +5,8 @@
  *
  * The plugin that needs most decides. An option may ask for more than the plugins need; one that asks for less is
  * refused, and so is one that no plugin makes use of. What a plugin uses without a need is asked for, too, and refuses
- * nothing. Reads nothing but the group and what the plugins declare, so the
- * result is the same on every machine. Runs in the supervisor, once for each plugin chain.
+ * nothing. Reads nothing but the group and what the plugins declare, so the result is the same on every machine. Runs in
+ * the supervisor, once for each plugin chain.
  */
 #include "config/plan.h"
 

@@ -21,18 +21,18 @@ static bool refused;
 static bool unknown; /* the kernel says neither */
 static struct queue_affinity affinity;
 
-int __wrap_proc_schedstat_read(pid_t pid, struct proc_schedstat *affinitystat);
+int __wrap_proc_schedstat_read(pid_t pid, struct proc_schedstat *schedstat);
 int __real_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set);
 int __wrap_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set);
 
-int __wrap_proc_schedstat_read(pid_t pid, struct proc_schedstat *affinitystat)
+int __wrap_proc_schedstat_read(pid_t pid, struct proc_schedstat *schedstat)
 {
     assert_int_equal(pid, getpid());
     readings++;
     if (unknown) {
         return -ENOENT;
     }
-    *affinitystat = (struct proc_schedstat){.used_ns = used_ns, .delay_ns = delay_ns};
+    *schedstat = (struct proc_schedstat){.used_ns = used_ns, .delay_ns = delay_ns};
     return 0;
 }
 
