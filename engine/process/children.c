@@ -33,7 +33,8 @@
 #define QUEUE_BACKOFF_MAX_MS 100 /* for a queue process, without which its queue is not answered at all */
 #define MESSAGES_A_TURN 64  /* of a queue process, whose workers may die at any rate */
 #define STRAYS_A_TURN 64    /* of processes that plugins have left, which may be made faster than they are reaped */
-#define STRAYS_END_MS 100   /* at the end, for workers on their way; what plugins left may stay for ever */
+#define BIRTHS_END_MS 1000  /* at the end, for workers on their way */
+#define STRAYS_END_MS 100   /* the same, if there were none; what plugins left may stay for ever */
 
 /* ---- control words --------------------------------------------------------------------------------------------- */
 
@@ -388,6 +389,7 @@ void children_start(struct children *children)
 void children_end(struct children *children)
 {
     children->ending = true;
+    children->births_dropped = children->requests > 0;
     for (unsigned i = 0; i < children->engine->queue_count && children->queues != NULL; i++) {
         child_kill(&children->queues[i].process, monotonic_ns());
         children_dismiss_workers(&children->queues[i]);
@@ -423,7 +425,7 @@ bool children_ended(struct children *children)
         return false;
     }
     if (children->strays_end_ns == 0) {
-        children->strays_end_ns = now_ns + STRAYS_END_MS * NS_PER_MS;
+        children->strays_end_ns = now_ns + (children->births_dropped ? BIRTHS_END_MS : STRAYS_END_MS) * NS_PER_MS;
     }
     return now_ns >= children->strays_end_ns || waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0;
 }

@@ -108,6 +108,7 @@ struct children {
     unsigned requests;         /* that are not answered */
     struct birth_watch birth_watch;
     bool ending;               /* no process is admitted or replaced any more */
+    bool births_dropped;       /* when that began, the fork server was making workers */
     bool stop_wanted;          /* an outage, and its option says stop */
     bool queue_lost;           /* a queue is not the engine's any more */
     struct queue_watch *watch; /* of the queues in the kernel; NULL: there is none */

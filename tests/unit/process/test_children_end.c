@@ -188,27 +188,24 @@ static bool is_one_left(void)
     return left;
 }
 
-/*
- * Whatever the fork server is doing for it: a process that the supervisor does not know would outlive it. On a busy machine
- * the time for that may be too short: then it ends by itself.
- */
+/* Whatever the fork server is doing for it: a process that the supervisor does not know would outlive it. */
 static void test_worker_on_its_way_is_waited_for(void **state)
 {
-    unsigned left = 0;
+    unsigned on_its_way = 0;
 
     for (unsigned i = 0; i < RUNS; i++) {
         assert_int_equal(children_fixture_set_up(state), 0);
         children_fixture_begin(LONG_MS);
         children_start(children);
         children_turn_until(forkserver_is_ready);
-        assert_true(children->workers[0].requested);
+        on_its_way += children->workers[0].requested; /* else the turn took so long that it has come */
         usleep(i * 20); /* until the first is there: each run ends at another step */
         children_end_all();
-        left += is_one_left();
+        assert_false(is_one_left());
         assert_int_equal(log_lines.count, 0);
         assert_int_equal(children_fixture_tear_down(state), 0);
     }
-    assert_true(left < RUNS / 3);
+    assert_true(on_its_way > 0);
 }
 
 static void test_crashes_that_were_not_shown_are_said_at_the_end(void **state)
