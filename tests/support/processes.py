@@ -63,6 +63,15 @@ def process_status(process_id):
     return None if fields is None else (fields[0], fields[1], int(fields[2]))
 
 
+def run_delay(*process_ids):
+    """For how many seconds these processes' first threads were ready to run and had no CPU."""
+    delay = 0
+    for process_id in process_ids:
+        with contextlib.suppress(OSError), open(f"/proc/{process_id}/schedstat", encoding="ascii") as file:
+            delay += int(file.read().split()[1])
+    return delay / 1e9
+
+
 def stat_fields(process_id):
     """/proc/<pid>/stat from the second field on: name, state, parent, ...; None if there is no such process."""
     try:
