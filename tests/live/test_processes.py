@@ -9,6 +9,7 @@ queues, and workers have no netlink socket and no memory of any queue; a worker 
 queue process has one socket and one memory, and no plugin.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -130,7 +131,11 @@ PLUGIN_COPY = "/memfd:nfqe-plugin"
 def descriptors(process_id):
     """What each descriptor of a process above the standard ones is, as the kernel names it."""
     directory = f"/proc/{process_id}/fd"
-    return [os.readlink(f"{directory}/{name}") for name in sorted(os.listdir(directory), key=int) if int(name) > 2]
+    found = []
+    for name in sorted(os.listdir(directory), key=int):
+        with contextlib.suppress(FileNotFoundError):  # it has been closed since
+            found += [os.readlink(f"{directory}/{name}")] if int(name) > 2 else []
+    return found
 
 
 def mappings(process_id):
