@@ -25,6 +25,7 @@ LONGER_SECONDS = 0.03  # a queue process begins with new workers; killed before 
 SHORT_SECONDS = 0.001  # so short that one burst sees several workers die
 SETTLE_SECONDS = 6.0   # longer than the engine pauses when workers die again and again before they do anything
 KILLING_LIMIT = 100.0
+MISSED_MS = 8000  # births pause for up to a second each; a process that is missed takes --handle-timeout, 10 s
 
 QUEUE_PROCESSES, WORKERS, FORK_SERVER = "queue processes", "workers and spares", "fork server"
 ALL = (QUEUE_PROCESSES, WORKERS, FORK_SERVER)
@@ -108,7 +109,7 @@ def test_killed_processes_cost_only_what_a_plugin_was_deciding(
     assert engine.total("packets") == report["sent"], context
     assert engine.total("stale_verdicts") == engine.total("outages") == 0, context
     assert engine.total("crash_verdicts") <= killed[WORKERS], context
-    assert report["longest_pause_ms"] < (5000 if busy else 1000), f"no process was missed until --handle-timeout: {context}"
+    assert report["longest_pause_ms"] < MISSED_MS, f"no process was missed until --handle-timeout: {context}"
     if kinds in ((QUEUE_PROCESSES,), (WORKERS,)):
         assert engine.total("restarts") == kills, context
     if kinds == (WORKERS,) and name == SLOW:
