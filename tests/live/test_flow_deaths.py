@@ -73,18 +73,22 @@ def test_no_decided_flow_is_forgotten_when_processes_are_killed(
     pump = start_pump(count, marks=marks, flows=FLOWS, window=900, release=RELEASE_SECONDS, settle=SETTLE_SECONDS)
     if busy:
         start_busy()
-    killed, kills_drawn = {}, Kills(seed)
+    killed, alive, kills_drawn = {}, {}, Kills(seed)
     drawn = kills_drawn.draw()
-    while sum(queue.last_id for queue in lab.router.queues().values()) < count:
+    while (passed := sum(queue.last_id for queue in lab.router.queues().values())) < count:
         assert pump.running() and engine.process.poll() is None, f"seed {seed}: {engine.lines[-5:]}"
+        pump.resume()
         time.sleep(drawn[0] * PAUSE_SECONDS)  # the random moment, not a wait for something
-        found = processes(engine, pick(((QUEUE_PROCESSES,), (WORKERS,)), drawn[1]))
-        alive = sorted(set(found) - set(killed))
         if alive:
-            process_id = pick(alive, drawn[2])
+            process_id = pick(sorted(alive), drawn[2])
             if engine.signal_child(process_id, signal.SIGKILL):
-                killed[process_id] = found[process_id]
+                killed[process_id] = alive[process_id]
+        if len(killed) * count < kills_min * passed:
+            pump.pause()  # on a busy machine it is faster than this loop
         drawn = kills_drawn.draw()
+        found = processes(engine, pick(((QUEUE_PROCESSES,), (WORKERS,)), drawn[1]))
+        alive = {process_id: kind for process_id, kind in found.items() if process_id not in killed}
+    pump.resume()
     report = pump.report(lambda: lab.all_decided(count))
     for queue in range(1, queues + 1):
         engine.wait_workers(queue)

@@ -89,6 +89,13 @@ class Pump:
         if self.running():
             self.process.send_signal(number)
 
+    def pause(self):
+        """It neither sends nor receives; a full window of datagrams fits its socket."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self):
+        self._signal(signal.SIGCONT)
+
     def stop_sending(self):
         """No more datagrams; those on their way may still arrive."""
         self._signal(signal.SIGTERM)
