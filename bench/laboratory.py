@@ -9,7 +9,7 @@ the namespaces.
 import os
 
 from support.commands import LabError
-from support.namespaces import NamespaceGroup, ip_batch, link_command
+from support.namespaces import NamespaceGroup, ip_batch, link_command, wait_links
 from support.rules import Rule, queue_target
 
 SERVER = "10.78.0.1"
@@ -50,6 +50,7 @@ class Laboratory(NamespaceGroup):
             client.append(f"route add 10.78.1.{number}/32 via {SERVER} src 10.78.2.{number}")
         self.server.ip_batch(server)
         self.client.ip_batch(client)
+        wait_links({self.server: (DEVICE,), self.client: (DEVICE,)})
 
     def queue_traffic(self, match, queues):
         """Sends what matches into `queues` queues from 1 on (0: into none)."""

@@ -9,7 +9,7 @@ import os
 
 from orders import Talk
 from support.commands import run
-from support.namespaces import ip_batch, link_command
+from support.namespaces import ip_batch, link_command, wait_links
 from support.rules import Rule, nft, queue_target
 
 MACS = {"client": "02:00:00:00:0b:01", "server": "02:00:00:00:0b:02"}
@@ -32,6 +32,7 @@ class Bridge:
         lab.router.ip_batch([
             "link add bridge0 type bridge forward_delay 0 mcast_snooping 0", "link set bridge0 up",
             "link set port1 master bridge0 up", "link set port2 master bridge0 up"])
+        waited = {lab.router: ("bridge0", "port1", "port2")}
         for port, end, other in (("port1", "client", "server"), ("port2", "server", "client")):
             commands, devices = [f"link set {port} up"], [(port, 0)]
             if vlan:
@@ -44,6 +45,8 @@ class Bridge:
                     *(f"neighbour add {address(other, family, tag)} lladdr {MACS[other]} nud permanent dev {device}"
                       for family in (4, 6))]
             getattr(lab, end).ip_batch(commands)
+            waited[getattr(lab, end)] = [device for device, _ in devices]
+        wait_links(waited)
 
     def index(self, device):
         return int(self.lab.router.run("ip", "-o", "link", "show", device).split(":")[0])

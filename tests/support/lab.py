@@ -6,7 +6,7 @@ are those that a test sends, and the first burst is not lost to address resoluti
 """
 
 from support.cpus import packet_cpu
-from support.namespaces import NamespaceGroup, ip_batch, link_command, write_device_files
+from support.namespaces import NamespaceGroup, ip_batch, link_command, wait_links, write_device_files
 from support.rules import Rule, queue_target
 
 ADDRESSES = 32  # further addresses of client and server, so that queue-balance has something to spread
@@ -39,10 +39,11 @@ class Lab(NamespaceGroup):
         self.router.ip_batch(["link set lo up", *to_client[1], *to_server[1]])
         self.client.ip_batch(["link set lo up", *to_client[2]])
         self.server.ip_batch(["link set lo up", *to_server[2]])
+        devices = {self.client: ("link1",), self.router: ("link1", "link2"), self.server: ("link2",)}
+        wait_links(devices)
         # One CPU receives the packets of each link. Otherwise, if the scheduler moves the sender, packets in the
         # backlog of another CPU can overtake earlier ones, which would look like a fault of the engine.
-        write_device_files("queues/rx-0/rps_cpus", f"{1 << packet_cpu():x}", {
-            self.client: ("link1",), self.router: ("link1", "link2"), self.server: ("link2",)})
+        write_device_files("queues/rx-0/rps_cpus", f"{1 << packet_cpu():x}", devices)
 
     def _link(self, end, number, ipv4_extra, ipv6_extra, addresses):
         """The link between the router (address .1) and one end (address .2): the command of ip that makes it,

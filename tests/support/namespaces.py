@@ -10,12 +10,14 @@ what the kernel says: /proc/net/netfilter/nfnetlink_queue, /proc/net/snmp, and t
 import concurrent.futures
 import contextlib
 import ctypes
+import functools
+import json
 import os
 import re
 import signal
 from collections import namedtuple
 
-from support.commands import run
+from support.commands import run, wait_for
 from support.processes import Process, all_processes
 
 CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
@@ -156,6 +158,18 @@ def write_device_files(file, text, devices):
     that mounted it, so a thread mounts it; its mounts are seen by no other thread and end with it."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(_write_device_files, file, text, devices).result()
+
+
+def _can_send(namespace, names):
+    links = {link["ifname"]: link for link in json.loads(namespace.run("ip", "-j", "link", "show"))}
+    return all(links[name]["operstate"] == "UP" and links[name]["qdisc"] != "noop" for name in names)
+
+
+def wait_links(devices):
+    """Waits until the named devices of each namespace can send. A link gets a queue for what it sends some time after both
+    ends are up, by a work item of the kernel; until then, all that is sent is dropped."""
+    for namespace, names in devices.items():
+        wait_for(functools.partial(_can_send, namespace, names), f"{names} of {namespace.name} can send")
 
 
 def is_python(process_id):
