@@ -11,7 +11,6 @@
 #include "base/arith.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "process/run_delay.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -161,16 +160,23 @@ void queue_lives_add(struct queue_lives *lives, uint32_t number, pid_t pid, int 
 
 /* ---- looks --------------------------------------------------------------------------------------------- */
 
-/* Whether it was ready to run and did not for most of the second half of the time-out. Asked once for each wait. */
+/*
+ * Whether it was ready to run and did not: the first time, for half of the second half of its time-out; after that, for nine
+ * tenths of one. A worker that computes and has a quarter of a CPU is excused once.
+ */
 static bool was_kept_from_running(struct queue_worker *worker, uint64_t timeout_ns)
 {
-    uint64_t delay_ns;
+    const uint64_t limit_ns = worker->excuses == 0 ? timeout_ns / 4 : timeout_ns / 10 * 9;
+    const uint64_t last_ns = max_u64(2 * timeout_ns, QUEUE_EXCUSED_NS); /* that a wait can take */
+    struct run_delay now;
 
-    if (worker->excused || worker->run_delay_ns == 0 || !run_delay_read(worker->pid, &delay_ns)) {
+    if (worker->delay.read_ns == 0 || (worker->excuses + 2) * timeout_ns > last_ns ||
+        !run_delay_read(worker->pid, &now) || run_delay_between(&worker->delay, &now) < limit_ns) {
         return false;
     }
-    worker->excused = delay_ns - worker->run_delay_ns >= timeout_ns / 4;
-    return worker->excused;
+    worker->delay = now;
+    worker->excuses++;
+    return true;
 }
 
 /* Whether the worker, which is waited for, has taken all of the time-out since it last did something. */
@@ -183,19 +189,17 @@ static bool takes_too_long(const struct queue_lives *lives, struct queue_worker 
 
     if (new_wait) {
         worker->waited_ns = 0;
-        worker->run_delay_ns = 0;
-        worker->run_delay_read = false;
-        worker->slow_delay_ns = 0;
+        worker->delay_begun = false;
+        worker->delay.read_ns = worker->slow_delay.read_ns = 0;
         worker->slow_begun = worker->slow_judged = false;
-        worker->excused = false;
+        worker->excuses = 0;
     }
     worker->waited_ns += step_ns;
-    if (worker->waited_ns >= timeout_ns / 2 && !worker->run_delay_read) {
-        worker->run_delay_read = true;
-        run_delay_read(worker->pid, &worker->run_delay_ns);
+    if (worker->waited_ns >= timeout_ns / 2 && !worker->delay_begun) {
+        worker->delay_begun = true;
+        run_delay_read(worker->pid, &worker->delay);
     }
-    return worker->waited_ns >= (worker->excused ? 2 * timeout_ns : timeout_ns) &&
-           !was_kept_from_running(worker, timeout_ns);
+    return worker->waited_ns >= (1 + worker->excuses) * timeout_ns && !was_kept_from_running(worker, timeout_ns);
 }
 
 /* How far it is in open() or close(), as it says. Each plugin, and each state, is said once: what comes after is a lie. */
@@ -255,13 +259,19 @@ static void tell_slow(struct queue_lives *lives, struct queue_worker *worker)
     }
 }
 
+/* 0: the kernel does not say. */
+static uint64_t slow_delay(const struct run_delay *from, const struct run_delay *to)
+{
+    return from->read_ns != 0 && to->read_ns != 0 ? run_delay_between(from, to) : 0;
+}
+
 /*
  * A worker that had no CPU is not slow, nor one that does not say which plugin has the packet. A wait is judged once, from
  * two readings of the delay, however long it is; none is made while a plugin has the packet that was named before.
  */
 static void look_for_slow(const struct queue_lives *lives, struct queue_worker *worker)
 {
-    uint64_t delay_ns;
+    struct run_delay delay = {0};
     uint32_t plugin;
 
     if (worker->slow_judged || worker->waited_ns < (worker->slow_begun ? QUEUE_SLOW_NS : QUEUE_SLOW_NS / 2)) {
@@ -269,14 +279,13 @@ static void look_for_slow(const struct queue_lives *lives, struct queue_worker *
     }
     plugin = ring_plugin(&worker->ring); /* read once: a thread of a plugin may change it at any time */
     worker->slow_judged = worker->slow_begun || is_named(lives, plugin);
-    delay_ns = worker->slow_delay_ns; /* of a kernel that does not say */
     if (!is_named(lives, plugin)) {
-        run_delay_read(worker->pid, &delay_ns);
+        run_delay_read(worker->pid, &delay);
     }
     if (!worker->slow_begun) {
         worker->slow_begun = true;
-        worker->slow_delay_ns = delay_ns;
-    } else if (delay_ns - worker->slow_delay_ns < QUEUE_SLOW_NS / 8 &&
+        worker->slow_delay = delay;
+    } else if (slow_delay(&worker->slow_delay, &delay) < QUEUE_SLOW_NS / 8 &&
                plugin < lives->loop->engine->generation->plugin_count) {
         worker->slow_plugin = plugin;
         worker->slow_since_ns = worker->since_ns;

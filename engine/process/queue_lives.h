@@ -6,8 +6,8 @@
  * A worker has a time-out for each thing that it is waited for: the next plugin's open() or close() (--load-timeout),
  * the answer to its first packet without one (--handle-timeout). What passes between two looks counts for a bounded
  * step: if this process or the machine stood still, the workers did, too, and none is given up for it. A worker that was
- * ready to run and got no CPU for much of the time has twice as long, once: not for ever, since its own plugin's threads may
- * be what keeps it from running.
+ * ready to run and got no CPU for much of the time has twice as long; one that got next to none, up to QUEUE_EXCUSED_NS: not
+ * for ever, since its own plugin's threads may be what keeps it from running.
  *
  * A burst that a worker hung over in handle_batch() goes on with handle(), and has its time-out nearly used up: each packet
  * of it gets a QUEUE_RETRY_SHARE of one, so that the packet that does it all is found soon.
@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #define QUEUE_LOOK_NS (5 * NS_PER_MS)        /* between two looks at what does not ring */
+#define QUEUE_EXCUSED_NS (8 * NS_PER_S)      /* what a wait can take of a worker that gets no CPU, or two time-outs */
 #define QUEUE_STEP_MAX_NS (20 * NS_PER_MS)   /* what passes between two counts for so much at most */
 #define QUEUE_SLOW_NS (100 * NS_PER_MS)      /* a packet that takes longer is worth a line in the log */
 #define QUEUE_RETRY_SHARE 4

@@ -14,6 +14,7 @@
 #include "base/event_loop.h"
 #include "base/limits.h"
 #include "process/ring_submit.h"
+#include "process/run_delay.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,13 +34,13 @@ struct queue_worker {
     uint32_t place;         /* among the active ones, or QUEUE_NO_PLACE: it is a spare */
     bool rung;              /* it has signalled since the last turn */
     uint64_t since_ns; /* when it last did what it is waited for: an answer, or the next plugin's open() or close() */
-    bool run_delay_read;   /* half of the time-out has passed, */
-    uint64_t run_delay_ns; /* and its run delay was this then; 0: the kernel does not say */
-    bool excused; /* it had no CPU for too much of the time-out */
+    bool delay_begun;       /* half of the time-out has passed, */
+    struct run_delay delay; /* and this was read then, or when it was excused last */
+    unsigned excuses;       /* time-outs that it has had in addition, since it had too little CPU */
     uint64_t waited_ns; /* how long it was waited for since then, see queue_lives.h */
     uint64_t slow_since_ns; /* the since_ns of a wait that was long; 0: there is none to be told of */
     bool slow_begun;        /* the wait has become long, */
-    uint64_t slow_delay_ns; /* and the run delay was this then */
+    struct run_delay slow_delay; /* and this was read then */
     bool slow_judged;       /* the wait need not be looked at again */
     uint32_t slow_plugin;   /* that had the packet then */
     bool hung; /* given up for taking too long */

@@ -23,7 +23,7 @@
 #define LONG_MS 2000 /* many looks, and less than half of the time-out */
 
 uint64_t __wrap_event_loop_now(struct event_loop *loop);
-bool __wrap_run_delay_read(pid_t pid, uint64_t *ns);
+bool __wrap_run_delay_read(pid_t pid, struct run_delay *reading);
 uint32_t __wrap_ring_plugin(const struct ring_submit *ring);
 
 static struct {
@@ -36,6 +36,8 @@ static struct {
     int channel;      /* the supervisor's end */
     bool silent;      /* the kernel says nothing of delays */
     uint64_t delay_ns; /* what it says */
+    uint64_t used_ns;
+    bool ready;
     unsigned delays;  /* how often it was asked */
     unsigned said;    /* how often the worker's word was read */
     uint32_t says[2]; /* the first time in a look, and later */
@@ -47,12 +49,12 @@ uint64_t __wrap_event_loop_now(struct event_loop *loop)
     return world.now_ns;
 }
 
-bool __wrap_run_delay_read(pid_t pid, uint64_t *ns)
+bool __wrap_run_delay_read(pid_t pid, struct run_delay *reading)
 {
     (void)pid;
     fixture.delays++;
     if (!fixture.silent) {
-        *ns = fixture.delay_ns;
+        *reading = (struct run_delay){world.now_ns, fixture.delay_ns, fixture.used_ns, fixture.ready};
     }
     return !fixture.silent;
 }
@@ -204,6 +206,51 @@ static void test_loss_says_which_time_out_it_was(void **state)
     assert_lost(TIMEOUT_MS / QUEUE_RETRY_SHARE);
 }
 
+/* How long it takes until the worker is lost that has the packet, if it says the same all the time. */
+static unsigned lost_after_ms(unsigned timeout_ms, bool ready, unsigned used_percent, unsigned delay_percent)
+{
+    const uint64_t begin_ns = world.now_ns;
+    struct queue_message message;
+
+    fixture.lives.handle_timeout_ns = timeout_ms * NS_PER_MS;
+    fixture.ready = ready;
+    be_busy(0);
+    while (channel_take(fixture.channel, &message, sizeof(message), NULL, 0) == -EAGAIN) {
+        fixture.used_ns = (world.now_ns - begin_ns) / 100 * used_percent;
+        fixture.delay_ns = (world.now_ns - begin_ns) / 100 * delay_percent;
+        look();
+    }
+    assert_int_equal(message.kind, QUEUE_WORKER_LOST);
+    return (unsigned)((world.now_ns - begin_ns) / NS_PER_MS);
+}
+
+/* The kernel counts a delay once it is over: of a worker that gets no CPU at all, it says 0. */
+static void test_worker_that_gets_no_cpu_is_waited_for(void **state)
+{
+    static const struct {
+        unsigned timeout_ms;
+        bool ready;
+        unsigned used_percent;
+        unsigned delay_percent;
+        unsigned lost_after_ms;
+    } cases[] = {
+        {1000, true, 100, 0, 1000}, /* it computes */
+        {1000, false, 0, 0, 1000}, /* it sleeps */
+        {1000, true, 45, 0, 2000}, /* one other process has the rest */
+        {1000, true, 45, 55, 2000}, {1000, false, 0, 60, 2000}, {1000, true, 0, 0, 8000},
+        {1000, true, 25, 0, 2000},    /* eight that compute have two CPUs */
+        {1000, true, 5, 0, 8000},   {200, true, 0, 0, 8000},    {10000, true, 0, 0, 20000},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        unsigned ms = lost_after_ms(cases[i].timeout_ms, cases[i].ready, cases[i].used_percent, cases[i].delay_percent);
+
+        assert_in_range(ms, cases[i].lost_after_ms, cases[i].lost_after_ms + 4 * LOOKS_MS);
+        tear_down(state);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
 int main(void)
 {
 #define LIVES_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -213,6 +260,7 @@ int main(void)
         LIVES_TEST(test_wait_that_was_excused_is_not_judged_again),
         LIVES_TEST(test_plugin_that_was_named_costs_no_reading),
         LIVES_TEST(test_loss_says_which_time_out_it_was),
+        LIVES_TEST(test_worker_that_gets_no_cpu_is_waited_for),
     };
 
     return cmocka_run_group_tests_name("queue_lives", tests, NULL, NULL);

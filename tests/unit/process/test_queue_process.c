@@ -205,7 +205,7 @@ static void test_hang_is_given_up_after_the_time_out_and_its_packet_named(void *
 }
 
 /* Not for ever: what keeps it from running may be threads of its own plugin. */
-static void test_worker_that_gets_no_cpu_has_twice_the_time(void **state)
+static void test_worker_that_gets_too_little_cpu_has_twice_the_time(void **state)
 {
     struct fixture_time begun;
     uint32_t worker;
@@ -410,7 +410,7 @@ int main(void)
         FIXTURE_TEST(test_packet_that_kills_is_named_and_the_others_go_to_the_spare),
         FIXTURE_TEST(test_idle_worker_that_is_killed_is_guilty_of_nothing),
         FIXTURE_TEST(test_hang_is_given_up_after_the_time_out_and_its_packet_named),
-        FIXTURE_TEST(test_worker_that_gets_no_cpu_has_twice_the_time),
+        FIXTURE_TEST(test_worker_that_gets_too_little_cpu_has_twice_the_time),
         FIXTURE_TEST(test_worker_that_is_slow_with_each_packet_is_kept),
         FIXTURE_TEST(test_time_in_which_all_stand_still_convicts_no_worker),
         FIXTURE_TEST(test_worker_that_never_opens_is_given_up),

@@ -61,14 +61,13 @@ static void wait_for_state(pid_t pid, char state)
 /* How much it grows while the test waits. */
 static uint64_t growth(pid_t pid)
 {
-    uint64_t before = 0;
-    uint64_t after = 0;
+    struct run_delay before;
+    struct run_delay after;
 
     assert_true(run_delay_read(pid, &before));
     poll(NULL, 0, WATCHED_MS);
     assert_true(run_delay_read(pid, &after));
-    assert_true(after >= before);
-    return after - before;
+    return run_delay_between(&before, &after);
 }
 
 static void test_process_that_is_kept_from_running(void **state)
@@ -106,24 +105,36 @@ static void test_process_that_sleeps_or_is_stopped(void **state)
 
 static void test_process_that_is_not_there(void **state)
 {
-    uint64_t ns = 5;
+    struct run_delay reading = {.delay_ns = 5};
     pid_t pid = start(SLEEPS);
 
     (void)state;
     end(pid);
-    assert_false(run_delay_read(pid, &ns));
-    assert_int_equal(ns, 5);
+    assert_false(run_delay_read(pid, &reading));
+    assert_int_equal(reading.delay_ns, 5);
+}
+
+/* The kernel has not counted the wait yet. */
+static void test_wait_that_goes_on_counts(void **state)
+{
+    const struct run_delay from = {.read_ns = 1000, .delay_ns = 700, .used_ns = 200, .ready = true};
+
+    (void)state;
+    assert_int_equal(run_delay_between(&from, &(struct run_delay){1100, 700, 200, true}), 100);
+    assert_int_equal(run_delay_between(&from, &(struct run_delay){1100, 730, 260, true}), 40);
+    assert_int_equal(run_delay_between(&from, &(struct run_delay){1100, 730, 200, false}), 30);
+    assert_int_equal(run_delay_between(&from, &(struct run_delay){1100, 700, 310, true}), 0);
 }
 
 static void test_reading_leaves_no_descriptor(void **state)
 {
     int before = dup(STDOUT_FILENO); /* the lowest that is free */
     int after;
-    uint64_t ns;
+    struct run_delay reading;
 
     (void)state;
     close(before);
-    assert_true(run_delay_read(getpid(), &ns));
+    assert_true(run_delay_read(getpid(), &reading));
     after = dup(STDOUT_FILENO);
     close(after);
     assert_int_equal(after, before);
@@ -136,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_process_that_sleeps_or_is_stopped),
         cmocka_unit_test(test_reading_leaves_no_descriptor),
         cmocka_unit_test(test_process_that_is_not_there),
+        cmocka_unit_test(test_wait_that_goes_on_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

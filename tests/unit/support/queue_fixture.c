@@ -81,15 +81,15 @@ int __wrap_privileges_drop_queue(uid_t uid, struct error *error)
     return has_cap_net_admin() ? __real_privileges_drop_queue(uid, error) : 0;
 }
 
-bool __wrap_run_delay_read(pid_t pid, uint64_t *ns);
-bool __real_run_delay_read(pid_t pid, uint64_t *ns);
+bool __wrap_run_delay_read(pid_t pid, struct run_delay *reading);
+bool __real_run_delay_read(pid_t pid, struct run_delay *reading);
 
-bool __wrap_run_delay_read(pid_t pid, uint64_t *ns)
+bool __wrap_run_delay_read(pid_t pid, struct run_delay *reading)
 {
-    bool read = __real_run_delay_read(pid, ns);
+    bool read = __real_run_delay_read(pid, reading);
 
     if (read && fixture.memory->starved != 0) {
-        *ns += monotonic_ns();
+        reading->delay_ns += monotonic_ns() / 5 * 3;
     }
     return read;
 }
@@ -338,10 +338,10 @@ void fixture_leave(void)
 
 static uint64_t delay_of(pid_t pid)
 {
-    uint64_t delay_ns = 0;
+    struct run_delay reading = {0};
 
-    __real_run_delay_read(pid, &delay_ns);
-    return delay_ns;
+    __real_run_delay_read(pid, &reading);
+    return reading.delay_ns;
 }
 
 struct fixture_time fixture_now(void)

@@ -52,7 +52,7 @@ struct fixture_memory {
     _Atomic uint32_t shown[FIXTURE_PACKETS]; /* to a plugin */
     _Atomic pid_t shown_by[FIXTURE_PACKETS]; /* of that worker */
     _Atomic uint32_t go_on;      /* for WAITS_FOR_ME, and for a close() that waits */
-    _Atomic uint32_t starved;    /* not 0: workers are ready to run and get no CPU */
+    _Atomic uint32_t starved;    /* not 0: workers are ready to run for three fifths of the time, without a CPU */
 };
 
 /* What else a worker does. */
