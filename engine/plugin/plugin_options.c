@@ -16,6 +16,7 @@
 #include "plugin/plugin_options.h"
 
 #include "base/error.h"
+#include "plugin/option_values.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -24,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -124,10 +124,10 @@ static int check_option(const struct parser *parser, const struct nfqe_option *o
         return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
                          "its option %s is a file and has a default; only the user can name a file", option->name);
     }
-    if ((option->type == NFQE_OPTION_STRING || option->type == NFQE_OPTION_INTEGER) && option->min > option->max) {
+    if ((option->flags & NFQE_OPTION_HAS_MIN) != 0 && (option->flags & NFQE_OPTION_HAS_MAX) != 0 &&
+        option->min > option->max) {
         return error_set(parser->error, EXIT_CODE_PLUGIN, -EBADMSG,
-                         "its option %s has min %" PRId64 " above max %" PRId64
-                         ", so that no value is allowed; give both, or neither",
+                         "its option %s has min %" PRId64 " above max %" PRId64 ", so that no value is allowed",
                          option->name, option->min, option->max);
     }
     return 0;
@@ -165,67 +165,29 @@ static int check_declaration(struct parser *parser)
     }
 }
 
-static int set_integer(const struct parser *parser, const struct nfqe_option *option, struct nfqe_value *value)
-{
-    bool bounded = option->min != 0 || option->max != 0;
-    const char *digits = value->text[0] == '-' ? value->text + 1 : value->text;
-    int base = strncasecmp(digits, "0x", 2) == 0 ? 16 : 10;
-    char *end = NULL;
-
-    errno = 0;
-    value->integer = strtoll(value->text, &end, base);
-    if (digits[0] < '0' || digits[0] > '9' || *end != '\0' || errno != 0) {
-        return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s=%.64s: must be a number", option->name,
-                         value->text);
-    }
-    if (bounded && (value->integer < option->min || value->integer > option->max)) {
-        return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s=%.64s: must be %" PRId64 " to %" PRId64,
-                         option->name, value->text, option->min, option->max);
-    }
-    return 0;
-}
-
-static int set_boolean(const struct parser *parser, const struct nfqe_option *option, struct nfqe_value *value)
-{
-    static const char *const words[] = {"off", "on", "no", "yes", "false", "true", "0", "1"};
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (strcmp(value->text, words[i]) == 0) {
-            value->integer = (int64_t)(i % 2);
-            return 0;
-        }
-    }
-    return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s=%.64s: must be on or off", option->name,
-                     value->text);
-}
-
-static int set_string(const struct parser *parser, const struct nfqe_option *option, struct nfqe_value *value)
-{
-    size_t len = strlen(value->text);
-
-    if (option->max != 0 && ((int64_t)len < option->min || (int64_t)len > option->max)) {
-        return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL,
-                         "option %s: its text has %zu bytes, must have %" PRId64 " to %" PRId64, option->name, len,
-                         option->min, option->max);
-    }
-    return 0;
-}
-
 static int set_value(const struct parser *parser, size_t index, const char *text, bool given)
 {
     const struct nfqe_option *option = option_at(parser, index);
     struct nfqe_value *value = &parser->values->values[index];
+    struct option_reason reason;
+    union {
+        int64_t integer;
+        uint8_t boolean;
+        const char *text;
+    } member;
 
     value->text = text;
     value->given = given;
-    switch (option->type) {
-    case NFQE_OPTION_INTEGER:
-        return set_integer(parser, option, value);
-    case NFQE_OPTION_BOOLEAN:
-        return set_boolean(parser, option, value);
-    default:
-        return set_string(parser, option, value);
+    if (option_type_find(option->type)->parse(option, text, &member, &reason) != 0) {
+        return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s=%.64s: %s", option->name, text,
+                         reason.text);
     }
+    if (option->type == NFQE_OPTION_INTEGER) {
+        value->integer = member.integer;
+    } else if (option->type == NFQE_OPTION_BOOLEAN) {
+        value->integer = member.boolean;
+    }
+    return 0;
 }
 
 static int refuse_unknown(const struct parser *parser, const char *key)
@@ -314,7 +276,7 @@ static int set_defaults(const struct parser *parser)
         if (value->given) {
             continue;
         }
-        if (option->required) {
+        if ((option->flags & NFQE_OPTION_REQUIRED) != 0) {
             return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option %s is missing: %s", option->name,
                              option->help != NULL ? option->help : "it must be given");
         }

@@ -81,12 +81,25 @@ NFQE_SIZE(struct nfqe_host, 48);
 
 NFQE_AT(nfqe_option, name, 0);
 NFQE_AT(nfqe_option, type, 8);
-NFQE_AT(nfqe_option, required, 12);
-NFQE_AT(nfqe_option, min, 16);
-NFQE_AT(nfqe_option, max, 24);
-NFQE_AT(nfqe_option, default_value, 32);
-NFQE_AT(nfqe_option, help, 40);
-NFQE_SIZE(struct nfqe_option, 48);
+NFQE_AT(nfqe_option, flags, 12);
+NFQE_AT(nfqe_option, offset, 16);
+NFQE_AT(nfqe_option, member_size, 20);
+NFQE_AT(nfqe_option, min, 24);
+NFQE_AT(nfqe_option, max, 32);
+NFQE_AT(nfqe_option, default_value, 40);
+NFQE_AT(nfqe_option, choices, 48);
+NFQE_AT(nfqe_option, help, 56);
+NFQE_SIZE(struct nfqe_option, 64);
+
+NFQE_AT(nfqe_address, bytes, 0);
+NFQE_AT(nfqe_address, family, 16);
+NFQE_AT(nfqe_address, prefix_len, 17);
+NFQE_AT(nfqe_address, reserved, 18);
+NFQE_SIZE(struct nfqe_address, 20);
+
+NFQE_AT(nfqe_list, items, 0);
+NFQE_AT(nfqe_list, count, 8);
+NFQE_SIZE(struct nfqe_list, 16);
 
 NFQE_AT(nfqe_value, name, 0);
 NFQE_AT(nfqe_value, text, 8);
@@ -259,7 +272,7 @@ NFQE_IS(NFQE_HEADER_BYTES_DEFAULT, 128, 4);
 NFQE_IS(NFQE_FLOW_DATA_MAX, 64, 4);
 NFQE_IS(NFQE_PLUGIN_MULTIPLE, 0x1, 4);
 
-/* ---- log levels and option types ---------------------------------------------------------------------- */
+/* ---- log levels, types and flags of options ----------------------------------------------------------- */
 
 NFQE_IS(NFQE_LOG_ERROR, 0, 4);
 NFQE_IS(NFQE_LOG_WARNING, 1, 4);
@@ -268,6 +281,18 @@ NFQE_IS(NFQE_OPTION_STRING, 1, 4);
 NFQE_IS(NFQE_OPTION_INTEGER, 2, 4);
 NFQE_IS(NFQE_OPTION_BOOLEAN, 3, 4);
 NFQE_IS(NFQE_OPTION_FILE, 4, 4);
+NFQE_IS(NFQE_OPTION_DURATION, 5, 4);
+NFQE_IS(NFQE_OPTION_SIZE, 6, 4);
+NFQE_IS(NFQE_OPTION_ADDRESS, 7, 4);
+NFQE_IS(NFQE_OPTION_PREFIX, 8, 4);
+NFQE_IS(NFQE_OPTION_CHOICE, 9, 4);
+NFQE_IS(NFQE_OPTION_PATH, 10, 4);
+NFQE_IS(NFQE_OPTION_DIRECTORY, 11, 4);
+NFQE_IS(NFQE_OPTION_REQUIRED, 0x1, 4);
+NFQE_IS(NFQE_OPTION_HAS_MIN, 0x2, 4);
+NFQE_IS(NFQE_OPTION_HAS_MAX, 0x4, 4);
+NFQE_IS(NFQE_OPTION_REPEATABLE, 0x8, 4);
+NFQE_IS(NFQE_OPTION_WRITABLE, 0x10, 4);
 
 /* ---- of a packet -------------------------------------------------------------------------------------- */
 

@@ -23,7 +23,7 @@ status=0
 checked=0
 for name in $names; do
     case $name in
-    NFQE_PLUGIN | NFQE_PLUGIN_CXX | NFQE_VERSION | NFQE_OPTIONS | NFQE_COUNTERS | NFQE_REASONS) continue ;;
+    NFQE_PLUGIN | NFQE_PLUGIN_CXX | NFQE_VERSION | NFQE_MEMBER | NFQE_OPTIONS | NFQE_COUNTERS | NFQE_REASONS) continue ;;
     esac
     checked=$((checked + 1))
     if ! grep -qE "^NFQE_(IS|TEXT)\(${name}[(,]" "$layout"; then

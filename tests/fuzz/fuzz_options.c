@@ -194,8 +194,9 @@ static void read_declaration(struct input *input, struct declaration *declaratio
 
         snprintf(name, sizeof(name), "o%zu", i);
         option->type = flags % 4 != 0 ? flags % 4 : input_u8(input);
-        option->required = flags & REQUIRED;
+        option->flags = (flags & REQUIRED) != 0 ? NFQE_OPTION_REQUIRED : 0;
         if (own && (flags & BOUNDED) != 0) {
+            option->flags |= NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX;
             option->min = (int64_t)input_u64(input);
             option->max = (int64_t)input_u64(input);
         }
@@ -220,10 +221,10 @@ static void free_declaration(struct declaration *declaration)
 
 static void check_value(const struct nfqe_option *option, const struct nfqe_value *value)
 {
-    bool bounded = option->min != 0 || option->max != 0;
+    bool bounded = (option->flags & NFQE_OPTION_HAS_MIN) != 0;
 
     PROMISE(value->name == option->name && value->type == option->type && value->given <= 1);
-    PROMISE(value->given != 0 || option->required == 0);
+    PROMISE(value->given != 0 || (option->flags & NFQE_OPTION_REQUIRED) == 0);
     PROMISE(value->given != 0 || value->text == option->default_value);
     if (value->text == NULL) {
         PROMISE(option->default_value == NULL && value->integer == 0);
@@ -242,7 +243,7 @@ static void check_value(const struct nfqe_option *option, const struct nfqe_valu
         break;
     default:
         PROMISE(value->integer == 0);
-        PROMISE(option->max == 0 ||
+        PROMISE(!bounded ||
                 ((int64_t)strlen(value->text) >= option->min && (int64_t)strlen(value->text) <= option->max));
     }
 }

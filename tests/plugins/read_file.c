@@ -17,7 +17,7 @@
 #define TEXT_MAX 64
 
 static const struct nfqe_option options[] = {
-    {.name = "file", .type = NFQE_OPTION_FILE, .required = 1, .help = "what to read"},
+    {.name = "file", .type = NFQE_OPTION_FILE, .flags = NFQE_OPTION_REQUIRED, .help = "what to read"},
     {.name = NULL},
 };
 

@@ -31,9 +31,24 @@
 enum { DO, IN, FILE_NAME };
 
 static const struct nfqe_option options[] = {
-    [DO] = {.name = "do", .type = NFQE_OPTION_STRING, .required = 1, .min = 1, .max = TEXT_MAX, .help = "what"},
-    [IN] = {.name = "in", .type = NFQE_OPTION_STRING, .max = TEXT_MAX, .default_value = "handle", .help = "where"},
-    [FILE_NAME] = {.name = "file", .type = NFQE_OPTION_STRING, .min = 1, .max = TEXT_MAX, .help = "for it"},
+    [DO] = {.name = "do",
+            .type = NFQE_OPTION_STRING,
+            .flags = NFQE_OPTION_REQUIRED | NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+            .min = 1,
+            .max = TEXT_MAX,
+            .help = "what"},
+    [IN] = {.name = "in",
+            .type = NFQE_OPTION_STRING,
+            .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+            .max = TEXT_MAX,
+            .default_value = "handle",
+            .help = "where"},
+    [FILE_NAME] = {.name = "file",
+                   .type = NFQE_OPTION_STRING,
+                   .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+                   .min = 1,
+                   .max = TEXT_MAX,
+                   .help = "for it"},
     {.name = NULL},
 };
 

@@ -17,6 +17,8 @@
  * every engine of major version 2 that is not older than the plugin's abi_min.
  *
  * Numbers in these structs are in host byte order. Bytes of packets, headers and addresses are as on the wire.
+ *
+ * Longer than 500 lines: what reads C declarations reads one file.
  */
 #ifndef NFQE_ABI_H
 #define NFQE_ABI_H
@@ -327,30 +329,62 @@ struct nfqe_host {
 
 /* ---- options ----------------------------------------------------------------------------------- */
 
+/* Beside each, the type of the member of the config struct. */
 enum nfqe_option_type {
-    NFQE_OPTION_STRING = 1,  /* any text; min and max bound its length in bytes, if not both 0; min <= max */
-    NFQE_OPTION_INTEGER = 2, /* decimal or 0x hexadecimal; min and max bound it, if not both 0; min <= max */
-    NFQE_OPTION_BOOLEAN = 3, /* on, off, yes, no, true, false, 1, 0 */
-    /*
-     * The path of a regular file that the plugin reads. It is opened for reading with the rights of the user
-     * who started the engine, which fork server and workers do not have. There can be no default, and min and max are
-     * 0.
-     */
-    NFQE_OPTION_FILE = 4,
+    NFQE_OPTION_STRING = 1,     /* const char *; min and max are of its length in bytes */
+    NFQE_OPTION_INTEGER = 2,    /* int64_t; decimal or 0x hexadecimal */
+    NFQE_OPTION_BOOLEAN = 3,    /* uint8_t or bool; on, off, yes, no, true, false, 1, 0 */
+    NFQE_OPTION_FILE = 4,       /* int: a descriptor of the regular file, opened with the rights of the engine's user,
+                                   which fork server and workers do not have. No default. All processes share its
+                                   offset: use pread() or mmap() */
+    NFQE_OPTION_DURATION = 5,   /* uint64_t, nanoseconds; 200ms, 5s, 2m */
+    NFQE_OPTION_SIZE = 6,       /* uint64_t, bytes; 512, 64k, 1m, 2g */
+    NFQE_OPTION_ADDRESS = 7,    /* struct nfqe_address; IPv4 or IPv6. The prefix length is that of one address */
+    NFQE_OPTION_PREFIX = 8,     /* struct nfqe_address; 10.0.0.0/8, an address alone has all bits. Bits after the
+                                   prefix must be 0 */
+    NFQE_OPTION_CHOICE = 9,     /* uint32_t: its place in `choices`, from 0 */
+    NFQE_OPTION_PATH = 10,      /* const char *, not empty; it is not opened */
+    NFQE_OPTION_DIRECTORY = 11, /* int; like FILE, for openat(), which still asks for the worker's own rights */
+};
+
+/* Flags that an engine does not know are ignored; one that the type cannot have is refused. */
+enum nfqe_option_flag {
+    NFQE_OPTION_REQUIRED = 0x1,   /* must be given; no default */
+    NFQE_OPTION_HAS_MIN = 0x2,    /* of STRING, INTEGER, DURATION and SIZE, like the next one */
+    NFQE_OPTION_HAS_MAX = 0x4,
+    NFQE_OPTION_REPEATABLE = 0x8, /* may be given several times: the member is a struct nfqe_list of the type */
+    NFQE_OPTION_WRITABLE = 0x10,  /* of FILE: open for reading and writing. The file must exist */
+};
+
+/* Lies inside config structs, so it never grows. */
+struct nfqe_address {
+    uint8_t bytes[16];            /* as on the wire; IPv4: the first 4, the rest is 0 */
+    uint8_t family;               /* AF_INET, AF_INET6; 0: not given */
+    uint8_t prefix_len;           /* bits */
+    uint8_t reserved[2];
+};
+
+/* Of a REPEATABLE option, in the order given. A struct of {pointer to the type, size_t} does as well. Never grows. */
+struct nfqe_list {
+    const void *items;            /* NULL if count is 0 */
+    size_t count;
 };
 
 /*
- * An option of the plugin, given as `--plugin ./x.so,name=value`; a comma inside a value is written twice. The
- * list ends with an element whose name is NULL. The engine checks names and values, and refuses the plugin before
- * load() if they are wrong or missing.
+ * An option of the plugin, given as `--plugin ./x.so,name=value`; a comma inside a value is written twice. The engine
+ * checks declarations, names and values before load(), and fills the config struct. A member that is not given and has
+ * no default is all zeros, a descriptor -1. Strings, lists and descriptors live as long as the process.
  */
 struct nfqe_option {
     const char *name;             /* letters, digits, - and _ */
-    uint32_t type;                /* enum nfqe_option_type */
-    uint32_t required;            /* not 0: must be given */
-    int64_t min;
-    int64_t max;
+    uint32_t type;                /* enum nfqe_option_type; of one that is not known, only a given value is refused */
+    uint32_t flags;               /* enum nfqe_option_flag */
+    uint32_t offset;              /* of its member in the config struct; NFQE_MEMBER() fills it and the next one */
+    uint32_t member_size;         /* must be that of the type; no other option has these bytes */
+    int64_t min;                  /* counts with HAS_MIN */
+    int64_t max;                  /* counts with HAS_MAX */
     const char *default_value;    /* used as if given, and checked like that; NULL: none */
+    const char *choices;          /* of CHOICE: "a|b|c" */
     const char *help;             /* one line, no full stop */
 };
 
@@ -408,7 +442,7 @@ struct nfqe_plugin {
     char built_with[NFQE_BUILT_WITH_SIZE];
     uint32_t flags;               /* enum nfqe_plugin_flag; those that an engine does not know are ignored */
     uint32_t flow_data_size;      /* bytes for each flow, up to NFQE_FLOW_DATA_MAX; 0: none */
-    uint32_t config_size;         /* of the struct that the options fill; required if there are any */
+    uint32_t config_size;         /* of the struct that the options fill, up to 65,536; required if there are any */
     uint32_t option_size;         /* of an element of the list; NFQE_PLUGIN fills it, like the next two */
     uint32_t counter_size;
     uint32_t reason_size;

@@ -73,6 +73,20 @@
 #define NFQE_NEED_EVERY_PACKET NFQE_NEED_(NFQE_NEED_EVERY_PACKET_BIT)
 #define NFQE_NEED_PRIORITY NFQE_NEED_(NFQE_NEED_PRIORITY_BIT)
 
+/* ---- options, counters, reasons ---------------------------------------------------------------- */
+
+/*
+ * A member of the config struct, in a struct nfqe_option: `.type = NFQE_OPTION_INTEGER, NFQE_MEMBER(struct config,
+ * port)`. In C++ it is the two arguments `offset` and `member_size` of nfqe_option_init().
+ */
+#ifdef __cplusplus
+#define NFQE_MEMBER(config, member)                                                                                    \
+    static_cast<uint32_t>(offsetof(config, member)), static_cast<uint32_t>(sizeof(config::member))
+#else
+#define NFQE_MEMBER(config, member_name)                                                                               \
+    .offset = (uint32_t)offsetof(config, member_name), .member_size = (uint32_t)sizeof(((config *)0)->member_name)
+#endif
+
 /* `.options = NFQE_OPTIONS(list)`: the array and its length, so that it needs no empty element at its end. C alone. */
 #define NFQE_LENGTH_(list) NFQE_CAST_(uint32_t, sizeof(list) / sizeof((list)[0]))
 #define NFQE_OPTIONS(list) (list), .option_count = NFQE_LENGTH_(list)
@@ -116,11 +130,21 @@
 #ifdef __cplusplus
 
 /*
- * C++17 has no designated initialisers. There, a constexpr function builds the struct:
+ * C++17 has no designated initialisers. There, constexpr functions build the structs:
+ *
+ *     static constexpr nfqe_option port_option()
+ *     {
+ *         nfqe_option option = nfqe_option_init("port", NFQE_OPTION_INTEGER, NFQE_MEMBER(config, port));
+ *         option.default_value = "80";
+ *         return option;
+ *     }
+ *     static constexpr nfqe_option options[] = {port_option()};
  *
  *     static constexpr nfqe_plugin build()
  *     {
  *         nfqe_plugin plugin = nfqe_plugin_init("id", "1.0.0", NFQE_NEED_HEADERS, handle);
+ *         plugin.config_size = sizeof(config);
+ *         nfqe_set_options(plugin, options);
  *         plugin.open = open;
  *         return plugin;
  *     }
@@ -153,6 +177,36 @@ constexpr nfqe_plugin nfqe_plugin_init(const char (&id)[id_size], const char (&v
     plugin.reason_size = sizeof(nfqe_reason);
     plugin.handle = handle;
     return plugin;
+}
+
+/* An option without flags, limits, default and help. */
+constexpr nfqe_option nfqe_option_init(const char *name, uint32_t type, uint32_t offset, uint32_t member_size)
+{
+    nfqe_option option = {};
+    option.name = name;
+    option.type = type;
+    option.offset = offset;
+    option.member_size = member_size;
+    return option;
+}
+
+/* The list and its length, so that it needs no empty element at its end. */
+template <size_t count> constexpr void nfqe_set_options(nfqe_plugin &plugin, const nfqe_option (&list)[count])
+{
+    plugin.options = list;
+    plugin.option_count = count;
+}
+
+template <size_t count> constexpr void nfqe_set_counters(nfqe_plugin &plugin, const nfqe_counter (&list)[count])
+{
+    plugin.counters = list;
+    plugin.counter_count = count;
+}
+
+template <size_t count> constexpr void nfqe_set_reasons(nfqe_plugin &plugin, const nfqe_reason (&list)[count])
+{
+    plugin.reasons = list;
+    plugin.reason_count = count;
 }
 
 /* The visibility is on the declaration, since g++ ignores it on the definition and would hide the symbol. */

@@ -41,7 +41,7 @@ const struct nfqe_reason reasons[] = {{.name = "too-long", .help = "longer than 
 
 static __attribute__((unused)) const struct nfqe_reason capital[] = {{.name = "Long"}, {.name = NULL}};
 
-static __attribute__((unused)) const struct nfqe_option wrong_type[] = {{.name = "rate", .type = 5}, {.name = NULL}};
+static __attribute__((unused)) const struct nfqe_option wrong_type[] = {{.name = "rate", .type = 1000}, {.name = NULL}};
 
 static __attribute__((unused)) const struct nfqe_option wrong_name[] = {
     {.name = "rate", .type = NFQE_OPTION_STRING}, {.name = "a=b", .type = NFQE_OPTION_STRING}, {.name = NULL}};
@@ -49,11 +49,18 @@ static __attribute__((unused)) const struct nfqe_option wrong_name[] = {
 static __attribute__((unused)) const struct nfqe_option same_name[] = {
     {.name = "rate", .type = NFQE_OPTION_STRING}, {.name = "rate", .type = NFQE_OPTION_INTEGER}, {.name = NULL}};
 
-static __attribute__((unused)) const struct nfqe_option wrong_default[] = {
-    {.name = "rate", .type = NFQE_OPTION_INTEGER, .min = 1, .max = 9, .default_value = "10"}, {.name = NULL}};
-
 static __attribute__((unused))
-const struct nfqe_option range[] = {{.name = "rate", .type = NFQE_OPTION_INTEGER, .min = 1}, {.name = NULL}};
+const struct nfqe_option wrong_default[] = {{.name = "rate",
+                                             .type = NFQE_OPTION_INTEGER,
+                                             .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+                                             .min = 1,
+                                             .max = 9,
+                                             .default_value = "10"},
+                                            {.name = NULL}};
+
+static __attribute__((unused)) const struct nfqe_option range[] = {
+    {.name = "rate", .type = NFQE_OPTION_INTEGER, .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX, .min = 1},
+    {.name = NULL}};
 
 static __attribute__((unused))
 const struct nfqe_option option[] = {{.name = "rate", .type = NFQE_OPTION_INTEGER}, {.name = NULL}};

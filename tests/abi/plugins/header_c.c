@@ -20,7 +20,13 @@ struct settings {
 };
 
 static const struct nfqe_option options[] = {
-    {.name = "port", .type = NFQE_OPTION_INTEGER, .min = 1, .max = 65535, .default_value = "80", .help = "port"},
+    {.name = "port",
+     .type = NFQE_OPTION_INTEGER,
+     .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+     .min = 1,
+     .max = 65535,
+     .default_value = "80",
+     .help = "port"},
     {.name = NULL},
 };
 

@@ -23,7 +23,7 @@ struct settings {
 };
 
 const nfqe_option options[] = {
-    {"port", NFQE_OPTION_INTEGER, 0, 1, 65535, "80", "port"},
+    {"port", NFQE_OPTION_INTEGER, NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX, 0, 0, 1, 65535, "80", nullptr, "port"},
     {},
 };
 

@@ -15,8 +15,18 @@
 enum { LINES, PAUSE_MS, TEXT };
 
 static const struct nfqe_option options[] = {
-    [LINES] = {.name = "lines", .type = NFQE_OPTION_INTEGER, .min = 0, .max = 1000, .default_value = "0"},
-    [PAUSE_MS] = {.name = "pause-ms", .type = NFQE_OPTION_INTEGER, .min = 0, .max = 5000, .default_value = "0"},
+    [LINES] = {.name = "lines",
+               .type = NFQE_OPTION_INTEGER,
+               .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+               .min = 0,
+               .max = 1000,
+               .default_value = "0"},
+    [PAUSE_MS] = {.name = "pause-ms",
+                  .type = NFQE_OPTION_INTEGER,
+                  .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+                  .min = 0,
+                  .max = 5000,
+                  .default_value = "0"},
     [TEXT] = {.name = "text", .type = NFQE_OPTION_STRING},
     {.name = NULL},
 };

@@ -9,8 +9,18 @@
 #include <inttypes.h>
 
 static const struct nfqe_option options[] = {
-    {.name = "name", .type = NFQE_OPTION_STRING, .required = 1, .min = 1, .max = 8, .help = "what it is called"},
-    {.name = "rate", .type = NFQE_OPTION_INTEGER, .min = -10, .max = 1000, .default_value = "0x10"},
+    {.name = "name",
+     .type = NFQE_OPTION_STRING,
+     .flags = NFQE_OPTION_REQUIRED | NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+     .min = 1,
+     .max = 8,
+     .help = "what it is called"},
+    {.name = "rate",
+     .type = NFQE_OPTION_INTEGER,
+     .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+     .min = -10,
+     .max = 1000,
+     .default_value = "0x10"},
     {.name = "strict", .type = NFQE_OPTION_BOOLEAN, .default_value = "on"},
     {.name = "comment", .type = NFQE_OPTION_STRING},
     {.name = "any-number", .type = NFQE_OPTION_INTEGER},

@@ -296,7 +296,7 @@ static void test_an_option_size_that_is_not_one_is_refused(void **state)
     prepare(scratch_write("plugin.so", data, len), "name=x");
     free(data);
     assert_int_equal(plugin_link(&plugin, &services, &error), -EBADMSG);
-    assert_string_equal(error.text, "its option_size is 40, ABI 2.0 has 48; the plugin must use NFQE_PLUGIN(...)");
+    assert_string_equal(error.text, "its option_size is 40, ABI 2.0 has 64; the plugin must use NFQE_PLUGIN(...)");
 }
 
 /* ---- load(), open(), close() and unload() ---------------------------------------------------------- */

@@ -12,7 +12,11 @@ enum { ANY, BOUNDED };
 
 static const struct nfqe_option options[] = {
     [ANY] = {.name = "any", .type = NFQE_OPTION_STRING, .default_value = ""},
-    [BOUNDED] = {.name = "bounded", .type = NFQE_OPTION_STRING, .max = 65535, .default_value = ""},
+    [BOUNDED] = {.name = "bounded",
+                 .type = NFQE_OPTION_STRING,
+                 .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+                 .max = 65535,
+                 .default_value = ""},
     {.name = NULL},
 };
 

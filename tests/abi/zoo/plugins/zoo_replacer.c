@@ -16,8 +16,8 @@
 enum { TARGET, SOURCE, IN_PLACE };
 
 static const struct nfqe_option options[] = {
-    [TARGET] = {.name = "target", .type = NFQE_OPTION_STRING, .required = 1},
-    [SOURCE] = {.name = "source", .type = NFQE_OPTION_STRING, .required = 1},
+    [TARGET] = {.name = "target", .type = NFQE_OPTION_STRING, .flags = NFQE_OPTION_REQUIRED},
+    [SOURCE] = {.name = "source", .type = NFQE_OPTION_STRING, .flags = NFQE_OPTION_REQUIRED},
     [IN_PLACE] = {.name = "in-place", .type = NFQE_OPTION_BOOLEAN, .default_value = "off"},
     {.name = NULL},
 };
