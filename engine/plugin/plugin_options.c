@@ -16,6 +16,7 @@
 #include "plugin/plugin_options.h"
 
 #include "base/error.h"
+#include "plugin/option_text.h"
 #include "plugin/option_values.h"
 
 #include <ctype.h>
@@ -218,50 +219,19 @@ static int set_given(const struct parser *parser, const char *key, const char *t
     return refuse_unknown(parser, key);
 }
 
-/* Cuts the first "key=value" off *text, in place; a double comma becomes one. NULL: no item is left. */
-static char *next_item(char **text)
-{
-    char *item = *text;
-    char *to = item;
-    bool separated = false;
-
-    if (item == NULL) {
-        return NULL;
-    }
-    for (char *from = item; *from != '\0' && !separated; from++) {
-        if (*from == ',' && from[1] != ',') {
-            separated = true;
-            *text = from + 1;
-        } else {
-            from += *from == ',';
-            *to++ = *from;
-        }
-    }
-    *to = '\0';
-    if (!separated) {
-        *text = NULL;
-    }
-    return item;
-}
-
 static int set_all_given(const struct parser *parser, char *text)
 {
-    char *item;
+    char *name;
+    char *value;
+    int code;
 
-    while ((item = next_item(&text)) != NULL) {
-        char *equals = strchr(item, '=');
-        int code;
-
-        if (equals == NULL || equals == item) {
-            return error_set(parser->error, EXIT_CODE_PLUGIN, -EINVAL, "option \"%.64s\": must be KEY=VALUE", item);
-        }
-        *equals = '\0';
-        code = set_given(parser, item, equals + 1);
+    while ((code = option_text_next(&text, &name, &value, parser->error)) > 0) {
+        code = set_given(parser, name, value);
         if (code != 0) {
-            return code;
+            break;
         }
     }
-    return 0;
+    return code;
 }
 
 static int set_defaults(const struct parser *parser)
@@ -323,34 +293,12 @@ free_values:
     return code;
 }
 
-int plugin_options_item(const char *text, unsigned index, char **item)
-{
-    char *copy = text != NULL ? strdup(text) : NULL;
-    char *rest = copy;
-    char *found = next_item(&rest);
-
-    if (text != NULL && copy == NULL) {
-        return -ENOMEM;
-    }
-    for (unsigned i = 0; i < index && found != NULL; i++) {
-        found = next_item(&rest);
-    }
-    if (found != NULL) {
-        memmove(copy, found, strlen(found) + 1);
-        *item = copy;
-        return 0;
-    }
-    free(copy);
-    return -ENOENT;
-}
-
-struct nfqe_value *plugin_options_find_file(const struct plugin_values *values, const char *item)
+struct nfqe_value *plugin_options_find_file(const struct plugin_values *values, const char *name)
 {
     for (size_t i = 0; i < values->count; i++) {
         struct nfqe_value *value = &values->values[i];
-        size_t len = strlen(value->name);
 
-        if (value->type == NFQE_OPTION_FILE && strncmp(value->name, item, len) == 0 && item[len] == '=') {
+        if (value->type == NFQE_OPTION_FILE && strcmp(value->name, name) == 0) {
             return value;
         }
     }

@@ -28,14 +28,8 @@ struct plugin_values {
 int plugin_options_parse(const struct nfqe_option *declared, size_t stride, const char *text,
                          struct plugin_values *values, struct error *error);
 
-/*
- * Copies item `index` of the user's text, "key=value" with each double comma made one, for the caller to free. Returns
- * 0; -ENOENT: there are not so many; -ENOMEM. [supervisor] [fork server]
- */
-int plugin_options_item(const char *text, unsigned index, char **item);
-
-/* The value of the option that an item "key=value" gives, if it is a file; otherwise NULL. [fork server] */
-struct nfqe_value *plugin_options_find_file(const struct plugin_values *values, const char *item);
+/* The value of the option of this name, if it is a file; otherwise NULL. [fork server] */
+struct nfqe_value *plugin_options_find_file(const struct plugin_values *values, const char *name);
 
 void plugin_options_done(struct plugin_values *values);
 

@@ -18,6 +18,7 @@
 #include "base/channel.h"
 #include "base/fd.h"
 #include "base/process_title.h"
+#include "plugin/option_text.h"
 #include "plugin/plugin_load.h"
 #include "process/plugin_services.h"
 #include "process/process.h"
@@ -113,16 +114,20 @@ static int open_option(struct engine *engine, unsigned index, unsigned item, con
 static void open_options(struct engine *engine, unsigned index)
 {
     const struct plugin *plugin = &engine->generation->plugins[index];
-    char *item;
+    char *copy = plugin->values_text != NULL ? strdup(plugin->values_text) : NULL;
+    char *rest = copy;
+    struct error error;
+    char *name;
+    char *path;
 
-    for (unsigned i = 0; plugin_options_item(plugin->values_text, i, &item) == 0; i++) {
-        struct nfqe_value *value = plugin_options_find_file(&plugin->values, item);
+    for (unsigned i = 0; option_text_next(&rest, &name, &path, &error) > 0; i++) {
+        struct nfqe_value *value = plugin_options_find_file(&plugin->values, name);
 
         if (value != NULL) {
-            value->integer = open_option(engine, index, i, value->text);
+            value->integer = open_option(engine, index, i, path);
         }
-        free(item);
     }
+    free(copy);
 }
 
 static void load_plugins(struct engine *engine)

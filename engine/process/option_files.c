@@ -9,6 +9,7 @@
 #include "process/option_files.h"
 
 #include "base/fd.h"
+#include "plugin/option_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,16 +50,13 @@ static int open_regular(const char *path)
 /* The descriptor or a negative errno. */
 static int open_item(const char *text, unsigned item)
 {
-    const char *equals;
-    char *copy;
-    int fd = plugin_options_item(text, item, &copy);
+    char *path;
+    int fd = option_text_copy_value(text, item, &path);
 
-    if (fd < 0) {
-        return fd;
+    if (fd == 0) {
+        fd = open_regular(path);
+        free(path);
     }
-    equals = strchr(copy, '=');
-    fd = equals != NULL ? open_regular(equals + 1) : -EINVAL;
-    free(copy);
     return fd;
 }
 

@@ -106,30 +106,7 @@ static void test_values_stand_in_the_order_of_the_declaration(void **state)
     plugin_options_done(&values);
 }
 
-/* Item after item; NULL: there are no more. */
-static void assert_items(const char *text, const char *const *items)
-{
-    char *item = NULL;
-    unsigned count = 0;
-
-    for (; items[count] != NULL; count++) {
-        assert_int_equal(plugin_options_item(text, count, &item), 0);
-        assert_string_equal(item, items[count]);
-        free(item);
-    }
-    assert_int_equal(plugin_options_item(text, count, &item), -ENOENT);
-    assert_int_equal(plugin_options_item(text, UINT32_MAX, &item), -ENOENT);
-}
-
-static void test_items_are_those_that_the_user_gave(void **state)
-{
-    (void)state;
-    assert_items(NULL, (const char *const[]){NULL});
-    assert_items("a=1", (const char *const[]){"a=1", NULL});
-    assert_items("a=1,,2,bb=x,c", (const char *const[]){"a=1,2", "bb=x", "c", NULL});
-}
-
-static void test_option_that_is_a_file_is_found_by_its_item(void **state)
+static void test_option_that_is_a_file_is_found_by_its_name(void **state)
 {
     static const struct nfqe_option files[] = {{.name = "key", .type = NFQE_OPTION_FILE},
                                                {.name = "keys", .type = NFQE_OPTION_FILE},
@@ -138,10 +115,10 @@ static void test_option_that_is_a_file_is_found_by_its_item(void **state)
 
     (void)state;
     assert_int_equal(plugin_options_parse(files, sizeof(files[0]), "keys=/a,text=/b", &values, &error), 0);
-    assert_ptr_equal(plugin_options_find_file(&values, "keys=/a"), &values.values[1]);
-    assert_ptr_equal(plugin_options_find_file(&values, "key=/a"), &values.values[0]);
-    assert_null(plugin_options_find_file(&values, "text=/b"));
-    assert_null(plugin_options_find_file(&values, "ke=/b"));
+    assert_ptr_equal(plugin_options_find_file(&values, "keys"), &values.values[1]);
+    assert_ptr_equal(plugin_options_find_file(&values, "key"), &values.values[0]);
+    assert_null(plugin_options_find_file(&values, "text"));
+    assert_null(plugin_options_find_file(&values, "ke"));
     assert_string_equal(values.values[1].text, "/a");
     plugin_options_done(&values);
 }
@@ -176,37 +153,6 @@ static void test_range_without_values_is_refused(void **state)
     assert_refused_with(text, NULL, -EBADMSG, "its option a has min 1 above max 0");
     assert_int_equal(parse_with(flag, NULL), 0); /* they mean nothing there */
     plugin_options_done(&values);
-}
-
-static void test_comma_written_twice_is_one_comma_of_the_value(void **state)
-{
-    static const struct {
-        const char *given;
-        const char *value;
-    } cases[] = {
-        {"text=a,,b", "a,b"},   {"text=,,a", ",a"},           {"text=a,,b,,c", "a,b,c"},    {"text=a,,,,b", "a,,b"},
-        {"text=,,b=c", ",b=c"}, {"text=a,,b,flag=on", "a,b"}, {"flag=on,text=a,,b", "a,b"}, {"text=a,,,flag=on", "a,"},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_string_equal(parsed(cases[i].given, TEXT)->text, cases[i].value);
-        plugin_options_done(&values);
-    }
-}
-
-static void test_comma_written_twice_at_the_very_end_belongs_to_the_value(void **state)
-{
-    static const struct {
-        const char *given;
-        const char *value;
-    } cases[] = {{"text=a,,", "a,"}, {"text=,,", ","}, {"text=a,,,,", "a,,"}, {"flag=on,text=a,,", "a,"}};
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_string_equal(parsed(cases[i].given, TEXT)->text, cases[i].value);
-        plugin_options_done(&values);
-    }
 }
 
 static void test_text_that_is_no_list_of_options_is_refused(void **state)
@@ -395,12 +341,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_given_leaves_the_defaults),
         cmocka_unit_test(test_values_stand_in_the_order_of_the_declaration),
-        cmocka_unit_test(test_items_are_those_that_the_user_gave),
-        cmocka_unit_test(test_option_that_is_a_file_is_found_by_its_item),
+        cmocka_unit_test(test_option_that_is_a_file_is_found_by_its_name),
         cmocka_unit_test(test_plugin_without_options_takes_none),
         cmocka_unit_test(test_range_without_values_is_refused),
-        cmocka_unit_test(test_comma_written_twice_is_one_comma_of_the_value),
-        cmocka_unit_test(test_comma_written_twice_at_the_very_end_belongs_to_the_value),
         cmocka_unit_test(test_text_that_is_no_list_of_options_is_refused),
         cmocka_unit_test(test_unknown_option_is_refused_with_what_is_known),
         cmocka_unit_test(test_option_given_twice_is_refused),
