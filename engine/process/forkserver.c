@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/process_title.h"
 #include "plugin/option_text.h"
+#include "plugin/plugin_config.h"
 #include "plugin/plugin_load.h"
 #include "process/plugin_services.h"
 #include "process/process.h"
@@ -94,6 +95,7 @@ static int open_option(struct engine *engine, unsigned index, unsigned item, con
     int fd = -1;
 
     message.slot = item;
+    message.access = PATH_FILE;
     if (channel_send(engine->channel, &message, sizeof(message), NULL, 0) < 0) {
         _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone */
     }

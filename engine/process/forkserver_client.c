@@ -163,10 +163,11 @@ static unsigned birth_timeout_ms(pid_t forkserver)
     return BIRTH_MS + (unsigned)(pages / ((1U << 20) / SHM_PAGE_SIZE)) * BIRTH_MS_PER_MIB;
 }
 
-/* Answers with the file that an option names. Without room for the answer there is none, and it takes too long. */
+/* Answers with what an option names. Without room for the answer there is none, and it takes too long. */
 static void give_file(struct forkserver_client *client, const struct process_message *request)
 {
-    int fd = option_files_get(&client->files, client->engine->generation, request->value, request->slot);
+    int fd =
+        option_files_get(&client->files, client->engine->generation, request->value, request->slot, request->access);
     const struct process_message answer = process_message_make(FORKSERVER_FILE, fd < 0 ? (uint32_t)-fd : 0);
 
     channel_send(client->channel.fd, &answer, sizeof(answer), &fd, fd >= 0 ? 1 : 0);

@@ -9,6 +9,7 @@
 
 #include "base/arith.h"
 #include "base/limits.h"
+#include "plugin/plugin_config.h"
 
 #include <errno.h>
 
@@ -62,13 +63,16 @@ int process_message_check(const struct process_message *message, size_t len, enu
         return -EPROTO;
     }
     if (message->kind < FORKSERVER_READY || message->kind >= ARRAY_SIZE(kinds) ||
-        (kinds[message->kind].from & 1u << from) == 0 || message->reserved != 0) {
+        (kinds[message->kind].from & 1u << from) == 0) {
         return -EBADMSG;
     }
     if (message->kind != FORKSERVER_FORK && (message->uid != 0 || message->skipped != 0)) {
         return -EBADMSG;
     }
     if (message->kind != FORKSERVER_FORK && message->kind != FORKSERVER_OPEN && message->slot != 0) {
+        return -EBADMSG;
+    }
+    if (message->access >= (message->kind == FORKSERVER_OPEN ? PATH_ACCESSES : 1)) {
         return -EBADMSG;
     }
     return check_value(message->value, kinds[message->kind].value, queues);

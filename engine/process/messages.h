@@ -35,14 +35,14 @@ struct forkserver_status {
 
 /* ---- messages on a channel (base/channel.h) ---- */
 
-#define MESSAGE_VERSION 4
+#define MESSAGE_VERSION 5
 
 enum message_kind {
     /* between supervisor and fork server */
     FORKSERVER_READY = 1, /* fork server: every plugin is loaded */
     FORKSERVER_FORK, /* supervisor: make a worker for queue `value`; a descriptor: its end of the worker's channel */
     FORKSERVER_LEAVE, /* supervisor: unload the plugins and exit */
-    FORKSERVER_OPEN, /* fork server: open the file that the user named for plugin `value`, in item `slot` of its options */
+    FORKSERVER_OPEN, /* fork server: open what the user named for plugin `value`, in item `slot` of its options */
     FORKSERVER_FILE, /* supervisor: the answer, a descriptor; or `value`: errno */
 
     /* between supervisor and worker */
@@ -66,9 +66,10 @@ struct process_message {
         slot; /* of FORKSERVER_FORK: of the worker, among those of its queue, 0 to workers + spares - 1, which CPU it
                       runs on; of FORKSERVER_OPEN: see there; otherwise 0 */
 
+    uint32_t uid; /* of FORKSERVER_FORK: that the worker takes; PRIVILEGES_SAME_UID: none of its own; otherwise 0 */
+    uint32_t access; /* of FORKSERVER_OPEN: enum path_access; otherwise 0 */
+
     /* of FORKSERVER_FORK; otherwise 0 */
-    uint32_t uid; /* that the worker takes; PRIVILEGES_SAME_UID: none of its own */
-    uint32_t reserved;
     uint64_t skipped; /* bit i: the plugin at position i is left out of the chain, see --on-crash-limit */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The files that the user named in options of plugins (NFQE_OPTION_FILE), opened by the supervisor for the fork server,
- * which has not the rights to.
+ * The files and directories that the user named in options of plugins (NFQE_OPTION_FILE, NFQE_OPTION_DIRECTORY), opened
+ * by the supervisor for the fork server, which has not the rights to.
  *
  * Which options are files only the plugin knows, so the fork server asks. Its request may be false: it names no path but
  * an item of the user's own text, and no file is opened that is not named there.
@@ -13,6 +13,7 @@
 #ifndef ENGINE_PROCESS_OPTION_FILES_H
 #define ENGINE_PROCESS_OPTION_FILES_H
 
+#include "plugin/plugin_config.h"
 #include "process/generation.h"
 
 #include <stdbool.h>
@@ -22,6 +23,7 @@
 struct option_file {
     unsigned plugin; /* its position in the plugin chain */
     unsigned item;   /* of its options, in the user's order */
+    enum path_access access;
     int fd;
 };
 
@@ -34,11 +36,12 @@ struct option_files {
 void option_files_init(struct option_files *files);
 
 /*
- * The descriptor of the file that the user named in an item of a plugin's options, open for reading and owned by
- * *files; or a negative errno: of open(); -EINVAL: not a regular file, or not "key=value"; -ENOENT: no such file or
- * item; -EMFILE: there are OPTION_FILES_MAX already; -EPERM: they are sealed.
+ * The descriptor of what the user named in an item of a plugin's options, owned by *files; or a negative errno: of open();
+ * -EINVAL: not a regular file, not a directory, or not "key=value"; -ENOENT: no such file or item; -EMFILE: there are
+ * OPTION_FILES_MAX already; -EPERM: they are sealed.
  */
-int option_files_get(struct option_files *files, const struct generation *generation, unsigned plugin, unsigned item);
+int option_files_get(struct option_files *files, const struct generation *generation, unsigned plugin, unsigned item,
+                     enum path_access access);
 
 /* From now on no file is opened. */
 void option_files_seal(struct option_files *files);

@@ -5,6 +5,7 @@
 #include "forkserver_fixture.h"
 
 #include "base/channel.h"
+#include "plugin/plugin_config.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,6 +24,7 @@ static void expect_request(unsigned plugin, unsigned item)
     assert_int_equal(message.kind, FORKSERVER_OPEN);
     assert_int_equal(message.value, plugin);
     assert_int_equal(message.slot, item);
+    assert_int_equal(message.access, PATH_FILE);
 }
 
 static void answer(uint32_t error, const int *fd)

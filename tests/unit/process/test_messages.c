@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "base/arith.h"
+#include "plugin/plugin_config.h"
 #include "process/messages.h"
 
 #include <errno.h>
@@ -27,7 +28,7 @@ static void test_what_is_made_has_the_version_and_the_value(void **state)
     assert_int_equal(message.slot, 0);
     assert_int_equal(message.uid, 0);
     assert_int_equal(message.skipped, 0);
-    assert_int_equal(message.reserved, 0);
+    assert_int_equal(message.access, 0);
 }
 
 /* Every kind from every sender: the one that may send it, and no other. */
@@ -118,7 +119,7 @@ static void test_fields_that_a_kind_does_not_have_are_refused(void **state)
     assert_int_equal(check(process_message_make(WORKER_DESCRIPTORS, 1), FROM_SUPERVISOR), -EBADMSG);
     assert_int_equal(check(process_message_make(FORKSERVER_OPEN, PLUGINS_MAX), FROM_FORKSERVER), -EBADMSG);
     assert_int_equal(check(process_message_make(FORKSERVER_FILE, 4096), FROM_SUPERVISOR), -EBADMSG);
-    message.reserved = 1;
+    message.access = 1;
     assert_int_equal(check(message, FROM_BIRTH), -EBADMSG);
 }
 
@@ -145,18 +146,26 @@ static void test_a_birth_has_a_slot_a_uid_and_plugins_to_skip(void **state)
     }
 }
 
-/* The item of its plugin's options that names a file; nothing else of a birth. */
-static void test_a_file_is_asked_for_by_plugin_and_item(void **state)
+/* The item of its plugin's options that names a file, and how it is opened; nothing else of a birth. */
+static void test_a_file_is_asked_for_by_plugin_item_and_access(void **state)
 {
     struct process_message message = process_message_make(FORKSERVER_OPEN, PLUGINS_MAX - 1);
 
     (void)state;
     message.slot = UINT32_MAX;
     assert_int_equal(check(message, FROM_FORKSERVER), 0);
+    message.access = PATH_DIRECTORY;
+    assert_int_equal(check(message, FROM_FORKSERVER), 0);
+    message.access = PATH_DIRECTORY + 1;
+    assert_int_equal(check(message, FROM_FORKSERVER), -EBADMSG);
+    message.access = PATH_WRITABLE_FILE;
     message.uid = 1;
     assert_int_equal(check(message, FROM_FORKSERVER), -EBADMSG);
     message = process_message_make(FORKSERVER_FILE, 0);
     message.slot = 1;
+    assert_int_equal(check(message, FROM_SUPERVISOR), -EBADMSG);
+    message = process_message_make(FORKSERVER_FILE, 0);
+    message.access = 1;
     assert_int_equal(check(message, FROM_SUPERVISOR), -EBADMSG);
 }
 
@@ -170,7 +179,7 @@ int main(void)
         cmocka_unit_test(test_other_versions_are_refused),
         cmocka_unit_test(test_values_out_of_bounds_are_refused),
         cmocka_unit_test(test_fields_that_a_kind_does_not_have_are_refused),
-        cmocka_unit_test(test_a_file_is_asked_for_by_plugin_and_item),
+        cmocka_unit_test(test_a_file_is_asked_for_by_plugin_item_and_access),
         cmocka_unit_test(test_a_birth_has_a_slot_a_uid_and_plugins_to_skip),
     };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Files that the user named in options: only those, only regular ones, and none once a fork server is ready.
+ * Files and directories that the user named in options: only those, only of the kind that is asked for, and none once a
+ * fork server is ready.
  */
 #include "unit.h"
 
@@ -57,9 +58,14 @@ static int tear_down(void **state)
     return 0;
 }
 
+static int get_as(unsigned plugin, unsigned item, enum path_access access)
+{
+    return option_files_get(&fixture.files, &fixture.generation, plugin, item, access);
+}
+
 static int get(unsigned plugin, unsigned item)
 {
-    return option_files_get(&fixture.files, &fixture.generation, plugin, item);
+    return get_as(plugin, item, PATH_FILE);
 }
 
 static void test_named_file_is_opened_for_reading_and_once(void **state)
@@ -88,6 +94,47 @@ static void test_what_the_user_did_not_name_is_not_opened(void **state)
     assert_int_equal(get(0, 0), -EINVAL);
 }
 
+/* It is neither created nor cut. */
+static void test_file_is_opened_for_writing_only_if_that_is_asked_for(void **state)
+{
+    char content[32] = "";
+    char text[256];
+    int fd = get_as(1, 1, PATH_WRITABLE_FILE);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+    assert_int_equal(fcntl(fd, F_GETFL) & O_APPEND, 0);
+    assert_int_equal(pwrite(fd, "WHAT", 4, 0), 4);
+    assert_int_equal(pread(fd, content, sizeof(content), 0), strlen("what is in it"));
+    assert_string_equal(content, "WHAT is in it");
+    assert_int_equal(get_as(1, 1, PATH_WRITABLE_FILE), fd);
+    assert_int_not_equal(get(1, 1), fd); /* one that is not writable */
+    assert_int_equal(fcntl(get(1, 1), F_GETFL) & O_ACCMODE, O_RDONLY);
+    snprintf(text, sizeof(text), "out=%s/new", fixture.directory);
+    fixture.generation.plugins[0].values_text = text;
+    assert_int_equal(get_as(0, 0, PATH_WRITABLE_FILE), -ENOENT);
+}
+
+static void test_named_directory_is_opened_for_what_is_in_it(void **state)
+{
+    char text[256];
+    int file;
+    int fd;
+
+    (void)state;
+    snprintf(text, sizeof(text), "rules=%s,file=%s/a,,b", fixture.directory, fixture.directory);
+    fixture.generation.plugins[0].values_text = text;
+    fd = get_as(0, 0, PATH_DIRECTORY);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    file = openat(fd, "a,b", O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0);
+    close(file);
+    assert_int_equal(get_as(0, 1, PATH_DIRECTORY), -EINVAL);
+    assert_int_equal(get_as(0, 0, PATH_WRITABLE_FILE), -EINVAL);
+}
+
 /* What has no effect when it is opened, and cannot make the opener wait. */
 static void test_only_a_regular_file_is_opened(void **state)
 {
@@ -100,7 +147,10 @@ static void test_only_a_regular_file_is_opened(void **state)
     assert_int_equal(mkfifo(fixture.path, 0600), 0);
     for (unsigned item = 0; item < 3; item++) {
         assert_int_equal(get(0, item), -EINVAL);
+        assert_int_equal(get_as(0, item, PATH_WRITABLE_FILE), -EINVAL);
     }
+    assert_int_equal(get_as(0, 1, PATH_DIRECTORY), -EINVAL);
+    assert_int_equal(get_as(0, 2, PATH_DIRECTORY), -EINVAL);
     unlink(fixture.path);
     snprintf(fixture.path + strlen(fixture.directory), sizeof(fixture.path) - strlen(fixture.directory), "/a,b");
 }
@@ -114,6 +164,7 @@ static void test_after_the_seal_only_what_is_open_is_given(void **state)
     option_files_seal(&fixture.files);
     assert_int_equal(get(0, 0), -EPERM);
     assert_int_equal(get(1, 1), fd);
+    assert_int_equal(get_as(1, 1, PATH_WRITABLE_FILE), -EPERM);
 }
 
 static void test_there_is_a_limit(void **state)
@@ -135,6 +186,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_named_file_is_opened_for_reading_and_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_file_is_opened_for_writing_only_if_that_is_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_named_directory_is_opened_for_what_is_in_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_the_user_did_not_name_is_not_opened, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_a_regular_file_is_opened, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_after_the_seal_only_what_is_open_is_given, set_up, tear_down),
