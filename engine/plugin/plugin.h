@@ -9,8 +9,8 @@
 #define ENGINE_PLUGIN_PLUGIN_H
 
 #include "plugin/host.h"
+#include "plugin/plugin_config.h"
 #include "plugin/plugin_lists.h"
-#include "plugin/plugin_options.h"
 
 #include <nfqe/plugin.h>
 
@@ -40,7 +40,7 @@ struct plugin {
     bool address_sanitizer; /* it needs the run time of gcc's */
 
     /* from plugin_link() and plugin_load() */
-    struct plugin_values values; /* until load() has returned */
+    struct plugin_config config; /* for the life of the process */
     void *library;
     struct nfqe_plugin table; /* what the plugin exports, cut or filled with zeros to our size */
     struct plugin_lists lists;

@@ -11,6 +11,7 @@
 #include "plugin/plugin_load.h"
 
 #include "base/arith.h"
+#include "plugin/plugin_options.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -125,13 +126,12 @@ static int refuse_library(const char *name, struct error *error)
 
 static int parse_options(struct plugin *plugin, struct error *error)
 {
-    int code = plugin_options_parse(plugin->table.options, plugin->table.option_size, plugin->values_text,
-                                    &plugin->values, error);
+    int code = plugin_options_parse(&plugin->table, plugin->values_text, &plugin->config, error);
 
-    if (code == 0 && plugin->values.count > 0 && plugin->table.load == NULL) {
-        plugin_options_done(&plugin->values);
+    if (code == 0 && plugin->config.members != NULL && plugin->table.load == NULL && plugin->table.open == NULL) {
+        plugin_options_done(&plugin->config);
         return error_set(error, EXIT_CODE_PLUGIN, -EINVAL,
-                         "declares options but has no load(), which alone gets their values; add load()");
+                         "has a config struct, and neither load() nor open(), which get it; add one of them");
     }
     return code;
 }
@@ -199,9 +199,8 @@ int plugin_load(struct plugin *plugin, struct error *error)
 
     plugin->host.fail_text[0] = '\0';
     if (plugin->table.load != NULL) {
-        code = plugin->table.load(&plugin->host.table, plugin->values.values, plugin->values.count, &plugin->shared);
+        code = plugin->table.load(&plugin->host.table, plugin->config.members, &plugin->shared);
     }
-    plugin_options_done(&plugin->values);
     return code != 0 ? refuse_failed(plugin, "load()", code, error) : 0;
 }
 
@@ -218,7 +217,7 @@ int plugin_open(struct plugin *plugin, struct error *error)
 
     plugin->host.fail_text[0] = '\0';
     if (plugin->table.open != NULL) {
-        code = plugin->table.open(&plugin->host.table, plugin->shared, NULL, &plugin->self);
+        code = plugin->table.open(&plugin->host.table, plugin->config.members, plugin->shared, &plugin->self);
     }
     return code != 0 ? refuse_failed(plugin, "open()", code, error) : 0;
 }

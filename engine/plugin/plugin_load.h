@@ -17,7 +17,7 @@
  */
 int plugin_link(struct plugin *plugin, const struct host_services *services, struct error *error);
 
-/* Calls load() if the plugin has it, then frees the option values. [fork server] */
+/* Calls load() if the plugin has it. What its options name is open. [fork server] */
 int plugin_load(struct plugin *plugin, struct error *error);
 
 /* Calls unload() if the plugin has it. [fork server] */

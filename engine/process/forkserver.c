@@ -18,8 +18,6 @@
 #include "base/channel.h"
 #include "base/fd.h"
 #include "base/process_title.h"
-#include "plugin/option_text.h"
-#include "plugin/plugin_config.h"
 #include "plugin/plugin_load.h"
 #include "process/plugin_services.h"
 #include "process/process.h"
@@ -86,16 +84,33 @@ static void refuse_damage(struct engine *engine, const char *who)
     }
 }
 
-/* Item `item` of the options of plugins[index] names a file: has the supervisor open it, or refuses the plugin. */
-static int open_option(struct engine *engine, unsigned index, unsigned item, const char *path)
+static void refuse_path(struct engine *engine, const struct plugin_path *path, int error) __attribute__((noreturn));
+
+static void refuse_path(struct engine *engine, const struct plugin_path *path, int error)
+{
+    static const char *const kinds[] = {
+        [PATH_FILE] = "regular file", [PATH_WRITABLE_FILE] = "regular file", [PATH_DIRECTORY] = "directory"};
+    char reason[ERROR_TEXT_MAX];
+
+    if (error == EINVAL) {
+        snprintf(reason, sizeof(reason), "option %s=%.256s: must be a %s", path->option, path->path,
+                 kinds[path->access]);
+    } else {
+        snprintf(reason, sizeof(reason), "option %s=%.256s: cannot be opened%s: %s", path->option, path->path,
+                 path->access == PATH_WRITABLE_FILE ? " for writing" : "", strerror(error));
+    }
+    refuse(engine, reason);
+}
+
+/* An option of plugins[index] names a file or directory: has the supervisor open it, or refuses the plugin. */
+static int open_path(struct engine *engine, unsigned index, const struct plugin_path *path)
 {
     struct process_message message = process_message_make(FORKSERVER_OPEN, index);
-    char reason[ERROR_TEXT_MAX];
     ssize_t len;
     int fd = -1;
 
-    message.slot = item;
-    message.access = PATH_FILE;
+    message.slot = path->item;
+    message.access = path->access;
     if (channel_send(engine->channel, &message, sizeof(message), NULL, 0) < 0) {
         _exit(PROCESS_EXIT_FAILED); /* the supervisor is gone */
     }
@@ -105,31 +120,21 @@ static int open_option(struct engine *engine, unsigned index, unsigned item, con
         _exit(PROCESS_EXIT_FAILED);
     }
     if (fd < 0) {
-        snprintf(reason, sizeof(reason), "the file %.256s, which an option names, cannot be opened: %s", path,
-                 message.value == EINVAL ? "it is not a regular file" : strerror((int)message.value));
-        refuse(engine, reason);
+        refuse_path(engine, path, (int)message.value);
     }
     return fd;
 }
 
-/* Gives the options of plugins[index] that are files their descriptors. */
-static void open_options(struct engine *engine, unsigned index)
+/* Enters descriptors for what options of plugins[index] name. */
+static void open_paths(struct engine *engine, unsigned index)
 {
-    const struct plugin *plugin = &engine->generation->plugins[index];
-    char *copy = plugin->values_text != NULL ? strdup(plugin->values_text) : NULL;
-    char *rest = copy;
-    struct error error;
-    char *name;
-    char *path;
+    const struct plugin_config *config = &engine->generation->plugins[index].config;
 
-    for (unsigned i = 0; option_text_next(&rest, &name, &path, &error) > 0; i++) {
-        struct nfqe_value *value = plugin_options_find_file(&plugin->values, name);
+    for (size_t i = 0; i < config->path_count; i++) {
+        int fd = open_path(engine, index, &config->paths[i]);
 
-        if (value != NULL) {
-            value->integer = open_option(engine, index, i, path);
-        }
+        memcpy(config->paths[i].member, &fd, sizeof(fd));
     }
-    free(copy);
 }
 
 static void load_plugins(struct engine *engine)
@@ -145,7 +150,7 @@ static void load_plugins(struct engine *engine)
             refuse(engine, error.text);
         }
         refuse_damage(engine, "a constructor");
-        open_options(engine, i);
+        open_paths(engine, i);
         engine->status->stage = FORKSERVER_LOADING;
         if (plugin_load(plugin, &error) != 0) {
             refuse(engine, error.text);

@@ -13,7 +13,6 @@
 #ifndef ENGINE_PROCESS_OPTION_FILES_H
 #define ENGINE_PROCESS_OPTION_FILES_H
 
-#include "plugin/plugin_config.h"
 #include "process/generation.h"
 
 #include <stdbool.h>

@@ -101,13 +101,6 @@ NFQE_AT(nfqe_list, items, 0);
 NFQE_AT(nfqe_list, count, 8);
 NFQE_SIZE(struct nfqe_list, 16);
 
-NFQE_AT(nfqe_value, name, 0);
-NFQE_AT(nfqe_value, text, 8);
-NFQE_AT(nfqe_value, integer, 16);
-NFQE_AT(nfqe_value, type, 24);
-NFQE_AT(nfqe_value, given, 28);
-NFQE_SIZE(struct nfqe_value, 32);
-
 /* ---- counters and reasons ---------------------------------------------------------------------------- */
 
 NFQE_AT(nfqe_counter, name, 0);

@@ -9,20 +9,18 @@
 #include <nfqe/plugin.h>
 
 int nfqe_abi_probe(const struct nfqe_plugin *plugin, const struct nfqe_host *host, const struct nfqe_option *option,
-                   const struct nfqe_value *value, const struct nfqe_address *address, const struct nfqe_list *list,
-                   const struct nfqe_packet *packet, nfqe_verdict verdict, const struct nfqe_ipv4_header *ipv4,
-                   const struct nfqe_ipv6_header *ipv6, const struct nfqe_tcp_header *tcp,
-                   const struct nfqe_udp_header *udp, const struct nfqe_icmp_header *icmp,
-                   const struct nfqe_icmpv6_header *icmpv6) __attribute__((visibility("default")));
+                   const struct nfqe_address *address, const struct nfqe_list *list, const struct nfqe_packet *packet,
+                   nfqe_verdict verdict, const struct nfqe_ipv4_header *ipv4, const struct nfqe_ipv6_header *ipv6,
+                   const struct nfqe_tcp_header *tcp, const struct nfqe_udp_header *udp,
+                   const struct nfqe_icmp_header *icmp, const struct nfqe_icmpv6_header *icmpv6)
+    __attribute__((visibility("default")));
 
 int nfqe_abi_probe(const struct nfqe_plugin *plugin, const struct nfqe_host *host, const struct nfqe_option *option,
-                   const struct nfqe_value *value, const struct nfqe_address *address, const struct nfqe_list *list,
-                   const struct nfqe_packet *packet, nfqe_verdict verdict, const struct nfqe_ipv4_header *ipv4,
-                   const struct nfqe_ipv6_header *ipv6, const struct nfqe_tcp_header *tcp,
-                   const struct nfqe_udp_header *udp, const struct nfqe_icmp_header *icmp,
-                   const struct nfqe_icmpv6_header *icmpv6)
+                   const struct nfqe_address *address, const struct nfqe_list *list, const struct nfqe_packet *packet,
+                   nfqe_verdict verdict, const struct nfqe_ipv4_header *ipv4, const struct nfqe_ipv6_header *ipv6,
+                   const struct nfqe_tcp_header *tcp, const struct nfqe_udp_header *udp,
+                   const struct nfqe_icmp_header *icmp, const struct nfqe_icmpv6_header *icmpv6)
 {
-    return plugin != NULL && host != NULL && option != NULL && value != NULL && address != NULL && list != NULL &&
-           packet != NULL && verdict != 0 && ipv4 != NULL && ipv6 != NULL && tcp != NULL && udp != NULL &&
-           icmp != NULL && icmpv6 != NULL;
+    return plugin != NULL && host != NULL && option != NULL && address != NULL && list != NULL && packet != NULL &&
+           verdict != 0 && ipv4 != NULL && ipv6 != NULL && tcp != NULL && udp != NULL && icmp != NULL && icmpv6 != NULL;
 }

@@ -9,6 +9,7 @@
 
 #include "plugin/plugin_file.h"
 #include "plugin/plugin_load.h"
+#include "plugin/plugin_options.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -106,6 +107,7 @@ void attempt_done(struct attempt *attempt)
     if (attempt->stage >= ATTEMPT_OPEN) {
         plugin_unload(&attempt->plugin);
     }
+    plugin_options_done(&attempt->plugin.config);
     if (attempt->plugin.library != NULL) {
         dlclose(attempt->plugin.library);
         kept = stays_mapped(&attempt->plugin);

@@ -74,7 +74,6 @@ static void no_struct_ends_in_padding(void **state)
     assert_int_equal(PADDING(nfqe_plugin, ext), 0);
     assert_int_equal(PADDING(nfqe_host, ext), 0);
     assert_int_equal(PADDING(nfqe_option, help), 0);
-    assert_int_equal(PADDING(nfqe_value, given), 0);
     assert_int_equal(PADDING(nfqe_address, reserved), 0);
     assert_int_equal(PADDING(nfqe_list, count), 0);
     assert_int_equal(PADDING(nfqe_packet, reserved_2), 0);

@@ -72,11 +72,11 @@ static void options_reach_load_with_types_and_defaults(void **state)
     start(with_values("options", "name=a,,b,strict=no"), NULL);
     stop();
     assert_in_order((const char *const[]){
-        "nfq-engine: plugin options: name type 1 text \"a,b\" integer 0 given 1\n",
-        "nfq-engine: plugin options: rate type 2 text \"0x10\" integer 16 given 0\n",
-        "nfq-engine: plugin options: strict type 3 text \"no\" integer 0 given 1\n",
-        "nfq-engine: plugin options: comment type 1 text \"(none)\" integer 0 given 0\n",
-        "nfq-engine: plugin options: any-number type 2 text \"(none)\" integer 0 given 0\n",
+        "nfq-engine: plugin options: name \"a,b\"\n",
+        "nfq-engine: plugin options: rate 16\n",
+        "nfq-engine: plugin options: strict 0\n",
+        "nfq-engine: plugin options: comment \"(none)\"\n",
+        "nfq-engine: plugin options: any-number 0\n",
         "nfq-engine: ready\n",
         NULL,
     });
@@ -180,7 +180,7 @@ static void a_file_of_another_user_is_warned_about(void **state)
 static void log_lines_beyond_the_limit_are_counted(void **state)
 {
     (void)state;
-    start(with_values("narrator_one", "lines=100,pause-ms=1100"), NULL);
+    start(with_values("narrator_one", "lines=100,pause=1100ms"), NULL);
     stop();
     assert_int_equal(engine_count_lines(&run, "plugin narrator_one: line "), LOG_LIMIT);
     assert_in_order((const char *const[]){
@@ -230,8 +230,8 @@ static void a_plugin_cannot_forge_a_log_line(void **state)
 static void a_signal_during_load_ends_the_engine(void **state)
 {
     (void)state;
-    engine_start(&run, (const char *const[]){"--queue", "1", "--plugin",
-                                             with_values("narrator_one", "lines=1,pause-ms=5000"), NULL});
+    engine_start(
+        &run, (const char *const[]){"--queue", "1", "--plugin", with_values("narrator_one", "lines=1,pause=5s"), NULL});
     engine_wait_for(&run, "plugin narrator_one: line 0\n", run.output);
     engine_signal(&run, SIGTERM);
     engine_wait_end(&run, 2000);

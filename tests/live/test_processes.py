@@ -107,7 +107,7 @@ def test_a_file_of_the_user_reaches_the_plugin_that_may_not_open_it(start_engine
     secret.write_text("the first text\n")
     secret.chmod(0o600)
     option = str(secret).replace(",", ",,")
-    engine = start_engine("--plugin", plugin(f"read_file,file={option}"), "--queue", "3")
+    engine = start_engine("--plugin", plugin(f"read_file,file={option},path={option}"), "--queue", "3")
     engine.wait_line("plugin read_file: load: given the first text, own refused$")
     opened = "plugin read_file: open: given the first text, own refused$"
     wait_for(lambda: len(engine.matches(opened)) == 2, "worker and spare have it")

@@ -116,10 +116,10 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
     return NFQE_CONTINUE;
 }
 
-static int open_worker(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+static int open_worker(const struct nfqe_host *host, const void *config, const void *shared, void **self)
 {
     (void)shared;
-    (void)old;
+    (void)config;
     (void)self;
     state.host = host;
     return 0;

@@ -12,15 +12,17 @@
 #include <string.h>
 #include <unistd.h>
 
+struct config {
+    const char *name;
+};
+
 static const struct nfqe_option options[] = {
-    {.name = "name", .type = NFQE_OPTION_STRING, .default_value = "PATH"},
+    {.name = "name", .type = NFQE_OPTION_STRING, NFQE_MEMBER(struct config, name), .default_value = "PATH"},
     {.name = NULL},
 };
 
-static const char *variable;
-
 /* From its entry "NAME=VALUE" in environ. */
-static const char *search_environment(void)
+static const char *search_environment(const char *variable)
 {
     size_t len = strlen(variable);
 
@@ -32,33 +34,27 @@ static const char *search_environment(void)
     return NULL;
 }
 
-static void say(const struct nfqe_host *host, const char *function)
+static void say(const struct nfqe_host *host, const char *function, const char *variable)
 {
     const char *by_getenv = getenv(variable);
-    const char *by_search = search_environment();
+    const char *by_search = search_environment(variable);
 
     host->log(host, NFQE_LOG_INFO, "%s: getenv %s, environ %s", function, by_getenv != NULL ? by_getenv : "(none)",
               by_search != NULL ? by_search : "(none)");
 }
 
-static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static int load(const struct nfqe_host *host, const void *config, void **shared)
 {
-    (void)n;
     (void)shared;
-    variable = strdup(values[0].text); /* for the life of the process */
-    if (variable == NULL) {
-        return host->fail(host, 0, "no memory");
-    }
-    say(host, "load");
+    say(host, "load", ((const struct config *)config)->name);
     return 0;
 }
 
-static int open_worker(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+static int open_worker(const struct nfqe_host *host, const void *config, const void *shared, void **self)
 {
     (void)shared;
-    (void)old;
     (void)self;
-    say(host, "open");
+    say(host, "open", ((const struct config *)config)->name);
     return 0;
 }
 
@@ -69,5 +65,5 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
     return NFQE_ACCEPT;
 }
 
-NFQE_PLUGIN(.id = "environment", .version = "1.0.0", .options = options, .load = load, .open = open_worker,
-            .handle = handle)
+NFQE_PLUGIN(.id = "environment", .version = "1.0.0", .config_size = sizeof(struct config), .options = options,
+            .load = load, .open = open_worker, .handle = handle)

@@ -81,50 +81,40 @@
 #endif
 
 #define MARK_DROP 255
-#define TEXT_MAX 255 /* bytes of a text option */
 #define COUNT_MAX INT64_C(1000000000)
 
-enum { DO, IN, ON, AFTER, TIMES, FILE_TO_WAIT_FOR };
+struct config {
+    const char *what;
+    const char *in;
+    const char *on;
+    const char *file;
+    int64_t after;
+    int64_t times;
+};
 
-/* clang-format off: one line each */
+#define BOUNDED (NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX)
+#define MEMBER(name) NFQE_MEMBER(struct config, name)
+
 static const struct nfqe_option options[] = {
-    [DO] = {.name = "do",
-            .type = NFQE_OPTION_STRING,
-            .flags = NFQE_OPTION_REQUIRED | NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-            .min = 1,
-            .max = TEXT_MAX,
-            .help = "what"},
-    [IN] = {.name = "in",
-            .type = NFQE_OPTION_STRING,
-            .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-            .max = TEXT_MAX,
-            .default_value = "handle",
-            .help = "where"},
-    [ON] = {.name = "on",
-            .type = NFQE_OPTION_STRING,
-            .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-            .max = TEXT_MAX,
-            .help = "marked or every"},
-    [AFTER] = {.name = "after",
-               .type = NFQE_OPTION_INTEGER,
-               .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-               .min = 0,
-               .max = COUNT_MAX,
-               .default_value = "0"},
-    [TIMES] = {.name = "times",
-               .type = NFQE_OPTION_INTEGER,
-               .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-               .min = 1,
-               .max = COUNT_MAX,
-               .default_value = "1000000000"},
-    [FILE_TO_WAIT_FOR] = {.name = "file",
-                          .type = NFQE_OPTION_STRING,
-                          .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-                          .min = 1,
-                          .max = TEXT_MAX},
+    {.name = "do",
+     .type = NFQE_OPTION_STRING,
+     MEMBER(what),
+     .flags = NFQE_OPTION_REQUIRED | NFQE_OPTION_HAS_MIN,
+     .min = 1,
+     .help = "what"},
+    {.name = "in", .type = NFQE_OPTION_STRING, MEMBER(in), .default_value = "handle", .help = "where"},
+    {.name = "on", .type = NFQE_OPTION_STRING, MEMBER(on), .help = "marked or every"},
+    {.name = "after", .type = NFQE_OPTION_INTEGER, MEMBER(after), .flags = BOUNDED, .max = COUNT_MAX},
+    {.name = "times",
+     .type = NFQE_OPTION_INTEGER,
+     MEMBER(times),
+     .flags = BOUNDED,
+     .min = 1,
+     .max = COUNT_MAX,
+     .default_value = "1000000000"},
+    {.name = "file", .type = NFQE_OPTION_PATH, MEMBER(file)},
     {.name = NULL},
 };
-/* clang-format on */
 
 static const struct {
     const char *name;
@@ -143,7 +133,7 @@ static struct {
     long number;
     int64_t after;
     int64_t times;
-    char file[TEXT_MAX + 1];
+    const char *file;
     atomic_llong *occasions; /* so far, in all processes; mapped for the life of each of them */
 } plan;
 
@@ -211,22 +201,22 @@ static int plan_file(const struct nfqe_host *host, const char *text)
     if ((text != NULL) != waits) {
         return host->fail(host, -EINVAL, "do=wait-for-file needs file=PATH, and nothing else takes it");
     }
-    strncpy(plan.file, waits ? text : "", sizeof(plan.file) - 1);
+    plan.file = waits ? text : "";
     return 0;
 }
 
-static int plan_all(const struct nfqe_host *host, const struct nfqe_value *values)
+static int plan_all(const struct nfqe_host *host, const struct config *config)
 {
-    int error = plan_what(host, values[DO].text);
+    int error = plan_what(host, config->what);
 
-    error = error != 0 ? error : plan_where(host, values[IN].text);
-    error = error != 0 ? error : plan_packets(host, values[ON].text);
-    error = error != 0 ? error : plan_file(host, values[FILE_TO_WAIT_FOR].text);
+    error = error != 0 ? error : plan_where(host, config->in);
+    error = error != 0 ? error : plan_packets(host, config->on);
+    error = error != 0 ? error : plan_file(host, config->file);
     if (error != 0) {
         return error;
     }
-    plan.after = values[AFTER].integer;
-    plan.times = values[TIMES].integer;
+    plan.after = config->after;
+    plan.times = config->times;
     plan.occasions = mmap(NULL, sizeof(*plan.occasions), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     return plan.occasions == MAP_FAILED ? host->fail(host, -errno, "no memory") : 0;
 }
@@ -265,20 +255,19 @@ static int misbehave_in(enum place place)
 
 /* ---- the plugin ------------------------------------------------------------------------------------------- */
 
-static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static int load(const struct nfqe_host *host, const void *config, void **shared)
 {
-    int error = plan_all(host, values);
+    int error = plan_all(host, config);
 
-    (void)n;
-    *shared = NULL;
+    (void)shared;
     plan.host = host;
     return error != 0 ? error : misbehave_in(IN_LOAD);
 }
 
-static int open_worker(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+static int open_worker(const struct nfqe_host *host, const void *config, const void *shared, void **self)
 {
+    (void)config;
     (void)shared;
-    (void)old;
     *self = NULL;
     plan.host = host;
     return misbehave_in(IN_OPEN);
@@ -331,6 +320,6 @@ static void unload(void *shared)
     misbehave_in(IN_UNLOAD);
 }
 
-NFQE_PLUGIN(.id = MISBEHAVE_ID, .version = MISBEHAVE_VERSION, .needs = NFQE_NEED_HEADERS, .options = options,
-            .load = load, .open = open_worker, .handle = handle, .handle_batch = HANDLE_BATCH, .close = close_worker,
-            .unload = unload)
+NFQE_PLUGIN(.id = MISBEHAVE_ID, .version = MISBEHAVE_VERSION, .needs = NFQE_NEED_HEADERS,
+            .config_size = sizeof(struct config), .options = options, .load = load, .open = open_worker,
+            .handle = handle, .handle_batch = HANDLE_BATCH, .close = close_worker, .unload = unload)

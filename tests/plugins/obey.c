@@ -45,28 +45,39 @@ static struct {
     uint8_t others;
 } state;
 
+struct config {
+    const char *trace;
+    int64_t flows;
+    int64_t work;
+    int64_t others;
+};
+
+#define BOUNDED (NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX)
+
 static const struct nfqe_option options[] = {
-    {.name = "trace", .type = NFQE_OPTION_STRING, .help = "a file of 8 bytes and one for each datagram"},
+    {.name = "trace",
+     .type = NFQE_OPTION_PATH,
+     NFQE_MEMBER(struct config, trace),
+     .help = "a file of 8 bytes and one for each datagram"},
     {.name = "flows",
      .type = NFQE_OPTION_INTEGER,
-     .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+     .flags = BOUNDED,
+     NFQE_MEMBER(struct config, flows),
      .min = 1,
      .max = 65536,
      .default_value = "1",
      .help = "of the sender"},
     {.name = "work",
      .type = NFQE_OPTION_INTEGER,
-     .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-     .min = 0,
+     .flags = BOUNDED,
+     NFQE_MEMBER(struct config, work),
      .max = 1000,
-     .default_value = "0",
      .help = "microseconds a packet"},
     {.name = "others",
      .type = NFQE_OPTION_INTEGER,
-     .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-     .min = 0,
+     .flags = BOUNDED,
+     NFQE_MEMBER(struct config, others),
      .max = ORDER_DROP_FLOW,
-     .default_value = "0",
      .help = "order of packets without a head"},
     {.name = NULL},
 };
@@ -181,23 +192,25 @@ static int open_trace(const struct nfqe_host *host, const char *path)
     return 0;
 }
 
-static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static int load(const struct nfqe_host *host, const void *config_of_engine, void **shared)
 {
-    (void)n;
+    const struct config *config = config_of_engine;
+
     (void)shared;
-    state.flows = (uint64_t)values[1].integer;
-    state.work_ns = values[2].integer * 1000;
-    state.others = (uint8_t)values[3].integer;
-    return values[0].text != NULL ? open_trace(host, values[0].text) : 0;
+    state.flows = (uint64_t)config->flows;
+    state.work_ns = config->work * 1000;
+    state.others = (uint8_t)config->others;
+    return config->trace != NULL ? open_trace(host, config->trace) : 0;
 }
 
 #if defined(OBEY_WITNESS)
-NFQE_PLUGIN(.id = OBEY_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .options = options, .load = load,
-            .handle = handle)
+NFQE_PLUGIN(.id = OBEY_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .config_size = sizeof(struct config),
+            .options = options, .load = load, .handle = handle)
 #elif defined(OBEY_BATCH)
-NFQE_PLUGIN(.id = OBEY_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS | NFQE_NEED_FLOW, .options = options,
-            .load = load, .handle = handle, .handle_batch = handle_batch)
+NFQE_PLUGIN(.id = OBEY_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS | NFQE_NEED_FLOW,
+            .config_size = sizeof(struct config), .options = options, .load = load, .handle = handle,
+            .handle_batch = handle_batch)
 #else
-NFQE_PLUGIN(.id = OBEY_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS | NFQE_NEED_FLOW, .options = options,
-            .load = load, .handle = handle)
+NFQE_PLUGIN(.id = OBEY_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS | NFQE_NEED_FLOW,
+            .config_size = sizeof(struct config), .options = options, .load = load, .handle = handle)
 #endif

@@ -26,37 +26,32 @@
 
 #define ORDER_DROP 2
 #define ORDER_ATTACK 5
-#define TEXT_MAX 255
 
-enum { DO, IN, FILE_NAME };
+struct config {
+    const char *what;
+    const char *in;
+    const char *file;
+};
 
 static const struct nfqe_option options[] = {
-    [DO] = {.name = "do",
-            .type = NFQE_OPTION_STRING,
-            .flags = NFQE_OPTION_REQUIRED | NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-            .min = 1,
-            .max = TEXT_MAX,
-            .help = "what"},
-    [IN] = {.name = "in",
-            .type = NFQE_OPTION_STRING,
-            .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-            .max = TEXT_MAX,
-            .default_value = "handle",
-            .help = "where"},
-    [FILE_NAME] = {.name = "file",
-                   .type = NFQE_OPTION_STRING,
-                   .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-                   .min = 1,
-                   .max = TEXT_MAX,
-                   .help = "for it"},
+    {.name = "do",
+     .type = NFQE_OPTION_STRING,
+     NFQE_MEMBER(struct config, what),
+     .flags = NFQE_OPTION_REQUIRED,
+     .help = "what"},
+    {.name = "in",
+     .type = NFQE_OPTION_STRING,
+     NFQE_MEMBER(struct config, in),
+     .default_value = "handle",
+     .help = "where"},
+    {.name = "file", .type = NFQE_OPTION_PATH, NFQE_MEMBER(struct config, file), .help = "for it"},
     {.name = NULL},
 };
 
 /* Set by load() and inherited by the workers. */
 static struct {
     const struct animal *animal; /* NULL: overrun */
-    char in[TEXT_MAX + 1];
-    char file[TEXT_MAX + 1];
+    const char *in;
     struct deed deed;
 } plan;
 
@@ -141,15 +136,15 @@ static void attack_in_child(void)
     }
 }
 
-static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static int load(const struct nfqe_host *host, const void *config_of_engine, void **shared)
 {
-    (void)n;
-    *shared = NULL;
-    snprintf(plan.in, sizeof(plan.in), "%s", values[IN].text);
-    snprintf(plan.file, sizeof(plan.file), "%s", values[FILE_NAME].text != NULL ? values[FILE_NAME].text : "");
-    plan.deed.file = plan.file;
-    if (!choose(values[DO].text)) {
-        return host->fail(host, -EINVAL, "do=%s: no such animal", values[DO].text);
+    const struct config *config = config_of_engine;
+
+    (void)shared;
+    plan.in = config->in;
+    plan.deed.file = config->file != NULL ? config->file : "";
+    if (!choose(config->what)) {
+        return host->fail(host, -EINVAL, "do=%s: no such animal", config->what);
     }
     if (strcmp(plan.in, "fork") == 0 && pthread_atfork(NULL, NULL, attack_in_child) != 0) {
         return host->fail(host, -ENOMEM, "no handler for fork");
@@ -157,11 +152,11 @@ static int load(const struct nfqe_host *host, const struct nfqe_value *values, s
     return attack_in("load");
 }
 
-static int open_worker(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+static int open_worker(const struct nfqe_host *host, const void *config, const void *shared, void **self)
 {
     (void)host;
+    (void)config;
     (void)shared;
-    (void)old;
     *self = NULL;
     return attack_in("open");
 }
@@ -196,5 +191,5 @@ static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t 
 #define HANDLE_BATCH NULL
 #endif
 
-NFQE_PLUGIN(.id = ZOO_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .options = options, .load = load,
-            .open = open_worker, .handle = handle, .handle_batch = HANDLE_BATCH)
+NFQE_PLUGIN(.id = ZOO_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .config_size = sizeof(struct config),
+            .options = options, .load = load, .open = open_worker, .handle = handle, .handle_batch = HANDLE_BATCH)

@@ -17,8 +17,6 @@
  * every engine of major version 2 that is not older than the plugin's abi_min.
  *
  * Numbers in these structs are in host byte order. Bytes of packets, headers and addresses are as on the wire.
- *
- * Longer than 500 lines: what reads C declarations reads one file.
  */
 #ifndef NFQE_ABI_H
 #define NFQE_ABI_H
@@ -388,19 +386,6 @@ struct nfqe_option {
     const char *help;             /* one line, no full stop */
 };
 
-/* The value of one option. Valid until load() returns: copy what is needed for longer. */
-struct nfqe_value {
-    const char *name;
-    const char *text;             /* as given, or the default; NULL: not given and no default */
-    /*
-     * Of INTEGER; of BOOLEAN as 0 or 1; of FILE, if it was given, a descriptor, close-on-exec, which the plugin owns
-     * and which workers inherit from load(). All processes share its offset: use pread() or mmap(). Otherwise 0.
-     */
-    int64_t integer;
-    uint32_t type;
-    uint32_t given;               /* 1: by the user; 0: the default */
-};
-
 /* ---- the plugin -------------------------------------------------------------------------------- */
 
 struct nfqe_state; /* saved state: not offered yet */
@@ -460,19 +445,18 @@ struct nfqe_plugin {
     const char *license;          /* SPDX expression */
 
     /*
-     * [fork server] Called once, before any worker exists. Parses the options and builds data that all workers
-     * share copy-on-write: *shared is given to open(), which can make it available to handle(). values[i] belongs
-     * to options[i]; n is their number. Must not start a thread. Returns 0, or a negative errno value after
-     * host->fail(); unload() is not called then. Optional.
+     * [fork server] Called once, before any worker exists. Builds data that all workers share copy-on-write: *shared is
+     * given to open(). config: filled by the options, lives as long as the process; NULL if config_size is 0. Must not
+     * start a thread. Returns 0, or a negative errno value after host->fail(); unload() is not called then. Optional.
      */
-    int (*load)(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared);
+    int (*load)(const struct nfqe_host *host, const void *config, void **shared);
 
     /*
      * [worker] Called once in each new worker, before its first packet. *self, the worker's own data, is given to
-     * the functions below; it is NULL if there is no open(). shared: from load(); old: NULL. Returns 0,
-     * or a negative errno value after host->fail(). Optional.
+     * the functions below; it is NULL if there is no open(). config: as in load(); shared: from load(). Returns 0, or a
+     * negative errno value after host->fail(). Optional.
      */
-    int (*open)(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self);
+    int (*open)(const struct nfqe_host *host, const void *config, const void *shared, void **self);
 
     /* [worker] Returns the verdict of one packet. Must not block. Required, also with handle_batch. */
     nfqe_verdict (*handle)(void *self, struct nfqe_packet *packet);

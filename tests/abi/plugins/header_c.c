@@ -15,6 +15,11 @@
 #error "not compiled as the standard that this variant is about"
 #endif
 
+struct config {
+    int64_t port;
+    struct nfqe_list hosts;
+};
+
 struct settings {
     uint16_t port;
 };
@@ -23,15 +28,21 @@ static const struct nfqe_option options[] = {
     {.name = "port",
      .type = NFQE_OPTION_INTEGER,
      .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+     NFQE_MEMBER(struct config, port),
      .min = 1,
      .max = 65535,
      .default_value = "80",
      .help = "port"},
-    {.name = NULL},
+    {.name = "host",
+     .type = NFQE_OPTION_ADDRESS,
+     .flags = NFQE_OPTION_REPEATABLE,
+     NFQE_MEMBER(struct config, hosts),
+     .default_value = "::1"},
 };
 
-static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static int load(const struct nfqe_host *host, const void *config_of_engine, void **shared)
 {
+    const struct config *config = (const struct config *)config_of_engine;
     struct settings *settings;
 
     if (host->size < sizeof(*host) || host->abi != NFQE_ABI_VERSION || host->ext(host, "nfqe.none/1") != NULL) {
@@ -39,22 +50,22 @@ static int load(const struct nfqe_host *host, const struct nfqe_value *values, s
                           NFQE_ABI_MAJOR(NFQE_ABI_VERSION), NFQE_ABI_MINOR(NFQE_ABI_VERSION));
     }
     settings = (struct settings *)malloc(sizeof(*settings));
-    if (settings == NULL || n != 1) {
+    if (settings == NULL || config->hosts.count != 1) {
         free(settings);
-        return host->fail(host, -ENOMEM, "%lu values", (unsigned long)n);
+        return host->fail(host, -ENOMEM, "no memory, or %lu hosts", (unsigned long)config->hosts.count);
     }
-    settings->port = (uint16_t)values[0].integer;
+    settings->port = (uint16_t)config->port;
     *shared = settings;
     return 0;
 }
 
-static int open(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+static int open(const struct nfqe_host *host, const void *config, const void *shared, void **self)
 {
     struct settings *own = (struct settings *)malloc(sizeof(*own));
 
-    if (own == NULL || old != NULL) {
+    if (own == NULL || ((const struct config *)config)->port != ((const struct settings *)shared)->port) {
         free(own);
-        return host->fail(host, -ENOMEM, "no memory, or state from nowhere");
+        return host->fail(host, -ENOMEM, "no memory, or another config struct than in load()");
     }
     *own = *(const struct settings *)shared;
     *self = own;
@@ -104,6 +115,6 @@ static const void *ext(const char *name)
 }
 
 NFQE_PLUGIN(.id = NFQE_TEST_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .header_bytes = 128,
-            .summary = "drops TCP to a port", .vendor = "nfq-engine", .license = "GPL-2.0-or-later", .options = options,
-            .load = load, .open = open, .handle = handle, .handle_batch = handle_batch, .close = close,
-            .unload = unload, .ext = ext)
+            .config_size = sizeof(struct config), .summary = "drops TCP to a port", .vendor = "nfq-engine",
+            .license = "GPL-2.0-or-later", .options = NFQE_OPTIONS(options), .load = load, .open = open,
+            .handle = handle, .handle_batch = handle_batch, .close = close, .unload = unload, .ext = ext)

@@ -17,35 +17,71 @@
 namespace
 {
 
+struct config {
+    int64_t port;
+    const char *name;
+    nfqe_list hosts;
+};
+
 struct settings {
     uint16_t port;
-    std::string text;
+    std::string name;
 };
 
-const nfqe_option options[] = {
-    {"port", NFQE_OPTION_INTEGER, NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX, 0, 0, 1, 65535, "80", nullptr, "port"},
-    {},
-};
-
-int load(const nfqe_host *host, const nfqe_value *values, size_t n, void **shared)
+constexpr nfqe_option port_option()
 {
+    nfqe_option option = nfqe_option_init("port", NFQE_OPTION_INTEGER, NFQE_MEMBER(config, port));
+
+    option.flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX;
+    option.min = 1;
+    option.max = 65535;
+    option.default_value = "80";
+    option.help = "port";
+    return option;
+}
+
+constexpr nfqe_option name_option()
+{
+    nfqe_option option = nfqe_option_init("name", NFQE_OPTION_STRING, NFQE_MEMBER(config, name));
+
+    option.default_value = "http";
+    return option;
+}
+
+constexpr nfqe_option host_option()
+{
+    nfqe_option option = nfqe_option_init("host", NFQE_OPTION_ADDRESS, NFQE_MEMBER(config, hosts));
+
+    option.flags = NFQE_OPTION_REPEATABLE;
+    option.default_value = "::1";
+    return option;
+}
+
+constexpr nfqe_option options[] = {port_option(), name_option(), host_option()};
+constexpr nfqe_counter counters[] = {{"seen", "packets", "all"}};
+constexpr nfqe_reason reasons[] = {{"port", "the port"}};
+
+int load(const nfqe_host *host, const void *config_of_engine, void **shared)
+{
+    const config *given = static_cast<const config *>(config_of_engine);
+
     if (host->size < sizeof(*host) || host->abi != NFQE_ABI_VERSION || host->ext(host, "nfqe.none/1") != nullptr) {
         return host->fail(host, -EINVAL, "the host's table is not the one of ABI %u.%u",
                           NFQE_ABI_MAJOR(NFQE_ABI_VERSION), NFQE_ABI_MINOR(NFQE_ABI_VERSION));
     }
-    if (n != 1) {
-        return host->fail(host, -EINVAL, "%lu values", static_cast<unsigned long>(n));
+    if (given->hosts.count != 1) {
+        return host->fail(host, -EINVAL, "%lu hosts", static_cast<unsigned long>(given->hosts.count));
     }
-    *shared = new settings{static_cast<uint16_t>(values[0].integer), values[0].text};
+    *shared = new settings{static_cast<uint16_t>(given->port), given->name};
     return 0;
 }
 
-int open(const nfqe_host *host, const void *shared, const nfqe_state *old, void **self)
+int open(const nfqe_host *host, const void *config_of_engine, const void *shared, void **self)
 {
     const settings *loaded = static_cast<const settings *>(shared);
 
-    if (old != nullptr || std::to_string(loaded->port) != loaded->text) {
-        return host->fail(host, -EINVAL, "state from nowhere, or a broken string: %s", loaded->text.c_str());
+    if (loaded->name != static_cast<const config *>(config_of_engine)->name) {
+        return host->fail(host, -EINVAL, "another config struct than in load(): %s", loaded->name.c_str());
     }
     *self = new settings(*loaded);
     return 0;
@@ -89,7 +125,10 @@ constexpr nfqe_plugin build()
     nfqe_plugin plugin = nfqe_plugin_init(NFQE_TEST_ID, "1.0.0", NFQE_NEED_HEADERS, handle);
 
     plugin.header_bytes = 128;
-    plugin.options = options;
+    plugin.config_size = sizeof(config);
+    nfqe_set_options(plugin, options);
+    nfqe_set_counters(plugin, counters);
+    nfqe_set_reasons(plugin, reasons);
     plugin.load = load;
     plugin.open = open;
     plugin.handle_batch = handle_batch;

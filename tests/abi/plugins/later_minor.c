@@ -24,16 +24,27 @@ struct later_plugin {
     uint64_t more[16];
 };
 
+struct config {
+    int64_t first;
+    const char *second;
+};
+
 static const struct later_option options[] = {
-    {.now = {.name = "first", .type = NFQE_OPTION_INTEGER, .default_value = "1"}, .unit = "s", .more = UINT64_MAX},
-    {.now = {.name = "second", .type = NFQE_OPTION_STRING, .default_value = "two"}, .unit = "ms", .more = UINT64_MAX},
+    {.now = {.name = "first", .type = NFQE_OPTION_INTEGER, NFQE_MEMBER(struct config, first), .default_value = "1"},
+     .unit = "s",
+     .more = UINT64_MAX},
+    {.now = {.name = "second", .type = NFQE_OPTION_STRING, NFQE_MEMBER(struct config, second), .default_value = "two"},
+     .unit = "ms",
+     .more = UINT64_MAX},
     {.now = {.name = NULL}},
 };
 
-static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static int load(const struct nfqe_host *host, const void *config_of_engine, void **shared)
 {
+    const struct config *config = config_of_engine;
+
     (void)shared;
-    if (n != 2 || values[0].integer != 1 || strcmp(values[1].text, "two") != 0) {
+    if (config->first != 1 || strcmp(config->second, "two") != 0) {
         return host->fail(host, -EINVAL, "its longer options were read with the wrong stride");
     }
     return 0;
@@ -55,6 +66,7 @@ const struct later_plugin nfqe_plugin_v2 __attribute__((section(NFQE_SECTION), u
             .id = "later_minor",
             .version = "1.0.0",
             .built_with = "nfqe 9.9.9",
+            .config_size = sizeof(struct config),
             .option_size = sizeof(struct later_option),
             .counter_size = 128,
             .options = &options[0].now,

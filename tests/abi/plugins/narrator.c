@@ -2,7 +2,7 @@
 /*
  * narrator - logs each call of its functions, with the name of the process.
  *
- * Options of load(): `lines` logs that number of lines; `pause-ms` then waits, so that a new period of the log limit
+ * Options of load(): `lines` logs that number of lines; `pause` then waits, so that a new period of the log limit
  * begins, and logs one more line; `text` logs this text. The build sets the id, so that a plugin chain can have two of
  * them.
  */
@@ -12,22 +12,16 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-enum { LINES, PAUSE_MS, TEXT };
+struct config {
+    int64_t lines;
+    uint64_t pause_ns;
+    const char *text;
+};
 
 static const struct nfqe_option options[] = {
-    [LINES] = {.name = "lines",
-               .type = NFQE_OPTION_INTEGER,
-               .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-               .min = 0,
-               .max = 1000,
-               .default_value = "0"},
-    [PAUSE_MS] = {.name = "pause-ms",
-                  .type = NFQE_OPTION_INTEGER,
-                  .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-                  .min = 0,
-                  .max = 5000,
-                  .default_value = "0"},
-    [TEXT] = {.name = "text", .type = NFQE_OPTION_STRING},
+    {.name = "lines", .type = NFQE_OPTION_INTEGER, NFQE_MEMBER(struct config, lines)},
+    {.name = "pause", .type = NFQE_OPTION_DURATION, NFQE_MEMBER(struct config, pause_ns)},
+    {.name = "text", .type = NFQE_OPTION_STRING, NFQE_MEMBER(struct config, text)},
     {.name = NULL},
 };
 
@@ -42,33 +36,33 @@ static void say(const struct nfqe_host *host, const char *function)
     host->log(host, NFQE_LOG_INFO, "%s in %s", function, name);
 }
 
-static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static int load(const struct nfqe_host *host, const void *config_of_engine, void **shared)
 {
-    const struct timespec pause = {.tv_sec = values[PAUSE_MS].integer / 1000,
-                                   .tv_nsec = values[PAUSE_MS].integer % 1000 * 1000000};
+    const struct config *config = config_of_engine;
+    const struct timespec pause = {.tv_sec = (time_t)(config->pause_ns / 1000000000),
+                                   .tv_nsec = (long)(config->pause_ns % 1000000000)};
 
-    (void)n;
     host_of_process = host;
     *shared = &host_of_process;
-    for (int64_t i = 0; i < values[LINES].integer; i++) {
+    for (int64_t i = 0; i < config->lines; i++) {
         host->log(host, NFQE_LOG_INFO, "line %" PRId64, i);
     }
-    if (values[TEXT].text != NULL) {
-        host->log(host, NFQE_LOG_WARNING, "%s", values[TEXT].text);
+    if (config->text != NULL) {
+        host->log(host, NFQE_LOG_WARNING, "%s", config->text);
     }
-    if (values[PAUSE_MS].integer != 0) {
+    if (config->pause_ns != 0) {
         nanosleep(&pause, NULL);
     }
-    if (values[LINES].integer == 0 || values[PAUSE_MS].integer != 0) {
+    if (config->lines == 0 || config->pause_ns != 0) {
         say(host, "load");
     }
     return 0;
 }
 
-static int open(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+static int open(const struct nfqe_host *host, const void *config, const void *shared, void **self)
 {
+    (void)config;
     (void)shared;
-    (void)old;
     *self = &host_of_process;
     host_of_process = host;
     say(host, "open");
@@ -92,5 +86,5 @@ static void unload(void *shared)
     say(*(const struct nfqe_host **)shared, "unload");
 }
 
-NFQE_PLUGIN(.id = NFQE_TEST_ID, .version = "1.0.0", .options = options, .load = load, .open = open, .handle = handle,
-            .close = close, .unload = unload)
+NFQE_PLUGIN(.id = NFQE_TEST_ID, .version = "1.0.0", .config_size = sizeof(struct config), .options = options,
+            .load = load, .open = open, .handle = handle, .close = close, .unload = unload)

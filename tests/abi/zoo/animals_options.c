@@ -10,7 +10,8 @@
 #include <cmocka.h>
 
 #define KIB_64 65536
-#define COMMENT "comment type 1"
+#define COMMENT "comment \""
+#define RATE "options: rate "
 
 const struct animal zoo_options[] = {
     {.name = "option-of-a-plugin-without", .plugin = "good", .values = "rate=5"},
@@ -36,16 +37,17 @@ const struct animal zoo_options[] = {
     {.name = "string-too-long", .plugin = "options", .values = "name=123456789"},
     {.name = "string-a-byte-above-its-max", .plugin = "zoo_long_value", .values = "bounded=", .padding = KIB_64},
 
-    {.name = "declared-type-unknown", .plugin = "fields_option_type"},
-    {.name = "declared-name-bad", .plugin = "fields_option_name"},
-    {.name = "declared-twice", .plugin = "fields_option_twice"},
-    {.name = "declared-default-bad", .plugin = "fields_option_default"},
-    {.name = "declared-min-above-max", .plugin = "fields_option_range"},
-    {.name = "declared-without-load", .plugin = "fields_option_alone"},
+    {.name = "declared-type-none", .plugin = "options_no_type"},
+    {.name = "declared-name-bad", .plugin = "options_wrong_name"},
+    {.name = "declared-twice", .plugin = "options_same_name"},
+    {.name = "declared-default-bad", .plugin = "options_wrong_default"},
+    {.name = "declared-min-above-max", .plugin = "options_range"},
+    {.name = "declared-without-config", .plugin = "options_no_config"},
+    {.name = "declared-without-load-and-open", .plugin = "options_no_load"},
 
-    /* These must load, and log the values that load() gets. */
-    {.name = "integer-at-its-max", .plugin = "options", .values = "name=x,rate=1000", .shows = "rate type 2"},
-    {.name = "integer-default", .plugin = "options", .values = "name=x", .shows = "rate type 2"},
+    /* These must load, and log their config struct. */
+    {.name = "integer-at-its-max", .plugin = "options", .values = "name=x,rate=1000", .shows = RATE},
+    {.name = "integer-default", .plugin = "options", .values = "name=x", .shows = RATE},
     {.name = "string-empty-without-bound", .plugin = "options", .values = "name=x,comment=", .shows = COMMENT},
     {.name = "string-of-64-kib", .plugin = "zoo_long_value", .values = "any=", .padding = KIB_64, .shows = "any has"},
     {.name = "string-at-its-max",

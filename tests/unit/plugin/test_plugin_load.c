@@ -11,6 +11,7 @@
 #include "abi_main.h"
 #include "plugin/plugin_file.h"
 #include "plugin/plugin_load.h"
+#include "plugin/plugin_options.h"
 #include "scratch.h"
 
 #include <dlfcn.h>
@@ -58,7 +59,7 @@ static int link_plugin(const char *name, const char *values)
 static int end(void **state)
 {
     (void)state;
-    plugin_options_done(&plugin.values);
+    plugin_options_done(&plugin.config);
     if (plugin.library != NULL) {
         assert_int_equal(dlclose(plugin.library), 0);
     }
@@ -87,9 +88,7 @@ static void test_a_linked_plugin_has_its_functions_its_host_and_its_values(void 
     exported = dlsym(plugin.library, NFQE_SYMBOL);
     assert_non_null(exported);
     assert_memory_equal(&plugin.table, exported, sizeof(plugin.table));
-    assert_int_equal(plugin.values.count, 5);
-    assert_string_equal(plugin.values.values[0].text, "x");
-    assert_int_equal(plugin.values.values[1].integer, 7);
+    assert_string_equal(*(const char *const *)plugin.config.members, "x"); /* its first member */
     assert_int_equal(plugin.host.table.abi, NFQE_ABI_VERSION);
     plugin.host.table.log(&plugin.host.table, NFQE_LOG_INFO, "of %s", "the host");
     assert_string_equal(log_text, "2 options: of the host\n");
@@ -109,8 +108,8 @@ static void test_a_plugin_of_a_later_minor_version_is_read_up_to_our_size(void *
 {
     (void)state;
     assert_int_equal(link_plugin("later_minor", NULL), 0);
-    assert_int_equal(plugin.values.count, 2);
-    assert_string_equal(plugin.values.values[1].name, "second");
+    assert_int_equal(*(const int64_t *)plugin.config.members, 1);
+    assert_string_equal(((const char *const *)plugin.config.members)[1], "two"); /* of its second option */
     assert_int_equal(plugin.host.fail_text[0], '\0'); /* nothing was written past the table */
 }
 
@@ -178,20 +177,20 @@ static void test_a_function_may_be_that_of_a_library(void **state)
 }
 
 /* Its values would get nowhere. */
-static void test_options_without_load_are_refused(void **state)
+static void test_a_config_struct_without_load_and_open_is_refused(void **state)
 {
     (void)state;
-    expect_refusal("fields_option_alone", NULL, -EINVAL,
-                   "declares options but has no load(), which alone gets their values; add load()");
-    expect_refusal("fields_option_alone", "rate=1", -EINVAL,
-                   "declares options but has no load(), which alone gets their values; add load()");
+    expect_refusal("options_no_load", NULL, -EINVAL,
+                   "has a config struct, and neither load() nor open(), which get it; add one of them");
+    expect_refusal("options_no_load", "rate=1", -EINVAL,
+                   "has a config struct, and neither load() nor open(), which get it; add one of them");
 }
 
 /* What lies after the list is a place that cannot be read, or one that is no element. */
 static void test_a_list_of_options_without_an_end_is_refused(void **state)
 {
     (void)state;
-    assert_int_equal(link_plugin("fields_option_no_end", NULL), -EBADMSG);
+    assert_int_equal(link_plugin("options_no_end", NULL), -EBADMSG);
     assert_non_null(strstr(error.text, "; the list must end with an element whose name is NULL"));
 }
 
@@ -320,21 +319,22 @@ static char shared_data;
 static char self_data;
 static unsigned called;
 
-static int own_load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static int own_load(const struct nfqe_host *host, const void *config, void **shared)
 {
     assert_ptr_equal(host, &plugin.host.table);
-    assert_ptr_equal(values, plugin.values.values);
-    assert_int_equal(n, 2);
+    assert_non_null(config);
+    assert_ptr_equal(config, plugin.config.members);
     *shared = &shared_data;
     called++;
     return answer;
 }
 
-static int own_open(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+static int own_open(const struct nfqe_host *host, const void *config, const void *shared, void **self)
 {
     assert_ptr_equal(host, &plugin.host.table);
+    assert_non_null(config);
+    assert_ptr_equal(config, plugin.config.members);
     assert_ptr_equal(shared, &shared_data);
-    assert_null(old);
     *self = &self_data;
     called++;
     return answer;
@@ -352,7 +352,7 @@ static void own_unload(void *shared)
     called++;
 }
 
-/* A plugin with these functions and two values. */
+/* A plugin with these functions and a config struct. */
 static void take_own_functions(void)
 {
     assert_int_equal(link_plugin("later_minor", NULL), 0);
@@ -378,7 +378,6 @@ static void test_a_function_that_is_not_there_is_not_called(void **state)
     take_own_functions();
     plugin.table = (struct nfqe_plugin){0};
     assert_int_equal(plugin_load(&plugin, &error), 0);
-    assert_null(plugin.values.values);
     assert_int_equal(plugin_open(&plugin, &error), 0);
     plugin_close(&plugin);
     plugin_unload(&plugin);
@@ -395,20 +394,6 @@ static void test_counters_and_reasons_are_counted(void **state)
     end(NULL);
     expect_refusal("fields_counters_count", NULL, -EBADMSG,
                    "its counter 2 of 2 has no name; the number of elements must be right");
-}
-
-static void test_the_values_are_freed_when_load_has_returned(void **state)
-{
-    (void)state;
-    take_own_functions();
-    assert_int_equal(plugin_load(&plugin, &error), 0);
-    assert_null(plugin.values.values);
-    assert_int_equal(plugin.values.count, 0);
-    end(NULL);
-    take_own_functions();
-    answer = -EIO;
-    assert_int_equal(plugin_load(&plugin, &error), -EIO);
-    assert_null(plugin.values.values);
 }
 
 static void test_a_positive_result_of_load_is_a_failure(void **state)
@@ -467,7 +452,7 @@ int main(void)
         cmocka_unit_test_teardown(test_functions_that_must_or_must_not_be_there, end),
         cmocka_unit_test_teardown(test_each_function_must_be_code, end),
         cmocka_unit_test_teardown(test_a_function_may_be_that_of_a_library, end),
-        cmocka_unit_test_teardown(test_options_without_load_are_refused, end),
+        cmocka_unit_test_teardown(test_a_config_struct_without_load_and_open_is_refused, end),
         cmocka_unit_test_teardown(test_a_list_of_options_without_an_end_is_refused, end),
         cmocka_unit_test_teardown(test_a_plugin_that_needs_a_sanitizer_is_refused_where_there_is_none, end),
         cmocka_unit_test_teardown(test_code_is_the_plugins_from_the_first_byte_of_its_segment_to_the_last, end),
@@ -477,7 +462,6 @@ int main(void)
         cmocka_unit_test_teardown(test_each_function_gets_what_the_one_before_made, end),
         cmocka_unit_test_teardown(test_a_function_that_is_not_there_is_not_called, end),
         cmocka_unit_test_teardown(test_counters_and_reasons_are_counted, end),
-        cmocka_unit_test_teardown(test_the_values_are_freed_when_load_has_returned, end),
         cmocka_unit_test_teardown(test_a_positive_result_of_load_is_a_failure, end),
         cmocka_unit_test_teardown(test_a_failure_without_a_reason_is_told_by_its_number, end),
         cmocka_unit_test_teardown(test_a_failure_is_told_in_the_words_of_the_plugin, end),

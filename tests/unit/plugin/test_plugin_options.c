@@ -1,323 +1,340 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plugin_options_parse(): "key=value,key=value" from the user, parsed by the list that a plugin declares.
+ * plugin_options_parse(): what is in the config struct after "name=value,..." of the user.
  *
- * Each refusal is also checked for what all have in common: the error is one line and names the option, and the
- * values are empty.
+ * A refusal is also checked for what all have in common: the error is one line and names the option, and nothing stays.
  */
 #include "unit.h"
 
-#include "guarded.h"
 #include "plugin/plugin_options.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
-#define BOUNDS(least, most) .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX, .min = (least), .max = (most)
+/* Packed, so that members have any alignment. */
+struct __attribute__((packed)) config {
+    uint8_t before;
+    const char *text;
+    int64_t number;
+    uint8_t flag;
+    int file;
+    int directory;
+    struct nfqe_list numbers;
+    struct nfqe_list words;
+    struct nfqe_list files;
+    uint32_t later;
+    uint8_t after;
+};
 
-static struct error error;
-static struct plugin_values values;
+#define MEMBER(name) NFQE_MEMBER(struct config, name)
+#define LATER_TYPE 1000
 
 static const struct nfqe_option declared[] = {
-    {.name = "text", .type = NFQE_OPTION_STRING},
-    {.name = "short", .type = NFQE_OPTION_STRING, BOUNDS(2, 4)},
-    {.name = "number", .type = NFQE_OPTION_INTEGER},
-    {.name = "bounded", .type = NFQE_OPTION_INTEGER, BOUNDS(-5, 10), .default_value = "7"},
-    {.name = "flag", .type = NFQE_OPTION_BOOLEAN, .default_value = "no"},
+    {.name = "text", .type = NFQE_OPTION_STRING, MEMBER(text)},
+    {.name = "number",
+     .type = NFQE_OPTION_INTEGER,
+     .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
+     MEMBER(number),
+     .min = -5,
+     .max = 10,
+     .default_value = "7"},
+    {.name = "flag", .type = NFQE_OPTION_BOOLEAN, MEMBER(flag)},
+    {.name = "file", .type = NFQE_OPTION_FILE, MEMBER(file), .flags = NFQE_OPTION_WRITABLE},
+    {.name = "directory", .type = NFQE_OPTION_DIRECTORY, MEMBER(directory)},
+    {.name = "numbers",
+     .type = NFQE_OPTION_INTEGER,
+     .flags = NFQE_OPTION_REPEATABLE,
+     MEMBER(numbers),
+     .default_value = "-1"},
+    {.name = "word", .type = NFQE_OPTION_STRING, .flags = NFQE_OPTION_REPEATABLE, MEMBER(words)},
+    {.name = "files", .type = NFQE_OPTION_FILE, .flags = NFQE_OPTION_REPEATABLE, MEMBER(files)},
+    {.name = "later", .type = LATER_TYPE, MEMBER(later), .default_value = "any"},
     {.name = NULL},
 };
 
-enum { TEXT, SHORT, NUMBER, BOUNDED, FLAG, DECLARED };
+static struct error error;
+static struct plugin_config filled;
 
-static int parse_with(const struct nfqe_option *options, const char *text)
+static int parse_with(const struct nfqe_option *list, const char *text)
 {
+    const struct nfqe_plugin plugin = {
+        .options = list, .option_size = sizeof(*list), .config_size = sizeof(struct config)};
+
     memset(&error, 0, sizeof(error));
-    memset(&values, 0xee, sizeof(values));
-    return plugin_options_parse(options, sizeof(struct nfqe_option), text, &values, &error);
+    memset(&filled, 0xee, sizeof(filled));
+    return plugin_options_parse(&plugin, text, &filled, &error);
 }
 
-static const struct nfqe_value *parsed(const char *text, unsigned index)
+static const struct config *parsed(const char *text)
 {
-    int code = parse_with(declared, text);
-
-    if (code != 0) {
+    if (parse_with(declared, text) != 0) {
         fail_msg("\"%s\" was refused: %s", text != NULL ? text : "", error.text);
     }
-    assert_int_equal(values.count, DECLARED);
-    return &values.values[index];
+    return filled.members;
 }
 
-static void assert_refused_with(const struct nfqe_option *options, const char *text, int code, const char *named)
+static void assert_refused_with(const struct nfqe_option *list, const char *text, int code, const char *expected)
 {
-    assert_int_equal(parse_with(options, text), code);
-    if (strstr(error.text, named) == NULL || strchr(error.text, '\n') != NULL) {
-        fail_msg("\"%s\": the error must name \"%s\" on one line: \"%s\"", text != NULL ? text : "", named, error.text);
+    static const struct plugin_config nothing;
+
+    assert_int_equal(parse_with(list, text), code);
+    if (strcmp(error.text, expected) != 0) {
+        fail_msg("\"%s\": \"%s\" is said, not \"%s\"", text != NULL ? text : "", error.text, expected);
     }
-    assert_null(values.values);
-    assert_int_equal(values.count, 0);
-    plugin_options_done(&values);
+    assert_int_equal(error.exit_code, EXIT_CODE_PLUGIN);
+    assert_memory_equal(&filled, &nothing, sizeof(nothing));
+    plugin_options_done(&filled);
 }
 
-static void assert_refused(const char *text, const char *named)
+static void assert_refused(const char *text, const char *expected)
 {
-    assert_refused_with(declared, text, -EINVAL, named);
+    assert_refused_with(declared, text, -EINVAL, expected);
 }
 
-static void test_nothing_given_leaves_the_defaults(void **state)
+/* ---- what is filled ------------------------------------------------------------------------------------ */
+
+static void test_what_is_not_given_is_the_default_or_zero(void **state)
 {
-    const struct nfqe_value *value = parsed(NULL, 0);
+    const struct config *config = parsed(NULL);
+    const struct config expected = {.number = 7, .file = -1, .directory = -1, .numbers = config->numbers};
 
     (void)state;
-    for (unsigned index = 0; index < DECLARED; index++) {
-        assert_string_equal(value[index].name, declared[index].name);
-        assert_int_equal(value[index].type, declared[index].type);
-        assert_int_equal(value[index].given, 0);
-    }
-    assert_null(value[TEXT].text);
-    assert_null(value[NUMBER].text);
-    assert_int_equal(value[NUMBER].integer, 0);
-    assert_string_equal(value[BOUNDED].text, "7");
-    assert_int_equal(value[BOUNDED].integer, 7);
-    assert_string_equal(value[FLAG].text, "no");
-    assert_int_equal(value[FLAG].integer, 0);
-    plugin_options_done(&values);
+    assert_memory_equal(config, &expected, sizeof(expected));
+    assert_int_equal(config->numbers.count, 1);
+    assert_int_equal(*(const int64_t *)config->numbers.items, -1);
+    assert_int_equal(filled.path_count, 0);
+    plugin_options_done(&filled);
 }
 
-static void test_values_stand_in_the_order_of_the_declaration(void **state)
+static void test_given_values_are_in_their_members(void **state)
 {
-    const struct nfqe_value *value = parsed("flag=on,bounded=-5,text=a=b,number=0x10", 0);
+    char *text = strdup("flag=on,number=-5,text=a=b");
+    const struct config *config = parsed(text);
+    const struct config expected = {
+        .text = config->text, .number = -5, .flag = 1, .file = -1, .directory = -1, .numbers = config->numbers};
 
     (void)state;
-    assert_string_equal(value[TEXT].text, "a=b");
-    assert_int_equal(value[TEXT].integer, 0);
-    assert_int_equal(value[NUMBER].integer, 16);
-    assert_int_equal(value[BOUNDED].integer, -5);
-    assert_int_equal(value[FLAG].integer, 1);
-    assert_int_equal(value[TEXT].given, 1);
-    assert_int_equal(value[NUMBER].given, 1);
-    assert_int_equal(value[FLAG].given, 1);
-    assert_int_equal(value[SHORT].given, 0);
-    for (unsigned index = 0; index < DECLARED; index++) {
-        assert_string_equal(value[index].name, declared[index].name);
-        assert_int_equal(value[index].type, declared[index].type);
-    }
-    plugin_options_done(&values);
+    memset(text, 'x', strlen(text));
+    free(text);
+    assert_memory_equal(config, &expected, sizeof(expected));
+    assert_string_equal(config->text, "a=b"); /* after the user's text has gone */
+    plugin_options_done(&filled);
 }
 
-static void test_option_that_is_a_file_is_found_by_its_name(void **state)
+static void test_list_has_the_values_in_the_order_given(void **state)
 {
-    static const struct nfqe_option files[] = {{.name = "key", .type = NFQE_OPTION_FILE},
-                                               {.name = "keys", .type = NFQE_OPTION_FILE},
-                                               {.name = "text", .type = NFQE_OPTION_STRING},
-                                               {.name = NULL}};
+    const struct config *config = parsed("word=a,numbers=5,word=,numbers=6,numbers=-7,word=b,,c,flag=on");
+    const char *const *words = config->words.items;
+    const int64_t *numbers = config->numbers.items;
 
     (void)state;
-    assert_int_equal(plugin_options_parse(files, sizeof(files[0]), "keys=/a,text=/b", &values, &error), 0);
-    assert_ptr_equal(plugin_options_find_file(&values, "keys"), &values.values[1]);
-    assert_ptr_equal(plugin_options_find_file(&values, "key"), &values.values[0]);
-    assert_null(plugin_options_find_file(&values, "text"));
-    assert_null(plugin_options_find_file(&values, "ke"));
-    assert_string_equal(values.values[1].text, "/a");
-    plugin_options_done(&values);
+    assert_int_equal(config->words.count, 3);
+    assert_string_equal(words[0], "a");
+    assert_string_equal(words[1], "");
+    assert_string_equal(words[2], "b,c");
+    assert_int_equal(config->numbers.count, 3); /* the default is not one of them */
+    assert_int_equal(numbers[0], 5);
+    assert_int_equal(numbers[1], 6);
+    assert_int_equal(numbers[2], -7);
+    assert_int_equal(config->flag, 1);
+    plugin_options_done(&filled);
 }
+
+/* Each type in a list, at the size and alignment that an array of it has. */
+static void test_list_is_an_array_of_its_type(void **state)
+{
+    static const struct nfqe_option lists[] = {
+        {.name = "b", .type = NFQE_OPTION_BOOLEAN, .flags = NFQE_OPTION_REPEATABLE, MEMBER(numbers)},
+        {.name = "a", .type = NFQE_OPTION_ADDRESS, .flags = NFQE_OPTION_REPEATABLE, MEMBER(words)},
+        {.name = "d", .type = NFQE_OPTION_DURATION, .flags = NFQE_OPTION_REPEATABLE, MEMBER(files)},
+        {.name = NULL},
+    };
+    const struct config *config;
+    const struct nfqe_address *addresses;
+
+    (void)state;
+    assert_int_equal(parse_with(lists, "b=on,a=10.0.0.1,b=off,d=1s,b=on,a=::1,d=2s"), 0);
+    config = filled.members;
+    addresses = config->words.items;
+    assert_int_equal(config->numbers.count, 3);
+    assert_memory_equal(config->numbers.items, ((const uint8_t[]){1, 0, 1}), 3);
+    assert_int_equal(config->words.count, 2);
+    assert_int_equal(addresses[0].family, AF_INET);
+    assert_int_equal(addresses[1].family, AF_INET6);
+    assert_int_equal(addresses[1].bytes[15], 1);
+    assert_int_equal(config->files.count, 2);
+    assert_int_equal((uintptr_t)config->files.items % _Alignof(uint64_t), 0);
+    assert_memory_equal(config->files.items, ((const uint64_t[]){1000000000, 2000000000}), 16);
+    plugin_options_done(&filled);
+}
+
+static void test_a_long_list_is_complete(void **state)
+{
+    enum { COUNT = 5000 };
+    static char text[COUNT * 16];
+    const struct config *config;
+    size_t len = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT; i++) {
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%snumbers=%u", i > 0 ? "," : "", i);
+    }
+    config = parsed(text);
+    assert_int_equal(config->numbers.count, COUNT);
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_int_equal(((const int64_t *)config->numbers.items)[i], i);
+    }
+    plugin_options_done(&filled);
+}
+
+static void assert_path(unsigned index, const char *option, const char *path, unsigned item, enum path_access access)
+{
+    assert_true(index < filled.path_count);
+    assert_string_equal(filled.paths[index].option, option);
+    assert_string_equal(filled.paths[index].path, path);
+    assert_int_equal(filled.paths[index].item, item);
+    assert_int_equal(filled.paths[index].access, access);
+}
+
+/* The fork server has them opened, and enters the descriptors. */
+static void test_paths_that_are_to_be_opened_have_their_place(void **state)
+{
+    const struct config *config = parsed("files=/a,,b,directory=/d,text=/no,files=/c,file=/f");
+    const int *files = config->files.items;
+
+    (void)state;
+    assert_int_equal(filled.path_count, 4);
+    assert_path(0, "files", "/a,b", 0, PATH_FILE);
+    assert_path(1, "directory", "/d", 1, PATH_DIRECTORY);
+    assert_path(2, "files", "/c", 3, PATH_FILE);
+    assert_path(3, "file", "/f", 4, PATH_WRITABLE_FILE);
+    assert_int_equal(config->file, -1);
+    assert_int_equal(config->directory, -1);
+    assert_int_equal(config->files.count, 2);
+    assert_int_equal(files[0], -1);
+    assert_int_equal(files[1], -1);
+    for (int i = 0; i < 4; i++) {
+        memcpy(filled.paths[i].member, &i, sizeof(i));
+    }
+    assert_int_equal(config->file, 3);
+    assert_int_equal(config->directory, 1);
+    assert_int_equal(files[0], 0);
+    assert_int_equal(files[1], 2);
+    plugin_options_done(&filled);
+}
+
+/* ---- plugins with less --------------------------------------------------------------------------------- */
 
 static void test_plugin_without_options_takes_none(void **state)
 {
-    const struct nfqe_option none[] = {{.name = NULL}};
+    static const struct nfqe_option none[] = {{.name = NULL}};
 
     (void)state;
-    assert_int_equal(parse_with(NULL, NULL), 0);
-    assert_int_equal(values.count, 0);
-    plugin_options_done(&values);
     assert_int_equal(parse_with(none, NULL), 0);
-    assert_int_equal(values.count, 0);
-    plugin_options_done(&values);
-    assert_refused_with(NULL, "a=1", -EINVAL, "a");
-    assert_refused_with(none, "a=1", -EINVAL, "a");
+    assert_non_null(filled.members); /* all zeros */
+    plugin_options_done(&filled);
+    assert_refused_with(NULL, "a=1", -EINVAL, "unknown option a; this plugin takes none");
+    assert_refused_with(none, "a=1", -EINVAL, "unknown option a; this plugin takes none");
 }
 
-static void test_range_without_values_is_refused(void **state)
+static void test_plugin_without_a_config_struct_gets_none(void **state)
 {
-    static const struct nfqe_option no_max[] = {{.name = "a", .type = NFQE_OPTION_INTEGER, BOUNDS(1, 0)},
-                                                {.name = NULL}};
-    static const struct nfqe_option swapped[] = {{.name = "a", .type = NFQE_OPTION_INTEGER, BOUNDS(7, -3)},
-                                                 {.name = NULL}};
-    static const struct nfqe_option text[] = {{.name = "a", .type = NFQE_OPTION_STRING, BOUNDS(1, 0)}, {.name = NULL}};
-    static const struct nfqe_option flag[] = {{.name = "a", .type = NFQE_OPTION_BOOLEAN, .min = 1}, {.name = NULL}};
+    const struct nfqe_plugin plugin = {.options = NULL};
 
     (void)state;
-    assert_refused_with(no_max, NULL, -EBADMSG, "its option a has min 1 above max 0, so that no value is allowed");
-    assert_refused_with(swapped, NULL, -EBADMSG, "its option a has min 7 above max -3");
-    assert_refused_with(text, NULL, -EBADMSG, "its option a has min 1 above max 0");
-    assert_int_equal(parse_with(flag, NULL), 0); /* they mean nothing there */
-    plugin_options_done(&values);
+    assert_int_equal(plugin_options_parse(&plugin, NULL, &filled, &error), 0);
+    assert_null(filled.members);
+    plugin_options_done(&filled);
 }
 
-static void test_text_that_is_no_list_of_options_is_refused(void **state)
+/* ---- what is refused ----------------------------------------------------------------------------------- */
+
+static void test_value_that_is_none_is_refused_with_what_is_allowed(void **state)
 {
-    static const char *const bad[] = {"text",        "=a",       ",text=a", "text=a,", "flag=on,,text=a",
-                                      "text=a,flag", "text=a,=b"};
-
     (void)state;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_refused(bad[i], "option");
-    }
+    assert_refused("number=many", "option number=many: must be a number");
+    assert_refused("number=11", "option number=11: must be -5 to 10");
+    assert_refused("flag=maybe", "option flag=maybe: must be on or off");
+    assert_refused("flag=", "option flag=: must be on or off");
+    assert_refused("numbers=1,numbers=x,numbers=2", "option numbers=x: must be a number");
+    assert_refused("directory=", "option directory=: must be the path of a directory");
 }
+
+#define KNOWN "; known are: text, number, flag, file, directory, numbers, word, files, later"
 
 static void test_unknown_option_is_refused_with_what_is_known(void **state)
 {
     (void)state;
-    assert_refused("txt=1", "txt");
-    for (unsigned index = 0; index < DECLARED; index++) {
-        assert_refused("txt=1", declared[index].name);
-    }
-    assert_refused("Text=1", "Text");
-    assert_refused("texts=1", "texts");
-    assert_refused(" text=1", "text");
-    assert_refused("text=1,tex=1", "tex");
+    assert_refused("txt=1", "unknown option txt" KNOWN);
+    assert_refused("Text=1", "unknown option Text" KNOWN);
+    assert_refused("texts=1", "unknown option texts" KNOWN);
+    assert_refused(" text=1", "unknown option  text" KNOWN);
+    assert_refused("text=1,tex=1", "unknown option tex" KNOWN);
 }
 
-static void test_option_given_twice_is_refused(void **state)
+static void test_text_that_is_no_list_of_options_is_refused(void **state)
+{
+    static const char *const bad[] = {"", "text", "=a", ",text=a", "text=a,", "text=a,flag", "text=a,=b"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(parse_with(declared, bad[i]), -EINVAL);
+        assert_non_null(strstr(error.text, "\": must be KEY=VALUE"));
+    }
+}
+
+static void test_option_that_is_no_list_is_given_once(void **state)
 {
     (void)state;
-    assert_refused("text=a,text=a", "text");
-    assert_refused("flag=on,number=1,flag=off", "flag");
+    assert_refused("text=a,text=a", "option text: given twice");
+    assert_refused("flag=on,number=1,flag=off", "option flag: given twice");
+}
+
+static void test_type_of_a_later_engine_cannot_be_given(void **state)
+{
+    (void)state;
+    assert_refused("later=1", "option later has type 1000, which this engine (" NFQE_VERSION
+                              ") does not know; leave it out, or use a later engine");
 }
 
 static void test_required_option_must_be_given(void **state)
 {
     static const struct nfqe_option needing[] = {
-        {.name = "file", .type = NFQE_OPTION_STRING, .flags = NFQE_OPTION_REQUIRED, .help = "where the rules are"},
-        {.name = "count", .type = NFQE_OPTION_INTEGER, .flags = NFQE_OPTION_REQUIRED, .default_value = "3"},
+        {.name = "text",
+         .type = NFQE_OPTION_STRING,
+         .flags = NFQE_OPTION_REQUIRED,
+         MEMBER(text),
+         .help = "where the rules are"},
+        {.name = "word",
+         .type = NFQE_OPTION_STRING,
+         .flags = NFQE_OPTION_REQUIRED | NFQE_OPTION_REPEATABLE,
+         MEMBER(words)},
         {.name = NULL},
     };
+    static const struct nfqe_option later[] = {
+        {.name = "later", .type = LATER_TYPE, .flags = NFQE_OPTION_REQUIRED, MEMBER(later)}, {.name = NULL}};
 
     (void)state;
-    assert_refused_with(needing, NULL, -EINVAL, "file");
-    assert_refused_with(needing, "count=1", -EINVAL, "where the rules are");
-    assert_refused_with(needing, "file=x", -EINVAL, "count");
-    assert_int_equal(parse_with(needing, "file=x,count=1"), 0);
-    plugin_options_done(&values);
+    assert_refused_with(needing, NULL, -EINVAL, "option text is missing: where the rules are");
+    assert_refused_with(needing, "word=a", -EINVAL, "option text is missing: where the rules are");
+    assert_refused_with(needing, "text=a", -EINVAL, "option word is missing: it must be given");
+    assert_int_equal(parse_with(needing, "word=a,text=b,word=c"), 0);
+    plugin_options_done(&filled);
+    assert_refused_with(later, NULL, -EINVAL, "option later is missing: it must be given");
 }
 
-static void test_default_is_checked_like_a_given_value(void **state)
+/* Of several mistakes of the user, that in a name is told before that in a value, and a missing option last. */
+static void test_wrong_declaration_is_told_before_the_mistakes_of_the_user(void **state)
 {
-    static const struct nfqe_option bad[][2] = {
-        {{.name = "one", .type = NFQE_OPTION_INTEGER, .default_value = "many"}},
-        {{.name = "one", .type = NFQE_OPTION_INTEGER, BOUNDS(1, 2), .default_value = "3"}},
-        {{.name = "one", .type = NFQE_OPTION_BOOLEAN, .default_value = "maybe"}},
-        {{.name = "one", .type = NFQE_OPTION_STRING, BOUNDS(0, 3), .default_value = "long"}},
-    };
+    static const struct nfqe_option wrong[] = {
+        {.name = "number", .type = NFQE_OPTION_INTEGER, MEMBER(number), .default_value = "x"}, {.name = NULL}};
 
     (void)state;
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_int_not_equal(parse_with(bad[i], NULL), 0);
-        assert_non_null(strstr(error.text, "one"));
-        plugin_options_done(&values);
-    }
-}
-
-static void test_declaration_that_cannot_be_right_is_refused(void **state)
-{
-    static const struct nfqe_option unknown_type[] = {{.name = "a", .type = NFQE_OPTION_FILE + 1}, {.name = NULL}};
-    static const struct nfqe_option no_type[] = {{.name = "a"}, {.name = NULL}};
-    static const struct nfqe_option file_default[] = {
-        {.name = "a", .type = NFQE_OPTION_FILE, .default_value = "/etc/passwd"}, {.name = NULL}};
-    static const struct nfqe_option twice[] = {
-        {.name = "a", .type = NFQE_OPTION_STRING}, {.name = "a", .type = NFQE_OPTION_INTEGER}, {.name = NULL}};
-    static const char *const names[] = {"", "a b", "a=b", "a,b", "a\n", "\xc3\xa4", "a."};
-    static struct nfqe_option endless[PLUGIN_OPTIONS_MAX + 2];
-    static char texts[PLUGIN_OPTIONS_MAX + 2][16];
-    static const size_t strides[] = {0, 1, sizeof(struct nfqe_option) - 8, sizeof(struct nfqe_option) + 1};
-
-    (void)state;
-    assert_refused_with(unknown_type, NULL, -EBADMSG, "a");
-    assert_refused_with(no_type, NULL, -EBADMSG, "a");
-    assert_refused_with(file_default, NULL, -EBADMSG, "only the user can name a file");
-    assert_refused_with(twice, NULL, -EBADMSG, "twice");
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        const struct nfqe_option misnamed[] = {{.name = names[i], .type = NFQE_OPTION_STRING}, {.name = NULL}};
-
-        assert_refused_with(misnamed, NULL, -EBADMSG, "name");
-    }
-    for (size_t i = 0; i < sizeof(strides) / sizeof(strides[0]); i++) {
-        assert_int_equal(plugin_options_parse(declared, strides[i], NULL, &values, &error), -EBADMSG);
-        plugin_options_done(&values);
-    }
-    for (size_t i = 0; i < sizeof(endless) / sizeof(endless[0]); i++) {
-        snprintf(texts[i], sizeof(texts[i]), "more-%zu", i);
-        endless[i] = (struct nfqe_option){.name = texts[i], .type = NFQE_OPTION_STRING};
-    }
-    assert_refused_with(endless, NULL, -EBADMSG, "options");
-}
-
-static void test_as_many_options_as_allowed_are_taken(void **state)
-{
-    static struct nfqe_option many[PLUGIN_OPTIONS_MAX + 1];
-    static char names[PLUGIN_OPTIONS_MAX][16];
-
-    (void)state;
-    for (unsigned i = 0; i < PLUGIN_OPTIONS_MAX; i++) {
-        snprintf(names[i], sizeof(names[i]), "option-%u", i);
-        many[i] = (struct nfqe_option){.name = names[i], .type = NFQE_OPTION_INTEGER};
-    }
-    assert_int_equal(parse_with(many, "option-127=5,option-0=6"), 0);
-    assert_int_equal(values.count, PLUGIN_OPTIONS_MAX);
-    assert_int_equal(values.values[127].integer, 5);
-    assert_int_equal(values.values[0].integer, 6);
-    plugin_options_done(&values);
-    assert_refused_with(many, "none=1", -EINVAL, "option-0"); /* more names than a line holds */
-}
-
-/* What follows the list is at a page that cannot be accessed, or points to one. */
-static void test_list_without_an_end_is_refused_and_not_read_on(void **state)
-{
-    struct guarded memory;
-    struct nfqe_option *list;
-
-    (void)state;
-    guarded_init(&memory, sizeof(*list));
-    list = guarded_put(&memory, &declared[TEXT], sizeof(*list), _Alignof(struct nfqe_option));
-    assert_refused_with(list, NULL, -EBADMSG,
-                        "its option 2 points to memory that is not there; the list must end with");
-    list->name = (const char *)(list + 1);
-    assert_refused_with(list, NULL, -EBADMSG, "its option 1 points to memory that is not there");
-    list->name = (const char *)(list + 1) - 1; /* a text that goes on there */
-    list->help = (const char *)UINTPTR_MAX; /* no NUL in the last bytes */
-    assert_refused_with(list, NULL, -EBADMSG, "its option 1 points to memory that is not there");
-    list->name = "a";
-    list->help = (const char *)(list + 1);
-    assert_refused_with(list, NULL, -EBADMSG, "its option 1 points to memory that is not there");
-    list->help = NULL;
-    list->default_value = (const char *)8;
-    assert_refused_with(list, NULL, -EBADMSG, "its option 1 points to memory that is not there");
-    list->name = NULL; /* of the last element, nothing else counts */
-    assert_int_equal(parse_with(list, NULL), 0);
-    plugin_options_done(&values);
-    guarded_done(&memory);
-}
-
-/* A plugin compiled for a later minor version has longer elements. */
-static void test_longer_elements_are_read_with_the_stride_of_the_plugin(void **state)
-{
-    struct later {
-        struct nfqe_option option;
-        uint64_t appended[3];
-    };
-    static const struct later later[] = {
-        {{.name = "first", .type = NFQE_OPTION_INTEGER}, {1, 2, 3}},
-        {{.name = "second", .type = NFQE_OPTION_INTEGER}, {4, 5, 6}},
-        {{.name = NULL}, {0}},
-    };
-
-    (void)state;
-    assert_int_equal(plugin_options_parse(&later[0].option, sizeof(later[0]), "second=2,first=1", &values, &error), 0);
-    assert_int_equal(values.count, 2);
-    assert_int_equal(values.values[0].integer, 1);
-    assert_int_equal(values.values[1].integer, 2);
-    plugin_options_done(&values);
+    assert_refused_with(wrong, "number=1", -EBADMSG, "its option number has the default x: must be a number");
+    assert_refused("number=x,none=1", "unknown option none" KNOWN);
 }
 
 static void test_long_texts_are_refused_with_one_line(void **state)
@@ -326,33 +343,35 @@ static void test_long_texts_are_refused_with_one_line(void **state)
 
     (void)state;
     memset(text, 'k', sizeof(text) - 1);
-    assert_refused(text, "kkkk");
+    assert_int_equal(parse_with(declared, text), -EINVAL);
+    assert_int_equal(strlen(error.text), strlen("option \"\": must be KEY=VALUE") + 64);
+    text[6] = '=';
+    assert_int_equal(parse_with(declared, text), -EINVAL);
+    assert_non_null(strstr(error.text, "unknown option kkkkkk; known are: "));
     /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the beginning of a text that goes on */
-    memcpy(text, "number=", 7);
-    assert_refused(text, "number");
-    text[2000] = '=';
-    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): as above */
-    memcpy(text, "kkkkkkk", 7);
-    assert_refused(text, "kkkk");
+    memcpy(text, "number", 6);
+    assert_int_equal(parse_with(declared, text), -EINVAL);
+    assert_int_equal(strlen(error.text), strlen("option number=: must be a number") + 64);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_given_leaves_the_defaults),
-        cmocka_unit_test(test_values_stand_in_the_order_of_the_declaration),
-        cmocka_unit_test(test_option_that_is_a_file_is_found_by_its_name),
+        cmocka_unit_test(test_what_is_not_given_is_the_default_or_zero),
+        cmocka_unit_test(test_given_values_are_in_their_members),
+        cmocka_unit_test(test_list_has_the_values_in_the_order_given),
+        cmocka_unit_test(test_list_is_an_array_of_its_type),
+        cmocka_unit_test(test_a_long_list_is_complete),
+        cmocka_unit_test(test_paths_that_are_to_be_opened_have_their_place),
         cmocka_unit_test(test_plugin_without_options_takes_none),
-        cmocka_unit_test(test_range_without_values_is_refused),
-        cmocka_unit_test(test_text_that_is_no_list_of_options_is_refused),
+        cmocka_unit_test(test_plugin_without_a_config_struct_gets_none),
+        cmocka_unit_test(test_value_that_is_none_is_refused_with_what_is_allowed),
         cmocka_unit_test(test_unknown_option_is_refused_with_what_is_known),
-        cmocka_unit_test(test_option_given_twice_is_refused),
+        cmocka_unit_test(test_text_that_is_no_list_of_options_is_refused),
+        cmocka_unit_test(test_option_that_is_no_list_is_given_once),
+        cmocka_unit_test(test_type_of_a_later_engine_cannot_be_given),
         cmocka_unit_test(test_required_option_must_be_given),
-        cmocka_unit_test(test_default_is_checked_like_a_given_value),
-        cmocka_unit_test(test_declaration_that_cannot_be_right_is_refused),
-        cmocka_unit_test(test_as_many_options_as_allowed_are_taken),
-        cmocka_unit_test(test_list_without_an_end_is_refused_and_not_read_on),
-        cmocka_unit_test(test_longer_elements_are_read_with_the_stride_of_the_plugin),
+        cmocka_unit_test(test_wrong_declaration_is_told_before_the_mistakes_of_the_user),
         cmocka_unit_test(test_long_texts_are_refused_with_one_line),
     };
 

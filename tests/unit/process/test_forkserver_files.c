@@ -60,7 +60,7 @@ static void test_file_that_cannot_be_opened_refuses_the_plugin(void **state)
     start();
     answer(EACCES, NULL);
     served_assert_ended(EXITED(PROCESS_EXIT_FAILED), FORKSERVER_LINKING, 1,
-                        "the file /no/such/file, which an option names, cannot be opened: Permission denied");
+                        "option file=/no/such/file: cannot be opened: Permission denied");
 }
 
 static void test_what_is_no_file_is_said_to_be_none(void **state)
@@ -69,7 +69,7 @@ static void test_what_is_no_file_is_said_to_be_none(void **state)
     start();
     answer(EINVAL, NULL);
     served_assert_ended(EXITED(PROCESS_EXIT_FAILED), FORKSERVER_LINKING, 1,
-                        "the file /no/such/file, which an option names, cannot be opened: it is not a regular file");
+                        "option file=/no/such/file: must be a regular file");
 }
 
 static void test_another_answer_ends_it(void **state)

@@ -39,12 +39,12 @@ void __wrap_log_line(const char *format, ...)
 
 /* ---- the plugins -------------------------------------------------------------------------------------------------- */
 
-static int open_plugin(const struct nfqe_host *host, const void *shared, const struct nfqe_state *old, void **self)
+static int open_plugin(const struct nfqe_host *host, const void *config, const void *shared, void **self)
 {
     unsigned number = (unsigned)((const struct acting *)shared - lone.plugins);
     cpu_set_t cpus;
 
-    (void)old;
+    (void)config;
     *self = &lone.plugins[number];
     lone.seen->opened[number]++;
     lone.seen->uid = getuid();

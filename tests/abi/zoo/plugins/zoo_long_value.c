@@ -5,30 +5,39 @@
  */
 #include <nfqe/plugin.h>
 
-#include <stdbool.h>
 #include <string.h>
 
-enum { ANY, BOUNDED };
+struct config {
+    const char *any;
+    const char *bounded;
+};
 
 static const struct nfqe_option options[] = {
-    [ANY] = {.name = "any", .type = NFQE_OPTION_STRING, .default_value = ""},
-    [BOUNDED] = {.name = "bounded",
-                 .type = NFQE_OPTION_STRING,
-                 .flags = NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX,
-                 .max = 65535,
-                 .default_value = ""},
+    {.name = "any", .type = NFQE_OPTION_STRING, NFQE_MEMBER(struct config, any), .default_value = ""},
+    {.name = "bounded",
+     .type = NFQE_OPTION_STRING,
+     NFQE_MEMBER(struct config, bounded),
+     .flags = NFQE_OPTION_HAS_MAX,
+     .max = 65535,
+     .default_value = ""},
     {.name = NULL},
 };
 
-static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static void say(const struct nfqe_host *host, const char *name, const char *value)
 {
-    *shared = NULL;
-    for (size_t i = 0; i < n; i++) {
-        size_t len = strlen(values[i].text);
-        bool whole = strspn(values[i].text, "x") == len;
+    size_t len = strlen(value);
 
-        host->log(host, NFQE_LOG_INFO, "%s has %zu bytes, %s", values[i].name, len, whole ? "all x" : "not all x");
-    }
+    host->log(host, NFQE_LOG_INFO, "%s has %zu bytes, %s", name, len,
+              strspn(value, "x") == len ? "all x" : "not all x");
+}
+
+static int load(const struct nfqe_host *host, const void *config_of_engine, void **shared)
+{
+    const struct config *config = config_of_engine;
+
+    (void)shared;
+    say(host, "any", config->any);
+    say(host, "bounded", config->bounded);
     return 0;
 }
 
@@ -39,4 +48,5 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
     return NFQE_CONTINUE;
 }
 
-NFQE_PLUGIN(.id = "zoo_long_value", .version = "1.0.0", .options = options, .load = load, .handle = handle)
+NFQE_PLUGIN(.id = "zoo_long_value", .version = "1.0.0", .config_size = sizeof(struct config), .options = options,
+            .load = load, .handle = handle)

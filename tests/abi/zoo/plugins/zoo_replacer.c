@@ -9,16 +9,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-enum { TARGET, SOURCE, IN_PLACE };
+struct config {
+    const char *target;
+    const char *source;
+    bool in_place;
+};
 
 static const struct nfqe_option options[] = {
-    [TARGET] = {.name = "target", .type = NFQE_OPTION_STRING, .flags = NFQE_OPTION_REQUIRED},
-    [SOURCE] = {.name = "source", .type = NFQE_OPTION_STRING, .flags = NFQE_OPTION_REQUIRED},
-    [IN_PLACE] = {.name = "in-place", .type = NFQE_OPTION_BOOLEAN, .default_value = "off"},
+    {.name = "target", .type = NFQE_OPTION_PATH, NFQE_MEMBER(struct config, target), .flags = NFQE_OPTION_REQUIRED},
+    {.name = "source", .type = NFQE_OPTION_PATH, NFQE_MEMBER(struct config, source), .flags = NFQE_OPTION_REQUIRED},
+    {.name = "in-place", .type = NFQE_OPTION_BOOLEAN, NFQE_MEMBER(struct config, in_place), .default_value = "off"},
     {.name = NULL},
 };
 
@@ -38,15 +43,13 @@ static int overwrite(const char *target, const char *source)
     return code;
 }
 
-static int load(const struct nfqe_host *host, const struct nfqe_value *values, size_t n, void **shared)
+static int load(const struct nfqe_host *host, const void *config_of_engine, void **shared)
 {
-    const char *target = values[TARGET].text;
-    const char *source = values[SOURCE].text;
+    const struct config *config = config_of_engine;
 
-    (void)n;
-    *shared = NULL;
-    if ((values[IN_PLACE].integer ? overwrite(target, source) : rename(source, target)) < 0) {
-        return host->fail(host, -errno, "%s cannot be replaced", target);
+    (void)shared;
+    if ((config->in_place ? overwrite(config->target, config->source) : rename(config->source, config->target)) < 0) {
+        return host->fail(host, -errno, "%s cannot be replaced", config->target);
     }
     return 0;
 }
@@ -58,4 +61,5 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
     return NFQE_CONTINUE;
 }
 
-NFQE_PLUGIN(.id = "zoo_replacer", .version = "1.0.0", .options = options, .load = load, .handle = handle)
+NFQE_PLUGIN(.id = "zoo_replacer", .version = "1.0.0", .config_size = sizeof(struct config), .options = options,
+            .load = load, .handle = handle)
