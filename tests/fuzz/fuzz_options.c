@@ -8,6 +8,9 @@
 #include "base/arith.h"
 #include "config/command_line.h"
 #include "input.h"
+#include "plugin/option_list.h"
+#include "plugin/option_text.h"
+#include "plugin/option_values.h"
 #include "plugin/plugin_options.h"
 
 #include <errno.h>
@@ -152,59 +155,100 @@ static void parse_command_line(struct input *input)
 
 /* ---- a plugin's options ------------------------------------------------------------------------------- */
 
+#define UNKNOWN_SIZE 12 /* of the member of a type that the engine does not know */
+#define ITEMS_MAX 64    /* that are looked at again */
+
 struct declaration {
     uint8_t *elements;
     size_t count;
     size_t stride;
-    size_t said_stride; /* what the plugin says of it */
-    bool endless;       /* no NULL name after the last one */
+    struct nfqe_plugin plugin; /* what the plugin says of it */
+    bool endless;              /* no NULL name after the last one */
 };
 
-#define HAS_DEFAULT 0x04
-#define HAS_HELP 0x08
-#define REQUIRED 0x10
-#define BOUNDED 0x20
+/* The flags of a byte that are not those of the option. */
+#define HAS_DEFAULT 0x20
+#define HAS_HELP 0x40
+#define OWN_PLACE 0x80 /* offset and size of the member are in the input */
 
 static struct nfqe_option *option_at(const struct declaration *declaration, size_t index)
 {
     return (void *)(declaration->elements + index * declaration->stride);
 }
 
+static size_t size_of_member(const struct nfqe_option *option)
+{
+    const struct option_type *type = option_type_find(option->type);
+
+    if (type == NULL) {
+        return UNKNOWN_SIZE;
+    }
+    return (option->flags & NFQE_OPTION_REPEATABLE) != 0 ? sizeof(struct nfqe_list) : type->size;
+}
+
+/* A byte of type and a byte of flags; the limits (two 64-bit numbers), if one has a flag; strings; its place. */
+static void read_option(struct input *input, struct nfqe_option *option)
+{
+    uint8_t flags;
+
+    option->type = input_u8(input) % 16;
+    flags = input_u8(input);
+    option->flags = flags & (NFQE_OPTION_WRITABLE * 2U - 1);
+    if ((flags & (NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX)) != 0) {
+        option->min = (int64_t)input_u64(input);
+        option->max = (int64_t)input_u64(input);
+    }
+    option->name = input_text(input);
+    option->choices = option->type == NFQE_OPTION_CHOICE ? input_text(input) : NULL;
+    option->default_value = (flags & HAS_DEFAULT) != 0 ? input_text(input) : NULL;
+    option->help = (flags & HAS_HELP) != 0 ? input_text(input) : NULL;
+    option->member_size = (uint32_t)size_of_member(option);
+    if ((flags & OWN_PLACE) != 0) {
+        option->offset = input_u32(input);
+        option->member_size = input_u32(input);
+    }
+}
+
 /*
  * A byte: how many options, up to as many as are too many. A byte: how much longer than ours an element is, in units of
- * 8 bytes; from 240 on a wrong size of an element. For each option a byte of type and flags, the limits (two 64-bit
- * numbers, with BOUNDED) and its strings. Options without a byte of their own are called by their number.
+ * 8 bytes; from 240 on a wrong size of an element. A byte: the list says its count (1), the config struct is 1 byte too
+ * short (2). Then the options; those without input are integers called by their number. Members follow each other.
  */
 static void read_declaration(struct input *input, struct declaration *declaration)
 {
-    static const size_t wrong_strides[] = {0, 1, 8, sizeof(struct nfqe_option) - 8, sizeof(struct nfqe_option) + 4};
+    static const uint32_t wrong_strides[] = {0, 1, 8, sizeof(struct nfqe_option) - 8, sizeof(struct nfqe_option) + 4};
     uint8_t longer;
+    uint8_t form;
+    uint32_t end = 0;
 
     declaration->count = input_u8(input) % (PLUGIN_OPTIONS_MAX + 3);
     declaration->endless = declaration->count > PLUGIN_OPTIONS_MAX;
     longer = input_u8(input);
+    form = input_u8(input);
     declaration->stride = sizeof(struct nfqe_option) + (longer < 240 ? 8U * (longer % 4) : 0);
     declaration->elements = calloc(declaration->count + !declaration->endless, declaration->stride);
     PROMISE(declaration->elements != NULL);
     for (size_t i = 0; i < declaration->count; i++) {
         struct nfqe_option *option = option_at(declaration, i);
-        bool own = input->len > 0 && i < 16;
-        uint8_t flags = own ? input_u8(input) : NFQE_OPTION_INTEGER;
         char name[16];
 
-        snprintf(name, sizeof(name), "o%zu", i);
-        option->type = flags % 4 != 0 ? flags % 4 : input_u8(input);
-        option->flags = (flags & REQUIRED) != 0 ? NFQE_OPTION_REQUIRED : 0;
-        if (own && (flags & BOUNDED) != 0) {
-            option->flags |= NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX;
-            option->min = (int64_t)input_u64(input);
-            option->max = (int64_t)input_u64(input);
+        option->offset = end;
+        if (input->len > 0 && i < 16) {
+            read_option(input, option);
+        } else {
+            snprintf(name, sizeof(name), "o%zu", i);
+            option->name = strdup(name);
+            option->type = NFQE_OPTION_INTEGER;
+            option->member_size = sizeof(int64_t);
         }
-        option->name = own ? input_text(input) : strdup(name);
-        option->default_value = (flags & HAS_DEFAULT) != 0 ? input_text(input) : NULL;
-        option->help = (flags & HAS_HELP) != 0 ? input_text(input) : NULL;
+        end += (uint32_t)size_of_member(option);
     }
-    declaration->said_stride = longer < 240 ? declaration->stride : wrong_strides[longer % ARRAY_SIZE(wrong_strides)];
+    declaration->plugin = (struct nfqe_plugin){
+        .options = (void *)declaration->elements,
+        .option_count = (form & 1) != 0 ? (uint32_t)declaration->count : 0,
+        .option_size = longer < 240 ? (uint32_t)declaration->stride : wrong_strides[longer % ARRAY_SIZE(wrong_strides)],
+        .config_size = (form & 2) != 0 && end > 0 ? end - 1 : end,
+    };
 }
 
 static void free_declaration(struct declaration *declaration)
@@ -214,58 +258,105 @@ static void free_declaration(struct declaration *declaration)
 
         free((void *)(uintptr_t)option->name);
         free((void *)(uintptr_t)option->default_value);
+        free((void *)(uintptr_t)option->choices);
         free((void *)(uintptr_t)option->help);
     }
     free(declaration->elements);
 }
 
-static void check_value(const struct nfqe_option *option, const struct nfqe_value *value)
+/* Whether the engine filled the member as this value does. NULL: as if it was not given. */
+static void check_value(const struct nfqe_option *option, const char *value, const void *member)
 {
-    bool bounded = (option->flags & NFQE_OPTION_HAS_MIN) != 0;
+    const struct option_type *type = option_type_find(option->type);
+    uint8_t expected[sizeof(struct nfqe_address)] = {0};
+    struct option_reason reason;
+    const char *text;
+    int none = -1;
 
-    PROMISE(value->name == option->name && value->type == option->type && value->given <= 1);
-    PROMISE(value->given != 0 || (option->flags & NFQE_OPTION_REQUIRED) == 0);
-    PROMISE(value->given != 0 || value->text == option->default_value);
-    if (value->text == NULL) {
-        PROMISE(option->default_value == NULL && value->integer == 0);
+    if (value == NULL) {
+        if (type->is_descriptor) {
+            memcpy(expected, &none, sizeof(none));
+        }
+        PROMISE(memcmp(member, expected, type->size) == 0);
         return;
     }
-    switch (option->type) {
-    case NFQE_OPTION_INTEGER: {
-        const char *digits = value->text + (value->text[0] == '-');
-
-        PROMISE(value->integer == strtoll(value->text, NULL, digits[1] == 'x' || digits[1] == 'X' ? 16 : 10));
-        PROMISE(!bounded || (value->integer >= option->min && value->integer <= option->max));
-        break;
-    }
-    case NFQE_OPTION_BOOLEAN:
-        PROMISE(value->integer == 0 || value->integer == 1);
-        break;
-    default:
-        PROMISE(value->integer == 0);
-        PROMISE(!bounded ||
-                ((int64_t)strlen(value->text) >= option->min && (int64_t)strlen(value->text) <= option->max));
+    PROMISE(type->parse(option, value, expected, &reason) == 0);
+    if (option->type == NFQE_OPTION_STRING || option->type == NFQE_OPTION_PATH) { /* another text with the same bytes */
+        memcpy(&text, member, sizeof(text));
+        PROMISE(strcmp(text, value) == 0);
+    } else {
+        PROMISE(memcmp(member, expected, type->size) == 0);
     }
 }
 
-/* The user's text put together again, from the values: every item once, commas doubled. In no particular order. */
-static void check_given(const struct plugin_values *values, const char *text)
+/* The values that the user gave an option, up to `max`; *text is split. Returns how many there are. */
+static size_t find_values(char *text, const char *wanted, const char **values, size_t max)
 {
-    size_t len = 0;
-    size_t items = 0;
+    struct error error;
+    size_t count = 0;
+    char *name;
+    char *value;
 
-    for (size_t i = 0; i < values->count; i++) {
-        const struct nfqe_value *value = &values->values[i];
-
-        if (value->given == 0) {
-            continue;
-        }
-        len += (items++ > 0) + strlen(value->name) + 1;
-        for (const char *letter = value->text; *letter != '\0'; letter++) {
-            len += *letter == ',' ? 2 : 1;
+    while (option_text_next(&text, &name, &value, &error) > 0) {
+        if (strcmp(name, wanted) == 0) {
+            if (count < max) {
+                values[count] = value;
+            }
+            count++;
         }
     }
-    PROMISE(text == NULL ? items == 0 : len == strlen(text));
+    return count;
+}
+
+/* Returns how many paths it names. */
+static size_t check_option(const struct nfqe_option *option, const struct plugin_config *config, const char *text)
+{
+    const struct option_type *type = option_type_find(option->type);
+    const char *member = (const char *)config->members + option->offset;
+    char *copy = text != NULL ? strdup(text) : NULL;
+    const char *values[ITEMS_MAX];
+    size_t given = find_values(copy, option->name, values, ITEMS_MAX);
+    size_t count = given;
+    struct nfqe_list list;
+
+    PROMISE(given > 0 || (option->flags & NFQE_OPTION_REQUIRED) == 0);
+    if (type == NULL) {
+        PROMISE(given == 0);
+        free(copy);
+        return 0;
+    }
+    if (given == 0 && option->default_value != NULL) {
+        values[count++] = option->default_value;
+    }
+    if ((option->flags & NFQE_OPTION_REPEATABLE) != 0) {
+        memcpy(&list, member, sizeof(list));
+        PROMISE(list.count == count && (list.items != NULL) == (count > 0));
+        for (size_t i = 0; i < count && i < ITEMS_MAX; i++) {
+            check_value(option, values[i], (const char *)list.items + i * type->size);
+        }
+    } else {
+        PROMISE(count <= 1);
+        check_value(option, count > 0 ? values[0] : NULL, member);
+    }
+    free(copy);
+    return type->is_descriptor ? given : 0;
+}
+
+static void check_paths(const struct plugin_config *config, const char *text)
+{
+    const int fd = 5;
+
+    for (size_t i = 0; i < config->path_count; i++) {
+        const struct plugin_path *path = &config->paths[i];
+        char *value;
+
+        PROMISE(i == 0 || path->item > path[-1].item);
+        PROMISE(path->access < PATH_ACCESSES);
+        PROMISE(option_text_copy_value(text, path->item, &value) == 0);
+        PROMISE(strcmp(value, path->path) == 0);
+        free(value);
+        memcpy(path->member, &fd, sizeof(fd)); /* it is in memory of the options */
+    }
 }
 
 static void parse_plugin_options(struct input *input)
@@ -273,28 +364,34 @@ static void parse_plugin_options(struct input *input)
     uint8_t choice = input_u8(input);
     bool one_line = memchr(input->data, '\n', input->len) == NULL;
     struct declaration declaration;
-    struct plugin_values values;
+    struct plugin_config config;
     struct error error;
+    size_t paths = 0;
     char *text;
     int code;
 
     read_declaration(input, &declaration);
+    if (choice == 2) {
+        declaration.plugin.options = NULL;
+        declaration.plugin.option_count = 0;
+    }
     text = choice == 1 ? NULL : input_text(input);
     memset(&error, 'x', sizeof(error));
-    code = plugin_options_parse(choice == 2 ? NULL : (void *)declaration.elements, declaration.said_stride, text,
-                                &values, &error);
+    code = plugin_options_parse(&declaration.plugin, text, &config, &error);
     PROMISE(code == 0 || code == -EINVAL || code == -EBADMSG);
     if (code == 0) {
-        PROMISE(choice == 2 ? values.count == 0 : values.count == declaration.count && !declaration.endless);
-        for (size_t i = 0; i < values.count; i++) {
-            check_value(option_at(&declaration, i), &values.values[i]);
+        PROMISE(choice == 2 || !declaration.endless);
+        PROMISE((config.members != NULL) == (declaration.plugin.config_size > 0));
+        for (size_t i = 0; choice != 2 && i < declaration.count; i++) {
+            paths += check_option(option_at(&declaration, i), &config, text);
         }
-        check_given(&values, text);
+        PROMISE(paths == config.path_count);
+        check_paths(&config, text);
     } else {
-        PROMISE(values.values == NULL && values.count == 0 && values.text == NULL);
+        PROMISE(config.members == NULL && config.path_count == 0 && config.paths == NULL && config.text == NULL);
         check_error(&error, one_line);
     }
-    plugin_options_done(&values);
+    plugin_options_done(&config);
     free(text);
     free_declaration(&declaration);
 }

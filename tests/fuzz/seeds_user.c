@@ -10,6 +10,7 @@
 
 #include <elf.h>
 #include <link.h>
+#include <stdbool.h>
 #include <string.h>
 
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden"))); /* what this machine's files look like */
@@ -196,26 +197,38 @@ static void make_command_lines(void)
 }
 
 /* The fields before the options of a declaration. */
-static void begin_declaration(struct seed *seed, uint8_t choice, uint8_t count, uint8_t longer)
+static void begin_declaration(struct seed *seed, uint8_t choice, uint8_t count, uint8_t longer, uint8_t form)
 {
     seed->len = 0;
     seed_put_u8(seed, 1);
     seed_put_u8(seed, choice);
     seed_put_u8(seed, count);
     seed_put_u8(seed, longer);
+    seed_put_u8(seed, form);
 }
 
 /* The flags of fuzz_options.c. */
-#define HAS_DEFAULT 0x04
-#define HAS_HELP 0x08
-#define REQUIRED 0x10
-#define BOUNDED 0x20
+#define HAS_DEFAULT 0x20
+#define HAS_HELP 0x40
+#define OWN_PLACE 0x80
+
+/* The option up to its name; with HAS_MIN or HAS_MAX, the limits 1 and 200. */
+static void begin_option(struct seed *seed, uint8_t type, uint8_t flags, const char *name)
+{
+    seed_put_u8(seed, type);
+    seed_put_u8(seed, flags);
+    if ((flags & (NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX)) != 0) {
+        seed_put_u64(seed, 1);
+        seed_put_u64(seed, 200);
+    }
+    seed_put_text(seed, name);
+}
 
 static const char *const plugin_texts[] = {
     "file=a,,b,count=0x10,on=yes",
-    "count=-5,file=x",
+    "count=5,file=x",
     "file=",
-    "count=21,file=x",
+    "count=201,file=x",
     "file=x,count=9223372036854775808",
     "file=x,file=y",
     "file=x,on=maybe",
@@ -225,7 +238,39 @@ static const char *const plugin_texts[] = {
     "",
     "file=x,",
     "count=1",
+    "file=x,to=/a,to=/b,,c,dir=/d",
+    "file=x,wait=5s,room=64k,host=10.0.0.1,net=10.0.0.0/8,net=fc00::/7,mode=fast,path=/p",
+    "file=x,wait=201ms",
+    "file=x,room=1g",
+    "file=x,host=10.0.0",
+    "file=x,net=10.0.0.1/8",
+    "file=x,mode=slo",
+    "file=x,later=1",
 };
+
+/* An option of each type, and one of a later engine. */
+static void put_options(struct seed *seed, bool wrong_default)
+{
+    begin_option(seed, NFQE_OPTION_STRING, NFQE_OPTION_REQUIRED | NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX | HAS_HELP,
+                 "file");
+    seed_put_text(seed, "the file to read");
+    begin_option(seed, NFQE_OPTION_INTEGER, NFQE_OPTION_HAS_MIN | NFQE_OPTION_HAS_MAX | HAS_DEFAULT, "count");
+    seed_put_text(seed, "7");
+    begin_option(seed, NFQE_OPTION_BOOLEAN, HAS_DEFAULT, "on");
+    seed_put_text(seed, wrong_default ? "wrong" : "off");
+    begin_option(seed, NFQE_OPTION_FILE, NFQE_OPTION_WRITABLE | NFQE_OPTION_REPEATABLE, "to");
+    begin_option(seed, NFQE_OPTION_DURATION, NFQE_OPTION_HAS_MIN, "wait");
+    begin_option(seed, NFQE_OPTION_SIZE, HAS_DEFAULT, "room");
+    seed_put_text(seed, "1m");
+    begin_option(seed, NFQE_OPTION_ADDRESS, 0, "host");
+    begin_option(seed, NFQE_OPTION_PREFIX, NFQE_OPTION_REPEATABLE | HAS_DEFAULT, "net");
+    seed_put_text(seed, "::/0");
+    begin_option(seed, NFQE_OPTION_CHOICE, 0, "mode");
+    seed_put_text(seed, "off|slow|fast");
+    begin_option(seed, NFQE_OPTION_PATH, 0, "path");
+    begin_option(seed, NFQE_OPTION_DIRECTORY, 0, "dir");
+    begin_option(seed, NFQE_OPTION_DIRECTORY + 1, 0, "later");
+}
 
 static void make_plugin_options(void)
 {
@@ -233,43 +278,36 @@ static void make_plugin_options(void)
     unsigned number = 0;
 
     for (; number < ARRAY_SIZE(plugin_texts); number++) {
-        begin_declaration(&seed, 0, 3, (uint8_t)(number % 2));
-        seed_put_u8(&seed, NFQE_OPTION_STRING | REQUIRED | BOUNDED | HAS_HELP);
-        seed_put_u64(&seed, 1);
-        seed_put_u64(&seed, 200);
-        seed_put_text(&seed, "file");
-        seed_put_text(&seed, "the file to read");
-        seed_put_u8(&seed, NFQE_OPTION_INTEGER | BOUNDED | HAS_DEFAULT);
-        seed_put_u64(&seed, number % 2 == 0 ? (uint64_t)-10 : 0);
-        seed_put_u64(&seed, 20);
-        seed_put_text(&seed, "count");
-        seed_put_text(&seed, "7");
-        seed_put_u8(&seed, NFQE_OPTION_BOOLEAN | HAS_DEFAULT);
-        seed_put_text(&seed, "on");
-        seed_put_text(&seed, number == 4 ? "wrong" : "off");
+        begin_declaration(&seed, 0, 12, (uint8_t)(number % 2), (uint8_t)(number % 2));
+        put_options(&seed, number == 4);
         seed_put_text(&seed, plugin_texts[number]);
         seed_save_number("options", "plugin", number, &seed);
     }
-    begin_declaration(&seed, 1, 0, 0); /* no text */
+    begin_declaration(&seed, 1, 0, 0, 0); /* no text */
     seed_save_number("options", "plugin", ++number, &seed);
-    begin_declaration(&seed, 2, 0, 0); /* no declaration */
+    begin_declaration(&seed, 2, 0, 0, 0); /* no declaration */
     seed_put_text(&seed, "a=1");
     seed_save_number("options", "plugin", ++number, &seed);
-    begin_declaration(&seed, 0, 129, 0); /* an endless list */
+    begin_declaration(&seed, 0, 129, 0, 0); /* an endless list */
     seed_save_number("options", "plugin", ++number, &seed);
-    begin_declaration(&seed, 0, 1, 241); /* a wrong size */
+    begin_declaration(&seed, 0, 1, 241, 0); /* a wrong size */
     seed_save_number("options", "plugin", ++number, &seed);
-    begin_declaration(&seed, 1, 1, 0); /* a wrong type */
-    seed_put_u8(&seed, 0);
-    seed_put_u8(&seed, 9);
-    seed_put_text(&seed, "a");
+    begin_declaration(&seed, 1, 1, 0, 0); /* no type */
+    begin_option(&seed, 0, 0, "a");
     seed_save_number("options", "plugin", ++number, &seed);
     for (unsigned wrong = 0; wrong < 2; wrong++) { /* wrong names */
-        begin_declaration(&seed, 1, 2, 2);
+        begin_declaration(&seed, 1, 2, 2, 1);
         for (unsigned i = 0; i < 2; i++) {
-            seed_put_u8(&seed, NFQE_OPTION_STRING);
-            seed_put_text(&seed, wrong == 0 ? "same" : "a b");
+            begin_option(&seed, NFQE_OPTION_STRING, 0, wrong == 0 ? "same" : "a b");
         }
+        seed_save_number("options", "plugin", ++number, &seed);
+    }
+    for (uint32_t offset = 0; offset < 16; offset += 4) { /* the same bytes, and a config struct that is too small */
+        begin_declaration(&seed, 1, 2, 0, offset == 12 ? 2 : 0);
+        begin_option(&seed, NFQE_OPTION_INTEGER, 0, "a");
+        begin_option(&seed, NFQE_OPTION_INTEGER, OWN_PLACE, "b");
+        seed_put_u32(&seed, offset);
+        seed_put_u32(&seed, 8);
         seed_save_number("options", "plugin", ++number, &seed);
     }
 }
