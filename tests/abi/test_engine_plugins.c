@@ -66,6 +66,12 @@ static void assert_in_order(const char *const lines[])
     }
 }
 
+/* A file of the scratch directory with this text. */
+static const char *text_file(const char *name, const char *text)
+{
+    return scratch_write(name, text, strlen(text));
+}
+
 static void options_reach_load_with_types_and_defaults(void **state)
 {
     (void)state;
@@ -78,6 +84,47 @@ static void options_reach_load_with_types_and_defaults(void **state)
         "nfq-engine: plugin options: comment \"(none)\"\n",
         "nfq-engine: plugin options: any-number 0\n",
         "nfq-engine: ready\n",
+        NULL,
+    });
+}
+
+/* They are in a directory that the plugin's user may not search; it may search the one that it is given. */
+static void files_and_directories_of_options_reach_load_opened(void **state)
+{
+    const char *directory = scratch_directory("directory", 0755);
+    char values[1024];
+
+    (void)state;
+    text_file("directory/inside", "");
+    snprintf(values, sizeof(values), "directory=%s,file=%s,out=%s,files=%s,files=%s", directory,
+             text_file("file", "of file\n"), text_file("out", "of out\n"), text_file("first", "of first\n"),
+             text_file("second", "of second\n"));
+    start(with_values("option_types", values), NULL);
+    stop();
+    assert_in_order((const char *const[]){
+        "nfq-engine: plugin option_types: file of file\n",
+        "nfq-engine: plugin option_types: out of out, can be written\n",
+        "nfq-engine: plugin option_types: directory with it\n",
+        "nfq-engine: plugin option_types: files of first\n",
+        "nfq-engine: plugin option_types: files of second\n",
+        "nfq-engine: ready\n",
+        NULL,
+    });
+}
+
+/* Strings and lists are there in each worker, after load() has returned. */
+static void the_config_struct_lives_on_in_the_workers(void **state)
+{
+    (void)state;
+    start(with_values("option_types", "text=a,,b,word=one,word=two"), NULL);
+    stop();
+    assert_in_order((const char *const[]){
+        "nfq-engine: plugin option_types: text \"a,b\"\n",
+        "nfq-engine: plugin option_types: word \"one\"\n",
+        "nfq-engine: plugin option_types: word \"two\"\n",
+        "nfq-engine: plugin option_types: text \"a,b\"\n",
+        "nfq-engine: plugin option_types: word \"one\"\n",
+        "nfq-engine: plugin option_types: word \"two\"\n",
         NULL,
     });
 }
@@ -312,6 +359,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_reach_load_with_types_and_defaults),
+        cmocka_unit_test(files_and_directories_of_options_reach_load_opened),
+        cmocka_unit_test(the_config_struct_lives_on_in_the_workers),
         cmocka_unit_test(a_file_name_with_a_comma_is_written_with_two),
         cmocka_unit_test(each_function_is_called_once_in_its_process),
         cmocka_unit_test(each_worker_opens_and_closes_for_itself),

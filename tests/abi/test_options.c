@@ -3,8 +3,8 @@
  * The options of a plugin, from what the user writes after the file name to the values that load() gets. The zoo has
  * one animal for each kind of mistake; here are the limits of each kind.
  *
- * The plugin `options` logs its config struct, and the tests compare these lines. After a refusal there is no line, since
- * load() is not called.
+ * The plugins `options` and `option_types` log their config structs, and the tests compare these lines. After a refusal
+ * there is no line, since load() is not called.
  */
 #include "abi_main.h"
 #include "attempt.h"
@@ -87,6 +87,25 @@ static void given_values_reach_load_with_their_types(void **state)
                            "any-number -9223372036854775807\n");
 }
 
+/* In load(), and the texts again in open(). The files are opened by the fork server, which is not part of this. */
+static void each_type_has_its_member(void **state)
+{
+    const char *path = scratch_copy("option_types.so", "option_types");
+
+    (void)state;
+    attempt_expect_success(path, NULL,
+                           "wait 0\nroom 65536\nhost (none)/0\nnet (none)/0\nmode 1\nfile (none)\nout (none)\n"
+                           "directory (none)\nwhere (none)\nlevel 7\ntext \"(none)\"\ntext \"(none)\"\n");
+    attempt_expect_success(
+        path,
+        "wait=1500ms,room=1m,host=10.1.2.3,net=fc00::/7,mode=fast,where=/a,,b,level=3,nets=10.0.0.0/8,"
+        "word=first,level=1,text=t,nets=::1,word=,level=2",
+        "wait 1500000000\nroom 1048576\nhost 10.1.2.3/32\nnet fc00::/7\nmode 2\nfile (none)\n"
+        "out (none)\ndirectory (none)\nwhere /a,b\nlevel 3\nlevel 1\nlevel 2\n"
+        "nets 10.0.0.0/8\nnets ::1/128\ntext \"t\"\nword \"first\"\nword \"\"\n"
+        "text \"t\"\nword \"first\"\nword \"\"\n");
+}
+
 static void every_word_for_a_boolean_is_understood(void **state)
 {
     static const char *const words[] = {"off", "on", "no", "yes", "false", "true", "0", "1"};
@@ -156,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_refused_option_never_reaches_load),
         cmocka_unit_test(what_is_not_given_is_the_default_or_zero),
         cmocka_unit_test(given_values_reach_load_with_their_types),
+        cmocka_unit_test(each_type_has_its_member),
         cmocka_unit_test(every_word_for_a_boolean_is_understood),
         cmocka_unit_test(a_leading_zero_is_not_octal),
         cmocka_unit_test(a_comma_inside_a_value_is_written_twice),
