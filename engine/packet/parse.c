@@ -93,6 +93,12 @@ static uint16_t read_be16(const uint8_t *bytes)
     return (uint16_t)((bytes[0] << 8) | bytes[1]);
 }
 
+static void set_protocol(struct nfqe_packet *packet, uint8_t protocol)
+{
+    packet->protocol = protocol;
+    packet->flags |= NFQE_PACKET_PROTOCOL_KNOWN;
+}
+
 static void cut(struct nfqe_packet *packet)
 {
     packet->flags |= NFQE_PACKET_HEADERS_CUT;
@@ -202,12 +208,14 @@ static uint32_t extension_size(enum kind kind, const uint8_t *header, uint32_t l
     return size <= left ? size : 0;
 }
 
-/* The transport protocol of a later fragment whose first header has this number; 0 if more headers come before it. */
-static uint8_t fragment_protocol(uint8_t next, bool ipv6)
+/* The protocol of a later fragment whose first header has this number, unless more headers come before it. */
+static void set_fragment_protocol(struct nfqe_packet *packet, uint8_t next, bool ipv6)
 {
     enum kind kind = protocols[next].kind;
 
-    return kind == KIND_TRANSPORT || kind == KIND_NO_NEXT || (!ipv6 && kind != KIND_AUTHENTICATION) ? next : 0;
+    if (kind == KIND_TRANSPORT || kind == KIND_NO_NEXT || (!ipv6 && kind != KIND_AUTHENTICATION)) {
+        set_protocol(packet, next);
+    }
 }
 
 /* Walks the extension headers to the transport header. next: the number of the first one; of IPv4, it can be AH. */
@@ -220,7 +228,7 @@ static void walk(struct nfqe_packet *packet, uint8_t next, uint32_t offset, stru
         uint32_t size;
 
         if (kind == KIND_NO_NEXT) {
-            packet->protocol = next;
+            set_protocol(packet, next);
             return;
         }
         size = extension_size(kind, header, limits.end - offset);
@@ -235,12 +243,12 @@ static void walk(struct nfqe_packet *packet, uint8_t next, uint32_t offset, stru
         } else if (kind == KIND_FRAGMENT) {
             packet->flags |= NFQE_PACKET_FRAGMENT;
             if ((read_be16(header + 2) & IPV6_OFFSET_MASK) != 0) {
-                packet->protocol = fragment_protocol(next, ipv6);
+                set_fragment_protocol(packet, next, ipv6);
                 return;
             }
         }
     }
-    packet->protocol = next;
+    set_protocol(packet, next);
     parse_transport(packet, offset, limits, kind == KIND_TRANSPORT ? protocols[next].size : 0);
 }
 
@@ -252,7 +260,7 @@ static void parse_ipv4(struct nfqe_packet *packet)
     uint16_t fragment = read_be16(header + 6);
 
     packet->network = 0;
-    packet->protocol = fragment_protocol(header[9], false);
+    set_fragment_protocol(packet, header[9], false);
     if ((fragment & (IPV4_OFFSET_MASK | IPV4_MORE_FRAGMENTS)) != 0) {
         packet->flags |= NFQE_PACKET_FRAGMENT;
     }
@@ -289,7 +297,8 @@ void packet_parse(struct nfqe_packet *packet)
     packet->payload = NFQE_NONE;
     packet->payload_len = 0;
     packet->protocol = 0;
-    packet->flags &= (uint16_t) ~(NFQE_PACKET_FRAGMENT | NFQE_PACKET_HEADERS_CUT | NFQE_PACKET_SOURCE_ROUTE);
+    packet->flags &= (uint16_t) ~(NFQE_PACKET_FRAGMENT | NFQE_PACKET_HEADERS_CUT | NFQE_PACKET_SOURCE_ROUTE |
+                                  NFQE_PACKET_PROTOCOL_KNOWN);
     if (protocol == 0) {
         protocol = version == 4 ? ETHERTYPE_IPV4 : version == 6 ? ETHERTYPE_IPV6 : 0;
     }

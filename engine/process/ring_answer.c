@@ -144,6 +144,7 @@ void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nf
     *packet = from->packet;
     packet->data = packet->len > 0 ? (const uint8_t *)bytes + from->data : NULL;
     packet->secctx = packet->secctx_len > 0 ? bytes + from->secctx : NULL;
+    packet->link_header = packet->link_header_len > 0 ? (const uint8_t *)bytes + from->link_header : NULL;
     *flow = from->flow;
 }
 

@@ -135,36 +135,62 @@ void ring_begin(struct ring_submit *ring, uint32_t flags)
     ring->filling = true;
 }
 
-/* Copies bytes into the frame. There is room: ring_frame_size() counts BURST_MAX times slot_size and two alignments. */
+/*
+ * Copies bytes into the frame, if there are any. There is room: ring_frame_size() counts BURST_MAX times slot_size and an
+ * alignment for each part.
+ */
 static uint32_t put(struct ring_submit *ring, struct ring_frame *frame, const void *data, uint32_t len)
 {
-    uint32_t place = (uint32_t)round_up(ring->used, RING_DATA_ALIGN);
+    uint32_t place;
 
-    if (len > 0) {
-        memcpy((char *)frame + place, data, len);
+    if (len == 0) {
+        return 0;
     }
+    place = (uint32_t)round_up(ring->used, RING_DATA_ALIGN);
+    memcpy((char *)frame + place, data, len);
     ring->used = place + len;
     return place;
 }
+
+#define MEMBER_END(member) (offsetof(struct nfqe_packet, member) + sizeof(((struct nfqe_packet *)NULL)->member))
+
+/* Copies the bytes of the packet from offset `from` to `to` - 1. */
+static inline void copy_part(struct nfqe_packet *copy, const struct nfqe_packet *packet, size_t from, size_t to)
+{
+    memcpy((char *)copy + from, (const char *)packet + from, to - from);
+}
+
+/* Copies all but the pointers: the worker can read the frame at any time, and gets no addresses of this process. */
+static void copy_packet(struct nfqe_packet *copy, const struct nfqe_packet *packet)
+{
+    copy_part(copy, packet, 0, offsetof(struct nfqe_packet, data));
+    copy->data = NULL;
+    copy_part(copy, packet, MEMBER_END(data), offsetof(struct nfqe_packet, secctx));
+    copy->secctx = NULL;
+    copy_part(copy, packet, MEMBER_END(secctx), offsetof(struct nfqe_packet, link_header));
+    copy->link_header = NULL;
+}
+
+_Static_assert(MEMBER_END(link_header) == sizeof(struct nfqe_packet), "all members are copied");
 
 int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct ring_origin origin,
              const struct ring_flow *flow)
 {
     struct ring_frame *frame = frame_at(ring, ring->submitted);
     struct ring_flight *flight = &ring->flights[ring->submitted % RING_FRAMES];
-    struct ring_packet copy = {.packet = *packet, .flow = *flow};
+    struct ring_packet *to = &frame->packets[flight->count];
 
     if (flight->count >= BURST_MAX) {
         return -ENOSPC;
     }
-    if ((uint64_t)packet->len + packet->secctx_len > ring->slot_size) {
+    if ((uint64_t)packet->len + packet->secctx_len + packet->link_header_len > ring->slot_size) {
         return -EMSGSIZE;
     }
-    copy.packet.data = NULL; /* the worker gets no addresses of this process */
-    copy.packet.secctx = NULL;
-    copy.data = put(ring, frame, packet->data, packet->len);
-    copy.secctx = put(ring, frame, packet->secctx, packet->secctx_len);
-    frame->packets[flight->count] = copy;
+    copy_packet(&to->packet, packet);
+    to->data = put(ring, frame, packet->data, packet->len);
+    to->secctx = put(ring, frame, packet->secctx, packet->secctx_len);
+    to->link_header = put(ring, frame, packet->link_header, packet->link_header_len);
+    to->flow = *flow;
     flight->origins[flight->count] = origin;
     flight->unanswered |= UINT64_C(1) << flight->count;
     flight->count++;

@@ -24,6 +24,34 @@
 
 #define NS_PER_US 1000
 
+#ifndef NFQA_CGROUP_CLASSID
+#define NFQA_CGROUP_CLASSID 22 /* enum nfqnl_attr_type of Linux 6.4; the headers of Debian 12 are of 6.1 */
+#endif
+
+struct attribute {
+    unsigned type;
+    const uint8_t *value;
+    size_t len;
+};
+
+/* The attributes whose value is a number of 32 bits, and the member that it is for. */
+static const struct number {
+    uint32_t present; /* enum nfqe_presence */
+    uint32_t member;  /* its offset in struct nfqe_packet */
+} numbers[] = {
+    [NFQA_MARK] = {NFQE_HAS_MARK, offsetof(struct nfqe_packet, mark)},
+    [NFQA_IFINDEX_INDEV] = {NFQE_HAS_IN_IFINDEX, offsetof(struct nfqe_packet, in_ifindex)},
+    [NFQA_IFINDEX_OUTDEV] = {NFQE_HAS_OUT_IFINDEX, offsetof(struct nfqe_packet, out_ifindex)},
+    [NFQA_IFINDEX_PHYSINDEV] = {NFQE_HAS_PHYS_IN_IFINDEX, offsetof(struct nfqe_packet, phys_in_ifindex)},
+    [NFQA_IFINDEX_PHYSOUTDEV] = {NFQE_HAS_PHYS_OUT_IFINDEX, offsetof(struct nfqe_packet, phys_out_ifindex)},
+    [NFQA_UID] = {NFQE_HAS_UID, offsetof(struct nfqe_packet, uid)},
+    [NFQA_GID] = {NFQE_HAS_GID, offsetof(struct nfqe_packet, gid)},
+    [NFQA_PRIORITY] = {NFQE_HAS_PRIORITY, offsetof(struct nfqe_packet, priority)},
+    [NFQA_CGROUP_CLASSID] = {NFQE_HAS_CGROUP_CLASS, offsetof(struct nfqe_packet, cgroup_class)},
+};
+
+#define NUMBER_TYPES (sizeof(numbers) / sizeof(numbers[0]))
+
 static uint32_t read_be32(const void *from)
 {
     uint32_t value;
@@ -40,11 +68,42 @@ static uint64_t read_be64(const void *from)
     return be64toh(value);
 }
 
-static void set_present(struct nfqe_packet *packet, uint32_t bit, uint32_t *field, const void *value, size_t len)
+static uint16_t read_be16(const uint8_t *from)
 {
-    if (len >= sizeof(uint32_t)) {
-        packet->present |= bit;
-        *field = read_be32(value);
+    return (uint16_t)((from[0] << 8) | from[1]);
+}
+
+/*
+ * Reads the attribute at *offset and moves that to the next one, at most to `len`. Returns whether there is one, and
+ * all of it: if not, the rest of the bytes is NLA_HDRLEN or more if they are no whole attribute.
+ */
+static inline bool next_attribute(const uint8_t *bytes, size_t len, size_t *offset, struct attribute *attribute)
+{
+    size_t left = len - *offset;
+    const struct nlattr *header = (const void *)(bytes + *offset);
+    size_t size;
+
+    if (left < NLA_HDRLEN) {
+        return false;
+    }
+    size = header->nla_len;
+    if (size < NLA_HDRLEN || size > left) {
+        return false;
+    }
+    *attribute = (struct attribute){
+        .type = header->nla_type & NLA_TYPE_MASK, .value = bytes + *offset + NLA_HDRLEN, .len = size - NLA_HDRLEN};
+    *offset += NLA_ALIGN(size) < left ? NLA_ALIGN(size) : left;
+    return true;
+}
+
+static void decode_number(struct nfqe_packet *packet, const struct number *number, const uint8_t *value, size_t len)
+{
+    uint32_t decoded;
+
+    if (len >= sizeof(decoded)) {
+        decoded = read_be32(value);
+        memcpy((char *)packet + number->member, &decoded, sizeof(decoded));
+        packet->present |= number->present;
     }
 }
 
@@ -81,57 +140,63 @@ static void decode_skb_info(struct nfqe_packet *packet, const void *value, size_
 
     packet->flags |= (uint16_t)((info & NFQA_SKB_CSUMNOTREADY) != 0 ? NFQE_PACKET_CHECKSUM_PENDING : 0);
     packet->flags |= (uint16_t)((info & NFQA_SKB_GSO) != 0 ? NFQE_PACKET_GSO : 0);
+    packet->flags |= (uint16_t)((info & NFQA_SKB_CSUM_NOTVERIFIED) != 0 ? NFQE_PACKET_CHECKSUM_UNVERIFIED : 0);
 }
 
 /* Of the attributes inside NFQA_CT, the mark of the connection. */
-static void decode_conntrack(struct nfqe_packet *packet, const uint8_t *value, size_t value_len)
+static void decode_conntrack(struct nfqe_packet *packet, const uint8_t *value, size_t len)
 {
+    static const struct number mark = {NFQE_HAS_CONNTRACK_MARK, offsetof(struct nfqe_packet, conntrack_mark)};
+    struct attribute attribute;
     size_t offset = 0;
 
-    while (value_len - offset >= NLA_HDRLEN) {
-        const struct nlattr *attribute = (const void *)(value + offset);
-        size_t size = attribute->nla_len;
+    while (next_attribute(value, len, &offset, &attribute)) {
+        if (attribute.type == CTA_MARK) {
+            decode_number(packet, &mark, attribute.value, attribute.len);
+        }
+    }
+}
 
-        if (size < NLA_HDRLEN || size > value_len - offset) {
-            return;
+/* The tag that the kernel keeps beside the bytes of the packet. */
+static void decode_vlan(struct nfqe_packet *packet, const uint8_t *value, size_t len)
+{
+    const uint8_t *protocol = NULL;
+    const uint8_t *tci = NULL;
+    struct attribute attribute;
+    size_t offset = 0;
+
+    while (next_attribute(value, len, &offset, &attribute)) {
+        if (attribute.type == NFQA_VLAN_PROTO && attribute.len >= sizeof(uint16_t)) {
+            protocol = attribute.value;
+        } else if (attribute.type == NFQA_VLAN_TCI && attribute.len >= sizeof(uint16_t)) {
+            tci = attribute.value;
         }
-        if ((attribute->nla_type & NLA_TYPE_MASK) == CTA_MARK) {
-            set_present(packet, NFQE_HAS_CONNTRACK_MARK, &packet->conntrack_mark, value + offset + NLA_HDRLEN,
-                        size - NLA_HDRLEN);
-        }
-        offset += NLA_ALIGN(size) < value_len - offset ? NLA_ALIGN(size) : value_len - offset;
+    }
+    if (protocol != NULL && tci != NULL) {
+        packet->present |= NFQE_HAS_VLAN;
+        packet->vlan_protocol = read_be16(protocol);
+        packet->vlan_tci = read_be16(tci);
     }
 }
 
 /* Decodes one attribute. Returns whether it is the packet header, without which nothing can be answered. */
 static bool decode_attribute(struct nfqe_packet *packet, unsigned type, const uint8_t *value, size_t len)
 {
+    if (type < NUMBER_TYPES && numbers[type].present != 0) {
+        decode_number(packet, &numbers[type], value, len);
+        return false;
+    }
     switch (type) {
     case NFQA_PACKET_HDR:
         if (len < sizeof(struct nfqnl_msg_packet_hdr)) {
             return false;
         }
         packet->id = read_be32(value);
-        packet->hw_protocol = (uint16_t)((value[4] << 8) | value[5]);
+        packet->hw_protocol = read_be16(value + 4);
         packet->hook = value[6];
         return true;
-    case NFQA_MARK:
-        set_present(packet, NFQE_HAS_MARK, &packet->mark, value, len);
-        break;
     case NFQA_TIMESTAMP:
         decode_timestamp(packet, value, len);
-        break;
-    case NFQA_IFINDEX_INDEV:
-        set_present(packet, NFQE_HAS_IN_IFINDEX, &packet->in_ifindex, value, len);
-        break;
-    case NFQA_IFINDEX_OUTDEV:
-        set_present(packet, NFQE_HAS_OUT_IFINDEX, &packet->out_ifindex, value, len);
-        break;
-    case NFQA_IFINDEX_PHYSINDEV:
-        set_present(packet, NFQE_HAS_PHYS_IN_IFINDEX, &packet->phys_in_ifindex, value, len);
-        break;
-    case NFQA_IFINDEX_PHYSOUTDEV:
-        set_present(packet, NFQE_HAS_PHYS_OUT_IFINDEX, &packet->phys_out_ifindex, value, len);
         break;
     case NFQA_HWADDR:
         decode_hw_address(packet, value, len);
@@ -156,14 +221,15 @@ static bool decode_attribute(struct nfqe_packet *packet, unsigned type, const ui
         packet->secctx = (const char *)value;
         packet->secctx_len = (uint32_t)len;
         break;
-    case NFQA_UID:
-        set_present(packet, NFQE_HAS_UID, &packet->uid, value, len);
+    case NFQA_VLAN:
+        decode_vlan(packet, value, len);
         break;
-    case NFQA_GID:
-        set_present(packet, NFQE_HAS_GID, &packet->gid, value, len);
-        break;
-    case NFQA_PRIORITY:
-        set_present(packet, NFQE_HAS_PRIORITY, &packet->priority, value, len);
+    case NFQA_L2HDR:
+        if (len > 0) {
+            packet->present |= NFQE_HAS_LINK_HEADER;
+            packet->link_header = value;
+            packet->link_header_len = (uint16_t)len;
+        }
         break;
     default:
         break;
@@ -176,29 +242,20 @@ static enum nfqueue_kind decode_packet(const uint8_t *data, size_t len, bool cut
 {
     const struct nfgenmsg *family = (const void *)(data + NLMSG_HDRLEN);
     size_t offset = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(*family));
+    struct attribute attribute;
     bool has_id = false;
-    bool whole = !cut;
 
     if (len < offset || ntohs(family->res_id) != queue) {
         return NFQUEUE_MALFORMED;
     }
     *packet = (struct nfqe_packet){.size = sizeof(*packet), .queue = queue, .family = family->nfgen_family};
-    while (len - offset >= NLA_HDRLEN) {
-        const struct nlattr *attribute = (const void *)(data + offset);
-        size_t size = attribute->nla_len;
-
-        if (size < NLA_HDRLEN || size > len - offset) {
-            whole = false;
-            break;
-        }
-        has_id |= decode_attribute(packet, attribute->nla_type & NLA_TYPE_MASK, data + offset + NLA_HDRLEN,
-                                   size - NLA_HDRLEN);
-        offset += NLA_ALIGN(size) < len - offset ? NLA_ALIGN(size) : len - offset;
+    while (next_attribute(data, len, &offset, &attribute)) {
+        has_id |= decode_attribute(packet, attribute.type, attribute.value, attribute.len);
     }
     if (!has_id) {
         return NFQUEUE_MALFORMED;
     }
-    if (!whole) {
+    if (cut || len - offset >= NLA_HDRLEN) {
         return NFQUEUE_TRUNCATED;
     }
     if (packet->wire_len < packet->len) {

@@ -145,8 +145,13 @@ NFQE_AT(nfqe_packet, payload, 98);
 NFQE_AT(nfqe_packet, secctx_len, 100);
 NFQE_AT(nfqe_packet, secctx, 104);
 NFQE_AT(nfqe_packet, payload_len, 112);
-NFQE_AT(nfqe_packet, reserved_2, 116);
-NFQE_SIZE(struct nfqe_packet, 120);
+NFQE_AT(nfqe_packet, cgroup_class, 116);
+NFQE_AT(nfqe_packet, vlan_protocol, 120);
+NFQE_AT(nfqe_packet, vlan_tci, 122);
+NFQE_AT(nfqe_packet, link_header_len, 124);
+NFQE_AT(nfqe_packet, reserved_2, 126);
+NFQE_AT(nfqe_packet, link_header, 128);
+NFQE_SIZE(struct nfqe_packet, 136);
 
 /* ---- what the wire dictates --------------------------------------------------------------------------- */
 
@@ -302,6 +307,9 @@ NFQE_IS(NFQE_HAS_GID, 0x100, 4);
 NFQE_IS(NFQE_HAS_PRIORITY, 0x200, 4);
 NFQE_IS(NFQE_HAS_CONNTRACK_MARK, 0x400, 4);
 NFQE_IS(NFQE_HAS_SECCTX, 0x800, 4);
+NFQE_IS(NFQE_HAS_VLAN, 0x1000, 4);
+NFQE_IS(NFQE_HAS_LINK_HEADER, 0x2000, 4);
+NFQE_IS(NFQE_HAS_CGROUP_CLASS, 0x4000, 4);
 NFQE_IS(NFQE_PACKET_TRUNCATED, 0x01, 4);
 NFQE_IS(NFQE_PACKET_GSO, 0x02, 4);
 NFQE_IS(NFQE_PACKET_CHECKSUM_PENDING, 0x04, 4);
@@ -309,6 +317,8 @@ NFQE_IS(NFQE_PACKET_FRAGMENT, 0x08, 4);
 NFQE_IS(NFQE_PACKET_MODIFIED, 0x10, 4);
 NFQE_IS(NFQE_PACKET_HEADERS_CUT, 0x20, 4);
 NFQE_IS(NFQE_PACKET_SOURCE_ROUTE, 0x40, 4);
+NFQE_IS(NFQE_PACKET_PROTOCOL_KNOWN, 0x80, 4);
+NFQE_IS(NFQE_PACKET_CHECKSUM_UNVERIFIED, 0x200, 4);
 NFQE_IS(NFQE_TCP_FIN, 0x01, 4);
 NFQE_IS(NFQE_TCP_SYN, 0x02, 4);
 NFQE_IS(NFQE_TCP_RST, 0x04, 4);

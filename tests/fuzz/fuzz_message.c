@@ -22,7 +22,9 @@
 #define QUEUE 4711 /* MESSAGES_QUEUE of the seeds */
 #define CUT 1
 #define OTHER_QUEUE 2
-#define ALL_PRESENT (NFQE_HAS_SECCTX * 2 - 1)
+#define ALL_PRESENT (NFQE_HAS_CGROUP_CLASS * 2 - 1)
+#define ALL_FLAGS (NFQE_PACKET_CHECKSUM_UNVERIFIED * 2 - 1)
+#define NO_FLAGS (NFQE_PACKET_MODIFIED | 0x100) /* that the kernel does not send */
 
 /* A field that is not present is 0. */
 static void check_absent(const struct nfqe_packet *packet)
@@ -44,6 +46,11 @@ static void check_absent(const struct nfqe_packet *packet)
     ABSENT_IS_ZERO(NFQE_HAS_CONNTRACK_MARK, conntrack_mark);
     ABSENT_IS_ZERO(NFQE_HAS_SECCTX, secctx_len);
     ABSENT_IS_ZERO(NFQE_HAS_SECCTX, secctx);
+    ABSENT_IS_ZERO(NFQE_HAS_VLAN, vlan_protocol);
+    ABSENT_IS_ZERO(NFQE_HAS_VLAN, vlan_tci);
+    ABSENT_IS_ZERO(NFQE_HAS_LINK_HEADER, link_header);
+    ABSENT_IS_ZERO(NFQE_HAS_LINK_HEADER, link_header_len);
+    ABSENT_IS_ZERO(NFQE_HAS_CGROUP_CLASS, cgroup_class);
 #undef ABSENT_IS_ZERO
     PROMISE(packet->hw_address_len <= sizeof(packet->hw_address));
     PROMISE((packet->present & NFQE_HAS_HW_ADDRESS) != 0 || memcmp(packet->hw_address, zeros, sizeof(zeros)) == 0);
@@ -52,9 +59,13 @@ static void check_absent(const struct nfqe_packet *packet)
 /* What libmnl finds. */
 struct found {
     const uint8_t *payload;
+    const uint8_t *link_header;
     uint32_t id;
     uint32_t mark;
     uint32_t conntrack_mark;
+    uint16_t vlan_protocol;
+    uint16_t vlan_tci;
+    bool has_vlan;
     bool has_id;
     bool has_mark;
     bool has_conntrack_mark;
@@ -69,6 +80,37 @@ static int read_conntrack(const struct nlattr *attribute, void *data)
         found->has_conntrack_mark = true;
     }
     return MNL_CB_OK;
+}
+
+struct tag {
+    const uint8_t *parts[NFQA_VLAN_MAX + 1];
+};
+
+static int read_tag(const struct nlattr *attribute, void *data)
+{
+    struct tag *tag = data;
+    uint16_t type = mnl_attr_get_type(attribute);
+
+    if (type <= NFQA_VLAN_MAX && mnl_attr_get_payload_len(attribute) >= sizeof(uint16_t)) {
+        tag->parts[type] = mnl_attr_get_payload(attribute);
+    }
+    return MNL_CB_OK;
+}
+
+static void read_vlan(const struct nlattr *attribute, struct found *found)
+{
+    struct tag tag = {{NULL}};
+    const uint8_t *protocol;
+    const uint8_t *tci;
+
+    mnl_attr_parse_nested(attribute, read_tag, &tag);
+    protocol = tag.parts[NFQA_VLAN_PROTO];
+    tci = tag.parts[NFQA_VLAN_TCI];
+    if (protocol != NULL && tci != NULL) {
+        found->has_vlan = true;
+        found->vlan_protocol = (uint16_t)(protocol[0] * 256 + protocol[1]);
+        found->vlan_tci = (uint16_t)(tci[0] * 256 + tci[1]);
+    }
 }
 
 static int read_attribute(const struct nlattr *attribute, void *data)
@@ -87,6 +129,10 @@ static int read_attribute(const struct nlattr *attribute, void *data)
         found->payload = value;
     } else if (mnl_attr_get_type(attribute) == NFQA_CT) {
         mnl_attr_parse_nested(attribute, read_conntrack, found);
+    } else if (mnl_attr_get_type(attribute) == NFQA_VLAN) {
+        read_vlan(attribute, found);
+    } else if (mnl_attr_get_type(attribute) == NFQA_L2HDR && len > 0) {
+        found->link_header = value;
     }
     return MNL_CB_OK;
 }
@@ -101,6 +147,9 @@ static void check_against_libmnl(const struct nfqe_packet *packet, const void *m
     PROMISE(((packet->present & NFQE_HAS_CONNTRACK_MARK) != 0) == found.has_conntrack_mark);
     PROMISE(packet->conntrack_mark == ntohl(found.conntrack_mark));
     PROMISE(packet->data == found.payload);
+    PROMISE(((packet->present & NFQE_HAS_VLAN) != 0) == found.has_vlan);
+    PROMISE(packet->vlan_protocol == found.vlan_protocol && packet->vlan_tci == found.vlan_tci);
+    PROMISE(packet->link_header == found.link_header);
 }
 
 static bool is_inside(const uint8_t *message, size_t len, const uint8_t *part, size_t part_len)
@@ -115,10 +164,11 @@ static void check_packet(const struct nfqe_packet *packet, const uint8_t *messag
     PROMISE(packet->queue == QUEUE);
     PROMISE(packet->len <= COPY_RANGE_MAX && packet->wire_len >= packet->len);
     PROMISE(((packet->flags & NFQE_PACKET_TRUNCATED) != 0) == (packet->wire_len > packet->len));
-    PROMISE((packet->flags & NFQE_PACKET_MODIFIED) == 0 && packet->flags < NFQE_PACKET_SOURCE_ROUTE * 2);
-    PROMISE(packet->reserved == 0);
+    PROMISE((packet->flags & NO_FLAGS) == 0 && packet->flags <= ALL_FLAGS);
+    PROMISE(packet->reserved == 0 && packet->reserved_2 == 0);
     PROMISE(packet->len == 0 || is_inside(message, len, packet->data, packet->len));
     PROMISE(packet->secctx == NULL || is_inside(message, len, (const uint8_t *)packet->secctx, packet->secctx_len));
+    PROMISE(packet->link_header == NULL || is_inside(message, len, packet->link_header, packet->link_header_len));
     check_absent(packet);
     packet_promises_check(packet);
     check_against_libmnl(packet, message);

@@ -11,7 +11,8 @@
 
 #include <stdlib.h>
 
-#define PARSED_FLAGS (NFQE_PACKET_FRAGMENT | NFQE_PACKET_HEADERS_CUT | NFQE_PACKET_SOURCE_ROUTE)
+#define PARSED_FLAGS                                                                                                   \
+    (NFQE_PACKET_FRAGMENT | NFQE_PACKET_HEADERS_CUT | NFQE_PACKET_SOURCE_ROUTE | NFQE_PACKET_PROTOCOL_KNOWN)
 
 static const uint16_t protocols[] = {0x0800, 0x86dd, 0, 0x0806};
 

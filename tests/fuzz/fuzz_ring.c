@@ -51,9 +51,11 @@ static void fill(uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         const struct nfqe_packet packet = {.size = sizeof(packet),
                                            .data = bytes,
-                                           .len = i % 2 == 0 ? SLOT_SIZE : i % SLOT_SIZE,
+                                           .len = i % 4 == 0 ? SLOT_SIZE : i % (SLOT_SIZE - 2),
                                            .secctx = (const char *)bytes,
-                                           .secctx_len = i % 2};
+                                           .secctx_len = i % 2,
+                                           .link_header = bytes,
+                                           .link_header_len = (uint16_t)(i % 4 / 2)};
 
         PROMISE(ring_add(&ring, &packet, make_origin(next_id + i), &flow) == 0);
     }

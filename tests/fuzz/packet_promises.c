@@ -150,6 +150,7 @@ static void check_reference(const struct nfqe_packet *packet)
     PROMISE(((packet->flags & NFQE_PACKET_FRAGMENT) != 0) == expected.fragment);
     PROMISE(((packet->flags & NFQE_PACKET_SOURCE_ROUTE) != 0) == expected.source_route);
     PROMISE(packet->protocol == expected.protocol);
+    PROMISE(((packet->flags & NFQE_PACKET_PROTOCOL_KNOWN) != 0) == expected.protocol_known);
     PROMISE(packet->transport == expected.transport && packet->payload == expected.payload);
     nfqe_payload(packet, &len);
     PROMISE(len == expected.payload_len);

@@ -14,6 +14,7 @@
 #include <inttypes.h>
 
 #define DESCRIBED_MAX 16
+#define LINK_HEADER_MAX 18 /* of Ethernet with a tag */
 #define NS_PER_SECOND UINT64_C(1000000000)
 
 enum checksum { CHECKSUM_UNKNOWN, CHECKSUM_VALID, CHECKSUM_WRONG };
@@ -89,11 +90,25 @@ static void count(const struct nfqe_packet *packet, enum checksum checksum)
     state.wrong += checksum == CHECKSUM_WRONG;
 }
 
+/* The link-layer header in hexadecimal digits, or as much of it as there is room for. */
+static void write_link_header(const struct nfqe_packet *packet, char text[2 * LINK_HEADER_MAX + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    unsigned len = packet->link_header_len < LINK_HEADER_MAX ? packet->link_header_len : LINK_HEADER_MAX;
+
+    for (unsigned i = 0; i < len; i++) {
+        text[2 * i] = digits[packet->link_header[i] >> 4];
+        text[2 * i + 1] = digits[packet->link_header[i] & 0xf];
+    }
+    text[2 * len] = '\0';
+}
+
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
     static const char *const checksums[] = {
         [CHECKSUM_UNKNOWN] = "unknown", [CHECKSUM_VALID] = "valid", [CHECKSUM_WRONG] = "wrong"};
     enum checksum checksum = check(packet);
+    char link_header[2 * LINK_HEADER_MAX + 1];
 
     (void)self;
     count(packet, checksum);
@@ -101,18 +116,21 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
         return NFQE_CONTINUE;
     }
     state.described++;
+    write_link_header(packet, link_header);
     state.host->log(
         state.host, NFQE_LOG_INFO,
         "packet: queue=%" PRIu32 " len=%" PRIu32 " wire_len=%" PRIu32 " flags=0x%x uid=%" PRIu32 " gid=%" PRIu32
         " present=0x%" PRIx32 " mark=0x%" PRIx32 " family=%u hook=%u in=%" PRIu32 " out=%" PRIu32 " phys_in=%" PRIu32
         " phys_out=%" PRIu32 " hw_protocol=0x%x hw_address_len=%u hw_address=%02x%02x%02x%02x%02x%02x seconds=%" PRIu64
-        " conntrack_mark=0x%" PRIx32 " secctx_len=%" PRIu32 " checksum=%s",
+        " conntrack_mark=0x%" PRIx32 " secctx_len=%" PRIu32 " checksum=%s protocol=%u priority=%" PRIu32
+        " cgroup_class=0x%" PRIx32 " vlan=0x%04x:0x%04x link_header_len=%u link_header=0x%s",
         packet->queue, packet->len, packet->wire_len, packet->flags, packet->uid, packet->gid, packet->present,
         packet->mark, packet->family, packet->hook, packet->in_ifindex, packet->out_ifindex, packet->phys_in_ifindex,
         packet->phys_out_ifindex, packet->hw_protocol, packet->hw_address_len, packet->hw_address[0],
         packet->hw_address[1], packet->hw_address[2], packet->hw_address[3], packet->hw_address[4],
         packet->hw_address[5], packet->timestamp_ns / NS_PER_SECOND, packet->conntrack_mark, packet->secctx_len,
-        checksums[checksum]);
+        checksums[checksum], packet->protocol, packet->priority, packet->cgroup_class, packet->vlan_protocol,
+        packet->vlan_tci, packet->link_header_len, link_header);
     return NFQE_CONTINUE;
 }
 

@@ -3,8 +3,8 @@
 
 The router's namespace joins client and server with a bridge of its own. Its packets get into the queue in two ways: by
 a rule of nft's family `bridge`, which takes `queue` for nft, and by a rule of iptables, which br_netfilter asks about
-bridged packets. In both, the interfaces are the bridge, the physical ones its ports. A packet with a VLAN tag is told
-from one without by attributes that the ABI has no field for, so a netlink client looks at those.
+bridged packets. In both, the interfaces are the bridge, the physical ones its ports. VLAN tag and link-layer header come
+the first way alone; a netlink client looks at what the kernel sends, a plugin at what reaches it.
 """
 
 import contextlib
@@ -21,7 +21,9 @@ from test_flags import described
 
 AF_INET, AF_BRIDGE, AF_INET6 = 2, 7, 10
 FORWARD = 2
-HAS_IN, HAS_OUT, HAS_PHYSICAL_IN, HAS_PHYSICAL_OUT = 0x04, 0x08, 0x10, 0x20  # as in nfqe/packet.h
+HAS_IN, HAS_OUT, HAS_PHYSICAL_IN, HAS_PHYSICAL_OUT = 0x04, 0x08, 0x10, 0x20  # as in nfqe/abi.h
+HAS_VLAN, HAS_LINK_HEADER = 0x1000, 0x2000
+PRIORITY = 5
 VLAN_PROTOCOL, VLAN_TCI = 1, 2  # within NFQA_VLAN, as in linux/netfilter/nfnetlink_queue.h
 ETHERNET = 14
 TAG_PROTOCOL = 0x8100
@@ -50,6 +52,27 @@ def test_a_bridged_packet_names_the_bridge_and_its_ports(bridge, start_engine, w
     assert packet["hw_address"] == MACS["client"].replace(":", ""), packet
     assert packet["len"] == packet["wire_len"] == 100 + {4: 28, 6: 48}[family], "from the network header on"
     assert packet["checksum"] == "valid", packet
+    assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("way, vlan", [("nft", 0), ("nft", VLAN), ("br_netfilter", 0)])
+@pytest.mark.parametrize("family", [4, 6])
+def test_vlan_tag_and_link_layer_header_reach_the_plugin(bridge, start_engine, way, vlan, family):
+    """With a tag, the header is as without: the kernel has taken the tag out of it. The tag has a priority, too."""
+    if vlan:
+        bridge.lab.client.run("ip", "link", "set", "tagged", "type", "vlan", "egress-qos-map", f"0:{PRIORITY}")
+    engine = start_engine("--plugin", plugin("describe_headers"), "--queue", "1")
+    bridge.queue(way)
+    with bridge.talk(family, vlan) as one:
+        one.send(ACCEPT, size=100)
+        wait_for(lambda: one.came() == [0], "what is accepted arrives")
+    packet = described(engine, 1)[0]
+    assert packet["present"] & (HAS_VLAN | HAS_LINK_HEADER) == (
+        HAS_LINK_HEADER * (way == "nft") | HAS_VLAN * bool(vlan)), packet
+    assert packet["vlan"] == (f"{TAG_PROTOCOL:#06x}:{PRIORITY << 13 | vlan:#06x}" if vlan else "0x0000:0x0000"), packet
+    header = (MACS["server"] + MACS["client"]).replace(":", "") + {4: "0800", 6: "86dd"}[family]
+    wanted = (ETHERNET, int(header, 16)) if way == "nft" else (0, "0x")
+    assert (packet["link_header_len"], packet["link_header"]) == wanted, packet
     assert engine.stop() == 0
 
 

@@ -117,7 +117,7 @@ enum nfqe_need_bit {
 
 /* nfqe_packet.present: the optional fields that the kernel delivered. A field that is not present is 0. */
 enum nfqe_presence {
-    NFQE_HAS_MARK = 0x1,
+    NFQE_HAS_MARK = 0x1,             /* the kernel sends no mark of 0 */
     NFQE_HAS_TIMESTAMP = 0x2,        /* up to forward; while a socket asks for timestamps */
     NFQE_HAS_IN_IFINDEX = 0x4,
     NFQE_HAS_OUT_IFINDEX = 0x8,
@@ -126,9 +126,12 @@ enum nfqe_presence {
     NFQE_HAS_HW_ADDRESS = 0x40,      /* up to forward; not on segments made by the kernel */
     NFQE_HAS_UID = 0x80,             /* local sockets only */
     NFQE_HAS_GID = 0x100,
-    NFQE_HAS_PRIORITY = 0x200,
+    NFQE_HAS_PRIORITY = 0x200,       /* Linux 5.18; the kernel sends no priority of 0 */
     NFQE_HAS_CONNTRACK_MARK = 0x400, /* only with NFQE_NEED_CONNTRACK, of tracked packets */
     NFQE_HAS_SECCTX = 0x800,         /* only with NFQE_NEED_SECCTX, of local sockets */
+    NFQE_HAS_VLAN = 0x1000,          /* nft's bridge family: a tag that is not in the link-layer header */
+    NFQE_HAS_LINK_HEADER = 0x2000,   /* nft's bridge family */
+    NFQE_HAS_CGROUP_CLASS = 0x4000,  /* Linux 6.4; local sockets; the kernel sends no class of 0 */
 };
 
 /* nfqe_packet.flags */
@@ -163,6 +166,8 @@ enum nfqe_packet_flag {
      * final one.
      */
     NFQE_PACKET_SOURCE_ROUTE = 0x40,
+    NFQE_PACKET_PROTOCOL_KNOWN = 0x80,       /* `protocol` is that of the packet, also if it is 0 */
+    NFQE_PACKET_CHECKSUM_UNVERIFIED = 0x200, /* received, and its checksums are not verified yet */
 };
 
 enum nfqe_offset { NFQE_NONE = 0xffff }; /* of a header that the packet does not have, or that is not known */
@@ -204,7 +209,7 @@ struct nfqe_packet {
     uint8_t hook;                 /* 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting */
     uint8_t family;               /* AF_INET, AF_INET6, AF_BRIDGE: of the hook, not of the packet */
     uint8_t protocol;             /* IP protocol of the transport header (6 TCP, 17 UDP, ...), after AH and all IPv6
-                                     extension headers; 0 if unknown */
+                                     extension headers; 0 if unknown: see NFQE_PACKET_PROTOCOL_KNOWN */
     uint8_t reserved;
     uint16_t flags;               /* enum nfqe_packet_flag */
     uint16_t network;             /* offset of the IPv4 or IPv6 header in data, or NFQE_NONE */
@@ -215,7 +220,12 @@ struct nfqe_packet {
     uint32_t secctx_len;          /* bytes at secctx */
     const char *secctx; /* security context of the local socket, such as an SELinux label; no NUL at its end */
     uint32_t payload_len;         /* captured bytes at payload, by the lengths of IP and UDP, without padding */
-    uint32_t reserved_2;
+    uint32_t cgroup_class;        /* net_cls class id of the local socket */
+    uint16_t vlan_protocol;       /* Ethernet type of the tag: 0x8100, 0x88a8 */
+    uint16_t vlan_tci;            /* priority (3 bits), drop eligible (1 bit), VLAN id (12 bits) */
+    uint16_t link_header_len;     /* bytes at link_header */
+    uint16_t reserved_2;
+    const uint8_t *link_header;   /* as on the wire, in front of the network header; NULL if not present */
 };
 
 /* ---- headers of packets ------------------------------------------------------------------------ */

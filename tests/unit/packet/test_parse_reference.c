@@ -207,6 +207,7 @@ static void compare(const struct draft *draft, size_t len, size_t wire_len, unsi
     assert_int_equal(flag(&packet, NFQE_PACKET_SOURCE_ROUTE), expected.source_route);
     assert_int_equal(packet.network, expected.version != 0 ? 0 : REFERENCE_NONE);
     assert_int_equal(packet.protocol, expected.protocol);
+    assert_int_equal(flag(&packet, NFQE_PACKET_PROTOCOL_KNOWN), expected.protocol_known);
     assert_int_equal(packet.transport, expected.transport);
     assert_int_equal(packet.payload, expected.payload);
     assert_ptr_equal(nfqe_ipv4(&packet), expected.version == 4 ? packet.data : NULL);

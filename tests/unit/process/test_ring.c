@@ -71,19 +71,24 @@ static void test_frame_holds_as_many_of_the_largest_packets_as_a_burst(void **st
     static uint8_t bytes[RING_SLOT_SIZE];
     struct ring_fixture *fixture = *state;
     const struct ring_flow flow = {.number = 3, .epoch = 4, .begins = 1, .accepted = 2};
-    struct nfqe_packet packet = {.size = sizeof(packet), .data = bytes, .secctx = (const char *)bytes};
+    struct nfqe_packet packet = {
+        .size = sizeof(packet), .data = bytes, .secctx = (const char *)bytes, .link_header = bytes};
     const struct ring_frame *frame;
 
     ring_begin(&fixture->queue, RING_ONE_BY_ONE);
     packet.len = RING_SLOT_SIZE;
     packet.secctx_len = 1;
     assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
+    packet.secctx_len = 0;
+    packet.link_header_len = 1;
+    assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
     packet.len = UINT32_MAX;
     assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
     for (uint32_t i = 0; i < BURST_MAX; i++) {
         memset(bytes, (int)i, sizeof(bytes));
-        packet.len = RING_SLOT_SIZE - i % 30;
+        packet.len = RING_SLOT_SIZE - i % 30 - i % 15;
         packet.secctx_len = i % 30;
+        packet.link_header_len = (uint16_t)(i % 15);
         assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, (uint16_t)i}, &flow), 0);
     }
     assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, 0}, &flow), -ENOSPC);
@@ -97,11 +102,12 @@ static void test_frame_holds_as_many_of_the_largest_packets_as_a_burst(void **st
         struct ring_flow got;
 
         ring_frame_packet(frame, i, &packet, &got);
-        assert_int_equal(packet.len, RING_SLOT_SIZE - i % 30);
+        assert_int_equal(packet.len, RING_SLOT_SIZE - i % 30 - i % 15);
         assert_int_equal(packet.data[0], i);
         assert_int_equal(packet.data[packet.len - 1], i);
         assert_int_equal((uintptr_t)packet.data % RING_DATA_ALIGN, 0);
         assert_true(packet.secctx_len == 0 || packet.secctx[packet.secctx_len - 1] == (char)i);
+        assert_true(packet.link_header_len == 0 || packet.link_header[packet.link_header_len - 1] == i);
         assert_memory_equal(&got, &flow, sizeof(flow));
     }
 }
@@ -115,6 +121,7 @@ static void test_worker_sees_no_address_of_the_queue_process(void **state)
     frame = ring_next_frame(&fixture->worker);
     assert_null(frame->packets[0].packet.data);
     assert_null(frame->packets[0].packet.secctx);
+    assert_null(frame->packets[0].packet.link_header);
 }
 
 static void test_empty_frame_is_given_up(void **state)

@@ -68,8 +68,9 @@ static void test_too_short_attribute_counts_as_absent(void **state)
     for (size_t i = 0; i < message_attribute_count; i++) {
         const struct message_attribute *attribute = &message_attributes[i];
 
-        if (attribute->type == NFQA_PACKET_HDR || attribute->type == NFQA_PAYLOAD || attribute->type == NFQA_SECCTX) {
-            continue; /* the last two may have any length */
+        if (attribute->type == NFQA_PACKET_HDR || attribute->type == NFQA_PAYLOAD || attribute->type == NFQA_SECCTX ||
+            attribute->type == NFQA_L2HDR) {
+            continue; /* the last three may have any length */
         }
         for (size_t len = 0; len < attribute->len; len++) {
             struct nfqe_packet expected;
@@ -210,6 +211,7 @@ static void test_each_bit_of_the_packet_info_is_a_flag_of_its_own(void **state)
 
         expected |= (info & NFQA_SKB_CSUMNOTREADY) != 0 ? NFQE_PACKET_CHECKSUM_PENDING : 0;
         expected |= (info & NFQA_SKB_GSO) != 0 ? NFQE_PACKET_GSO : 0;
+        expected |= (info & NFQA_SKB_CSUM_NOTVERIFIED) != 0 ? NFQE_PACKET_CHECKSUM_UNVERIFIED : 0;
         message_begin(&message);
         message_put_id(&message, 1);
         message_put(&message, NFQA_SKB_INFO, &value, sizeof(value));
@@ -239,6 +241,53 @@ static void test_mark_of_the_connection_is_found_after_any_attribute_and_needs_f
             assert_int_equal((packet.present & NFQE_HAS_CONNTRACK_MARK) != 0, len == sizeof(uint32_t));
             assert_int_equal(packet.conntrack_mark, len == sizeof(uint32_t) ? 0x01020304 : 0);
         }
+    }
+}
+
+/* In either order, with any other attribute before, between or after them; one of the two alone is no tag. */
+static void test_vlan_tag_has_a_protocol_and_a_number(void **state)
+{
+    static const uint16_t orders[][3] = {{NFQA_VLAN_TCI, NFQA_VLAN_PROTO, 9},
+                                         {NFQA_VLAN_PROTO, 9, NFQA_VLAN_TCI},
+                                         {9, NFQA_VLAN_TCI, NFQA_VLAN_PROTO},
+                                         {NFQA_VLAN_TCI, 9, 8},
+                                         {9, NFQA_VLAN_PROTO, 8}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+        bool is_tag = i < 3;
+        struct nfqe_packet packet;
+        struct nlattr *tag;
+
+        message_begin(&message);
+        message_put_id(&message, 1);
+        tag = (void *)(message.bytes + message.len);
+        message_put(&message, NFQA_VLAN, NULL, 0);
+        for (size_t k = 0; k < 3; k++) {
+            message_put(&message, orders[i][k], orders[i][k] == NFQA_VLAN_PROTO ? "\x88\xa8" : "\xf1\x23", 2);
+        }
+        tag->nla_len = (uint16_t)(message.bytes + message.len - (uint8_t *)tag);
+        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+        assert_int_equal((packet.present & NFQE_HAS_VLAN) != 0, is_tag);
+        assert_int_equal(packet.vlan_protocol, is_tag ? 0x88a8 : 0);
+        assert_int_equal(packet.vlan_tci, is_tag ? 0xf123 : 0);
+    }
+}
+
+static void test_link_layer_header_may_have_any_length_and_an_empty_one_counts_as_absent(void **state)
+{
+    static const uint8_t header[MESSAGES_SIZE - 100] = {0x02};
+    struct nfqe_packet packet;
+
+    (void)state;
+    for (size_t len = 0; len <= sizeof(header); len++) {
+        message_begin(&message);
+        message_put_id(&message, 1);
+        message_put(&message, NFQA_L2HDR, header, len);
+        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+        assert_int_equal((packet.present & NFQE_HAS_LINK_HEADER) != 0, len > 0);
+        assert_int_equal(packet.link_header_len, len);
+        assert_ptr_equal(packet.link_header, len > 0 ? message.bytes + message.len - NLA_ALIGN(len) : NULL);
     }
 }
 
@@ -417,6 +466,8 @@ int main(void)
         cmocka_unit_test(test_original_length_that_is_too_short_counts_as_unknown),
         cmocka_unit_test(test_each_bit_of_the_packet_info_is_a_flag_of_its_own),
         cmocka_unit_test(test_mark_of_the_connection_is_found_after_any_attribute_and_needs_four_bytes),
+        cmocka_unit_test(test_vlan_tag_has_a_protocol_and_a_number),
+        cmocka_unit_test(test_link_layer_header_may_have_any_length_and_an_empty_one_counts_as_absent),
         cmocka_unit_test(test_last_attribute_may_have_no_value),
         cmocka_unit_test(test_unknown_attributes_are_skipped),
         cmocka_unit_test(test_flag_bits_in_an_attribute_type_are_no_part_of_it),

@@ -37,6 +37,9 @@ static enum nfqueue_kind decode(size_t len, bool cut, struct nfqe_packet *packet
     if (kind == NFQUEUE_PACKET) {
         assert_true(packet->data != NULL || packet->len == 0);
         assert_true(packet->hw_address_len <= sizeof(packet->hw_address));
+        assert_int_equal(packet->link_header != NULL, packet->link_header_len > 0);
+        assert_true(packet->link_header == NULL ||
+                    (packet->link_header >= data && packet->link_header + packet->link_header_len <= data + len));
         assert_int_equal(packet->queue, MESSAGES_QUEUE);
         assert_int_equal(packet->size, sizeof(*packet));
     }

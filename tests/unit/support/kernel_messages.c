@@ -28,6 +28,8 @@
     "\xc0\xde\x1f\x90\x00\x0d\x00\x00"                                                                                 \
     "hello"
 
+#define LINK_HEADER "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x81\x00"
+
 /* In the order of the kernel. The values of types that the decoder does not know must be skipped. */
 const struct message_attribute message_attributes[] = {
     {NFQA_PACKET_HDR, BYTES("\xfe\xdc\xba\x98\x08\x00\x03")},
@@ -45,9 +47,9 @@ const struct message_attribute message_attributes[] = {
     {NFQA_SECCTX, BYTES("unconfined")},
     {NFQA_CT_INFO, BYTES("\x00\x00\x00\x02")},
     {NFQA_CT, BYTES("\x08\x00\x03\x00\x00\x00\x01\x8e\x08\x00\x08\x00\xb1\xb2\xb3\xb4")}, /* status, mark */
-    {NFQA_VLAN, BYTES("\x06\x00\x01\x00\x81\x00\x00\x00")},
-    {NFQA_L2HDR, BYTES("\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x81\x00")},
-    {NFQA_SKB_INFO, BYTES("\x00\x00\x00\x03")},
+    {NFQA_VLAN, BYTES("\x06\x00\x02\x00\x60\x07\x00\x00\x06\x00\x01\x00\x81\x00")}, /* TCI, protocol */
+    {NFQA_L2HDR, BYTES(LINK_HEADER)},
+    {NFQA_SKB_INFO, BYTES("\x00\x00\x00\x07")},
     {NFQA_CAP_LEN, BYTES("\x00\x00\x05\xdc")},
     {NFQA_PAYLOAD, BYTES(PAYLOAD)},
 };
@@ -116,7 +118,8 @@ void message_expected(struct nfqe_packet *expected, uint16_t without)
         .size = sizeof(*expected),
         .present = NFQE_HAS_MARK | NFQE_HAS_TIMESTAMP | NFQE_HAS_IN_IFINDEX | NFQE_HAS_OUT_IFINDEX |
                    NFQE_HAS_PHYS_IN_IFINDEX | NFQE_HAS_PHYS_OUT_IFINDEX | NFQE_HAS_HW_ADDRESS | NFQE_HAS_UID |
-                   NFQE_HAS_GID | NFQE_HAS_PRIORITY | NFQE_HAS_CONNTRACK_MARK | NFQE_HAS_SECCTX,
+                   NFQE_HAS_GID | NFQE_HAS_PRIORITY | NFQE_HAS_CONNTRACK_MARK | NFQE_HAS_SECCTX | NFQE_HAS_VLAN |
+                   NFQE_HAS_LINK_HEADER | NFQE_HAS_CGROUP_CLASS,
         .len = sizeof(PAYLOAD) - 1,
         .wire_len = 1500,
         .timestamp_ns = UINT64_C(0x65666768) * 1000000000 + UINT64_C(0x010203) * 1000,
@@ -138,12 +141,18 @@ void message_expected(struct nfqe_packet *expected, uint16_t without)
         .hw_address = {0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6},
         .hook = 3,
         .family = AF_INET,
-        .flags = NFQE_PACKET_TRUNCATED | NFQE_PACKET_GSO | NFQE_PACKET_CHECKSUM_PENDING,
+        .flags = NFQE_PACKET_TRUNCATED | NFQE_PACKET_GSO | NFQE_PACKET_CHECKSUM_PENDING |
+                 NFQE_PACKET_CHECKSUM_UNVERIFIED | NFQE_PACKET_PROTOCOL_KNOWN,
         .protocol = NFQE_PROTOCOL_UDP,
         .network = 0,
         .transport = 20,
         .payload = 28,
         .payload_len = 5,
+        .cgroup_class = 0x91929394,
+        .vlan_protocol = 0x8100,
+        .vlan_tci = 0x6007,
+        .link_header_len = sizeof(LINK_HEADER) - 1,
+        .link_header = (const uint8_t *)LINK_HEADER,
     };
 
 #define WITHOUT(bit, member) (expected->present &= ~(bit), (void)memset(&expected->member, 0, sizeof(expected->member)))
@@ -186,12 +195,23 @@ void message_expected(struct nfqe_packet *expected, uint16_t without)
         WITHOUT(NFQE_HAS_SECCTX, secctx);
         expected->secctx_len = 0;
         break;
+    case NFQA_VLAN:
+        WITHOUT(NFQE_HAS_VLAN, vlan_protocol);
+        expected->vlan_tci = 0;
+        break;
+    case NFQA_L2HDR:
+        WITHOUT(NFQE_HAS_LINK_HEADER, link_header);
+        expected->link_header_len = 0;
+        break;
+    case NFQA_CGROUP_CLASSID:
+        WITHOUT(NFQE_HAS_CGROUP_CLASS, cgroup_class);
+        break;
     case NFQA_SKB_INFO:
-        expected->flags = NFQE_PACKET_TRUNCATED;
+        expected->flags = NFQE_PACKET_TRUNCATED | NFQE_PACKET_PROTOCOL_KNOWN;
         break;
     case NFQA_CAP_LEN: /* present only when the packet was truncated */
         expected->wire_len = expected->len;
-        expected->flags &= (uint8_t)~NFQE_PACKET_TRUNCATED;
+        expected->flags &= (uint16_t)~NFQE_PACKET_TRUNCATED;
         break;
     default:
         break;
@@ -231,6 +251,14 @@ void message_assert_packet(const struct nfqe_packet *packet, const struct nfqe_p
     assert_int_equal(packet->transport, expected->transport);
     assert_int_equal(packet->payload, expected->payload);
     assert_int_equal(packet->payload_len, expected->payload_len);
+    assert_int_equal(packet->cgroup_class, expected->cgroup_class);
+    assert_int_equal(packet->vlan_protocol, expected->vlan_protocol);
+    assert_int_equal(packet->vlan_tci, expected->vlan_tci);
+    assert_int_equal(packet->link_header_len, expected->link_header_len);
+    assert_int_equal(packet->link_header != NULL, expected->link_header != NULL);
+    assert_memory_equal(expected->link_header_len > 0 ? packet->link_header : (const uint8_t *)"",
+                        expected->link_header_len > 0 ? expected->link_header : (const uint8_t *)"",
+                        expected->link_header_len);
 }
 
 size_t message_attribute_offset(const struct message *message, uint16_t type)

@@ -140,6 +140,7 @@ static void read_ipv4(struct sight *sight, size_t wire_len, struct reference *fo
     unsigned protocol = octet(sight, 9);
 
     found->protocol = protocol == 51 ? 0 : protocol;
+    found->protocol_known = protocol != 51;
     found->fragment = fragment % 0x4000 != 0;
     sight->ip_len = pair(sight, 2);
     if (size < 20 || !all(sight, 0, size)) {
@@ -172,6 +173,7 @@ static void read_ipv4(struct sight *sight, size_t wire_len, struct reference *fo
         size += header;
     }
     found->protocol = protocol;
+    found->protocol_known = true;
     read_transport(sight, size, wire_len, found);
 }
 
@@ -211,6 +213,7 @@ static void read_ipv6(struct sight *sight, size_t wire_len, struct reference *fo
             found->fragment = true;
             if (pair(sight, at + 2) >= 8) {
                 found->protocol = is_extension(after) ? 0 : after;
+                found->protocol_known = !is_extension(after);
                 return;
             }
         }
@@ -218,6 +221,7 @@ static void read_ipv6(struct sight *sight, size_t wire_len, struct reference *fo
         next = after;
     }
     found->protocol = next;
+    found->protocol_known = true;
     if (next != 59) {
         read_transport(sight, at, wire_len, found);
     }

@@ -17,6 +17,7 @@
 struct reference {
     unsigned version; /* 4, 6; 0: no IP header */
     unsigned protocol;
+    bool protocol_known;
     unsigned transport;
     unsigned payload;
     unsigned payload_len;

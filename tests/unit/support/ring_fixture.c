@@ -2,7 +2,8 @@
 /*
  * The two sides of a ring, and its packets.
  *
- * A packet of id n has n % 97 bytes and a security context of n % 5, all derived from the id. Its answer is its id, too.
+ * A packet of id n has n % 97 bytes, a security context of n % 5 and a link-layer header of n % 19, all derived from the
+ * id. Its answer is its id, too.
  */
 #include "ring_fixture.h"
 
@@ -57,10 +58,12 @@ const struct nfqe_packet *ring_test_packet(uint32_t id)
 {
     static uint8_t bytes[97];
     static char secctx[5];
+    static uint8_t link_header[19];
     static struct nfqe_packet packet;
 
     memset(bytes, (int)(id & 0xff), sizeof(bytes));
     memset(secctx, (int)('a' + id % 26), sizeof(secctx));
+    memset(link_header, (int)(~id & 0xff), sizeof(link_header));
     packet = (struct nfqe_packet){
         .size = sizeof(packet),
         .data = bytes,
@@ -69,19 +72,26 @@ const struct nfqe_packet *ring_test_packet(uint32_t id)
         .mark = ~id,
         .secctx_len = id % (uint32_t)sizeof(secctx),
         .secctx = secctx,
+        .link_header_len = (uint16_t)(id % sizeof(link_header)),
+        .link_header = link_header,
     };
     return &packet;
+}
+
+/* The part arrived, and is NULL if it has no bytes. */
+static bool is_same(const void *part, size_t len, const void *expected, size_t expected_len)
+{
+    return len == expected_len && (len == 0 ? part == NULL : memcmp(part, expected, len) == 0);
 }
 
 bool ring_is_test_packet(const struct nfqe_packet *packet, uint32_t id)
 {
     const struct nfqe_packet *expected = ring_test_packet(id);
 
-    return packet->size == sizeof(*packet) && packet->id == id && packet->mark == ~id && packet->len == expected->len &&
-           packet->secctx_len == expected->secctx_len &&
-           (packet->len == 0 ? packet->data == NULL : memcmp(packet->data, expected->data, packet->len) == 0) &&
-           (packet->secctx_len == 0 ? packet->secctx == NULL
-                                    : memcmp(packet->secctx, expected->secctx, packet->secctx_len) == 0);
+    return packet->size == sizeof(*packet) && packet->id == id && packet->mark == ~id &&
+           is_same(packet->data, packet->len, expected->data, expected->len) &&
+           is_same(packet->secctx, packet->secctx_len, expected->secctx, expected->secctx_len) &&
+           is_same(packet->link_header, packet->link_header_len, expected->link_header, expected->link_header_len);
 }
 
 void ring_submit_test_frame(struct ring_submit *ring, uint32_t first_id, uint32_t count)
