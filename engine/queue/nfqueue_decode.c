@@ -12,10 +12,10 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "packet/parse.h"
+#include "queue/attribute.h"
 #include "queue/nfqueue_sequence.h"
 
 #include <arpa/inet.h>
-#include <endian.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netfilter/nfnetlink_queue.h>
@@ -27,12 +27,6 @@
 #ifndef NFQA_CGROUP_CLASSID
 #define NFQA_CGROUP_CLASSID 22 /* enum nfqnl_attr_type of Linux 6.4; the headers of Debian 12 are of 6.1 */
 #endif
-
-struct attribute {
-    unsigned type;
-    const uint8_t *value;
-    size_t len;
-};
 
 /* The attributes whose value is a number of 32 bits, and the member that it is for. */
 static const struct number {
@@ -51,50 +45,6 @@ static const struct number {
 };
 
 #define NUMBER_TYPES (sizeof(numbers) / sizeof(numbers[0]))
-
-static uint32_t read_be32(const void *from)
-{
-    uint32_t value;
-
-    memcpy(&value, from, sizeof(value));
-    return ntohl(value);
-}
-
-static uint64_t read_be64(const void *from)
-{
-    uint64_t value;
-
-    memcpy(&value, from, sizeof(value));
-    return be64toh(value);
-}
-
-static uint16_t read_be16(const uint8_t *from)
-{
-    return (uint16_t)((from[0] << 8) | from[1]);
-}
-
-/*
- * Reads the attribute at *offset and moves that to the next one, at most to `len`. Returns whether there is one, and
- * all of it: if not, the rest of the bytes is NLA_HDRLEN or more if they are no whole attribute.
- */
-static inline bool next_attribute(const uint8_t *bytes, size_t len, size_t *offset, struct attribute *attribute)
-{
-    size_t left = len - *offset;
-    const struct nlattr *header = (const void *)(bytes + *offset);
-    size_t size;
-
-    if (left < NLA_HDRLEN) {
-        return false;
-    }
-    size = header->nla_len;
-    if (size < NLA_HDRLEN || size > left) {
-        return false;
-    }
-    *attribute = (struct attribute){
-        .type = header->nla_type & NLA_TYPE_MASK, .value = bytes + *offset + NLA_HDRLEN, .len = size - NLA_HDRLEN};
-    *offset += NLA_ALIGN(size) < left ? NLA_ALIGN(size) : left;
-    return true;
-}
 
 static void decode_number(struct nfqe_packet *packet, const struct number *number, const uint8_t *value, size_t len)
 {
@@ -150,7 +100,7 @@ static void decode_conntrack(struct nfqe_packet *packet, const uint8_t *value, s
     struct attribute attribute;
     size_t offset = 0;
 
-    while (next_attribute(value, len, &offset, &attribute)) {
+    while (attribute_next(value, len, &offset, &attribute)) {
         if (attribute.type == CTA_MARK) {
             decode_number(packet, &mark, attribute.value, attribute.len);
         }
@@ -165,7 +115,7 @@ static void decode_vlan(struct nfqe_packet *packet, const uint8_t *value, size_t
     struct attribute attribute;
     size_t offset = 0;
 
-    while (next_attribute(value, len, &offset, &attribute)) {
+    while (attribute_next(value, len, &offset, &attribute)) {
         if (attribute.type == NFQA_VLAN_PROTO && attribute.len >= sizeof(uint16_t)) {
             protocol = attribute.value;
         } else if (attribute.type == NFQA_VLAN_TCI && attribute.len >= sizeof(uint16_t)) {
@@ -249,7 +199,7 @@ static enum nfqueue_kind decode_packet(const uint8_t *data, size_t len, bool cut
         return NFQUEUE_MALFORMED;
     }
     *packet = (struct nfqe_packet){.size = sizeof(*packet), .queue = queue, .family = family->nfgen_family};
-    while (next_attribute(data, len, &offset, &attribute)) {
+    while (attribute_next(data, len, &offset, &attribute)) {
         has_id |= decode_attribute(packet, attribute.type, attribute.value, attribute.len);
     }
     if (!has_id) {

@@ -153,6 +153,44 @@ NFQE_AT(nfqe_packet, reserved_2, 126);
 NFQE_AT(nfqe_packet, link_header, 128);
 NFQE_SIZE(struct nfqe_packet, 136);
 
+/* ---- connection tracking ------------------------------------------------------------------------------ */
+
+NFQE_AT(nfqe_tuple, source, 0);
+NFQE_AT(nfqe_tuple, dest, 16);
+NFQE_AT(nfqe_tuple, source_port, 32);
+NFQE_AT(nfqe_tuple, dest_port, 34);
+NFQE_AT(nfqe_tuple, zone, 36);
+NFQE_AT(nfqe_tuple, family, 38);
+NFQE_AT(nfqe_tuple, protocol, 39);
+NFQE_AT(nfqe_tuple, icmp_type, 40);
+NFQE_AT(nfqe_tuple, icmp_code, 41);
+NFQE_AT(nfqe_tuple, reserved, 42);
+NFQE_SIZE(struct nfqe_tuple, 44);
+
+NFQE_AT(nfqe_conntrack_entry, size, 0);
+NFQE_AT(nfqe_conntrack_entry, present, 4);
+NFQE_AT(nfqe_conntrack_entry, state, 8);
+NFQE_AT(nfqe_conntrack_entry, is_reply, 12);
+NFQE_AT(nfqe_conntrack_entry, mark, 16);
+NFQE_AT(nfqe_conntrack_entry, id, 20);
+NFQE_AT(nfqe_conntrack_entry, status, 24);
+NFQE_AT(nfqe_conntrack_entry, timeout_s, 28);
+NFQE_AT(nfqe_conntrack_entry, zone, 32);
+NFQE_AT(nfqe_conntrack_entry, tcp_state, 34);
+NFQE_AT(nfqe_conntrack_entry, reserved, 35);
+NFQE_AT(nfqe_conntrack_entry, helper, 40);
+NFQE_AT(nfqe_conntrack_entry, original, 56);
+NFQE_AT(nfqe_conntrack_entry, reply, 100);
+NFQE_AT(nfqe_conntrack_entry, master, 144);
+NFQE_AT(nfqe_conntrack_entry, labels, 188);
+NFQE_AT(nfqe_conntrack_entry, reserved_too, 204);
+NFQE_AT(nfqe_conntrack_entry, start_ns, 208);
+NFQE_AT(nfqe_conntrack_entry, original_packets, 216);
+NFQE_AT(nfqe_conntrack_entry, original_bytes, 224);
+NFQE_AT(nfqe_conntrack_entry, reply_packets, 232);
+NFQE_AT(nfqe_conntrack_entry, reply_bytes, 240);
+NFQE_SIZE(struct nfqe_conntrack_entry, 248);
+
 /* ---- what the wire dictates --------------------------------------------------------------------------- */
 
 NFQE_SIZE(nfqe_be16_t, 2);
@@ -329,5 +367,24 @@ NFQE_IS(NFQE_PROTOCOL_ICMP, 1, 4);
 NFQE_IS(NFQE_PROTOCOL_TCP, 6, 4);
 NFQE_IS(NFQE_PROTOCOL_UDP, 17, 4);
 NFQE_IS(NFQE_PROTOCOL_ICMPV6, 58, 4);
+
+/* ---- of a connection ------------------------------------------------------------------------------------ */
+
+NFQE_IS(NFQE_HELPER_SIZE, 16, 4);
+NFQE_IS(NFQE_CONNTRACK_ESTABLISHED, 0, 4);
+NFQE_IS(NFQE_CONNTRACK_RELATED, 1, 4);
+NFQE_IS(NFQE_CONNTRACK_NEW, 2, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_TUPLES, 0x1, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_MARK, 0x2, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_ID, 0x4, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_STATUS, 0x8, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_TIMEOUT, 0x10, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_COUNTERS, 0x20, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_TCP_STATE, 0x40, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_HELPER, 0x80, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_ZONE, 0x100, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_MASTER, 0x200, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_LABELS, 0x400, 4);
+NFQE_IS(NFQE_CONNTRACK_HAS_START, 0x800, 4);
 
 #endif

@@ -18,6 +18,9 @@
  *
  * Numbers in these structs are in host byte order. Bytes of packets, headers and addresses are as on the wire.
  */
+
+/* Longer than 500 lines: what reads C declarations reads one file. */
+
 #ifndef NFQE_ABI_H
 #define NFQE_ABI_H
 
@@ -43,6 +46,7 @@ enum nfqe_limit {
      */
     NFQE_HEADER_BYTES_DEFAULT = 128,
     NFQE_FLOW_DATA_MAX = 64, /* flow_data_size */
+    NFQE_HELPER_SIZE = 16,   /* of the name of a connection tracking helper, with the NUL at its end */
 };
 
 /* ---- verdicts ---------------------------------------------------------------------------------- */
@@ -301,6 +305,69 @@ struct nfqe_icmpv6_header {
     uint8_t code;
     nfqe_be16_t checksum;
     nfqe_be32_t rest; /* meaning depends on type */
+};
+
+/* ---- connection tracking ------------------------------------------------------------------------------------- */
+
+/* One direction of a connection. Lies inside other structs, so it never grows. */
+struct nfqe_tuple {
+    uint8_t source[16];   /* IPv4: the first 4 bytes, the rest is 0 */
+    uint8_t dest[16];
+    uint16_t source_port; /* host byte order; 0 for protocols without ports. ICMP: the identifier. GRE: the key */
+    uint16_t dest_port;
+    uint16_t zone;        /* if a zone was given for this direction alone; else 0, see nfqe_conntrack_entry.zone */
+    uint8_t family;       /* AF_INET, AF_INET6 */
+    uint8_t protocol;     /* enum nfqe_protocol and others */
+    uint8_t icmp_type;    /* of ICMP and ICMPv6 */
+    uint8_t icmp_code;
+    uint8_t reserved[2];
+};
+
+/*
+ * What the packet is to its connection, as in linux/netfilter/nf_conntrack_common.h, without the direction. An invalid
+ * or untracked packet has no entry.
+ */
+enum nfqe_conntrack_state { NFQE_CONNTRACK_ESTABLISHED = 0, NFQE_CONNTRACK_RELATED = 1, NFQE_CONNTRACK_NEW = 2 };
+
+enum nfqe_conntrack_presence {
+    NFQE_CONNTRACK_HAS_TUPLES = 0x1,
+    NFQE_CONNTRACK_HAS_MARK = 0x2,
+    NFQE_CONNTRACK_HAS_ID = 0x4,
+    NFQE_CONNTRACK_HAS_STATUS = 0x8,
+    NFQE_CONNTRACK_HAS_TIMEOUT = 0x10,
+    NFQE_CONNTRACK_HAS_COUNTERS = 0x20, /* Linux 5.3, with nf_conntrack_acct */
+    NFQE_CONNTRACK_HAS_TCP_STATE = 0x40,
+    NFQE_CONNTRACK_HAS_HELPER = 0x80,
+    NFQE_CONNTRACK_HAS_ZONE = 0x100,
+    NFQE_CONNTRACK_HAS_MASTER = 0x200,
+    NFQE_CONNTRACK_HAS_LABELS = 0x400,
+    NFQE_CONNTRACK_HAS_START = 0x800,   /* Linux 5.3, with nf_conntrack_timestamp */
+};
+
+/* The entry of the packet's connection when the packet was queued. A member that is not present is 0. */
+struct nfqe_conntrack_entry {
+    uint32_t size;
+    uint32_t present;              /* enum nfqe_conntrack_presence */
+    uint32_t state;                /* enum nfqe_conntrack_state */
+    uint32_t is_reply;             /* not 0: the packet goes in the direction of the replies */
+    uint32_t mark;                 /* connection mark, with the changes of plugins to this packet */
+    uint32_t id;
+    uint32_t status;               /* IPS_... of nf_conntrack_common.h */
+    uint32_t timeout_s;
+    uint16_t zone;                 /* of both directions */
+    uint8_t tcp_state;             /* TCP_CONNTRACK_... of nf_conntrack_tcp.h */
+    uint8_t reserved[5];
+    char helper[NFQE_HELPER_SIZE]; /* "ftp"; ends with a NUL */
+    struct nfqe_tuple original;
+    struct nfqe_tuple reply;
+    struct nfqe_tuple master;      /* original direction of the connection that expected this one */
+    uint8_t labels[16];            /* bit n is bit n % 8 of byte n / 8 */
+    uint8_t reserved_too[4];
+    uint64_t start_ns;             /* when the connection began, CLOCK_REALTIME */
+    uint64_t original_packets;
+    uint64_t original_bytes;
+    uint64_t reply_packets;
+    uint64_t reply_bytes;
 };
 
 /* ---- what the engine offers ---------------------------------------------------------------------- */
