@@ -274,10 +274,11 @@ static void run_burst(struct named_chain *named)
     }
     received = burst_received(burst);
     for (unsigned i = 0; i < received; i++) {
+        struct nfqueue_conntrack conntrack;
         struct nfqueue_answer answer;
 
         if (nfqueue_decode(slot(i), burst_message_len(burst, i, BURST_FILE_SLOT), false, bench.queue,
-                           &bench.packets[count], &answer) == NFQUEUE_PACKET) {
+                           &bench.packets[count], &conntrack, &answer) == NFQUEUE_PACKET) {
             burst->entries[count].id = bench.packets[count].id;
             atomic_store_explicit(&burst->entries[count].flags, 0, memory_order_relaxed);
             delta.packets++;

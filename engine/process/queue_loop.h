@@ -26,6 +26,7 @@
 #include "flow/flow_table.h"
 #include "process/engine.h"
 #include "process/queue_workers.h"
+#include "queue/nfqueue_decode.h"
 #include "queue/nfqueue_encode.h"
 
 #include <stdbool.h>
@@ -33,6 +34,7 @@
 /* What a burst in flight has beside its part of the journal. Bit i of a mask: packet i. */
 struct queue_flight {
     struct nfqe_packet packets[BURST_MAX];
+    struct nfqueue_conntrack conntracks[BURST_MAX];
     struct flow_burst flows;
     uint32_t flow_numbers[BURST_MAX]; /* of packets with a worker, or FLOW_IN_FLIGHT_NONE */
     uint64_t undecided;               /* has no verdict */

@@ -104,7 +104,8 @@ static void give(struct queue_loop *loop, struct queue_worker *worker, unsigned 
         }
         ring_begin(ring, flight->one_by_one || is_alone(loop, worker) ? RING_ONE_BY_ONE : 0);
     }
-    if (ring_add(ring, &flight->packets[packet], (struct ring_origin){(uint16_t)index, (uint16_t)packet}, flow) == 0) {
+    if (ring_add(ring, &flight->packets[packet], &flight->conntracks[packet],
+                 (struct ring_origin){(uint16_t)index, (uint16_t)packet}, flow) == 0) {
         flight->submitted |= QUEUE_BIT(packet);
     }
 }

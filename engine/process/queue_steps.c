@@ -127,7 +127,7 @@ void queue_steps_decode(struct queue_loop *loop, unsigned index, enum queue_deco
         struct nfqueue_answer answer;
         enum nfqueue_kind kind =
             nfqueue_decode(queue_shm_slot(slots, i, slot_size), burst_message_len(burst, i, slot_size), cut,
-                           loop->queue->kernel.number, packet, &answer);
+                           loop->queue->kernel.number, packet, &loop->flights[index].conntracks[place], &answer);
         bool is_packet = kind == NFQUEUE_PACKET || kind == NFQUEUE_TRUNCATED;
 
         if (is_packet && decoding == QUEUE_RECEIVED &&

@@ -114,12 +114,20 @@ struct ring_flow {
     uint32_t accepted; /* not 0: the flow has the verdict "accept" from before */
 };
 
+/* What the kernel says of the packet's connection, for conntrack_entry_decode(). */
+struct ring_conntrack {
+    uint32_t bytes; /* where its `len` bytes are, from the frame on */
+    uint32_t len; /* 0: it says nothing */
+    uint32_t info;
+};
+
 /* A packet of a frame. */
 struct ring_packet {
     struct nfqe_packet packet; /* its pointers are NULL here; the worker sets them in its copy */
     uint32_t data; /* where its packet.len bytes are, from the frame on */
     uint32_t secctx; /* the same of its packet.secctx_len bytes */
     uint32_t link_header; /* the same of its packet.link_header_len bytes */
+    struct ring_conntrack conntrack;
     struct ring_flow flow;
 };
 
@@ -181,7 +189,7 @@ static inline uint32_t ring_asleep(uint32_t signals)
 /* Bytes of a frame whose packets take up to slot_size bytes each, of their messages. slot_size: up to RING_SLOT_MAX. */
 static inline uint32_t ring_frame_size(uint32_t slot_size)
 {
-    size_t packet = (size_t)slot_size + 3 * RING_DATA_ALIGN; /* data, secctx and link_header begin aligned */
+    size_t packet = (size_t)slot_size + 4 * RING_DATA_ALIGN; /* each of the four parts begins aligned */
 
     return (uint32_t)((sizeof(struct ring_frame) + BURST_MAX * packet + SHM_PAGE_SIZE - 1) &
                       ~(size_t)(SHM_PAGE_SIZE - 1));

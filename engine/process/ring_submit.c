@@ -169,12 +169,15 @@ static void copy_packet(struct nfqe_packet *copy, const struct nfqe_packet *pack
     copy->secctx = NULL;
     copy_part(copy, packet, MEMBER_END(secctx), offsetof(struct nfqe_packet, link_header));
     copy->link_header = NULL;
+    copy->operations = NULL;
 }
 
-_Static_assert(MEMBER_END(link_header) == sizeof(struct nfqe_packet), "all members are copied");
+_Static_assert(MEMBER_END(link_header) == offsetof(struct nfqe_packet, operations) &&
+                   sizeof(struct nfqe_packet) == offsetof(struct nfqe_packet, operations) + sizeof(void *),
+               "all members are copied");
 
-int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct ring_origin origin,
-             const struct ring_flow *flow)
+int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, const struct nfqueue_conntrack *conntrack,
+             struct ring_origin origin, const struct ring_flow *flow)
 {
     struct ring_frame *frame = frame_at(ring, ring->submitted);
     struct ring_flight *flight = &ring->flights[ring->submitted % RING_FRAMES];
@@ -183,13 +186,15 @@ int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct 
     if (flight->count >= BURST_MAX) {
         return -ENOSPC;
     }
-    if ((uint64_t)packet->len + packet->secctx_len + packet->link_header_len > ring->slot_size) {
+    if ((uint64_t)packet->len + packet->secctx_len + packet->link_header_len + conntrack->len > ring->slot_size) {
         return -EMSGSIZE;
     }
     copy_packet(&to->packet, packet);
     to->data = put(ring, frame, packet->data, packet->len);
     to->secctx = put(ring, frame, packet->secctx, packet->secctx_len);
     to->link_header = put(ring, frame, packet->link_header, packet->link_header_len);
+    to->conntrack = (struct ring_conntrack){
+        .bytes = put(ring, frame, conntrack->bytes, conntrack->len), .len = conntrack->len, .info = conntrack->info};
     to->flow = *flow;
     flight->origins[flight->count] = origin;
     flight->unanswered |= UINT64_C(1) << flight->count;

@@ -13,6 +13,7 @@
 #define ENGINE_PROCESS_RING_SUBMIT_H
 
 #include "process/ring.h"
+#include "queue/nfqueue_decode.h"
 
 #include <stdbool.h>
 
@@ -122,8 +123,8 @@ void ring_begin(struct ring_submit *ring, uint32_t flags);
  * Adds a packet to the frame that was begun. Its bytes are copied. Returns 0; -EMSGSIZE: its bytes are more than
  * slot_size; -ENOSPC: the frame has BURST_MAX packets. As many packets of slot_size bytes have room.
  */
-int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, struct ring_origin origin,
-             const struct ring_flow *flow);
+int ring_add(struct ring_submit *ring, const struct nfqe_packet *packet, const struct nfqueue_conntrack *conntrack,
+             struct ring_origin origin, const struct ring_flow *flow);
 
 /* Gives the frame to the worker, which sees it if it is awake. An empty frame is given up. */
 void ring_submit_quietly(struct ring_submit *ring);

@@ -8,8 +8,10 @@
 #include "process/worker_frames.h"
 
 #include "base/shm.h"
+#include "queue/conntrack_entry.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <sys/mman.h>
 
 _Static_assert(BURST_MAX * sizeof(nfqe_verdict) <= SHM_PAGE_SIZE, "one page of verdicts");
@@ -54,12 +56,39 @@ void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verd
     chain_flows_init(&frames->flows, &frames->chain, default_verdict, on_crash);
 }
 
+static const struct nfqe_conntrack_entry *conntrack(struct nfqe_packet *packet)
+{
+    struct worker_packet *own = (struct worker_packet *)(void *)packet; /* its first member */
+
+    if (own->source->conntrack.len == 0) {
+        errno = ENOENT;
+        return NULL;
+    }
+    if (!own->entry_decoded) {
+        const struct ring_conntrack *from = &own->source->conntrack;
+
+        conntrack_entry_decode((const char *)own->frame + from->bytes, from->len, from->info, own->entry);
+        own->entry_decoded = true;
+    }
+    return own->entry;
+}
+
+static const struct nfqe_packet_operations operations = {.size = sizeof(operations), .conntrack = conntrack};
+
+_Static_assert(offsetof(struct worker_packet, packet) == 0, "a packet leads to what is beside it");
+
 static void copy_packets(struct worker_frames *frames, const struct ring_frame *frame)
 {
     for (uint32_t i = 0; i < frame->count; i++) {
+        struct worker_packet *to = &frames->packets[i];
         struct ring_flow flow;
 
-        ring_frame_packet(frame, i, &frames->packets[i], &flow);
+        ring_frame_packet(frame, i, &to->packet, &flow);
+        to->packet.operations = &operations;
+        to->frame = frame;
+        to->source = &frame->packets[i];
+        to->entry = &frames->entries[i];
+        to->entry_decoded = false;
         frames->packet_flows[i] = (struct chain_flow){.number = flow.number,
                                                       .epoch = flow.epoch,
                                                       .begins = flow.begins != 0,
@@ -76,8 +105,8 @@ static void run_one_by_one(struct worker_frames *frames, const struct ring_frame
     for (uint32_t i = 0; i < frame->count; i++) {
         struct plugin_answer answer =
             frames->run.flows != NULL
-                ? chain_run_flow_packet(&frames->run, &frames->packets[i], i, &frames->packet_flows[i])
-                : chain_run_packet(&frames->run, &frames->packets[i], i);
+                ? chain_run_flow_packet(&frames->run, &frames->packets[i].packet, i, &frames->packet_flows[i])
+                : chain_run_packet(&frames->run, &frames->packets[i].packet, i);
 
         ring_put(frames->ring, frame, i, answer.verdict, answer.plugin);
         ring_publish(frames->ring);
@@ -91,7 +120,7 @@ static void run_batch(struct worker_frames *frames, const struct ring_frame *fra
     struct chain_batch batch = {.count = frame->count};
 
     for (uint32_t i = 0; i < frame->count; i++) {
-        batch.packets[i] = &frames->packets[i];
+        batch.packets[i] = &frames->packets[i].packet;
         batch.places[i] = i;
     }
     chain_run_batch(&frames->run, &batch, frames->packet_flows, answers);

@@ -16,6 +16,15 @@
 
 #include <stdbool.h>
 
+/* A packet that the plugins get, with what they can ask for. */
+struct worker_packet {
+    struct nfqe_packet packet;
+    const struct ring_frame *frame;
+    const struct ring_packet *source; /* in the frame */
+    struct nfqe_conntrack_entry *entry;
+    bool entry_decoded; /* a plugin has asked for it */
+};
+
 struct worker_frames {
     struct ring_answer *ring;
     struct plugin_chain chain; /* the caller's to fill, before worker_frames_begin() */
@@ -23,7 +32,8 @@ struct worker_frames {
     struct chain_flows flows;
     _Atomic uint32_t progress;
     nfqe_verdict *verdicts;    /* of a page, before one that cannot be accessed */
-    struct nfqe_packet packets[BURST_MAX];
+    struct worker_packet packets[BURST_MAX];
+    struct nfqe_conntrack_entry entries[BURST_MAX];
     struct chain_flow packet_flows[BURST_MAX];
 };
 

@@ -93,7 +93,7 @@ static void decode_skb_info(struct nfqe_packet *packet, const void *value, size_
     packet->flags |= (uint16_t)((info & NFQA_SKB_CSUM_NOTVERIFIED) != 0 ? NFQE_PACKET_CHECKSUM_UNVERIFIED : 0);
 }
 
-/* Of the attributes inside NFQA_CT, the mark of the connection. */
+/* Of the attributes inside NFQA_CT, the mark of the connection; a worker decodes the rest if a plugin asks for it. */
 static void decode_conntrack(struct nfqe_packet *packet, const uint8_t *value, size_t len)
 {
     static const struct number mark = {NFQE_HAS_CONNTRACK_MARK, offsetof(struct nfqe_packet, conntrack_mark)};
@@ -130,7 +130,8 @@ static void decode_vlan(struct nfqe_packet *packet, const uint8_t *value, size_t
 }
 
 /* Decodes one attribute. Returns whether it is the packet header, without which nothing can be answered. */
-static bool decode_attribute(struct nfqe_packet *packet, unsigned type, const uint8_t *value, size_t len)
+static bool decode_attribute(struct nfqe_packet *packet, struct nfqueue_conntrack *conntrack, unsigned type,
+                             const uint8_t *value, size_t len)
 {
     if (type < NUMBER_TYPES && numbers[type].present != 0) {
         decode_number(packet, &numbers[type], value, len);
@@ -164,7 +165,12 @@ static bool decode_attribute(struct nfqe_packet *packet, unsigned type, const ui
         decode_skb_info(packet, value, len);
         break;
     case NFQA_CT:
+        conntrack->bytes = value;
+        conntrack->len = (uint32_t)len;
         decode_conntrack(packet, value, len);
+        break;
+    case NFQA_CT_INFO:
+        conntrack->info = len >= sizeof(uint32_t) ? read_be32(value) : 0;
         break;
     case NFQA_SECCTX:
         packet->present |= NFQE_HAS_SECCTX;
@@ -188,7 +194,7 @@ static bool decode_attribute(struct nfqe_packet *packet, unsigned type, const ui
 }
 
 static enum nfqueue_kind decode_packet(const uint8_t *data, size_t len, bool cut, uint16_t queue,
-                                       struct nfqe_packet *packet)
+                                       struct nfqe_packet *packet, struct nfqueue_conntrack *conntrack)
 {
     const struct nfgenmsg *family = (const void *)(data + NLMSG_HDRLEN);
     size_t offset = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(*family));
@@ -199,8 +205,9 @@ static enum nfqueue_kind decode_packet(const uint8_t *data, size_t len, bool cut
         return NFQUEUE_MALFORMED;
     }
     *packet = (struct nfqe_packet){.size = sizeof(*packet), .queue = queue, .family = family->nfgen_family};
+    *conntrack = (struct nfqueue_conntrack){.bytes = NULL};
     while (attribute_next(data, len, &offset, &attribute)) {
-        has_id |= decode_attribute(packet, attribute.type, attribute.value, attribute.len);
+        has_id |= decode_attribute(packet, conntrack, attribute.type, attribute.value, attribute.len);
     }
     if (!has_id) {
         return NFQUEUE_MALFORMED;
@@ -235,7 +242,7 @@ static enum nfqueue_kind decode_answer(const uint8_t *data, size_t len, struct n
 }
 
 enum nfqueue_kind nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue, struct nfqe_packet *packet,
-                                 struct nfqueue_answer *answer)
+                                 struct nfqueue_conntrack *conntrack, struct nfqueue_answer *answer)
 {
     const struct nlmsghdr *header = data;
 
@@ -251,5 +258,5 @@ enum nfqueue_kind nfqueue_decode(const void *data, size_t len, bool cut, uint16_
     if (header->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET)) {
         return NFQUEUE_MALFORMED;
     }
-    return decode_packet(data, len, cut, queue, packet);
+    return decode_packet(data, len, cut, queue, packet, conntrack);
 }

@@ -18,6 +18,13 @@ enum nfqueue_kind {
     NFQUEUE_MALFORMED, /* nothing that this queue's socket should receive */
 };
 
+/* What the kernel says of the packet's connection, for conntrack_entry_decode(). */
+struct nfqueue_conntrack {
+    const void *bytes; /* inside NFQA_CT, in the message; NULL: it says nothing */
+    uint32_t len;
+    uint32_t info; /* NFQA_CT_INFO */
+};
+
 struct nfqueue_answer {
     int error;         /* negative errno; 0: acknowledged */
     uint32_t sequence; /* nlmsg_seq of what it answers */
@@ -27,11 +34,11 @@ struct nfqueue_answer {
 };
 
 /*
- * Decodes one message. PACKET: *packet is filled, its data points into the message. TRUNCATED: packet->id is.
+ * Decodes one message. PACKET: *packet and *conntrack are filled, and point into the message. TRUNCATED: packet->id is.
  * ANSWER: *answer is filled. cut: the kernel said that the message was longer than the slot.
  * Never reads outside data[len].
  */
 enum nfqueue_kind nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue, struct nfqe_packet *packet,
-                                 struct nfqueue_answer *answer);
+                                 struct nfqueue_conntrack *conntrack, struct nfqueue_answer *answer);
 
 #endif

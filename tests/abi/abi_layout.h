@@ -151,7 +151,13 @@ NFQE_AT(nfqe_packet, vlan_tci, 122);
 NFQE_AT(nfqe_packet, link_header_len, 124);
 NFQE_AT(nfqe_packet, reserved_2, 126);
 NFQE_AT(nfqe_packet, link_header, 128);
-NFQE_SIZE(struct nfqe_packet, 136);
+NFQE_AT(nfqe_packet, operations, 136);
+NFQE_SIZE(struct nfqe_packet, 144);
+
+NFQE_AT(nfqe_packet_operations, size, 0);
+NFQE_AT(nfqe_packet_operations, reserved, 4);
+NFQE_AT(nfqe_packet_operations, conntrack, 8);
+NFQE_SIZE(struct nfqe_packet_operations, 16);
 
 /* ---- connection tracking ------------------------------------------------------------------------------ */
 

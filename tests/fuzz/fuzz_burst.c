@@ -201,12 +201,13 @@ static bool decode(unsigned index, struct nfqe_packet *packet)
     const uint8_t *bytes = queue_shm_slot(queue_shm_burst_slots(shm.slots, number, SLOT_SIZE), index, SLOT_SIZE);
     size_t len = burst_message_len(burst, index, SLOT_SIZE);
     bool cut = (burst->messages[index].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+    struct nfqueue_conntrack conntrack;
     struct nfqueue_answer answer;
     enum nfqueue_kind kind;
 
     ASAN_POISON_MEMORY_REGION(bytes, SLOT_SIZE);
     ASAN_UNPOISON_MEMORY_REGION(bytes, len);
-    kind = nfqueue_decode(bytes, len, cut, QUEUE, packet, &answer);
+    kind = nfqueue_decode(bytes, len, cut, QUEUE, packet, &conntrack, &answer);
     ASAN_UNPOISON_MEMORY_REGION(bytes, SLOT_SIZE);
     if (kind == NFQUEUE_PACKET && packet->len > 0) {
         PROMISE(packet->data >= bytes && packet->data + packet->len <= bytes + len);

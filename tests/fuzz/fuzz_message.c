@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "input.h"
 #include "packet_promises.h"
+#include "queue/conntrack_entry.h"
 #include "queue/nfqueue_decode.h"
 #include "queue/nfqueue_sequence.h"
 
@@ -174,6 +175,22 @@ static void check_packet(const struct nfqe_packet *packet, const uint8_t *messag
     check_against_libmnl(packet, message);
 }
 
+/* What is said of the connection lies in the message, and the two decoders of its mark agree. */
+static void check_conntrack(const struct nfqe_packet *packet, const struct nfqueue_conntrack *conntrack,
+                            const uint8_t *message, size_t len)
+{
+    struct nfqe_conntrack_entry entry;
+
+    if (conntrack->bytes == NULL) {
+        PROMISE(conntrack->len == 0);
+        return;
+    }
+    PROMISE(is_inside(message, len, conntrack->bytes, conntrack->len));
+    conntrack_entry_decode(conntrack->bytes, conntrack->len, conntrack->info, &entry);
+    PROMISE(entry.size == sizeof(entry) && entry.helper[NFQE_HELPER_SIZE - 1] == '\0');
+    PROMISE((entry.present & NFQE_CONNTRACK_HAS_MARK) == 0 || entry.mark == packet->conntrack_mark);
+}
+
 static void check_answer(const struct nfqueue_answer *answer)
 {
     PROMISE(answer->verdict == ((answer->sequence & NFQUEUE_SEQUENCE_CONFIGURATION) == 0));
@@ -187,6 +204,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const uint8_t *original = input.data;
     bool cut = (flags & CUT) != 0;
     uint16_t queue = (flags & OTHER_QUEUE) != 0 ? QUEUE + 1 : QUEUE;
+    struct nfqueue_conntrack conntrack = {.bytes = NULL};
     struct nfqe_packet packets[2];
     struct nfqueue_answer answers[2];
     enum nfqueue_kind kind = NFQUEUE_MALFORMED;
@@ -199,7 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
         memset(&packets[i], i == 0 ? 0xa5 : 0x5a, sizeof(packets[i]));
         memset(&answers[i], i == 0 ? 0 : 1, sizeof(answers[i])); /* a bool is 0 or 1 */
-        kind = nfqueue_decode(message, message_len, cut, queue, &packets[i], &answers[i]);
+        kind = nfqueue_decode(message, message_len, cut, queue, &packets[i], &conntrack, &answers[i]);
         PROMISE(i == 0 || kind == before);
     }
     switch (kind) {
@@ -208,6 +226,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         PROMISE(memcmp(&packets[0], &packets[1], sizeof(packets[0])) == 0);
         packets[0].queue = QUEUE;
         check_packet(&packets[0], message, message_len, cut);
+        check_conntrack(&packets[0], &conntrack, message, message_len);
         break;
     case NFQUEUE_TRUNCATED:
         PROMISE(packets[0].id == packets[1].id && packets[0].queue == queue);

@@ -16,6 +16,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+static const struct nfqueue_conntrack no_conntrack;
+
 #define SLOT_SIZE 64
 #define IDS_MAX 1024 /* more than from the oldest packet in flight to the newest */
 
@@ -57,9 +59,10 @@ static void fill(uint32_t count)
                                            .link_header = bytes,
                                            .link_header_len = (uint16_t)(i % 4 / 2)};
 
-        PROMISE(ring_add(&ring, &packet, make_origin(next_id + i), &flow) == 0);
+        PROMISE(ring_add(&ring, &packet, &no_conntrack, make_origin(next_id + i), &flow) == 0);
     }
-    PROMISE(count < BURST_MAX || ring_add(&ring, &(struct nfqe_packet){0}, make_origin(0), &flow) == -ENOSPC);
+    PROMISE(count < BURST_MAX ||
+            ring_add(&ring, &(struct nfqe_packet){0}, &no_conntrack, make_origin(0), &flow) == -ENOSPC);
     PROMISE(ring.used <= ring.frame_size);
 }
 

@@ -12,6 +12,7 @@
 #include "marked.h"
 
 #include <inttypes.h>
+#include <sys/socket.h>
 
 #define DESCRIBED_MAX 16
 #define LINK_HEADER_MAX 18 /* of Ethernet with a tag */
@@ -103,6 +104,44 @@ static void write_link_header(const struct nfqe_packet *packet, char text[2 * LI
     text[2 * len] = '\0';
 }
 
+/* The addresses of a connection in hexadecimal digits: of IPv4 the first 4 bytes, and so on. */
+static void write_address(const uint8_t address[16], unsigned family, char text[33])
+{
+    for (unsigned i = 0; i < (family == AF_INET ? 4U : 16U); i++) {
+        text[2 * i] = "0123456789abcdef"[address[i] >> 4];
+        text[2 * i + 1] = "0123456789abcdef"[address[i] & 0xf];
+        text[2 * i + 2] = '\0';
+    }
+}
+
+static void describe_tuple(const char *name, const struct nfqe_tuple *tuple)
+{
+    char source[33];
+    char dest[33];
+
+    write_address(tuple->source, tuple->family, source);
+    write_address(tuple->dest, tuple->family, dest);
+    state.host->log(state.host, NFQE_LOG_INFO, "%s: source=0x%s dest=0x%s sport=%u dport=%u zone=%u protocol=%u", name,
+                    source, dest, tuple->source_port, tuple->dest_port, tuple->zone, tuple->protocol);
+}
+
+static void describe_connection(struct nfqe_packet *packet)
+{
+    const struct nfqe_conntrack_entry *entry = nfqe_conntrack(packet);
+
+    if (entry == NULL) {
+        return;
+    }
+    state.host->log(state.host, NFQE_LOG_INFO,
+                    "entry: present=0x%x state=%u is_reply=%u mark=0x%x id=0x%x status=0x%x timeout=%u zone=%u "
+                    "start_s=%" PRIu64 " packets=%" PRIu64 ":%" PRIu64 " bytes=%" PRIu64 ":%" PRIu64,
+                    entry->present, entry->state, entry->is_reply, entry->mark, entry->id, entry->status,
+                    entry->timeout_s, entry->zone, entry->start_ns / NS_PER_SECOND, entry->original_packets,
+                    entry->reply_packets, entry->original_bytes, entry->reply_bytes);
+    describe_tuple("original", &entry->original);
+    describe_tuple("reply", &entry->reply);
+}
+
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
     static const char *const checksums[] = {
@@ -131,6 +170,7 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
         packet->hw_address[5], packet->timestamp_ns / NS_PER_SECOND, packet->conntrack_mark, packet->secctx_len,
         checksums[checksum], packet->protocol, packet->priority, packet->cgroup_class, packet->vlan_protocol,
         packet->vlan_tci, packet->link_header_len, link_header);
+    describe_connection(packet);
     return NFQE_CONTINUE;
 }
 

@@ -184,6 +184,8 @@ enum nfqe_protocol {
     NFQE_PROTOCOL_ICMPV6 = 58,
 };
 
+struct nfqe_packet_operations;
+
 /*
  * One packet. Borrowed: valid until handle() or handle_batch() returns. All plugins get the same struct, so a
  * plugin must not write to it; the bytes at `data` are mapped read-only. Members are only ever appended;
@@ -230,6 +232,8 @@ struct nfqe_packet {
     uint16_t link_header_len;     /* bytes at link_header */
     uint16_t reserved_2;
     const uint8_t *link_header;   /* as on the wire, in front of the network header; NULL if not present */
+    /* Called by the functions of nfqe/packet.h. */
+    const struct nfqe_packet_operations *operations;
 };
 
 /* ---- headers of packets ------------------------------------------------------------------------ */
@@ -368,6 +372,18 @@ struct nfqe_conntrack_entry {
     uint64_t original_bytes;
     uint64_t reply_packets;
     uint64_t reply_bytes;
+};
+
+/* ---- what a plugin can do with a packet ---------------------------------------------------------------------- */
+
+/*
+ * The functions of nfqe/packet.h that need the engine; each is described there. [worker] While the plugin has the packet:
+ * in handle() and handle_batch(). `size` is the number of bytes that this engine filled.
+ */
+struct nfqe_packet_operations {
+    uint32_t size;
+    uint32_t reserved;
+    const struct nfqe_conntrack_entry *(*conntrack)(struct nfqe_packet *packet);
 };
 
 /* ---- what the engine offers ---------------------------------------------------------------------- */

@@ -115,6 +115,16 @@ static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint
     return packet->payload_len == 0 ? NULL : packet->data + packet->payload;
 }
 
+/*
+ * The conntrack entry of the packet, as it was when the packet was queued; valid as long as the packet, and written by
+ * the engine alone. Needs NFQE_NEED_CONNTRACK. Decoded by the first call. NULL, with errno ENOENT: the packet has none,
+ * since it is invalid or not tracked, or the kernel was not asked for it.
+ */
+static inline const struct nfqe_conntrack_entry *nfqe_conntrack(struct nfqe_packet *packet)
+{
+    return packet->operations->conntrack(packet);
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -10,6 +10,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+static const struct nfqueue_conntrack no_conntrack;
+
 static bool is_readable(int fd)
 {
     struct epoll_event event = {.events = EPOLLIN};
@@ -73,25 +75,31 @@ static void test_frame_holds_as_many_of_the_largest_packets_as_a_burst(void **st
     const struct ring_flow flow = {.number = 3, .epoch = 4, .begins = 1, .accepted = 2};
     struct nfqe_packet packet = {
         .size = sizeof(packet), .data = bytes, .secctx = (const char *)bytes, .link_header = bytes};
+    struct nfqueue_conntrack conntrack = {.bytes = bytes, .info = 4};
     const struct ring_frame *frame;
 
     ring_begin(&fixture->queue, RING_ONE_BY_ONE);
     packet.len = RING_SLOT_SIZE;
     packet.secctx_len = 1;
-    assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
+    assert_int_equal(ring_add(&fixture->queue, &packet, &no_conntrack, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
     packet.secctx_len = 0;
     packet.link_header_len = 1;
-    assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
+    assert_int_equal(ring_add(&fixture->queue, &packet, &no_conntrack, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
+    packet.link_header_len = 0;
+    conntrack.len = 1;
+    assert_int_equal(ring_add(&fixture->queue, &packet, &conntrack, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
     packet.len = UINT32_MAX;
-    assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
+    assert_int_equal(ring_add(&fixture->queue, &packet, &no_conntrack, (struct ring_origin){0, 0}, &flow), -EMSGSIZE);
     for (uint32_t i = 0; i < BURST_MAX; i++) {
         memset(bytes, (int)i, sizeof(bytes));
-        packet.len = RING_SLOT_SIZE - i % 30 - i % 15;
+        packet.len = RING_SLOT_SIZE - i % 30 - i % 15 - i % 7;
         packet.secctx_len = i % 30;
         packet.link_header_len = (uint16_t)(i % 15);
-        assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, (uint16_t)i}, &flow), 0);
+        conntrack.len = i % 7;
+        assert_int_equal(ring_add(&fixture->queue, &packet, &conntrack, (struct ring_origin){0, (uint16_t)i}, &flow),
+                         0);
     }
-    assert_int_equal(ring_add(&fixture->queue, &packet, (struct ring_origin){0, 0}, &flow), -ENOSPC);
+    assert_int_equal(ring_add(&fixture->queue, &packet, &no_conntrack, (struct ring_origin){0, 0}, &flow), -ENOSPC);
     assert_true(fixture->queue.used <= fixture->queue.frame_size);
     ring_submit(&fixture->queue);
     frame = ring_next_frame(&fixture->worker);
@@ -102,13 +110,16 @@ static void test_frame_holds_as_many_of_the_largest_packets_as_a_burst(void **st
         struct ring_flow got;
 
         ring_frame_packet(frame, i, &packet, &got);
-        assert_int_equal(packet.len, RING_SLOT_SIZE - i % 30 - i % 15);
+        assert_int_equal(packet.len, RING_SLOT_SIZE - i % 30 - i % 15 - i % 7);
         assert_int_equal(packet.data[0], i);
         assert_int_equal(packet.data[packet.len - 1], i);
         assert_int_equal((uintptr_t)packet.data % RING_DATA_ALIGN, 0);
         assert_true(packet.secctx_len == 0 || packet.secctx[packet.secctx_len - 1] == (char)i);
         assert_true(packet.link_header_len == 0 || packet.link_header[packet.link_header_len - 1] == i);
         assert_memory_equal(&got, &flow, sizeof(flow));
+        assert_int_equal(frame->packets[i].conntrack.len, i % 7);
+        assert_int_equal(frame->packets[i].conntrack.info, 4);
+        assert_true(i % 7 == 0 || ((const uint8_t *)frame)[frame->packets[i].conntrack.bytes + i % 7 - 1] == i);
     }
 }
 
@@ -186,7 +197,7 @@ static void test_frames_of_a_dead_worker_are_retired_from_the_oldest_on(void **s
     ring_retire_oldest(&fixture->queue);
     assert_null(ring_oldest(&fixture->queue));
     ring_begin(&fixture->queue, 0);
-    assert_int_equal(ring_add(&fixture->queue, ring_test_packet(9), (struct ring_origin){0, 9},
+    assert_int_equal(ring_add(&fixture->queue, ring_test_packet(9), &no_conntrack, (struct ring_origin){0, 9},
                               &(struct ring_flow){.number = RING_NO_FLOW}),
                      0);
     ring_retire_oldest(&fixture->queue); /* there is none: the frame that is being filled stays */

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
+static const struct nfqueue_conntrack no_conntrack;
+
 /* A record as a worker should write it, for packet 0 of frame 0. */
 static struct ring_verdict good_record(void)
 {
@@ -194,7 +196,7 @@ static void test_packet_of_a_frame_that_is_not_submitted_is_not_answered(void **
     const struct ring_verdict record = good_record();
 
     ring_begin(&fixture->queue, 0);
-    ring_add(&fixture->queue, ring_test_packet(1), (struct ring_origin){0, 1}, &(struct ring_flow){0});
+    ring_add(&fixture->queue, ring_test_packet(1), &no_conntrack, (struct ring_origin){0, 1}, &(struct ring_flow){0});
     write_record(fixture, &record);
     assert_refused(fixture);
 }

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct nfqueue_conntrack no_conntrack;
+
 struct script {
     uint32_t frames; /* to be submitted */
     uint32_t packets; /* of each */
@@ -51,7 +53,8 @@ static void submit_frames(void)
         for (uint32_t i = 0; i < script.packets; i++) {
             const struct nfqe_packet packet = {.id = script.submitted};
 
-            ring_add(&fixture.queue, &packet, (struct ring_origin){0, (uint16_t)script.submitted++}, &flow);
+            ring_add(&fixture.queue, &packet, &no_conntrack, (struct ring_origin){0, (uint16_t)script.submitted++},
+                     &flow);
         }
         script.frames--;
         ring_submit(&fixture.queue);

@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const struct nfqueue_conntrack no_conntrack;
+
 #define DESCRIPTORS_MAX 256 /* more than a test opens */
 #define CLOSED "closed descriptors of the engine; a plugin must not close what it did not open"
 
@@ -161,7 +163,8 @@ static void test_plugin_that_decides_for_a_flow_is_not_asked_again(void **state)
     lone_start_and_open();
     ring_begin(&lone.ring, 0);
     for (uint32_t i = 0; i < 3; i++) {
-        assert_int_equal(ring_add(&lone.ring, ring_test_packet(i), (struct ring_origin){0, (uint16_t)i}, &flow), 0);
+        assert_int_equal(
+            ring_add(&lone.ring, ring_test_packet(i), &no_conntrack, (struct ring_origin){0, (uint16_t)i}, &flow), 0);
     }
     ring_submit(&lone.ring);
     lone_assert_answers(3, NFQE_ACCEPT | NFQE_FLOW, 0);

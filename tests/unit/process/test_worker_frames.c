@@ -3,12 +3,19 @@
  * A worker's way from a frame to its answers: what plugins see, what is answered and when it can be seen, what the
  * worker says of its position, and that one verdict too many ends it before one of the frame is believed.
  */
-#include "ring_fixture.h"
 #include "unit.h"
 
+#include "conntrack_messages.h"
 #include "process/worker_frames.h"
+#include "ring_fixture.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 #include <signal.h>
+#include <string.h>
+
+static const struct nfqueue_conntrack no_conntrack;
 
 #define COUNT 5
 
@@ -134,8 +141,8 @@ static void test_frame_that_goes_one_by_one_is_given_to_handle(void **state)
     begin(handle_batch);
     ring_begin(&fixture.queue, RING_ONE_BY_ONE);
     for (uint32_t i = 0; i < COUNT; i++) {
-        assert_int_equal(ring_add(&fixture.queue, ring_test_packet(i), (struct ring_origin){0, (uint16_t)i},
-                                  &(struct ring_flow){.number = RING_NO_FLOW}),
+        assert_int_equal(ring_add(&fixture.queue, ring_test_packet(i), &no_conntrack,
+                                  (struct ring_origin){0, (uint16_t)i}, &(struct ring_flow){.number = RING_NO_FLOW}),
                          0);
     }
     ring_submit(&fixture.queue);
@@ -171,7 +178,8 @@ static void add_of_flow(uint32_t id, uint32_t begins)
 {
     const struct ring_flow flow = {.number = 0, .epoch = 1, .begins = begins, .accepted = 1};
 
-    assert_int_equal(ring_add(&fixture.queue, ring_test_packet(id), (struct ring_origin){0, (uint16_t)id}, &flow), 0);
+    assert_int_equal(
+        ring_add(&fixture.queue, ring_test_packet(id), &no_conntrack, (struct ring_origin){0, (uint16_t)id}, &flow), 0);
 }
 
 /* Unless it begins another connection with the same addresses and ports. */
@@ -193,6 +201,62 @@ static void test_packet_of_an_accepted_flow_is_not_shown_to_the_plugin(void **st
     assert_int_equal(answered.plugin, 0);
     assert_int_equal(ring_take(&fixture.queue, &answered), 1);
     assert_int_equal(answered.answer, NFQE_DROP);
+}
+
+static const struct nfqe_conntrack_entry *asked[2];
+
+static nfqe_verdict ask(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    errno = 0;
+    asked[packet->id % 2] = nfqe_conntrack(packet);
+    assert_int_equal(errno, asked[packet->id % 2] != NULL ? 0 : ENOENT);
+    assert_ptr_equal(nfqe_conntrack(packet), asked[packet->id % 2]);
+    return NFQE_CONTINUE;
+}
+
+/* Each packet has its own; a packet of which the kernel says nothing has none, whatever was in its place before. */
+static void test_plugin_gets_the_conntrack_entry_of_its_packet(void **state)
+{
+    const struct ring_flow flow = {.number = RING_NO_FLOW};
+    static const uint32_t marks[] = {7, 0x77000000, 0x88};
+    static struct conntrack_message messages[2];
+    struct nfqe_conntrack_entry expected;
+    struct nfqueue_conntrack conntrack;
+
+    (void)state;
+    plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = ask});
+    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP);
+    for (uint32_t round = 0; round < 3; round++) {
+        ring_begin(&fixture.queue, 0);
+        for (int i = 0; i < 2; i++) {
+            conntrack_message_begin(&messages[i]);
+            conntrack_message_put(&messages[i], CTA_MARK, &marks[(round + (uint32_t)i) % 3], 4);
+            conntrack = (struct nfqueue_conntrack){.bytes = messages[i].attributes,
+                                                   .len = round == 1 ? 0 : (uint32_t)messages[i].len,
+                                                   .info = (uint32_t)i + 2};
+            assert_int_equal(ring_add(&fixture.queue, ring_test_packet((uint32_t)i), &conntrack,
+                                      (struct ring_origin){0, (uint16_t)i}, &flow),
+                             0);
+        }
+        ring_submit(&fixture.queue);
+        assert_true(worker_frames_handle(&frames));
+        for (int i = 0; i < 2; i++) {
+            struct ring_answered answered;
+
+            assert_int_equal(ring_take(&fixture.queue, &answered), 1);
+            if (round == 1) {
+                assert_null(asked[i]);
+                continue;
+            }
+            expected = (struct nfqe_conntrack_entry){.size = sizeof(expected),
+                                                     .present = NFQE_CONNTRACK_HAS_MARK,
+                                                     .state = i == 0 ? NFQE_CONNTRACK_NEW : NFQE_CONNTRACK_ESTABLISHED,
+                                                     .is_reply = (uint32_t)i,
+                                                     .mark = ntohl(marks[(round + (uint32_t)i) % 3])};
+            assert_memory_equal(asked[i], &expected, sizeof(expected));
+        }
+    }
 }
 
 static sigjmp_buf crash;
@@ -249,6 +313,7 @@ int main(void)
         TEST(test_frame_that_goes_one_by_one_is_given_to_handle),
         TEST(test_chain_that_does_not_decide_says_so),
         TEST(test_packet_of_an_accepted_flow_is_not_shown_to_the_plugin),
+        TEST(test_plugin_gets_the_conntrack_entry_of_its_packet),
         TEST(test_one_verdict_too_many_is_a_crash_before_any_is_believed),
     };
 

@@ -20,13 +20,15 @@
 #include <string.h>
 
 static struct message message;
+static struct nfqueue_conntrack conntrack;
 
 static enum nfqueue_kind decode(struct nfqe_packet *packet)
 {
     struct nfqueue_answer answer;
 
     memset(packet, 0xee, sizeof(*packet)); /* what an earlier message left */
-    return nfqueue_decode(message.bytes, message.len, false, MESSAGES_QUEUE, packet, &answer);
+    memset(&conntrack, 0xee, sizeof(conntrack));
+    return nfqueue_decode(message.bytes, message.len, false, MESSAGES_QUEUE, packet, &conntrack, &answer);
 }
 
 static void test_message_with_every_attribute_is_decoded_completely(void **state)
@@ -42,6 +44,25 @@ static void test_message_with_every_attribute_is_decoded_completely(void **state
     message_assert_packet(&packet, &expected);
     payload = message_attribute_offset(&message, NFQA_PAYLOAD) + NLA_HDRLEN;
     assert_ptr_equal(packet.data, message.bytes + payload);
+}
+
+/* The bytes of the connection are only found; conntrack_entry_decode() reads them. */
+static void test_what_is_said_of_the_connection_is_found(void **state)
+{
+    static const uint16_t absent[] = {0, NFQA_CT, NFQA_CT_INFO};
+    struct nfqe_packet packet;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        bool there = absent[i] != NFQA_CT;
+
+        message_all(&message, absent[i]);
+        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
+        assert_ptr_equal(conntrack.bytes,
+                         there ? message.bytes + message_attribute_offset(&message, NFQA_CT) + NLA_HDRLEN : NULL);
+        assert_int_equal(conntrack.len, there ? 16 : 0);
+        assert_int_equal(conntrack.info, absent[i] != NFQA_CT_INFO ? 2 : 0);
+    }
 }
 
 static void test_absent_attribute_leaves_its_field_zero_and_the_others_alone(void **state)
@@ -274,23 +295,6 @@ static void test_vlan_tag_has_a_protocol_and_a_number(void **state)
     }
 }
 
-static void test_link_layer_header_may_have_any_length_and_an_empty_one_counts_as_absent(void **state)
-{
-    static const uint8_t header[MESSAGES_SIZE - 100] = {0x02};
-    struct nfqe_packet packet;
-
-    (void)state;
-    for (size_t len = 0; len <= sizeof(header); len++) {
-        message_begin(&message);
-        message_put_id(&message, 1);
-        message_put(&message, NFQA_L2HDR, header, len);
-        assert_int_equal(decode(&packet), NFQUEUE_PACKET);
-        assert_int_equal((packet.present & NFQE_HAS_LINK_HEADER) != 0, len > 0);
-        assert_int_equal(packet.link_header_len, len);
-        assert_ptr_equal(packet.link_header, len > 0 ? message.bytes + message.len - NLA_ALIGN(len) : NULL);
-    }
-}
-
 static void test_last_attribute_may_have_no_value(void **state)
 {
     struct nfqe_packet packet;
@@ -370,7 +374,7 @@ static void test_message_cut_by_its_slot_still_has_its_id(void **state)
 
     (void)state;
     message_all(&message, 0);
-    assert_int_equal(nfqueue_decode(message.bytes, message.len - 8, true, MESSAGES_QUEUE, &packet, &answer),
+    assert_int_equal(nfqueue_decode(message.bytes, message.len - 8, true, MESSAGES_QUEUE, &packet, &conntrack, &answer),
                      NFQUEUE_TRUNCATED);
     assert_int_equal(packet.id, MESSAGES_ID);
 }
@@ -383,8 +387,8 @@ static void test_message_of_another_queue_is_malformed(void **state)
     (void)state;
     message_all(&message, 0);
     for (unsigned queue = 0; queue <= 0xffff; queue++) {
-        assert_int_equal(nfqueue_decode(message.bytes, message.len, false, (uint16_t)queue, &packet, &answer) ==
-                             NFQUEUE_PACKET,
+        assert_int_equal(nfqueue_decode(message.bytes, message.len, false, (uint16_t)queue, &packet, &conntrack,
+                                        &answer) == NFQUEUE_PACKET,
                          queue == MESSAGES_QUEUE);
     }
 }
@@ -440,8 +444,9 @@ static void test_answer_says_what_it_answers_and_how(void **state)
 
                 memset(&answer, 1, sizeof(answer));
                 message_answer(&message, errors[i], sequence);
-                assert_int_equal(nfqueue_decode(message.bytes, message.len, false, MESSAGES_QUEUE, &packet, &answer),
-                                 NFQUEUE_ANSWER);
+                assert_int_equal(
+                    nfqueue_decode(message.bytes, message.len, false, MESSAGES_QUEUE, &packet, &conntrack, &answer),
+                    NFQUEUE_ANSWER);
                 assert_int_equal(answer.error, errors[i]);
                 assert_int_equal(answer.sequence, sequence);
                 assert_int_equal(answer.verdict, kinds[kind].verdict);
@@ -456,6 +461,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_message_with_every_attribute_is_decoded_completely),
+        cmocka_unit_test(test_what_is_said_of_the_connection_is_found),
         cmocka_unit_test(test_absent_attribute_leaves_its_field_zero_and_the_others_alone),
         cmocka_unit_test(test_too_short_attribute_counts_as_absent),
         cmocka_unit_test(test_message_without_an_id_is_malformed),
@@ -467,7 +473,6 @@ int main(void)
         cmocka_unit_test(test_each_bit_of_the_packet_info_is_a_flag_of_its_own),
         cmocka_unit_test(test_mark_of_the_connection_is_found_after_any_attribute_and_needs_four_bytes),
         cmocka_unit_test(test_vlan_tag_has_a_protocol_and_a_number),
-        cmocka_unit_test(test_link_layer_header_may_have_any_length_and_an_empty_one_counts_as_absent),
         cmocka_unit_test(test_last_attribute_may_have_no_value),
         cmocka_unit_test(test_unknown_attributes_are_skipped),
         cmocka_unit_test(test_flag_bits_in_an_attribute_type_are_no_part_of_it),

@@ -22,12 +22,13 @@
 
 static struct guarded memory;
 static struct message message;
+static struct nfqueue_conntrack conntrack;
 
 /* Decodes the first `len` bytes of the message and checks what holds for any message. */
 static enum nfqueue_kind decode(size_t len, bool cut, struct nfqe_packet *packet, struct nfqueue_answer *answer)
 {
     const uint8_t *data = guarded_put(&memory, message.bytes, len, NLMSG_ALIGNTO);
-    enum nfqueue_kind kind = nfqueue_decode(data, len, cut, MESSAGES_QUEUE, packet, answer);
+    enum nfqueue_kind kind = nfqueue_decode(data, len, cut, MESSAGES_QUEUE, packet, &conntrack, answer);
 
     if (kind == NFQUEUE_PACKET && packet->data != NULL) {
         assert_true(packet->len > 0 && packet->len <= COPY_RANGE_MAX);
@@ -263,9 +264,28 @@ static void test_payload_of_the_largest_size_is_whole(void **state)
     memcpy(data, message.bytes, message.len);
     memcpy(data + message.len, &payload_attribute, sizeof(payload_attribute));
     memcpy(data + message.len + NLA_HDRLEN, payload, sizeof(payload));
-    assert_int_equal(nfqueue_decode(data, len, false, MESSAGES_QUEUE, &packet, &answer), NFQUEUE_PACKET);
+    assert_int_equal(nfqueue_decode(data, len, false, MESSAGES_QUEUE, &packet, &conntrack, &answer), NFQUEUE_PACKET);
     assert_int_equal(packet.len, COPY_RANGE_MAX);
     assert_ptr_equal(packet.data, data + message.len + NLA_HDRLEN);
+}
+
+static void test_link_layer_header_may_have_any_length_and_an_empty_one_counts_as_absent(void **state)
+{
+    static const uint8_t header_bytes[MESSAGES_SIZE - 100] = {0x02};
+
+    (void)state;
+    for (size_t len = 0; len <= sizeof(header_bytes); len++) {
+        struct nfqueue_answer answer;
+        struct nfqe_packet packet;
+
+        message_begin(&message);
+        message_put_id(&message, 1);
+        message_put(&message, NFQA_L2HDR, header_bytes, len);
+        assert_int_equal(decode(message.len, false, &packet, &answer), NFQUEUE_PACKET);
+        assert_int_equal((packet.present & NFQE_HAS_LINK_HEADER) != 0, len > 0);
+        assert_int_equal(packet.link_header_len, len);
+        assert_memory_equal(len > 0 ? packet.link_header : header_bytes, header_bytes, len);
+    }
 }
 
 static void test_random_damage_never_leads_outside(void **state)
@@ -319,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_message_without_room_for_its_queue_number_is_malformed),
         cmocka_unit_test(test_answer_cut_at_every_byte_is_malformed),
         cmocka_unit_test(test_payload_of_the_largest_size_is_whole),
+        cmocka_unit_test(test_link_layer_header_may_have_any_length_and_an_empty_one_counts_as_absent),
         cmocka_unit_test(test_random_damage_never_leads_outside),
     };
 

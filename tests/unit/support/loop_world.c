@@ -93,17 +93,20 @@ STEPS(int, ring_take, (struct ring_submit * ring, struct ring_answered *answered
 STEPS(int, outstanding_remove, (struct outstanding * set, struct outstanding_range range), (set, range))
 
 enum nfqueue_kind __real_nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue,
-                                        struct nfqe_packet *packet, struct nfqueue_answer *answer);
+                                        struct nfqe_packet *packet, struct nfqueue_conntrack *conntrack,
+                                        struct nfqueue_answer *answer);
 enum nfqueue_kind __wrap_nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue,
-                                        struct nfqe_packet *packet, struct nfqueue_answer *answer);
+                                        struct nfqe_packet *packet, struct nfqueue_conntrack *conntrack,
+                                        struct nfqueue_answer *answer);
 
 enum nfqueue_kind __wrap_nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue,
-                                        struct nfqe_packet *packet, struct nfqueue_answer *answer)
+                                        struct nfqe_packet *packet, struct nfqueue_conntrack *conntrack,
+                                        struct nfqueue_answer *answer)
 {
     enum nfqueue_kind kind;
 
     world_queue_step();
-    kind = __real_nfqueue_decode(data, len, cut, queue, packet, answer);
+    kind = __real_nfqueue_decode(data, len, cut, queue, packet, conntrack, answer);
     if (world.poison != 0 && kind == NFQUEUE_PACKET && packet->id == world_id_base + world.poison) {
         die();
     }

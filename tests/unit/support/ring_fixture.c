@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static const struct nfqueue_conntrack no_conntrack;
+
 void ring_fixture_init(struct ring_fixture *fixture)
 {
     int passed[RING_FDS];
@@ -101,9 +103,9 @@ void ring_submit_test_frame(struct ring_submit *ring, uint32_t first_id, uint32_
     assert_true(ring_has_room(ring));
     ring_begin(ring, 0);
     for (uint32_t i = 0; i < count; i++) {
-        assert_int_equal(
-            ring_add(ring, ring_test_packet(first_id + i), (struct ring_origin){0, (uint16_t)(first_id + i)}, &flow),
-            0);
+        assert_int_equal(ring_add(ring, ring_test_packet(first_id + i), &no_conntrack,
+                                  (struct ring_origin){0, (uint16_t)(first_id + i)}, &flow),
+                         0);
     }
     ring_submit(ring);
 }
