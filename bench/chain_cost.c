@@ -159,15 +159,14 @@ static void add_chain(char *text)
     named->policy = (struct decide_policy){.default_verdict = NFQE_ACCEPT, .on_crash = NFQE_DROP};
     while ((path = strsep(&rest, ",")) != NULL) {
         const struct nfqe_plugin *plugin = load_plugin(path);
-        const struct plugin_chain_member member = {.handle = plugin->handle,
-                                                   .handle_batch = plugin->handle_batch,
-                                                   .gives_flows = (plugin->needs & NFQE_NEED_FLOW) != 0};
+        const struct plugin_chain_member member = {
+            .handle = plugin->handle, .handle_batch = plugin->handle_batch, .rights.needs = plugin->needs};
 
         if (named->chain.count == PLUGINS_MAX) {
             die(named->name, "has too many plugins");
         }
         plugin_chain_add(&named->chain, &member);
-        if (member.gives_flows && named->flows == NULL) {
+        if ((member.rights.needs & NFQE_NEED_FLOW) != 0 && named->flows == NULL) {
             add_flows(named);
         }
     }
@@ -232,7 +231,7 @@ static void take_answers(struct named_chain *named, const struct decide *decide,
 
     for (unsigned i = 0; i < count; i++) {
         decide_answered(decide, flight->entries[i], flight->answers[i],
-                        plugin_chain_gives_flows(&named->chain, flight->answers[i].plugin), &invalid);
+                        plugin_chain_rights(&named->chain, flight->answers[i].plugin), &invalid);
         if (named->flows != NULL && flight->chain_flows[i].number != FLOW_IN_FLIGHT_NONE) {
             flow_in_flight_release(&named->in_flight, flight->chain_flows[i].number);
         }

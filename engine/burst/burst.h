@@ -21,7 +21,7 @@
 #include "burst/outstanding.h"
 #include "burst/stats.h"
 
-#include <nfqe/plugin.h>
+#include "plugin/verdict.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -48,7 +48,7 @@
  */
 struct burst_entry {
     uint32_t id;
-    uint32_t verdict; /* NFQE_ACCEPT or NFQE_DROP, once decided */
+    uint32_t verdict; /* once decided: one of burst_knows_verdict() */
     uint32_t mark;    /* of the packet; with BURST_SETS_MARK, what it becomes */
     _Atomic uint32_t flags; /* BURST_... */
     uint32_t connection_mark;
@@ -134,6 +134,13 @@ static inline void burst_set_verdict(struct burst *burst, unsigned index, uint32
     burst_mark_decided(burst, index, flags);
 }
 
+/* Whether an entry can have this verdict: ACCEPT, DROP, or TO_QUEUE with or without bypass. */
+static inline bool burst_knows_verdict(uint32_t verdict)
+{
+    return verdict == NFQE_ACCEPT || verdict == NFQE_DROP ||
+           (verdict & (NFQE_ACTION_MASK | NFQE_FLAG_MASK) & ~NFQE_QUEUE_BYPASS) == NFQE_TO_QUEUE_ACTION;
+}
+
 /* Counts the verdict of an entry. */
 static inline void burst_count_verdict(const struct burst_entry *entry, struct queue_stats *stats)
 {
@@ -141,8 +148,10 @@ static inline void burst_count_verdict(const struct burst_entry *entry, struct q
 
     if (entry->verdict == NFQE_ACCEPT) {
         stats->accepted++;
-    } else {
+    } else if (entry->verdict == NFQE_DROP) {
         stats->dropped++;
+    } else {
+        stats->requeued++;
     }
     stats->flow_packets += (flags & BURST_BY_FLOW) != 0;
     stats->flow_not_stored += (flags & BURST_FLOW_NOT_STORED) != 0;

@@ -19,13 +19,15 @@ static void count_invalid(struct decide_invalid *invalid, const struct plugin_an
 }
 
 void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer,
-                           bool may_give_flow, struct decide_invalid *invalid)
+                           const struct plugin_rights *rights, struct decide_invalid *invalid)
 {
     nfqe_verdict verdict = answer.verdict & ~NFQE_FLOW;
 
-    if (!may_give_flow || !plugin_verdict_is_for_flow(answer.verdict)) {
+    if (!verdict_is_allowed(answer.verdict, rights, decide->policy->queue)) {
         count_invalid(invalid, &answer, decide->burst->entries[packet].id);
         decide_alone(decide, packet, decide->policy->on_crash, BURST_INVALID);
+    } else if (!verdict_is_for_flow(answer.verdict)) {
+        decide_pass_alone(decide, packet, answer.verdict, 0);
     } else if (flow_table_add(decide->flows, decide->flow_burst, packet, verdict)) {
         decide_with_flow(decide, packet, verdict, BURST_FOR_FLOW);
     } else {
@@ -48,7 +50,7 @@ void decide_again(const struct decide *decide, unsigned packet)
     if (decide->flows != NULL) {
         flow_table_find(decide->flows, decide->flow_burst, packet); /* it may begin a connection */
     }
-    if (entry->verdict == NFQE_ACCEPT) {
-        decide_accept_alone(decide, packet, flags);
+    if (entry->verdict != NFQE_DROP) {
+        decide_pass_alone(decide, packet, entry->verdict, flags);
     }
 }

@@ -21,6 +21,7 @@
 #include "burst/burst.h"
 #include "flow/flow_table.h"
 #include "plugin/plugin_chain.h"
+#include "plugin/verdict.h"
 
 #include <nfqe/plugin.h>
 
@@ -32,6 +33,7 @@ struct decide_policy {
     uint32_t on_crash;        /* in place of an answer that the ABI does not know */
     uint32_t bypass_mark;     /* the bits of bypass_mask that mark an accepted flow's packets */
     uint32_t bypass_mask;     /* 0: they are not marked */
+    uint32_t queue;           /* whose packets these are */
 };
 
 /* One burst, and what decides its packets. */
@@ -77,8 +79,11 @@ static inline void decide_with_flow(const struct decide *decide, unsigned packet
     burst_set_verdict(decide->burst, packet, verdict, mark, flags);
 }
 
-/* The packet alone is accepted. It must not leave with a mark that says that its flow is. */
-static inline void decide_accept_alone(const struct decide *decide, unsigned packet, uint32_t flags)
+/*
+ * The packet alone goes on its way: verdict is NFQE_ACCEPT, or that of another queue, whose program may accept it. It
+ * must not leave with a mark that says that its flow is accepted.
+ */
+static inline void decide_pass_alone(const struct decide *decide, unsigned packet, nfqe_verdict verdict, uint32_t flags)
 {
     uint32_t mask = decide_mark_mask(decide, packet);
     uint32_t mark = decide->burst->entries[packet].mark;
@@ -90,14 +95,14 @@ static inline void decide_accept_alone(const struct decide *decide, unsigned pac
     if (decide->flows != NULL) {
         flow_table_accepted(decide->flows, decide->flow_burst, packet);
     }
-    burst_set_verdict(decide->burst, packet, NFQE_ACCEPT, mark, flags);
+    burst_set_verdict(decide->burst, packet, verdict, mark, flags);
 }
 
 /* verdict: NFQE_ACCEPT or NFQE_DROP. */
 static inline void decide_alone(const struct decide *decide, unsigned packet, nfqe_verdict verdict, uint32_t flags)
 {
     if (verdict == NFQE_ACCEPT) {
-        decide_accept_alone(decide, packet, flags);
+        decide_pass_alone(decide, packet, verdict, flags);
     } else {
         burst_set_verdict(decide->burst, packet, verdict, decide->burst->entries[packet].mark, flags);
     }
@@ -120,30 +125,30 @@ static inline bool decide_by_flow(const struct decide *decide, unsigned packet)
 
 /* An answer other than NFQE_CONTINUE, NFQE_ACCEPT and NFQE_DROP: decide_by_answer() calls it. */
 void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer,
-                           bool may_give_flow, struct decide_invalid *invalid);
+                           const struct plugin_rights *rights, struct decide_invalid *invalid);
 
 /*
- * Turns an answer into the packet's verdict. may_give_flow: the plugin that gave it has declared NFQE_NEED_FLOW.
- * *invalid: counts the answer if it is not valid.
+ * Turns an answer into the packet's verdict. rights: of the plugin that gave it. *invalid: counts the answer if the
+ * plugin may not give it.
  */
 static inline void decide_by_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer,
-                                    bool may_give_flow, struct decide_invalid *invalid)
+                                    const struct plugin_rights *rights, struct decide_invalid *invalid)
 {
     if (answer.verdict == NFQE_CONTINUE) {
         decide_alone(decide, packet, decide->policy->default_verdict, 0);
     } else if (answer.verdict == NFQE_ACCEPT || answer.verdict == NFQE_DROP) {
         decide_alone(decide, packet, answer.verdict, 0);
     } else {
-        decide_by_rare_answer(decide, packet, answer, may_give_flow, invalid);
+        decide_by_rare_answer(decide, packet, answer, rights, invalid);
     }
 }
 
 /* The same, if packets of the flow may have been answered since decide_by_flow() looked for it. */
 static inline void decide_answered(const struct decide *decide, unsigned packet, struct plugin_answer answer,
-                                   bool may_give_flow, struct decide_invalid *invalid)
+                                   const struct plugin_rights *rights, struct decide_invalid *invalid)
 {
     if (!decide_by_flow(decide, packet)) {
-        decide_by_answer(decide, packet, answer, may_give_flow, invalid);
+        decide_by_answer(decide, packet, answer, rights, invalid);
     }
 }
 

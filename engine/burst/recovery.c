@@ -29,11 +29,11 @@ static void forget_verdicts(struct burst *burst)
     }
 }
 
-/* A verdict that is neither ACCEPT nor DROP was not given. */
+/* A verdict that no packet can have was not given. */
 static void forget_damaged_verdicts(struct burst *burst)
 {
     for (unsigned i = 0; i < BURST_MAX; i++) {
-        if (burst->entries[i].verdict != NFQE_ACCEPT && burst->entries[i].verdict != NFQE_DROP) {
+        if (!burst_knows_verdict(burst->entries[i].verdict)) {
             burst->entries[i].flags = 0;
         }
     }

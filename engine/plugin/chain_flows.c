@@ -21,7 +21,7 @@ void chain_flows_init(struct chain_flows *flows, const struct plugin_chain *chai
     memset(flows, 0, sizeof(*flows));
     flows->default_verdict = default_verdict;
     flows->on_crash = on_crash;
-    while (flows->giver < chain->count && !chain->members[flows->giver].gives_flows) {
+    while (flows->giver < chain->count && (chain->members[flows->giver].rights.needs & NFQE_NEED_FLOW) == 0) {
         flows->giver++;
     }
 }
@@ -60,26 +60,21 @@ bool chain_flows_find(struct chain_flows *flows, const struct chain_flow *flow, 
     return true;
 }
 
-/* Whether the packet alone is accepted if it is answered so. */
-static bool accepts_packet(const struct chain_flows *flows, nfqe_verdict verdict)
+/* Whether the packet goes on its way, alone, if it is answered so. */
+static bool lets_packet_pass(const struct chain_flows *flows, nfqe_verdict verdict, bool allowed)
 {
-    switch (verdict) {
-    case NFQE_ACCEPT:
-        return true;
-    case NFQE_DROP:
-        return false;
-    case NFQE_CONTINUE:
-        return flows->default_verdict == NFQE_ACCEPT;
-    default:
+    if (!allowed) {
         return flows->on_crash == NFQE_ACCEPT;
     }
+    return verdict == NFQE_CONTINUE ? flows->default_verdict == NFQE_ACCEPT : verdict_action(verdict) != NFQE_DROP;
 }
 
 void chain_flows_note(struct chain_flows *flows, const struct chain_flow *flow, const struct nfqe_packet *packet,
-                      const struct plugin_answer *answer, bool gives_flows)
+                      const struct plugin_answer *answer, const struct plugin_rights *rights)
 {
     struct chain_flow_kept *kept = place_of(flows, flow);
-    bool for_flow = gives_flows && plugin_verdict_is_for_flow(answer->verdict);
+    bool allowed = verdict_is_allowed(answer->verdict, rights, packet->queue);
+    bool for_flow = allowed && verdict_is_for_flow(answer->verdict);
 
     if (kept == NULL) {
         return;
@@ -87,7 +82,7 @@ void chain_flows_note(struct chain_flows *flows, const struct chain_flow *flow, 
     if (for_flow && !flow->alone && !packet_checksum_is_wrong(packet)) {
         kept->answer = *answer;
         kept->begun = 0;
-    } else if (flow->begins && accepts_packet(flows, for_flow ? answer->verdict & ~NFQE_FLOW : answer->verdict)) {
+    } else if (flow->begins && lets_packet_pass(flows, answer->verdict, allowed)) {
         kept->answer.verdict = NFQE_CONTINUE;
     }
 }

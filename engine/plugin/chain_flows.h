@@ -61,10 +61,10 @@ void chain_flows_begin_burst(struct chain_flows *flows);
 bool chain_flows_find(struct chain_flows *flows, const struct chain_flow *flow, struct plugin_answer *answer);
 
 /*
- * Notes what the plugins answered to a packet of the flow. gives_flows: the plugin that answered may answer for it. The
+ * Notes what the plugins answered to a packet of the flow. rights: of the plugin that answered. The
  * answer does not count for the flow if the packet's checksum is wrong.
  */
 void chain_flows_note(struct chain_flows *flows, const struct chain_flow *flow, const struct nfqe_packet *packet,
-                      const struct plugin_answer *answer, bool gives_flows);
+                      const struct plugin_answer *answer, const struct plugin_rights *rights);
 
 #endif

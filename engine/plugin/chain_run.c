@@ -38,14 +38,15 @@ static void call_each(const struct chain_run *run, uint32_t plugin, const struct
 static bool collect(const struct chain_run *run, uint32_t plugin, struct chain_batch *batch,
                     const nfqe_verdict *verdicts, struct plugin_answer *answers)
 {
-    bool gives_flows = run->chain->members[plugin].gives_flows;
+    const struct plugin_rights *rights = &run->chain->members[plugin].rights;
     bool for_flows = false;
     unsigned kept = 0;
 
     for (unsigned i = 0; i < batch->count; i++) {
         if (verdicts[i] != NFQE_CONTINUE) {
             answers[batch->places[i]] = (struct plugin_answer){.verdict = verdicts[i], .plugin = plugin};
-            for_flows |= gives_flows && plugin_verdict_is_for_flow(verdicts[i]);
+            for_flows |=
+                verdict_is_for_flow(verdicts[i]) && verdict_is_allowed(verdicts[i], rights, batch->packets[i]->queue);
             continue;
         }
         batch->packets[kept] = batch->packets[i];
@@ -107,7 +108,7 @@ static void note_flows(const struct chain_run *run, const struct chain_batch *as
 
         if (!chain_flows_find(run->flows, &flows[place], &answers[place])) {
             chain_flows_note(run->flows, &flows[place], asked->packets[i], &answers[place],
-                             plugin_chain_gives_flows(run->chain, answers[place].plugin));
+                             plugin_chain_rights(run->chain, answers[place].plugin));
         }
     }
 }
@@ -139,7 +140,7 @@ struct plugin_answer chain_run_flow_packet(const struct chain_run *run, struct n
 
     if (!chain_flows_find(run->flows, flow, &answer)) {
         answer = chain_run_packet(run, packet, place);
-        chain_flows_note(run->flows, flow, packet, &answer, plugin_chain_gives_flows(run->chain, answer.plugin));
+        chain_flows_note(run->flows, flow, packet, &answer, plugin_chain_rights(run->chain, answer.plugin));
     }
     return answer;
 }

@@ -51,10 +51,10 @@ struct plugin {
     void *self;
 };
 
-/* Whether its flow verdicts are valid. */
-static inline bool plugin_gives_flows(const struct plugin *plugin)
+/* What it needs or uses: it may give the verdicts that are part of that. */
+static inline uint64_t plugin_wants(const struct plugin *plugin)
 {
-    return ((plugin->needs | plugin->uses) & NFQE_NEED_FLOW) != 0;
+    return plugin->needs | plugin->uses;
 }
 
 #endif

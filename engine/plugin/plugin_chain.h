@@ -7,6 +7,7 @@
 #define ENGINE_PLUGIN_PLUGIN_CHAIN_H
 
 #include "base/limits.h"
+#include "plugin/verdict.h"
 
 #include <nfqe/plugin.h>
 
@@ -18,7 +19,7 @@ struct plugin_chain_member {
     nfqe_verdict (*handle)(void *self, struct nfqe_packet *packet);
     void (*handle_batch)(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out); /* or NULL */
     void *self;
-    bool gives_flows; /* it may answer NFQE_FLOW */
+    struct plugin_rights rights; /* all zero: CONTINUE, ACCEPT and DROP */
 };
 
 struct plugin_chain {
@@ -40,16 +41,12 @@ static inline void plugin_chain_add(struct plugin_chain *chain, const struct plu
     chain->has_batch = chain->has_batch || member->handle_batch != NULL;
 }
 
-/* Whether the plugin at this position may give verdicts for flows. False at the position after the last. */
-static inline bool plugin_chain_gives_flows(const struct plugin_chain *chain, uint32_t plugin)
+/* What the plugin at this position may answer. At the position after the last: no more than CONTINUE. */
+static inline const struct plugin_rights *plugin_chain_rights(const struct plugin_chain *chain, uint32_t plugin)
 {
-    return plugin < chain->count && chain->members[plugin].gives_flows;
-}
+    static const struct plugin_rights none;
 
-/* Whether it is a verdict for a flow, if the plugin may give one. */
-static inline bool plugin_verdict_is_for_flow(nfqe_verdict verdict)
-{
-    return verdict == (NFQE_ACCEPT | NFQE_FLOW) || verdict == (NFQE_DROP | NFQE_FLOW);
+    return plugin < chain->count ? &chain->members[plugin].rights : &none;
 }
 
 #endif

@@ -99,11 +99,9 @@ static void take_answer(struct queue_loop *loop, const struct ring_answered *ans
     struct queue_flight *flight = &loop->flights[answered->origin.burst];
     unsigned packet = answered->origin.entry;
     const struct decide decide = queue_routes_decide(loop, answered->origin.burst);
-    const struct generation *generation = loop->engine->generation;
-    bool gives_flows =
-        answered->plugin < generation->plugin_count && plugin_gives_flows(&generation->plugins[answered->plugin]);
 
-    decide_answered(&decide, packet, (struct plugin_answer){answered->answer, answered->plugin}, gives_flows, invalid);
+    decide_answered(&decide, packet, (struct plugin_answer){answered->answer, answered->plugin},
+                    &loop->rights[answered->plugin], invalid);
     queue_routes_leave_flow(loop, flight, packet);
     flight->undecided &= ~QUEUE_BIT(packet);
     flight->submitted &= ~QUEUE_BIT(packet);
@@ -319,7 +317,11 @@ void queue_loop_init(struct queue_loop *loop, const struct engine *engine, const
     loop->policy = (struct decide_policy){.default_verdict = group->default_verdict,
                                           .on_crash = group->on_crash,
                                           .bypass_mark = group->bypass_mark.bits,
-                                          .bypass_mask = group->bypass_mark.mask};
+                                          .bypass_mask = group->bypass_mark.mask,
+                                          .queue = queue->kernel.number};
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        loop->rights[i].needs = plugin_wants(&engine->generation->plugins[i]);
+    }
     loop->on_outage = group->on_outage == OUTAGE_ACCEPT ? NFQE_ACCEPT : NFQE_DROP;
     loop->flow_table.seed = engine->flow_seed;
     flow_in_flight_init(&loop->in_flight);

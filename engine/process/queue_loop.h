@@ -51,6 +51,7 @@ struct queue_loop {
     const struct engine_queue *queue;
     struct journal *journal;
     struct decide_policy policy;
+    struct plugin_rights rights[PLUGINS_MAX + 1]; /* by position; of the last one, none: no plugin answered */
     uint32_t on_outage;               /* verdict of packets whose place has an outage */
     unsigned outage;                  /* places that had no worker for too long; bits by place */
     unsigned recovering;              /* bursts that a predecessor left and that are not answered; bits by index */

@@ -156,7 +156,7 @@ static void open_plugin(struct worker *worker, struct plugin *plugin)
     plugin_chain_add(&worker->frames.chain, &(struct plugin_chain_member){.handle = plugin->table.handle,
                                                                           .handle_batch = plugin->table.handle_batch,
                                                                           .self = plugin->self,
-                                                                          .gives_flows = plugin_gives_flows(plugin)});
+                                                                          .rights.needs = plugin_wants(plugin)});
 }
 
 static void open_plugins(struct worker *worker)

@@ -43,7 +43,7 @@ void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verd
     bool gives_flows = false;
 
     for (unsigned i = 0; i < frames->chain.count; i++) {
-        gives_flows |= frames->chain.members[i].gives_flows;
+        gives_flows |= (frames->chain.members[i].rights.needs & NFQE_NEED_FLOW) != 0;
     }
     frames->run = (struct chain_run){
         .chain = &frames->chain,

@@ -22,9 +22,18 @@
     (MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg) + MNL_ATTR_HDRLEN + sizeof(struct nfqnl_msg_verdict_hdr) +             \
      MNL_ATTR_HDRLEN + sizeof(uint32_t))
 
-static int kernel_verdict(uint32_t verdict)
+/* burst_knows_verdict() has all of them. */
+static uint32_t kernel_verdict(nfqe_verdict verdict)
 {
-    return verdict == NFQE_ACCEPT ? NF_ACCEPT : NF_DROP;
+    switch (verdict_action(verdict)) {
+    case NFQE_ACCEPT:
+        return NF_ACCEPT;
+    case NFQE_TO_QUEUE_ACTION:
+        return NF_QUEUE_NR(verdict_argument(verdict)) |
+               ((verdict & NFQE_QUEUE_BYPASS) != 0 ? NF_VERDICT_FLAG_QUEUE_BYPASS : 0U);
+    default:
+        return NF_DROP;
+    }
 }
 
 static bool has_payload(const struct verdict_payload *payloads, unsigned index)
@@ -62,7 +71,7 @@ static struct nlmsghdr *put_verdict(struct nfqueue_encoder *encoder, unsigned pa
                                              packets > 1 ? NFQNL_MSG_VERDICT_BATCH : NFQNL_MSG_VERDICT, encoder->queue);
 
     message->nlmsg_seq = encoder->sequence | (packets - 1) * NFQUEUE_SEQUENCE_ONE_PACKET;
-    nfq_nlmsg_verdict_put(message, (int)id, kernel_verdict(verdict));
+    nfq_nlmsg_verdict_put(message, (int)id, (int)kernel_verdict(verdict));
     return message;
 }
 

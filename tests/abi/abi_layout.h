@@ -278,6 +278,9 @@ NFQE_IS(NFQE_TO_QUEUE(0), 0x00000005, 4);
 NFQE_IS(NFQE_TO_QUEUE(65535), 0xffff0005, 4);
 NFQE_IS(NFQE_FLOW, 0x100, 4);
 NFQE_IS(NFQE_TO_QUEUE_ACTION, 5, 4);
+NFQE_IS(NFQE_QUEUE_BYPASS, 0x400, 4);
+NFQE_IS(NFQE_ACTION_MASK, 0xff, 4);
+NFQE_IS(NFQE_FLAG_MASK, 0xff00, 4);
 NFQE_IS(NFQE_ARGUMENT_SHIFT, 16, 4);
 
 /* ---- needs -------------------------------------------------------------------------------------------- */

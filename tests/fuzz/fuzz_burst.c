@@ -127,7 +127,7 @@ static unsigned count_received(const struct burst *of)
 
 static bool is_verdict(uint32_t verdict)
 {
-    return verdict == NFQE_ACCEPT || verdict == NFQE_DROP;
+    return verdict == NFQE_ACCEPT || verdict == NFQE_DROP || (verdict & 0xfbff) == NFQE_TO_QUEUE_ACTION;
 }
 
 /* ---- the next queue process ------------------------------------------------------------------------------------ */
@@ -263,7 +263,7 @@ static bool is_marked(const struct burst_entry *verdict)
 
 static void check_answer(const struct verdict_message *message, const struct burst_entry *verdict)
 {
-    PROMISE(message->verdict == (verdict->verdict == NFQE_ACCEPT ? NF_ACCEPT : NF_DROP));
+    PROMISE(message->verdict == verdict_for_kernel(verdict->verdict));
     PROMISE(message->has_mark == is_marked(verdict));
     PROMISE(!message->has_mark || message->mark == verdict->mark);
     PROMISE(message->payload == NULL);

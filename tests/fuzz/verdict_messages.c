@@ -9,6 +9,8 @@
 #include "promise.h"
 #include "queue/nfqueue_sequence.h"
 
+#include <nfqe/plugin.h>
+
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
@@ -51,6 +53,23 @@ static int read_attribute(const struct nlattr *attribute, void *data)
     return MNL_CB_OK;
 }
 
+/* Accepted, dropped, or in another queue, with or without the flag that accepts it if nothing listens there. */
+static bool is_known(uint32_t verdict)
+{
+    return verdict == NF_ACCEPT || verdict == NF_DROP || (verdict & 0xffff & ~UINT32_C(0x8000)) == NF_QUEUE;
+}
+
+uint32_t verdict_for_kernel(uint32_t verdict)
+{
+    if (verdict == NFQE_ACCEPT) {
+        return NF_ACCEPT;
+    }
+    if ((verdict & 0xff) == NFQE_TO_QUEUE_ACTION) {
+        return (verdict & 0xffff0000) | ((verdict & NFQE_QUEUE_BYPASS) != 0 ? 0x8000 : 0) | NF_QUEUE;
+    }
+    return NF_DROP;
+}
+
 bool verdict_message_next(const struct nfqueue_encoder *verdicts, size_t *offset, struct verdict_message *message)
 {
     const struct nlmsghdr *header = (const void *)(verdicts->buffer + *offset);
@@ -74,7 +93,7 @@ bool verdict_message_next(const struct nfqueue_encoder *verdicts, size_t *offset
     PROMISE(((header->nlmsg_seq & NFQUEUE_SEQUENCE_PACKETS) != 0) == (type == NFQNL_MSG_VERDICT_BATCH));
     *message = (struct verdict_message){.batch = type == NFQNL_MSG_VERDICT_BATCH};
     PROMISE(mnl_attr_parse(header, sizeof(*family), read_attribute, &reader) == MNL_CB_OK);
-    PROMISE(reader.has_verdict && (message->verdict == NF_ACCEPT || message->verdict == NF_DROP));
+    PROMISE(reader.has_verdict && is_known(message->verdict));
     *offset += MNL_ALIGN(header->nlmsg_len);
     return true;
 }

@@ -15,7 +15,7 @@
 struct verdict_message {
     bool batch;
     uint32_t id;
-    uint32_t verdict; /* NF_ACCEPT or NF_DROP */
+    uint32_t verdict; /* as the kernel reads it; NF_... */
     bool has_mark;
     uint32_t mark;
     const void *payload; /* inside the buffer; NULL: none */
@@ -27,5 +27,8 @@ struct verdict_message {
  * promise if it is not a verdict message of this queue, with this serial, that the kernel would take as it is meant.
  */
 bool verdict_message_next(const struct nfqueue_encoder *verdicts, size_t *offset, struct verdict_message *message);
+
+/* What the kernel must be told for an entry's verdict. */
+uint32_t verdict_for_kernel(uint32_t verdict);
 
 #endif

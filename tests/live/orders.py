@@ -77,10 +77,10 @@ class Talk:
         """Those that the client sends get it from the socket."""
         self._sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
 
-    def send(self, order, count=1, back=False, size=0):
-        """Datagrams from the client to the server, or back."""
+    def send(self, order, count=1, back=False, size=0, tail=b""):
+        """Datagrams from the client to the server, or back. tail: what comes after the head."""
         for _ in range(count):
-            self._sockets[back].send(head(order, self.sent[back]).ljust(size, b"."))
+            self._sockets[back].send((head(order, self.sent[back]) + tail).ljust(size, b"."))
             self.sent[back] += 1
 
     def came(self, back=False):

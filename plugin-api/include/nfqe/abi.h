@@ -52,9 +52,11 @@ enum nfqe_limit {
 /* ---- verdicts ---------------------------------------------------------------------------------- */
 
 /*
- * The result of handle(): an action in the low 8 bits, flags in the next 8, an argument in the high 16 bits. If
- * handle() returns a value that is not listed below, or one that requires a need that the plugin does not declare, the
- * packet gets the --on-crash verdict, and the log names the plugin and the value.
+ * The result of handle(): an action in bits 0 to 7, flags in bits 8 to 15, an argument in bits 16 to 31. The argument of
+ * TO_QUEUE is the number of the queue, that of the others is 0.
+ *
+ * Anything else is an invalid verdict, also one whose need the plugin does not declare: the packet gets the --on-crash
+ * verdict, and the log names the plugin and the value.
  */
 typedef uint32_t nfqe_verdict;
 
@@ -62,10 +64,14 @@ enum nfqe_verdict_part {
     NFQE_CONTINUE = 0,        /* undecided: the next plugin decides; after the last, --default-verdict */
     NFQE_ACCEPT = 1,          /* the packet is accepted; later plugins do not see it */
     NFQE_DROP = 2,            /* the packet is dropped; later plugins do not see it */
-    /* Reserved numbers, which this engine does not offer yet, like the needs beside them. */
-    NFQE_REPEAT = 3,          /* NFQE_NEED_REQUEUE */
-    NFQE_HELD = 4,            /* NFQE_NEED_HOLD */
-    NFQE_TO_QUEUE_ACTION = 5, /* NFQE_NEED_REQUEUE; NFQE_TO_QUEUE(number) */
+    NFQE_REPEAT = 3,          /* not offered by this engine yet */
+    NFQE_HELD = 4,            /* not offered by this engine yet */
+    /*
+     * The packet is given to the program that listens to another queue: NFQE_TO_QUEUE(number), not the one that it came
+     * from. Later plugins do not see it. Needs REQUEUE. If nothing listens there, the packet is dropped, but accepted
+     * with NFQE_QUEUE_BYPASS.
+     */
+    NFQE_TO_QUEUE_ACTION = 5,
 
     /*
      * With ACCEPT or DROP, by a plugin that declares NFQE_NEED_FLOW: later packets of the flow, in both
@@ -87,7 +93,10 @@ enum nfqe_verdict_part {
      * asked again for a flow that it decided. Without the need, a verdict with this flag is invalid.
      */
     NFQE_FLOW = 0x100,
+    NFQE_QUEUE_BYPASS = 0x400, /* with TO_QUEUE: accepted if nothing listens to that queue */
 
+    NFQE_ACTION_MASK = 0xff,
+    NFQE_FLAG_MASK = 0xff00,
     NFQE_ARGUMENT_SHIFT = 16,
 };
 
@@ -103,6 +112,7 @@ enum nfqe_need_bit {
     NFQE_NEED_HEADERS_BIT = 0,       /* the first header_bytes bytes, from the network header on */
     NFQE_NEED_PAYLOAD_BIT = 1,       /* the whole packet, up to 65,531 bytes: what is longer is TRUNCATED */
     NFQE_NEED_FLOW_BIT = 4,          /* to use NFQE_FLOW; headers are copied */
+    NFQE_NEED_REQUEUE_BIT = 5,       /* to use TO_QUEUE */
     NFQE_NEED_CONNTRACK_BIT = 7,     /* conntrack_mark */
     NFQE_NEED_OWNER_BIT = 8,         /* uid and gid of local sockets */
     NFQE_NEED_SECCTX_BIT = 9,        /* secctx of local sockets */
@@ -111,7 +121,6 @@ enum nfqe_need_bit {
     /* Not offered by this engine yet: a plugin that needs one of these is refused. */
     NFQE_NEED_MODIFY_BIT = 2,        /* to change packets */
     NFQE_NEED_HOLD_BIT = 3,          /* to give verdicts later */
-    NFQE_NEED_REQUEUE_BIT = 5,       /* REPEAT and TO_QUEUE */
     NFQE_NEED_INJECT_BIT = 12,       /* to send packets */
     NFQE_NEED_EVERY_PACKET_BIT = 13, /* to see each packet: no other plugin of the chain may have the need FLOW */
     NFQE_NEED_PRIORITY_BIT = 14,     /* to set the priority */

@@ -49,8 +49,9 @@
 #define NFQE_REPEAT NFQE_CAST_(nfqe_verdict, NFQE_REPEAT)
 #define NFQE_HELD NFQE_CAST_(nfqe_verdict, NFQE_HELD)
 #define NFQE_FLOW NFQE_CAST_(nfqe_verdict, NFQE_FLOW)
+#define NFQE_QUEUE_BYPASS NFQE_CAST_(nfqe_verdict, NFQE_QUEUE_BYPASS)
 
-/* To another queue, number 0 to 65535. */
+/* To another queue, number 0 to 65535. With NFQE_QUEUE_BYPASS or'ed to it, accepted if nothing listens there. */
 #define NFQE_TO_QUEUE(number)                                                                                          \
     (NFQE_CAST_(nfqe_verdict, NFQE_TO_QUEUE_ACTION) | (NFQE_CAST_(nfqe_verdict, number) << NFQE_ARGUMENT_SHIFT))
 

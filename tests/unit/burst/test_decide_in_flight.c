@@ -90,7 +90,7 @@ static void build(const struct play *play)
     flow_pipeline_build(WITHOUT_BATCH, play->members);
     flow_pipeline.pipeline.policy = play->policy;
     for (unsigned member = 0; member < play->members; member++) {
-        flow_pipeline.pipeline.chain.members[member].gives_flows = true;
+        flow_pipeline.pipeline.chain.members[member].rights.needs = NFQE_NEED_FLOW;
     }
 }
 
@@ -263,7 +263,7 @@ static void decide_next(struct worker *worker)
 
     assert_false(burst_is_decided(slot->burst, submitted->packet));
     decide_answered(&decide, submitted->packet, submitted->answer,
-                    plugin_chain_gives_flows(worker->run.chain, submitted->answer.plugin), &invalid);
+                    plugin_chain_rights(worker->run.chain, submitted->answer.plugin), &invalid);
     flow_in_flight_release(&in_flight, submitted->flow.number);
     note_decided(submitted->burst, submitted->packet);
     result->invalid += invalid.count;

@@ -68,7 +68,7 @@ static void test_verdict_for_a_flow_overrides_what_other_plugins_answer_for_its_
                 uint32_t mark = accepted ? (FLOW_PIPELINE_MARK & ~0xffU) | 1 : FLOW_PIPELINE_MARK;
 
                 flow_pipeline_build(way, 3);
-                flow_pipeline.pipeline.chain.members[0].gives_flows = true;
+                flow_pipeline.pipeline.chain.members[0].rights.needs = NFQE_NEED_FLOW;
                 flow_pipeline.pipeline.policy.bypass_mark = 1;
                 flow_pipeline.pipeline.policy.bypass_mask = 0xff;
                 members[2].answers[0] = verdict | NFQE_FLOW;
@@ -418,7 +418,7 @@ static void test_chain_that_decides_for_no_flow_lets_no_mark_pass(void **state)
         for (size_t i = 0; i < MARKS; i++) {
             build_with_mark(way, i);
             flow_pipeline.pipeline.flows = NULL;
-            flow_pipeline.pipeline.chain.members[0].gives_flows = false;
+            flow_pipeline.pipeline.chain.members[0].rights.needs = 0;
             members[0].answers[1] = NFQE_ACCEPT;
             members[0].answers[2] = NFQE_DROP;
             flow_pipeline_run(way, what, 3);

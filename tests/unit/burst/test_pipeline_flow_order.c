@@ -74,7 +74,7 @@ static void build(enum way way, const struct play *play)
     flow_pipeline.pipeline.policy.bypass_mark = BYPASS_MARK;
     flow_pipeline.pipeline.policy.bypass_mask = BYPASS_MASK;
     for (unsigned member = 0; member < play->members; member++) {
-        flow_pipeline.pipeline.chain.members[member].gives_flows = true;
+        flow_pipeline.pipeline.chain.members[member].rights.needs = NFQE_NEED_FLOW;
     }
 }
 

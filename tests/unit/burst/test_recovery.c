@@ -73,12 +73,14 @@ static void test_recovery_keeps_the_verdicts_that_were_given(void **state)
         burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
         burst_force_verdict(burst, 0, NFQE_ACCEPT);
         burst_force_verdict(burst, 4, NFQE_DROP);
+        burst_force_verdict(burst, 5, NFQE_TO_QUEUE(9) | NFQE_QUEUE_BYPASS);
         assert_int_equal(recover(fixture), phase);
         for (unsigned i = 0; i < COUNT; i++) {
-            assert_int_equal(burst_is_decided(burst, i), i == 0 || i == 4);
+            assert_int_equal(burst_is_decided(burst, i), i == 0 || i == 4 || i == 5);
         }
         assert_int_equal(burst->entries[0].verdict, NFQE_ACCEPT);
         assert_int_equal(burst->entries[4].verdict, NFQE_DROP);
+        assert_int_equal(burst->entries[5].verdict, NFQE_TO_QUEUE(9) | NFQE_QUEUE_BYPASS);
     }
 }
 
@@ -125,9 +127,15 @@ static void test_burst_ends_at_the_first_gap(void **state)
     }
 }
 
-static void test_recovery_forgets_a_verdict_that_is_neither_accept_nor_drop(void **state)
+static void test_recovery_forgets_a_verdict_that_no_packet_can_have(void **state)
 {
-    static const uint32_t nonsense[] = {NFQE_CONTINUE, NFQE_REPEAT, NFQE_ACCEPT | NFQE_FLOW, 0x10001, UINT32_MAX};
+    static const uint32_t nonsense[] = {NFQE_CONTINUE,
+                                        NFQE_REPEAT,
+                                        NFQE_ACCEPT | NFQE_FLOW,
+                                        0x10001,
+                                        NFQE_ACCEPT | NFQE_QUEUE_BYPASS,
+                                        NFQE_TO_QUEUE(3) | NFQE_FLOW,
+                                        UINT32_MAX};
     struct burst_fixture *fixture = *state;
 
     for (unsigned phase = BURST_HANDLING; phase <= BURST_SENDING; phase++) {
@@ -278,7 +286,7 @@ int main(void)
         WITH_BURST(test_recovery_without_a_message_is_idle),
         WITH_BURST(test_message_length_beyond_its_slot_is_the_slot),
         WITH_BURST(test_burst_ends_at_the_first_gap),
-        WITH_BURST(test_recovery_forgets_a_verdict_that_is_neither_accept_nor_drop),
+        WITH_BURST(test_recovery_forgets_a_verdict_that_no_packet_can_have),
         WITH_BURST(test_recovery_leaves_the_receive_headers),
         WITH_BURST(test_every_verdict_of_the_largest_burst_is_looked_at),
         WITH_BURST(test_numbers_are_brought_into_their_bounds),

@@ -58,7 +58,7 @@ static void build(unsigned batches, nfqe_verdict default_verdict, nfqe_verdict o
                          &(struct plugin_chain_member){.handle = handle,
                                                        .handle_batch = (batches & 1u << i) != 0 ? handle_batch : NULL,
                                                        .self = &numbers[i],
-                                                       .gives_flows = i + 1 == MEMBERS});
+                                                       .rights.needs = i + 1 == MEMBERS ? NFQE_NEED_FLOW : 0});
     }
     memset(&flows, 0x5a, sizeof(flows));
     chain_flows_init(&flows, &chain, default_verdict, on_crash);

@@ -286,7 +286,7 @@ static void test_batch_says_whether_a_plugin_answered_for_a_flow(void **state)
     for (unsigned i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
         for (unsigned may = 0; may < 2; may++) {
             build(2, may + 1);
-            chain.members[1].gives_flows = may != 0;
+            chain.members[1].rights.needs = may != 0 ? NFQE_NEED_FLOW : 0;
             members[1].answers[1] = given[i];
             fill_all(3);
             assert_int_equal(chain_run_batch(&run, &batch, NULL, answers), may != 0 && (i == 1 || i == 2));

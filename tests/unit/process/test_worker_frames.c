@@ -188,7 +188,7 @@ static void test_packet_of_an_accepted_flow_is_not_shown_to_the_plugin(void **st
     struct ring_answered answered;
 
     (void)state;
-    plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = drop, .gives_flows = true});
+    plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = drop, .rights.needs = NFQE_NEED_FLOW});
     worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP);
     ring_begin(&fixture.queue, 0);
     add_of_flow(0, 0);

@@ -240,6 +240,46 @@ static void test_stale_mark_of_a_packet_that_sets_none_is_ignored(void **state)
     assert_false(messages[0].has_mark);
 }
 
+static void test_other_queue_is_the_kernel_verdict_with_its_number(void **state)
+{
+    static const struct {
+        nfqe_verdict verdict;
+        uint32_t kernel;
+    } queues[] = {
+        {NFQE_TO_QUEUE(0), 0x3},
+        {NFQE_TO_QUEUE(1), 0x10003},
+        {NFQE_TO_QUEUE(65535), 0xffff0003},
+        {NFQE_TO_QUEUE(0) | NFQE_QUEUE_BYPASS, 0x8003},
+        {NFQE_TO_QUEUE(65535) | NFQE_QUEUE_BYPASS, 0xffff8003},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+        const struct burst_entry single = entry(9, queues[i].verdict);
+
+        assert_int_equal(nfqueue_encode(verdicts, &single, NULL, 1, 0, &no_ids), 1);
+        assert_int_equal(read_messages(), 1);
+        assert_message(0, false, 9, queues[i].kernel);
+    }
+}
+
+static void test_packets_for_different_queues_share_no_message(void **state)
+{
+    const struct burst_entry entries[] = {
+        entry(1, NFQE_TO_QUEUE(7)), entry(2, NFQE_TO_QUEUE(7)),
+        entry(3, NFQE_TO_QUEUE(8)), entry(4, NFQE_TO_QUEUE(8) | NFQE_QUEUE_BYPASS),
+        entry(5, NFQE_ACCEPT),
+    };
+
+    (void)state;
+    assert_int_equal(nfqueue_encode(verdicts, entries, NULL, 5, 0, &no_ids), 5);
+    assert_int_equal(read_messages(), 4);
+    assert_message(0, true, 2, 0x70003);
+    assert_message(1, false, 3, 0x80003);
+    assert_message(2, false, 4, 0x88003);
+    assert_message(3, false, 5, NF_ACCEPT);
+}
+
 static void test_new_payload_in_the_middle_of_a_run_gets_its_own_message(void **state)
 {
     const struct burst_entry entries[] = {
@@ -487,6 +527,8 @@ int main(void)
         cmocka_unit_test(test_run_over_the_wrap_of_ids_ends_at_its_last_id),
         cmocka_unit_test(test_packets_with_different_marks_share_no_message),
         cmocka_unit_test(test_stale_mark_of_a_packet_that_sets_none_is_ignored),
+        cmocka_unit_test(test_other_queue_is_the_kernel_verdict_with_its_number),
+        cmocka_unit_test(test_packets_for_different_queues_share_no_message),
         cmocka_unit_test(test_new_payload_in_the_middle_of_a_run_gets_its_own_message),
         cmocka_unit_test(test_attribute_length_of_a_payload_never_counts_its_padding),
         cmocka_unit_test(test_buffer_that_is_full_continues_with_the_first_that_did_not_fit),

@@ -46,10 +46,11 @@ void flow_pipeline_build(enum way way, unsigned members)
     for (unsigned i = 0; i < members; i++) {
         bool batch = way == BATCH || way == ONE_BY_ONE || (way == MIXED && i % 2 == 0);
 
-        plugin_chain_add(&pipeline->chain, &(struct plugin_chain_member){.handle = handle,
-                                                                         .handle_batch = batch ? handle_batch : NULL,
-                                                                         .self = &flow_pipeline.members[i],
-                                                                         .gives_flows = i == members - 1});
+        plugin_chain_add(&pipeline->chain,
+                         &(struct plugin_chain_member){.handle = handle,
+                                                       .handle_batch = batch ? handle_batch : NULL,
+                                                       .self = &flow_pipeline.members[i],
+                                                       .rights.needs = i == members - 1 ? NFQE_NEED_FLOW : 0});
     }
     memset(flow_pipeline.image.header, 0, flow_pipeline.image.size);
     flow_image_attach(&flow_pipeline.image, FLOW_IMAGE_IDLE_MS);

@@ -228,7 +228,7 @@ static void add_worker(void)
         plugin_chain_add(&frames.chain, &(struct plugin_chain_member){
                                             .handle = generation->plugins[i].table.handle,
                                             .handle_batch = generation->plugins[i].table.handle_batch,
-                                            .gives_flows = plugin_gives_flows(&generation->plugins[i]),
+                                            .rights.needs = plugin_wants(&generation->plugins[i]),
                                         });
     }
     worker_frames_begin(&frames, fixture.group.default_verdict, fixture.group.on_crash);

@@ -334,10 +334,10 @@ unsigned world_add_worker(void)
     assert_non_null(worker->theirs);
     attach(worker);
     assert_int_equal(worker_frames_init(&worker->frames, &worker->ring), 0);
-    plugin_chain_add(&worker->frames.chain,
-                     &(struct plugin_chain_member){.handle = handle,
-                                                   .handle_batch = world.batch ? handle_batch : NULL,
-                                                   .gives_flows = world.generation.plan.flows != 0});
+    plugin_chain_add(&worker->frames.chain, &(struct plugin_chain_member){
+                                                .handle = handle,
+                                                .handle_batch = world.batch ? handle_batch : NULL,
+                                                .rights.needs = world.generation.plan.flows != 0 ? NFQE_NEED_FLOW : 0});
     worker_frames_begin(&worker->frames, world.group.default_verdict, world.group.on_crash);
     ring_say_state(&worker->ring, world.batch ? RING_OPENED_BATCH : RING_OPENED);
     assert_true(ring_is_sealed(&worker->theirs->ring));

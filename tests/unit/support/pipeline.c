@@ -19,7 +19,7 @@ static void run_packet(const struct chain_run *run, const struct decide *decide,
 
     if (!decide_by_flow(decide, packet)) {
         answer = chain_run_packet(run, &packets[packet], packet);
-        decide_by_answer(decide, packet, answer, plugin_chain_gives_flows(run->chain, answer.plugin), invalid);
+        decide_by_answer(decide, packet, answer, plugin_chain_rights(run->chain, answer.plugin), invalid);
     }
 }
 
@@ -73,9 +73,9 @@ static void run_by_plugin(const struct chain_run *run, const struct decide *deci
         if (burst_is_decided(decide->burst, i)) {
             decide_again(decide, i);
         } else if (for_flows) {
-            decide_answered(decide, i, answers[i], plugin_chain_gives_flows(run->chain, answers[i].plugin), invalid);
+            decide_answered(decide, i, answers[i], plugin_chain_rights(run->chain, answers[i].plugin), invalid);
         } else { /* looking for flows again would find nothing new */
-            decide_by_answer(decide, i, answers[i], false, invalid);
+            decide_by_answer(decide, i, answers[i], plugin_chain_rights(run->chain, answers[i].plugin), invalid);
         }
     }
 }

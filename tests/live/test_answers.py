@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promise: verdicts other than accept and drop do what nfqe/abi.h says, as the kernel and the receiver see it.
+
+Each datagram contains the verdict that the plugin steer answers (tests/plugins/steer.c), so every answer can be had, also
+one that no plugin may give.
+"""
+
+import struct
+
+import pytest
+
+from orders import ACCEPT, DROP, Trace, traced, wait_decided
+from support.commands import wait_for
+from support.engine import plugin
+from support.rules import Rule, queue_target
+
+# As in nfqe/abi.h.
+NFQE_ACCEPT, NFQE_DROP = 1, 2
+QUEUE_BYPASS = 0x400
+
+
+def to_queue(number):
+    return 5 | number << 16
+
+
+class Steered:
+    """An engine with steer at queue 1, which gets all forwarded packets, and a flow of datagrams through it."""
+
+    def __init__(self, lab, start_engine, talk, family=4):
+        self.engine = start_engine("--plugin", plugin("steer"), "--queue", "1")
+        Rule(lab.router, "FORWARD", "-p", "udp", *queue_target(1))
+        self.lab, self.talk = lab, talk(family=family)
+
+    def send(self, verdict, count=1, order=ACCEPT):
+        """Datagrams with this verdict. order: for a second plugin, in another queue."""
+        self.talk.send(order, count, tail=struct.pack("=I", verdict))
+
+    def assert_came(self, numbers):
+        wait_for(lambda: len(self.talk.came()) >= len(numbers), f"{numbers} arrive")
+        assert self.talk.came() == numbers
+
+    def assert_final(self, **expected):
+        assert self.engine.stop() == 0
+        for name in ("accepted", "dropped", "requeued", "crash_verdicts", "invalid", "stale_verdicts", "verdict_errors",
+                     "restarts"):
+            assert self.engine.total(name) == expected.pop(name, 0), f"{name}: {self.engine.final()}"
+        assert not expected
+
+
+@pytest.fixture
+def steered(lab, start_engine, talk):
+    return lambda **options: Steered(lab, start_engine, talk, **options)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_another_queue_decides_what_it_is_given(lab, steered, start_engine, tmp_path, family):
+    """One and several at a time, between others, in order; obey in the other queue is asked about these alone."""
+    trace = Trace(tmp_path, "obey")
+    other = start_engine("--plugin", traced("obey", trace), "--queue", "2")
+    one = steered(family=family)
+    one.send(to_queue(2))
+    one.send(NFQE_ACCEPT)
+    one.send(to_queue(2) | QUEUE_BYPASS, 20)
+    one.send(NFQE_DROP, 3)
+    one.send(to_queue(2), 5, order=DROP)
+    wait_for(lambda: trace.asked() == 26, "the other queue has its packets")
+    wait_decided(lab.router, 30 + 26)
+    assert sorted(one.talk.came()) == list(range(22))
+    assert [number for number in one.talk.came() if number != 1] == [0, *range(2, 22)]
+    one.assert_final(accepted=1, dropped=3, requeued=26)
+    assert other.stop() == 0
+    assert (other.total("packets"), other.total("accepted"), other.total("dropped")) == (26, 21, 5), other.final()
+
+
+def test_a_queue_without_a_program_drops_or_is_bypassed(lab, steered):
+    one = steered()
+    for _ in range(3):
+        one.send(to_queue(9), 2)
+        one.send(to_queue(9) | QUEUE_BYPASS, 2)
+    wait_decided(lab.router, 12)
+    one.assert_came([2, 3, 6, 7, 10, 11])
+    one.assert_final(requeued=12)
+
+
+def test_the_queue_that_a_packet_is_in_is_no_other_queue(lab, steered):
+    one = steered()
+    one.send(to_queue(1) | QUEUE_BYPASS, 4)
+    wait_decided(lab.router, 4)
+    one.send(NFQE_ACCEPT)
+    one.assert_came([4])
+    one.engine.wait_line(r"plugin steer 1\.0\.0 answered 0x10405 on packet 1, ")
+    one.assert_final(accepted=1, dropped=4, invalid=4)

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * decide_by_answer(): what each answer becomes, by what the plugin that gave it has declared.
+ *
+ * The answers are those of the ABI and their neighbours: other flags, other arguments, other actions. What a flow
+ * verdict does to the flow table is in test_pipeline_flow.c.
+ */
+#include "unit.h"
+
+#include "base/arith.h"
+#include "burst/decide.h"
+
+#include <nfqe/plugin.h>
+
+#define QUEUE 7
+#define PACKET 3
+#define ID 4711
+#define MARK UINT32_C(0x50)
+#define BYPASS_MARK UINT32_C(0x10)
+#define BYPASS_MASK UINT32_C(0x30)
+#define BYPASS NFQE_QUEUE_BYPASS
+#define FLOW NFQE_NEED_FLOW
+#define REQUEUE NFQE_NEED_REQUEUE
+#define INVALID UINT32_MAX /* in place of a verdict */
+
+static struct burst burst;
+static struct decide_policy policy;
+static struct decide_invalid invalid;
+
+/* Each of the packets that come after the first is decided in the same memory. */
+static const struct burst_entry *answer(nfqe_verdict verdict, const struct plugin_rights *rights, uint32_t flags)
+{
+    const struct decide decide = {.policy = &policy, .burst = &burst};
+
+    invalid = (struct decide_invalid){0};
+    burst.entries[PACKET] = (struct burst_entry){.id = ID, .mark = MARK, .flags = flags};
+    decide_by_answer(&decide, PACKET, (struct plugin_answer){.verdict = verdict, .plugin = 2}, rights, &invalid);
+    assert_true(burst_is_decided(&burst, PACKET));
+    assert_true(burst_knows_verdict(burst.entries[PACKET].verdict));
+    return &burst.entries[PACKET];
+}
+
+static void build(void)
+{
+    policy = (struct decide_policy){.default_verdict = NFQE_DROP,
+                                    .on_crash = NFQE_DROP,
+                                    .bypass_mark = BYPASS_MARK,
+                                    .bypass_mask = BYPASS_MASK,
+                                    .queue = QUEUE};
+}
+
+static void test_each_answer_counts_if_the_plugin_may_give_it(void **state)
+{
+    static const struct {
+        nfqe_verdict answer;
+        uint64_t needs;
+        uint32_t verdict; /* with these needs */
+    } cases[] = {
+        {NFQE_ACCEPT, 0, NFQE_ACCEPT},
+        {NFQE_DROP, 0, NFQE_DROP},
+        {NFQE_TO_QUEUE(0), REQUEUE, NFQE_TO_QUEUE(0)},
+        {NFQE_TO_QUEUE(6), REQUEUE, NFQE_TO_QUEUE(6)},
+        {NFQE_TO_QUEUE(65535), REQUEUE, NFQE_TO_QUEUE(65535)},
+        {NFQE_TO_QUEUE(8) | BYPASS, REQUEUE, NFQE_TO_QUEUE(8) | BYPASS},
+        {NFQE_TO_QUEUE(8), 0, INVALID},
+        {NFQE_TO_QUEUE(8), ~REQUEUE, INVALID},
+        {NFQE_TO_QUEUE(QUEUE), REQUEUE, INVALID}, /* where it comes from, again and again */
+        {NFQE_TO_QUEUE(QUEUE) | BYPASS, REQUEUE, INVALID},
+        {NFQE_TO_QUEUE(8) | NFQE_FLOW, REQUEUE | FLOW, INVALID},
+        {NFQE_TO_QUEUE(8) | 0x200, UINT64_MAX, INVALID},
+        {NFQE_TO_QUEUE(8) | 0x800, UINT64_MAX, INVALID},
+        {NFQE_ACCEPT | BYPASS, UINT64_MAX, INVALID},
+        {NFQE_DROP | BYPASS, UINT64_MAX, INVALID},
+        {NFQE_CONTINUE | BYPASS, UINT64_MAX, INVALID},
+        {NFQE_CONTINUE | NFQE_FLOW, UINT64_MAX, INVALID},
+        {NFQE_ACCEPT | NFQE_FLOW, REQUEUE, INVALID},
+        {NFQE_ACCEPT | NFQE_FLOW | 0x200, UINT64_MAX, INVALID},
+        {NFQE_ACCEPT | 0x10000, UINT64_MAX, INVALID},
+        {NFQE_CONTINUE | 0x10000, UINT64_MAX, INVALID},
+        {NFQE_HELD, UINT64_MAX, INVALID},
+        {6, UINT64_MAX, INVALID},
+        {0xff, UINT64_MAX, INVALID},
+        {UINT32_MAX, UINT64_MAX, INVALID},
+    };
+
+    (void)state;
+    build();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct plugin_rights rights = {.needs = cases[i].needs};
+
+        for (policy.on_crash = NFQE_ACCEPT; policy.on_crash <= NFQE_DROP; policy.on_crash++) {
+            const struct burst_entry *entry = answer(cases[i].answer, &rights, 0);
+
+            if (cases[i].verdict == INVALID) {
+                assert_int_equal(entry->verdict, policy.on_crash);
+                assert_int_equal(entry->flags & BURST_INVALID, BURST_INVALID);
+                assert_int_equal(invalid.count, 1);
+                assert_int_equal(invalid.plugin, 2);
+                assert_int_equal(invalid.answer, cases[i].answer);
+                assert_int_equal(invalid.packet_id, ID);
+            } else {
+                assert_int_equal(entry->verdict, cases[i].verdict);
+                assert_int_equal(entry->flags & BURST_INVALID, 0);
+                assert_int_equal(invalid.count, 0);
+            }
+        }
+    }
+}
+
+/* Another program may accept it, and the firewall would save the mark for its flow. */
+static void test_packet_for_another_queue_leaves_without_the_mark_of_its_flow(void **state)
+{
+    const struct plugin_rights rights = {.needs = REQUEUE};
+    const struct burst_entry *entry;
+
+    (void)state;
+    build();
+    entry = answer(NFQE_TO_QUEUE(8), &rights, 0);
+    assert_int_equal(entry->flags, BURST_DECIDED | BURST_SETS_MARK);
+    assert_int_equal(entry->mark, MARK & ~BYPASS_MASK);
+    entry = answer(NFQE_TO_QUEUE(8), &rights, BURST_LOCAL_OUTPUT);
+    assert_int_equal(entry->flags, BURST_DECIDED | BURST_LOCAL_OUTPUT);
+    assert_int_equal(entry->mark, MARK);
+}
+
+static void test_each_verdict_has_a_counter(void **state)
+{
+    const struct plugin_rights rights = {.needs = REQUEUE};
+    struct queue_stats stats = {0};
+
+    (void)state;
+    build();
+    burst_count_verdict(answer(NFQE_ACCEPT, &rights, 0), &stats);
+    for (unsigned i = 0; i < 2; i++) {
+        burst_count_verdict(answer(NFQE_DROP, &rights, 0), &stats);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        burst_count_verdict(answer(NFQE_TO_QUEUE(i), &rights, 0), &stats);
+    }
+    assert_int_equal(stats.accepted, 1);
+    assert_int_equal(stats.dropped, 2);
+    assert_int_equal(stats.requeued, 3);
+}
+
+/* Of a process that died: what the other queue's program accepts keeps its mark, and is sent as it was. */
+static void test_packet_for_another_queue_is_decided_the_same_again(void **state)
+{
+    const struct decide decide = {.policy = &policy, .burst = &burst};
+    const struct plugin_rights rights = {.needs = REQUEUE};
+    struct burst_entry before;
+
+    (void)state;
+    build();
+    before = *answer(NFQE_TO_QUEUE(8) | BYPASS, &rights, 0);
+    decide_again(&decide, PACKET);
+    assert_memory_equal(&burst.entries[PACKET], &before, sizeof(before));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_answer_counts_if_the_plugin_may_give_it),
+        cmocka_unit_test(test_packet_for_another_queue_leaves_without_the_mark_of_its_flow),
+        cmocka_unit_test(test_each_verdict_has_a_counter),
+        cmocka_unit_test(test_packet_for_another_queue_is_decided_the_same_again),
+    };
+
+    return cmocka_run_group_tests_name("decide", tests, NULL, NULL);
+}
