@@ -303,7 +303,7 @@ static void run_burst(struct named_chain *named)
     for (unsigned next = 0; next < count;) {
         next = nfqueue_encode(&bench.verdicts, burst->entries, NULL, count, next, &bench.outstanding);
     }
-    journal_commit_send(journal, &delta, &bench.outstanding);
+    journal_commit_send(journal, &delta, NULL, &bench.outstanding);
 }
 
 static double measure(struct named_chain *named)

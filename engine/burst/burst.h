@@ -43,8 +43,8 @@
 #define BURST_LOCAL_OUTPUT UINT32_C(128)   /* it comes from the output hook; stays when it is decided */
 
 /*
- * The verdict of one packet, by its position among the burst's packets. The fields from connection_mark on are
- * reserved: zero, until the plugin ABI can set them.
+ * The verdict of one packet, by its position among the burst's packets. The fields from connection_mark on, but for
+ * reason, are reserved: zero, until the plugin ABI can set them.
  */
 struct burst_entry {
     uint32_t id;
@@ -53,7 +53,7 @@ struct burst_entry {
     _Atomic uint32_t flags; /* BURST_... */
     uint32_t connection_mark;
     uint32_t priority;
-    uint32_t reason;         /* that the plugin gives, for counters and traces */
+    uint32_t reason;         /* that the plugin gives: its cell plus 1; 0: none */
     uint32_t payload_len;    /* of the new payload; 0: the packet is unchanged */
     uint64_t payload_offset; /* where it lies */
     uint64_t held_token;     /* by which a held packet is released */

@@ -21,13 +21,22 @@ static void count_invalid(struct decide_invalid *invalid, const struct plugin_an
 void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer,
                            const struct plugin_rights *rights, struct decide_invalid *invalid)
 {
-    nfqe_verdict verdict = answer.verdict & ~NFQE_FLOW;
+    nfqe_verdict verdict = verdict_without_reason(answer.verdict) & ~NFQE_FLOW;
 
     if (!verdict_is_allowed(answer.verdict, rights, decide->policy->queue)) {
         count_invalid(invalid, &answer, decide->burst->entries[packet].id);
         decide_alone(decide, packet, decide->policy->on_crash, BURST_INVALID);
-    } else if (!verdict_is_for_flow(answer.verdict)) {
+        return;
+    }
+    if (verdict_action(answer.verdict) == NFQE_TO_QUEUE_ACTION) {
         decide_pass_alone(decide, packet, answer.verdict, 0);
+        return;
+    }
+    if (verdict_argument(answer.verdict) != 0) {
+        decide->burst->entries[packet].reason = rights->first_reason + verdict_argument(answer.verdict);
+    }
+    if (!verdict_is_for_flow(answer.verdict)) {
+        decide_alone(decide, packet, verdict, 0);
     } else if (flow_table_add(decide->flows, decide->flow_burst, packet, verdict)) {
         decide_with_flow(decide, packet, verdict, BURST_FOR_FLOW);
     } else {

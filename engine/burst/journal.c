@@ -9,6 +9,8 @@
  */
 #include "burst/journal.h"
 
+#include "base/arith.h"
+
 /* Only the process that reads the queue writes the word. */
 static uint32_t phase_of(const struct journal *journal)
 {
@@ -25,9 +27,9 @@ static const struct journal_totals *totals_of(const struct journal *journal, uin
     return &journal->totals[(phase & JOURNAL_TOTALS) != 0];
 }
 
-/* ends: the bits of the word that the commit clears. */
+/* ends: the bits of the word that the commit clears; turns: those that it changes, beside JOURNAL_TOTALS. */
 static void commit(struct journal *journal, const struct queue_stats *delta, const struct outstanding *outstanding,
-                   uint32_t ends)
+                   uint32_t ends, uint32_t turns)
 {
     uint32_t phase = phase_of(journal);
     const struct journal_totals *valid = totals_of(journal, phase);
@@ -40,7 +42,7 @@ static void commit(struct journal *journal, const struct queue_stats *delta, con
         to[i] = from[i] + add[i];
     }
     outstanding_copy(&next->outstanding, outstanding);
-    set_phase(journal, (phase ^ JOURNAL_TOTALS) & ~ends);
+    set_phase(journal, (phase ^ JOURNAL_TOTALS ^ turns) & ~ends);
 }
 
 void journal_begin_receive(struct journal *journal, unsigned index)
@@ -57,7 +59,7 @@ void journal_end_receive(struct journal *journal)
 void journal_commit_receive(struct journal *journal, const struct queue_stats *delta,
                             const struct outstanding *outstanding)
 {
-    commit(journal, delta, outstanding, JOURNAL_RECEIVING);
+    commit(journal, delta, outstanding, JOURNAL_RECEIVING, 0);
 }
 
 void journal_begin_send(struct journal *journal)
@@ -65,10 +67,35 @@ void journal_begin_send(struct journal *journal)
     set_phase(journal, phase_of(journal) | JOURNAL_SENDING);
 }
 
-void journal_commit_send(struct journal *journal, const struct queue_stats *delta,
+/* Writes the counts that are valid after the commit to the place that is not valid now. */
+static void count_reasons(struct journal *journal, const struct reason_tally *tally)
+{
+    const uint64_t *valid = journal_reasons(journal);
+    uint64_t *next = journal->reasons[(phase_of(journal) & JOURNAL_REASONS) == 0];
+    uint32_t end = (uint32_t)min_u64(journal->reasons_end, REASONS_MAX);
+
+    if (tally->end > end) {
+        journal->reasons_end = end = tally->end;
+    }
+    for (uint32_t i = 0; i < end; i++) {
+        next[i] = valid[i] + tally->cells[i];
+    }
+}
+
+void journal_commit_send(struct journal *journal, const struct queue_stats *delta, const struct reason_tally *tally,
                          const struct outstanding *outstanding)
 {
-    commit(journal, delta, outstanding, JOURNAL_SENDING);
+    bool counts = tally != NULL && tally->end > 0;
+
+    if (counts) {
+        count_reasons(journal, tally);
+    }
+    commit(journal, delta, outstanding, JOURNAL_SENDING, counts ? JOURNAL_REASONS : 0);
+}
+
+const uint64_t *journal_reasons(const struct journal *journal)
+{
+    return journal->reasons[(phase_of(journal) & JOURNAL_REASONS) != 0];
 }
 
 const struct journal_totals *journal_totals(const struct journal *journal)
@@ -92,7 +119,7 @@ bool journal_is_idle(const struct journal *journal)
 {
     uint32_t phase = phase_of(journal);
 
-    return (phase & ~JOURNAL_TOTALS) == 0 && totals_of(journal, phase)->outstanding.count == 0;
+    return (phase & ~(JOURNAL_TOTALS | JOURNAL_REASONS)) == 0 && totals_of(journal, phase)->outstanding.count == 0;
 }
 
 bool journal_is_in_use(const struct burst *burst, const struct outstanding *outstanding)

@@ -37,6 +37,7 @@
 #define JOURNAL_RECEIVING UINT32_C(0xff) /* index of the burst that is being received, plus 1; 0: none is */
 #define JOURNAL_TOTALS UINT32_C(0x100)   /* totals[1] are valid, not totals[0] */
 #define JOURNAL_SENDING UINT32_C(0x200)  /* verdicts of outstanding packets may have been sent */
+#define JOURNAL_REASONS UINT32_C(0x400)  /* reasons[1] are valid, not reasons[0] */
 
 struct journal_totals {
     struct queue_stats stats;
@@ -53,9 +54,10 @@ struct journal {
     uint32_t recover_ids; /* not 0: a message may have been lost with it, see journal_request_id_recovery() */
     uint32_t recover_to;  /* with recover_ids: the last id that the kernel had given out by then */
     uint32_t deaths;      /* in a row, in which no packet was answered, see journal_note_death() */
-    uint32_t reserved;
+    uint32_t reasons_end; /* of the process that reads the queue: cells from here on are 0 in the valid reasons */
 
     struct journal_totals totals[2];
+    uint64_t reasons[2][REASONS_MAX]; /* verdicts by their reasons; a commit of a send without any leaves them alone */
     struct burst bursts[BURSTS_IN_FLIGHT];
 };
 
@@ -78,10 +80,10 @@ void journal_commit_receive(struct journal *journal, const struct queue_stats *d
 void journal_begin_send(struct journal *journal);
 
 /*
- * Commits the send: adds delta to the counters, replaces the outstanding ids. From now on no outstanding packet counts
+ * Commits the send: adds delta and the tally (NULL: none) to the counters, replaces the outstanding ids. From now on no outstanding packet counts
  * as sent. So after a death, when it is not known which ones were, all that have a verdict are sent again before this.
  */
-void journal_commit_send(struct journal *journal, const struct queue_stats *delta,
+void journal_commit_send(struct journal *journal, const struct queue_stats *delta, const struct reason_tally *tally,
                          const struct outstanding *outstanding);
 
 /* For the watchdog: it is at work. */
@@ -93,6 +95,9 @@ static inline void journal_make_progress(struct journal *journal)
 /* ---- any process ---------------------------------------------------------------------------------------- */
 
 /* The totals as last committed. While the process that reads the queue runs, they may change meanwhile. */
+/* The valid counts of reasons, REASONS_MAX of them. Any process. */
+const uint64_t *journal_reasons(const struct journal *journal);
+
 const struct journal_totals *journal_totals(const struct journal *journal);
 
 /* The index of the burst that is being received, or JOURNAL_NO_BURST. */
@@ -115,7 +120,7 @@ static inline uint64_t journal_answered(const struct journal *journal)
 {
     const struct queue_stats *stats = &journal_totals(journal)->stats;
 
-    return stats->accepted + stats->dropped;
+    return stats->accepted + stats->dropped + stats->requeued;
 }
 
 #endif

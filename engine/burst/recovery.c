@@ -11,7 +11,7 @@
 
 #include <nfqe/plugin.h>
 
-#define KNOWN_BITS (JOURNAL_RECEIVING | JOURNAL_TOTALS | JOURNAL_SENDING)
+#define KNOWN_BITS (JOURNAL_RECEIVING | JOURNAL_TOTALS | JOURNAL_SENDING | JOURNAL_REASONS)
 
 /* Whether it is no word that a queue process writes. */
 static bool is_damaged(uint32_t phase)
@@ -35,6 +35,9 @@ static void forget_damaged_verdicts(struct burst *burst)
     for (unsigned i = 0; i < BURST_MAX; i++) {
         if (!burst_knows_verdict(burst->entries[i].verdict)) {
             burst->entries[i].flags = 0;
+        }
+        if (burst->entries[i].reason > REASONS_MAX) {
+            burst->entries[i].reason = 0;
         }
     }
 }
@@ -73,7 +76,7 @@ static unsigned recover_receiving(struct journal *journal)
     unsigned receiving;
 
     if (is_damaged(phase)) {
-        journal->phase = (phase & (JOURNAL_TOTALS | JOURNAL_SENDING)) | 1;
+        journal->phase = (phase & (JOURNAL_TOTALS | JOURNAL_SENDING | JOURNAL_REASONS)) | 1;
     }
     receiving = journal_receiving(journal);
     if (receiving != JOURNAL_NO_BURST) {

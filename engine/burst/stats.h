@@ -12,7 +12,10 @@
 #ifndef ENGINE_BURST_STATS_H
 #define ENGINE_BURST_STATS_H
 
+#include "base/limits.h"
+
 #include <stdint.h>
+#include <string.h>
 
 /* Only uint64_t: a commit adds them in a row. */
 struct queue_stats {
@@ -35,5 +38,26 @@ struct queue_stats {
 };
 
 #define QUEUE_STATS_COUNT (sizeof(struct queue_stats) / sizeof(uint64_t))
+
+/* Verdicts with a reason, by the cell of the reason (config/reason_names.h), and all below `end`. */
+struct reason_tally {
+    uint32_t end;
+    uint32_t cells[REASONS_MAX];
+};
+
+/* reason: the cell plus 1, up to REASONS_MAX, or 0: none. */
+static inline void reason_tally_add(struct reason_tally *tally, uint32_t reason)
+{
+    if (reason != 0) {
+        tally->cells[reason - 1]++;
+        tally->end = reason > tally->end ? reason : tally->end;
+    }
+}
+
+static inline void reason_tally_clear(struct reason_tally *tally)
+{
+    memset(tally->cells, 0, tally->end * sizeof(tally->cells[0]));
+    tally->end = 0;
+}
 
 #endif

@@ -81,6 +81,7 @@ void chain_flows_note(struct chain_flows *flows, const struct chain_flow *flow, 
     }
     if (for_flow && !flow->alone && !packet_checksum_is_wrong(packet)) {
         kept->answer = *answer;
+        kept->answer.verdict = verdict_without_reason(answer->verdict); /* it was this packet's */
         kept->begun = 0;
     } else if (flow->begins && lets_packet_pass(flows, answer->verdict, allowed)) {
         kept->answer.verdict = NFQE_CONTINUE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Checks the lists of counters and reasons that a plugin declares.
+ * Checks the lists of counters and reasons that a plugin declares, and copies the names of reasons.
  *
  * A list has a number of elements in the head, or ends with an element whose name is NULL. A wrong number, or a missing
  * end, leads to whatever lies after the list. So an element is read only if it lies in a segment of the plugin's own file,
@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <link.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TEXTS_MAX 3
@@ -27,6 +28,8 @@
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyz0123456789_"
 
+_Static_assert(PLUGIN_LIST_NAME_MAX == 31 && REASON_NAME_SIZE == 32, "as the rules below say");
+
 /* An element begins with pointers to texts, of which the first one is its name. */
 struct list {
     const char *element; /* what one is called */
@@ -35,6 +38,7 @@ struct list {
     const void *elements;
     uint32_t stride;
     uint32_t count; /* 0: the last element has no name */
+    uint32_t max;   /* elements that are possible */
     uint32_t texts;
     uint32_t size; /* of an element, at least */
 };
@@ -131,8 +135,9 @@ static const char *name_at(const struct list *list, size_t index)
 static int check_name(const struct reader *reader, size_t index, const char *name)
 {
     const struct list *list = reader->list;
+    size_t len = strspn(name, list->name_characters);
 
-    if (name[0] == '\0' || name[strspn(name, list->name_characters)] != '\0') {
+    if (len == 0 || len > PLUGIN_LIST_NAME_MAX || name[len] != '\0') {
         return error_set(reader->error, EXIT_CODE_PLUGIN, -EBADMSG, "its %s %zu has a name that is not %s; %s",
                          list->element, index + 1, list->name_rule, hint(list));
     }
@@ -154,9 +159,10 @@ static int check_sizes(const struct reader *reader)
                          "its %s_size is %" PRIu32 ", ABI 2.0 has %" PRIu32 "; the plugin must use NFQE_PLUGIN(...)",
                          list->element, list->stride, list->size);
     }
-    if (list->count > PLUGIN_LIST_MAX) {
-        return error_set(reader->error, EXIT_CODE_PLUGIN, -EBADMSG, "declares %" PRIu32 " %ss, at most %d are possible",
-                         list->count, list->element, PLUGIN_LIST_MAX);
+    if (list->count > list->max) {
+        return error_set(reader->error, EXIT_CODE_PLUGIN, -EBADMSG,
+                         "declares %" PRIu32 " %ss, at most %" PRIu32 " are possible", list->count, list->element,
+                         list->max);
     }
     return 0;
 }
@@ -164,7 +170,7 @@ static int check_sizes(const struct reader *reader)
 static int check_elements(const struct reader *reader, size_t *count)
 {
     const struct list *list = reader->list;
-    size_t limit = list->count != 0 ? list->count : PLUGIN_LIST_MAX + 1;
+    size_t limit = list->count != 0 ? list->count : list->max + 1;
 
     for (size_t i = 0; i < limit; i++) {
         const char *texts[TEXTS_MAX];
@@ -189,7 +195,7 @@ static int check_elements(const struct reader *reader, size_t *count)
         }
     }
     if (list->count == 0) {
-        return error_set(reader->error, EXIT_CODE_PLUGIN, -EBADMSG, "declares more than %d %ss; %s", PLUGIN_LIST_MAX,
+        return error_set(reader->error, EXIT_CODE_PLUGIN, -EBADMSG, "declares more than %" PRIu32 " %ss; %s", list->max,
                          list->element, hint(list));
     }
     *count = list->count;
@@ -213,26 +219,56 @@ static int check_list(const struct list *list, const void *exported, size_t *cou
     return code == 0 ? check_elements(&reader, count) : code;
 }
 
+static struct list list_of_counters(const struct nfqe_plugin *table)
+{
+    return (struct list){.element = "counter",
+                         .name_characters = LETTERS,
+                         .name_rule = "1 to 31 small letters, digits and _",
+                         .elements = table->counters,
+                         .stride = table->counter_size,
+                         .count = table->counter_count,
+                         .max = PLUGIN_LIST_MAX,
+                         .texts = 3,
+                         .size = COUNTER_SIZE_2_0};
+}
+
+static struct list list_of_reasons(const struct nfqe_plugin *table)
+{
+    return (struct list){.element = "reason",
+                         .name_characters = LETTERS "-",
+                         .name_rule = "1 to 31 small letters, digits, - and _",
+                         .elements = table->reasons,
+                         .stride = table->reason_size,
+                         .count = table->reason_count,
+                         .max = REASONS_MAX,
+                         .texts = 2,
+                         .size = REASON_SIZE_2_0};
+}
+
 int plugin_lists_check(const struct nfqe_plugin *table, const void *exported, struct plugin_lists *lists,
                        struct error *error)
 {
-    const struct list counters = {.element = "counter",
-                                  .name_characters = LETTERS,
-                                  .name_rule = "small letters, digits and _",
-                                  .elements = table->counters,
-                                  .stride = table->counter_size,
-                                  .count = table->counter_count,
-                                  .texts = 3,
-                                  .size = COUNTER_SIZE_2_0};
-    const struct list reasons = {.element = "reason",
-                                 .name_characters = LETTERS "-",
-                                 .name_rule = "small letters, digits, - and _",
-                                 .elements = table->reasons,
-                                 .stride = table->reason_size,
-                                 .count = table->reason_count,
-                                 .texts = 2,
-                                 .size = REASON_SIZE_2_0};
+    const struct list counters = list_of_counters(table);
+    const struct list reasons = list_of_reasons(table);
     int code = check_list(&counters, exported, &lists->counter_count, error);
 
     return code == 0 ? check_list(&reasons, exported, &lists->reason_count, error) : code;
+}
+
+int plugin_lists_add_reasons(const struct nfqe_plugin *table, const struct plugin_lists *lists, unsigned position,
+                             struct reason_names *names, struct error *error)
+{
+    const struct list reasons = list_of_reasons(table);
+    uint32_t first = names->first[position];
+
+    if (first > REASONS_MAX || lists->reason_count > REASONS_MAX - first) {
+        return error_set(error, EXIT_CODE_PLUGIN, -EBADMSG,
+                         "declares %zu reasons, and the plugins before it %" PRIu32 "; a chain can have %d",
+                         lists->reason_count, first, REASONS_MAX);
+    }
+    for (size_t i = 0; i < lists->reason_count; i++) {
+        snprintf(names->names[first + i], REASON_NAME_SIZE, "%s", name_at(&reasons, i));
+    }
+    names->first[position + 1] = first + (uint32_t)lists->reason_count;
+    return 0;
 }

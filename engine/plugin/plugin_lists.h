@@ -6,12 +6,14 @@
 #define ENGINE_PLUGIN_PLUGIN_LISTS_H
 
 #include "base/error.h"
+#include "config/reason_names.h"
 
 #include <nfqe/plugin.h>
 
 #include <stddef.h>
 
-#define PLUGIN_LIST_MAX 4096 /* elements of a list; bounds the search for its end, and for a name that is there twice */
+#define PLUGIN_LIST_MAX 4096 /* counters; bounds the search for the list's end, and for a name that is there twice */
+#define PLUGIN_LIST_NAME_MAX 31 /* bytes of a name */
 
 struct plugin_lists {
     size_t counter_count;
@@ -24,5 +26,12 @@ struct plugin_lists {
  */
 int plugin_lists_check(const struct nfqe_plugin *table, const void *exported, struct plugin_lists *lists,
                        struct error *error);
+
+/*
+ * Adds the names of the reasons that were counted, of the plugin at this position, to those of the positions before it.
+ * Returns 0, or -EBADMSG: all of them together are more than REASONS_MAX. [fork server]
+ */
+int plugin_lists_add_reasons(const struct nfqe_plugin *table, const struct plugin_lists *lists, unsigned position,
+                             struct reason_names *names, struct error *error);
 
 #endif

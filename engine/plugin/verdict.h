@@ -16,7 +16,9 @@
 
 /* What a plugin has declared. All zero: it may answer CONTINUE, ACCEPT and DROP. */
 struct plugin_rights {
-    uint64_t needs; /* NFQE_NEED_..., also of what it uses */
+    uint64_t needs;        /* NFQE_NEED_..., also of what it uses */
+    uint32_t reasons;      /* that it declares */
+    uint32_t first_reason; /* the cell of its first one, for who counts them */
 };
 
 static inline nfqe_verdict verdict_action(nfqe_verdict verdict)
@@ -29,6 +31,12 @@ static inline uint32_t verdict_argument(nfqe_verdict verdict)
     return verdict >> NFQE_ARGUMENT_SHIFT;
 }
 
+/* Of a verdict that is allowed and is not TO_QUEUE. */
+static inline nfqe_verdict verdict_without_reason(nfqe_verdict verdict)
+{
+    return verdict & (NFQE_ACTION_MASK | NFQE_FLAG_MASK);
+}
+
 /* Whether it is the plugin's to give, of a packet in this queue. */
 static inline bool verdict_is_allowed(nfqe_verdict verdict, const struct plugin_rights *rights, uint32_t queue)
 {
@@ -39,7 +47,7 @@ static inline bool verdict_is_allowed(nfqe_verdict verdict, const struct plugin_
         return verdict == NFQE_CONTINUE;
     case NFQE_ACCEPT:
     case NFQE_DROP:
-        return verdict_argument(verdict) == 0 &&
+        return verdict_argument(verdict) <= rights->reasons &&
                (flags == 0 || (flags == NFQE_FLOW && (rights->needs & NFQE_NEED_FLOW) != 0));
     case NFQE_TO_QUEUE_ACTION:
         return (flags & ~NFQE_QUEUE_BYPASS) == 0 && (rights->needs & NFQE_NEED_REQUEUE) != 0 &&

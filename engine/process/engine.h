@@ -18,6 +18,7 @@
 #include "queue/queue.h"
 #include "queue/queue_shm.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -34,6 +35,8 @@ struct engine {
     struct engine_queue queues[QUEUES_MAX];
     unsigned queue_count;
     struct flow_seed flow_seed;
+    bool reasons_known; /* the supervisor has taken these from the fork server: */
+    struct reason_names reasons;
     struct privileges_plan privileges;
     pid_t supervisor;
     int channel; /* of a child to the supervisor; -1: this is the supervisor */

@@ -17,6 +17,7 @@
 #include "base/close_fds.h"
 #include "base/fd.h"
 #include "base/shm.h"
+#include "process/queue_messages.h"
 #include "process/watched_channel.h"
 
 #include <signal.h>
@@ -110,7 +111,8 @@ int forkserver_client_start(struct forkserver_client *client, struct error *erro
     int code;
 
     client->retry_ns = 0;
-    memset(client->engine->status, 0, sizeof(*client->engine->status));
+    memset(client->engine->status, 0,
+           offsetof(struct forkserver_status, reasons.names)); /* names have no end of their own */
     code = watched_channel_open(&client->channel, client->loop, &theirs);
     if (code < 0) {
         forkserver_client_retry(client);
@@ -173,8 +175,24 @@ static void give_file(struct forkserver_client *client, const struct process_mes
     channel_send(client->channel.fd, &answer, sizeof(answer), &fd, fd >= 0 ? 1 : 0);
 }
 
+/* Before a worker can be born. What the first fork server says stays: its cells are counted in. */
+static void take_reasons(struct engine *engine)
+{
+    if (engine->reasons_known) {
+        return;
+    }
+    engine->reasons_known = true;
+    reason_names_take(&engine->reasons, &engine->status->reasons, engine->generation->plugin_count);
+    for (unsigned i = 0; i < engine->queue_count; i++) {
+        for (unsigned plugin = 0; plugin <= PLUGINS_MAX; plugin++) {
+            engine->queues[i].control->reasons[plugin] = engine->reasons.first[plugin];
+        }
+    }
+}
+
 static void become_ready(struct forkserver_client *client)
 {
+    take_reasons(client->engine);
     client->ready = true;
     client->timeout_ns = 0;
     client->birth_timeout_ms = birth_timeout_ms(client->process.pid);

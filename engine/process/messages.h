@@ -11,6 +11,7 @@
 #define ENGINE_PROCESS_MESSAGES_H
 
 #include "base/error.h"
+#include "config/reason_names.h"
 #include "plugin/plugin_ref.h"
 #include "process/ring.h"
 
@@ -31,6 +32,7 @@ struct forkserver_status {
     uint32_t reserved;
     _Atomic struct plugin_ref plugin; /* the one being linked, loaded or unloaded, or PLUGIN_REF_NONE */
     char error[ERROR_TEXT_MAX]; /* why that one is refused */
+    struct reason_names reasons; /* with FORKSERVER_READY, those of all plugins */
 };
 
 /* ---- messages on a channel (base/channel.h) ---- */

@@ -222,6 +222,7 @@ static void look_at_opening(struct queue_lives *lives, struct queue_worker *work
 
     if (said == RING_OPENED || said == RING_OPENED_BATCH) {
         worker->opened = true;
+        queue_loop_learn_reasons(lives->loop);
         worker->has_batch = said == RING_OPENED_BATCH;
         queue_tell_message(lives->tell, &message, NULL, 0);
         return;

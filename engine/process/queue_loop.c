@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/probe.h"
+#include "process/queue_messages.h"
 #include "process/queue_routes.h"
 #include "process/queue_steps.h"
 
@@ -23,6 +24,16 @@
 
 #define LOG_BURST 5
 #define LOG_PERIOD_NS (10 * NS_PER_S)
+
+void queue_loop_learn_reasons(struct queue_loop *loop)
+{
+    for (unsigned i = 0; i < loop->engine->generation->plugin_count; i++) {
+        uint32_t first = loop->queue->control->reasons[i];
+
+        loop->rights[i].first_reason = first;
+        loop->rights[i].reasons = loop->queue->control->reasons[i + 1] - first;
+    }
+}
 
 /* ---- receiving ---------------------------------------------------------------------------------------- */
 

@@ -63,6 +63,7 @@ struct queue_loop {
     struct flow_in_flight in_flight;
     struct outstanding outstanding; /* what the next commit will say */
     struct queue_stats delta; /* what the next commit will add to the totals; 0 between two steps */
+    struct reason_tally reasons; /* what the commit of the next send will add */
     struct queue_flight flights[BURSTS_IN_FLIGHT]; /* by the burst's index in the journal */
     unsigned order[BURSTS_IN_FLIGHT]; /* indices of the bursts in flight, the oldest first */
     unsigned order_count;
@@ -77,6 +78,9 @@ struct queue_loop {
 
 /* Prepares for `queue`. Then queue_recover(), once. */
 void queue_loop_init(struct queue_loop *loop, const struct engine *engine, const struct engine_queue *queue);
+
+/* A worker has opened its plugins: the supervisor knows by now how many reasons each may give. */
+void queue_loop_learn_reasons(struct queue_loop *loop);
 
 /* Whether a burst can be received. */
 static inline bool queue_loop_has_room(const struct queue_loop *loop)

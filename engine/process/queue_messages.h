@@ -22,7 +22,7 @@
 
 /* ---- the control words, in the CONTROL section of the queue's shared memory ---- */
 
-#define QUEUE_CONTROL_VERSION 2
+#define QUEUE_CONTROL_VERSION 3
 #define QUEUE_MESSAGE_TEXT_MAX 512 /* why a queue process cannot go on */
 
 /* What the supervisor asks of the queue process. Only ever later ones. */
@@ -49,6 +49,7 @@ struct queue_control {
     _Atomic uint32_t give_up; /* not 0: the crash limit is reached, an outage begins without waiting for a worker */
     _Atomic uint32_t
         retired; /* workers with numbers up to this one get no more packets, and leave when they have none */
+    _Atomic uint32_t reasons[PLUGINS_MAX + 1]; /* reason_names.first, before the first worker is born */
 
     /* queue process to supervisor */
     _Atomic uint32_t state;   /* enum queue_state */
@@ -61,7 +62,7 @@ struct queue_control {
     uint64_t outages;  /* that have begun */
 };
 
-_Static_assert(sizeof(struct queue_control) == 552, "part of QUEUE_CONTROL_VERSION");
+_Static_assert(sizeof(struct queue_control) == 816, "part of QUEUE_CONTROL_VERSION");
 
 /* ---- messages on the channel (base/channel.h) ---- */
 

@@ -107,6 +107,7 @@ static void enter_packet(struct queue_loop *loop, unsigned index, unsigned place
     atomic_signal_fence(memory_order_seq_cst); /* first the flags: the verdict that is there is not this id's */
     entry->id = packet->id;
     entry->mark = packet->mark; /* 0 if the packet has none */
+    entry->reason = 0;
     if (truncated) {
         burst_force_verdict(burst, place, loop->policy.on_crash);
     }
@@ -333,6 +334,7 @@ static void remove_ids(struct queue_loop *loop, const struct burst *burst, unsig
     }
     for (unsigned i = from; i < to; i++) {
         burst_count_verdict(&burst->entries[i], &loop->delta);
+        reason_tally_add(&loop->reasons, burst->entries[i].reason);
         probe_verdict(burst->entries[i].id, burst->entries[i].verdict);
     }
 }
@@ -369,6 +371,7 @@ int queue_steps_send_lost_ids(struct queue_loop *loop, struct outstanding_range 
 
 void queue_steps_commit_send(struct queue_loop *loop)
 {
-    journal_commit_send(loop->journal, &loop->delta, &loop->outstanding);
+    journal_commit_send(loop->journal, &loop->delta, &loop->reasons, &loop->outstanding);
+    reason_tally_clear(&loop->reasons);
     loop->delta = (struct queue_stats){0};
 }

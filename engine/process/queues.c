@@ -150,6 +150,20 @@ void queues_log_settings(const struct engine *engine)
     }
 }
 
+static void log_reasons(const struct engine *engine, const struct engine_queue *queue)
+{
+    char text[LOG_LINE_MAX];
+
+    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
+        uint32_t next = engine->reasons.first[i];
+
+        while (queue_report_reasons(&queue->kernel, engine->generation->plugins[i].id, &engine->reasons, i,
+                                    journal_reasons(queue->shm.journal), &next, text) != NULL) {
+            log_line("%s", text);
+        }
+    }
+}
+
 void queues_log_counters(const struct engine *engine)
 {
     char text[LOG_LINE_MAX];
@@ -165,6 +179,7 @@ void queues_log_counters(const struct engine *engine)
         }
         log_if_any(queue_report_unanswered(&queue->kernel, &totals, text));
         log_if_any(queue_report_counters(&queue->kernel, &totals, text));
+        log_reasons(engine, queue);
     }
 }
 

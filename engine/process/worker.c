@@ -153,10 +153,12 @@ static void open_plugin(struct worker *worker, struct plugin *plugin)
     if (loss != NULL) {
         fail(worker, "open() %s", loss);
     }
-    plugin_chain_add(&worker->frames.chain, &(struct plugin_chain_member){.handle = plugin->table.handle,
-                                                                          .handle_batch = plugin->table.handle_batch,
-                                                                          .self = plugin->self,
-                                                                          .rights.needs = plugin_wants(plugin)});
+    plugin_chain_add(&worker->frames.chain,
+                     &(struct plugin_chain_member){
+                         .handle = plugin->table.handle,
+                         .handle_batch = plugin->table.handle_batch,
+                         .self = plugin->self,
+                         .rights = {.needs = plugin_wants(plugin), .reasons = (uint32_t)plugin->lists.reason_count}});
 }
 
 static void open_plugins(struct worker *worker)

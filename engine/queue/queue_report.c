@@ -19,6 +19,7 @@
 #define MIB (1024 * 1024)
 #define COPY_MODE_PACKET 2 /* as /proc says it */
 #define FIGURE_MAX 16
+#define REASON_MAX (REASON_NAME_SIZE + 24) /* " name=" and 20 digits */
 
 const char *queue_report_unknown(int code, char *text)
 {
@@ -157,5 +158,22 @@ const char *queue_report_counters(const struct queue *queue, const struct queue_
              totals->flows.added, totals->flows.replaced, totals->flows.expired, stats->flow_not_stored, stats->bursts,
              totals->restarts, totals->outages, figure(known, status.queue_dropped, queue_dropped),
              figure(known, status.user_dropped, user_dropped));
+    return text;
+}
+
+const char *queue_report_reasons(const struct queue *queue, const char *plugin, const struct reason_names *names,
+                                 unsigned position, const uint64_t *counts, uint32_t *next, char *text)
+{
+    uint32_t end = names->first[position + 1];
+    int len;
+
+    if (*next >= end) {
+        return NULL;
+    }
+    len = snprintf(text, LOG_LINE_MAX, "queue %u: plugin %s: reasons:", queue->number, plugin);
+    while (*next < end && len + REASON_MAX < LOG_LINE_MAX) {
+        len += snprintf(text + len, REASON_MAX, " %s=%" PRIu64, names->names[*next], counts[*next]);
+        (*next)++;
+    }
     return text;
 }

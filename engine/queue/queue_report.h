@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "burst/stats.h"
 #include "config/plan.h"
+#include "config/reason_names.h"
 #include "flow/flow_table.h"
 #include "queue/queue.h"
 
@@ -48,6 +49,13 @@ struct queue_totals {
 
 /* Packets that are still queued, or were when the queue was unbound; NULL: none. */
 const char *queue_report_unanswered(const struct queue *queue, const struct queue_totals *totals, char *text);
+
+/*
+ * How many verdicts had each reason of the plugin at a position, by counts, from cell *next on, as many as a line has
+ * room for; *next: the first one after them. NULL: there are no more. Begin with names->first[position].
+ */
+const char *queue_report_reasons(const struct queue *queue, const char *plugin, const struct reason_names *names,
+                                 unsigned position, const uint64_t *counts, uint32_t *next, char *text);
 
 /* The final counters, with the kernel's own. */
 const char *queue_report_counters(const struct queue *queue, const struct queue_totals *totals, char *text);

@@ -153,7 +153,7 @@ static void prepare(void)
 
 static bool is_wild(uint32_t phase)
 {
-    return (phase & 0xff) > BURSTS_IN_FLIGHT || phase > 0x3ff;
+    return (phase & 0xff) > BURSTS_IN_FLIGHT || phase > 0x7ff;
 }
 
 /* The verdicts of a burst that is being received are none; the others are kept, if they can be one. */
@@ -161,6 +161,7 @@ static void check_verdicts(const struct burst *was, bool kept)
 {
     for (unsigned i = 0; i < BURST_MAX; i++) {
         PROMISE(!burst_is_decided(burst, i) || is_verdict(burst->entries[i].verdict));
+        PROMISE(burst->entries[i].reason <= REASONS_MAX);
         if (kept && is_verdict(was->entries[i].verdict)) {
             PROMISE(burst->entries[i].verdict == was->entries[i].verdict);
             PROMISE(burst_is_decided(burst, i) == burst_is_decided(was, i));
@@ -348,7 +349,7 @@ static void commit(void)
     struct queue_stats stats = journal_totals(journal)->stats;
 
     outstanding.count = 0;
-    journal_commit_send(journal, &delta, &outstanding);
+    journal_commit_send(journal, &delta, NULL, &outstanding);
     PROMISE(journal_is_idle(journal) && !journal_is_in_use(burst, &journal_totals(journal)->outstanding));
     PROMISE(journal_totals(journal)->stats.accepted == stats.accepted + 3);
     PROMISE(journal_totals(journal)->stats.packets == stats.packets);

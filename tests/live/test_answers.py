@@ -5,6 +5,8 @@ Each datagram contains the verdict that the plugin steer answers (tests/plugins/
 one that no plugin may give.
 """
 
+import os
+import signal
 import struct
 
 import pytest
@@ -17,6 +19,10 @@ from support.rules import Rule, queue_target
 # As in nfqe/abi.h.
 NFQE_ACCEPT, NFQE_DROP = 1, 2
 QUEUE_BYPASS = 0x400
+
+
+def reason(index):
+    return index + 1 << 16
 
 
 def to_queue(number):
@@ -45,6 +51,11 @@ class Steered:
                      "restarts"):
             assert self.engine.total(name) == expected.pop(name, 0), f"{name}: {self.engine.final()}"
         assert not expected
+
+
+def reasons_of(engine, queue=1):
+    return {name: int(count) for match in engine.matches(rf"queue {queue}: plugin steer: reasons: (.*)$")
+            for name, _, count in (pair.partition("=") for pair in match.group(1).split())}
 
 
 @pytest.fixture
@@ -90,3 +101,32 @@ def test_the_queue_that_a_packet_is_in_is_no_other_queue(lab, steered):
     one.assert_came([4])
     one.engine.wait_line(r"plugin steer 1\.0\.0 answered 0x10405 on packet 1, ")
     one.assert_final(accepted=1, dropped=4, invalid=4)
+
+
+def test_packets_are_counted_by_the_reason_of_their_verdict(lab, steered):
+    one = steered()
+    one.send(NFQE_DROP | reason(0), 30)
+    one.send(NFQE_ACCEPT | reason(1), 20)
+    one.send(NFQE_DROP, 3)
+    one.send(NFQE_DROP | reason(3), 4)
+    one.send(NFQE_ACCEPT)
+    wait_decided(lab.router, 58)
+    one.assert_came([*range(30, 50), 57])
+    one.assert_final(accepted=21, dropped=37, invalid=4)
+    assert reasons_of(one.engine) == {"first": 30, "second": 20, "never": 0}
+
+
+def test_reasons_are_counted_once_while_processes_die(lab, steered):
+    """The queue process and the workers are killed between and beside the packets."""
+    one = steered()
+    for round_number in range(20):
+        one.send((NFQE_DROP | reason(0)) if round_number % 2 else (NFQE_ACCEPT | reason(1)), 10)
+        victims = [one.engine.queue_processes().get(1)] if round_number % 3 else one.engine.workers().get(1, [])[:1]
+        for process_id in filter(None, victims):
+            os.kill(process_id, signal.SIGKILL)
+        wait_decided(lab.router, 10 * (round_number + 1))
+    assert one.engine.stop() == 0
+    counts = reasons_of(one.engine)
+    crashed = one.engine.total("crash_verdicts") + one.engine.total("recovered_ids")
+    assert 200 - crashed <= counts["first"] + counts["second"] <= 200, (counts, one.engine.final())
+    assert counts["second"] <= one.engine.total("accepted"), (counts, one.engine.final())

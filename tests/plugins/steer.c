@@ -23,4 +23,8 @@ static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
     return verdict;
 }
 
-NFQE_PLUGIN(.id = "steer", .version = "1.0.0", .needs = NFQE_NEED_HEADERS | NFQE_NEED_REQUEUE, .handle = handle)
+/* As in tests/live/test_answers.py. */
+static const struct nfqe_reason reasons[] = {{.name = "first"}, {.name = "second"}, {.name = "never"}};
+
+NFQE_PLUGIN(.id = "steer", .version = "1.0.0", .needs = NFQE_NEED_HEADERS | NFQE_NEED_REQUEUE, .handle = handle,
+            .reasons = NFQE_REASONS(reasons))

@@ -53,7 +53,8 @@ enum nfqe_limit {
 
 /*
  * The result of handle(): an action in bits 0 to 7, flags in bits 8 to 15, an argument in bits 16 to 31. The argument of
- * TO_QUEUE is the number of the queue, that of the others is 0.
+ * TO_QUEUE is the number of the queue; that of ACCEPT and DROP is 0, or 1 more than the index of a reason in the
+ * plugin's `reasons`: NFQE_REASON(index). That of CONTINUE is 0.
  *
  * Anything else is an invalid verdict, also one whose need the plugin does not declare: the packet gets the --on-crash
  * verdict, and the log names the plugin and the value.
@@ -494,14 +495,17 @@ struct nfqe_state; /* saved state: not offered yet */
 
 /* What is shown is the sum of all workers, also of dead ones and of earlier generations. */
 struct nfqe_counter {
-    const char *name;             /* small letters, digits and _ */
+    const char *name;             /* 1 to 31 small letters, digits and _ */
     const char *unit;             /* "packets", "bytes"; NULL: none */
     const char *help;             /* one line */
 };
 
-/* Of verdicts: NFQE_REASON(index). Counted by the engine, and in traces and logs by name. */
+/*
+ * Of verdicts: NFQE_REASON(index). The engine counts the packets that the plugin answered with each, by name. The plugins
+ * of a chain can have 1,024 together.
+ */
 struct nfqe_reason {
-    const char *name;             /* small letters, digits, - and _ */
+    const char *name;             /* 1 to 31 small letters, digits, - and _ */
     const char *help;             /* one line */
 };
 

@@ -75,7 +75,7 @@ static void test_each_answer_counts_if_the_plugin_may_give_it(void **state)
         {NFQE_CONTINUE | NFQE_FLOW, UINT64_MAX, INVALID},
         {NFQE_ACCEPT | NFQE_FLOW, REQUEUE, INVALID},
         {NFQE_ACCEPT | NFQE_FLOW | 0x200, UINT64_MAX, INVALID},
-        {NFQE_ACCEPT | 0x10000, UINT64_MAX, INVALID},
+        {NFQE_ACCEPT | NFQE_REASON(0), UINT64_MAX, INVALID},
         {NFQE_CONTINUE | 0x10000, UINT64_MAX, INVALID},
         {NFQE_HELD, UINT64_MAX, INVALID},
         {6, UINT64_MAX, INVALID},
@@ -104,6 +104,31 @@ static void test_each_answer_counts_if_the_plugin_may_give_it(void **state)
                 assert_int_equal(invalid.count, 0);
             }
         }
+    }
+}
+
+static void test_reason_counts_if_the_plugin_has_declared_it(void **state)
+{
+    const struct plugin_rights rights = {.reasons = 3, .first_reason = 10};
+    static const struct {
+        nfqe_verdict answer;
+        uint32_t verdict;
+        uint32_t reason; /* its cell plus 1 */
+    } cases[] = {
+        {NFQE_DROP | NFQE_REASON(0), NFQE_DROP, 11},       {NFQE_DROP | NFQE_REASON(2), NFQE_DROP, 13},
+        {NFQE_DROP | NFQE_REASON(3), INVALID, 0},          {NFQE_DROP | NFQE_REASON(65534), INVALID, 0},
+        {NFQE_ACCEPT | NFQE_REASON(1), NFQE_ACCEPT, 12},   {NFQE_CONTINUE | NFQE_REASON(1), INVALID, 0},
+        {NFQE_DROP | BYPASS | NFQE_REASON(1), INVALID, 0}, {NFQE_DROP, NFQE_DROP, 0},
+    };
+
+    (void)state;
+    build();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct burst_entry *entry = answer(cases[i].answer, &rights, 0);
+
+        assert_int_equal(entry->verdict, cases[i].verdict == INVALID ? policy.on_crash : cases[i].verdict);
+        assert_int_equal(invalid.count, cases[i].verdict == INVALID);
+        assert_int_equal(entry->reason, cases[i].reason);
     }
 }
 
@@ -160,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_answer_counts_if_the_plugin_may_give_it),
+        cmocka_unit_test(test_reason_counts_if_the_plugin_has_declared_it),
         cmocka_unit_test(test_packet_for_another_queue_leaves_without_the_mark_of_its_flow),
         cmocka_unit_test(test_each_verdict_has_a_counter),
         cmocka_unit_test(test_packet_for_another_queue_is_decided_the_same_again),

@@ -47,7 +47,7 @@ static void test_each_commit_adds_every_counter_and_ends_what_it_is_of(void **st
 
         burst_fill(fixture, 3, 1, times % 2 == 0 ? BURST_SENDING : BURST_RECEIVING);
         if (times % 2 == 0) {
-            journal_commit_send(fixture->journal, &delta, &no_ids);
+            journal_commit_send(fixture->journal, &delta, NULL, &no_ids);
         } else {
             journal_commit_receive(fixture->journal, &delta, &no_ids);
         }
@@ -68,7 +68,7 @@ static void test_commit_reads_nothing_after_the_last_counter(void **state)
 
     guarded_init(&memory, sizeof(delta));
     journal_commit_send(fixture->journal, guarded_put(&memory, &delta, sizeof(delta), _Alignof(struct queue_stats)),
-                        &no_ids);
+                        NULL, &no_ids);
     guarded_done(&memory);
     assert_int_equal(stats_of(fixture->journal)->bursts, delta.bursts);
 }
@@ -82,7 +82,7 @@ static void test_what_is_no_commit_keeps_totals_and_the_rest_of_the_word(void **
     for (unsigned commits = 0; commits < 2; commits++) {
         struct queue_stats before;
 
-        journal_commit_send(journal, &delta, &no_ids);
+        journal_commit_send(journal, &delta, NULL, &no_ids);
         before = *stats_of(journal);
         for (unsigned index = 0; index < BURSTS_IN_FLIGHT; index++) {
             journal_begin_receive(journal, index);
@@ -95,7 +95,7 @@ static void test_what_is_no_commit_keeps_totals_and_the_rest_of_the_word(void **
             assert_int_equal(journal_receiving(journal), JOURNAL_NO_BURST);
             assert_true(journal_is_sending(journal) && !journal_is_idle(journal));
             assert_memory_equal(stats_of(journal), &before, sizeof(before));
-            journal_commit_send(journal, &(struct queue_stats){0}, &no_ids);
+            journal_commit_send(journal, &(struct queue_stats){0}, NULL, &no_ids);
             assert_true(journal_is_idle(journal));
         }
     }
@@ -113,7 +113,7 @@ static void test_commit_ends_only_what_it_is_of(void **state)
     assert_int_equal(journal_receiving(journal), JOURNAL_NO_BURST);
     assert_true(journal_is_sending(journal));
     journal_begin_receive(journal, 1);
-    journal_commit_send(journal, &(struct queue_stats){0}, &no_ids);
+    journal_commit_send(journal, &(struct queue_stats){0}, NULL, &no_ids);
     assert_int_equal(journal_receiving(journal), 1);
     assert_false(journal_is_sending(journal));
 }
@@ -126,7 +126,7 @@ static void test_journal_with_an_outstanding_id_is_not_idle(void **state)
     assert_int_equal(outstanding_add(&ids, (struct outstanding_range){7, 7}), 0);
     journal_commit_receive(fixture->journal, &(struct queue_stats){0}, &ids);
     assert_false(journal_is_idle(fixture->journal));
-    journal_commit_send(fixture->journal, &(struct queue_stats){0}, &no_ids);
+    journal_commit_send(fixture->journal, &(struct queue_stats){0}, NULL, &no_ids);
     assert_true(journal_is_idle(fixture->journal));
 }
 
@@ -152,12 +152,12 @@ static void test_commit_that_did_not_end_counts_nothing(void **state)
         struct queue_stats before;
         struct journal_totals *spare;
 
-        journal_commit_send(fixture->journal, &delta, &no_ids);
+        journal_commit_send(fixture->journal, &delta, NULL, &no_ids);
         before = *stats_of(fixture->journal);
         spare = &fixture->journal->totals[journal_totals(fixture->journal) == &fixture->journal->totals[0]];
         memset(spare, 0x5a, sizeof(*spare));
         assert_memory_equal(stats_of(fixture->journal), &before, sizeof(before));
-        journal_commit_send(fixture->journal, &delta, &no_ids);
+        journal_commit_send(fixture->journal, &delta, NULL, &no_ids);
         assert_int_equal(stats_of(fixture->journal)->packets, before.packets + delta.packets);
         assert_int_equal(stats_of(fixture->journal)->bursts, before.bursts + delta.bursts);
     }
@@ -187,7 +187,7 @@ static void test_worker_killed_at_any_moment_leaves_whole_bursts_counted(void **
             memcpy(&one, ones, sizeof(one));
             for (;;) {
                 journal_begin_send(journal);
-                journal_commit_send(journal, &one, &no_ids);
+                journal_commit_send(journal, &one, NULL, &no_ids);
             }
         }
         while (((volatile const struct queue_stats *)stats_of(journal))->packets < enough) {
@@ -208,26 +208,93 @@ static void test_commit_replaces_the_outstanding_ids_together_with_the_counters(
     struct outstanding ids = {.last_id = 100};
 
     assert_int_equal(outstanding_add(&ids, (struct outstanding_range){90, 92}), 0);
-    journal_commit_send(fixture->journal, &delta, &ids);
+    journal_commit_send(fixture->journal, &delta, NULL, &ids);
     assert_int_equal(journal_totals(fixture->journal)->outstanding.last_id, 100);
     assert_int_equal(journal_totals(fixture->journal)->outstanding.count, 1);
     assert_int_equal(journal_totals(fixture->journal)->outstanding.ranges[0].first, 90);
     ids = (struct outstanding){.last_id = 101};
-    journal_commit_send(fixture->journal, &delta, &ids);
+    journal_commit_send(fixture->journal, &delta, NULL, &ids);
     assert_int_equal(journal_totals(fixture->journal)->outstanding.last_id, 101);
     assert_int_equal(journal_totals(fixture->journal)->outstanding.count, 0);
     assert_int_equal(stats_of(fixture->journal)->packets, 2 * delta.packets);
 }
 
-static void test_answered_packets_are_the_accepted_and_the_dropped(void **state)
+static void test_reasons_count_with_the_commit_that_has_them(void **state)
+{
+    static struct reason_tally tally;
+    const struct burst_fixture *fixture = *state;
+    struct journal *journal = fixture->journal;
+    uint64_t expected[REASONS_MAX] = {0};
+    uint64_t random = 11;
+
+    for (unsigned round = 0; round < 300; round++) {
+        unsigned limit = 1 + unit_random_below(&random, REASONS_MAX); /* the newest cell is not the highest one */
+
+        for (unsigned i = unit_random_below(&random, 4); i > 0; i--) {
+            unsigned cell = unit_random_below(&random, limit);
+
+            reason_tally_add(&tally, cell + 1);
+            expected[cell]++;
+        }
+        reason_tally_add(&tally, 0);
+        journal_begin_send(journal);
+        journal_commit_send(journal, &(struct queue_stats){.accepted = 1}, &tally, &no_ids);
+        reason_tally_clear(&tally);
+        journal_begin_receive(journal, 0);
+        journal_commit_receive(journal, &(struct queue_stats){.packets = 1}, &no_ids);
+        assert_memory_equal(journal_reasons(journal), expected, sizeof(expected));
+        assert_int_equal(stats_of(journal)->accepted, round + 1);
+        assert_true(journal_is_idle(journal));
+    }
+    assert_int_equal(tally.end, 0);
+    reason_tally_add(&tally, REASONS_MAX);
+    journal_commit_send(journal, &(struct queue_stats){0}, &tally, &no_ids);
+    expected[REASONS_MAX - 1]++;
+    assert_memory_equal(journal_reasons(journal), expected, sizeof(expected));
+}
+
+/* The process that counts is killed at any time: of each verdict, the counter and the reason are there or neither is. */
+static void test_reasons_are_counted_together_with_their_verdicts(void **state)
+{
+    const struct burst_fixture *fixture = *state;
+    struct journal *journal = fixture->journal;
+    uint64_t random = 43;
+
+    for (unsigned round = 0; round < 50; round++) {
+        uint64_t enough = stats_of(journal)->dropped + 1 + unit_random_below(&random, 3000);
+        pid_t child = fork();
+
+        assert_true(child >= 0);
+        if (child == 0) {
+            static struct reason_tally tally;
+
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (;;) {
+                reason_tally_add(&tally, 1);
+                reason_tally_add(&tally, REASONS_MAX);
+                journal_begin_send(journal);
+                journal_commit_send(journal, &(struct queue_stats){.dropped = 1}, &tally, &no_ids);
+                reason_tally_clear(&tally);
+            }
+        }
+        while (((volatile const struct queue_stats *)stats_of(journal))->dropped < enough) {
+        }
+        kill(child, SIGKILL);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        assert_int_equal(journal_reasons(journal)[0], stats_of(journal)->dropped);
+        assert_int_equal(journal_reasons(journal)[REASONS_MAX - 1], stats_of(journal)->dropped);
+    }
+}
+
+static void test_answered_packets_are_those_with_any_verdict(void **state)
 {
     const struct burst_fixture *fixture = *state;
     const struct queue_stats delta = {
-        .packets = 9, .accepted = 2, .dropped = 3, .recovered_ids = 4, .crash_verdicts = 1};
+        .packets = 19, .accepted = 2, .dropped = 3, .requeued = 7, .recovered_ids = 4, .crash_verdicts = 1};
 
     assert_int_equal(journal_answered(fixture->journal), 0);
-    journal_commit_send(fixture->journal, &delta, &no_ids);
-    assert_int_equal(journal_answered(fixture->journal), 5);
+    journal_commit_send(fixture->journal, &delta, NULL, &no_ids);
+    assert_int_equal(journal_answered(fixture->journal), 12);
 }
 
 int main(void)
@@ -235,7 +302,9 @@ int main(void)
 #define WITH_BURST(test) cmocka_unit_test_setup_teardown(test, burst_set_up, burst_tear_down)
     const struct CMUnitTest tests[] = {
         WITH_BURST(test_each_commit_adds_every_counter_and_ends_what_it_is_of),
-        WITH_BURST(test_answered_packets_are_the_accepted_and_the_dropped),
+        WITH_BURST(test_reasons_count_with_the_commit_that_has_them),
+        WITH_BURST(test_reasons_are_counted_together_with_their_verdicts),
+        WITH_BURST(test_answered_packets_are_those_with_any_verdict),
         WITH_BURST(test_commit_replaces_the_outstanding_ids_together_with_the_counters),
         WITH_BURST(test_commit_reads_nothing_after_the_last_counter),
         WITH_BURST(test_what_is_no_commit_keeps_totals_and_the_rest_of_the_word),

@@ -150,6 +150,22 @@ static void test_recovery_forgets_a_verdict_that_no_packet_can_have(void **state
     }
 }
 
+static void test_recovery_forgets_a_reason_that_is_none(void **state)
+{
+    struct burst_fixture *fixture = *state;
+
+    burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+    for (unsigned i = 0; i < 3; i++) {
+        burst_force_verdict(fixture->burst, i, NFQE_DROP);
+        fixture->burst->entries[i].reason = i == 0 ? UINT32_MAX : REASONS_MAX + 2 - i;
+    }
+    recover(fixture);
+    assert_int_equal(fixture->burst->entries[0].reason, 0);
+    assert_int_equal(fixture->burst->entries[1].reason, 0);
+    assert_int_equal(fixture->burst->entries[2].reason, REASONS_MAX);
+    assert_true(burst_is_decided(fixture->burst, 1));
+}
+
 /* queue_shm_prepare() has set them, and nothing next to the verdicts and lengths is changed. */
 static void test_recovery_leaves_the_receive_headers(void **state)
 {
@@ -227,7 +243,7 @@ static void test_only_a_burst_that_was_being_sent_is_sent_again(void **state)
         assert_int_equal(journal_is_sending(fixture->journal), phase == BURST_SENDING);
         recover(fixture); /* and it stays so until a send is committed */
         assert_int_equal(journal_is_sending(fixture->journal), phase == BURST_SENDING);
-        journal_commit_send(fixture->journal, &(struct queue_stats){0}, &ids_left);
+        journal_commit_send(fixture->journal, &(struct queue_stats){0}, NULL, &ids_left);
         assert_false(journal_is_sending(fixture->journal));
     }
 }
@@ -238,7 +254,7 @@ static void test_recovery_keeps_the_counters(void **state)
     const struct queue_stats delta = {.packets = 3, .accepted = 2, .dropped = 1, .bursts = 1};
 
     for (unsigned commits = 1; commits <= 2; commits++) {
-        journal_commit_send(fixture->journal, &delta, &(struct outstanding){0});
+        journal_commit_send(fixture->journal, &delta, NULL, &(struct outstanding){0});
         for (unsigned phase = BURST_IDLE; phase <= BURST_SENDING; phase++) {
             burst_fill(fixture, COUNT, FIRST_ID, (enum burst_phase)phase);
             recover(fixture);
@@ -286,6 +302,7 @@ int main(void)
         WITH_BURST(test_recovery_without_a_message_is_idle),
         WITH_BURST(test_message_length_beyond_its_slot_is_the_slot),
         WITH_BURST(test_burst_ends_at_the_first_gap),
+        WITH_BURST(test_recovery_forgets_a_reason_that_is_none),
         WITH_BURST(test_recovery_forgets_a_verdict_that_no_packet_can_have),
         WITH_BURST(test_recovery_leaves_the_receive_headers),
         WITH_BURST(test_every_verdict_of_the_largest_burst_is_looked_at),

@@ -101,7 +101,7 @@ static void test_outstanding_ids_are_taken_as_they_were_committed(void **state)
     struct outstanding found;
 
     assert_int_equal(outstanding_add(&ids, (struct outstanding_range){95, 97}), 0);
-    journal_commit_send(fixture->journal, &(struct queue_stats){0}, &ids);
+    journal_commit_send(fixture->journal, &(struct queue_stats){0}, NULL, &ids);
     assert_int_equal(journal_recover(fixture->journal, &found), JOURNAL_NO_BURST);
     assert_int_equal(found.last_id, 100);
     assert_int_equal(found.count, 1);
@@ -232,14 +232,14 @@ static void test_burst_is_in_use_as_long_as_one_of_its_ids_is_outstanding(void *
                 assert_int_equal(outstanding_remove(&ids, (struct outstanding_range){id, id}), 0);
             }
         }
-        journal_commit_send(fixture->journal, &(struct queue_stats){0}, &ids);
+        journal_commit_send(fixture->journal, &(struct queue_stats){0}, NULL, &ids);
         recover(fixture);
         assert_int_equal(fixture->journal->bursts[2].packets, COUNT);
         ids = ids_left;
         assert_int_equal(outstanding_remove(&ids, (struct outstanding_range){FIRST_ID + 2 * COUNT + last,
                                                                              FIRST_ID + 2 * COUNT + last}),
                          0);
-        journal_commit_send(fixture->journal, &(struct queue_stats){0}, &ids);
+        journal_commit_send(fixture->journal, &(struct queue_stats){0}, NULL, &ids);
         recover(fixture);
         assert_int_equal(fixture->journal->bursts[2].packets, 0);
         assert_int_equal(journal_in_use(fixture->journal, &ids_left, found), BURSTS_IN_FLIGHT - 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * plugin_lists_check(): the lists of counters and reasons of a plugin, by number and by an element without a name at the
- * end, and the refusal of each that cannot be read.
+ * end, and the refusal of each that cannot be read. plugin_lists_add_reasons(): their names, of all plugins of a chain.
  *
  * The lists are data of this program, which has the place of the plugin's file.
  */
@@ -160,8 +160,8 @@ static void test_number_beyond_the_list_is_refused(void **state)
     assert_refused("its reason 2 " NOT_THERE "; " COUNT_HINT);
     use_reasons(then_none, 0);
     assert_refused("its reason 2 " NOT_THERE "; " END_HINT);
-    use_reasons(two_reasons, PLUGIN_LIST_MAX + 1);
-    assert_refused("declares 4097 reasons, at most 4096 are possible");
+    use_reasons(two_reasons, 1025);
+    assert_refused("declares 1025 reasons, at most 1024 are possible");
 }
 
 static void test_list_in_memory_that_is_not_the_plugins_is_refused(void **state)
@@ -231,7 +231,7 @@ static void test_text_that_is_not_there_is_refused(void **state)
 
 static void test_names_have_the_allowed_characters_and_are_there_once(void **state)
 {
-    static const char *const bad[] = {"", "A", "a b", "a.b", "a\n", "\xc3\xb6"};
+    static const char *const bad[] = {"", "A", "a b", "a.b", "a\n", "\xc3\xb6", "abcdefghijabcdefghijabcdefghijkl"};
     static struct nfqe_counter counters[] = {{.name = "a"}, {.name = "b"}, {.name = "a"}, {.name = NULL}};
     static struct nfqe_reason reasons[] = {{.name = "a-b"}, {.name = NULL}};
 
@@ -239,33 +239,119 @@ static void test_names_have_the_allowed_characters_and_are_there_once(void **sta
     table.counters = counters;
     assert_refused("declares its counter a twice");
     counters[2].name = "a-b";
-    assert_refused("its counter 3 has a name that is not small letters, digits and _; " END_HINT);
+    assert_refused("its counter 3 has a name that is not 1 to 31 small letters, digits and _; " END_HINT);
     counters[2].name = "c";
     use_reasons(reasons, 0);
     assert_counts(3, 1);
+    reasons[0].name = "abcdefghijabcdefghijabcdefghijk";
+    assert_counts(3, 1);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         reasons[0].name = bad[i];
-        assert_refused("its reason 1 has a name that is not small letters, digits, - and _; " END_HINT);
+        assert_refused("its reason 1 has a name that is not 1 to 31 small letters, digits, - and _; " END_HINT);
     }
 }
 
-static void test_no_more_elements_than_the_limit(void **state)
+static void test_no_more_reasons_than_a_chain_can_have(void **state)
 {
-    static struct nfqe_reason reasons[PLUGIN_LIST_MAX + 2];
-    static char names[PLUGIN_LIST_MAX + 1][8];
+    static struct nfqe_reason reasons[1024 + 2];
+    static char names[1024 + 1][8];
 
     (void)state;
-    for (unsigned i = 0; i < PLUGIN_LIST_MAX + 1; i++) {
+    for (unsigned i = 0; i < 1025; i++) {
         snprintf(names[i], sizeof(names[i]), "n%u", i);
-        reasons[i].name = i < PLUGIN_LIST_MAX ? names[i] : NULL;
+        reasons[i].name = i < 1024 ? names[i] : NULL;
     }
     use_reasons(reasons, 0);
-    assert_counts(0, PLUGIN_LIST_MAX);
-    use_reasons(reasons, PLUGIN_LIST_MAX);
-    assert_counts(0, PLUGIN_LIST_MAX);
-    reasons[PLUGIN_LIST_MAX].name = names[PLUGIN_LIST_MAX];
+    assert_counts(0, 1024);
+    use_reasons(reasons, 1024);
+    assert_counts(0, 1024);
+    reasons[1024].name = names[1024];
     use_reasons(reasons, 0);
-    assert_refused("declares more than 4096 reasons; " END_HINT);
+    assert_refused("declares more than 1024 reasons; " END_HINT);
+}
+
+static void test_no_more_counters_than_the_limit(void **state)
+{
+    static struct nfqe_counter counters[4096 + 2];
+    static char names[4096 + 1][8];
+
+    (void)state;
+    for (unsigned i = 0; i < 4097; i++) {
+        snprintf(names[i], sizeof(names[i]), "n%u", i);
+        counters[i].name = i < 4096 ? names[i] : NULL;
+    }
+    table.counters = counters;
+    assert_counts(4096, 0);
+    table.counter_count = 4096;
+    assert_counts(4096, 0);
+    table.counter_count = 4097;
+    assert_refused("declares 4097 counters, at most 4096 are possible");
+    table.counter_count = 0;
+    counters[4096].name = names[4096];
+    assert_refused("declares more than 4096 counters; " END_HINT);
+}
+
+/* ---- names of reasons ------------------------------------------------------------------------------------- */
+
+static struct reason_names names;
+
+/* Of position 1: the plugin before it has two. */
+static int add_reasons(void)
+{
+    memset(&names, 0, sizeof(names));
+    names.first[1] = 2;
+    assert_int_equal(check(), 0);
+    return plugin_lists_add_reasons(&table, &lists, 1, &names, &error);
+}
+
+static void test_names_of_reasons_are_added_to_those_of_the_plugins_before(void **state)
+{
+    (void)state;
+    for (uint32_t count = 0; count <= 2; count++) {
+        use_reasons(two_reasons, count);
+        assert_int_equal(add_reasons(), 0);
+        assert_int_equal(names.first[2], count == 1 ? 3 : 4);
+        assert_string_equal(names.names[2], "too-long_2");
+        assert_string_equal(names.names[3], count == 1 ? "" : "b");
+    }
+    use_reasons(NULL, 0);
+    assert_int_equal(add_reasons(), 0);
+    assert_int_equal(names.first[2], 2);
+}
+
+static void test_names_of_reasons_are_found_in_longer_elements(void **state)
+{
+    static const struct {
+        struct nfqe_reason now;
+        void *later;
+    } longer[] = {{.now = {.name = "a"}, .later = &error}, {.now = {.name = "b"}}, {.now = {.name = NULL}}};
+
+    (void)state;
+    use_reasons(&longer[0].now, 0);
+    table.reason_size = sizeof(longer[0]);
+    assert_int_equal(add_reasons(), 0);
+    assert_string_equal(names.names[2], "a");
+    assert_string_equal(names.names[3], "b");
+}
+
+static void test_plugins_of_a_chain_have_so_many_reasons_together(void **state)
+{
+    static struct nfqe_reason reasons[REASONS_MAX];
+    static char texts[REASONS_MAX][8];
+
+    (void)state;
+    for (unsigned i = 0; i < REASONS_MAX; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "n%u", i);
+        reasons[i].name = texts[i];
+    }
+    use_reasons(reasons, REASONS_MAX - 2);
+    assert_int_equal(add_reasons(), 0);
+    assert_int_equal(names.first[2], REASONS_MAX);
+    assert_string_equal(names.names[REASONS_MAX - 1], "n1021");
+    use_reasons(reasons, REASONS_MAX - 1);
+    assert_int_equal(add_reasons(), -EBADMSG);
+    assert_int_equal(error.exit_code, EXIT_CODE_PLUGIN);
+    assert_string_equal(error.text, "declares 1023 reasons, and the plugins before it 2; a chain can have 1024");
 }
 
 int main(void)
@@ -283,7 +369,11 @@ int main(void)
         cmocka_unit_test_setup(test_element_that_goes_beyond_its_segment_is_refused, set_up),
         cmocka_unit_test_setup(test_text_that_is_not_there_is_refused, set_up),
         cmocka_unit_test_setup(test_names_have_the_allowed_characters_and_are_there_once, set_up),
-        cmocka_unit_test_setup(test_no_more_elements_than_the_limit, set_up),
+        cmocka_unit_test_setup(test_no_more_reasons_than_a_chain_can_have, set_up),
+        cmocka_unit_test_setup(test_no_more_counters_than_the_limit, set_up),
+        cmocka_unit_test_setup(test_names_of_reasons_are_added_to_those_of_the_plugins_before, set_up),
+        cmocka_unit_test_setup(test_names_of_reasons_are_found_in_longer_elements, set_up),
+        cmocka_unit_test_setup(test_plugins_of_a_chain_have_so_many_reasons_together, set_up),
     };
 
     return cmocka_run_group_tests_name("plugin_lists", tests, NULL, NULL);

@@ -406,8 +406,8 @@ static void test_received_packets_of_all_queues_must_fit_the_memory(void **state
     machine.available = memory_at_start() - 1;
     assert_refused(
         check(), -ENOMEM, EXIT_CODE_CONFIGURATION,
-        "the queues take 1141 MiB of memory (64 queues: flow tables 0 MiB, received packets 1043 MiB, processes "
-        "98 MiB), /cgroup/memory.max has 1140 MiB left; use fewer queues, --workers and --spares, or raise that "
+        "the queues take 1142 MiB of memory (64 queues: flow tables 0 MiB, received packets 1044 MiB, processes "
+        "98 MiB), /cgroup/memory.max has 1141 MiB left; use fewer queues, --workers and --spares, or raise that "
         "limit");
 }
 

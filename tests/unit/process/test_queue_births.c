@@ -174,7 +174,7 @@ static void assert_recovered_up_to_the_last_one_that_is_known(void)
     struct outstanding outstanding = journal_totals(journal)->outstanding;
 
     outstanding.last_id = 17;
-    journal_commit_send(journal, &(struct queue_stats){0}, &outstanding);
+    journal_commit_send(journal, &(struct queue_stats){0}, NULL, &outstanding);
     journal_begin_receive(journal, 0);
     children_kill_queue(0);
     assert_int_not_equal(journal->recover_ids, 0);

@@ -270,6 +270,39 @@ static void test_largest_counters_fit_a_line(void **state)
     assert_string_equal(strrchr(text, ' '), " kernel_user_dropped=4294967295");
 }
 
+static void test_reasons_of_a_plugin_have_lines_of_their_own(void **state)
+{
+    static struct reason_names names;
+    static uint64_t counts[REASONS_MAX];
+    const struct queue queue = {.number = 7};
+    uint32_t next;
+    unsigned lines = 0;
+
+    (void)state;
+    memset(&names, 0, sizeof(names));
+    names.first[1] = 2;
+    for (unsigned i = 2; i <= PLUGINS_MAX; i++) {
+        names.first[i] = i == 2 ? 2 : REASONS_MAX;
+    }
+    for (unsigned i = 0; i < REASONS_MAX; i++) {
+        snprintf(names.names[i], REASON_NAME_SIZE, i < 2 ? "r%u" : "a-reason-of-thirty-one-bytes%03u", i % 1000);
+        counts[i] = i < 2 ? 5 * i : UINT64_MAX;
+    }
+    next = names.first[0];
+    assert_string_equal(queue_report_reasons(&queue, "x", &names, 0, counts, &next, text),
+                        "queue 7: plugin x: reasons: r0=0 r1=5");
+    assert_null(queue_report_reasons(&queue, "x", &names, 0, counts, &next, text));
+    next = names.first[1];
+    assert_null(queue_report_reasons(&queue, "y", &names, 1, counts, &next, text)); /* it has none */
+    for (next = names.first[2]; queue_report_reasons(&queue, "z", &names, 2, counts, &next, text) != NULL; lines++) {
+        assert_true(strlen(text) < LOG_LINE_MAX);
+        assert_int_equal(strncmp(text, "queue 7: plugin z: reasons: a-reason", 36), 0);
+        assert_string_equal(strrchr(text, '='), "=18446744073709551615"); /* none is cut */
+    }
+    assert_int_equal(next, REASONS_MAX);
+    assert_true(lines > 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup(test_packets_without_an_answer_have_a_line, set_up),
         cmocka_unit_test_setup(test_each_counter_has_its_name, set_up),
         cmocka_unit_test_setup(test_largest_counters_fit_a_line, set_up),
+        cmocka_unit_test_setup(test_reasons_of_a_plugin_have_lines_of_their_own, set_up),
     };
 
     return cmocka_run_group_tests_name("queue_report", tests, NULL, NULL);

@@ -55,7 +55,7 @@ void burst_journal_enter(struct journal *journal, unsigned count, enum burst_pha
     journal_begin_send(journal);
     if (phase == BURST_IDLE) {
         ids.count = 0;
-        journal_commit_send(journal, &(struct queue_stats){0}, &ids);
+        journal_commit_send(journal, &(struct queue_stats){0}, NULL, &ids);
     }
 }
 
@@ -63,7 +63,8 @@ void burst_fill(struct burst_fixture *fixture, unsigned count, uint32_t first_id
 {
     struct burst *burst = fixture->burst;
 
-    journal_commit_send(fixture->journal, &(struct queue_stats){0}, &(struct outstanding){.last_id = first_id - 1});
+    journal_commit_send(fixture->journal, &(struct queue_stats){0}, NULL,
+                        &(struct outstanding){.last_id = first_id - 1});
     journal_begin_receive(fixture->journal, 0);
     for (unsigned i = 0; i < count; i++) {
         burst->messages[i].msg_len = BURST_LEN;

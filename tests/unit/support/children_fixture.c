@@ -373,7 +373,7 @@ void children_answer(unsigned queue)
     struct journal *journal = children_journal(queue);
     const struct outstanding outstanding = journal_totals(journal)->outstanding;
 
-    journal_commit_send(journal, &(struct queue_stats){.accepted = 1}, &outstanding);
+    journal_commit_send(journal, &(struct queue_stats){.accepted = 1}, NULL, &outstanding);
 }
 
 unsigned children_count_descriptors(void)

@@ -33,9 +33,7 @@ void __wrap_log_line(const char *format, ...)
 
 /* ---- steps at which the queue process can die -------------------------------------------------------------- */
 
-static void die(void) __attribute__((noreturn));
-
-static void die(void)
+static __attribute__((noreturn)) void die(void)
 {
     world.queue_lives = false;
     longjmp(world.queue_death, 1);
@@ -79,8 +77,9 @@ VOID_STEPS(journal_commit_receive,
            (journal, delta, outstanding))
 VOID_STEPS(journal_begin_send, (struct journal * journal), (journal))
 VOID_STEPS(journal_commit_send,
-           (struct journal * journal, const struct queue_stats *delta, const struct outstanding *outstanding),
-           (journal, delta, outstanding))
+           (struct journal * journal, const struct queue_stats *delta, const struct reason_tally *tally,
+            const struct outstanding *outstanding),
+           (journal, delta, tally, outstanding))
 VOID_STEPS(journal_end_id_recovery, (struct journal * journal), (journal))
 VOID_STEPS(burst_begin_receive, (struct burst * burst), (burst))
 VOID_STEPS(decide_again, (const struct decide *decide, unsigned packet), (decide, packet))
