@@ -124,14 +124,15 @@ static inline void burst_mark_decided(struct burst *burst, unsigned index, uint3
 }
 
 /*
- * Stores the verdict and the mark of packet `index`, then marks it as decided. flags: BURST_..., beside BURST_DECIDED.
+ * Stores the verdict and the mark of packet `index`, then marks it as decided. flags: BURST_..., beside BURST_DECIDED;
+ * BURST_SETS_MARK stays if burst_set_mark() has set it.
  */
 static inline void burst_set_verdict(struct burst *burst, unsigned index, uint32_t verdict, uint32_t mark,
                                      uint32_t flags)
 {
     burst->entries[index].verdict = verdict;
     burst->entries[index].mark = mark;
-    burst_mark_decided(burst, index, flags);
+    burst_mark_decided(burst, index, flags | (burst_entry_flags(&burst->entries[index]) & BURST_SETS_MARK));
 }
 
 /* Whether an entry can have this verdict: ACCEPT, DROP, or TO_QUEUE with or without bypass. */
@@ -139,6 +140,15 @@ static inline bool burst_knows_verdict(uint32_t verdict)
 {
     return verdict == NFQE_ACCEPT || verdict == NFQE_DROP ||
            (verdict & (NFQE_ACTION_MASK | NFQE_FLAG_MASK) & ~NFQE_QUEUE_BYPASS) == NFQE_TO_QUEUE_ACTION;
+}
+
+/* A packet without a verdict has this mark from now on, whatever verdict it gets. */
+static inline void burst_set_mark(struct burst *burst, unsigned index, uint32_t mark)
+{
+    struct burst_entry *entry = &burst->entries[index];
+
+    entry->mark = mark;
+    atomic_store_explicit(&entry->flags, burst_entry_flags(entry) | BURST_SETS_MARK, memory_order_relaxed);
 }
 
 /* Counts the verdict of an entry. */

@@ -18,14 +18,20 @@ static void count_invalid(struct decide_invalid *invalid, const struct plugin_an
     }
 }
 
+static void decide_invalid_answer(const struct decide *decide, unsigned packet, const struct plugin_answer *answer,
+                                  struct decide_invalid *invalid)
+{
+    count_invalid(invalid, answer, decide->burst->entries[packet].id);
+    decide_alone(decide, packet, decide->policy->on_crash, BURST_INVALID);
+}
+
 void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer,
                            const struct plugin_rights *rights, struct decide_invalid *invalid)
 {
     nfqe_verdict verdict = verdict_without_reason(answer.verdict) & ~NFQE_FLOW;
 
     if (!verdict_is_allowed(answer.verdict, rights, decide->policy->queue)) {
-        count_invalid(invalid, &answer, decide->burst->entries[packet].id);
-        decide_alone(decide, packet, decide->policy->on_crash, BURST_INVALID);
+        decide_invalid_answer(decide, packet, &answer, invalid);
         return;
     }
     if (verdict_action(answer.verdict) == NFQE_TO_QUEUE_ACTION) {
@@ -42,6 +48,29 @@ void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct 
     } else {
         decide_alone(decide, packet, verdict, BURST_FLOW_NOT_STORED);
     }
+}
+
+/* The changes of a worker that its plugins' operations would not have made. */
+static bool are_allowed(const struct decide *decide, const struct packet_changes *changes)
+{
+    return (changes->mark_bits & ~changes->mark_mask) == 0 && (changes->mark_mask & decide->policy->bypass_mask) == 0;
+}
+
+void decide_changed(const struct decide *decide, unsigned packet, struct plugin_answer answer,
+                    const struct packet_changes *changes, const struct plugin_rights *rights,
+                    struct decide_invalid *invalid)
+{
+    if (decide_by_flow(decide, packet)) {
+        return;
+    }
+    if (!are_allowed(decide, changes) || !verdict_is_allowed(answer.verdict, rights, decide->policy->queue)) {
+        decide_invalid_answer(decide, packet, &answer, invalid);
+        return;
+    }
+    if (verdict_action(answer.verdict) != NFQE_DROP) {
+        burst_set_mark(decide->burst, packet, packet_changes_mark(changes, decide->burst->entries[packet].mark));
+    }
+    decide_by_answer(decide, packet, answer, rights, invalid);
 }
 
 void decide_again(const struct decide *decide, unsigned packet)

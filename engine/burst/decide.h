@@ -20,6 +20,7 @@
 
 #include "burst/burst.h"
 #include "flow/flow_table.h"
+#include "packet/packet_changes.h"
 #include "plugin/plugin_chain.h"
 #include "plugin/verdict.h"
 
@@ -151,6 +152,14 @@ static inline void decide_answered(const struct decide *decide, unsigned packet,
         decide_by_answer(decide, packet, answer, rights, invalid);
     }
 }
+
+/*
+ * The same for an answer with changes that plugins made: they are the packet's if it goes on its way. If they, or the
+ * answer, are not valid, it gets the --on-crash verdict as it was received.
+ */
+void decide_changed(const struct decide *decide, unsigned packet, struct plugin_answer answer,
+                    const struct packet_changes *changes, const struct plugin_rights *rights,
+                    struct decide_invalid *invalid);
 
 /*
  * For a packet that has its verdict already, from a process that died or since it died: gives the verdict the effect on

@@ -110,9 +110,14 @@ static void take_answer(struct queue_loop *loop, const struct ring_answered *ans
     struct queue_flight *flight = &loop->flights[answered->origin.burst];
     unsigned packet = answered->origin.entry;
     const struct decide decide = queue_routes_decide(loop, answered->origin.burst);
+    const struct plugin_answer answer = {answered->answer, answered->plugin};
+    const struct plugin_rights *rights = &loop->rights[answered->plugin];
 
-    decide_answered(&decide, packet, (struct plugin_answer){answered->answer, answered->plugin},
-                    &loop->rights[answered->plugin], invalid);
+    if (answered->changes.mark_mask == 0) {
+        decide_answered(&decide, packet, answer, rights, invalid);
+    } else {
+        decide_changed(&decide, packet, answer, &answered->changes, rights, invalid);
+    }
     queue_routes_leave_flow(loop, flight, packet);
     flight->undecided &= ~QUEUE_BIT(packet);
     flight->submitted &= ~QUEUE_BIT(packet);

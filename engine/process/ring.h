@@ -34,6 +34,7 @@
 
 #include "base/limits.h"
 #include "base/shm.h"
+#include "packet/packet_changes.h"
 
 #include <nfqe/packet.h>
 
@@ -143,10 +144,10 @@ struct ring_frame {
     /* then the bytes */
 };
 
-/* Records of the answers. All but RING_VERDICT are reserved: a worker that writes one has broken the protocol. */
+/* Records of the answers. After the first two all are reserved: a worker that writes one has broken the protocol. */
 enum ring_record_kind {
     RING_VERDICT = 1, /* the plugins' answer to a packet: struct ring_verdict */
-    RING_CHANGE, /* the same, with marks, priority, reason, time-out of the flow, changed bytes */
+    RING_CHANGE, /* what plugins changed of the packet whose verdict comes next: struct ring_change */
     RING_HOLD, /* the packet's verdict comes later, by its token */
     RING_RELEASE, /* the verdict of a held packet */
     RING_REJECT, /* a packet is answered by a refusal to its sender */
@@ -169,14 +170,22 @@ struct ring_verdict {
     uint32_t plugin; /* which one: position in the plugin chain; PLUGINS_MAX: none answered */
 };
 
+/* Published together with the verdict after it, and bound to the same packet. */
+struct ring_change {
+    struct ring_record head;
+    struct packet_changes changes;
+};
+
 _Static_assert(sizeof(struct ring_queue_words) <= SHM_PAGE_SIZE, "one page");
 _Static_assert(sizeof(struct ring_worker_words) == SHM_PAGE_SIZE, "one page");
 _Static_assert((RING_FRAMES & (RING_FRAMES - 1)) == 0, "a power of two, so that places go on when numbers wrap");
 _Static_assert((RING_ANSWERS_SIZE & (RING_ANSWERS_SIZE - 1)) == 0,
                "a power of two, so that places go on when numbers wrap");
 _Static_assert(sizeof(struct ring_verdict) == RING_RECORD_STEP, "the shortest record");
+_Static_assert(sizeof(struct ring_change) == RING_RECORD_STEP, "so that it lies in the stream in one piece");
 _Static_assert(RING_ANSWERS_SIZE % RING_RECORD_STEP == 0 && RING_ANSWERS_SIZE % SHM_PAGE_SIZE == 0, "whole records");
-_Static_assert(RING_ANSWERS_SIZE / RING_RECORD_STEP >= 2 * RING_FRAMES * BURST_MAX, "room for every packet's answer");
+_Static_assert(RING_ANSWERS_SIZE / RING_RECORD_STEP >= 2 * RING_FRAMES * BURST_MAX,
+               "room for every packet's answer, and a change before it");
 _Static_assert(offsetof(struct ring_frame, packets) % _Alignof(struct ring_packet) == 0, "aligned");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "atomics are plain memory, so they work between processes");
 

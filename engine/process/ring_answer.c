@@ -3,7 +3,7 @@
  * Reading frames and writing answers.
  *
  * A frame's place is used again only when all of its packets have an answer, so a frame does not change while it is
- * handled. There is always room for an answer: the stream holds more than one for each packet that can be in flight.
+ * handled. There is always room for an answer: the stream holds two records for each packet that can be in flight.
  * Answers become visible packet by packet, without a system call, so that the queue process can send what is decided
  * while a slow plugin has the next packet; it is woken at the end of a frame. Process: [worker].
  */
@@ -146,6 +146,20 @@ void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nf
     packet->secctx = packet->secctx_len > 0 ? bytes + from->secctx : NULL;
     packet->link_header = packet->link_header_len > 0 ? (const uint8_t *)bytes + from->link_header : NULL;
     *flow = from->flow;
+}
+
+void ring_put_changes(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index,
+                      const struct packet_changes *changes)
+{
+    char *stream = (char *)ring->ours + SHM_PAGE_SIZE;
+    struct ring_change *record = (struct ring_change *)(void *)(stream + ring->written % RING_ANSWERS_SIZE);
+
+    *record = (struct ring_change){
+        .head = {RING_CHANGE, sizeof(*record), (uint16_t)frame->number, (uint16_t)index},
+        .changes = *changes,
+    };
+    ring->written += sizeof(*record);
+    ring->complete += sizeof(*record);
 }
 
 void ring_put(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index, nfqe_verdict answer,

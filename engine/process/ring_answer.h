@@ -56,6 +56,10 @@ const struct ring_frame *ring_next_frame(struct ring_answer *ring);
 void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nfqe_packet *packet,
                        struct ring_flow *flow);
 
+/* Says what plugins changed of packet `index`, before it is answered. */
+void ring_put_changes(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index,
+                      const struct packet_changes *changes);
+
 /* Answers packet `index` of the frame. plugin: which one gave the answer; PLUGINS_MAX: none did. */
 void ring_put(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index, nfqe_verdict answer,
               uint32_t plugin);

@@ -255,15 +255,22 @@ static bool guards_hold(const struct ring_submit *ring)
     return words->guard_before == RING_GUARD && words->guard_after == RING_GUARD;
 }
 
-/* Copies a record out, once. */
-static struct ring_verdict copy_record(const struct ring_submit *ring)
+/* Copies the record at byte `from` out, once. */
+static void copy_record(const struct ring_submit *ring, uint32_t from, void *copy)
 {
     const char *stream = (const char *)ring->theirs + SHM_PAGE_SIZE;
-    struct ring_verdict copy;
 
-    memcpy(&copy, stream + ring->taken % RING_ANSWERS_SIZE, sizeof(copy));
+    memcpy(copy, stream + from % RING_ANSWERS_SIZE, RING_RECORD_STEP);
     atomic_signal_fence(memory_order_seq_cst); /* from here on, the copy is what was said */
-    return copy;
+}
+
+/* Whether a record is of this kind, and about the first packet without an answer. */
+static bool is_next(const struct ring_submit *ring, const struct ring_record *head, enum ring_record_kind kind)
+{
+    const struct ring_flight *flight = ring_oldest(ring);
+
+    return head->kind == kind && head->size == RING_RECORD_STEP && flight != NULL &&
+           head->frame == (uint16_t)flight->number && head->packet == (unsigned)__builtin_ctzll(flight->unanswered);
 }
 
 static void retire(struct ring_submit *ring)
@@ -274,27 +281,43 @@ static void retire(struct ring_submit *ring)
     }
 }
 
-/* Checks the next record and takes it. Returns 1 or -EBADMSG. */
-static int take_record(struct ring_submit *ring, struct ring_answered *answered)
+/* A record of changes has its verdict after it: *copy becomes that one. Returns 0 or -EBADMSG. */
+static int take_changes(struct ring_submit *ring, struct ring_verdict *copy, struct packet_changes *changes)
+{
+    struct ring_change change;
+
+    memcpy(&change, copy, sizeof(change));
+    if (!is_next(ring, &change.head, RING_CHANGE) || ring->published - ring->taken < 2 * RING_RECORD_STEP) {
+        return -EBADMSG;
+    }
+    *changes = change.changes;
+    ring->taken += RING_RECORD_STEP;
+    copy_record(ring, ring->taken, copy);
+    return 0;
+}
+
+/* Checks the next answer, of one record or two, and takes it. Returns 1 or -EBADMSG. */
+static int take_answer(struct ring_submit *ring, struct ring_answered *answered)
 {
     uint32_t bytes = ring->published - ring->taken;
-    const struct ring_verdict copy = copy_record(ring);
     struct ring_flight *flight = &ring->flights[ring->retired % RING_FRAMES];
+    struct packet_changes changes = {0};
+    struct ring_verdict copy;
 
+    copy_record(ring, ring->taken, &copy);
     if (bytes > RING_ANSWERS_SIZE || bytes % RING_RECORD_STEP != 0 || !guards_hold(ring)) {
         return -EBADMSG;
     }
-    if (copy.head.kind != RING_VERDICT || copy.head.size != sizeof(copy) || copy.plugin > PLUGINS_MAX) {
+    if (copy.head.kind == RING_CHANGE && take_changes(ring, &copy, &changes) < 0) {
         return -EBADMSG;
     }
-    if (!ring_in_flight(ring) || copy.head.frame != (uint16_t)flight->number ||
-        copy.head.packet != (unsigned)__builtin_ctzll(flight->unanswered)) {
+    if (!is_next(ring, &copy.head, RING_VERDICT) || copy.plugin > PLUGINS_MAX) {
         return -EBADMSG;
     }
     flight->unanswered &= flight->unanswered - 1;
-    *answered =
-        (struct ring_answered){flight->origins[copy.head.packet], copy.answer, copy.plugin, flight->unanswered == 0};
-    ring->taken += sizeof(copy);
+    *answered = (struct ring_answered){flight->origins[copy.head.packet], copy.answer, copy.plugin,
+                                       flight->unanswered == 0, changes};
+    ring->taken += RING_RECORD_STEP;
     retire(ring);
     return 1;
 }
@@ -312,7 +335,7 @@ int ring_take(struct ring_submit *ring, struct ring_answered *answered)
     if (ring->published == ring->taken) {
         return 0;
     }
-    code = take_record(ring, answered);
+    code = take_answer(ring, answered);
     ring->broken = code < 0;
     return code;
 }

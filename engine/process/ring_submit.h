@@ -63,6 +63,7 @@ struct ring_answered {
     uint32_t answer; /* may be any value */
     uint32_t plugin; /* below PLUGINS_MAX, or PLUGINS_MAX: none answered */
     bool last;       /* of its frame */
+    struct packet_changes changes; /* may be anything; all 0: none */
 };
 
 /* Sets up a ring without memory. */

@@ -11,7 +11,6 @@
 #include "queue/conntrack_entry.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <sys/mman.h>
 
 _Static_assert(BURST_MAX * sizeof(nfqe_verdict) <= SHM_PAGE_SIZE, "one page of verdicts");
@@ -38,7 +37,36 @@ void worker_frames_done(struct worker_frames *frames)
     munmap(frames->verdicts, 2 * (size_t)SHM_PAGE_SIZE);
 }
 
-void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verdict, nfqe_verdict on_crash)
+/* The operations get no more than the packet. */
+static struct worker_frames *current;
+
+static const struct nfqe_conntrack_entry *conntrack(struct nfqe_packet *packet)
+{
+    int index = packet_set_find(packet);
+    const struct ring_conntrack *from;
+
+    if (index < 0) {
+        errno = -index;
+        return NULL;
+    }
+    from = &current->frame->packets[index].conntrack;
+    if (from->len == 0) {
+        errno = ENOENT;
+        return NULL;
+    }
+    if ((current->entries_decoded >> index & 1) == 0) {
+        conntrack_entry_decode((const char *)current->frame + from->bytes, from->len, from->info,
+                               &current->entries[index]);
+        current->entries_decoded |= UINT64_C(1) << index;
+    }
+    return &current->entries[index];
+}
+
+static const struct nfqe_packet_operations operations = {
+    .size = sizeof(operations), .set_mark = packet_set_mark, .conntrack = conntrack};
+
+void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verdict, nfqe_verdict on_crash,
+                         uint32_t engine_mark)
 {
     bool gives_flows = false;
 
@@ -54,41 +82,19 @@ void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verd
         .flows = gives_flows ? &frames->flows : NULL,
     };
     chain_flows_init(&frames->flows, &frames->chain, default_verdict, on_crash);
+    packet_set_begin(&frames->set, &operations, engine_mark);
+    current = frames;
 }
-
-static const struct nfqe_conntrack_entry *conntrack(struct nfqe_packet *packet)
-{
-    struct worker_packet *own = (struct worker_packet *)(void *)packet; /* its first member */
-
-    if (own->source->conntrack.len == 0) {
-        errno = ENOENT;
-        return NULL;
-    }
-    if (!own->entry_decoded) {
-        const struct ring_conntrack *from = &own->source->conntrack;
-
-        conntrack_entry_decode((const char *)own->frame + from->bytes, from->len, from->info, own->entry);
-        own->entry_decoded = true;
-    }
-    return own->entry;
-}
-
-static const struct nfqe_packet_operations operations = {.size = sizeof(operations), .conntrack = conntrack};
-
-_Static_assert(offsetof(struct worker_packet, packet) == 0, "a packet leads to what is beside it");
 
 static void copy_packets(struct worker_frames *frames, const struct ring_frame *frame)
 {
+    frames->frame = frame;
+    frames->entries_decoded = 0;
     for (uint32_t i = 0; i < frame->count; i++) {
-        struct worker_packet *to = &frames->packets[i];
         struct ring_flow flow;
 
-        ring_frame_packet(frame, i, &to->packet, &flow);
-        to->packet.operations = &operations;
-        to->frame = frame;
-        to->source = &frame->packets[i];
-        to->entry = &frames->entries[i];
-        to->entry_decoded = false;
+        ring_frame_packet(frame, i, &frames->set.packets[i], &flow);
+        packet_set_fill(&frames->set, i);
         frames->packet_flows[i] = (struct chain_flow){.number = flow.number,
                                                       .epoch = flow.epoch,
                                                       .begins = flow.begins != 0,
@@ -97,18 +103,30 @@ static void copy_packets(struct worker_frames *frames, const struct ring_frame *
     }
 }
 
+static void put(struct worker_frames *frames, const struct ring_frame *frame, uint32_t index,
+                const struct plugin_answer *answer)
+{
+    const struct packet_changes *changes = &frames->set.changes[index];
+
+    if (changes->mark_mask != 0) {
+        ring_put_changes(frames->ring, frame, index, changes);
+    }
+    ring_put(frames->ring, frame, index, answer->verdict, answer->plugin);
+}
+
 static void run_one_by_one(struct worker_frames *frames, const struct ring_frame *frame)
 {
     if (frames->run.flows != NULL) {
         chain_flows_begin_burst(frames->run.flows);
     }
     for (uint32_t i = 0; i < frame->count; i++) {
-        struct plugin_answer answer =
-            frames->run.flows != NULL
-                ? chain_run_flow_packet(&frames->run, &frames->packets[i].packet, i, &frames->packet_flows[i])
-                : chain_run_packet(&frames->run, &frames->packets[i].packet, i);
+        struct nfqe_packet *packet = &frames->set.packets[i];
+        struct plugin_answer answer;
 
-        ring_put(frames->ring, frame, i, answer.verdict, answer.plugin);
+        frames->set.open = UINT64_C(1) << i;
+        answer = frames->run.flows != NULL ? chain_run_flow_packet(&frames->run, packet, i, &frames->packet_flows[i])
+                                           : chain_run_packet(&frames->run, packet, i);
+        put(frames, frame, i, &answer);
         ring_publish(frames->ring);
     }
     chain_run_end(&frames->run);
@@ -120,12 +138,13 @@ static void run_batch(struct worker_frames *frames, const struct ring_frame *fra
     struct chain_batch batch = {.count = frame->count};
 
     for (uint32_t i = 0; i < frame->count; i++) {
-        batch.packets[i] = &frames->packets[i].packet;
+        batch.packets[i] = &frames->set.packets[i];
         batch.places[i] = i;
+        frames->set.open |= UINT64_C(1) << i;
     }
     chain_run_batch(&frames->run, &batch, frames->packet_flows, answers);
     for (uint32_t i = 0; i < frame->count; i++) {
-        ring_put(frames->ring, frame, i, answers[i].verdict, answers[i].plugin);
+        put(frames, frame, i, &answers[i]);
     }
 }
 
@@ -142,6 +161,7 @@ bool worker_frames_handle(struct worker_frames *frames)
     } else {
         run_one_by_one(frames, frame);
     }
+    frames->set.open = 0;
     ring_frame_handled(frames->ring);
     return true;
 }

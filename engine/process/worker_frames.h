@@ -11,19 +11,11 @@
 
 #include "plugin/chain_flows.h"
 #include "plugin/chain_run.h"
+#include "plugin/packet_set.h"
 #include "plugin/plugin_chain.h"
 #include "process/ring_answer.h"
 
 #include <stdbool.h>
-
-/* A packet that the plugins get, with what they can ask for. */
-struct worker_packet {
-    struct nfqe_packet packet;
-    const struct ring_frame *frame;
-    const struct ring_packet *source; /* in the frame */
-    struct nfqe_conntrack_entry *entry;
-    bool entry_decoded; /* a plugin has asked for it */
-};
 
 struct worker_frames {
     struct ring_answer *ring;
@@ -32,16 +24,22 @@ struct worker_frames {
     struct chain_flows flows;
     _Atomic uint32_t progress;
     nfqe_verdict *verdicts;    /* of a page, before one that cannot be accessed */
-    struct worker_packet packets[BURST_MAX];
+    struct packet_set set;     /* the packets of the frame that is handled */
+    const struct ring_frame *frame; /* that one */
     struct nfqe_conntrack_entry entries[BURST_MAX];
+    uint64_t entries_decoded;  /* bit i: a plugin has asked for entry i */
     struct chain_flow packet_flows[BURST_MAX];
 };
 
 /* Prepares with an empty chain. Returns 0 or a negative errno. */
 int worker_frames_init(struct worker_frames *frames, struct ring_answer *ring);
 
-/* The chain is complete. The verdicts: of packets that no plugin decides, and with an invalid answer. */
-void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verdict, nfqe_verdict on_crash);
+/*
+ * The chain is complete. The verdicts: of packets that no plugin decides, and with an invalid answer. engine_mark: bits
+ * of the packet mark that plugins may not change.
+ */
+void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verdict, nfqe_verdict on_crash,
+                         uint32_t engine_mark);
 
 /* Handles the next frame, if there is one; returns whether there was. */
 bool worker_frames_handle(struct worker_frames *frames);

@@ -156,8 +156,9 @@ NFQE_SIZE(struct nfqe_packet, 144);
 
 NFQE_AT(nfqe_packet_operations, size, 0);
 NFQE_AT(nfqe_packet_operations, reserved, 4);
-NFQE_AT(nfqe_packet_operations, conntrack, 8);
-NFQE_SIZE(struct nfqe_packet_operations, 16);
+NFQE_AT(nfqe_packet_operations, set_mark, 8);
+NFQE_AT(nfqe_packet_operations, conntrack, 16);
+NFQE_SIZE(struct nfqe_packet_operations, 24);
 
 /* ---- connection tracking ------------------------------------------------------------------------------ */
 

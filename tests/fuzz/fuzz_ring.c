@@ -83,7 +83,7 @@ static void submit(uint32_t count)
 
 static int take_one(void)
 {
-    const struct ring_answered untouched = {{1, 2}, 3, 4, false};
+    const struct ring_answered untouched = {{1, 2}, 3, 4, false, {5, 6}};
     struct ring_answered answered = untouched;
     int code = ring_take(&ring, &answered);
 
@@ -95,6 +95,7 @@ static int take_one(void)
         PROMISE(answered.plugin <= PLUGINS_MAX);
     } else {
         PROMISE(answered.answer == untouched.answer && id_of(answered.origin) == id_of(untouched.origin));
+        PROMISE(answered.changes.mark_mask == untouched.changes.mark_mask);
     }
     broken |= code < 0;
     return code;
@@ -180,6 +181,16 @@ static void put_record(const struct ring_verdict *record)
     atomic_store(&theirs->published, written);
 }
 
+static void put_change(uint16_t frame, uint16_t packet)
+{
+    const struct ring_change change = {.head = {RING_CHANGE, sizeof(change), frame, packet},
+                                       .changes = {packet, UINT32_MAX}};
+    struct ring_verdict record;
+
+    memcpy(&record, &change, sizeof(record));
+    put_record(&record);
+}
+
 static void answer(unsigned limit)
 {
     written = ring.taken;
@@ -188,6 +199,9 @@ static void answer(unsigned limit)
 
         for (uint32_t i = 0; i < flight->count && limit > 0; i++) {
             if ((flight->unanswered & UINT64_C(1) << i) != 0) {
+                if (i % 3 == 0) {
+                    put_change((uint16_t)number, (uint16_t)i);
+                }
                 put_record(&(struct ring_verdict){
                     .head = {RING_VERDICT, sizeof(struct ring_verdict), (uint16_t)number, (uint16_t)i}, .answer = i});
                 limit--;

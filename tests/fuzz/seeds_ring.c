@@ -84,6 +84,10 @@ static void make_lies(void)
     put_record(&seed, RING_VERDICT, 0, 1, 2);
     save("twice", &seed);
     seed = begin();
+    put_record(&seed, RING_CHANGE, 0, 0, 2);
+    put_record(&seed, RING_CHANGE, 0, 0, 2);
+    save("change_twice", &seed);
+    seed = begin();
     put_record(&seed, RING_VERDICT, 1, 0, 0);
     save("no_frame", &seed);
     seed = begin();

@@ -32,14 +32,14 @@ def to_queue(number):
 class Steered:
     """An engine with steer at queue 1, which gets all forwarded packets, and a flow of datagrams through it."""
 
-    def __init__(self, lab, start_engine, talk, family=4):
-        self.engine = start_engine("--plugin", plugin("steer"), "--queue", "1")
+    def __init__(self, lab, start_engine, talk, family=4, options=()):
+        self.engine = start_engine("--plugin", plugin("steer"), "--queue", "1", *options)
         Rule(lab.router, "FORWARD", "-p", "udp", *queue_target(1))
         self.lab, self.talk = lab, talk(family=family)
 
-    def send(self, verdict, count=1, order=ACCEPT):
-        """Datagrams with this verdict. order: for a second plugin, in another queue."""
-        self.talk.send(order, count, tail=struct.pack("=I", verdict))
+    def send(self, verdict, count=1, order=ACCEPT, bits=0, mask=0):
+        """Datagrams with this verdict. order: for a second plugin, in another queue. bits, mask: of the mark to be set."""
+        self.talk.send(order, count, tail=struct.pack("=III", verdict, bits, mask))
 
     def assert_came(self, numbers):
         wait_for(lambda: len(self.talk.came()) >= len(numbers), f"{numbers} arrive")
@@ -113,7 +113,7 @@ def test_packets_are_counted_by_the_reason_of_their_verdict(lab, steered):
     wait_decided(lab.router, 58)
     one.assert_came([*range(30, 50), 57])
     one.assert_final(accepted=21, dropped=37, invalid=4)
-    assert reasons_of(one.engine) == {"first": 30, "second": 20, "never": 0}
+    assert reasons_of(one.engine) == {"first": 30, "second": 20, "refused": 0}
 
 
 def test_reasons_are_counted_once_while_processes_die(lab, steered):
@@ -130,3 +130,55 @@ def test_reasons_are_counted_once_while_processes_die(lab, steered):
     crashed = one.engine.total("crash_verdicts") + one.engine.total("recovered_ids")
     assert 200 - crashed <= counts["first"] + counts["second"] <= 200, (counts, one.engine.final())
     assert counts["second"] <= one.engine.total("accepted"), (counts, one.engine.final())
+
+
+def marked(lab, chain, mark):
+    """A rule that counts packets with exactly this mark."""
+    return Rule(lab.router, chain, "-p", "udp", "-m", "mark", "--mark", hex(mark), table="mangle")
+
+
+def test_marks_are_those_of_the_packets_that_go_on(lab, steered):
+    """Neighbours have other marks, so they share no message. Bits outside of the mask are those that the packet had."""
+    Rule(lab.router, "PREROUTING", "-p", "udp", "-j", "MARK", "--set-mark", "0x500", table="mangle")
+    rules = {mark: marked(lab, "POSTROUTING", mark) for mark in (0x500, 0x501, 0x502, 0xf502, 0x400)}
+    one = steered()
+    for _ in range(5):
+        one.send(NFQE_ACCEPT, 3)
+        one.send(NFQE_ACCEPT, 3, bits=1, mask=0xff)
+        one.send(NFQE_ACCEPT | reason(0), 2, bits=2, mask=0xff)
+        one.send(NFQE_ACCEPT, 1, bits=0xf002, mask=0xf00f)
+        one.send(NFQE_ACCEPT, 1, bits=0, mask=0x100)
+        one.send(NFQE_DROP, 2, bits=1, mask=1)
+    one.send(NFQE_ACCEPT, 1, bits=2, mask=1)
+    wait_decided(lab.router, 5 * 12 + 1)
+    wait_for(lambda: len(one.talk.came()) == 50, "all that is accepted arrives")
+    assert {mark: rule.packets() for mark, rule in rules.items()} == {0x500: 15, 0x501: 15, 0x502: 10, 0xf502: 5, 0x400: 5}
+    one.assert_final(accepted=50, dropped=11)
+    assert reasons_of(one.engine) == {"first": 10, "second": 0, "refused": 1}
+
+
+def test_marks_go_with_packets_to_another_queue(lab, steered, start_engine, tmp_path):
+    other = start_engine("--plugin", traced("obey", Trace(tmp_path, "obey")), "--queue", "2")
+    rule = marked(lab, "POSTROUTING", 0x7)
+    one = steered()
+    one.send(to_queue(2), 6, bits=7, mask=0xff)
+    one.assert_came(list(range(6)))
+    assert rule.packets() == 6
+    one.assert_final(requeued=6)
+    assert other.stop() == 0
+
+
+def test_a_verdict_that_is_sent_again_has_the_same_mark(lab, steered):
+    """Queue processes are killed while they answer. What arrives with another mark than its own was sent otherwise."""
+    rules = {mark: marked(lab, "POSTROUTING", mark) for mark in (0, 1, 2)}
+    one = steered(options=("--on-crash", "drop"))
+    for round_number in range(30):
+        one.send(NFQE_ACCEPT, 10, bits=1 + round_number % 2, mask=3)
+        process_id = one.engine.queue_processes().get(1)
+        if process_id:
+            os.kill(process_id, signal.SIGKILL)
+        wait_decided(lab.router, 10 * (round_number + 1))
+    assert one.engine.stop() == 0
+    came = len(one.talk.came())
+    assert rules[0].packets() == 0 and rules[1].packets() + rules[2].packets() == came == one.engine.total("accepted")
+    assert one.engine.total("restarts") > 10, "processes were killed"

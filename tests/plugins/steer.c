@@ -2,8 +2,9 @@
 /*
  * steer - answers each packet with the verdict that the packet itself contains, as a number.
  *
- * It is the 32-bit word after the head that marked.h describes, in this machine's byte order (tests/live/orders.py). So
- * a test can have any answer, also one that no plugin may give. Packets without it are left undecided.
+ * It is the 32-bit word after the head that marked.h describes, in this machine's byte order; two more are bits and mask
+ * of the mark that it sets before (tests/live/test_answers.py). So a test can have any answer, also one that no plugin
+ * may give. Packets without them are left undecided. A mark that is refused is a drop with the reason `refused`.
  */
 #include "marked.h"
 
@@ -11,20 +12,20 @@
 
 static nfqe_verdict handle(void *self, struct nfqe_packet *packet)
 {
-    nfqe_verdict verdict;
+    uint32_t words[3]; /* verdict, bits, mask */
     uint32_t len = 0;
     const uint8_t *payload = nfqe_payload(packet, &len);
 
     (void)self;
-    if (!is_marked(packet) || len < VERDICT_OFFSET + sizeof(verdict)) {
+    if (!is_marked(packet) || len < VERDICT_OFFSET + sizeof(words)) {
         return NFQE_CONTINUE;
     }
-    memcpy(&verdict, payload + VERDICT_OFFSET, sizeof(verdict));
-    return verdict;
+    memcpy(words, payload + VERDICT_OFFSET, sizeof(words));
+    return nfqe_set_mark(packet, words[1], words[2]) == 0 ? words[0] : NFQE_DROP | NFQE_REASON(2);
 }
 
 /* As in tests/live/test_answers.py. */
-static const struct nfqe_reason reasons[] = {{.name = "first"}, {.name = "second"}, {.name = "never"}};
+static const struct nfqe_reason reasons[] = {{.name = "first"}, {.name = "second"}, {.name = "refused"}};
 
 NFQE_PLUGIN(.id = "steer", .version = "1.0.0", .needs = NFQE_NEED_HEADERS | NFQE_NEED_REQUEUE, .handle = handle,
             .reasons = NFQE_REASONS(reasons))

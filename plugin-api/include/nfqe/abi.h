@@ -198,7 +198,8 @@ struct nfqe_packet_operations;
 
 /*
  * One packet. Borrowed: valid until handle() or handle_batch() returns. All plugins get the same struct, so a
- * plugin must not write to it; the bytes at `data` are mapped read-only. Members are only ever appended;
+ * plugin must not write to it, but changes it by the functions of nfqe/packet.h; the bytes at `data` are mapped
+ * read-only. Members are only ever appended;
  * `size` says how many bytes of the struct this engine filled.
  */
 struct nfqe_packet {
@@ -208,7 +209,7 @@ struct nfqe_packet {
     uint32_t len;                 /* captured bytes at data */
     uint32_t wire_len;            /* bytes of the packet on the wire, from the network header on; 0 if unknown */
     uint64_t timestamp_ns;        /* when the packet arrived, CLOCK_REALTIME nanoseconds */
-    uint32_t mark;                /* packet mark */
+    uint32_t mark;                /* packet mark, with the changes of plugins */
     uint32_t conntrack_mark;
     uint32_t queue;               /* number of the netfilter queue */
     uint32_t id;                  /* the kernel's id of this packet in its queue; wraps */
@@ -393,6 +394,7 @@ struct nfqe_conntrack_entry {
 struct nfqe_packet_operations {
     uint32_t size;
     uint32_t reserved;
+    int (*set_mark)(struct nfqe_packet *packet, uint32_t bits, uint32_t mask);
     const struct nfqe_conntrack_entry *(*conntrack)(struct nfqe_packet *packet);
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * nfqe/packet.h - how a plugin reads the headers of a packet.
+ * nfqe/packet.h - how a plugin reads the headers of a packet, and what it can change.
  *
- * The types are in nfqe/abi.h. The engine fills `struct nfqe_packet`; the plugin only reads it. The bytes that `data`
+ * The types are in nfqe/abi.h. The engine fills `struct nfqe_packet`; the plugin reads it, and changes it by functions. The bytes that `data`
  * points to are as on the wire, so the fields of the header structs (struct nfqe_tcp_header and so on) are in network
  * byte order. They have types of their own, nfqe_be16_t and nfqe_be32_t, which cannot be compared or added by mistake;
  * nfqe_be16() and nfqe_be32() read them.
@@ -116,9 +116,22 @@ static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint
 }
 
 /*
+ * Sets the bits of `mask` in the packet mark to those of `bits`; packet->mark has the new value. The kernel's packet
+ * gets it with the verdict; it stays as it was received if it is dropped, if its flow is decided, if the verdict is
+ * invalid, or if the worker dies before it. Returns 0 or a negative errno, and then nothing is changed. EINVAL: `bits`
+ * has some that `mask` has not; `mask` has some that the engine uses (--bypass-mark); it is no packet that the plugin
+ * has now; it is called from another thread.
+ */
+static inline int nfqe_set_mark(struct nfqe_packet *packet, uint32_t bits, uint32_t mask)
+{
+    return packet->operations->set_mark(packet, bits, mask);
+}
+
+/*
  * The conntrack entry of the packet, as it was when the packet was queued; valid as long as the packet, and written by
  * the engine alone. Needs NFQE_NEED_CONNTRACK. Decoded by the first call. NULL, with errno ENOENT: the packet has none,
- * since it is invalid or not tracked, or the kernel was not asked for it.
+ * since it is invalid or not tracked, or the kernel was not asked for it. EINVAL: it is no packet that the plugin has
+ * now; it is called from another thread.
  */
 static inline const struct nfqe_conntrack_entry *nfqe_conntrack(struct nfqe_packet *packet)
 {

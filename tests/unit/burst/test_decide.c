@@ -148,6 +148,70 @@ static void test_packet_for_another_queue_leaves_without_the_mark_of_its_flow(vo
     assert_int_equal(entry->mark, MARK);
 }
 
+static const struct burst_entry *answer_changed(nfqe_verdict verdict, struct packet_changes changes,
+                                                const struct plugin_rights *rights)
+{
+    const struct decide decide = {.policy = &policy, .burst = &burst};
+
+    invalid = (struct decide_invalid){0};
+    burst.entries[PACKET] = (struct burst_entry){.id = ID, .mark = MARK};
+    decide_changed(&decide, PACKET, (struct plugin_answer){.verdict = verdict, .plugin = 2}, &changes, rights,
+                   &invalid);
+    assert_true(burst_is_decided(&burst, PACKET));
+    return &burst.entries[PACKET];
+}
+
+static void test_mark_that_a_plugin_sets_is_that_of_a_packet_that_goes_on(void **state)
+{
+    const struct plugin_rights rights = {.needs = REQUEUE, .reasons = 1};
+    static const struct {
+        nfqe_verdict answer;
+        bool passes;
+    } cases[] = {
+        {NFQE_CONTINUE, true},
+        {NFQE_ACCEPT, true},
+        {NFQE_ACCEPT | NFQE_REASON(0), true},
+        {NFQE_TO_QUEUE(9), true},
+        {NFQE_TO_QUEUE(QUEUE), false},
+        {NFQE_DROP, false},
+        {NFQE_HELD, false},
+        {NFQE_ACCEPT | NFQE_REASON(1), false},
+    };
+
+    (void)state;
+    build();
+    policy.default_verdict = policy.on_crash = NFQE_ACCEPT;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct burst_entry *entry =
+            answer_changed(cases[i].answer, (struct packet_changes){0x0a00, 0x0f00}, &rights);
+
+        assert_int_equal(entry->mark & ~BYPASS_MASK, (MARK & ~BYPASS_MASK) | (cases[i].passes ? 0x0a00 : 0));
+        assert_true(!cases[i].passes || (entry->flags & BURST_SETS_MARK) != 0);
+        assert_true(entry->verdict == NFQE_DROP || (entry->mark & BYPASS_MASK) == 0);
+        assert_int_equal(invalid.count, !cases[i].passes && cases[i].answer != NFQE_DROP);
+    }
+    assert_int_equal(answer(NFQE_ACCEPT, &rights, 0)->mark, MARK & ~BYPASS_MASK); /* nothing of it is left */
+}
+
+/* The operations refuse them, so the worker is not what it should be. */
+static void test_changes_that_no_plugin_can_make_are_invalid(void **state)
+{
+    static const struct packet_changes wrong[] = {
+        {2, 1}, {0, BYPASS_MASK}, {BYPASS_MARK, BYPASS_MARK}, {0, UINT32_MAX}, {UINT32_MAX, 1}};
+    const struct plugin_rights rights = {0};
+
+    (void)state;
+    build();
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        const struct burst_entry *entry = answer_changed(NFQE_ACCEPT, wrong[i], &rights);
+
+        assert_int_equal(entry->verdict, NFQE_DROP);
+        assert_int_equal(entry->mark, MARK);
+        assert_int_equal(entry->flags, BURST_DECIDED | BURST_INVALID);
+        assert_int_equal(invalid.count, 1);
+    }
+}
+
 static void test_each_verdict_has_a_counter(void **state)
 {
     const struct plugin_rights rights = {.needs = REQUEUE};
@@ -187,6 +251,8 @@ int main(void)
         cmocka_unit_test(test_each_answer_counts_if_the_plugin_may_give_it),
         cmocka_unit_test(test_reason_counts_if_the_plugin_has_declared_it),
         cmocka_unit_test(test_packet_for_another_queue_leaves_without_the_mark_of_its_flow),
+        cmocka_unit_test(test_mark_that_a_plugin_sets_is_that_of_a_packet_that_goes_on),
+        cmocka_unit_test(test_changes_that_no_plugin_can_make_are_invalid),
         cmocka_unit_test(test_each_verdict_has_a_counter),
         cmocka_unit_test(test_packet_for_another_queue_is_decided_the_same_again),
     };

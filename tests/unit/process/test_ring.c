@@ -219,6 +219,7 @@ static void test_answers_are_seen_before_their_frame_is_complete_except_the_last
     assert_int_equal(ring_take(&fixture->queue, &none), 0);
     ring_publish(&fixture->worker);
     ring_assert_answered(&fixture->queue, 0, false);
+    ring_put_changes(&fixture->worker, frame, 1, &(struct packet_changes){1, 3});
     ring_put(&fixture->worker, frame, 1, 1, 0);
     ring_publish(&fixture->worker); /* seen, it would allow the frame's place to be filled again */
     assert_int_equal(ring_take(&fixture->queue, &none), 0);

@@ -32,7 +32,7 @@ static void write_record(struct ring_fixture *fixture, const struct ring_verdict
 /* Nothing is believed, now and later, and what was in flight still is. */
 static void assert_refused(struct ring_fixture *fixture)
 {
-    const struct ring_answered untouched = {{3, 4}, 5, 6, false};
+    const struct ring_answered untouched = {{3, 4}, 5, 6, false, {7, 8}};
     struct ring_answered answered = untouched;
     uint64_t unanswered = ring_oldest(&fixture->queue) != NULL ? ring_oldest(&fixture->queue)->unanswered : 0;
     struct ring_worker_words *words = fixture->worker.ours;
@@ -78,7 +78,7 @@ static void test_record_that_is_wrong_in_any_field_is_refused(void **state)
     unsigned count = 0;
 
     (void)state;
-    for (unsigned kind = RING_CHANGE; kind <= RING_COUNTERS + 1; kind++) {
+    for (unsigned kind = RING_CHANGE + 1; kind <= RING_COUNTERS + 1; kind++) {
         wrong[count] = good;
         wrong[count++].head.kind = (uint16_t)kind;
     }
@@ -103,6 +103,73 @@ static void test_record_that_is_wrong_in_any_field_is_refused(void **state)
         ring_fixture_init(&fixture);
         ring_submit_test_frame(&fixture.queue, 0, 2);
         write_record(&fixture, &wrong[i]);
+        assert_refused(&fixture);
+        ring_fixture_done(&fixture);
+    }
+}
+
+static struct ring_change good_change(void)
+{
+    return (struct ring_change){.head = {RING_CHANGE, sizeof(struct ring_change), 0, 0},
+                                .changes = {.mark_bits = 5, .mark_mask = 0xf}};
+}
+
+static void write_change(struct ring_fixture *fixture, const struct ring_change *change)
+{
+    struct ring_verdict record;
+
+    memcpy(&record, change, sizeof(record));
+    write_record(fixture, &record);
+}
+
+static void test_changes_are_those_of_the_verdict_after_them(void **state)
+{
+    struct ring_fixture *fixture = *state;
+    struct ring_change change = good_change();
+    struct ring_verdict record = good_record();
+    struct ring_answered answered;
+
+    ring_submit_test_frame(&fixture->queue, 0, 3);
+    write_change(fixture, &change);
+    write_record(fixture, &record);
+    record.head.packet = 1;
+    write_record(fixture, &record);
+    change.head.packet = record.head.packet = 2;
+    change.changes = (struct packet_changes){UINT32_MAX, 1}; /* whatever it is, it is passed on */
+    write_change(fixture, &change);
+    write_record(fixture, &record);
+    assert_int_equal(ring_take(&fixture->queue, &answered), 1);
+    assert_int_equal(answered.changes.mark_bits, 5);
+    assert_int_equal(answered.changes.mark_mask, 0xf);
+    assert_int_equal(ring_take(&fixture->queue, &answered), 1);
+    assert_int_equal(answered.changes.mark_bits, 0);
+    assert_int_equal(answered.changes.mark_mask, 0);
+    assert_int_equal(ring_take(&fixture->queue, &answered), 1);
+    assert_true(answered.changes.mark_bits == UINT32_MAX && answered.changes.mark_mask == 1);
+    assert_true(answered.last);
+}
+
+static void test_changes_without_a_verdict_of_the_same_packet_are_refused(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        struct ring_change change = good_change();
+        struct ring_verdict record = good_record();
+        struct ring_fixture fixture;
+
+        ring_fixture_init(&fixture);
+        ring_submit_test_frame(&fixture.queue, 0, 2);
+        change.head.packet = i == 1;
+        change.head.frame = i == 2;
+        change.head.size = i == 3 ? 32 : sizeof(change);
+        record.head.packet = i == 4;
+        write_change(&fixture, &change);
+        if (i == 5) {
+            write_change(&fixture, &change);
+        }
+        if (i > 0) { /* 0: it is published without one */
+            write_record(&fixture, &record);
+        }
         assert_refused(&fixture);
         ring_fixture_done(&fixture);
     }
@@ -324,6 +391,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_good_record_is_believed),
         cmocka_unit_test(test_record_that_is_wrong_in_any_field_is_refused),
+        TEST(test_changes_are_those_of_the_verdict_after_them),
+        cmocka_unit_test(test_changes_without_a_verdict_of_the_same_packet_are_refused),
         TEST(test_packet_after_the_last_of_a_full_frame_is_not_answered),
         TEST(test_packet_is_not_answered_twice),
         TEST(test_packet_is_not_answered_before_those_in_front_of_it),

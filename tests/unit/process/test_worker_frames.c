@@ -75,6 +75,49 @@ static nfqe_verdict pass(void *self, struct nfqe_packet *packet)
     return NFQE_CONTINUE;
 }
 
+/* Packets with even ids, which get two marks; the second one is refused. */
+static nfqe_verdict mark(void *self, struct nfqe_packet *packet)
+{
+    (void)self;
+    if (packet->id % 2 == 0) {
+        assert_int_equal(nfqe_set_mark(packet, packet->id, 0xff), 0);
+        assert_int_equal(nfqe_set_mark(packet, 0x100, 0x100), -EINVAL);
+        assert_int_equal(packet->mark & 0xff, packet->id);
+    }
+    return NFQE_ACCEPT;
+}
+
+static void mark_batch(void *self, struct nfqe_packet *const *packets, size_t n, nfqe_verdict *out)
+{
+    for (size_t i = n; i-- > 0;) { /* in any order */
+        out[i] = mark(self, packets[i]);
+    }
+}
+
+static void test_marks_that_plugins_set_go_with_the_answers(void **state)
+{
+    struct ring_answered answered;
+
+    (void)state;
+    for (unsigned batch = 0; batch < 2; batch++) {
+        frames.chain = (struct plugin_chain){0};
+        plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = pass});
+        plugin_chain_add(&frames.chain,
+                         &(struct plugin_chain_member){.handle = mark, .handle_batch = batch ? mark_batch : NULL});
+        worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP, 0x100);
+        for (unsigned round = 0; round < 2; round++) { /* the second frame has none of the first one's */
+            ring_submit_test_frame(&fixture.queue, round, COUNT);
+            assert_true(worker_frames_handle(&frames));
+            for (unsigned i = round; i < round + COUNT; i++) {
+                assert_int_equal(ring_take(&fixture.queue, &answered), 1);
+                assert_int_equal(answered.changes.mark_mask, i % 2 == 0 ? 0xff : 0);
+                assert_int_equal(answered.changes.mark_bits, i % 2 == 0 ? i : 0);
+            }
+            assert_int_equal(nfqe_set_mark(&frames.set.packets[0], 0, 1), -EINVAL); /* no plugin has it */
+        }
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -99,7 +142,7 @@ static void begin(void (*batch)(void *, struct nfqe_packet *const *, size_t, nfq
         plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = pass});
     }
     plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = handle, .handle_batch = batch});
-    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP);
+    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP, 0);
 }
 
 static void assert_all_answered(unsigned count)
@@ -158,7 +201,7 @@ static void test_chain_that_does_not_decide_says_so(void **state)
 
     (void)state;
     plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = pass});
-    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP);
+    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP, 0);
     ring_submit_test_frame(&fixture.queue, 0, 1);
     assert_true(worker_frames_handle(&frames));
     assert_int_equal(ring_take(&fixture.queue, &answered), 1);
@@ -189,7 +232,7 @@ static void test_packet_of_an_accepted_flow_is_not_shown_to_the_plugin(void **st
 
     (void)state;
     plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = drop, .rights.needs = NFQE_NEED_FLOW});
-    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP);
+    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP, 0);
     ring_begin(&fixture.queue, 0);
     add_of_flow(0, 0);
     add_of_flow(1, 1);
@@ -226,7 +269,7 @@ static void test_plugin_gets_the_conntrack_entry_of_its_packet(void **state)
 
     (void)state;
     plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = ask});
-    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP);
+    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP, 0);
     for (uint32_t round = 0; round < 3; round++) {
         ring_begin(&fixture.queue, 0);
         for (int i = 0; i < 2; i++) {
@@ -256,6 +299,9 @@ static void test_plugin_gets_the_conntrack_entry_of_its_packet(void **state)
                                                      .mark = ntohl(marks[(round + (uint32_t)i) % 3])};
             assert_memory_equal(asked[i], &expected, sizeof(expected));
         }
+        errno = 0;
+        assert_null(nfqe_conntrack(&frames.set.packets[0])); /* no plugin has it */
+        assert_int_equal(errno, EINVAL);
     }
 }
 
@@ -309,6 +355,7 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_packet_by_packet_each_answer_is_seen_before_the_next_packet_is_handled),
+        TEST(test_marks_that_plugins_set_go_with_the_answers),
         TEST(test_batch_is_answered_at_once),
         TEST(test_frame_that_goes_one_by_one_is_given_to_handle),
         TEST(test_chain_that_does_not_decide_says_so),

@@ -231,7 +231,7 @@ static void add_worker(void)
                                             .rights.needs = plugin_wants(&generation->plugins[i]),
                                         });
     }
-    worker_frames_begin(&frames, fixture.group.default_verdict, fixture.group.on_crash);
+    worker_frames_begin(&frames, fixture.group.default_verdict, fixture.group.on_crash, 0);
     assert_true(ring_is_sealed(&submitted->ring));
     submitted->opened = true;
     submitted->has_batch = frames.chain.has_batch;

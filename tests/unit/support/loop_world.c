@@ -337,7 +337,7 @@ unsigned world_add_worker(void)
                                                 .handle = handle,
                                                 .handle_batch = world.batch ? handle_batch : NULL,
                                                 .rights.needs = world.generation.plan.flows != 0 ? NFQE_NEED_FLOW : 0});
-    worker_frames_begin(&worker->frames, world.group.default_verdict, world.group.on_crash);
+    worker_frames_begin(&worker->frames, world.group.default_verdict, world.group.on_crash, 0);
     ring_say_state(&worker->ring, world.batch ? RING_OPENED_BATCH : RING_OPENED);
     assert_true(ring_is_sealed(&worker->theirs->ring));
     worker->theirs->opened = true;

@@ -115,7 +115,7 @@ void fixture_run_worker(int channel, enum habit habit)
         hang();
     }
     plugin_chain_add(&frames.chain, &(struct plugin_chain_member){.handle = handle});
-    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP);
+    worker_frames_begin(&frames, NFQE_ACCEPT, NFQE_DROP, 0);
     ring_say_position(&ring, PLUGINS_MAX, 0);
     ring_say_state(&ring, RING_OPENED);
     if (habit == IGNORES) {
