@@ -135,10 +135,10 @@ static inline void burst_set_verdict(struct burst *burst, unsigned index, uint32
     burst_mark_decided(burst, index, flags | (burst_entry_flags(&burst->entries[index]) & BURST_SETS_MARK));
 }
 
-/* Whether an entry can have this verdict: ACCEPT, DROP, or TO_QUEUE with or without bypass. */
+/* Whether an entry can have this verdict: ACCEPT, DROP, REPEAT, or TO_QUEUE with or without bypass. */
 static inline bool burst_knows_verdict(uint32_t verdict)
 {
-    return verdict == NFQE_ACCEPT || verdict == NFQE_DROP ||
+    return verdict == NFQE_ACCEPT || verdict == NFQE_DROP || verdict == NFQE_REPEAT ||
            (verdict & (NFQE_ACTION_MASK | NFQE_FLAG_MASK) & ~NFQE_QUEUE_BYPASS) == NFQE_TO_QUEUE_ACTION;
 }
 
@@ -160,6 +160,8 @@ static inline void burst_count_verdict(const struct burst_entry *entry, struct q
         stats->accepted++;
     } else if (entry->verdict == NFQE_DROP) {
         stats->dropped++;
+    } else if (entry->verdict == NFQE_REPEAT) {
+        stats->repeated++;
     } else {
         stats->requeued++;
     }

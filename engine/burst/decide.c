@@ -29,8 +29,10 @@ void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct 
                            const struct plugin_rights *rights, struct decide_invalid *invalid)
 {
     nfqe_verdict verdict = verdict_without_reason(answer.verdict) & ~NFQE_FLOW;
+    bool repeats = verdict_action(answer.verdict) == NFQE_REPEAT;
 
-    if (!verdict_is_allowed(answer.verdict, rights, decide->policy->queue)) {
+    if (!verdict_is_allowed(answer.verdict, rights, decide->policy->queue) ||
+        (repeats && (burst_entry_flags(&decide->burst->entries[packet]) & BURST_SETS_MARK) == 0)) {
         decide_invalid_answer(decide, packet, &answer, invalid);
         return;
     }
@@ -41,7 +43,9 @@ void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct 
     if (verdict_argument(answer.verdict) != 0) {
         decide->burst->entries[packet].reason = rights->first_reason + verdict_argument(answer.verdict);
     }
-    if (!verdict_is_for_flow(answer.verdict)) {
+    if (repeats) {
+        decide_pass_alone(decide, packet, verdict, 0);
+    } else if (!verdict_is_for_flow(answer.verdict)) {
         decide_alone(decide, packet, verdict, 0);
     } else if (flow_table_add(decide->flows, decide->flow_burst, packet, verdict)) {
         decide_with_flow(decide, packet, verdict, BURST_FOR_FLOW);
@@ -53,22 +57,45 @@ void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct 
 /* The changes of a worker that its plugins' operations would not have made. */
 static bool are_allowed(const struct decide *decide, const struct packet_changes *changes)
 {
-    return (changes->mark_bits & ~changes->mark_mask) == 0 && (changes->mark_mask & decide->policy->bypass_mask) == 0;
+    uint32_t ours = decide->policy->bypass_mask | decide->policy->repeat_mask;
+
+    return (changes->mark_bits & ~changes->mark_mask) == 0 && (changes->mark_mask & ours) == 0;
+}
+
+/*
+ * The packet's mark if the rules are run again: with a count that is one higher. False: with the mark that it has they
+ * would end in the queue again, or they were run too often.
+ */
+static bool count_repeat(const struct decide *decide, uint32_t received, uint32_t *mark)
+{
+    uint32_t mask = decide->policy->repeat_mask;
+    uint32_t one = mask & -mask;
+    uint32_t count = mask != 0 ? (received & mask) / one : REPEATS_MAX;
+
+    if (*mark == received || count >= REPEATS_MAX) {
+        return false;
+    }
+    *mark = (*mark & ~mask) | (count + 1) * one;
+    return true;
 }
 
 void decide_changed(const struct decide *decide, unsigned packet, struct plugin_answer answer,
                     const struct packet_changes *changes, const struct plugin_rights *rights,
                     struct decide_invalid *invalid)
 {
+    uint32_t received = decide->burst->entries[packet].mark;
+    uint32_t mark = packet_changes_mark(changes, received);
+
     if (decide_by_flow(decide, packet)) {
         return;
     }
-    if (!are_allowed(decide, changes) || !verdict_is_allowed(answer.verdict, rights, decide->policy->queue)) {
+    if (!are_allowed(decide, changes) || !verdict_is_allowed(answer.verdict, rights, decide->policy->queue) ||
+        (verdict_action(answer.verdict) == NFQE_REPEAT && !count_repeat(decide, received, &mark))) {
         decide_invalid_answer(decide, packet, &answer, invalid);
         return;
     }
     if (verdict_action(answer.verdict) != NFQE_DROP) {
-        burst_set_mark(decide->burst, packet, packet_changes_mark(changes, decide->burst->entries[packet].mark));
+        burst_set_mark(decide->burst, packet, mark);
     }
     decide_by_answer(decide, packet, answer, rights, invalid);
 }

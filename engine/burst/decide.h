@@ -5,6 +5,8 @@
  *
  * An accepted packet of a decided flow leaves with the bypass mark, by which the firewall lets the rest of the flow
  * pass; a packet that is accepted for itself alone leaves without it; one that this machine sends keeps its own mark.
+ * A packet for which the rules are to be run again carries in its mark how often that was so; when it is accepted, the
+ * count is taken out.
  *
  * No plugin is called here. A packet is decided in two steps: decide_by_flow() when it was received, and if its flow is
  * not decided, decide_by_answer() when the answer is there. Other packets of the flow may have been answered in
@@ -34,6 +36,7 @@ struct decide_policy {
     uint32_t on_crash;        /* in place of an answer that the ABI does not know */
     uint32_t bypass_mark;     /* the bits of bypass_mask that mark an accepted flow's packets */
     uint32_t bypass_mask;     /* 0: they are not marked */
+    uint32_t repeat_mask;     /* bits of the mark in which REPEAT is counted, side by side; 0: no plugin needs them */
     uint32_t queue;           /* whose packets these are */
 };
 
@@ -77,16 +80,20 @@ static inline void decide_with_flow(const struct decide *decide, unsigned packet
         mark = (mark & ~mask) | decide->policy->bypass_mark;
         flags |= BURST_SETS_MARK;
     }
+    if (verdict == NFQE_ACCEPT && (mark & decide->policy->repeat_mask) != 0) {
+        mark &= ~decide->policy->repeat_mask;
+        flags |= BURST_SETS_MARK;
+    }
     burst_set_verdict(decide->burst, packet, verdict, mark, flags);
 }
 
 /*
- * The packet alone goes on its way: verdict is NFQE_ACCEPT, or that of another queue, whose program may accept it. It
- * must not leave with a mark that says that its flow is accepted.
+ * The packet alone goes on its way: verdict is NFQE_ACCEPT, or REPEAT, or that of another queue, whose program may
+ * accept it. It must not leave with a mark that says that its flow is accepted.
  */
 static inline void decide_pass_alone(const struct decide *decide, unsigned packet, nfqe_verdict verdict, uint32_t flags)
 {
-    uint32_t mask = decide_mark_mask(decide, packet);
+    uint32_t mask = decide_mark_mask(decide, packet) | (verdict == NFQE_ACCEPT ? decide->policy->repeat_mask : 0);
     uint32_t mark = decide->burst->entries[packet].mark;
 
     if ((mark & mask) != 0) {

@@ -120,7 +120,7 @@ static inline uint64_t journal_answered(const struct journal *journal)
 {
     const struct queue_stats *stats = &journal_totals(journal)->stats;
 
-    return stats->accepted + stats->dropped + stats->requeued;
+    return stats->accepted + stats->dropped + stats->repeated + stats->requeued;
 }
 
 #endif

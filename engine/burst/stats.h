@@ -22,6 +22,7 @@ struct queue_stats {
     uint64_t packets;         /* received, each once */
     uint64_t accepted;
     uint64_t dropped;
+    uint64_t repeated;        /* given to the rules of their hook again */
     uint64_t requeued;        /* given to another queue */
     uint64_t invalid;         /* verdicts that the ABI does not know; they got the --on-crash verdict */
     uint64_t verdicts_resent; /* packets whose verdict was sent again after a crash, and that the kernel had answered */

@@ -115,6 +115,28 @@ int option_parse_mark(const struct option_entry *option, struct options *options
     return 0;
 }
 
+/* A field of the mark that can count to option->min. */
+int option_parse_mark_field(const struct option_entry *option, struct options *options, void *target, const char *text,
+                            struct error *error)
+{
+    uint32_t bits;
+    uint32_t mask;
+    uint32_t most; /* that the field counts to, if its bits are side by side */
+
+    (void)options;
+    if (strchr(text, '/') != NULL || !text_value_read_mark(text, &bits, &mask)) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be a mask in 32 bits, such as 0x70000000",
+                         option->name, text);
+    }
+    most = bits != 0 ? bits / (bits & -bits) : 0;
+    if ((most & (most + 1)) != 0 || most < option->min) {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s %s: must be three bits or more, side by side",
+                         option->name, text);
+    }
+    *(uint32_t *)target = bits;
+    return 0;
+}
+
 int option_parse_verdict(const struct option_entry *option, struct options *options, void *target, const char *text,
                          struct error *error)
 {

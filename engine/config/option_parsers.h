@@ -46,6 +46,9 @@ option_parser option_parse_flag;
 /* Sets a struct mark_setting from BITS[/MASK]. */
 option_parser option_parse_mark;
 
+/* Sets a uint32_t from MASK: bits of the mark side by side, in which can be counted to option->min. */
+option_parser option_parse_mark_field;
+
 /* Sets an enum rules_form from nft, iptables, or no value for both. */
 option_parser option_parse_rules;
 

@@ -90,6 +90,9 @@ const struct option_entry options_table[] = {
     {"bypass-mark", "BITS[/MASK]", option_parse_mark, TARGET(bypass_mark), 0, 0,
      "Set these bits in the mark of packets of accepted flows. With the rules that\n"
      "--print-rules prints, the kernel then lets the rest of the flow pass by itself."},
+    {"repeat-mark", "MASK", option_parse_mark_field, TARGET(repeat_mask), REPEATS_MAX, 0,
+     "Bits of the packet mark, side by side, in which is counted how often a plugin\n"
+     "has the rules run again for a packet. Default: 0x70000000."},
     {"print-rules", "[=nft|iptables]", option_parse_rules, TARGET(print_rules), 0, 0,
      "Print firewall rules for the given queues and mark, IPv4 and IPv6, and exit."},
     {"no-enobufs", "on|off", option_parse_switch, TARGET(no_enobufs), 0, 0,

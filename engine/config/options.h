@@ -74,6 +74,7 @@ struct options {
     uint64_t flow_table;          /* flows of each queue; 0: not given */
     uint64_t flow_timeout_ms;     /* 0: not given */
     struct mark_setting bypass_mark;
+    uint32_t repeat_mask;         /* 0: not given */
     enum rules_form print_rules;
     enum gso_setting gso;
     bool fail_open;

@@ -5,8 +5,8 @@
  *
  * The plugin that needs most decides. An option may ask for more than the plugins need; one that asks for less is
  * refused, and so is one that no plugin makes use of. What a plugin uses without a need is asked for, too, and refuses
- * nothing. Reads nothing but the group and what the plugins declare, so the result is the same on every machine. Runs in
- * the supervisor, once for each plugin chain.
+ * nothing; what the options leave no room for is taken out of its uses. Reads nothing but the group and what the plugins
+ * declare, so the result is the same on every machine. Runs in the supervisor, once for each plugin chain.
  */
 #include "config/plan.h"
 
@@ -128,6 +128,37 @@ static int plan_flows(const struct queue_group *group, struct plan *plan, struct
     return 0;
 }
 
+static void withhold(struct plan *plan, uint64_t uses)
+{
+    for (unsigned i = 0; i < plan->plugin_count; i++) {
+        plan->plugins[i].uses &= ~uses;
+    }
+}
+
+static int plan_repeats(const struct queue_group *group, struct plan *plan, struct error *error)
+{
+    uint32_t mask = group->repeat_mask != 0 ? group->repeat_mask : PLAN_REPEAT_MASK_DEFAULT;
+    bool optional = group->repeat_mask == 0 && plan_who_needs(plan, NFQE_NEED_REQUEUE) == NULL;
+
+    if (!is_wanted(plan, NFQE_NEED_REQUEUE)) {
+        return group->repeat_mask == 0
+                   ? 0
+                   : error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                               "--repeat-mark: no plugin of the chain has the rules run again (NFQE_NEED_REQUEUE); "
+                               "leave the option out");
+    }
+    if ((mask & group->bypass_mark.mask) != 0 && optional) {
+        withhold(plan, NFQE_NEED_REQUEUE);
+        return 0;
+    }
+    if ((mask & group->bypass_mark.mask) != 0) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--repeat-mark 0x%" PRIx32 ": has bits of --bypass-mark; name others", mask);
+    }
+    plan->repeat_mask = mask;
+    return 0;
+}
+
 int plan_make(const struct queue_group *group, const struct plan_plugin *plugins, unsigned count, struct plan *plan,
               struct error *error)
 {
@@ -144,6 +175,9 @@ int plan_make(const struct queue_group *group, const struct plan_plugin *plugins
     }
     if (code == 0) {
         code = plan_flows(group, &made, error);
+    }
+    if (code == 0) {
+        code = plan_repeats(group, &made, error);
     }
     if (code == 0) {
         *plan = made;

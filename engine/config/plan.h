@@ -19,6 +19,7 @@
 
 #define PLAN_FLOWS_DEFAULT 65536
 #define PLAN_FLOW_TIMEOUT_DEFAULT_MS (5 * 60 * 1000)
+#define PLAN_REPEAT_MASK_DEFAULT UINT32_C(0x70000000)
 /*
  * Bytes that are copied where a plugin needs headers, or the engine for flows: IPv6, 400 bytes of extension headers, and
  * TCP with options. The kernel copies no more than a packet has, so this costs next to nothing.
@@ -30,7 +31,8 @@ struct plan_plugin {
     const char *id;
     const char *path;
     uint64_t needs;        /* NFQE_NEED_... */
-    uint64_t uses;         /* the same, but only where the kernel and the user's options have it */
+    uint64_t uses;         /* the same, but only where the kernel and the user's options have it; in a plan, without
+                              what the options leave no room for */
     uint32_t header_bytes; /* with NFQE_NEED_HEADERS */
 };
 
@@ -43,6 +45,7 @@ struct plan {
     uint64_t receive_buffer;        /* bytes; 0: sized from the settings */
     uint32_t flows;                 /* in the table of each queue; 0: no flow table */
     uint64_t flow_timeout_ms;
+    uint32_t repeat_mask;           /* of the packet mark, for the count of NFQE_REPEAT; 0: no plugin needs it */
 };
 
 /*

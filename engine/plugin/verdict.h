@@ -37,7 +37,7 @@ static inline nfqe_verdict verdict_without_reason(nfqe_verdict verdict)
     return verdict & (NFQE_ACTION_MASK | NFQE_FLAG_MASK);
 }
 
-/* Whether it is the plugin's to give, of a packet in this queue. */
+/* Whether it is the plugin's to give, of a packet in this queue. REPEAT has conditions of the packet, too: decide.h. */
 static inline bool verdict_is_allowed(nfqe_verdict verdict, const struct plugin_rights *rights, uint32_t queue)
 {
     uint32_t flags = verdict & NFQE_FLAG_MASK;
@@ -49,6 +49,8 @@ static inline bool verdict_is_allowed(nfqe_verdict verdict, const struct plugin_
     case NFQE_DROP:
         return verdict_argument(verdict) <= rights->reasons &&
                (flags == 0 || (flags == NFQE_FLOW && (rights->needs & NFQE_NEED_FLOW) != 0));
+    case NFQE_REPEAT:
+        return verdict_argument(verdict) <= rights->reasons && flags == 0 && (rights->needs & NFQE_NEED_REQUEUE) != 0;
     case NFQE_TO_QUEUE_ACTION:
         return (flags & ~NFQE_QUEUE_BYPASS) == 0 && (rights->needs & NFQE_NEED_REQUEUE) != 0 &&
                verdict_argument(verdict) != queue;

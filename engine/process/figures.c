@@ -159,7 +159,7 @@ static void check_answers(struct figures *figures, unsigned index)
 {
     struct figures_queue *queue = &figures->queues[index];
     const struct queue_stats *stats = stats_of(figures, index);
-    uint64_t answered = stats->accepted + stats->dropped + stats->requeued - queue->answered;
+    uint64_t answered = stats->accepted + stats->dropped + stats->repeated + stats->requeued - queue->answered;
     uint64_t crashed = stats->crash_verdicts - queue->crash_verdicts;
 
     if (answered >= UNANSWERED_MIN && crashed == answered && may_log(figures, event_loop_now(figures->loop))) {

@@ -130,9 +130,21 @@ static int check_cpus(const struct queue_group *group, struct error *error)
     return code;
 }
 
+/* The only use that options can leave no room for. */
+static void take_over_uses(struct plugin *plugin, uint64_t uses)
+{
+    if (plugin->uses != uses) {
+        log_line("plugin %s: NFQE_NEED_REQUEUE, which it can do without, is not offered: --bypass-mark has bits of the "
+                 "default --repeat-mark 0x%" PRIx32 "; name others",
+                 plugin->id, PLAN_REPEAT_MASK_DEFAULT);
+        plugin->uses = uses;
+    }
+}
+
 static int make_plan(struct generation *generation, struct error *error)
 {
     struct plan_plugin described[PLUGINS_MAX];
+    int code;
 
     for (unsigned i = 0; i < generation->plugin_count; i++) {
         const struct plugin *plugin = &generation->plugins[i];
@@ -143,7 +155,11 @@ static int make_plan(struct generation *generation, struct error *error)
                                             .uses = plugin->uses,
                                             .header_bytes = plugin->header_bytes};
     }
-    return plan_make(generation->group, described, generation->plugin_count, &generation->plan, error);
+    code = plan_make(generation->group, described, generation->plugin_count, &generation->plan, error);
+    for (unsigned i = 0; i < generation->plugin_count && code == 0; i++) {
+        take_over_uses(&generation->plugins[i], generation->plan.plugins[i].uses);
+    }
+    return code;
 }
 
 static uint64_t to_mib(uint64_t bytes)

@@ -334,6 +334,7 @@ void queue_loop_init(struct queue_loop *loop, const struct engine *engine, const
                                           .on_crash = group->on_crash,
                                           .bypass_mark = group->bypass_mark.bits,
                                           .bypass_mask = group->bypass_mark.mask,
+                                          .repeat_mask = engine->generation->plan.repeat_mask,
                                           .queue = queue->kernel.number};
     for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
         loop->rights[i].needs = plugin_wants(&engine->generation->plugins[i]);

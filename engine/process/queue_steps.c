@@ -138,6 +138,7 @@ void queue_steps_decode(struct queue_loop *loop, unsigned index, enum queue_deco
         }
         if (is_packet) {
             enter_packet(loop, index, place++, decoding != QUEUE_FRESH, kind == NFQUEUE_TRUNCATED);
+            packet->mark &= ~loop->policy.repeat_mask; /* the count is not for plugins */
         }
         if (decoding != QUEUE_COMMITTED) {
             count_message(loop, kind, packet, &answer);

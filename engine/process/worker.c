@@ -176,7 +176,8 @@ static void open_plugins(struct worker *worker)
     }
     ring_say_position(&worker->ring, PLUGINS_MAX, CHAIN_NONE);
     process_tie_to_supervisor(engine->supervisor); /* a plugin may have untied it */
-    worker_frames_begin(&worker->frames, group->default_verdict, group->on_crash, group->bypass_mark.mask);
+    worker_frames_begin(&worker->frames, group->default_verdict, group->on_crash,
+                        group->bypass_mark.mask | engine->generation->plan.repeat_mask);
 }
 
 static void close_plugins(struct worker *worker)

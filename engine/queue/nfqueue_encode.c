@@ -28,6 +28,8 @@ static uint32_t kernel_verdict(nfqe_verdict verdict)
     switch (verdict_action(verdict)) {
     case NFQE_ACCEPT:
         return NF_ACCEPT;
+    case NFQE_REPEAT:
+        return NF_REPEAT;
     case NFQE_TO_QUEUE_ACTION:
         return NF_QUEUE_NR(verdict_argument(verdict)) |
                ((verdict & NFQE_QUEUE_BYPASS) != 0 ? NF_VERDICT_FLAG_QUEUE_BYPASS : 0U);

@@ -127,7 +127,8 @@ static unsigned count_received(const struct burst *of)
 
 static bool is_verdict(uint32_t verdict)
 {
-    return verdict == NFQE_ACCEPT || verdict == NFQE_DROP || (verdict & 0xfbff) == NFQE_TO_QUEUE_ACTION;
+    return verdict == NFQE_ACCEPT || verdict == NFQE_DROP || verdict == NFQE_REPEAT ||
+           (verdict & 0xfbff) == NFQE_TO_QUEUE_ACTION;
 }
 
 /* ---- the next queue process ------------------------------------------------------------------------------------ */

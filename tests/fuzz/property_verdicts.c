@@ -3,7 +3,7 @@
  * The verdict encoder with a model of a kernel queue, in random histories: property_verdicts [SEED [CASES [FIRST]]].
  *
  * A case is one history of a queue. Packets arrive, a few bursts of them are received and decided: verdicts that come
- * in runs, other queues, marks, changed payloads, packets that are held and answered later. Ids have gaps and wrap. Workers die:
+ * in runs, other queues, rules that are run again, marks, changed payloads, packets that are held and answered later. Ids have gaps and wrap. Workers die:
  * some while they receive, which loses messages, so their ids are recovered; some while they send, so the burst is
  * sent again.
  *
@@ -198,7 +198,9 @@ static void draw_answer(const struct habits *habits, const struct packet *before
         packet->answer = before->answer;
     } else {
         packet->answer.verdict = one_in(2) ? NFQE_ACCEPT : NFQE_DROP;
-        if (one_in(4)) {
+        if (one_in(8)) {
+            packet->answer.verdict = NFQE_REPEAT;
+        } else if (one_in(4)) {
             packet->answer.verdict = NFQE_TO_QUEUE(one_in(2) ? 1 : UINT16_MAX) | (one_in(2) ? NFQE_QUEUE_BYPASS : 0);
         }
         packet->answer.mark = below(3);

@@ -53,16 +53,20 @@ static int read_attribute(const struct nlattr *attribute, void *data)
     return MNL_CB_OK;
 }
 
-/* Accepted, dropped, or in another queue, with or without the flag that accepts it if nothing listens there. */
+/* Accepted, dropped, to the rules again, or in another queue, with or without the flag that accepts it if nothing listens there. */
 static bool is_known(uint32_t verdict)
 {
-    return verdict == NF_ACCEPT || verdict == NF_DROP || (verdict & 0xffff & ~UINT32_C(0x8000)) == NF_QUEUE;
+    return verdict == NF_ACCEPT || verdict == NF_DROP || verdict == NF_REPEAT ||
+           (verdict & 0xffff & ~UINT32_C(0x8000)) == NF_QUEUE;
 }
 
 uint32_t verdict_for_kernel(uint32_t verdict)
 {
     if (verdict == NFQE_ACCEPT) {
         return NF_ACCEPT;
+    }
+    if (verdict == NFQE_REPEAT) {
+        return NF_REPEAT;
     }
     if ((verdict & 0xff) == NFQE_TO_QUEUE_ACTION) {
         return (verdict & 0xffff0000) | ((verdict & NFQE_QUEUE_BYPASS) != 0 ? 0x8000 : 0) | NF_QUEUE;

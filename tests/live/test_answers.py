@@ -17,8 +17,10 @@ from support.engine import plugin
 from support.rules import Rule, queue_target
 
 # As in nfqe/abi.h.
-NFQE_ACCEPT, NFQE_DROP = 1, 2
+NFQE_ACCEPT, NFQE_DROP, NFQE_REPEAT = 1, 2, 3
 QUEUE_BYPASS = 0x400
+ONCE, NEXT = 8, 9  # orders, as in steer.c
+REPEAT_ONE = 0x10000000  # one time, in the default of --repeat-mark
 
 
 def reason(index):
@@ -47,7 +49,7 @@ class Steered:
 
     def assert_final(self, **expected):
         assert self.engine.stop() == 0
-        for name in ("accepted", "dropped", "requeued", "crash_verdicts", "invalid", "stale_verdicts", "verdict_errors",
+        for name in ("accepted", "dropped", "repeated", "requeued", "crash_verdicts", "invalid", "stale_verdicts", "verdict_errors",
                      "restarts"):
             assert self.engine.total(name) == expected.pop(name, 0), f"{name}: {self.engine.final()}"
         assert not expected
@@ -182,3 +184,48 @@ def test_a_verdict_that_is_sent_again_has_the_same_mark(lab, steered):
     came = len(one.talk.came())
     assert rules[0].packets() == 0 and rules[1].packets() + rules[2].packets() == came == one.engine.total("accepted")
     assert one.engine.total("restarts") > 10, "processes were killed"
+
+
+def test_rules_are_run_again_with_the_new_mark(lab, steered):
+    """They accept packets with the mark that the plugin sets, and queue all others."""
+    accepted = Rule(lab.router, "FORWARD", "-p", "udp", "-m", "mark", "--mark", "0x1/0xff", "-j", "ACCEPT")
+    left = marked(lab, "POSTROUTING", REPEAT_ONE | 1)
+    one = steered()
+    one.send(NFQE_REPEAT | reason(1), 10, bits=1, mask=0xff)
+    one.send(NFQE_DROP, 2)
+    one.send(NFQE_REPEAT, 10, bits=1, mask=0xff)
+    wait_decided(lab.router, 22)
+    one.assert_came([*range(10), *range(12, 22)])
+    assert (accepted.packets(), left.packets()) == (20, 20)
+    one.assert_final(repeated=20, dropped=2)
+    assert reasons_of(one.engine) == {"first": 0, "second": 10, "refused": 0}
+
+
+def test_a_packet_that_comes_back_is_accepted_without_the_count(lab, steered):
+    """The rules queue it again. The plugin does not see the count: it compares all bits."""
+    left = marked(lab, "POSTROUTING", 0x21)
+    one = steered()
+    one.send(NFQE_REPEAT, 15, order=ONCE, bits=0x21, mask=0xff)
+    wait_decided(lab.router, 30)
+    one.assert_came(list(range(15)))
+    assert left.packets() == 15
+    one.assert_final(repeated=15, accepted=15)
+
+
+def test_rules_are_run_again_at_most_four_times_for_a_packet(lab, steered):
+    one = steered()
+    one.send(NFQE_REPEAT, 8, order=NEXT, mask=0xff)
+    wait_decided(lab.router, 8 * 5)
+    one.send(NFQE_ACCEPT)
+    one.assert_came([8])
+    one.assert_final(repeated=32, dropped=8, invalid=8, accepted=1)
+
+
+def test_rules_are_not_run_again_with_the_same_mark(lab, steered):
+    one = steered(options=("--on-crash", "accept", "--repeat-mark", "0x700"))
+    one.send(NFQE_REPEAT, 4)
+    one.send(NFQE_REPEAT, 4, bits=0, mask=0xff)
+    wait_decided(lab.router, 8)
+    one.assert_came(list(range(8)))
+    one.engine.wait_line(r"plugin steer 1\.0\.0 answered 0x3 on packet 1, ")
+    one.assert_final(accepted=8, invalid=8)

@@ -53,8 +53,8 @@ enum nfqe_limit {
 
 /*
  * The result of handle(): an action in bits 0 to 7, flags in bits 8 to 15, an argument in bits 16 to 31. The argument of
- * TO_QUEUE is the number of the queue; that of ACCEPT and DROP is 0, or 1 more than the index of a reason in the
- * plugin's `reasons`: NFQE_REASON(index). That of CONTINUE is 0.
+ * TO_QUEUE is the number of the queue; that of ACCEPT, DROP and REPEAT is 0, or 1 more than the index of a
+ * reason in the plugin's `reasons`: NFQE_REASON(index). That of CONTINUE is 0.
  *
  * Anything else is an invalid verdict, also one whose need the plugin does not declare: the packet gets the --on-crash
  * verdict, and the log names the plugin and the value.
@@ -65,7 +65,13 @@ enum nfqe_verdict_part {
     NFQE_CONTINUE = 0,        /* undecided: the next plugin decides; after the last, --default-verdict */
     NFQE_ACCEPT = 1,          /* the packet is accepted; later plugins do not see it */
     NFQE_DROP = 2,            /* the packet is dropped; later plugins do not see it */
-    NFQE_REPEAT = 3,          /* not offered by this engine yet */
+    /*
+     * The rules of the packet's hook are run again, with the mark that it has now. Later plugins do not see it. Needs
+     * REQUEUE, and a packet mark that a plugin has changed (nfqe_set_mark()), or the same rule would queue it again. At
+     * most 4 times for a packet, which are counted in bits of the mark (--repeat-mark): rules have to compare the mark
+     * with a mask that leaves these out; plugins do not see them.
+     */
+    NFQE_REPEAT = 3,
     NFQE_HELD = 4,            /* not offered by this engine yet */
     /*
      * The packet is given to the program that listens to another queue: NFQE_TO_QUEUE(number), not the one that it came
@@ -113,7 +119,7 @@ enum nfqe_need_bit {
     NFQE_NEED_HEADERS_BIT = 0,       /* the first header_bytes bytes, from the network header on */
     NFQE_NEED_PAYLOAD_BIT = 1,       /* the whole packet, up to 65,531 bytes: what is longer is TRUNCATED */
     NFQE_NEED_FLOW_BIT = 4,          /* to use NFQE_FLOW; headers are copied */
-    NFQE_NEED_REQUEUE_BIT = 5,       /* to use TO_QUEUE */
+    NFQE_NEED_REQUEUE_BIT = 5,       /* to use REPEAT and TO_QUEUE */
     NFQE_NEED_CONNTRACK_BIT = 7,     /* conntrack_mark */
     NFQE_NEED_OWNER_BIT = 8,         /* uid and gid of local sockets */
     NFQE_NEED_SECCTX_BIT = 9,        /* secctx of local sockets */

@@ -119,8 +119,8 @@ static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint
  * Sets the bits of `mask` in the packet mark to those of `bits`; packet->mark has the new value. The kernel's packet
  * gets it with the verdict; it stays as it was received if it is dropped, if its flow is decided, if the verdict is
  * invalid, or if the worker dies before it. Returns 0 or a negative errno, and then nothing is changed. EINVAL: `bits`
- * has some that `mask` has not; `mask` has some that the engine uses (--bypass-mark); it is no packet that the plugin
- * has now; it is called from another thread.
+ * has some that `mask` has not; `mask` has some that the engine uses (--bypass-mark, --repeat-mark); it is no packet
+ * that the plugin has now; it is called from another thread.
  */
 static inline int nfqe_set_mark(struct nfqe_packet *packet, uint32_t bits, uint32_t mask)
 {

@@ -55,7 +55,7 @@
 #define NFQE_TO_QUEUE(number)                                                                                          \
     (NFQE_CAST_(nfqe_verdict, NFQE_TO_QUEUE_ACTION) | (NFQE_CAST_(nfqe_verdict, number) << NFQE_ARGUMENT_SHIFT))
 
-/* Or'ed to ACCEPT or DROP: the element of the plugin's `reasons`, from 0. */
+/* Or'ed to ACCEPT, DROP or REPEAT: the element of the plugin's `reasons`, from 0. */
 #define NFQE_REASON(index) ((NFQE_CAST_(nfqe_verdict, index) + 1U) << NFQE_ARGUMENT_SHIFT)
 
 /* ---- needs ------------------------------------------------------------------------------------- */

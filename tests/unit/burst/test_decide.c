@@ -18,6 +18,8 @@
 #define MARK UINT32_C(0x50)
 #define BYPASS_MARK UINT32_C(0x10)
 #define BYPASS_MASK UINT32_C(0x30)
+#define REPEAT_MASK UINT32_C(0x7000)
+#define REPEAT_ONE UINT32_C(0x1000)
 #define BYPASS NFQE_QUEUE_BYPASS
 #define FLOW NFQE_NEED_FLOW
 #define REQUEUE NFQE_NEED_REQUEUE
@@ -46,6 +48,7 @@ static void build(void)
                                     .on_crash = NFQE_DROP,
                                     .bypass_mark = BYPASS_MARK,
                                     .bypass_mask = BYPASS_MASK,
+                                    .repeat_mask = REPEAT_MASK,
                                     .queue = QUEUE};
 }
 
@@ -78,6 +81,7 @@ static void test_each_answer_counts_if_the_plugin_may_give_it(void **state)
         {NFQE_ACCEPT | NFQE_REASON(0), UINT64_MAX, INVALID},
         {NFQE_CONTINUE | 0x10000, UINT64_MAX, INVALID},
         {NFQE_HELD, UINT64_MAX, INVALID},
+        {NFQE_REPEAT, UINT64_MAX, INVALID}, /* without a mark that a plugin has changed */
         {6, UINT64_MAX, INVALID},
         {0xff, UINT64_MAX, INVALID},
         {UINT32_MAX, UINT64_MAX, INVALID},
@@ -148,17 +152,83 @@ static void test_packet_for_another_queue_leaves_without_the_mark_of_its_flow(vo
     assert_int_equal(entry->mark, MARK);
 }
 
-static const struct burst_entry *answer_changed(nfqe_verdict verdict, struct packet_changes changes,
-                                                const struct plugin_rights *rights)
+static const struct burst_entry *answer_marked(nfqe_verdict verdict, struct packet_changes changes,
+                                               const struct plugin_rights *rights, uint32_t mark)
 {
     const struct decide decide = {.policy = &policy, .burst = &burst};
 
     invalid = (struct decide_invalid){0};
-    burst.entries[PACKET] = (struct burst_entry){.id = ID, .mark = MARK};
+    burst.entries[PACKET] = (struct burst_entry){.id = ID, .mark = mark};
     decide_changed(&decide, PACKET, (struct plugin_answer){.verdict = verdict, .plugin = 2}, &changes, rights,
                    &invalid);
     assert_true(burst_is_decided(&burst, PACKET));
     return &burst.entries[PACKET];
+}
+
+static const struct burst_entry *answer_changed(nfqe_verdict verdict, struct packet_changes changes,
+                                                const struct plugin_rights *rights)
+{
+    return answer_marked(verdict, changes, rights, MARK);
+}
+
+static void test_rules_are_run_again_with_a_changed_mark_so_many_times(void **state)
+{
+    const struct plugin_rights rights = {.needs = REQUEUE, .reasons = 1, .first_reason = 20};
+    uint32_t mark = MARK;
+
+    (void)state;
+    build();
+    for (unsigned count = 1; count <= REPEATS_MAX + 1; count++) {
+        const struct packet_changes changes = {count, 0xf};
+        const struct burst_entry *entry = answer_marked(NFQE_REPEAT | NFQE_REASON(0), changes, &rights, mark);
+
+        if (count <= REPEATS_MAX) {
+            mark = (MARK & ~(BYPASS_MASK | 0xf)) | count | count * REPEAT_ONE;
+            assert_int_equal(entry->verdict, NFQE_REPEAT);
+            assert_int_equal(entry->mark, mark);
+            assert_int_equal(entry->flags, BURST_DECIDED | BURST_SETS_MARK);
+            assert_int_equal(entry->reason, 21);
+        } else {
+            assert_int_equal(entry->verdict, NFQE_DROP);
+            assert_int_equal(entry->mark, mark);
+        }
+        assert_int_equal(invalid.count, count > REPEATS_MAX);
+    }
+}
+
+static void test_rules_are_not_run_again_with_the_same_mark(void **state)
+{
+    const struct plugin_rights rights = {.needs = REQUEUE};
+    const struct plugin_rights none = {.needs = ~REQUEUE};
+
+    (void)state;
+    build();
+    assert_int_equal(answer_changed(NFQE_REPEAT, (struct packet_changes){MARK & 0xf, 0xf}, &rights)->verdict,
+                     NFQE_DROP);
+    assert_int_equal(invalid.count, 1);
+    assert_int_equal(answer_changed(NFQE_REPEAT, (struct packet_changes){1, 0xf}, &none)->verdict, NFQE_DROP);
+    assert_int_equal(invalid.count, 1);
+    policy.repeat_mask = 0; /* no plugin of the chain has the need */
+    assert_int_equal(answer_changed(NFQE_REPEAT, (struct packet_changes){1, 0xf}, &rights)->verdict, NFQE_DROP);
+    assert_int_equal(invalid.count, 1);
+}
+
+/* It is the engine's own, and the packet goes on its way. Another queue may be of the same engine. */
+static void test_count_is_taken_out_when_the_packet_is_accepted(void **state)
+{
+    const struct plugin_rights rights = {.needs = REQUEUE};
+    const uint32_t counted = (MARK & ~BYPASS_MASK) | 3 * REPEAT_ONE;
+    const struct packet_changes changes = {2, 0xf};
+    const struct decide decide = {.policy = &policy, .burst = &burst};
+
+    (void)state;
+    build();
+    assert_int_equal(answer_marked(NFQE_ACCEPT, changes, &rights, counted)->mark, (MARK & ~BYPASS_MASK & ~0xfU) | 2);
+    assert_int_equal(answer_marked(NFQE_TO_QUEUE(9), changes, &rights, counted)->mark, (counted & ~0xfU) | 2);
+    burst.entries[PACKET] = (struct burst_entry){.id = ID, .mark = counted};
+    decide_by_answer(&decide, PACKET, (struct plugin_answer){NFQE_ACCEPT, 0}, &rights, &invalid);
+    assert_int_equal(burst.entries[PACKET].mark, MARK & ~BYPASS_MASK);
+    assert_int_equal(burst.entries[PACKET].flags, BURST_DECIDED | BURST_SETS_MARK);
 }
 
 static void test_mark_that_a_plugin_sets_is_that_of_a_packet_that_goes_on(void **state)
@@ -197,7 +267,8 @@ static void test_mark_that_a_plugin_sets_is_that_of_a_packet_that_goes_on(void *
 static void test_changes_that_no_plugin_can_make_are_invalid(void **state)
 {
     static const struct packet_changes wrong[] = {
-        {2, 1}, {0, BYPASS_MASK}, {BYPASS_MARK, BYPASS_MARK}, {0, UINT32_MAX}, {UINT32_MAX, 1}};
+        {2, 1},          {0, BYPASS_MASK}, {0, REPEAT_ONE}, {REPEAT_MASK, REPEAT_MASK}, {BYPASS_MARK, BYPASS_MARK},
+        {0, UINT32_MAX}, {UINT32_MAX, 1}};
     const struct plugin_rights rights = {0};
 
     (void)state;
@@ -226,9 +297,13 @@ static void test_each_verdict_has_a_counter(void **state)
     for (unsigned i = 0; i < 3; i++) {
         burst_count_verdict(answer(NFQE_TO_QUEUE(i), &rights, 0), &stats);
     }
+    for (unsigned i = 1; i <= 4; i++) {
+        burst_count_verdict(answer_changed(NFQE_REPEAT, (struct packet_changes){i, 0xf}, &rights), &stats);
+    }
     assert_int_equal(stats.accepted, 1);
     assert_int_equal(stats.dropped, 2);
     assert_int_equal(stats.requeued, 3);
+    assert_int_equal(stats.repeated, 4);
 }
 
 /* Of a process that died: what the other queue's program accepts keeps its mark, and is sent as it was. */
@@ -251,6 +326,9 @@ int main(void)
         cmocka_unit_test(test_each_answer_counts_if_the_plugin_may_give_it),
         cmocka_unit_test(test_reason_counts_if_the_plugin_has_declared_it),
         cmocka_unit_test(test_packet_for_another_queue_leaves_without_the_mark_of_its_flow),
+        cmocka_unit_test(test_rules_are_run_again_with_a_changed_mark_so_many_times),
+        cmocka_unit_test(test_rules_are_not_run_again_with_the_same_mark),
+        cmocka_unit_test(test_count_is_taken_out_when_the_packet_is_accepted),
         cmocka_unit_test(test_mark_that_a_plugin_sets_is_that_of_a_packet_that_goes_on),
         cmocka_unit_test(test_changes_that_no_plugin_can_make_are_invalid),
         cmocka_unit_test(test_each_verdict_has_a_counter),

@@ -289,8 +289,13 @@ static void test_reasons_are_counted_together_with_their_verdicts(void **state)
 static void test_answered_packets_are_those_with_any_verdict(void **state)
 {
     const struct burst_fixture *fixture = *state;
-    const struct queue_stats delta = {
-        .packets = 19, .accepted = 2, .dropped = 3, .requeued = 7, .recovered_ids = 4, .crash_verdicts = 1};
+    const struct queue_stats delta = {.packets = 19,
+                                      .accepted = 2,
+                                      .dropped = 3,
+                                      .repeated = 4,
+                                      .requeued = 3,
+                                      .recovered_ids = 4,
+                                      .crash_verdicts = 1};
 
     assert_int_equal(journal_answered(fixture->journal), 0);
     journal_commit_send(fixture->journal, &delta, NULL, &no_ids);

@@ -74,9 +74,10 @@ static void test_recovery_keeps_the_verdicts_that_were_given(void **state)
         burst_force_verdict(burst, 0, NFQE_ACCEPT);
         burst_force_verdict(burst, 4, NFQE_DROP);
         burst_force_verdict(burst, 5, NFQE_TO_QUEUE(9) | NFQE_QUEUE_BYPASS);
+        burst_force_verdict(burst, 6, NFQE_REPEAT);
         assert_int_equal(recover(fixture), phase);
         for (unsigned i = 0; i < COUNT; i++) {
-            assert_int_equal(burst_is_decided(burst, i), i == 0 || i == 4 || i == 5);
+            assert_int_equal(burst_is_decided(burst, i), i == 0 || (i >= 4 && i <= 6));
         }
         assert_int_equal(burst->entries[0].verdict, NFQE_ACCEPT);
         assert_int_equal(burst->entries[4].verdict, NFQE_DROP);
@@ -130,7 +131,8 @@ static void test_burst_ends_at_the_first_gap(void **state)
 static void test_recovery_forgets_a_verdict_that_no_packet_can_have(void **state)
 {
     static const uint32_t nonsense[] = {NFQE_CONTINUE,
-                                        NFQE_REPEAT,
+                                        NFQE_REPEAT | NFQE_FLOW,
+                                        NFQE_HELD,
                                         NFQE_ACCEPT | NFQE_FLOW,
                                         0x10001,
                                         NFQE_ACCEPT | NFQE_QUEUE_BYPASS,
@@ -201,7 +203,7 @@ static void test_every_verdict_of_the_largest_burst_is_looked_at(void **state)
     for (unsigned phase = BURST_RECEIVING; phase <= BURST_SENDING; phase++) {
         burst_fill(fixture, BURST_MAX, FIRST_ID, (enum burst_phase)phase);
         for (unsigned i = 0; i < BURST_MAX; i++) {
-            burst_force_verdict(burst, i, phase == BURST_RECEIVING ? NFQE_DROP : NFQE_REPEAT);
+            burst_force_verdict(burst, i, phase == BURST_RECEIVING ? NFQE_DROP : NFQE_HELD);
         }
         recover(fixture);
         for (unsigned i = 0; i < BURST_MAX; i++) {

@@ -80,6 +80,10 @@ static const struct good_value good_values[] = {
     {"bypass-mark", "3/15", MEMBER(bypass_mark.mask), 15},
     {"bypass-mark", "0xffffffff/0xffffffff", MEMBER(bypass_mark.bits), 0xffffffff},
     {"bypass-mark", "0x80000000", MEMBER(bypass_mark.mask), 0x80000000},
+    {"repeat-mark", "7", MEMBER(repeat_mask), 7},
+    {"repeat-mark", "0x38", MEMBER(repeat_mask), 0x38},
+    {"repeat-mark", "0xe0000000", MEMBER(repeat_mask), 0xe0000000},
+    {"repeat-mark", "0xffffffff", MEMBER(repeat_mask), 0xffffffff},
 };
 
 static uint64_t member_value(size_t offset, size_t size)
@@ -137,6 +141,9 @@ static void test_values_outside_the_limits_are_refused(void **state)
         {"bypass-mark",
          {"", "0", "0x0", "0/1", "0x0/0xff", "0x2/0x1", "0x101/0xff", "0x1/0x0", "0x1/", "/0x1", "mark",
           "0x100000000/0x1", "0x1/0x100000000", "0x1/0x1/0x1", "-1"}},
+        {"repeat-mark",
+         {"", "0", "1", "6", "0x3", "0xc0000000", "5", "0xd", "0x80000007", "0x7/0x7", "7/", "mark", "0x100000000",
+          "-1"}},
         {"no-enobufs", {"", "yes", "ON", "offf", "1"}},
         {"queue",
          {"", "-1", "65536", "0-65536", "3-1", "1-", "-", "a", "1,2", "1 ", "0x1", "1-2-3", "3:1", "1:", ":1",
@@ -221,7 +228,7 @@ static void test_option_without_its_value_is_refused_by_its_name(void **state)
         "--plugin",        "--queue",          "--default-verdict", "--on-crash",   "--on-stop",
         "--max-len",       "--receive-buffer", "--copy-range",      "--gso",        "--cpu",
         "--drain-timeout", "--load-timeout",   "--handle-timeout",  "--flow-table", "--flow-timeout",
-        "--bypass-mark",
+        "--bypass-mark",   "--repeat-mark",
     };
 
     (void)state;
@@ -257,6 +264,7 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(parsed_options.flow_timeout_ms, 0); /* 5 minutes, if a plugin decides for flows */
     assert_int_equal(parsed_options.bypass_mark.bits, 0);
     assert_int_equal(parsed_options.bypass_mark.mask, 0);
+    assert_int_equal(parsed_options.repeat_mask, 0); /* 0x70000000, if a plugin needs it */
     assert_int_equal(parsed_options.print_rules, RULES_NONE);
     assert_true(parsed_options.no_enobufs);
     options_done(&parsed_options);

@@ -331,6 +331,60 @@ static void test_chain_that_uses_flow_verdicts_gets_a_table(void **state)
     assert_null(plan_who_needs(&plan, NFQE_NEED_FLOW));
 }
 
+/* ---- the count of repeats --------------------------------------------------------------------------------- */
+
+static void test_count_of_repeats_has_bits_of_the_mark_if_a_plugin_may_repeat(void **state)
+{
+    (void)state;
+    assert_planned(make_plan(NFQE_NEED_HEADERS, 64, NFQE_NEED_REQUEUE, 0));
+    assert_int_equal(plan.repeat_mask, 0x70000000);
+    group.repeat_mask = 0x38;
+    assert_planned(make_plan(NFQE_NEED_REQUEUE, 0, 0, 0));
+    assert_int_equal(plan.repeat_mask, 0x38);
+    assert_planned(make_plan_with_uses(NFQE_NEED_HEADERS, NFQE_NEED_REQUEUE, 0));
+    assert_int_equal(plan.repeat_mask, 0x38);
+    group.repeat_mask = 0;
+    assert_planned(make_plan(NFQE_NEED_HEADERS, 64, 0, 0));
+    assert_int_equal(plan.repeat_mask, 0);
+}
+
+static void test_bits_of_the_mark_are_used_once(void **state)
+{
+    (void)state;
+    group.bypass_mark = (struct mark_setting){0x10000000, 0x10000000};
+    assert_refused(make_plan(NFQE_NEED_REQUEUE | NFQE_NEED_FLOW, 0, 0, 0),
+                   "--repeat-mark 0x70000000: has bits of --bypass-mark; name others");
+    group.repeat_mask = 0x7;
+    assert_refused(make_plan(NFQE_NEED_FLOW, 0, 0, 0),
+                   "--repeat-mark: no plugin of the chain has the rules run again (NFQE_NEED_REQUEUE); leave the "
+                   "option out");
+    assert_planned(make_plan(NFQE_NEED_REQUEUE | NFQE_NEED_FLOW, 0, 0, 0));
+    assert_int_equal(plan.repeat_mask, 0x7);
+}
+
+/* They are not taken from the bits that the user gave to something else, nor is another field chosen unseen. */
+static void test_use_of_repeats_is_withheld_where_the_bypass_mark_has_the_default_bits(void **state)
+{
+    const uint64_t uses = NFQE_NEED_REQUEUE | NFQE_NEED_OWNER;
+
+    (void)state;
+    group.bypass_mark = (struct mark_setting){0x10000000, 0x10000000};
+    assert_planned(make_plan_with_uses(NFQE_NEED_FLOW, uses, 0));
+    assert_int_equal(plan.repeat_mask, 0);
+    assert_int_equal(plan.plugins[1].uses, NFQE_NEED_OWNER);
+    memset(&plan, 0xee, sizeof(plan));
+    assert_refused(make_plan_with_uses(NFQE_NEED_FLOW | NFQE_NEED_REQUEUE, uses, 0), /* needed by another plugin */
+                   "--repeat-mark 0x70000000: has bits of --bypass-mark; name others");
+    group.repeat_mask = 0x7;
+    assert_planned(make_plan_with_uses(NFQE_NEED_FLOW, uses, 0));
+    assert_int_equal(plan.repeat_mask, 0x7);
+    assert_int_equal(plan.plugins[1].uses, uses);
+    memset(&plan, 0xee, sizeof(plan));
+    group.repeat_mask = 0x70000000; /* the user's own contradiction */
+    assert_refused(make_plan_with_uses(NFQE_NEED_FLOW, uses, 0),
+                   "--repeat-mark 0x70000000: has bits of --bypass-mark; name others");
+}
+
 /* ---- the rest ----------------------------------------------------------------------------------------- */
 
 static void test_plan_keeps_what_it_does_not_decide(void **state)
@@ -397,6 +451,9 @@ int main(void)
         cmocka_unit_test_setup(test_flags_that_are_used_are_left_out_on_a_kernel_without_them, set_up),
         cmocka_unit_test_setup(test_segments_that_are_used_come_one_by_one_unless_the_user_says_whole, set_up),
         cmocka_unit_test_setup(test_chain_that_uses_flow_verdicts_gets_a_table, set_up),
+        cmocka_unit_test_setup(test_count_of_repeats_has_bits_of_the_mark_if_a_plugin_may_repeat, set_up),
+        cmocka_unit_test_setup(test_bits_of_the_mark_are_used_once, set_up),
+        cmocka_unit_test_setup(test_use_of_repeats_is_withheld_where_the_bypass_mark_has_the_default_bits, set_up),
         cmocka_unit_test_setup(test_plan_keeps_what_it_does_not_decide, set_up),
         cmocka_unit_test_setup(test_first_plugin_with_a_need_is_named, set_up),
         cmocka_unit_test_setup(test_whole_chain_is_looked_at, set_up),

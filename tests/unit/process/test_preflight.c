@@ -71,7 +71,7 @@ void __wrap_log_line(const char *format, ...) __attribute__((format(printf, 1, 2
 
 /*
  * The id of a plugin is its path up to the first '.'; a path with "flow" in it decides for flows, one with "many" can be
- * in a chain more than once.
+ * in a chain more than once, one with "again" uses NFQE_NEED_REQUEUE.
  */
 int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal)
 {
@@ -81,7 +81,7 @@ int __wrap_plugin_file_check(struct plugin *plugin, struct error *refusal)
     }
     snprintf(plugin->id, sizeof(plugin->id), "%.*s", (int)strcspn(plugin->path, "."), plugin->path);
     plugin->needs = strstr(plugin->path, "flow") != NULL ? NFQE_NEED_FLOW : NFQE_NEED_HEADERS;
-    plugin->uses = NFQE_NEED_OWNER;
+    plugin->uses = NFQE_NEED_OWNER | (strstr(plugin->path, "again") != NULL ? NFQE_NEED_REQUEUE : 0);
     plugin->flags = strstr(plugin->path, "many") != NULL ? NFQE_PLUGIN_MULTIPLE : 0;
     plugin->header_bytes = 777;
     plugin->foreign_owner = machine.foreign_path != NULL && strcmp(plugin->path, machine.foreign_path) == 0;
@@ -360,6 +360,23 @@ static void test_plan_is_made_from_the_heads_of_the_plugins(void **state)
                    "--copy-range 776: plugin a needs 777 bytes; leave the option out or raise it");
 }
 
+static void test_use_that_the_options_leave_no_room_for_is_withheld_and_named(void **state)
+{
+    (void)state;
+    group.plugins[0].path = "flow.so";
+    group.plugins[1].path = "again.so";
+    assert_passed(check());
+    assert_int_equal(generation.plugins[1].uses, NFQE_NEED_OWNER | NFQE_NEED_REQUEUE);
+    assert_string_equal(logged, "");
+    group.bypass_mark = (struct mark_setting){0x40000000, 0x40000000};
+    assert_passed(check());
+    assert_int_equal(generation.plugins[0].uses, NFQE_NEED_OWNER);
+    assert_int_equal(generation.plugins[1].uses, NFQE_NEED_OWNER);
+    assert_string_equal(logged,
+                        "plugin again: NFQE_NEED_REQUEUE, which it can do without, is not offered: --bypass-mark has "
+                        "bits of the default --repeat-mark 0x70000000; name others");
+}
+
 /* What the queues take from the start on: each its memory, each process 256 KiB, workers the memory of their answers. */
 static uint64_t memory_at_start(void)
 {
@@ -549,6 +566,7 @@ int main(void)
         cmocka_unit_test_setup(test_cpus_must_be_available, set_up),
         cmocka_unit_test_setup(test_cpus_that_cannot_be_asked_for_are_left_to_the_worker, set_up),
         cmocka_unit_test_setup(test_plan_is_made_from_the_heads_of_the_plugins, set_up),
+        cmocka_unit_test_setup(test_use_that_the_options_leave_no_room_for_is_withheld_and_named, set_up),
         cmocka_unit_test_setup(test_flow_tables_of_all_queues_must_fit_the_memory, set_up),
         cmocka_unit_test_setup(test_received_packets_of_all_queues_must_fit_the_memory, set_up),
         cmocka_unit_test_setup(test_memory_that_is_taken_under_load_alone_is_warned_of, set_up),

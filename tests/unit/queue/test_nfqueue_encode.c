@@ -240,12 +240,13 @@ static void test_stale_mark_of_a_packet_that_sets_none_is_ignored(void **state)
     assert_false(messages[0].has_mark);
 }
 
-static void test_other_queue_is_the_kernel_verdict_with_its_number(void **state)
+static void test_other_verdicts_are_those_of_the_kernel_with_the_queue_number(void **state)
 {
     static const struct {
         nfqe_verdict verdict;
         uint32_t kernel;
     } queues[] = {
+        {NFQE_REPEAT, NF_REPEAT},
         {NFQE_TO_QUEUE(0), 0x3},
         {NFQE_TO_QUEUE(1), 0x10003},
         {NFQE_TO_QUEUE(65535), 0xffff0003},
@@ -527,7 +528,7 @@ int main(void)
         cmocka_unit_test(test_run_over_the_wrap_of_ids_ends_at_its_last_id),
         cmocka_unit_test(test_packets_with_different_marks_share_no_message),
         cmocka_unit_test(test_stale_mark_of_a_packet_that_sets_none_is_ignored),
-        cmocka_unit_test(test_other_queue_is_the_kernel_verdict_with_its_number),
+        cmocka_unit_test(test_other_verdicts_are_those_of_the_kernel_with_the_queue_number),
         cmocka_unit_test(test_packets_for_different_queues_share_no_message),
         cmocka_unit_test(test_new_payload_in_the_middle_of_a_run_gets_its_own_message),
         cmocka_unit_test(test_attribute_length_of_a_payload_never_counts_its_padding),

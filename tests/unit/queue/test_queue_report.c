@@ -225,6 +225,7 @@ static void test_each_counter_has_its_name(void **state)
         .crash_verdicts = 4,
         .bursts = 18,
         .requeued = 23,
+        .repeated = 24,
     };
     const struct queue_totals totals = {
         .stats = &counters,
@@ -236,12 +237,13 @@ static void test_each_counter_has_its_name(void **state)
     (void)state;
     status.queue_dropped = 20;
     status.user_dropped = 21;
-    assert_string_equal(queue_report_counters(&queue, &totals, text),
-                        "queue 65535: final: packets=1 accepted=2 dropped=3 requeued=23 crash_verdicts=4 invalid=5 "
-                        "verdicts_resent=6 stale_verdicts=7 verdict_errors=8 receive_errors=9 truncated=10 "
-                        "malformed=11 recovered_ids=12 flow_packets=13 flows_added=14 flows_replaced=15 "
-                        "flows_expired=16 flow_not_stored=17 bursts=18 restarts=19 outages=22 kernel_queue_dropped=20 "
-                        "kernel_user_dropped=21");
+    assert_string_equal(
+        queue_report_counters(&queue, &totals, text),
+        "queue 65535: final: packets=1 accepted=2 dropped=3 repeated=24 requeued=23 crash_verdicts=4 invalid=5 "
+        "verdicts_resent=6 stale_verdicts=7 verdict_errors=8 receive_errors=9 truncated=10 "
+        "malformed=11 recovered_ids=12 flow_packets=13 flows_added=14 flows_replaced=15 "
+        "flows_expired=16 flow_not_stored=17 bursts=18 restarts=19 outages=22 kernel_queue_dropped=20 "
+        "kernel_user_dropped=21");
     status.port_id = 1; /* the figures of another socket's queue */
     queue_report_counters(&queue, &totals, text);
     assert_string_equal(strstr(text, " outages="),
