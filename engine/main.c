@@ -2,7 +2,7 @@
 /*
  * The program nfq-engine: parses the command line and does what it asks for.
  *
- * It prints the help, the version or firewall rules and exits, or it becomes the supervisor. An error before that comes
+ * It prints the help, the version, a plugin's description or firewall rules and exits, or it becomes the supervisor. An error before that comes
  * back as a struct error, which is logged here. The supervisor gets the functions that the other processes run from
  * here, so that its code does not depend on theirs.
  *
@@ -18,6 +18,7 @@
 #include "config/queue_group.h"
 #include "process/forkserver.h"
 #include "process/nft_probe.h"
+#include "process/plugin_info.h"
 #include "process/queue_process.h"
 #include "process/supervisor.h"
 #include "process/worker.h"
@@ -119,6 +120,9 @@ int main(int argc, char *argv[])
     } else if (options.print_rules != RULES_NONE) {
         options.nft_queue_missing = options.print_rules != RULES_IPTABLES && nft_probe_queue_is_missing();
         code = firewall_rules_print(&options, &error) != 0 ? report(&error) : EXIT_CODE_OK;
+    } else if (options.plugin_info != NULL) {
+        options.plugin_directory = find_plugin_directory(plugin_directory);
+        code = plugin_info_print(stdout, &options, &error) != 0 ? report(&error) : EXIT_CODE_OK;
     } else {
         options.plugin_directory = find_plugin_directory(plugin_directory);
         code = run_engine(&options);

@@ -3,8 +3,8 @@
  * The command line parser. Each argument is an option of the table in options.c, as `--name value` or `--name=value`.
  *
  * The parser of the option's kind reads the value. After the last argument, the parser checks that a plugin and a
- * queue were given and that the options agree, unless the help or the version is asked for. Strings are copied, so argv
- * may change afterwards. Runs before any process is forked; reads nothing of the machine.
+ * queue were given and that the options agree, unless the help, the version or a plugin's description is asked for.
+ * Strings are copied, so argv may change afterwards. Runs before any process is forked; reads nothing of the machine.
  */
 #include "config/command_line.h"
 
@@ -68,7 +68,7 @@ int command_line_parse(struct options *options, int argc, char *const argv[], st
     for (int i = 1; i < argc && code == 0; i++) {
         code = parse_argument(options, argc, argv, &i, error);
     }
-    if (code != 0 || options->help || options->version) {
+    if (code != 0 || options->help || options->version || options->plugin_info != NULL) {
         return code;
     }
     if (options->plugin_count == 0 && options->print_rules == RULES_NONE) {

@@ -400,12 +400,36 @@ static int parse_plugin_items(struct plugin_setting *setting, const char *text, 
     return 0;
 }
 
+/*
+ * Where the next string in options->text begins: options_init() made room for all of them, and the first empty string is
+ * where the free part starts.
+ */
+static char *free_text(const struct options *options)
+{
+    char *text = options->text;
+
+    while (*text != '\0') {
+        text += strlen(text) + 1;
+    }
+    return text;
+}
+
+int option_parse_plugin_info(const struct option_entry *option, struct options *options, void *target, const char *text,
+                             struct error *error)
+{
+    if (text[0] == '\0') {
+        return error_set(error, EXIT_CODE_USAGE, -EINVAL, "--%s: the file name is empty", option->name);
+    }
+    *(const char **)target = strcpy(free_text(options), text);
+    return 0;
+}
+
 /* Copies `text` into options->text, as the file name up to its first single comma, and the values after that. */
 int option_parse_plugin(const struct option_entry *option, struct options *options, void *target, const char *text,
                         struct error *error)
 {
     struct plugin_setting *setting = &options->plugins[options->plugin_count];
-    char *path;
+    char *path = free_text(options);
     char *to;
     int code;
 
@@ -414,9 +438,6 @@ int option_parse_plugin(const struct option_entry *option, struct options *optio
     if (options->plugin_count == PLUGINS_MAX) {
         return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL, "--plugin: more than %d plugins in a chain",
                          PLUGINS_MAX);
-    }
-    /* options_init() made room for all plugin settings. The first empty string in it is where the free part starts. */
-    for (path = options->text; *path != '\0'; path += strlen(path) + 1) {
     }
     for (to = path; *text != '\0'; text++) {
         if (*text == ',' && *++text != ',') {

@@ -16,6 +16,9 @@
  */
 option_parser option_parse_plugin;
 
+/* Sets a string that options->text owns, which is not empty. */
+option_parser option_parse_plugin_info;
+
 /* Appends N, A-B, or A:B as iptables has it, to options->queues. */
 option_parser option_parse_queues;
 

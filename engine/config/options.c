@@ -95,6 +95,9 @@ const struct option_entry options_table[] = {
      "has the rules run again for a packet. Default: 0x70000000."},
     {"print-rules", "[=nft|iptables]", option_parse_rules, TARGET(print_rules), 0, 0,
      "Print firewall rules for the given queues and mark, IPv4 and IPv6, and exit."},
+    {"plugin-info", "FILE", option_parse_plugin_info, TARGET(plugin_info), 0, 0,
+     "Print what this plugin says of itself: version, needs, options, counters,\n"
+     "reasons. Its load() is not called. Then exit."},
     {"no-enobufs", "on|off", option_parse_switch, TARGET(no_enobufs), 0, 0,
      "off: count each time that a socket was full as a receive error, too. The\n"
      "packets lost by it are counted by the kernel in any case. Default: on."},

@@ -76,6 +76,7 @@ struct options {
     struct mark_setting bypass_mark;
     uint32_t repeat_mask;         /* 0: not given */
     enum rules_form print_rules;
+    const char *plugin_info;      /* the plugin to print what it says of itself; NULL: none */
     enum gso_setting gso;
     bool fail_open;
     bool conntrack;
@@ -90,7 +91,7 @@ struct options {
     const char *plugin_directory; /* where installed plugins are; NULL: unknown. Not an option, and not owned */
     bool nft_queue_missing; /* this kernel has no queue statement for nft. Not an option */
     uint64_t given;               /* bit n: options_table[n] was */
-    char *text;                   /* owns the strings that plugins[] points to */
+    char *text;                   /* owns the strings that plugins[] and plugin_info point to */
 };
 
 struct option_entry;

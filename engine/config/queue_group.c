@@ -8,15 +8,14 @@
  */
 #include "config/queue_group.h"
 
+#include "config/plugin_path.h"
+
 #include <nfqe/plugin.h>
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SUFFIX ".so"
 
 /* Copies `text` to *end and moves *end past the copy. Returns the copy, or NULL for NULL. */
 static const char *copy_text(char **end, const char *text)
@@ -30,37 +29,25 @@ static const char *copy_text(char **end, const char *text)
     return copy;
 }
 
-/* Whether it is the name of an installed plugin, and not of a file. */
-static bool is_installed_name(const struct options *options, const char *path)
-{
-    size_t len = strlen(path);
-
-    return options->plugin_directory != NULL && strchr(path, '/') == NULL &&
-           (len < strlen(SUFFIX) || strcmp(path + len - strlen(SUFFIX), SUFFIX) != 0);
-}
-
-/* The same for the path of a plugin. */
-static const char *copy_path(char **end, const struct options *options, const char *path)
+/* The same for the path of a plugin. size: what is left. */
+static const char *copy_path(char **end, size_t size, const struct options *options, const char *path)
 {
     char *copy = *end;
 
-    if (!is_installed_name(options, path)) {
-        return copy_text(end, path);
-    }
-    *end += sprintf(copy, "%s/%s" SUFFIX, options->plugin_directory, path) + 1;
+    *end += plugin_path_write(copy, size, options->plugin_directory, path) + 1;
     return copy;
 }
 
 static int copy_plugins(const struct options *options, struct queue_group *group)
 {
-    size_t directory = options->plugin_directory != NULL ? strlen(options->plugin_directory) + sizeof("/" SUFFIX) : 0;
     size_t size = 1;
     char *end;
 
     for (unsigned i = 0; i < options->plugin_count; i++) {
         const struct plugin_setting *plugin = &options->plugins[i];
 
-        size += directory + strlen(plugin->path) + 1 + (plugin->name != NULL ? strlen(plugin->name) + 1 : 0) +
+        size += plugin_path_write(NULL, 0, options->plugin_directory, plugin->path) + 1 +
+                (plugin->name != NULL ? strlen(plugin->name) + 1 : 0) +
                 (plugin->values != NULL ? strlen(plugin->values) + 1 : 0);
     }
     group->text = malloc(size);
@@ -69,7 +56,7 @@ static int copy_plugins(const struct options *options, struct queue_group *group
     }
     end = group->text;
     for (unsigned i = 0; i < options->plugin_count; i++) {
-        group->plugins[i].path = copy_path(&end, options, options->plugins[i].path);
+        group->plugins[i].path = copy_path(&end, size - (size_t)(end - group->text), options, options->plugins[i].path);
         group->plugins[i].name = copy_text(&end, options->plugins[i].name);
         group->plugins[i].values = copy_text(&end, options->plugins[i].values);
     }

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <link.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,7 +90,7 @@ static size_t bytes_there(const void *address, const void *neighbour)
     return search.len;
 }
 
-static bool is_text(const char *text)
+bool plugin_lists_is_text(const char *text)
 {
     size_t len = bytes_there(text, NULL);
 
@@ -117,7 +116,7 @@ static bool read_element(const struct reader *reader, size_t index, const char *
     }
     memcpy(texts, element, list->texts * sizeof(texts[0]));
     for (unsigned i = 0; i < list->texts && texts[0] != NULL; i++) {
-        if (texts[i] != NULL && !is_text(texts[i])) {
+        if (texts[i] != NULL && !plugin_lists_is_text(texts[i])) {
             return false;
         }
     }
@@ -253,6 +252,22 @@ int plugin_lists_check(const struct nfqe_plugin *table, const void *exported, st
     int code = check_list(&counters, exported, &lists->counter_count, error);
 
     return code == 0 ? check_list(&reasons, exported, &lists->reason_count, error) : code;
+}
+
+struct nfqe_counter plugin_lists_counter(const struct nfqe_plugin *table, size_t index)
+{
+    struct nfqe_counter counter;
+
+    memcpy(&counter, (const char *)table->counters + index * table->counter_size, sizeof(counter));
+    return counter;
+}
+
+struct nfqe_reason plugin_lists_reason(const struct nfqe_plugin *table, size_t index)
+{
+    struct nfqe_reason reason;
+
+    memcpy(&reason, (const char *)table->reasons + index * table->reason_size, sizeof(reason));
+    return reason;
 }
 
 int plugin_lists_add_reasons(const struct nfqe_plugin *table, const struct plugin_lists *lists, unsigned position,

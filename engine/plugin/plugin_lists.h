@@ -10,6 +10,7 @@
 
 #include <nfqe/plugin.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PLUGIN_LIST_MAX 4096 /* counters; bounds the search for the list's end, and for a name that is there twice */
@@ -26,6 +27,13 @@ struct plugin_lists {
  */
 int plugin_lists_check(const struct nfqe_plugin *table, const void *exported, struct plugin_lists *lists,
                        struct error *error);
+
+/* Element `index` of a list that was checked, below its count: a copy, whose texts are the plugin's. */
+struct nfqe_counter plugin_lists_counter(const struct nfqe_plugin *table, size_t index);
+struct nfqe_reason plugin_lists_reason(const struct nfqe_plugin *table, size_t index);
+
+/* Whether a text of the plugin that is not NULL can be read up to its NUL. */
+bool plugin_lists_is_text(const char *text);
 
 /*
  * Adds the names of the reasons that were counted, of the plugin at this position, to those of the positions before it.

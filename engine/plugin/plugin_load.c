@@ -136,7 +136,7 @@ static int parse_options(struct plugin *plugin, struct error *error)
     return code;
 }
 
-int plugin_link(struct plugin *plugin, const struct host_services *services, struct error *error)
+int plugin_map(struct plugin *plugin, struct error *error)
 {
     const struct nfqe_plugin *exported;
     char name[COPY_NAME_MAX];
@@ -166,9 +166,13 @@ int plugin_link(struct plugin *plugin, const struct host_services *services, str
     if (code == 0) {
         code = check_code(plugin, error);
     }
-    if (code == 0) {
-        code = plugin_lists_check(&plugin->table, exported, &plugin->lists, error);
-    }
+    return code == 0 ? plugin_lists_check(&plugin->table, exported, &plugin->lists, error) : code;
+}
+
+int plugin_link(struct plugin *plugin, const struct host_services *services, struct error *error)
+{
+    int code = plugin_map(plugin, error);
+
     if (code != 0) {
         return code;
     }

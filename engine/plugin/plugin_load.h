@@ -12,9 +12,12 @@
 #include "plugin/plugin.h"
 
 /*
- * Maps the sealed copy into this process, which runs its constructors, and checks its functions and options. services:
- * must outlive the plugin. [fork server]
+ * Maps the sealed copy into this process, which runs its constructors, and checks its functions, counters and reasons.
+ * [fork server], or the process that describes it
  */
+int plugin_map(struct plugin *plugin, struct error *error);
+
+/* The same, and fills its config struct. services: must outlive the plugin. [fork server] */
 int plugin_link(struct plugin *plugin, const struct host_services *services, struct error *error);
 
 /* Calls load() if the plugin has it. What its options name is open. [fork server] */
