@@ -411,7 +411,7 @@ static void test_flow_tables_of_all_queues_must_fit_the_memory(void **state)
     assert_passed(check());
 }
 
-/* A plugin that needs whole packets has slots of 66,560 bytes. */
+/* A plugin that needs whole packets has slots of 65,920 bytes. */
 static void test_received_packets_of_all_queues_must_fit_the_memory(void **state)
 {
     (void)state;
@@ -423,8 +423,8 @@ static void test_received_packets_of_all_queues_must_fit_the_memory(void **state
     machine.available = memory_at_start() - 1;
     assert_refused(
         check(), -ENOMEM, EXIT_CODE_CONFIGURATION,
-        "the queues take 1142 MiB of memory (64 queues: flow tables 0 MiB, received packets 1044 MiB, processes "
-        "98 MiB), /cgroup/memory.max has 1141 MiB left; use fewer queues, --workers and --spares, or raise that "
+        "the queues take 1132 MiB of memory (64 queues: flow tables 0 MiB, received packets 1034 MiB, processes "
+        "98 MiB), /cgroup/memory.max has 1131 MiB left; use fewer queues, --workers and --spares, or raise that "
         "limit");
 }
 
@@ -443,8 +443,8 @@ static void test_memory_that_is_taken_under_load_alone_is_warned_of(void **state
     machine.available--;
     assert_passed(check());
     assert_string_equal(logged,
-                        "warning: under load the queues take up to 12 MiB of memory, 5 MiB of it for packets on "
-                        "their way to workers; /cgroup/memory.max has 11 MiB left");
+                        "warning: under load the queues take up to 10 MiB of memory, 3 MiB of it for packets on "
+                        "their way to workers; /cgroup/memory.max has 9 MiB left");
 }
 
 static void test_memory_that_is_not_known_refuses_nothing(void **state)

@@ -329,6 +329,19 @@ static void test_slot_holds_the_largest_message_of_its_copy_range(void **state)
     }
 }
 
+/* A later kernel may add attributes, and each slot of a queue is memory that stays in use. */
+static void test_slot_has_room_for_more_attributes_and_not_for_many(void **state)
+{
+    const struct queue_settings settings = {.copy_packet = true, .copy_range = 512};
+    uint32_t size = nfqueue_slot_size(&settings);
+    static struct message overhead;
+
+    (void)state;
+    message_all(&overhead, NFQA_PAYLOAD);
+    assert_true(size >= overhead.len + NLA_HDRLEN + settings.copy_range + 8 * NLA_ALIGN(NLA_HDRLEN + sizeof(uint64_t)));
+    assert_true(size <= 2 * settings.copy_range);
+}
+
 static void test_slot_grows_by_a_cache_line_when_the_copied_bytes_need_it(void **state)
 {
     struct queue_settings settings = {.copy_packet = true};
@@ -377,6 +390,7 @@ int main(void)
         TEST(test_a_stop_that_drops_clears_fail_open_before_the_length),
         TEST(test_a_stop_reports_what_the_send_said),
         cmocka_unit_test(test_slot_holds_the_largest_message_of_its_copy_range),
+        cmocka_unit_test(test_slot_has_room_for_more_attributes_and_not_for_many),
         cmocka_unit_test(test_slot_grows_by_a_cache_line_when_the_copied_bytes_need_it),
         cmocka_unit_test(test_slot_has_room_for_what_the_flags_add),
     };
