@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A small table; nothing here is called for a packet but queue_workers_place(). Process: [queue process].
+ * A small table; nothing here is called for a packet but queue_workers_place(). Entries at and after `end` are not
+ * looked at and not even cleared: a queue with one worker and one spare has the memory of two. Process: [queue process].
  */
 #include "process/queue_workers.h"
 
 #include <poll.h>
 #include <stddef.h>
+#include <string.h>
 
 void queue_workers_init(struct queue_workers *workers, unsigned place_count)
 {
-    *workers = (struct queue_workers){.place_count = place_count};
-    for (unsigned i = 0; i < QUEUE_WORKERS_MAX; i++) {
-        ring_submit_init(&workers->all[i].ring);
-    }
+    workers->end = 0;
+    memset(workers->places, 0, sizeof(workers->places));
+    workers->place_count = place_count;
+    workers->held = false;
 }
 
 struct queue_worker *queue_workers_find(struct queue_workers *workers, uint32_t number)
 {
-    for (unsigned i = 0; i < QUEUE_WORKERS_MAX; i++) {
+    for (unsigned i = 0; i < workers->end; i++) {
         if (workers->all[i].number == number) {
             return &workers->all[i];
         }
@@ -25,14 +27,22 @@ struct queue_worker *queue_workers_find(struct queue_workers *workers, uint32_t 
     return NULL;
 }
 
+/* An entry that is free: a gap before the end, or the one at the end. NULL: there is none. */
+static struct queue_worker *find_free(struct queue_workers *workers)
+{
+    struct queue_worker *gap = queue_workers_find(workers, 0);
+
+    if (gap == NULL && workers->end < QUEUE_WORKERS_MAX) {
+        gap = &workers->all[workers->end++];
+    }
+    return gap;
+}
+
 struct queue_worker *queue_workers_add(struct queue_workers *workers, uint32_t number)
 {
-    struct queue_worker *worker = queue_workers_find(workers, 0);
+    struct queue_worker *worker = find_free(workers);
 
     if (worker != NULL) {
-        unsigned index = (unsigned)(worker - workers->all);
-
-        workers->end = index < workers->end ? workers->end : index + 1;
         *worker =
             (struct queue_worker){.number = number, .place = QUEUE_NO_PLACE, .bell = {.fd = -1}, .end = {.fd = -1}};
         ring_submit_init(&worker->ring);

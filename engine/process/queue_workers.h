@@ -54,7 +54,7 @@ struct queue_worker {
 
 struct queue_workers {
     struct queue_worker all[QUEUE_WORKERS_MAX];
-    unsigned end;                             /* entries from here on are free */
+    unsigned end;                             /* entries from here on are free, and hold anything */
     struct queue_worker *places[WORKERS_MAX]; /* NULL: the place is free */
     unsigned place_count; /* --workers */
     bool held; /* no worker gets a place that it has not */

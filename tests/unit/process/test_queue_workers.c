@@ -2,10 +2,13 @@
 /*
  * The table of a queue's workers: who has a place, who is a spare, and whose packet a hash is.
  */
+#include "resident.h"
 #include "unit.h"
 
+#include "base/shm.h"
 #include "process/queue_workers.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static struct queue_workers workers;
@@ -166,6 +169,46 @@ static void test_table_has_room_for_all_workers_and_spares(void **state)
     assert_int_equal(workers.end, QUEUE_WORKERS_MAX); /* it is in the gap, and those after it are still there */
 }
 
+/* Most queues have one worker and one spare, of the 24 for which there are entries. */
+static void test_table_takes_the_memory_of_the_workers_that_it_has(void **state)
+{
+    struct queue_workers *table = resident_new(sizeof(*table));
+
+    (void)state;
+    queue_workers_init(table, 1);
+    assert_null(queue_workers_find(table, 1));
+    assert_true(resident_bytes(table, sizeof(*table)) <= SHM_PAGE_SIZE); /* what comes after the entries */
+    for (uint32_t number = 1; number <= 2; number++) {
+        queue_workers_add(table, number)->opened = true;
+    }
+    assert_true(queue_workers_fill(table));
+    assert_null(queue_workers_find(table, 3));
+    assert_true(resident_bytes(table, sizeof(*table)) <= 2 * sizeof(struct queue_worker) + 2 * SHM_PAGE_SIZE);
+    queue_workers_remove(table, queue_workers_find(table, 1));
+    queue_workers_remove(table, queue_workers_find(table, 2));
+    resident_free(table, sizeof(*table));
+}
+
+/* An entry after the end holds anything. */
+static void test_worker_begins_with_nothing_of_what_was_there_before(void **state)
+{
+    struct queue_worker *worker;
+
+    (void)state;
+    memset(&workers, 0x5a, sizeof(workers));
+    queue_workers_init(&workers, 2);
+    assert_null(queue_workers_find(&workers, 0x5a5a5a5a));
+    assert_null(workers.places[0]);
+    assert_null(workers.places[1]);
+    assert_false(queue_workers_fill(&workers));
+    worker = add(7, true);
+    assert_false(worker->retired || worker->leaving || worker->hung);
+    assert_true(queue_workers_fill(&workers));
+    assert_ptr_equal(workers.places[0], worker);
+    queue_workers_remove(&workers, worker);
+    assert_int_equal(workers.end, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +219,8 @@ int main(void)
         cmocka_unit_test(test_end_of_a_spare_frees_no_place),
         cmocka_unit_test(test_hash_has_the_same_place_whoever_is_there),
         cmocka_unit_test(test_table_has_room_for_all_workers_and_spares),
+        cmocka_unit_test(test_table_takes_the_memory_of_the_workers_that_it_has),
+        cmocka_unit_test(test_worker_begins_with_nothing_of_what_was_there_before),
     };
 
     return cmocka_run_group_tests_name("queue_workers", tests, NULL, NULL);
