@@ -3,7 +3,8 @@
  * Hash chains of entries that never move, since an entry's index is the flow's number.
  *
  * Links are an entry's number plus one, in 16 bits, so buckets and heads of 256 flows stay in the cache. The entry that
- * was freed last is used next, for the same reason. An entry's epoch grows each time it is used for a flow, and is
+ * was freed last is used next, for the same reason, and one that was never used only when none was freed: a queue whose
+ * plugins give no verdicts for flows has no memory for them. An entry's epoch grows each time it is used for a flow, and is
  * never 0, so that zeroed memory of a worker knows no flow. Process: [queue process].
  */
 #include "flow/flow_in_flight.h"
@@ -15,11 +16,9 @@ _Static_assert((FLOW_IN_FLIGHT_BUCKETS & (FLOW_IN_FLIGHT_BUCKETS - 1)) == 0, "a 
 
 void flow_in_flight_init(struct flow_in_flight *flows)
 {
-    memset(flows, 0, sizeof(*flows));
-    for (unsigned i = 0; i + 1 < FLOWS_IN_FLIGHT_MAX; i++) {
-        flows->entries[i].next = (uint16_t)(i + 2);
-    }
-    flows->free = 1;
+    memset(flows->buckets, 0, sizeof(flows->buckets));
+    flows->free = 0;
+    flows->used = 0;
 }
 
 static uint16_t *bucket_of(struct flow_in_flight *flows, uint32_t hash)
@@ -42,18 +41,31 @@ uint32_t flow_in_flight_find(const struct flow_in_flight *flows, const struct fl
     return FLOW_IN_FLIGHT_NONE;
 }
 
+/* Takes an entry that is free. Returns the link to it, or 0: there is none. */
+static uint16_t take_free(struct flow_in_flight *flows)
+{
+    uint16_t link = flows->free;
+
+    if (link != 0) {
+        flows->free = flows->entries[link - 1].next;
+    } else if (flows->used < FLOWS_IN_FLIGHT_MAX) {
+        flows->entries[flows->used] = (struct flow_in_flight_entry){0};
+        link = ++flows->used;
+    }
+    return link;
+}
+
 /* Takes a free entry for the flow. FLOW_IN_FLIGHT_NONE: there is none. */
 static uint32_t add(struct flow_in_flight *flows, const struct flow_lookup *lookup)
 {
     uint16_t *bucket = bucket_of(flows, lookup->hash);
-    uint16_t link = flows->free;
+    uint16_t link = take_free(flows);
     struct flow_in_flight_entry *entry;
 
     if (link == 0) {
         return FLOW_IN_FLIGHT_NONE;
     }
     entry = &flows->entries[link - 1];
-    flows->free = entry->next;
     entry->key = lookup->key;
     entry->hash = lookup->hash;
     entry->epoch++;

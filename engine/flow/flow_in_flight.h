@@ -32,6 +32,7 @@ struct flow_in_flight {
     } entries[FLOWS_IN_FLIGHT_MAX]; /* by number */
     uint16_t buckets[FLOW_IN_FLIGHT_BUCKETS]; /* links */
     uint16_t free;                            /* link */
+    uint16_t used;                            /* entries that were ever used; those after them hold anything */
 };
 
 /* Nothing is in flight. */

@@ -5,8 +5,10 @@
  *
  * Flows are made of a number in their key. The hash is the test's to choose, so they collide as often as it wants.
  */
+#include "resident.h"
 #include "unit.h"
 
+#include "base/shm.h"
 #include "flow/flow_in_flight.h"
 
 #include <string.h>
@@ -128,6 +130,24 @@ static void test_number_has_another_epoch_for_each_flow_and_never_0(void **state
     }
 }
 
+/* A queue whose plugins give no verdicts for flows has room for them, too. */
+static void test_flows_that_were_never_in_flight_take_no_memory(void **state)
+{
+    struct flow_in_flight *fresh = resident_new(sizeof(*fresh));
+    struct flow_lookup lookup = flow_of(1, 77);
+
+    (void)state;
+    flow_in_flight_init(fresh);
+    assert_int_equal(flow_in_flight_find(fresh, &lookup), FLOW_IN_FLIGHT_NONE);
+    assert_true(resident_bytes(fresh, sizeof(*fresh)) <= 2 * SHM_PAGE_SIZE);
+    for (uint32_t i = 0; i < 1000; i++) { /* one after the other */
+        lookup = flow_of(i, i);
+        flow_in_flight_release(fresh, flow_in_flight_acquire(fresh, &lookup));
+    }
+    assert_true(resident_bytes(fresh, sizeof(*fresh)) <= 3 * SHM_PAGE_SIZE);
+    resident_free(fresh, sizeof(*fresh));
+}
+
 /* ---- a model ------------------------------------------------------------------------------------------------ */
 
 static struct {
@@ -188,6 +208,7 @@ int main(void)
         TEST(test_packets_without_flow_are_never_in_flight),
         TEST(test_as_many_flows_fit_as_packets_can_be_in_flight),
         TEST(test_number_has_another_epoch_for_each_flow_and_never_0),
+        TEST(test_flows_that_were_never_in_flight_take_no_memory),
         TEST(test_flows_are_counted_as_by_a_model),
     };
 
