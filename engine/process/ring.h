@@ -43,7 +43,7 @@
 #include <stdint.h>
 
 #define RING_FRAMES 4                         /* bursts in flight to one worker */
-#define RING_ANSWERS_SIZE UINT32_C(0x10000)   /* bytes of records; a multiple of every record's size step */
+#define RING_ANSWERS_SIZE UINT32_C(0x8000)    /* bytes of records, all of which are written in turn */
 #define RING_RECORD_STEP 16                   /* records are multiples of it, so the head of one is never divided */
 #define RING_DATA_ALIGN 16                    /* of a packet's bytes in a frame */
 #define RING_SLOT_MAX (1024 * 1024)           /* bytes of a message; far more than the kernel sends */

@@ -400,12 +400,12 @@ static void test_flow_tables_of_all_queues_must_fit_the_memory(void **state)
     machine.available--;
     assert_refused(
         check(), -ENOMEM, EXIT_CODE_CONFIGURATION,
-        "the queues take 212 MiB of memory (3 queues: flow tables 208 MiB, received packets 2 MiB, processes 4 "
+        "the queues take 212 MiB of memory (3 queues: flow tables 208 MiB, received packets 2 MiB, processes 3 "
         "MiB), /cgroup/memory.max has 211 MiB left; lower --flow-table, or raise that limit");
     machine.all_of_it = true; /* there is none to raise */
     assert_refused(
         check(), -ENOMEM, EXIT_CODE_CONFIGURATION,
-        "the queues take 212 MiB of memory (3 queues: flow tables 208 MiB, received packets 2 MiB, processes 4 "
+        "the queues take 212 MiB of memory (3 queues: flow tables 208 MiB, received packets 2 MiB, processes 3 "
         "MiB), this machine has 211 MiB left; lower --flow-table");
     group.queue_count = 2;
     assert_passed(check());
@@ -423,8 +423,8 @@ static void test_received_packets_of_all_queues_must_fit_the_memory(void **state
     machine.available = memory_at_start() - 1;
     assert_refused(
         check(), -ENOMEM, EXIT_CODE_CONFIGURATION,
-        "the queues take 1132 MiB of memory (64 queues: flow tables 0 MiB, received packets 1034 MiB, processes "
-        "98 MiB), /cgroup/memory.max has 1131 MiB left; use fewer queues, --workers and --spares, or raise that "
+        "the queues take 1124 MiB of memory (64 queues: flow tables 0 MiB, received packets 1034 MiB, processes "
+        "90 MiB), /cgroup/memory.max has 1123 MiB left; use fewer queues, --workers and --spares, or raise that "
         "limit");
 }
 
