@@ -11,11 +11,11 @@
  * processes for it.
  */
 #include "base/clock.h"
+#include "base/cpu_set.h"
 #include "base/eventfd.h"
 #include "base/futex.h"
 #include "process/priority.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,11 +43,9 @@ static _Noreturn void fail(const char *what)
 
 static void take_cpu(int cpu)
 {
-    cpu_set_t set;
+    const cpu_set_t set = cpu_set_one((uint32_t)cpu);
 
-    CPU_ZERO(&set);
-    CPU_SET((size_t)cpu, &set);
-    if (sched_setaffinity(0, sizeof(set), &set) < 0) {
+    if (cpu_set_take(&set) < 0) {
         fail("sched_setaffinity");
     }
     priority_take_worker();

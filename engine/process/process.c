@@ -10,6 +10,7 @@
 #include "process/process.h"
 
 #include "base/arith.h"
+#include "base/cpu_set.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -17,7 +18,6 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -100,22 +100,15 @@ bool has_cap_net_admin(void)
     return capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 1;
 }
 
+_Static_assert(CPUS_MAX <= CPU_SETSIZE, "a set has room for each CPU of --cpu");
+
 int process_pin(int cpu)
 {
-    size_t size = CPU_ALLOC_SIZE(CPUS_MAX);
-    cpu_set_t *set;
-    int code;
+    cpu_set_t set;
 
     if (cpu == QUEUE_GROUP_NO_CPU) {
         return 0;
     }
-    set = CPU_ALLOC(CPUS_MAX);
-    if (set == NULL) {
-        return -ENOMEM;
-    }
-    CPU_ZERO_S(size, set);
-    CPU_SET_S((size_t)cpu, size, set);
-    code = sched_setaffinity(0, size, set) < 0 ? -errno : 0;
-    CPU_FREE(set);
-    return code;
+    set = cpu_set_one((uint32_t)cpu);
+    return cpu_set_take(&set);
 }

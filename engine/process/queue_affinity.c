@@ -8,9 +8,12 @@
  */
 #include "process/queue_affinity.h"
 
+#include "base/cpu_set.h"
 #include "process/ring.h"
 
 #include <unistd.h>
+
+_Static_assert(RING_CPU_ANY == CPU_SET_ALL, "what is named is what is taken");
 
 /* Of the time between two looks, in percent. */
 struct shares {
@@ -33,31 +36,20 @@ void queue_affinity_init(struct queue_affinity *affinity, bool fixed)
 
 /* ---- its CPU -------------------------------------------------------------------------------------------------- */
 
-static void set_of(const struct queue_affinity *affinity, uint32_t cpu, cpu_set_t *set)
-{
-    *set = affinity->allowed;
-    if (cpu != RING_CPU_ANY) {
-        CPU_ZERO(set);
-        CPU_SET(cpu, set);
-    }
-}
-
 /* Whether the CPUs of this process are those that it has set itself. */
 static bool is_where_it_was(const struct queue_affinity *affinity)
 {
-    cpu_set_t expected;
+    const cpu_set_t expected = cpu_set_of(&affinity->allowed, affinity->cpu);
     cpu_set_t now;
 
-    set_of(affinity, affinity->cpu, &expected);
     return sched_getaffinity(0, sizeof(now), &now) == 0 && CPU_EQUAL(&now, &expected);
 }
 
 static bool move(struct queue_affinity *affinity, uint32_t cpu, uint64_t now_ns)
 {
-    cpu_set_t set;
+    const cpu_set_t set = cpu_set_of(&affinity->allowed, cpu);
 
-    set_of(affinity, cpu, &set);
-    affinity->fixed = !is_where_it_was(affinity) || sched_setaffinity(0, sizeof(set), &set) < 0;
+    affinity->fixed = !is_where_it_was(affinity) || cpu_set_take(&set) < 0;
     affinity->cpu = affinity->fixed ? RING_CPU_ANY : cpu;
     affinity->moved_ns = now_ns;
     return true;

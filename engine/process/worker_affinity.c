@@ -8,9 +8,12 @@
 #include "process/worker_affinity.h"
 
 #include "base/clock.h"
+#include "base/cpu_set.h"
 #include "process/ring.h"
 
 #include <time.h>
+
+_Static_assert(RING_CPU_ANY == CPU_SET_ALL, "what is named is what is taken");
 
 /* Of this thread: what a plugin's own threads do elsewhere is not what the chain takes. */
 static uint64_t cpu_time_ns(void)
@@ -48,15 +51,12 @@ void worker_affinity_frame(struct worker_affinity *affinity)
 void worker_affinity_follow(struct worker_affinity *affinity, uint32_t named)
 {
     uint32_t cpu = affinity->is_long || named >= CPU_SETSIZE ? RING_CPU_ANY : named;
-    cpu_set_t set = affinity->allowed;
+    cpu_set_t set;
 
     if (affinity->fixed || cpu == affinity->cpu) {
         return;
     }
-    if (cpu != RING_CPU_ANY) {
-        CPU_ZERO(&set);
-        CPU_SET(cpu, &set);
-    }
-    affinity->fixed = sched_setaffinity(0, sizeof(set), &set) < 0;
+    set = cpu_set_of(&affinity->allowed, cpu);
+    affinity->fixed = cpu_set_take(&set) < 0;
     affinity->cpu = cpu;
 }

@@ -3,6 +3,7 @@
  * A queue process keeps to a CPU while it has time, and leaves it when it must wait or has much to do. CPU time and run
  * delay are the test's, CPUs the kernel's.
  */
+#include "affinity_fixture.h"
 #include "unit.h"
 
 #include "process/queue_affinity.h"
@@ -11,19 +12,14 @@
 #include <errno.h>
 #include <unistd.h>
 
-static cpu_set_t machine; /* CPUs of the test */
 static uint64_t now_ns;
 static uint64_t used_ns;
 static uint64_t delay_ns;
 static unsigned readings;
-static unsigned changes;
-static bool refused;
 static bool unknown; /* the kernel says neither */
 static struct queue_affinity affinity;
 
 int __wrap_proc_schedstat_read(pid_t pid, struct proc_schedstat *schedstat);
-int __real_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set);
-int __wrap_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set);
 
 int __wrap_proc_schedstat_read(pid_t pid, struct proc_schedstat *schedstat)
 {
@@ -36,24 +32,13 @@ int __wrap_proc_schedstat_read(pid_t pid, struct proc_schedstat *schedstat)
     return 0;
 }
 
-int __wrap_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
-{
-    changes++;
-    if (refused) {
-        errno = EPERM;
-        return -1;
-    }
-    return __real_sched_setaffinity(pid, size, set);
-}
-
 static int set_up(void **state)
 {
     (void)state;
     now_ns = 100 * NS_PER_S;
     used_ns = delay_ns = 0;
-    changes = 0;
-    refused = unknown = false;
-    if (sched_getaffinity(0, sizeof(machine), &machine) < 0) {
+    unknown = false;
+    if (affinity_set_up() < 0) {
         return -1;
     }
     queue_affinity_init(&affinity, false);
@@ -64,7 +49,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return __real_sched_setaffinity(0, sizeof(machine), &machine);
+    return affinity_restore();
 }
 
 /* The next look, after so much time of which the process had these parts, in percent. */
@@ -83,16 +68,8 @@ static bool look(unsigned used, unsigned delay)
 
 static void assert_runs_on(uint32_t expected)
 {
-    cpu_set_t set;
-
     assert_int_equal(affinity.cpu, expected);
-    assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
-    if (expected == RING_CPU_ANY) {
-        assert_true(CPU_EQUAL(&set, &machine));
-    } else {
-        assert_int_equal(CPU_COUNT(&set), 1);
-        assert_true(CPU_ISSET(expected, &set));
-    }
+    assert_affinity(expected);
 }
 
 static void settle(void)
@@ -176,13 +153,13 @@ static void test_cpus_that_another_program_sets_stay(void **state)
 {
     (void)state;
     settle();
-    assert_int_equal(__real_sched_setaffinity(0, sizeof(machine), &machine), 0); /* taskset */
-    changes = 0;
+    assert_int_equal(affinity_restore(), 0); /* taskset */
+    affinity_fixture.changes = 0;
     for (unsigned i = 0; i < 100; i++) {
         look(i % 2 * 100, 0);
     }
-    if (CPU_COUNT(&machine) > 1) {
-        assert_int_equal(changes, 0);
+    if (CPU_COUNT(&affinity_fixture.machine) > 1) {
+        assert_int_equal(affinity_fixture.changes, 0);
     }
     assert_runs_on(RING_CPU_ANY);
 }
@@ -190,13 +167,13 @@ static void test_cpus_that_another_program_sets_stay(void **state)
 static void test_change_that_is_refused_is_not_tried_again(void **state)
 {
     (void)state;
-    refused = true;
-    changes = 0;
+    affinity_fixture.refused = true;
+    affinity_fixture.changes = 0;
     look(0, 0);
     for (unsigned i = 0; i < 100; i++) {
         look_after(QUEUE_AFFINITY_RETRY_MAX_MS * NS_PER_MS, i % 2 * 100, 0);
     }
-    assert_true(changes <= 1);
+    assert_true(affinity_fixture.changes <= 1);
 }
 
 static void test_cpus_that_are_fixed_stay(void **state)
@@ -204,11 +181,11 @@ static void test_cpus_that_are_fixed_stay(void **state)
     (void)state;
     tear_down(NULL);
     queue_affinity_init(&affinity, true);
-    changes = readings = 0;
+    affinity_fixture.changes = readings = 0;
     for (unsigned i = 0; i < 10; i++) {
         assert_false(look(i % 2 * 100, 0));
     }
-    assert_int_equal(changes, 0);
+    assert_int_equal(affinity_fixture.changes, 0);
     assert_int_equal(readings, 0);
     assert_runs_on(RING_CPU_ANY);
 }
@@ -219,11 +196,11 @@ static void test_nothing_changes_if_the_kernel_does_not_say(void **state)
     tear_down(NULL);
     unknown = true;
     queue_affinity_init(&affinity, false);
-    changes = 0;
+    affinity_fixture.changes = 0;
     for (unsigned i = 0; i < 10; i++) {
         assert_false(look(i % 2 * 100, 0));
     }
-    assert_int_equal(changes, 0);
+    assert_int_equal(affinity_fixture.changes, 0);
 }
 
 static void test_nothing_is_read_between_two_looks(void **state)

@@ -3,24 +3,19 @@
  * Where a worker runs: on the CPU that its queue process names if its chain is short, anywhere if it is long, and where
  * --cpu says if it says so. The CPU time of a frame is the test's; the CPUs are the machine's.
  */
+#include "affinity_fixture.h"
 #include "unit.h"
 
 #include "base/clock.h"
 #include "process/ring.h"
 #include "process/worker_affinity.h"
 
-#include <errno.h>
 #include <time.h>
 
-static cpu_set_t machine; /* CPUs of the test */
-static uint64_t used_ns;  /* CPU time of the "worker" */
-static unsigned changes;
+static uint64_t used_ns; /* CPU time of the "worker" */
 static unsigned readings;
-static bool refused;
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
-int __real_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set);
-int __wrap_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 {
@@ -30,30 +25,18 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
     return 0;
 }
 
-int __wrap_sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
-{
-    changes++;
-    if (refused) {
-        errno = EPERM;
-        return -1;
-    }
-    return __real_sched_setaffinity(pid, size, set);
-}
-
 static int set_up(void **state)
 {
     (void)state;
     used_ns = 0;
-    changes = 0;
     readings = 0;
-    refused = false;
-    return sched_getaffinity(0, sizeof(machine), &machine);
+    return affinity_set_up();
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    return __real_sched_setaffinity(0, sizeof(machine), &machine);
+    return affinity_restore();
 }
 
 /* The n-th CPU of the test; the last one if there are fewer. */
@@ -62,7 +45,7 @@ static uint32_t cpu(unsigned n)
     uint32_t found = 0;
 
     for (uint32_t i = 0; i < CPU_SETSIZE; i++) {
-        if (CPU_ISSET(i, &machine)) {
+        if (CPU_ISSET(i, &affinity_fixture.machine)) {
             found = i;
             if (n-- == 0) {
                 break;
@@ -80,19 +63,6 @@ static void handle(struct worker_affinity *affinity, uint64_t frame_ns)
     }
 }
 
-static void assert_runs_on(uint32_t expected)
-{
-    cpu_set_t set;
-
-    assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
-    if (expected == RING_CPU_ANY) {
-        assert_true(CPU_EQUAL(&set, &machine));
-    } else {
-        assert_int_equal(CPU_COUNT(&set), 1);
-        assert_true(CPU_ISSET(expected, &set));
-    }
-}
-
 static void test_worker_of_a_short_chain_follows(void **state)
 {
     const uint32_t named[] = {RING_CPU_ANY, cpu(0), cpu(0), cpu(1), RING_CPU_ANY, cpu(1)};
@@ -102,11 +72,12 @@ static void test_worker_of_a_short_chain_follows(void **state)
     worker_affinity_init(&affinity, false);
     handle(&affinity, WORKER_AFFINITY_SHORT_NS);
     for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
-        unsigned before = changes;
+        unsigned before = affinity_fixture.changes;
 
         worker_affinity_follow(&affinity, named[i]);
-        assert_runs_on(named[i]);
-        assert_true(changes - before == (i > 0 && named[i] != named[i - 1])); /* a system call for a change alone */
+        assert_affinity(named[i]);
+        assert_true(affinity_fixture.changes - before ==
+                    (i > 0 && named[i] != named[i - 1])); /* a system call for a change alone */
     }
 }
 
@@ -119,16 +90,16 @@ static void test_long_chain_runs_anywhere_until_it_is_short_again(void **state)
     worker_affinity_follow(&affinity, cpu(0));
     handle(&affinity, WORKER_AFFINITY_LONG_NS); /* not long yet */
     worker_affinity_follow(&affinity, cpu(0));
-    assert_runs_on(cpu(0));
+    assert_affinity(cpu(0));
     handle(&affinity, WORKER_AFFINITY_LONG_NS + 1);
     worker_affinity_follow(&affinity, cpu(0));
-    assert_runs_on(RING_CPU_ANY);
+    assert_affinity(RING_CPU_ANY);
     handle(&affinity, WORKER_AFFINITY_SHORT_NS + 1); /* not short yet */
     worker_affinity_follow(&affinity, cpu(0));
-    assert_runs_on(RING_CPU_ANY);
+    assert_affinity(RING_CPU_ANY);
     handle(&affinity, WORKER_AFFINITY_SHORT_NS);
     worker_affinity_follow(&affinity, cpu(0));
-    assert_runs_on(cpu(0));
+    assert_affinity(cpu(0));
     assert_int_equal(readings, 1 + 4); /* one for many frames */
 }
 
@@ -141,7 +112,7 @@ static void test_worker_with_a_cpu_of_its_own_stays_there(void **state)
     readings = 0;
     handle(&affinity, WORKER_AFFINITY_LONG_NS + 1);
     worker_affinity_follow(&affinity, cpu(0));
-    assert_int_equal(changes, 0);
+    assert_int_equal(affinity_fixture.changes, 0);
     assert_int_equal(readings, 0);
 }
 
@@ -150,13 +121,13 @@ static void test_change_that_is_refused_is_not_tried_again(void **state)
     struct worker_affinity affinity;
 
     (void)state;
-    refused = true;
+    affinity_fixture.refused = true;
     worker_affinity_init(&affinity, false);
     worker_affinity_follow(&affinity, cpu(0));
     worker_affinity_follow(&affinity, RING_CPU_ANY);
     worker_affinity_follow(&affinity, cpu(1));
-    assert_int_equal(changes, 1);
-    assert_runs_on(RING_CPU_ANY);
+    assert_int_equal(affinity_fixture.changes, 1);
+    assert_affinity(RING_CPU_ANY);
 }
 
 static void test_named_cpu_that_cannot_be_is_none(void **state)
@@ -166,8 +137,8 @@ static void test_named_cpu_that_cannot_be_is_none(void **state)
     (void)state;
     worker_affinity_init(&affinity, false);
     worker_affinity_follow(&affinity, CPU_SETSIZE);
-    assert_int_equal(changes, 0);
-    assert_runs_on(RING_CPU_ANY);
+    assert_int_equal(affinity_fixture.changes, 0);
+    assert_affinity(RING_CPU_ANY);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
