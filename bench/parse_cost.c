@@ -13,6 +13,8 @@
  * It prints one JSON object: for each size and number of slots the medians in nanoseconds per packet, and the median of
  * the rounds' ratios of parse to filter. The ratios are what another machine can be compared with.
  */
+#include "median.h"
+
 #include "packet/parse.h"
 
 #include "base/arith.h"
@@ -264,22 +266,6 @@ static double measure(way *find, const struct slots *slots, unsigned *found)
     return (double)(cpu_ns() - start) / PACKETS_PER_ROUND;
 }
 
-static int compare(const void *a, const void *b)
-{
-    double difference = *(const double *)a - *(const double *)b;
-
-    return (difference > 0) - (difference < 0);
-}
-
-static double median(const double values[ROUNDS])
-{
-    double sorted[ROUNDS];
-
-    memcpy(sorted, values, sizeof(sorted));
-    qsort(sorted, ROUNDS, sizeof(sorted[0]), compare);
-    return sorted[ROUNDS / 2];
-}
-
 static void measure_slots(unsigned size, unsigned count, bool last)
 {
     double touches[ROUNDS];
@@ -303,8 +289,8 @@ static void measure_slots(unsigned size, unsigned count, bool last)
     }
     printf("  \"%s, %u bytes\": {\"touch_ns\": %.1f, \"filter_ns\": %.1f, \"parse_ns\": %.1f, \"parse / filter\": "
            "%.2f}%s\n",
-           count == BURST ? "cached" : "not cached", size, median(touches), median(filters), median(parses),
-           median(ratios), last ? "" : ",");
+           count == BURST ? "cached" : "not cached", size, median(touches, ROUNDS), median(filters, ROUNDS),
+           median(parses, ROUNDS), median(ratios, ROUNDS), last ? "" : ",");
     munmap(slots.memory, (size_t)size * count);
     free(slots.lengths);
 }

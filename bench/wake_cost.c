@@ -10,6 +10,8 @@
  * It prints one JSON object: for both, the medians of the rounds of the time there and back, and of the CPU time of both
  * processes for it.
  */
+#include "median.h"
+
 #include "base/clock.h"
 #include "base/cpu_set.h"
 #include "base/eventfd.h"
@@ -122,20 +124,6 @@ static struct cost measure(int first, int second)
     return cost;
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double *x = a;
-    const double *y = b;
-
-    return *x < *y ? -1 : *x > *y;
-}
-
-static double median(double values[ROUNDS])
-{
-    qsort(values, ROUNDS, sizeof(values[0]), compare);
-    return values[ROUNDS / 2];
-}
-
 int main(void)
 {
     static const char *const names[] = {"one CPU", "two CPUs"};
@@ -152,8 +140,8 @@ int main(void)
     }
     printf("{\n");
     for (unsigned way = 0; way < 2; way++) {
-        printf("  \"%s\": {\"there_and_back_us\": %.2f, \"cpu_us\": %.2f}%s\n", names[way], median(times[way]),
-               median(used[way]), way == 0 ? "," : "");
+        printf("  \"%s\": {\"there_and_back_us\": %.2f, \"cpu_us\": %.2f}%s\n", names[way], median(times[way], ROUNDS),
+               median(used[way], ROUNDS), way == 0 ? "," : "");
     }
     printf("}\n");
     return 0;
