@@ -66,36 +66,32 @@ static void run_forkserver(struct engine *engine, const struct engine_programs *
     sleep_for_ever();
 }
 
-static bool is_asked_for_a_worker(void)
-{
-    return children->forkserver.ready && children->requests > 0;
-}
-
 static bool has_looked(void)
 {
     return children->birth_watch.seen_count > 0;
 }
 
-static void begin(struct cpu_use claim)
+static void add_others(unsigned count)
 {
-    use = claim;
-    children_fixture.programs.forkserver_run = run_forkserver;
-    children_fixture_begin(LONG_MS);
-    children_start(children);
-    children_turn_until(is_asked_for_a_worker);
-    assert_false(has_looked());
-    readings = searches = 0;
-}
-
-static void add_others(void)
-{
-    for (unsigned i = 0; i < OTHERS; i++) {
+    for (unsigned i = 0; i < count; i++) {
         others[i] = fork();
         if (others[i] == 0) {
             sleep_for_ever();
         }
         assert_true(others[i] > 0);
     }
+}
+
+/* Until the first look, of which everything is counted: no birth is looked at before it. others: children that are not known. */
+static void look_once(struct cpu_use claim, unsigned other_count)
+{
+    use = claim;
+    children_fixture.programs.forkserver_run = run_forkserver;
+    children_fixture_begin(LONG_MS);
+    add_others(other_count);
+    readings = searches = 0;
+    children_start(children);
+    children_turn_until(has_looked);
 }
 
 static int tear_down(void **state)
@@ -118,7 +114,7 @@ static bool has_been_excused(void)
 static void test_first_look_keeps_the_times(void **state)
 {
     (void)state;
-    begin((struct cpu_use){.ready = true, .used_ns = 3600 * NS_PER_S});
+    look_once((struct cpu_use){.ready = true, .used_ns = 3600 * NS_PER_S}, 0);
     children->forkserver.birth_timeout_ms = BIRTH_MS;
     children_turn_until(has_been_excused);
     assert_int_equal(children->birth_watch.watchdog.still, 0); /* no look has counted */
@@ -128,8 +124,7 @@ static void test_first_look_keeps_the_times(void **state)
 static void test_known_children_are_not_looked_at(void **state)
 {
     (void)state;
-    begin((struct cpu_use){.ready = true});
-    children_turn_until(has_looked);
+    look_once((struct cpu_use){.ready = true}, 0);
     assert_int_equal(children->birth_watch.seen_count, 1);
     assert_int_equal(readings, 1); /* the fork server's */
     assert_int_equal(searches, 0);
@@ -138,9 +133,7 @@ static void test_known_children_are_not_looked_at(void **state)
 static void test_look_ends_when_it_has_seen_enough(void **state)
 {
     (void)state;
-    begin((struct cpu_use){.ready = true});
-    add_others();
-    children_turn_until(has_looked);
+    look_once((struct cpu_use){.ready = true}, OTHERS);
     assert_int_equal(children->birth_watch.seen_count, BIRTH_WATCH_SEEN);
     assert_int_equal(readings, BIRTH_WATCH_SEEN);
     assert_int_equal(searches, 0);
