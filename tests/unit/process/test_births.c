@@ -168,17 +168,17 @@ static void test_fork_that_fails_is_reported_and_tried_again(void **state)
     start_player(REFUSE);
     children_assert_failure(EXIT_CODE_RUN_TIME, "queue 7: no process for a worker: Resource temporarily unavailable");
     assert_int_equal(children_pid(0, 0), 0);
+    children_turn_until(waits_before_a_retry); /* for the second one, if it was held up */
     assert_false(children->workers[0].requested);
-    assert_true(children->queues[0].births_ns > 0);
-    assert_int_equal(children->queues[0].births_backoff.wait_ms, 10);
+    assert_true(children->queues[0].births_backoff.wait_ms >= 10);
 }
 
-#define NOT_BELIEVED                                                                                                   \
-    "queue 7: a process that is no new worker, or cannot be watched, said that it is one: No child processes"
+#define NOT_BELIEVED(queue)                                                                                            \
+    "queue " #queue ": a process that is no new worker, or cannot be watched, said that it is one: No child processes"
 
 static void assert_not_believed(void)
 {
-    children_assert_failure(EXIT_CODE_RUN_TIME, NOT_BELIEVED);
+    children_assert_failure(EXIT_CODE_RUN_TIME, NOT_BELIEVED(7));
     assert_int_equal(children_pid(0, 0), 0);
     assert_int_equal(children_pid(1, 0), 0);
     assert_true(children->forkserver.process.pid > 0);
@@ -202,7 +202,7 @@ static void test_worker_that_is_no_child_is_not_believed(void **state)
 
 static bool one_is_there(void)
 {
-    return children_pid(0, 0) > 0 && children_has_failed();
+    return (children_pid(0, 0) > 0 || children_pid(1, 0) > 0) && children_has_failed();
 }
 
 static void test_worker_of_one_queue_is_not_believed_to_be_that_of_another(void **state)
@@ -210,11 +210,8 @@ static void test_worker_of_one_queue_is_not_believed_to_be_that_of_another(void 
     (void)state;
     start_player(ONE_FOR_ALL);
     children_turn_until(one_is_there);
-    assert_int_equal(children_pid(1, 0), 0);
-    children_assert_failure(
-        EXIT_CODE_RUN_TIME,
-        "queue 8: a process that is no new worker, or cannot be watched, said that it is one: No child "
-        "processes");
+    assert_true(children_pid(0, 0) == 0 || children_pid(1, 0) == 0);
+    children_assert_failure(EXIT_CODE_RUN_TIME, children_pid(0, 0) > 0 ? NOT_BELIEVED(8) : NOT_BELIEVED(7));
 }
 
 static void test_channel_that_the_fork_server_closes_brings_no_worker(void **state)
