@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "process/cpu_use.h"
+#include "process/queue_cpus.h"
 #include "queue/nfqueue_socket.h"
 
 #include <signal.h>
@@ -37,6 +38,7 @@ static bool is_excused(struct children_queue *queue)
         queue->cpu_excused >= EXCUSED_TIMES * HANGS_TIMEOUT_MS / watchdog_interval_ms(HANGS_TIMEOUT_MS)) {
         return false;
     }
+    queue_cpus_release(queue);
     queue->cpu_excused++;
     return true;
 }

@@ -36,7 +36,7 @@ void queue_affinity_init(struct queue_affinity *affinity, bool fixed)
 
 /* ---- its CPU -------------------------------------------------------------------------------------------------- */
 
-/* Whether the CPUs of this process are those that it has set itself. */
+/* Whether the CPUs of this process are those that it has set itself. The supervisor may have changed them, too. */
 static bool is_where_it_was(const struct queue_affinity *affinity)
 {
     const cpu_set_t expected = cpu_set_of(&affinity->allowed, affinity->cpu);
@@ -62,8 +62,11 @@ static bool settle(struct queue_affinity *affinity, uint64_t now_ns)
     return cpu >= 0 && cpu < CPU_SETSIZE && move(affinity, (uint32_t)cpu, now_ns);
 }
 
-static bool leave(struct queue_affinity *affinity, uint64_t now_ns)
+bool queue_affinity_leave(struct queue_affinity *affinity, uint64_t now_ns)
 {
+    if (affinity->cpu == RING_CPU_ANY) {
+        return false;
+    }
     if (now_ns - affinity->moved_ns >= QUEUE_AFFINITY_GOOD_NS) {
         backoff_reset(&affinity->backoff);
     }
@@ -75,7 +78,7 @@ static bool choose_cpu(struct queue_affinity *affinity, struct shares shares, ui
 {
     if (affinity->cpu != RING_CPU_ANY) {
         return (shares.used > QUEUE_AFFINITY_LEAVE_USED || shares.delay > QUEUE_AFFINITY_LEAVE_DELAY) &&
-               leave(affinity, now_ns);
+               queue_affinity_leave(affinity, now_ns);
     }
     return shares.used <= QUEUE_AFFINITY_SETTLE_USED && shares.delay <= QUEUE_AFFINITY_SETTLE_DELAY &&
            now_ns >= affinity->retry_ns && settle(affinity, now_ns);

@@ -46,4 +46,7 @@ void queue_affinity_init(struct queue_affinity *affinity, bool fixed);
 /* To be called in each turn; does nothing in most. Returns whether `cpu` has changed. */
 bool queue_affinity_look(struct queue_affinity *affinity, uint64_t now_ns);
 
+/* Leaves its CPU, if it keeps to one, as after a look. Returns whether `cpu` has changed. */
+bool queue_affinity_leave(struct queue_affinity *affinity, uint64_t now_ns);
+
 #endif

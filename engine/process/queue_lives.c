@@ -164,7 +164,7 @@ void queue_lives_add(struct queue_lives *lives, uint32_t number, pid_t pid, int 
  * Whether it was ready to run and did not: the first time, for half of the second half of its time-out; after that, for nine
  * tenths of one. A worker that computes and has a quarter of a CPU is excused once.
  */
-static bool was_kept_from_running(struct queue_worker *worker, uint64_t timeout_ns)
+static bool was_kept_from_running(struct queue_lives *lives, struct queue_worker *worker, uint64_t timeout_ns)
 {
     const uint64_t limit_ns = worker->excuses == 0 ? timeout_ns / 4 : timeout_ns / 10 * 9;
     const uint64_t last_ns = max_u64(2 * timeout_ns, QUEUE_EXCUSED_NS); /* that a wait can take */
@@ -176,12 +176,12 @@ static bool was_kept_from_running(struct queue_worker *worker, uint64_t timeout_
     }
     worker->delay = now;
     worker->excuses++;
+    lives->starved = true;
     return true;
 }
 
 /* Whether the worker, which is waited for, has taken all of the time-out since it last did something. */
-static bool takes_too_long(const struct queue_lives *lives, struct queue_worker *worker, uint64_t timeout_ns,
-                           uint64_t now_ns)
+static bool takes_too_long(struct queue_lives *lives, struct queue_worker *worker, uint64_t timeout_ns, uint64_t now_ns)
 {
     bool new_wait = worker->since_ns >= lives->looked_ns;
     uint64_t passed_ns = now_ns - (new_wait ? worker->since_ns : lives->looked_ns);
@@ -199,7 +199,7 @@ static bool takes_too_long(const struct queue_lives *lives, struct queue_worker 
         worker->delay_begun = true;
         run_delay_read(worker->pid, &worker->delay);
     }
-    return worker->waited_ns >= (1 + worker->excuses) * timeout_ns && !was_kept_from_running(worker, timeout_ns);
+    return worker->waited_ns >= (1 + worker->excuses) * timeout_ns && !was_kept_from_running(lives, worker, timeout_ns);
 }
 
 /* How far it is in open() or close(), as it says. Each plugin, and each state, is said once: what comes after is a lie. */
@@ -270,9 +270,10 @@ static uint64_t slow_delay(const struct run_delay *from, const struct run_delay 
  * A worker that had no CPU is not slow, nor one that does not say which plugin has the packet. A wait is judged once, from
  * two readings of the delay, however long it is; none is made while a plugin has the packet that was named before.
  */
-static void look_for_slow(const struct queue_lives *lives, struct queue_worker *worker)
+static void look_for_slow(struct queue_lives *lives, struct queue_worker *worker)
 {
     struct run_delay delay = {0};
+    uint64_t kept_ns;
     uint32_t plugin;
 
     if (worker->slow_judged || worker->waited_ns < (worker->slow_begun ? QUEUE_SLOW_NS : QUEUE_SLOW_NS / 2)) {
@@ -286,8 +287,11 @@ static void look_for_slow(const struct queue_lives *lives, struct queue_worker *
     if (!worker->slow_begun) {
         worker->slow_begun = true;
         worker->slow_delay = delay;
-    } else if (slow_delay(&worker->slow_delay, &delay) < QUEUE_SLOW_NS / 8 &&
-               plugin < lives->loop->engine->generation->plugin_count) {
+        return;
+    }
+    kept_ns = slow_delay(&worker->slow_delay, &delay);
+    lives->starved |= kept_ns >= QUEUE_SLOW_NS / 4;
+    if (kept_ns < QUEUE_SLOW_NS / 8 && plugin < lives->loop->engine->generation->plugin_count) {
         worker->slow_plugin = plugin;
         worker->slow_since_ns = worker->since_ns;
     }

@@ -43,6 +43,7 @@ struct queue_lives {
     uint64_t slow_plugins;     /* that the log has named; bit i: the plugin at position i */
     uint64_t looked_ns; /* when the last look was */
     uint32_t cpu;       /* that workers may follow this process to, or RING_CPU_ANY */
+    bool starved;       /* a worker gets no CPU; until the owner has seen it */
     bool leaving;       /* all were asked to leave */
 };
 

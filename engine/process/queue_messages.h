@@ -22,7 +22,7 @@
 
 /* ---- the control words, in the CONTROL section of the queue's shared memory ---- */
 
-#define QUEUE_CONTROL_VERSION 3
+#define QUEUE_CONTROL_VERSION 4
 #define QUEUE_MESSAGE_TEXT_MAX 512 /* why a queue process cannot go on */
 
 /* What the supervisor asks of the queue process. Only ever later ones. */
@@ -55,14 +55,16 @@ struct queue_control {
     _Atomic uint32_t state;   /* enum queue_state */
     _Atomic uint32_t outage;  /* bit i: place i has no worker, and its packets get the --on-outage verdict */
     _Atomic uint32_t closing; /* QUEUE_CLOSING: position of the plugin in close() in some worker, or PLUGINS_MAX */
+    _Atomic uint32_t cpu;     /* that it and its workers keep to, or CPU_SET_ALL */
+    _Atomic uint32_t starved; /* n + 1: workers get no time on CPU n, to which they keep; the supervisor sets it to 0 */
     char text[QUEUE_MESSAGE_TEXT_MAX];
 
     /* supervisor only */
     uint64_t restarts; /* workers and queue processes that were replaced */
-    uint64_t outages;  /* that have begun */
+    uint64_t outages; /* that have begun */
 };
 
-_Static_assert(sizeof(struct queue_control) == 816, "part of QUEUE_CONTROL_VERSION");
+_Static_assert(sizeof(struct queue_control) == 824, "part of QUEUE_CONTROL_VERSION");
 
 /* ---- messages on the channel (base/channel.h) ---- */
 
@@ -70,8 +72,8 @@ _Static_assert(sizeof(struct queue_control) == 816, "part of QUEUE_CONTROL_VERSI
 
 enum queue_message_kind {
     QUEUE_CHANGED = 1, /* either: a control word has changed */
-    QUEUE_NEW_WORKER,  /* supervisor: a worker was born, `worker`; a descriptor: its pidfd */
-    QUEUE_RING,        /* queue process: its ring; RING_FDS descriptors for the worker */
+    QUEUE_NEW_WORKER, /* supervisor: a worker was born, `worker`; a descriptor: its pidfd */
+    QUEUE_RING, /* queue process: its ring; RING_FDS descriptors for the worker */
     QUEUE_WORKER_OPENED, /* queue process: its plugins are open */
     QUEUE_WORKER_LOST, /* queue process: it gets no packets any more, and is to be killed */
     QUEUE_KINDS_END,
@@ -82,24 +84,24 @@ enum queue_message_sender { QUEUE_FROM_SUPERVISOR, QUEUE_FROM_PROCESS };
 /* Why a worker is lost. */
 enum queue_loss {
     QUEUE_LOSS_ENDED = 1, /* its process has ended */
-    QUEUE_LOSS_HUNG,      /* it took too long over a packet, or over open(), or over close() */
-    QUEUE_LOSS_BROKEN,    /* it has broken the protocol of the ring */
-    QUEUE_LOSS_REFUSED,   /* it has no ring; `text` says why */
+    QUEUE_LOSS_HUNG, /* it took too long over a packet, or over open(), or over close() */
+    QUEUE_LOSS_BROKEN, /* it has broken the protocol of the ring */
+    QUEUE_LOSS_REFUSED, /* it has no ring; `text` says why */
     QUEUE_LOSSES_END,
 };
 
 struct queue_message {
     uint32_t version; /* QUEUE_MESSAGE_VERSION */
-    uint32_t kind;    /* enum queue_message_kind */
-    uint32_t worker;  /* its number, from 1; 0 with QUEUE_CHANGED */
+    uint32_t kind; /* enum queue_message_kind */
+    uint32_t worker; /* its number, from 1; 0 with QUEUE_CHANGED */
 
     uint32_t pid; /* of QUEUE_NEW_WORKER; otherwise 0 */
 
     /* of QUEUE_WORKER_LOST; otherwise 0 */
-    uint32_t loss;         /* enum queue_loss */
-    uint32_t stage;        /* what the worker said last of itself: enum ring_state */
-    uint32_t plugin;       /* position of the plugin that ran, as the worker said, or PLUGINS_MAX */
-    uint32_t in_plugin;    /* not 0: a plugin had packets */
+    uint32_t loss; /* enum queue_loss */
+    uint32_t stage; /* what the worker said last of itself: enum ring_state */
+    uint32_t plugin; /* position of the plugin that ran, as the worker said, or PLUGINS_MAX */
+    uint32_t in_plugin; /* not 0: a plugin had packets */
     uint32_t
         packet_known; /* not 0: packet_id got the --on-crash verdict; else, if in_plugin, it was in handle_batch() */
     uint32_t packet_id;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "process/births.h"
 #include "process/losses.h"
+#include "process/queue_cpus.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -73,6 +74,7 @@ static void take_message(struct children_queue *queue, const struct queue_messag
 
     if (message->kind == QUEUE_CHANGED) {
         note_outage(queue);
+        queue_cpus_take_request(queue);
     } else if (worker == NULL) {
         return;
     } else if (message->kind == QUEUE_RING) {

@@ -164,6 +164,24 @@ static void time_next_look(struct queue_turns *turns, bool soon, uint64_t now_ns
     }
 }
 
+/* Workers that cannot leave the CPU by themselves, since they get no time there, are taken from it by the supervisor. */
+static void look_at_cpu(struct queue_turns *turns, uint64_t now_ns)
+{
+    struct queue_control *control = turns->tell.control;
+    bool starved = turns->lives.starved && turns->affinity.cpu != RING_CPU_ANY;
+    bool moved;
+
+    if (starved) {
+        queue_tell_word(&turns->tell, &control->starved, turns->affinity.cpu + 1);
+    }
+    turns->lives.starved = false;
+    moved = starved ? queue_affinity_leave(&turns->affinity, now_ns) : queue_affinity_look(&turns->affinity, now_ns);
+    if (moved) {
+        control->cpu = turns->affinity.cpu;
+        queue_lives_name_cpu(&turns->lives, turns->affinity.cpu);
+    }
+}
+
 void queue_turns_next(struct queue_turns *turns)
 {
     bool look = turns->look.link != NULL;
@@ -174,9 +192,7 @@ void queue_turns_next(struct queue_turns *turns)
     look = look && turns->look.link == NULL; /* the timer has expired */
     now_ns = event_loop_now(&turns->events);
     soon = queue_lives_look(&turns->lives, now_ns);
-    if (queue_affinity_look(&turns->affinity, now_ns)) {
-        queue_lives_name_cpu(&turns->lives, turns->affinity.cpu);
-    }
+    look_at_cpu(turns, now_ns);
     if (turns->serving) {
         soon |= look_at_places(turns, now_ns);
         send_verdicts(turns, look);
@@ -219,6 +235,7 @@ void queue_turns_init(struct queue_turns *turns, const struct engine *engine, co
     open_events(turns);
     queue_lives_init(&turns->lives, &turns->loop, &turns->events, &turns->tell);
     turns->affinity = (struct queue_affinity){.fixed = true};
+    queue->control->cpu = RING_CPU_ANY;
     queue_outage_init(&turns->outage, &turns->loop, &turns->tell, engine->generation->group->outage_timeout_ms);
 }
 

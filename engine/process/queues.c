@@ -60,6 +60,7 @@ static int open_queue(const struct engine *engine, struct engine_queue *queue, s
                          plan->flows > 0 ? "; its flow table takes the most, see --flow-table" : "");
     }
     queue->control = queue->shm.control;
+    queue->control->cpu = RING_CPU_ANY;
     return 0;
 }
 

@@ -149,6 +149,16 @@ static void test_it_is_tried_again_less_and_less_often(void **state)
     assert_int_equal(leave_and_settle(), QUEUE_AFFINITY_RETRY_MIN_MS);
 }
 
+static void test_it_leaves_when_it_is_told(void **state)
+{
+    (void)state;
+    settle();
+    assert_true(queue_affinity_leave(&affinity, now_ns));
+    assert_runs_on(RING_CPU_ANY);
+    assert_false(queue_affinity_leave(&affinity, now_ns));
+    assert_false(look(0, 0)); /* it is tried again after a while */
+}
+
 static void test_cpus_that_another_program_sets_stay(void **state)
 {
     (void)state;
@@ -223,6 +233,7 @@ int main(void)
         TEST(test_process_that_must_wait_or_has_much_to_do_leaves),
         TEST(test_process_settles_only_with_time_left),
         TEST(test_it_is_tried_again_less_and_less_often),
+        TEST(test_it_leaves_when_it_is_told),
         TEST(test_cpus_that_another_program_sets_stay),
         TEST(test_change_that_is_refused_is_not_tried_again),
         TEST(test_cpus_that_are_fixed_stay),

@@ -245,6 +245,7 @@ static void test_worker_that_gets_no_cpu_is_waited_for(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         unsigned ms = lost_after_ms(cases[i].timeout_ms, cases[i].ready, cases[i].used_percent, cases[i].delay_percent);
 
+        assert_int_equal(fixture.lives.starved, cases[i].lost_after_ms > cases[i].timeout_ms);
         assert_in_range(ms, cases[i].lost_after_ms, cases[i].lost_after_ms + 4 * LOOKS_MS);
         tear_down(state);
         assert_int_equal(set_up(state), 0);
