@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 
 static log_writer *current_writer;
 static bool marked;
-static unsigned lines_lost;
+static _Atomic unsigned lines_lost; /* threads of a plugin log, too */
 
 static bool write_to_standard_error(const char *line, size_t len)
 {
@@ -56,12 +57,13 @@ static void write_line(const char *line, size_t len)
     char text[64];
     char report[LOG_LINE_MAX];
     size_t report_len;
+    unsigned lost = atomic_exchange(&lines_lost, 0);
 
-    if (lines_lost > 0) {
-        snprintf(text, sizeof(text), "%u log lines lost: they could not be written", lines_lost);
+    if (lost > 0) {
+        snprintf(text, sizeof(text), "%u log lines lost: they could not be written", lost);
         report_len = make_line(text, report);
-        if (write_to_standard_error(report, report_len)) {
-            lines_lost = 0;
+        if (!write_to_standard_error(report, report_len)) {
+            lines_lost += lost;
         }
     }
     if (!write_to_standard_error(line, len)) {

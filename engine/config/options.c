@@ -119,6 +119,8 @@ const struct option_entry options_table[] = {
     {"core-dumps", NULL, option_parse_flag, TARGET(core_dumps), 0, 0,
      "For authors of plugins: workers and the fork server leave a core when they\n"
      "crash, as ulimit -c and kernel.core_pattern say. It can hold packets."},
+    {"plugin-log", "error|warning|info|debug", option_parse_word, TARGET(plugin_log), 0, 0,
+     "Lines that plugins log are shown from this level on. Default: info."},
     {"drain-timeout", "TIME", option_parse_time, TARGET(drain_timeout_ms), 1, TIMEOUT_MAX_MS,
      "How long a stop may take to answer what is queued. Default: 5s."},
     {"load-timeout", "TIME", option_parse_time, TARGET(load_timeout_ms), 1, TIMEOUT_MAX_MS,
@@ -161,6 +163,7 @@ int options_init(struct options *options, size_t text_size, struct error *error)
         .on_stop = NFQE_DROP,
         .no_enobufs = true,
         .crash_limit = {20, 60 * 1000},
+        .plugin_log = NFQE_LOG_INFO,
         .on_crash_limit = CRASH_LIMIT_OUTAGE,
         .outage_timeout_ms = 2000,
         .on_outage = OUTAGE_DROP,

@@ -65,6 +65,7 @@ struct options {
     struct uid_range worker_uids; /* of workers and spares */
     enum priority_setting priority;
     bool core_dumps;              /* of workers and fork server */
+    unsigned plugin_log;          /* enum nfqe_log_level: plugins' lines of later levels are not shown */
     uint64_t max_len;             /* packets */
     uint64_t receive_buffer;      /* bytes; 0: sized from max_len and the copy range */
     uint64_t copy_range;          /* bytes; 0: what the plugins need */

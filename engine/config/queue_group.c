@@ -74,6 +74,7 @@ static void copy_workers(const struct options *options, struct queue_group *grou
     group->worker_uids_given = options_given(options, "worker-uids");
     group->priority = options->priority;
     group->core_dumps = options->core_dumps;
+    group->plugin_log = options->plugin_log;
 }
 
 static void copy_policy(const struct options *options, struct queue_group *group)

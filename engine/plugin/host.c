@@ -32,6 +32,21 @@ static void host_log(const struct nfqe_host *table, int level, const char *forma
     host->services->log(host->services->context, level, host->id, text);
 }
 
+/* A NUL would hide the rest of the text. */
+static void host_log_text(const struct nfqe_host *table, int level, const char *given, size_t len)
+{
+    const struct plugin_host *host = table->context;
+    char text[LOG_TEXT_MAX];
+
+    len = given == NULL ? 0 : len;
+    len = len < sizeof(text) ? len : sizeof(text) - 1;
+    for (size_t i = 0; i < len; i++) {
+        text[i] = given[i] != '\0' ? given[i] : '?';
+    }
+    text[len] = '\0';
+    host->services->log(host->services->context, level, host->id, text);
+}
+
 static int host_fail(const struct nfqe_host *table, int error, const char *format, ...)
 {
     struct plugin_host *host = table->context;
@@ -61,7 +76,15 @@ void plugin_host_init(struct plugin_host *host, const struct host_services *serv
         .engine_version = NFQE_VERSION,
         .context = host,
         .log = host_log,
+        .log_text = host_log_text,
         .fail = host_fail,
         .ext = host_ext,
     };
+}
+
+void plugin_host_place(struct plugin_host *host, uint32_t queue, uint32_t worker_index, uint32_t worker_count)
+{
+    host->table.queue = queue;
+    host->table.worker_index = worker_index;
+    host->table.worker_count = worker_count;
 }

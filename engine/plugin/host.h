@@ -29,4 +29,7 @@ struct plugin_host {
 /* id: must outlive the host. [fork server] */
 void plugin_host_init(struct plugin_host *host, const struct host_services *services, const char *id);
 
+/* Before open(): where the plugin runs. queue: its number in the kernel. [worker] */
+void plugin_host_place(struct plugin_host *host, uint32_t queue, uint32_t worker_index, uint32_t worker_count);
+
 #endif

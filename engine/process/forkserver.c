@@ -294,7 +294,7 @@ void forkserver_run(struct engine *engine, const struct engine_programs *program
     process_reset_signals();
     process_enter_log(&engine->log);
     process_begin("nfqe-forkserver", engine->supervisor);
-    plugin_services_begin();
+    plugin_services_begin(engine->generation->group->plugin_log, "");
     process_title_set("fork server");
     madvise(engine->status, sizeof(*engine->status), MADV_DONTFORK); /* workers have no use for it */
     drop_rights(engine);

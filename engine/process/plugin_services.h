@@ -14,7 +14,10 @@
 
 extern const struct host_services plugin_services;
 
-/* In a new process, before a plugin runs there: nothing is counted yet. */
-void plugin_services_begin(void);
+/*
+ * In a new process, before a plugin runs there: nothing is counted yet. shown: enum nfqe_log_level; lines of later levels
+ * are not shown. place: what the lines begin with, "queue 1: " in a worker.
+ */
+void plugin_services_begin(unsigned shown, const char *place);
 
 #endif

@@ -141,11 +141,21 @@ static bool is_skipped(const struct worker *worker, unsigned position)
     return (worker->birth.skipped >> position & 1) != 0;
 }
 
+static void begin_services(const struct worker *worker)
+{
+    char place[32];
+
+    snprintf(place, sizeof(place), "queue %u: ", worker->queue_number);
+    plugin_services_begin(worker->engine->generation->group->plugin_log, place);
+}
+
 static void open_plugin(struct worker *worker, struct plugin *plugin)
 {
+    const struct queue_group *group = worker->engine->generation->group;
     struct error error;
     const char *loss;
 
+    plugin_host_place(&plugin->host, worker->queue_number, worker->birth.slot, group->workers + group->spares);
     if (plugin_open(plugin, &error) != 0) {
         fail(worker, "%s", error.text);
     }
@@ -258,7 +268,7 @@ void worker_run(struct engine *engine, const struct worker_birth *birth)
     snprintf(name, sizeof(name), "nfqe-w%u", worker->queue_number);
     process_begin(name, engine->supervisor);
     process_title_set("worker queue %u.%u", worker->queue_number, birth->slot);
-    plugin_services_begin();
+    begin_services(worker);
     priority_take_worker(); /* without, packets wait longer while CPUs are busy */
     drop_rights(worker);
     say_hello(worker);

@@ -72,10 +72,15 @@ NFQE_AT(nfqe_host, size, 0);
 NFQE_AT(nfqe_host, abi, 4);
 NFQE_AT(nfqe_host, engine_version, 8);
 NFQE_AT(nfqe_host, context, 16);
-NFQE_AT(nfqe_host, log, 24);
-NFQE_AT(nfqe_host, fail, 32);
-NFQE_AT(nfqe_host, ext, 40);
-NFQE_SIZE(struct nfqe_host, 48);
+NFQE_AT(nfqe_host, queue, 24);
+NFQE_AT(nfqe_host, worker_index, 28);
+NFQE_AT(nfqe_host, worker_count, 32);
+NFQE_AT(nfqe_host, reserved, 36);
+NFQE_AT(nfqe_host, log, 40);
+NFQE_AT(nfqe_host, log_text, 48);
+NFQE_AT(nfqe_host, fail, 56);
+NFQE_AT(nfqe_host, ext, 64);
+NFQE_SIZE(struct nfqe_host, 72);
 
 /* ---- options ---------------------------------------------------------------------------------------- */
 
@@ -325,6 +330,7 @@ NFQE_IS(NFQE_PLUGIN_MULTIPLE, 0x1, 4);
 NFQE_IS(NFQE_LOG_ERROR, 0, 4);
 NFQE_IS(NFQE_LOG_WARNING, 1, 4);
 NFQE_IS(NFQE_LOG_INFO, 2, 4);
+NFQE_IS(NFQE_LOG_DEBUG, 3, 4);
 NFQE_IS(NFQE_OPTION_STRING, 1, 4);
 NFQE_IS(NFQE_OPTION_INTEGER, 2, 4);
 NFQE_IS(NFQE_OPTION_BOOLEAN, 3, 4);

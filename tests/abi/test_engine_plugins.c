@@ -122,9 +122,9 @@ static void the_config_struct_lives_on_in_the_workers(void **state)
         "nfq-engine: plugin option_types: text \"a,b\"\n",
         "nfq-engine: plugin option_types: word \"one\"\n",
         "nfq-engine: plugin option_types: word \"two\"\n",
-        "nfq-engine: plugin option_types: text \"a,b\"\n",
-        "nfq-engine: plugin option_types: word \"one\"\n",
-        "nfq-engine: plugin option_types: word \"two\"\n",
+        "nfq-engine: queue 1: plugin option_types: text \"a,b\"\n",
+        "nfq-engine: queue 1: plugin option_types: word \"one\"\n",
+        "nfq-engine: queue 1: plugin option_types: word \"two\"\n",
         NULL,
     });
 }
@@ -150,10 +150,10 @@ static void each_function_is_called_once_in_its_process(void **state)
     stop();
     assert_in_order((const char *const[]){
         "nfq-engine: plugin narrator_one: load in nfqe-forkserver\n",
-        "nfq-engine: plugin narrator_one: open in nfqe-w1\n",
+        "nfq-engine: queue 1: plugin narrator_one: open in nfqe-w1\n",
         "nfq-engine: ready\n",
         "nfq-engine: SIGTERM: ",
-        "nfq-engine: plugin narrator_one: close in nfqe-w1\n",
+        "nfq-engine: queue 1: plugin narrator_one: close in nfqe-w1\n",
         "nfq-engine: plugin narrator_one: unload in nfqe-forkserver\n",
         NULL,
     });

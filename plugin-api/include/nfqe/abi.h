@@ -406,11 +406,13 @@ struct nfqe_packet_operations {
 
 /* ---- what the engine offers ---------------------------------------------------------------------- */
 
-enum nfqe_log_level { NFQE_LOG_ERROR = 0, NFQE_LOG_WARNING = 1, NFQE_LOG_INFO = 2 };
+/* The option --plugin-log says down to which level lines are shown: without it, INFO. */
+enum nfqe_log_level { NFQE_LOG_ERROR = 0, NFQE_LOG_WARNING = 1, NFQE_LOG_INFO = 2, NFQE_LOG_DEBUG = 3 };
 
 /*
- * Functions of the engine. The table stays valid for the life of the process. `size` is the number of bytes that
- * this engine filled: compare before using a member that a later minor version added.
+ * What the engine offers to one plugin. The table stays valid for the life of the process, and is at the same address in
+ * the fork server and in its workers. `size` is the number of bytes that this engine filled: compare before using a
+ * member that a later minor version added.
  */
 struct nfqe_host {
     uint32_t size;
@@ -419,11 +421,23 @@ struct nfqe_host {
     void *context;                /* the engine's own */
 
     /*
-     * [fork server] [worker] Writes one line to the engine's log, preceded by the plugin's id. Text of more than
-     * 512 bytes is cut. Of more than 20 lines a second in one process, the rest are only counted: do not log
-     * for each packet.
+     * [worker] Where it runs. worker_index is below worker_count, the number of workers and spares of a queue; no other
+     * worker of the queue that gets packets, or waits for some, has the same.
+     */
+    uint32_t queue;               /* number of the netfilter queue */
+    uint32_t worker_index;
+    uint32_t worker_count;
+    uint32_t reserved;            /* 0 */
+
+    /*
+     * [fork server] [worker], any thread. Writes one line to the engine's log, preceded by the plugin's id and, in a
+     * worker, the queue. Text of more than 512 bytes is cut. Of more than 20 lines a second in one process, the rest are
+     * only counted: do not log for each packet.
      */
     void (*log)(const struct nfqe_host *host, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+    /* The same for text[len], which is not a format and needs no NUL at its end. */
+    void (*log_text)(const struct nfqe_host *host, int level, const char *text, size_t len);
 
     /*
      * [fork server] in load(), [worker] in open(): sets the reason of a failure, for the person who started the

@@ -8,6 +8,8 @@
 #include "parsed_command_line.h"
 #include "unit.h"
 
+#include <nfqe/abi.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -44,6 +46,7 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(parsed_options.worker_uids.first, 70000);
     assert_int_equal(parsed_options.worker_uids.last, 94999);
     assert_int_equal(parsed_options.priority, PRIORITY_NORMAL);
+    assert_int_equal(parsed_options.plugin_log, NFQE_LOG_INFO);
     assert_int_equal(parsed_options.crash_limit.count, 20);
     assert_int_equal(parsed_options.crash_limit.window_ms, 60000);
     assert_int_equal(parsed_options.on_crash_limit, CRASH_LIMIT_OUTAGE);
@@ -72,6 +75,21 @@ static void test_numbers_of_workers_have_limits(void **state)
     USAGE("--spares 9: must be 0 to 8", "--spares=9");
     USAGE("--spares off: must be a number from 0 to 8", "--spares=off");
     USAGE("--spares: needs a value: --spares N", "--spares");
+}
+
+static void test_log_of_plugins_has_one_of_four_levels(void **state)
+{
+    static const char *const levels[] = {"error", "warning", "info", "debug"};
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        char argument[32];
+
+        snprintf(argument, sizeof(argument), "--plugin-log=%s", levels[i]);
+        accept(argument);
+        assert_int_equal(parsed_options.plugin_log, i);
+    }
+    USAGE("--plugin-log all: must be error, warning, info or debug", "--plugin-log=all");
 }
 
 static void test_priority_is_one_of_two_words(void **state)
@@ -290,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_those_that_the_help_states),
         cmocka_unit_test(test_numbers_of_workers_have_limits),
+        cmocka_unit_test(test_log_of_plugins_has_one_of_four_levels),
         cmocka_unit_test(test_priority_is_one_of_two_words),
         cmocka_unit_test(test_user_ids_are_a_range_without_those_that_mean_no_user),
         cmocka_unit_test(test_range_of_user_ids_is_large_enough_for_two_generations),

@@ -227,11 +227,12 @@ static void test_group_has_the_workers_of_the_options(void **state)
 {
     (void)state;
     MAKE("--plugin=x.so", "--queue=1", "--workers=3", "--spares=5", "--priority=realtime", "--worker-uids=5000-5999",
-         "--core-dumps");
+         "--core-dumps", "--plugin-log=debug");
     assert_int_equal(group->workers, 3);
     assert_int_equal(group->spares, 5);
     assert_int_equal(group->priority, PRIORITY_REALTIME);
     assert_true(group->core_dumps);
+    assert_int_equal(group->plugin_log, NFQE_LOG_DEBUG);
     assert_int_equal(group->worker_uids.first, 5000);
     assert_int_equal(group->worker_uids.last, 5999);
     assert_true(group->worker_uids_given);
@@ -245,6 +246,7 @@ static void test_group_has_the_workers_of_the_options(void **state)
     assert_int_equal(group->spares, 1);
     assert_int_equal(group->priority, PRIORITY_NORMAL);
     assert_false(group->core_dumps);
+    assert_int_equal(group->plugin_log, NFQE_LOG_INFO);
     assert_int_equal(group->worker_uids.first, 70000);
     assert_int_equal(group->worker_uids.last, 94999);
     assert_false(group->worker_uids_given);

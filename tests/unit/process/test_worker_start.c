@@ -155,13 +155,32 @@ static void test_plugins_may_log_as_many_lines_in_each_new_worker(void **state)
     const struct nfqe_host *host = &lone.base.generation.plugins[0].host.table;
 
     (void)state;
-    plugin_services_begin();
+    plugin_services_begin(NFQE_LOG_INFO, "");
     for (unsigned i = 0; i <= PLUGIN_SERVICES_LINES_PER_SECOND; i++) {
         host->log(host, NFQE_LOG_INFO, "of load()");
     }
     lone.plugins[0].in_open = log_something;
     lone_start_and_open();
-    assert_string_equal(lone.seen->line, "plugin acting: something");
+    assert_string_equal(lone.seen->line, "queue 7: plugin acting: something");
+}
+
+static int log_place(const struct nfqe_host *host)
+{
+    host->log(host, NFQE_LOG_INFO, "queue %u, worker %u of %u", host->queue, host->worker_index, host->worker_count);
+    return 0;
+}
+
+static void test_plugins_know_their_queue_and_worker(void **state)
+{
+    (void)state;
+    lone.base.group.workers = 2;
+    lone.base.group.spares = 3;
+    lone.plugins[1].in_open = log_place;
+    lone_start_birth((struct worker_birth){.queue = 1, .slot = 4, .uid = PRIVILEGES_SAME_UID});
+    lone_wait_hello();
+    lone_pass_ring();
+    assert_int_equal(lone_wait_state(), RING_OPENED);
+    assert_string_equal(lone.seen->line, "queue 8: plugin acting: queue 8, worker 4 of 5");
 }
 
 static void test_worker_runs_on_the_cpu_of_its_slot(void **state)
@@ -211,6 +230,7 @@ int main(void)
         WITH_WORKER(test_channel_is_closed_before_plugins_run),
         WITH_WORKER(test_plugins_print_into_the_pipe_of_their_worker),
         WITH_WORKER(test_plugins_may_log_as_many_lines_in_each_new_worker),
+        WITH_WORKER(test_plugins_know_their_queue_and_worker),
         WITH_WORKER(test_worker_runs_on_the_cpu_of_its_slot),
         WITH_WORKER(test_worker_that_cannot_run_on_its_cpu_runs_on_any),
     };

@@ -27,6 +27,7 @@ void engine_fixture_init(struct engine_fixture *fixture, unsigned queues, uint64
     fixture->group.on_crash = NFQE_DROP;
     fixture->group.on_stop = NFQE_ACCEPT;
     fixture->group.workers = 1;
+    fixture->group.plugin_log = NFQE_LOG_INFO;
     generation_init(&fixture->generation, ENGINE_FIXTURE_GENERATION, &fixture->group);
     engine->generation = &fixture->generation;
     engine->status = mmap(NULL, sizeof(*engine->status), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
