@@ -7,6 +7,7 @@
 
 #define PLUGINS_MAX 64       /* in a plugin chain; each one adds to the cost of a packet */
 #define REASONS_MAX 1024     /* that the plugins of a chain declare together; each takes two counters a queue */
+#define COUNTERS_MAX 1024    /* the same of counters; each takes 8 bytes a worker */
 #define REPEATS_MAX 4        /* NFQE_REPEAT of one packet; counted in --repeat-mark */
 #define QUEUES_MAX 256       /* of one engine; each is a process, and so is each of its workers */
 #define WORKERS_MAX 16       /* of a queue; more CPUs than that are better used by more queues */

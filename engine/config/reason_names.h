@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The reasons that the plugins of a chain declare: how many each has, and their names.
+ * The reasons that the plugins of a chain declare: how many each has, and their names. The counters that they declare are
+ * kept in the same form.
  *
  * A reason is counted in a cell, by its place among those of all plugins; cell first[i] is the first one of the plugin
  * at position i. The names lie in the plugins' data, which only the fork server has; it writes them to memory that it

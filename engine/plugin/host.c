@@ -88,3 +88,9 @@ void plugin_host_place(struct plugin_host *host, uint32_t queue, uint32_t worker
     host->table.worker_index = worker_index;
     host->table.worker_count = worker_count;
 }
+
+void plugin_host_give_counters(struct plugin_host *host, uint64_t *cells, uint32_t count)
+{
+    host->table.counters = cells;
+    host->table.counter_count = count;
+}

@@ -32,4 +32,7 @@ void plugin_host_init(struct plugin_host *host, const struct host_services *serv
 /* Before open(): where the plugin runs. queue: its number in the kernel. [worker] */
 void plugin_host_place(struct plugin_host *host, uint32_t queue, uint32_t worker_index, uint32_t worker_count);
 
+/* Before open(): the cells of the plugin's counters, for the life of the process. [worker] */
+void plugin_host_give_counters(struct plugin_host *host, uint64_t *cells, uint32_t count);
+
 #endif

@@ -226,7 +226,7 @@ static struct list list_of_counters(const struct nfqe_plugin *table)
                          .elements = table->counters,
                          .stride = table->counter_size,
                          .count = table->counter_count,
-                         .max = PLUGIN_LIST_MAX,
+                         .max = COUNTERS_MAX,
                          .texts = 3,
                          .size = COUNTER_SIZE_2_0};
 }
@@ -270,20 +270,37 @@ struct nfqe_reason plugin_lists_reason(const struct nfqe_plugin *table, size_t i
     return reason;
 }
 
+_Static_assert(COUNTERS_MAX == REASONS_MAX, "names of both are kept in the same form");
+
+static int add_names(const struct list *list, size_t count, unsigned position, struct reason_names *names,
+                     struct error *error)
+{
+    uint32_t first = names->first[position];
+
+    if (first > REASONS_MAX || count > REASONS_MAX - first) {
+        return error_set(error, EXIT_CODE_PLUGIN, -EBADMSG,
+                         "declares %zu %ss, and the plugins before it %" PRIu32 "; a chain can have %d", count,
+                         list->element, first, REASONS_MAX);
+    }
+    for (size_t i = 0; i < count; i++) {
+        snprintf(names->names[first + i], REASON_NAME_SIZE, "%s", name_at(list, i));
+    }
+    names->first[position + 1] = first + (uint32_t)count;
+    return 0;
+}
+
+int plugin_lists_add_counters(const struct nfqe_plugin *table, const struct plugin_lists *lists, unsigned position,
+                              struct reason_names *names, struct error *error)
+{
+    const struct list counters = list_of_counters(table);
+
+    return add_names(&counters, lists->counter_count, position, names, error);
+}
+
 int plugin_lists_add_reasons(const struct nfqe_plugin *table, const struct plugin_lists *lists, unsigned position,
                              struct reason_names *names, struct error *error)
 {
     const struct list reasons = list_of_reasons(table);
-    uint32_t first = names->first[position];
 
-    if (first > REASONS_MAX || lists->reason_count > REASONS_MAX - first) {
-        return error_set(error, EXIT_CODE_PLUGIN, -EBADMSG,
-                         "declares %zu reasons, and the plugins before it %" PRIu32 "; a chain can have %d",
-                         lists->reason_count, first, REASONS_MAX);
-    }
-    for (size_t i = 0; i < lists->reason_count; i++) {
-        snprintf(names->names[first + i], REASON_NAME_SIZE, "%s", name_at(&reasons, i));
-    }
-    names->first[position + 1] = first + (uint32_t)lists->reason_count;
-    return 0;
+    return add_names(&reasons, lists->reason_count, position, names, error);
 }

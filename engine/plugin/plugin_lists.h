@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PLUGIN_LIST_MAX 4096 /* counters; bounds the search for the list's end, and for a name that is there twice */
 #define PLUGIN_LIST_NAME_MAX 31 /* bytes of a name */
 
 struct plugin_lists {
@@ -34,6 +33,13 @@ struct nfqe_reason plugin_lists_reason(const struct nfqe_plugin *table, size_t i
 
 /* Whether a text of the plugin that is not NULL can be read up to its NUL. */
 bool plugin_lists_is_text(const char *text);
+
+/*
+ * Adds the names of the counters that were counted, of the plugin at this position, to those of the positions before it.
+ * Returns 0, or -EBADMSG: all of them together are more than COUNTERS_MAX. [fork server]
+ */
+int plugin_lists_add_counters(const struct nfqe_plugin *table, const struct plugin_lists *lists, unsigned position,
+                              struct reason_names *names, struct error *error);
 
 /*
  * Adds the names of the reasons that were counted, of the plugin at this position, to those of the positions before it.

@@ -219,23 +219,46 @@ static void open_log(struct children_worker *worker, int *write_end)
     }
 }
 
-void births_pass_ring(struct children_worker *worker, const int ring[RING_FDS])
+/* Returns whether it has what its plugins need to count; if none counts, it needs nothing. */
+static bool make_cells(struct children_worker *worker)
+{
+    size_t size = counter_cells_size(worker->queue->children->engine->counters.first);
+    int code = size > 0 ? counter_cells_new(size, &worker->cells) : 0;
+
+    if (code < 0) {
+        report(worker->queue, "no memory for the counters of a worker's plugins", code);
+    }
+    return code == 0;
+}
+
+static int pass_descriptors(const struct children_worker *worker, const int ring[RING_FDS], int log)
 {
     const struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
-    int fds[WORKER_FDS];
-    unsigned count;
+    int fds[WORKER_FDS_MAX];
+    unsigned count = RING_FDS;
+
+    memcpy(fds, ring, RING_FDS * sizeof(int));
+    if (worker->cells.fd >= 0) {
+        fds[count++] = worker->cells.fd;
+    }
+    if (log >= 0) {
+        fds[count++] = log;
+    }
+    return channel_send(worker->channel.fd, &message, sizeof(message), fds, count);
+}
+
+void births_pass_ring(struct children_worker *worker, const int ring[RING_FDS])
+{
+    int log = -1;
 
     if (worker->channel.fd < 0) {
         return;
     }
-    memcpy(fds, ring, RING_FDS * sizeof(int));
-    fds[WORKER_FD_LOG] = -1;
-    open_log(worker, &fds[WORKER_FD_LOG]);
-    count = fds[WORKER_FD_LOG] >= 0 ? WORKER_FDS : RING_FDS;
-    if (channel_send(worker->channel.fd, &message, sizeof(message), fds, count) < 0) {
+    open_log(worker, &log);
+    if (!make_cells(worker) || pass_descriptors(worker, ring, log) < 0) {
         child_kill(&worker->process, monotonic_ns());
     }
-    close_fd(&fds[WORKER_FD_LOG]);
+    close_fd(&log);
     close_fd(&worker->channel.fd);
 }
 

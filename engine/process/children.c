@@ -338,6 +338,7 @@ static void init_queue(struct children *children, unsigned index)
         worker->queue = queue;
         worker->channel = (struct event_watch){.fd = -1, .ready = worker_channel_ready, .context = worker};
         child_init(&worker->process, worker_end_ready, worker);
+        counter_cells_init(&worker->cells);
     }
 }
 
@@ -384,6 +385,13 @@ void children_start(struct children *children)
     }
     start_forkserver(children);
     children_schedule_tick(children);
+}
+
+void children_collect_counters(struct children *children)
+{
+    for (unsigned i = 0; children->workers != NULL && i < children->engine->queue_count * children->places; i++) {
+        losses_take_counters(&children->workers[i]);
+    }
 }
 
 void children_end(struct children *children)

@@ -20,6 +20,7 @@
 #include "process/birth_watch.h"
 #include "process/child.h"
 #include "process/child_log.h"
+#include "process/counter_cells.h"
 #include "process/crash_limit.h"
 #include "process/engine.h"
 #include "process/exit_report.h"
@@ -45,6 +46,7 @@ struct children_worker {
     struct child process;       /* pid 0: it has not said hello, or it has ended */
     struct event_watch channel; /* until it has its ring; fd -1: closed */
     struct child_log log;       /* what it prints, once it has its ring */
+    struct counter_cells cells; /* what its plugins count, once it has its ring */
     uint64_t answered;          /* packets answered on its queue when its plugins were open */
     bool opened;                /* its plugins are open */
     bool lost;                  /* it gets no packets any more, as `loss` says; another one takes its slot */
@@ -152,6 +154,9 @@ void children_need_no_process(struct children *children, unsigned queue);
 
 /* Whether every queue process has ended in order. */
 bool children_all_exited(const struct children *children);
+
+/* Adds what plugins have counted in workers that have not ended to what they counted in others. Once, at the end. */
+void children_collect_counters(struct children *children);
 
 /*
  * The end: kills queue processes and workers, and asks the fork server to leave. From then on nothing here touches a

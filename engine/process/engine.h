@@ -28,6 +28,7 @@ struct engine_queue {
     struct queue kernel;            /* its number and its socket */
     struct queue_shm shm;
     struct queue_control *control; /* in shm */
+    uint64_t *counted; /* what plugins counted in workers that have ended, by cell; COUNTERS_MAX. [supervisor] */
 };
 
 struct engine {
@@ -35,8 +36,9 @@ struct engine {
     struct engine_queue queues[QUEUES_MAX];
     unsigned queue_count;
     struct flow_seed flow_seed;
-    bool reasons_known; /* the supervisor has taken these from the fork server: */
+    bool reasons_known; /* the supervisor has taken these from the fork server, also the counters: */
     struct reason_names reasons;
+    struct reason_names counters;
     struct privileges_plan privileges;
     pid_t supervisor;
     int channel; /* of a child to the supervisor; -1: this is the supervisor */

@@ -149,6 +149,9 @@ static void load_plugins(struct engine *engine)
         if (plugin_link(plugin, &plugin_services, &error) != 0) {
             refuse(engine, error.text);
         }
+        if (plugin_lists_add_counters(&plugin->table, &plugin->lists, i, &engine->status->counters, &error) != 0) {
+            refuse(engine, error.text);
+        }
         if (plugin_lists_add_reasons(&plugin->table, &plugin->lists, i, &engine->status->reasons, &error) != 0) {
             refuse(engine, error.text);
         }

@@ -112,7 +112,8 @@ int forkserver_client_start(struct forkserver_client *client, struct error *erro
 
     client->retry_ns = 0;
     memset(client->engine->status, 0,
-           offsetof(struct forkserver_status, reasons.names)); /* names have no end of their own */
+           offsetof(struct forkserver_status, counters.names)); /* names have no end of their own */
+    memset(client->engine->status->reasons.first, 0, sizeof(client->engine->status->reasons.first));
     code = watched_channel_open(&client->channel, client->loop, &theirs);
     if (code < 0) {
         forkserver_client_retry(client);
@@ -176,12 +177,13 @@ static void give_file(struct forkserver_client *client, const struct process_mes
 }
 
 /* Before a worker can be born. What the first fork server says stays: its cells are counted in. */
-static void take_reasons(struct engine *engine)
+static void take_names(struct engine *engine)
 {
     if (engine->reasons_known) {
         return;
     }
     engine->reasons_known = true;
+    reason_names_take(&engine->counters, &engine->status->counters, engine->generation->plugin_count);
     reason_names_take(&engine->reasons, &engine->status->reasons, engine->generation->plugin_count);
     for (unsigned i = 0; i < engine->queue_count; i++) {
         for (unsigned plugin = 0; plugin <= PLUGINS_MAX; plugin++) {
@@ -192,7 +194,7 @@ static void take_reasons(struct engine *engine)
 
 static void become_ready(struct forkserver_client *client)
 {
-    take_reasons(client->engine);
+    take_names(client->engine);
     client->ready = true;
     client->timeout_ns = 0;
     client->birth_timeout_ms = birth_timeout_ms(client->process.pid);

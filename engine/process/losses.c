@@ -176,8 +176,19 @@ void losses_lost(struct children_worker *worker, const struct queue_message *los
     conclude(worker);
 }
 
+void losses_take_counters(struct children_worker *worker)
+{
+    const struct children_queue *queue = worker->queue;
+
+    if (queue->queue->counted != NULL) { /* the counters are not shown yet */
+        counter_cells_add(&worker->cells, queue->children->engine->counters.first, queue->queue->counted);
+    }
+    counter_cells_done(&worker->cells);
+}
+
 void losses_ended(struct children_worker *worker, int status)
 {
+    losses_take_counters(worker);
     worker->ended = true;
     worker->status = status;
     conclude(worker);

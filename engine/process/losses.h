@@ -15,6 +15,9 @@ void losses_lost(struct children_worker *worker, const struct queue_message *los
 /* Its process was reaped. */
 void losses_ended(struct children_worker *worker, int status);
 
+/* Adds what its plugins have counted to what they counted in its queue before, and forgets its cells. */
+void losses_take_counters(struct children_worker *worker);
+
 /* Kills it; nothing is to be said of it, unless it was lost before, and nothing more is expected from its queue process. */
 void losses_dismiss(struct children_worker *worker);
 

@@ -32,12 +32,13 @@ struct forkserver_status {
     uint32_t reserved;
     _Atomic struct plugin_ref plugin; /* the one being linked, loaded or unloaded, or PLUGIN_REF_NONE */
     char error[ERROR_TEXT_MAX]; /* why that one is refused */
-    struct reason_names reasons; /* with FORKSERVER_READY, those of all plugins */
+    struct reason_names counters; /* with FORKSERVER_READY, those of all plugins; also the next one */
+    struct reason_names reasons;
 };
 
 /* ---- messages on a channel (base/channel.h) ---- */
 
-#define MESSAGE_VERSION 5
+#define MESSAGE_VERSION 6
 
 enum message_kind {
     /* between supervisor and fork server */
@@ -50,11 +51,14 @@ enum message_kind {
     /* between supervisor and worker */
     WORKER_NOT_FORKED, /* fork server, in place of the worker: there is none; `value`: errno */
     WORKER_HELLO, /* worker: it is there, and a child of the supervisor */
-    WORKER_DESCRIPTORS, /* supervisor: those of enum worker_fd; the last message on this channel */
+    WORKER_DESCRIPTORS, /* supervisor: see WORKER_FDS_MAX; the last message on this channel */
 };
 
-/* The descriptors that a worker is passed: its ring's, as enum ring_fd, and the pipe that it prints into. */
-enum worker_fd { WORKER_FD_LOG = RING_FDS, WORKER_FDS };
+/*
+ * The descriptors that a worker is passed: its ring's, as enum ring_fd; that of its counter cells, if its plugins declare
+ * some; the pipe that it prints into, if there is one.
+ */
+#define WORKER_FDS_MAX (RING_FDS + 2)
 
 /* Who may have sent a message. A fork server has a worker's end until the worker is there. */
 enum message_sender { FROM_SUPERVISOR, FROM_FORKSERVER, FROM_BIRTH };

@@ -257,11 +257,12 @@ static int check_capability(const struct queue_group *group, struct error *error
 
 /*
  * What the supervisor has open: of each queue its socket and memory, and its process's pidfd, channel and log; of each
- * worker pidfd, log, and until it has its ring a channel; and some for itself, the fork server and births on their way.
+ * worker pidfd, log, counter cells, and until it has its ring a channel; and some for itself, the fork server and births
+ * on their way.
  */
 #define DESCRIPTORS_OF_ENGINE 64
 #define DESCRIPTORS_OF_QUEUE 5
-#define DESCRIPTORS_OF_WORKER 3
+#define DESCRIPTORS_OF_WORKER 4
 
 /* The limit is often 1,024, and may be raised. */
 static int check_descriptors(const struct queue_group *group, struct error *error)

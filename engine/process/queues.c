@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -61,6 +62,10 @@ static int open_queue(const struct engine *engine, struct engine_queue *queue, s
     }
     queue->control = queue->shm.control;
     queue->control->cpu = RING_CPU_ANY;
+    queue->counted = calloc(COUNTERS_MAX, sizeof(*queue->counted));
+    if (queue->counted == NULL) {
+        return error_set(error, EXIT_CODE_RUN_TIME, -ENOMEM, "queue %u: no memory for counters", number);
+    }
     return 0;
 }
 
@@ -151,17 +156,20 @@ void queues_log_settings(const struct engine *engine)
     }
 }
 
-static void log_reasons(const struct engine *engine, const struct engine_queue *queue)
+static void log_counters_of_plugin(const struct engine *engine, const struct engine_queue *queue, unsigned position)
 {
+    const char *id = engine->generation->plugins[position].id;
+    uint32_t counter = engine->counters.first[position];
+    uint32_t reason = engine->reasons.first[position];
     char text[LOG_LINE_MAX];
 
-    for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
-        uint32_t next = engine->reasons.first[i];
-
-        while (queue_report_reasons(&queue->kernel, engine->generation->plugins[i].id, &engine->reasons, i,
-                                    journal_reasons(queue->shm.journal), &next, text) != NULL) {
-            log_line("%s", text);
-        }
+    while (queue_report_reasons(&queue->kernel, id, &engine->reasons, position, journal_reasons(queue->shm.journal),
+                                &reason, text) != NULL) {
+        log_line("%s", text);
+    }
+    while (queue_report_plugin_counters(&queue->kernel, id, &engine->counters, position, queue->counted, &counter,
+                                        text) != NULL) {
+        log_line("%s", text);
     }
 }
 
@@ -180,7 +188,9 @@ void queues_log_counters(const struct engine *engine)
         }
         log_if_any(queue_report_unanswered(&queue->kernel, &totals, text));
         log_if_any(queue_report_counters(&queue->kernel, &totals, text));
-        log_reasons(engine, queue);
+        for (unsigned plugin = 0; plugin < engine->generation->plugin_count; plugin++) {
+            log_counters_of_plugin(engine, queue, plugin);
+        }
     }
 }
 
@@ -210,5 +220,7 @@ void queues_close(struct engine *engine)
         queue_close(&queue->kernel);
         queue_shm_done(&queue->shm);
         queue->control = NULL;
+        free(queue->counted);
+        queue->counted = NULL;
     }
 }

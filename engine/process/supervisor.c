@@ -237,6 +237,7 @@ static void close_queues(struct supervisor *supervisor)
     supervisor->queues_closed = true;
     child_logs_read(&supervisor->child_logs); /* what plugins said in close() comes before the counters */
     if (supervisor->children.exit_report.running) {
+        children_collect_counters(&supervisor->children); /* of workers that have been killed and do not end */
         queues_log_counters(&supervisor->engine);
     }
     queues_close(&supervisor->engine);

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/process_title.h"
 #include "plugin/plugin_load.h"
+#include "process/counter_cells.h"
 #include "process/plugin_services.h"
 #include "process/priority.h"
 #include "process/process.h"
@@ -40,6 +41,7 @@ struct worker {
     struct worker_frames frames;
     struct worker_affinity affinity;
     struct stat answered; /* what the ring signals with */
+    int cells; /* memory file of the counter cells; -1: no plugin declares a counter, or it is mapped */
 };
 
 /* Static: one worker a process, and too large for the stack. */
@@ -88,12 +90,23 @@ static void say_hello(const struct worker *worker)
     }
 }
 
+static bool has_counters(const struct generation *generation)
+{
+    size_t counters = 0;
+
+    for (unsigned i = 0; i < generation->plugin_count; i++) {
+        counters += generation->plugins[i].lists.counter_count;
+    }
+    return counters > 0;
+}
+
 /* Waits for the ring, which the supervisor passes once it knows this process. Nothing else is said on the channel. */
 static void take_ring(struct worker *worker)
 {
     struct process_message message;
-    int fds[WORKER_FDS];
-    ssize_t len = channel_wait(worker->engine->channel, &message, sizeof(message), fds, WORKER_FDS);
+    int fds[WORKER_FDS_MAX + 1];
+    ssize_t len = channel_wait(worker->engine->channel, &message, sizeof(message), fds, WORKER_FDS_MAX);
+    unsigned next = RING_FDS;
     int code;
 
     if (len <= 0) {
@@ -104,7 +117,9 @@ static void take_ring(struct worker *worker)
         fail(worker, "the descriptors of its ring have not arrived");
     }
     close_fd(&worker->engine->channel);
-    process_enter_log(&fds[WORKER_FD_LOG]); /* without one, it prints where the fork server does */
+    fds[WORKER_FDS_MAX] = -1;
+    worker->cells = has_counters(worker->engine->generation) ? fds[next++] : -1;
+    process_enter_log(&fds[next]); /* without one, it prints where the fork server does */
     code = ring_answer_attach(&worker->ring, fds);
     if (code < 0) {
         fail(worker, "its ring cannot be mapped: %s", strerror(-code));
@@ -147,6 +162,31 @@ static void begin_services(const struct worker *worker)
 
     snprintf(place, sizeof(place), "queue %u: ", worker->queue_number);
     plugin_services_begin(worker->engine->generation->group->plugin_log, place);
+}
+
+/* Their cells are this worker's alone. */
+static void give_counters(struct worker *worker)
+{
+    struct generation *generation = worker->engine->generation;
+    uint32_t first[PLUGINS_MAX + 1] = {0};
+    uint64_t *places[PLUGINS_MAX] = {NULL};
+    int code;
+
+    if (!has_counters(generation)) {
+        return;
+    }
+    for (unsigned i = 0; i < PLUGINS_MAX; i++) {
+        first[i + 1] =
+            first[i] + (i < generation->plugin_count ? (uint32_t)generation->plugins[i].lists.counter_count : 0);
+    }
+    code = counter_cells_enter(worker->cells, first, places);
+    close_fd(&worker->cells);
+    if (code < 0) {
+        fail(worker, "the counters of its plugins cannot be mapped: %s", strerror(-code));
+    }
+    for (unsigned i = 0; i < generation->plugin_count; i++) {
+        plugin_host_give_counters(&generation->plugins[i].host, places[i], first[i + 1] - first[i]);
+    }
 }
 
 static void open_plugin(struct worker *worker, struct plugin *plugin)
@@ -278,6 +318,7 @@ void worker_run(struct engine *engine, const struct worker_birth *birth)
         fail(worker, "it has no memory for verdicts: %s", strerror(-code));
     }
     pin(worker);
+    give_counters(worker);
     open_plugins(worker);
     ring_say_state(&worker->ring, worker->frames.chain.has_batch ? RING_OPENED_BATCH : RING_OPENED);
     serve(worker);

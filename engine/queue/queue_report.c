@@ -161,8 +161,9 @@ const char *queue_report_counters(const struct queue *queue, const struct queue_
     return text;
 }
 
-const char *queue_report_reasons(const struct queue *queue, const char *plugin, const struct reason_names *names,
-                                 unsigned position, const uint64_t *counts, uint32_t *next, char *text)
+static const char *report_cells(const struct queue *queue, const char *plugin, const char *what,
+                                const struct reason_names *names, unsigned position, const uint64_t *counts,
+                                uint32_t *next, char *text)
 {
     uint32_t end = names->first[position + 1];
     int len;
@@ -170,10 +171,23 @@ const char *queue_report_reasons(const struct queue *queue, const char *plugin, 
     if (*next >= end) {
         return NULL;
     }
-    len = snprintf(text, LOG_LINE_MAX, "queue %u: plugin %s: reasons:", queue->number, plugin);
+    len = snprintf(text, LOG_LINE_MAX, "queue %u: plugin %s: %s:", queue->number, plugin, what);
     while (*next < end && len + REASON_MAX < LOG_LINE_MAX) {
         len += snprintf(text + len, REASON_MAX, " %s=%" PRIu64, names->names[*next], counts[*next]);
         (*next)++;
     }
     return text;
+}
+
+const char *queue_report_reasons(const struct queue *queue, const char *plugin, const struct reason_names *names,
+                                 unsigned position, const uint64_t *counts, uint32_t *next, char *text)
+{
+    return report_cells(queue, plugin, "reasons", names, position, counts, next, text);
+}
+
+const char *queue_report_plugin_counters(const struct queue *queue, const char *plugin,
+                                         const struct reason_names *names, unsigned position, const uint64_t *counts,
+                                         uint32_t *next, char *text)
+{
+    return report_cells(queue, plugin, "counters", names, position, counts, next, text);
 }

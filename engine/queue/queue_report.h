@@ -57,6 +57,11 @@ const char *queue_report_unanswered(const struct queue *queue, const struct queu
 const char *queue_report_reasons(const struct queue *queue, const char *plugin, const struct reason_names *names,
                                  unsigned position, const uint64_t *counts, uint32_t *next, char *text);
 
+/* The same of the counters that the plugin declares, by what it has counted. */
+const char *queue_report_plugin_counters(const struct queue *queue, const char *plugin,
+                                         const struct reason_names *names, unsigned position, const uint64_t *counts,
+                                         uint32_t *next, char *text);
+
 /* The final counters, with the kernel's own. */
 const char *queue_report_counters(const struct queue *queue, const struct queue_totals *totals, char *text);
 

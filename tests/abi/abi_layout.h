@@ -75,12 +75,13 @@ NFQE_AT(nfqe_host, context, 16);
 NFQE_AT(nfqe_host, queue, 24);
 NFQE_AT(nfqe_host, worker_index, 28);
 NFQE_AT(nfqe_host, worker_count, 32);
-NFQE_AT(nfqe_host, reserved, 36);
-NFQE_AT(nfqe_host, log, 40);
-NFQE_AT(nfqe_host, log_text, 48);
-NFQE_AT(nfqe_host, fail, 56);
-NFQE_AT(nfqe_host, ext, 64);
-NFQE_SIZE(struct nfqe_host, 72);
+NFQE_AT(nfqe_host, counter_count, 36);
+NFQE_AT(nfqe_host, counters, 40);
+NFQE_AT(nfqe_host, log, 48);
+NFQE_AT(nfqe_host, log_text, 56);
+NFQE_AT(nfqe_host, fail, 64);
+NFQE_AT(nfqe_host, ext, 72);
+NFQE_SIZE(struct nfqe_host, 80);
 
 /* ---- options ---------------------------------------------------------------------------------------- */
 

@@ -427,7 +427,10 @@ struct nfqe_host {
     uint32_t queue;               /* number of the netfilter queue */
     uint32_t worker_index;
     uint32_t worker_count;
-    uint32_t reserved;            /* 0 */
+
+    /* [worker] The counters that the plugin declares, a cell of this worker for each. nfqe_count() adds to one. */
+    uint32_t counter_count;       /* 0 in load() */
+    uint64_t *counters;
 
     /*
      * [fork server] [worker], any thread. Writes one line to the engine's log, preceded by the plugin's id and, in a
@@ -515,7 +518,10 @@ struct nfqe_option {
 
 struct nfqe_state; /* saved state: not offered yet */
 
-/* What is shown is the sum of all workers, also of dead ones and of earlier generations. */
+/*
+ * Counted by the plugin with nfqe_count(). What is shown is the sum of all workers, also of dead ones and of earlier
+ * generations. The plugins of a chain can have 1,024 together.
+ */
 struct nfqe_counter {
     const char *name;             /* 1 to 31 small letters, digits and _ */
     const char *unit;             /* "packets", "bytes"; NULL: none */

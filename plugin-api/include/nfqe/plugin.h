@@ -97,6 +97,28 @@
 #define NFQE_COUNTERS(list) (list), .counter_count = NFQE_LENGTH_(list)
 #define NFQE_REASONS(list) (list), .reason_count = NFQE_LENGTH_(list)
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * [worker] Adds n to the counter with this place in the plugin's `counters`; one that was not declared is not counted.
+ * From the main thread alone. Costs one store: the cell is this worker's. It is stored as a whole, since the engine reads
+ * it at any time; so what was counted before a crash is not lost.
+ */
+static inline void nfqe_count(const struct nfqe_host *host, uint32_t counter, uint64_t n)
+{
+    if (counter < host->counter_count) {
+        uint64_t *cell = &host->counters[counter];
+
+        __atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+    }
+}
+
+#ifdef __cplusplus
+}
+#endif
+
 /* ---- the plugin -------------------------------------------------------------------------------- */
 
 #define NFQE_MAGIC "nfqe-so" /* nfqe_plugin.magic */

@@ -80,7 +80,7 @@ const struct animal zoo_functions[] = {
     {.name = "handle-nowhere", .plugin = "zoo_handle_nowhere"},
     {.name = "open-in-data", .plugin = "zoo_open_data"},
     {.name = "has-save", .plugin = "fields_save", .shows = "plugin fields"},
-    {.name = "has-counters", .plugin = "fields_counters", .shows = "plugin fields"},
+    {.name = "has-counters", .plugin = "fields_counters", .shows = "plugin fields: counters:"},
     {.name = "has-counted-lists", .plugin = "fields_counted", .shows = "plugin fields 1.0.0"},
     {.name = "counters-fewer-than-said", .plugin = "fields_counters_count"},
     {.name = "reason-with-a-capital", .plugin = "fields_reasons_name"},

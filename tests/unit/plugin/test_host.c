@@ -51,11 +51,28 @@ static void test_text_is_logged_without_a_format(void **state)
 static void test_the_host_says_where_the_plugin_runs(void **state)
 {
     (void)state;
-    assert_int_equal(table->queue + table->worker_index + table->worker_count + table->reserved, 0);
+    assert_int_equal(table->queue + table->worker_index + table->worker_count, 0);
     plugin_host_place(&host, 65535, 3, 4);
     assert_int_equal(table->queue, 65535);
     assert_int_equal(table->worker_index, 3);
     assert_int_equal(table->worker_count, 4);
+}
+
+static void test_counters_are_there_in_a_worker_alone(void **state)
+{
+    uint64_t cells[3] = {1, 0, 3};
+
+    (void)state;
+    nfqe_count(table, 0, 7); /* in load(): it is not counted */
+    plugin_host_give_counters(&host, cells, 2);
+    nfqe_count(table, 0, 2);
+    nfqe_count(table, 1, UINT64_MAX);
+    nfqe_count(table, 1, 5);
+    nfqe_count(table, 2, 7); /* was not declared */
+    nfqe_count(table, UINT32_MAX, 7);
+    assert_int_equal(cells[0], 3);
+    assert_int_equal(cells[1], 4);
+    assert_int_equal(cells[2], 3);
 }
 
 int main(void)
@@ -63,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_text_is_logged_without_a_format, set_up),
         cmocka_unit_test_setup(test_the_host_says_where_the_plugin_runs, set_up),
+        cmocka_unit_test_setup(test_counters_are_there_in_a_worker_alone, set_up),
     };
 
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);

@@ -270,25 +270,25 @@ static void test_no_more_reasons_than_a_chain_can_have(void **state)
     assert_refused("declares more than 1024 reasons; " END_HINT);
 }
 
-static void test_no_more_counters_than_the_limit(void **state)
+static void test_no_more_counters_than_a_chain_can_have(void **state)
 {
-    static struct nfqe_counter counters[4096 + 2];
-    static char names[4096 + 1][8];
+    static struct nfqe_counter counters[1024 + 2];
+    static char names[1024 + 1][8];
 
     (void)state;
-    for (unsigned i = 0; i < 4097; i++) {
+    for (unsigned i = 0; i < 1025; i++) {
         snprintf(names[i], sizeof(names[i]), "n%u", i);
-        counters[i].name = i < 4096 ? names[i] : NULL;
+        counters[i].name = i < 1024 ? names[i] : NULL;
     }
     table.counters = counters;
-    assert_counts(4096, 0);
-    table.counter_count = 4096;
-    assert_counts(4096, 0);
-    table.counter_count = 4097;
-    assert_refused("declares 4097 counters, at most 4096 are possible");
+    assert_counts(1024, 0);
+    table.counter_count = 1024;
+    assert_counts(1024, 0);
+    table.counter_count = 1025;
+    assert_refused("declares 1025 counters, at most 1024 are possible");
     table.counter_count = 0;
-    counters[4096].name = names[4096];
-    assert_refused("declares more than 4096 counters; " END_HINT);
+    counters[1024].name = names[1024];
+    assert_refused("declares more than 1024 counters; " END_HINT);
 }
 
 /* ---- names of reasons ------------------------------------------------------------------------------------- */
@@ -317,6 +317,24 @@ static void test_names_of_reasons_are_added_to_those_of_the_plugins_before(void 
     use_reasons(NULL, 0);
     assert_int_equal(add_reasons(), 0);
     assert_int_equal(names.first[2], 2);
+}
+
+static void test_names_of_counters_are_added_like_those_of_reasons(void **state)
+{
+    static const struct nfqe_counter counters[] = {{.name = "a", .unit = "bytes", .help = "text"}, {.name = "b_2"}};
+
+    (void)state;
+    memset(&names, 0, sizeof(names));
+    table.counters = counters;
+    table.counter_count = 2;
+    assert_int_equal(check(), 0);
+    assert_int_equal(plugin_lists_add_counters(&table, &lists, 0, &names, &error), 0);
+    assert_int_equal(names.first[1], 2);
+    assert_string_equal(names.names[0], "a");
+    assert_string_equal(names.names[1], "b_2");
+    names.first[0] = COUNTERS_MAX - 1;
+    assert_int_equal(plugin_lists_add_counters(&table, &lists, 0, &names, &error), -EBADMSG);
+    assert_string_equal(error.text, "declares 2 counters, and the plugins before it 1023; a chain can have 1024");
 }
 
 static void test_names_of_reasons_are_found_in_longer_elements(void **state)
@@ -370,8 +388,9 @@ int main(void)
         cmocka_unit_test_setup(test_text_that_is_not_there_is_refused, set_up),
         cmocka_unit_test_setup(test_names_have_the_allowed_characters_and_are_there_once, set_up),
         cmocka_unit_test_setup(test_no_more_reasons_than_a_chain_can_have, set_up),
-        cmocka_unit_test_setup(test_no_more_counters_than_the_limit, set_up),
+        cmocka_unit_test_setup(test_no_more_counters_than_a_chain_can_have, set_up),
         cmocka_unit_test_setup(test_names_of_reasons_are_added_to_those_of_the_plugins_before, set_up),
+        cmocka_unit_test_setup(test_names_of_counters_are_added_like_those_of_reasons, set_up),
         cmocka_unit_test_setup(test_names_of_reasons_are_found_in_longer_elements, set_up),
         cmocka_unit_test_setup(test_plugins_of_a_chain_have_so_many_reasons_together, set_up),
     };

@@ -485,13 +485,13 @@ static void test_descriptor_limit_that_is_too_low_is_named(void **state)
     group.queue_count = 100;
     group.workers = 2;
     group.spares = 1;
-    machine.limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = 1465};
+    machine.limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = 1765};
     assert_refused(
         check(), -EMFILE, EXIT_CODE_CONFIGURATION,
-        "100 queues with 3 workers and spares each need 1466 file descriptors, the limit is 1465; run: ulimit "
-        "-n 1466");
+        "100 queues with 3 workers and spares each need 1766 file descriptors, the limit is 1765; run: ulimit "
+        "-n 1766");
     memset(&error, 0, sizeof(error));
-    machine.limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = 1466};
+    machine.limit = (struct rlimit){.rlim_cur = 1024, .rlim_max = 1766};
     assert_passed(check());
 }
 

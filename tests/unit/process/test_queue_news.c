@@ -66,7 +66,7 @@ static void test_ring_comes_with_the_pipe_of_the_workers_log(void **state)
     children_fixture.scripts[0].way = WAY_PRINT;
     children_start(children);
     children_wait_lines(1);
-    assert_int_equal(children_fixture.scripts[0].descriptors, WORKER_FDS);
+    assert_int_equal(children_fixture.scripts[0].descriptors, RING_FDS + 1);
     log_lines_assert("output of worker queue 7: hello");
     children_end_all();
     child_logs_done(&logs);

@@ -183,6 +183,48 @@ static void test_plugins_know_their_queue_and_worker(void **state)
     assert_string_equal(lone.seen->line, "queue 8: plugin acting: queue 8, worker 4 of 5");
 }
 
+/* Cells of the second plugin, in the test's memory. */
+static uint64_t count_of_worker(void)
+{
+    static const uint32_t first[PLUGINS_MAX + 1] = {0, 0, 2};
+    uint64_t sums[COUNTERS_MAX] = {0};
+    uint32_t ends[PLUGINS_MAX + 1];
+
+    for (unsigned i = 0; i <= PLUGINS_MAX; i++) {
+        ends[i] = i < 2 ? first[i] : 2;
+    }
+    counter_cells_add(&lone.cells, ends, sums);
+    return sums[0] + 100 * sums[1];
+}
+
+static int count_something(const struct nfqe_host *host)
+{
+    nfqe_count(host, 0, 1);
+    nfqe_count(host, 1, 3);
+    return 0;
+}
+
+static void test_plugins_count_in_cells_that_come_with_the_ring(void **state)
+{
+    (void)state;
+    lone.base.generation.plugins[1].lists.counter_count = 2;
+    lone.plugins[0].in_open = count_something; /* it has declared none */
+    lone.plugins[1].in_open = count_something;
+    assert_int_equal(counter_cells_new(SHM_PAGE_SIZE, &lone.cells), 0);
+    lone_start_and_open();
+    assert_int_equal(count_of_worker(), 301);
+}
+
+static void test_worker_without_room_for_its_counters_fails(void **state)
+{
+    (void)state;
+    lone.base.generation.plugins[0].lists.counter_count = 1;
+    lone.base.generation.plugins[1].lists.counter_count = 1;
+    assert_int_equal(counter_cells_new(SHM_PAGE_SIZE, &lone.cells), 0);
+    lone_start_with_ring();
+    lone_assert_failed("the counters of its plugins cannot be mapped: Protocol error");
+}
+
 static void test_worker_runs_on_the_cpu_of_its_slot(void **state)
 {
     cpu_set_t cpus;
@@ -231,6 +273,8 @@ int main(void)
         WITH_WORKER(test_plugins_print_into_the_pipe_of_their_worker),
         WITH_WORKER(test_plugins_may_log_as_many_lines_in_each_new_worker),
         WITH_WORKER(test_plugins_know_their_queue_and_worker),
+        WITH_WORKER(test_plugins_count_in_cells_that_come_with_the_ring),
+        WITH_WORKER(test_worker_without_room_for_its_counters_fails),
         WITH_WORKER(test_worker_runs_on_the_cpu_of_its_slot),
         WITH_WORKER(test_worker_that_cannot_run_on_its_cpu_runs_on_any),
     };

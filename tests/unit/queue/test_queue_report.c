@@ -272,7 +272,7 @@ static void test_largest_counters_fit_a_line(void **state)
     assert_string_equal(strrchr(text, ' '), " kernel_user_dropped=4294967295");
 }
 
-static void test_reasons_of_a_plugin_have_lines_of_their_own(void **state)
+static void test_reasons_and_counters_of_a_plugin_have_lines_of_their_own(void **state)
 {
     static struct reason_names names;
     static uint64_t counts[REASONS_MAX];
@@ -303,6 +303,10 @@ static void test_reasons_of_a_plugin_have_lines_of_their_own(void **state)
     }
     assert_int_equal(next, REASONS_MAX);
     assert_true(lines > 1);
+    next = names.first[0];
+    assert_string_equal(queue_report_plugin_counters(&queue, "x", &names, 0, counts, &next, text),
+                        "queue 7: plugin x: counters: r0=0 r1=5");
+    assert_null(queue_report_plugin_counters(&queue, "x", &names, 0, counts, &next, text));
 }
 
 int main(void)
@@ -318,7 +322,7 @@ int main(void)
         cmocka_unit_test_setup(test_packets_without_an_answer_have_a_line, set_up),
         cmocka_unit_test_setup(test_each_counter_has_its_name, set_up),
         cmocka_unit_test_setup(test_largest_counters_fit_a_line, set_up),
-        cmocka_unit_test_setup(test_reasons_of_a_plugin_have_lines_of_their_own, set_up),
+        cmocka_unit_test_setup(test_reasons_and_counters_of_a_plugin_have_lines_of_their_own, set_up),
     };
 
     return cmocka_run_group_tests_name("queue_report", tests, NULL, NULL);

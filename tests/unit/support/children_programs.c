@@ -35,20 +35,20 @@ static void say_hello(const struct engine *engine)
 }
 
 /* Takes its ring, as a worker does. */
-static void take_ring(struct engine *engine, struct children_script *script, int fds[WORKER_FDS])
+static void take_ring(struct engine *engine, struct children_script *script, int fds[RING_FDS + 1])
 {
     struct process_message message;
     uint32_t count = 0;
 
-    if (channel_wait(engine->channel, &message, sizeof(message), fds, WORKER_FDS) != (ssize_t)sizeof(message) ||
+    if (channel_wait(engine->channel, &message, sizeof(message), fds, RING_FDS + 1) != (ssize_t)sizeof(message) ||
         message.kind != WORKER_DESCRIPTORS) {
         _exit(CHILDREN_NO_QUEUE);
     }
-    for (unsigned i = 0; i < WORKER_FDS; i++) {
+    for (unsigned i = 0; i < RING_FDS + 1; i++) {
         count += fds[i] >= 0;
     }
     script->descriptors = count;
-    process_enter_log(&fds[WORKER_FD_LOG]);
+    process_enter_log(&fds[RING_FDS]);
 }
 
 static void stay(void) __attribute__((noreturn));
@@ -76,7 +76,7 @@ static void run_worker(struct engine *engine, const struct worker_birth *birth)
     enum way way = script->way;
     const uint64_t one = 1;
     struct error error;
-    int fds[WORKER_FDS];
+    int fds[RING_FDS + 1];
 
     setsid(); /* as process_begin() does: it is not killed with the fork server */
     if (privileges_drop_worker(birth->uid, 0, &error) != 0) {

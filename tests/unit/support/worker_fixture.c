@@ -108,6 +108,7 @@ int lone_set_up(void **state)
         lone.plugins[i].answer = NFQE_CONTINUE;
     }
     ring_submit_init(&lone.ring);
+    counter_cells_init(&lone.cells);
     lone.channel = -1;
     lone.epoll = epoll_create1(EPOLL_CLOEXEC);
     return lone.epoll < 0;
@@ -121,6 +122,7 @@ int lone_tear_down(void **state)
         waitpid(lone.pid, NULL, 0);
     }
     ring_submit_done(&lone.ring);
+    counter_cells_done(&lone.cells);
     close(lone.channel);
     close(lone.epoll);
     munmap(lone.seen, sizeof(*lone.seen));
@@ -171,13 +173,19 @@ void lone_pass_ring_and_log(int log)
 {
     const struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-    int fds[WORKER_FDS];
+    int fds[WORKER_FDS_MAX];
+    unsigned count = RING_FDS;
 
     assert_int_equal(ring_submit_new(&lone.ring, RING_SLOT_SIZE), 0);
     assert_int_equal(epoll_ctl(lone.epoll, EPOLL_CTL_ADD, lone.ring.answered, &event), 0);
     ring_worker_fds(&lone.ring, fds);
-    fds[WORKER_FD_LOG] = log;
-    assert_int_equal(channel_send(lone.channel, &message, sizeof(message), fds, log >= 0 ? WORKER_FDS : RING_FDS), 0);
+    if (lone.cells.fd >= 0) {
+        fds[count++] = lone.cells.fd;
+    }
+    if (log >= 0) {
+        fds[count++] = log;
+    }
+    assert_int_equal(channel_send(lone.channel, &message, sizeof(message), fds, count), 0);
     ring_submit_passed(&lone.ring);
 }
 

@@ -12,6 +12,8 @@
 #include "engine_fixture.h"
 #include "ring_fixture.h"
 
+#include "process/counter_cells.h"
+
 #include <sys/types.h>
 
 #define LONE_PLUGINS 2
@@ -41,6 +43,7 @@ struct lone_worker {
     struct acting plugins[LONE_PLUGINS];
     struct lone_seen *seen; /* shared memory */
     struct ring_submit ring;
+    struct counter_cells cells; /* passed with the ring, if there are some */
     int epoll;
     int channel;
     pid_t pid;
