@@ -8,15 +8,16 @@
 #define PLUGINS_MAX 64       /* in a plugin chain; each one adds to the cost of a packet */
 #define REASONS_MAX 1024     /* that the plugins of a chain declare together; each takes two counters a queue */
 #define COUNTERS_MAX 1024    /* the same of counters; each takes 8 bytes a worker */
-#define REPEATS_MAX 4        /* NFQE_REPEAT of one packet; counted in --repeat-mark */
-#define QUEUES_MAX 256       /* of one engine; each is a process, and so is each of its workers */
-#define WORKERS_MAX 16       /* of a queue; more CPUs than that are better used by more queues */
-#define SPARES_MAX 8         /* of a queue; each is a process that waits for a crash */
+#define AREAS_MAX 32 /* that the plugins of a chain declare together; each may take a descriptor of a worker */
+#define REPEATS_MAX 4 /* NFQE_REPEAT of one packet; counted in --repeat-mark */
+#define QUEUES_MAX 256 /* of one engine; each is a process, and so is each of its workers */
+#define WORKERS_MAX 16 /* of a queue; more CPUs than that are better used by more queues */
+#define SPARES_MAX 8 /* of a queue; each is a process that waits for a crash */
 #define CRASH_LIMIT_MAX 1000 /* of --crash-limit; the time of each crash is kept */
-#define WORKER_UIDS 2        /* of each worker, in turn: children of a dead worker may still have one */
-#define CPUS_MAX 1024        /* entries of --cpu, and each number is below this */
-#define BURST_MAX 64         /* packets that one system call receives; larger bursts were not faster */
-#define BURSTS_IN_FLIGHT 4   /* of one queue, so that receiving, plugins and sending overlap */
+#define WORKER_UIDS 2 /* of each worker, in turn: children of a dead worker may still have one */
+#define CPUS_MAX 1024 /* entries of --cpu, and each number is below this */
+#define BURST_MAX 64 /* packets that one system call receives; larger bursts were not faster */
+#define BURSTS_IN_FLIGHT 4 /* of one queue, so that receiving, plugins and sending overlap */
 #define FLOWS_IN_FLIGHT_MAX (BURST_MAX * BURSTS_IN_FLIGHT) /* each packet in flight can be of another flow */
 #define COPY_RANGE_MAX 65531 /* bytes of a packet; nfnetlink_queue.c copies at most 0xffff minus an attribute header */
 

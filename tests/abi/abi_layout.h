@@ -83,6 +83,12 @@ NFQE_AT(nfqe_host, fail, 64);
 NFQE_AT(nfqe_host, ext, 72);
 NFQE_SIZE(struct nfqe_host, 80);
 
+NFQE_AT(nfqe_area, size, 0);
+NFQE_AT(nfqe_area, fresh, 4);
+NFQE_AT(nfqe_area, bytes, 8);
+NFQE_AT(nfqe_area, len, 16);
+NFQE_SIZE(struct nfqe_area, 24);
+
 /* ---- options ---------------------------------------------------------------------------------------- */
 
 NFQE_AT(nfqe_option, name, 0);
@@ -332,6 +338,10 @@ NFQE_IS(NFQE_LOG_ERROR, 0, 4);
 NFQE_IS(NFQE_LOG_WARNING, 1, 4);
 NFQE_IS(NFQE_LOG_INFO, 2, 4);
 NFQE_IS(NFQE_LOG_DEBUG, 3, 4);
+NFQE_IS(NFQE_AREA_TABLE, 1, 4);
+NFQE_IS(NFQE_AREA_WORKER, 2, 4);
+NFQE_IS(NFQE_AREA_QUEUE, 3, 4);
+NFQE_IS(NFQE_AREA_SHARED, 4, 4);
 NFQE_IS(NFQE_OPTION_STRING, 1, 4);
 NFQE_IS(NFQE_OPTION_INTEGER, 2, 4);
 NFQE_IS(NFQE_OPTION_BOOLEAN, 3, 4);

@@ -404,6 +404,42 @@ struct nfqe_packet_operations {
     const struct nfqe_conntrack_entry *(*conntrack)(struct nfqe_packet *packet);
 };
 
+/* ---- memory ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Memory that the engine keeps for a plugin. load() declares it by kind, name and length; area() gives it, zero at first.
+ * What stays in it:
+ *
+ *               a worker     a worker is    the fork server   the queue        the engine
+ *               crashes      given up       ends              process ends     stops
+ *     TABLE     yes          yes            built again       yes              no
+ *     WORKER    yes          no             yes               no               no
+ *     QUEUE     yes          yes            yes               yes              no
+ *     SHARED    yes          yes            yes               yes              no
+ *
+ * An area whose kind, name or length differs after the fork server was replaced is another one.
+ *
+ * What a worker was writing when it died is half written, and `fresh` is 0 then, so mark as the last step what is
+ * complete. QUEUE and SHARED have several writers at any time: workers, spares, and a worker that was given up and is not
+ * dead yet. Use atomic operations alone, make each of them complete in itself, and keep no lock there: a writer can die
+ * at each instruction. Other workers may be hostile once they were taken over: check indices and lengths that are read
+ * from there.
+ */
+enum nfqe_area_kind {
+    NFQE_AREA_TABLE = 1,          /* of all workers: written in load(), read-only after it, at one address */
+    NFQE_AREA_WORKER = 2,         /* of one worker_index; one writer at a time */
+    NFQE_AREA_QUEUE = 3,          /* of all workers of one queue */
+    NFQE_AREA_SHARED = 4,         /* of all workers of all queues of the plugin chain */
+};
+
+/* Lives as long as the process. */
+struct nfqe_area {
+    uint32_t size;
+    uint32_t fresh;               /* not 0: no worker had it before. Of QUEUE and SHARED, others may write by now */
+    void *bytes;                  /* page-aligned */
+    uint64_t len;                 /* as declared */
+};
+
 /* ---- what the engine offers ---------------------------------------------------------------------- */
 
 /* The option --plugin-log says down to which level lines are shown: without it, INFO. */
