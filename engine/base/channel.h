@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define CHANNEL_FDS_MAX 5 /* descriptors that a message may pass */
+#define CHANNEL_FDS_MAX 40 /* descriptors that a message may pass */
 
 /*
  * Makes a channel. At our end, the kernel says who sent a message, and takes no descriptors from the other side, if it is

@@ -32,6 +32,9 @@
 #define WORKER_UID_MIN 1000             /* lower ones are those of system users */
 #define WORKER_UID_MAX (UINT32_MAX - 2) /* the last two mean "nobody" and "no user" */
 
+#define PLUGIN_MEMORY_DEFAULT (UINT64_C(256) << 20)
+#define PLUGIN_MEMORY_MAX (UINT64_C(1) << 40)
+
 #define TARGET(member) .offset = offsetof(struct options, member)
 
 const struct option_entry options_table[] = {
@@ -119,6 +122,9 @@ const struct option_entry options_table[] = {
     {"core-dumps", NULL, option_parse_flag, TARGET(core_dumps), 0, 0,
      "For authors of plugins: workers and the fork server leave a core when they\n"
      "crash, as ulimit -c and kernel.core_pattern say. It can hold packets."},
+    {"plugin-memory", "BYTES", option_parse_size, TARGET(plugin_memory), 0, PLUGIN_MEMORY_MAX,
+     "Memory that all plugins together may have the engine keep for them (areas).\n"
+     "Default: 256m."},
     {"plugin-log", "error|warning|info|debug", option_parse_word, TARGET(plugin_log), 0, 0,
      "Lines that plugins log are shown from this level on. Default: info."},
     {"drain-timeout", "TIME", option_parse_time, TARGET(drain_timeout_ms), 1, TIMEOUT_MAX_MS,
@@ -164,6 +170,7 @@ int options_init(struct options *options, size_t text_size, struct error *error)
         .no_enobufs = true,
         .crash_limit = {20, 60 * 1000},
         .plugin_log = NFQE_LOG_INFO,
+        .plugin_memory = PLUGIN_MEMORY_DEFAULT,
         .on_crash_limit = CRASH_LIMIT_OUTAGE,
         .outage_timeout_ms = 2000,
         .on_outage = OUTAGE_DROP,

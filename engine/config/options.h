@@ -65,6 +65,7 @@ struct options {
     struct uid_range worker_uids; /* of workers and spares */
     enum priority_setting priority;
     bool core_dumps;              /* of workers and fork server */
+    uint64_t plugin_memory;       /* bytes of all areas that plugins declare */
     unsigned plugin_log;          /* enum nfqe_log_level: plugins' lines of later levels are not shown */
     uint64_t max_len;             /* packets */
     uint64_t receive_buffer;      /* bytes; 0: sized from max_len and the copy range */

@@ -75,6 +75,7 @@ static void copy_workers(const struct options *options, struct queue_group *grou
     group->priority = options->priority;
     group->core_dumps = options->core_dumps;
     group->plugin_log = options->plugin_log;
+    group->plugin_memory = options->plugin_memory;
 }
 
 static void copy_policy(const struct options *options, struct queue_group *group)

@@ -31,6 +31,7 @@ struct queue_group {
     bool worker_uids_given;       /* false: worker_uids is the default */
     enum priority_setting priority;
     bool core_dumps;              /* of workers and fork server */
+    uint64_t plugin_memory;       /* bytes of all areas that plugins declare */
     unsigned plugin_log;          /* enum nfqe_log_level: plugins' lines of later levels are not shown */
 
     uint32_t default_verdict;     /* NFQE_ACCEPT or NFQE_DROP, also the next two */

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define LOG_TEXT_MAX 513
 
@@ -58,6 +59,32 @@ static int host_fail(const struct nfqe_host *table, int error, const char *forma
     return error != 0 ? error : -EINVAL;
 }
 
+static bool is_main_thread(void)
+{
+    return gettid() == getpid();
+}
+
+static int host_area_declare(const struct nfqe_host *table, uint32_t kind, const char *name, uint64_t len)
+{
+    const struct plugin_host *host = table->context;
+
+    if (!host->loading || host->services->area_declare == NULL || !is_main_thread()) {
+        return -EPERM;
+    }
+    return name != NULL ? host->services->area_declare(host->services->context, host, kind, name, len) : -EINVAL;
+}
+
+static const struct nfqe_area *host_area(const struct nfqe_host *table, const char *name)
+{
+    const struct plugin_host *host = table->context;
+
+    if (host->services->area == NULL || name == NULL) {
+        errno = host->services->area == NULL ? EPERM : EINVAL;
+        return NULL;
+    }
+    return host->services->area(host->services->context, host, name);
+}
+
 static const void *host_ext(const struct nfqe_host *table, const char *name)
 {
     (void)table;
@@ -69,6 +96,7 @@ void plugin_host_init(struct plugin_host *host, const struct host_services *serv
 {
     host->services = services;
     host->id = id;
+    host->loading = false;
     host->fail_text[0] = '\0';
     host->table = (struct nfqe_host){
         .size = sizeof(host->table),
@@ -78,6 +106,8 @@ void plugin_host_init(struct plugin_host *host, const struct host_services *serv
         .log = host_log,
         .log_text = host_log_text,
         .fail = host_fail,
+        .area_declare = host_area_declare,
+        .area = host_area,
         .ext = host_ext,
     };
 }

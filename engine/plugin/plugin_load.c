@@ -203,7 +203,9 @@ int plugin_load(struct plugin *plugin, struct error *error)
 
     plugin->host.fail_text[0] = '\0';
     if (plugin->table.load != NULL) {
+        plugin->host.loading = true;
         code = plugin->table.load(&plugin->host.table, plugin->config.members, &plugin->shared);
+        plugin->host.loading = false;
     }
     return code != 0 ? refuse_failed(plugin, "load()", code, error) : 0;
 }

@@ -64,6 +64,7 @@ static struct children_worker *new_worker(struct children_queue *queue, unsigned
             children->births += children->births == UINT32_MAX ? 2 : 1; /* 0 is no number */
             worker->number = children->births;
             worker->slot = slot;
+            worker->areas = children->forkserver.areas.number;
             worker->uid = privileges_worker_uid(&children->engine->privileges, children->engine->generation->number,
                                                 children_index(queue), slot, queue->turns[slot]++);
             worker->requested = worker->opened = worker->lost = worker->ended = worker->end_reported = false;
@@ -231,16 +232,35 @@ static bool make_cells(struct children_worker *worker)
     return code == 0;
 }
 
+/* Returns whether they are there. Those of another fork server than that of the worker are not what it expects. */
+static bool get_areas(const struct children_worker *worker, struct areas_passed *passed)
+{
+    struct areas *areas = &worker->queue->children->forkserver.areas;
+    int code = areas_get(areas, children_index(worker->queue), worker->slot, passed);
+
+    if (code < 0) {
+        report(worker->queue, "no memory for the areas of a worker's plugins", code);
+    }
+    return code == 0 && worker->areas == areas->number;
+}
+
 static int pass_descriptors(const struct children_worker *worker, const int ring[RING_FDS], int log)
 {
-    const struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
+    struct process_message message = process_message_make(WORKER_DESCRIPTORS, 0);
+    struct areas_passed areas;
     int fds[WORKER_FDS_MAX];
     unsigned count = RING_FDS;
 
+    if (!get_areas(worker, &areas)) {
+        return -ENOMEM;
+    }
+    message.value = areas.fresh;
     memcpy(fds, ring, RING_FDS * sizeof(int));
     if (worker->cells.fd >= 0) {
         fds[count++] = worker->cells.fd;
     }
+    memcpy(&fds[count], areas.fds, areas.count * sizeof(int));
+    count += areas.count;
     if (log >= 0) {
         fds[count++] = log;
     }
@@ -257,6 +277,8 @@ void births_pass_ring(struct children_worker *worker, const int ring[RING_FDS])
     open_log(worker, &log);
     if (!make_cells(worker) || pass_descriptors(worker, ring, log) < 0) {
         child_kill(&worker->process, monotonic_ns());
+    } else {
+        areas_note_passed(&worker->queue->children->forkserver.areas, children_index(worker->queue), worker->slot);
     }
     close_fd(&log);
     close_fd(&worker->channel.fd);

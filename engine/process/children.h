@@ -40,6 +40,7 @@ struct queue_watch;
 struct children_worker {
     struct children_queue *queue;
     uint32_t number;            /* 0: this place is free */
+    uint32_t areas;             /* number of the list of areas when it was asked for */
     unsigned slot;              /* below --workers + --spares; no other worker that is not lost has it */
     uid_t uid;
     bool requested;             /* the fork server was asked for it, and it has not said hello */

@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/process_title.h"
 #include "plugin/plugin_load.h"
+#include "process/plugin_areas.h"
 #include "process/plugin_services.h"
 #include "process/process.h"
 
@@ -137,6 +138,17 @@ static void open_paths(struct engine *engine, unsigned index)
     }
 }
 
+static void seal_areas(struct engine *engine)
+{
+    int code = plugin_areas_seal();
+    char reason[ERROR_TEXT_MAX];
+
+    if (code < 0) {
+        snprintf(reason, sizeof(reason), "its areas cannot be made read-only: %s", strerror(-code));
+        refuse(engine, reason);
+    }
+}
+
 static void load_plugins(struct engine *engine)
 {
     struct error error;
@@ -162,6 +174,7 @@ static void load_plugins(struct engine *engine)
             refuse(engine, error.text);
         }
         refuse_damage(engine, "load()");
+        seal_areas(engine);
     }
     engine->status->stage = FORKSERVER_LOADED;
 }
@@ -301,6 +314,7 @@ void forkserver_run(struct engine *engine, const struct engine_programs *program
     process_title_set("fork server");
     madvise(engine->status, sizeof(*engine->status), MADV_DONTFORK); /* workers have no use for it */
     drop_rights(engine);
+    plugin_areas_begin(engine);
     load_plugins(engine);
     tell(engine->channel, FORKSERVER_READY, 0);
     make_workers(engine, programs);

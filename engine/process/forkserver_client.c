@@ -54,6 +54,8 @@ static void set_timeout(struct forkserver_client *client, uint64_t timeout_ms)
 void forkserver_client_init(struct forkserver_client *client, struct engine *engine,
                             const struct engine_programs *programs, struct event_loop *loop)
 {
+    const struct queue_group *group = engine->generation->group;
+
     *client = (struct forkserver_client){
         .engine = engine,
         .programs = programs,
@@ -63,6 +65,8 @@ void forkserver_client_init(struct forkserver_client *client, struct engine *eng
     };
     child_init(&client->process, NULL, NULL);
     option_files_init(&client->files);
+    areas_init(&client->areas, engine->queue_count, group->workers + group->spares, engine->generation->plugin_count,
+               group->plugin_memory);
 }
 
 /* ---- in the new process ------------------------------------------------------------------------------------------ */
@@ -111,6 +115,7 @@ int forkserver_client_start(struct forkserver_client *client, struct error *erro
     int code;
 
     client->retry_ns = 0;
+    areas_begin(&client->areas);
     memset(client->engine->status, 0,
            offsetof(struct forkserver_status, counters.names)); /* names have no end of their own */
     memset(client->engine->status->reasons.first, 0, sizeof(client->engine->status->reasons.first));
@@ -176,6 +181,22 @@ static void give_file(struct forkserver_client *client, const struct process_mes
     channel_send(client->channel.fd, &answer, sizeof(answer), &fd, fd >= 0 ? 1 : 0);
 }
 
+/* Answers what a plugin declares. It is copied first: plugins can write to it at any time. */
+static void give_area(struct forkserver_client *client, const struct process_message *request)
+{
+    struct area_declaration declared;
+    struct process_message answer;
+    int table = -1;
+    int code;
+
+    memcpy(&declared, &client->engine->status->area, sizeof(declared));
+    declared.plugin = request->value;
+    code = areas_declare(&client->areas, &declared, &table);
+    answer = process_message_make(FORKSERVER_FILE, (uint32_t)-code);
+    channel_send(client->channel.fd, &answer, sizeof(answer), &table, table >= 0 ? 1 : 0);
+    close_fd(&table);
+}
+
 /* Before a worker can be born. What the first fork server says stays: its cells are counted in. */
 static void take_names(struct engine *engine)
 {
@@ -199,6 +220,7 @@ static void become_ready(struct forkserver_client *client)
     client->timeout_ns = 0;
     client->birth_timeout_ms = birth_timeout_ms(client->process.pid);
     option_files_seal(&client->files);
+    areas_commit(&client->areas);
     backoff_reset(&client->backoff);
 }
 
@@ -224,6 +246,8 @@ bool forkserver_client_receive(struct forkserver_client *client)
         }
         if (message.kind == FORKSERVER_OPEN) {
             give_file(client, &message);
+        } else if (message.kind == FORKSERVER_AREA) {
+            give_area(client, &message);
         } else {
             become_ready(client);
             ready = true;
@@ -336,5 +360,6 @@ void forkserver_client_done(struct forkserver_client *client)
 {
     watched_channel_close(&client->channel, client->loop);
     option_files_done(&client->files);
+    areas_done(&client->areas);
     child_done(&client->process, client->loop);
 }

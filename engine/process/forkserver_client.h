@@ -16,6 +16,7 @@
 #include "base/backoff.h"
 #include "base/error.h"
 #include "base/event_loop.h"
+#include "process/areas.h"
 #include "process/child.h"
 #include "process/engine.h"
 #include "process/option_files.h"
@@ -43,6 +44,7 @@ struct forkserver_client {
     struct forkserver_step step; /* what it is waited for */
     unsigned birth_timeout_ms; /* for one worker; once it is ready */
     struct option_files files; /* that it has asked for */
+    struct areas areas;        /* that its plugins have declared, and those of fork servers before it */
     uint64_t retry_ns;         /* when to start the next one; 0: not waiting */
     struct backoff backoff;
 };
@@ -99,7 +101,7 @@ bool forkserver_client_look(struct forkserver_client *client, uint64_t now_ns);
  */
 void forkserver_client_leave(struct forkserver_client *client);
 
-/* Closes the channel and the files, and forgets the process. */
+/* Closes the channel, the files and the areas, and forgets the process. */
 void forkserver_client_done(struct forkserver_client *client);
 
 #endif

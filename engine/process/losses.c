@@ -156,6 +156,12 @@ static void replace(struct children_worker *worker)
     }
 }
 
+/* It is killed, and until it has ended it may write. The next worker in its slot gets other memory. */
+static void abandon_areas(const struct children_worker *worker)
+{
+    areas_abandon(&worker->queue->children->forkserver.areas, children_index(worker->queue), worker->slot);
+}
+
 void losses_lost(struct children_worker *worker, const struct queue_message *loss)
 {
     struct children_queue *queue = worker->queue;
@@ -169,6 +175,7 @@ void losses_lost(struct children_worker *worker, const struct queue_message *los
         queue->queue->control->restarts += queue->children->exit_report.running;
     }
     if (loss->loss != QUEUE_LOSS_ENDED) {
+        abandon_areas(worker);
         child_kill(&worker->process, monotonic_ns());
         report(worker);
     }
@@ -198,6 +205,9 @@ void losses_dismiss(struct children_worker *worker)
 {
     births_drop(worker);
     if (worker->number != 0) {
+        if (!worker->lost) {
+            abandon_areas(worker);
+        }
         worker->end_reported |= !worker->lost; /* one that was lost before is reported when its process was reaped */
         worker->lost = true;
         child_kill(&worker->process, monotonic_ns());

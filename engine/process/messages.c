@@ -15,7 +15,7 @@
 
 #define ERRNO_MAX 4095 /* of the kernel's error numbers */
 
-enum value { NO_VALUE, QUEUE, ERROR_NUMBER, NO_VALUE_OR_ERROR_NUMBER, PLUGIN };
+enum value { NO_VALUE, QUEUE, ERROR_NUMBER, NO_VALUE_OR_ERROR_NUMBER, PLUGIN, BITS };
 
 /* Each kind has one sender. */
 static const struct {
@@ -26,10 +26,11 @@ static const struct {
     [FORKSERVER_FORK] = {1u << FROM_SUPERVISOR, QUEUE},
     [FORKSERVER_LEAVE] = {1u << FROM_SUPERVISOR, NO_VALUE},
     [FORKSERVER_OPEN] = {1u << FROM_FORKSERVER, PLUGIN},
+    [FORKSERVER_AREA] = {1u << FROM_FORKSERVER, PLUGIN},
     [FORKSERVER_FILE] = {1u << FROM_SUPERVISOR, NO_VALUE_OR_ERROR_NUMBER},
     [WORKER_NOT_FORKED] = {1u << FROM_BIRTH, ERROR_NUMBER},
     [WORKER_HELLO] = {1u << FROM_BIRTH, NO_VALUE},
-    [WORKER_DESCRIPTORS] = {1u << FROM_SUPERVISOR, NO_VALUE},
+    [WORKER_DESCRIPTORS] = {1u << FROM_SUPERVISOR, BITS},
 };
 
 struct process_message process_message_make(enum message_kind kind, uint32_t value)
@@ -48,6 +49,8 @@ static int check_value(uint32_t value, enum value wanted, uint32_t queues)
         return value <= ERRNO_MAX ? 0 : -EBADMSG;
     case PLUGIN:
         return value < PLUGINS_MAX ? 0 : -EBADMSG;
+    case BITS:
+        return 0;
     case NO_VALUE:
         break;
     }

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "config/reason_names.h"
 #include "plugin/plugin_ref.h"
+#include "process/area.h"
 #include "process/ring.h"
 
 #include <stdatomic.h>
@@ -32,6 +33,7 @@ struct forkserver_status {
     uint32_t reserved;
     _Atomic struct plugin_ref plugin; /* the one being linked, loaded or unloaded, or PLUGIN_REF_NONE */
     char error[ERROR_TEXT_MAX]; /* why that one is refused */
+    struct area_declaration area; /* with FORKSERVER_AREA */
     struct reason_names counters; /* with FORKSERVER_READY, those of all plugins; also the next one */
     struct reason_names reasons;
 };
@@ -46,19 +48,22 @@ enum message_kind {
     FORKSERVER_FORK, /* supervisor: make a worker for queue `value`; a descriptor: its end of the worker's channel */
     FORKSERVER_LEAVE, /* supervisor: unload the plugins and exit */
     FORKSERVER_OPEN, /* fork server: open what the user named for plugin `value`, in item `slot` of its options */
-    FORKSERVER_FILE, /* supervisor: the answer, a descriptor; or `value`: errno */
+    FORKSERVER_AREA, /* fork server: plugin `value` declares the area that is in its status */
+    FORKSERVER_FILE, /* supervisor: the answer to either; `value`: errno, or a descriptor of what was opened, of a TABLE */
 
     /* between supervisor and worker */
     WORKER_NOT_FORKED, /* fork server, in place of the worker: there is none; `value`: errno */
     WORKER_HELLO, /* worker: it is there, and a child of the supervisor */
-    WORKER_DESCRIPTORS, /* supervisor: see WORKER_FDS_MAX; the last message on this channel */
+    WORKER_DESCRIPTORS, /* supervisor: see WORKER_FDS_MAX; the last one here. `value`: bit i: area i is fresh */
 };
 
 /*
  * The descriptors that a worker is passed: its ring's, as enum ring_fd; that of its counter cells, if its plugins declare
- * some; the pipe that it prints into, if there is one.
+ * some; those of its areas, in the order in which they were declared; the pipe that it prints into, if there is one.
  */
-#define WORKER_FDS_MAX (RING_FDS + 2)
+#define WORKER_FDS_MAX (RING_FDS + 1 + AREAS_MAX + 1)
+
+_Static_assert(AREAS_MAX <= 32, "a bit in the value of WORKER_DESCRIPTORS");
 
 /* Who may have sent a message. A fork server has a worker's end until the worker is there. */
 enum message_sender { FROM_SUPERVISOR, FROM_FORKSERVER, FROM_BIRTH };

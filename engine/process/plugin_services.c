@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rate_limit.h"
+#include "process/plugin_areas.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -56,7 +57,8 @@ static void log_plugin(void *context, int level, const char *id, const char *tex
     log_line("%splugin %s: %s%s", place_of_process, id, known ? levels[level] : "", text);
 }
 
-const struct host_services plugin_services = {.log = log_plugin};
+const struct host_services plugin_services = {
+    .log = log_plugin, .area_declare = plugin_areas_declare, .area = plugin_areas_find};
 
 void plugin_services_begin(unsigned shown, const char *place)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the engine's processes offer to the plugins that they run: a log, with a limit on its lines.
+ * What the engine's processes offer to the plugins that they run: a log, with a limit on its lines, and areas
+ * (plugin_areas.h).
  *
  * A plugin keeps its host table from load() on, so fork server and workers offer the same services; what they count is
  * counted in each process for itself. Process: [fork server] [worker].

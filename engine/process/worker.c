@@ -4,9 +4,9 @@
  * leave.
  *
  * Always: no code of a plugin runs in it before it has given up its rights and mapped its ring; and it has nothing but
- * this ring, its log and what plugins have opened: no socket of the queue, no journal, no other queue. What it says of
- * itself (its state, the plugin that runs, why it cannot go on) is in the ring, where the queue process reads it. While
- * it has no ring, the reason is in the log.
+ * this ring, its log, the counters and areas of its plugins, and what they have opened: no socket of the queue, no
+ * journal, no other queue. What it says of itself (its state, the plugin that runs, why it cannot go on) is in the ring,
+ * where the queue process reads it. While it has no ring, the reason is in the log.
  *
  * If the queue process is gone, there is no one to answer: the supervisor kills it, without close() of the plugins, since
  * its successor is on its way already. Process: [worker].
@@ -19,6 +19,7 @@
 #include "base/process_title.h"
 #include "plugin/plugin_load.h"
 #include "process/counter_cells.h"
+#include "process/plugin_areas.h"
 #include "process/plugin_services.h"
 #include "process/priority.h"
 #include "process/process.h"
@@ -42,6 +43,8 @@ struct worker {
     struct worker_affinity affinity;
     struct stat answered; /* what the ring signals with */
     int cells; /* memory file of the counter cells; -1: no plugin declares a counter, or it is mapped */
+    int areas[AREAS_MAX]; /* the same of its areas */
+    uint32_t fresh; /* bit i: no worker had area i before */
 };
 
 /* Static: one worker a process, and too large for the stack. */
@@ -119,6 +122,9 @@ static void take_ring(struct worker *worker)
     close_fd(&worker->engine->channel);
     fds[WORKER_FDS_MAX] = -1;
     worker->cells = has_counters(worker->engine->generation) ? fds[next++] : -1;
+    memcpy(worker->areas, &fds[next], plugin_areas_passed() * sizeof(int));
+    next += plugin_areas_passed();
+    worker->fresh = message.value;
     process_enter_log(&fds[next]); /* without one, it prints where the fork server does */
     code = ring_answer_attach(&worker->ring, fds);
     if (code < 0) {
@@ -186,6 +192,15 @@ static void give_counters(struct worker *worker)
     }
     for (unsigned i = 0; i < generation->plugin_count; i++) {
         plugin_host_give_counters(&generation->plugins[i].host, places[i], first[i + 1] - first[i]);
+    }
+}
+
+static void give_areas(struct worker *worker)
+{
+    int code = plugin_areas_enter(worker->areas, worker->fresh);
+
+    if (code < 0) {
+        fail(worker, "the areas of its plugins cannot be mapped: %s", strerror(-code));
     }
 }
 
@@ -319,6 +334,7 @@ void worker_run(struct engine *engine, const struct worker_birth *birth)
     }
     pin(worker);
     give_counters(worker);
+    give_areas(worker);
     open_plugins(worker);
     ring_say_state(&worker->ring, worker->frames.chain.has_batch ? RING_OPENED_BATCH : RING_OPENED);
     serve(worker);

@@ -80,8 +80,10 @@ NFQE_AT(nfqe_host, counters, 40);
 NFQE_AT(nfqe_host, log, 48);
 NFQE_AT(nfqe_host, log_text, 56);
 NFQE_AT(nfqe_host, fail, 64);
-NFQE_AT(nfqe_host, ext, 72);
-NFQE_SIZE(struct nfqe_host, 80);
+NFQE_AT(nfqe_host, area_declare, 72);
+NFQE_AT(nfqe_host, area, 80);
+NFQE_AT(nfqe_host, ext, 88);
+NFQE_SIZE(struct nfqe_host, 96);
 
 NFQE_AT(nfqe_area, size, 0);
 NFQE_AT(nfqe_area, fresh, 4);

@@ -485,6 +485,20 @@ struct nfqe_host {
      */
     int (*fail)(const struct nfqe_host *host, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+    /*
+     * [fork server] In load(): declares memory. kind: enum nfqe_area_kind; name: 1 to 31 letters, digits, - and _, another
+     * one for each area of the plugin. Returns 0 or a negative errno. EPERM: not in load(), or by another thread; EINVAL:
+     * no such kind, name or length; EEXIST: the name is taken; ENOSPC: more than --plugin-memory, where an area counts as
+     * often as it is made, or more than 32 areas in the chain.
+     */
+    int (*area_declare)(const struct nfqe_host *host, uint32_t kind, const char *name, uint64_t len);
+
+    /*
+     * The area with this name. [fork server] A TABLE, writable until load() returns. [worker] From open() on: any, in any
+     * thread. NULL and errno ENOENT: the plugin has declared none of this name, or it is not here.
+     */
+    const struct nfqe_area *(*area)(const struct nfqe_host *host, const char *name);
+
     /* [fork server] [worker] A named extension such as "nfqe.timer/1"; NULL: not offered. ABI 2.0 has none. */
     const void *(*ext)(const struct nfqe_host *host, const char *name);
 };

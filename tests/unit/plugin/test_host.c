@@ -6,6 +6,8 @@
 
 #include "plugin/host.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +23,27 @@ static void write_log(void *context, int level, const char *id, const char *text
     snprintf(log_text + used, sizeof(log_text) - used, "%d %s: %s\n", level, id, text);
 }
 
-static const struct host_services services = {.context = &host, .log = write_log};
+static unsigned declared;
+
+static int declare(void *context, const struct plugin_host *of, uint32_t kind, const char *name, uint64_t len)
+{
+    assert_ptr_equal(context, &host);
+    assert_ptr_equal(of, &host);
+    declared++;
+    return kind == NFQE_AREA_QUEUE && strcmp(name, "a") == 0 && len == 7 ? 0 : -EEXIST;
+}
+
+static const struct nfqe_area *find(void *context, const struct plugin_host *of, const char *name)
+{
+    static const struct nfqe_area area;
+
+    assert_ptr_equal(context, &host);
+    assert_ptr_equal(of, &host);
+    return strcmp(name, "a") == 0 ? &area : NULL;
+}
+
+static const struct host_services services = {
+    .context = &host, .log = write_log, .area_declare = declare, .area = find};
 
 static int set_up(void **state)
 {
@@ -75,12 +97,65 @@ static void test_counters_are_there_in_a_worker_alone(void **state)
     assert_int_equal(cells[2], 3);
 }
 
+static void *declare_in_thread(void *code)
+{
+    *(int *)code = table->area_declare(table, NFQE_AREA_QUEUE, "a", 7);
+    return NULL;
+}
+
+/* The rest is the process's to say. */
+static void test_areas_are_declared_in_load_by_its_thread(void **state)
+{
+    pthread_t thread;
+    int code = 0;
+
+    (void)state;
+    declared = 0;
+    assert_int_equal(table->area_declare(table, NFQE_AREA_QUEUE, "a", 7), -EPERM);
+    host.loading = true;
+    assert_int_equal(pthread_create(&thread, NULL, declare_in_thread, &code), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(code, -EPERM);
+    assert_int_equal(table->area_declare(table, NFQE_AREA_QUEUE, NULL, 7), -EINVAL);
+    assert_int_equal(declared, 0);
+    assert_int_equal(table->area_declare(table, NFQE_AREA_QUEUE, "a", 7), 0);
+    assert_int_equal(table->area_declare(table, NFQE_AREA_QUEUE, "b", 7), -EEXIST);
+    assert_int_equal(declared, 2);
+}
+
+static void test_areas_are_found_by_name(void **state)
+{
+    (void)state;
+    assert_non_null(table->area(table, "a"));
+    assert_null(table->area(table, "b"));
+    errno = 0;
+    assert_null(table->area(table, NULL));
+    assert_int_equal(errno, EINVAL);
+}
+
+/* Such as one that only looks at plugins. */
+static void test_a_process_without_areas_says_so(void **state)
+{
+    static const struct host_services none = {.context = &host, .log = write_log};
+
+    (void)state;
+    plugin_host_init(&host, &none, "x");
+    host.loading = true;
+    errno = 0;
+    assert_int_equal(table->area_declare(table, NFQE_AREA_QUEUE, "a", 7), -EPERM);
+    assert_null(table->area(table, "a"));
+    assert_int_equal(errno, EPERM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_text_is_logged_without_a_format, set_up),
         cmocka_unit_test_setup(test_the_host_says_where_the_plugin_runs, set_up),
         cmocka_unit_test_setup(test_counters_are_there_in_a_worker_alone, set_up),
+        cmocka_unit_test_setup(test_areas_are_declared_in_load_by_its_thread, set_up),
+        cmocka_unit_test_setup(test_areas_are_found_by_name, set_up),
+        cmocka_unit_test_setup(test_a_process_without_areas_says_so, set_up),
     };
 
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);

@@ -45,12 +45,15 @@ static void test_what_each_side_sends_is_taken_and_nothing_else(void **state)
         {FORKSERVER_LEAVE, 0, {true, false, false}},
         {FORKSERVER_OPEN, 0, {false, true, false}},
         {FORKSERVER_OPEN, PLUGINS_MAX - 1, {false, true, false}},
+        {FORKSERVER_AREA, 0, {false, true, false}},
+        {FORKSERVER_AREA, PLUGINS_MAX - 1, {false, true, false}},
         {FORKSERVER_FILE, 0, {true, false, false}},
         {FORKSERVER_FILE, 4095, {true, false, false}},
         {WORKER_NOT_FORKED, EAGAIN, {false, false, true}},
         {WORKER_NOT_FORKED, 4095, {false, false, true}},
         {WORKER_HELLO, 0, {false, false, true}},
         {WORKER_DESCRIPTORS, 0, {true, false, false}},
+        {WORKER_DESCRIPTORS, UINT32_MAX, {true, false, false}},
     };
 
     (void)state;
@@ -116,7 +119,7 @@ static void test_fields_that_a_kind_does_not_have_are_refused(void **state)
     assert_int_equal(check(process_message_make(FORKSERVER_READY, 1), FROM_FORKSERVER), -EBADMSG);
     assert_int_equal(check(process_message_make(FORKSERVER_LEAVE, 1), FROM_SUPERVISOR), -EBADMSG);
     assert_int_equal(check(process_message_make(WORKER_HELLO, 1), FROM_BIRTH), -EBADMSG);
-    assert_int_equal(check(process_message_make(WORKER_DESCRIPTORS, 1), FROM_SUPERVISOR), -EBADMSG);
+    assert_int_equal(check(process_message_make(FORKSERVER_AREA, PLUGINS_MAX), FROM_FORKSERVER), -EBADMSG);
     assert_int_equal(check(process_message_make(FORKSERVER_OPEN, PLUGINS_MAX), FROM_FORKSERVER), -EBADMSG);
     assert_int_equal(check(process_message_make(FORKSERVER_FILE, 4096), FROM_SUPERVISOR), -EBADMSG);
     message.access = 1;
