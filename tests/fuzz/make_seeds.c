@@ -90,6 +90,7 @@ int main(int argc, char **argv)
     make_messages();
     make_options();
     make_packets();
+    make_rejects();
     make_rings();
     return 0;
 }

@@ -33,6 +33,7 @@ void make_elf_files(void);
 void make_messages(void);
 void make_options(void);
 void make_packets(void);
+void make_rejects(void);
 void make_rings(void);
 
 #endif

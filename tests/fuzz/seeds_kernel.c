@@ -15,6 +15,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 
 /* ---- packets -------------------------------------------------------------------------------------------- */
 
@@ -123,6 +124,37 @@ void make_packets(void)
         make_packet("short", i, &builder, hw_protocol, 0, builder.len);
     }
     make_packet("empty", 0, &builder, 0, 0, 0);
+}
+
+/* ---- refused packets -------------------------------------------------------------------------------------- */
+
+void make_rejects(void)
+{
+    const struct nfqe_tuple tuple = {.source = {10, 1, 1, 1},
+                                     .dest = {10, 2, 2, 2},
+                                     .source_port = 1,
+                                     .dest_port = 2,
+                                     .family = AF_INET,
+                                     .protocol = NFQE_PROTOCOL_UDP};
+    struct builder builder;
+
+    for (unsigned i = 0; build_packet(i, &builder); i++) {
+        struct seed plain = {.len = 0};
+        struct seed translated = {.len = 0};
+        struct nfqe_tuple sent = tuple;
+
+        sent.family = builder.version == 4 ? AF_INET : AF_INET6;
+        sent.protocol = builder.protocol;
+        seed_put_u8(&plain, (uint8_t)(i % 5));
+        seed_put_u8(&plain, 1);
+        seed_put(&plain, builder.bytes, builder.len);
+        seed_save_number("reject", "plain", i, &plain);
+        seed_put_u8(&translated, (uint8_t)(i % 2 * 3));
+        seed_put_u8(&translated, 3);
+        seed_put(&translated, &sent, sizeof(sent));
+        seed_put(&translated, builder.bytes, builder.len);
+        seed_save_number("reject", "translated", i, &translated);
+    }
 }
 
 /* ---- messages -------------------------------------------------------------------------------------------- */
