@@ -41,6 +41,22 @@
 #define BURST_CRASHED UINT32_C(32)         /* the --on-crash verdict, since a worker ended over the packet */
 #define BURST_INVALID UINT32_C(64)         /* the --on-crash verdict, since a plugin's answer was no verdict */
 #define BURST_LOCAL_OUTPUT UINT32_C(128)   /* it comes from the output hook; stays when it is decided */
+#define BURST_REJECT (NFQE_REJECT << BURST_REJECT_SHIFT) /* its sender is told; beside it, what: BURST_REJECT_MASK */
+
+#define BURST_REJECT_SHIFT 16
+#define BURST_REJECT_MASK (REJECT_PART_MASK << BURST_REJECT_SHIFT)
+
+/* The flags of an entry by which the sender is told what the verdict says. */
+static inline uint32_t burst_reject_flags(uint32_t verdict)
+{
+    return (verdict & REJECT_PART_MASK) << BURST_REJECT_SHIFT;
+}
+
+/* And back: the part of the verdict. */
+static inline uint32_t burst_reject_part(uint32_t flags)
+{
+    return (flags & BURST_REJECT_MASK) >> BURST_REJECT_SHIFT;
+}
 
 /*
  * The verdict of one packet, by its position among the burst's packets. The fields from connection_mark on, but for

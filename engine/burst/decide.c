@@ -28,7 +28,8 @@ static void decide_invalid_answer(const struct decide *decide, unsigned packet, 
 void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct plugin_answer answer,
                            const struct plugin_rights *rights, struct decide_invalid *invalid)
 {
-    nfqe_verdict verdict = verdict_without_reason(answer.verdict) & ~NFQE_FLOW;
+    nfqe_verdict verdict = verdict_action(answer.verdict);
+    uint32_t reject = burst_reject_flags(answer.verdict);
     bool repeats = verdict_action(answer.verdict) == NFQE_REPEAT;
 
     if (!verdict_is_allowed(answer.verdict, rights, decide->policy->queue) ||
@@ -46,11 +47,11 @@ void decide_by_rare_answer(const struct decide *decide, unsigned packet, struct 
     if (repeats) {
         decide_pass_alone(decide, packet, verdict, 0);
     } else if (!verdict_is_for_flow(answer.verdict)) {
-        decide_alone(decide, packet, verdict, 0);
-    } else if (flow_table_add(decide->flows, decide->flow_burst, packet, verdict)) {
-        decide_with_flow(decide, packet, verdict, BURST_FOR_FLOW);
+        decide_alone(decide, packet, verdict, reject);
+    } else if (flow_table_add(decide->flows, decide->flow_burst, packet, verdict | burst_reject_part(reject))) {
+        decide_with_flow(decide, packet, verdict, BURST_FOR_FLOW | reject);
     } else {
-        decide_alone(decide, packet, verdict, BURST_FLOW_NOT_STORED);
+        decide_alone(decide, packet, verdict, BURST_FLOW_NOT_STORED | reject);
     }
 }
 
@@ -109,7 +110,7 @@ void decide_again(const struct decide *decide, unsigned packet)
         return;
     }
     if (decide->flows != NULL && (flags & BURST_FOR_FLOW) != 0) {
-        flow_table_add(decide->flows, decide->flow_burst, packet, entry->verdict);
+        flow_table_add(decide->flows, decide->flow_burst, packet, entry->verdict | burst_reject_part(flags));
         return;
     }
     if (decide->flows != NULL) {

@@ -127,7 +127,7 @@ static inline bool decide_by_flow(const struct decide *decide, unsigned packet)
     if (verdict == NFQE_CONTINUE) {
         return false;
     }
-    decide_with_flow(decide, packet, verdict, BURST_BY_FLOW);
+    decide_with_flow(decide, packet, verdict_action(verdict), BURST_BY_FLOW | burst_reject_flags(verdict));
     return true;
 }
 

@@ -35,6 +35,10 @@ struct queue_stats {
     uint64_t flow_packets; /* packets that got the verdict of their flow, without the plugin chain */
     uint64_t flow_not_stored; /* verdicts for a flow that only the packet got: it has none, or there is no room */
     uint64_t crash_verdicts; /* packets that a worker had when it ended; they got the --on-crash verdict */
+    uint64_t rejects_sent; /* packets whose senders were told that they are dropped */
+    uint64_t rejects_limited; /* the same, but not told: too many */
+    uint64_t rejects_unfit; /* the same: such a packet must not be answered */
+    uint64_t reject_errors; /* the same: the kernel did not send it */
     uint64_t bursts;
 };
 

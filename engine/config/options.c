@@ -19,6 +19,7 @@
 
 #define QUEUE_NUMBER_MAX 65535
 #define MAX_LEN_MAX (1024 * 1024)
+#define REJECT_RATE_MAX 1000000
 #define RECEIVE_BUFFER_MIN 4096
 #define RECEIVE_BUFFER_MAX (1024 * 1024 * 1024)
 #define TIMEOUT_MAX_MS (60 * 60 * 1000)
@@ -96,6 +97,9 @@ const struct option_entry options_table[] = {
     {"repeat-mark", "MASK", option_parse_mark_field, TARGET(repeat_mask), REPEATS_MAX, 0,
      "Bits of the packet mark, side by side, in which is counted how often a plugin\n"
      "has the rules run again for a packet. Default: 0x70000000."},
+    {"reject-rate", "N", option_parse_number, TARGET(reject_rate), 1, REJECT_RATE_MAX,
+     "Senders of dropped packets that each queue tells so in a second, if plugins ask\n"
+     "for it. Default: 1000."},
     {"print-rules", "[=nft|iptables]", option_parse_rules, TARGET(print_rules), 0, 0,
      "Print firewall rules for the given queues and mark, IPv4 and IPv6, and exit."},
     {"plugin-info", "FILE", option_parse_plugin_info, TARGET(plugin_info), 0, 0,

@@ -37,7 +37,7 @@ static bool is_wanted(const struct plan *plan, uint64_t needs)
     return false;
 }
 
-/* Bytes of each packet that go with these needs; 0: none. For flow verdicts the engine reads headers itself. */
+/* Bytes of each packet that go with these needs; 0: none. For flow verdicts and answers the engine reads headers itself. */
 static uint32_t find_bytes(uint64_t needs, uint32_t header_bytes)
 {
     uint32_t headers = (needs & NFQE_NEED_HEADERS) != 0 ? header_bytes : 0;
@@ -45,7 +45,7 @@ static uint32_t find_bytes(uint64_t needs, uint32_t header_bytes)
     if ((needs & NFQE_NEED_PAYLOAD) != 0) {
         return COPY_RANGE_MAX;
     }
-    if ((needs & NFQE_NEED_FLOW) != 0 && headers < NFQE_HEADER_BYTES_DEFAULT) {
+    if ((needs & (NFQE_NEED_FLOW | NFQE_NEED_INJECT)) != 0 && headers < NFQE_HEADER_BYTES_DEFAULT) {
         return NFQE_HEADER_BYTES_DEFAULT;
     }
     return headers;
@@ -81,6 +81,18 @@ static int plan_copy_range(const struct queue_group *group, struct plan *plan, s
     return 0;
 }
 
+/*
+ * Answers need the addresses from before a NAT, which the connection has. Without it they are those of the packet, which
+ * is as good where there is no NAT.
+ */
+static void plan_nat(struct plan *plan)
+{
+    if (is_wanted(plan, NFQE_NEED_INJECT) && (plan->settings.flags & QUEUE_CONNTRACK) == 0) {
+        plan->settings.flags |= QUEUE_CONNTRACK;
+        plan->optional_flags |= plan_who_needs(plan, NFQE_NEED_CONNTRACK) == NULL ? QUEUE_CONNTRACK : 0;
+    }
+}
+
 static int plan_flags(const struct queue_group *group, struct plan *plan, struct error *error)
 {
     const struct plan_plugin *segments = plan_who_needs(plan, NFQE_NEED_SEGMENTS);
@@ -96,7 +108,8 @@ static int plan_flags(const struct queue_group *group, struct plan *plan, struct
                          segments->id);
     }
     plan->settings.flags = flags;
-    plan->optional_flags = group->gso == GSO_AUTO ? QUEUE_GSO : 0;
+    plan_nat(plan);
+    plan->optional_flags |= group->gso == GSO_AUTO ? QUEUE_GSO : 0;
     for (size_t i = 0; i < QUEUE_FLAG_COUNT; i++) {
         const struct queue_flag *flag = &queue_flags[i];
 
@@ -159,6 +172,19 @@ static int plan_repeats(const struct queue_group *group, struct plan *plan, stru
     return 0;
 }
 
+static int plan_rejects(const struct queue_group *group, struct plan *plan, struct error *error)
+{
+    if (is_wanted(plan, NFQE_NEED_INJECT)) {
+        plan->rejects = true;
+        plan->reject_rate = group->reject_rate != 0 ? group->reject_rate : PLAN_REJECT_RATE_DEFAULT;
+    } else if (group->reject_rate != 0) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--reject-rate: no plugin of the chain tells senders that their packets are dropped "
+                         "(NFQE_NEED_INJECT); leave the option out");
+    }
+    return 0;
+}
+
 int plan_make(const struct queue_group *group, const struct plan_plugin *plugins, unsigned count, struct plan *plan,
               struct error *error)
 {
@@ -178,6 +204,9 @@ int plan_make(const struct queue_group *group, const struct plan_plugin *plugins
     }
     if (code == 0) {
         code = plan_repeats(group, &made, error);
+    }
+    if (code == 0) {
+        code = plan_rejects(group, &made, error);
     }
     if (code == 0) {
         *plan = made;

@@ -19,6 +19,7 @@
 
 #define PLAN_FLOWS_DEFAULT 65536
 #define PLAN_FLOW_TIMEOUT_DEFAULT_MS (5 * 60 * 1000)
+#define PLAN_REJECT_RATE_DEFAULT 1000
 #define PLAN_REPEAT_MASK_DEFAULT UINT32_C(0x70000000)
 /*
  * Bytes that are copied where a plugin needs headers, or the engine for flows: IPv6, 400 bytes of extension headers, and
@@ -46,6 +47,8 @@ struct plan {
     uint32_t flows;                 /* in the table of each queue; 0: no flow table */
     uint64_t flow_timeout_ms;
     uint32_t repeat_mask;           /* of the packet mark, for the count of NFQE_REPEAT; 0: no plugin needs it */
+    bool rejects;                   /* a plugin may have senders told that their packets are dropped, */
+    uint32_t reject_rate;           /* by so many answers a second of each queue */
 };
 
 /*

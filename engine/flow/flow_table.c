@@ -15,6 +15,7 @@
 #include "base/arith.h"
 #include "base/clock.h"
 #include "packet/checksum.h"
+#include "packet/reject_part.h"
 
 #include <netinet/in.h>
 #include <string.h>
@@ -120,6 +121,13 @@ static void touch(struct flow_table *flows, struct flow_entry *entry, bool reset
     flow_memory_end_change(&flows->index);
 }
 
+/* Also with what senders are told. */
+static bool is_drop(nfqe_verdict verdict)
+{
+    return verdict == NFQE_DROP ||
+           ((verdict & NFQE_ACTION_MASK) == NFQE_DROP && reject_part_is_valid(verdict ^ NFQE_DROP));
+}
+
 /* The verdict; NFQE_CONTINUE: the entry is free. */
 static nfqe_verdict verdict_of(const struct flow_entry *entry)
 {
@@ -194,7 +202,7 @@ static struct flow_entry *take_entry(struct flow_table *flows, enum flow_list li
 
 static void add_entry(struct flow_table *flows, const struct flow_lookup *lookup, nfqe_verdict verdict)
 {
-    enum flow_list list = verdict == NFQE_DROP ? FLOW_DROPPED : FLOW_FRESH;
+    enum flow_list list = is_drop(verdict) ? FLOW_DROPPED : FLOW_FRESH;
     struct flow_entry *entry;
 
     flow_memory_begin_change(&flows->index);
@@ -290,8 +298,8 @@ nfqe_verdict flow_table_find(struct flow_table *flows, struct flow_burst *burst,
         return NFQE_CONTINUE;
     }
     verdict = verdict_of(entry);
-    if (verdict == NFQE_DROP) {
-        return NFQE_DROP;
+    if (is_drop(verdict)) {
+        return verdict;
     }
     if (verdict != NFQE_ACCEPT) {
         flow_memory_found_damage(&flows->index);
@@ -318,7 +326,7 @@ static void set_verdict(struct flow_table *flows, struct flow_entry *entry, nfqe
 
     flow_memory_begin_change(&flows->index);
     atomic_store_explicit(&entry->verdict, (uint16_t)verdict, memory_order_release);
-    move(flows, entry, verdict == NFQE_DROP ? FLOW_DROPPED : list == FLOW_DROPPED ? FLOW_FRESH : list);
+    move(flows, entry, is_drop(verdict) ? FLOW_DROPPED : list == FLOW_DROPPED ? FLOW_FRESH : list);
     if (list == FLOW_DROPPED) {
         entry->since = (uint8_t)flows->now;
     }
@@ -380,7 +388,7 @@ static bool is_whole(const struct flow_table *flows, const struct flow_entry *en
 {
     uint32_t verdict = atomic_load_explicit(&entry->verdict, memory_order_acquire);
 
-    return (verdict == NFQE_ACCEPT || verdict == NFQE_DROP) && entry->hash == flow_key_hash(&flows->seed, &entry->key);
+    return (verdict == NFQE_ACCEPT || is_drop(verdict)) && entry->hash == flow_key_hash(&flows->seed, &entry->key);
 }
 
 bool flow_table_need_repair(const struct flow_table *flows)
@@ -391,7 +399,7 @@ bool flow_table_need_repair(const struct flow_table *flows)
 /* The list of an entry that is whole. */
 static enum flow_list list_of(const struct flow_entry *entry)
 {
-    if (verdict_of(entry) == NFQE_DROP) {
+    if (is_drop(verdict_of(entry))) {
         return FLOW_DROPPED;
     }
     return entry->list == FLOW_ESTABLISHED || entry->list == FLOW_YOUNG ? (enum flow_list)entry->list : FLOW_FRESH;

@@ -9,20 +9,13 @@
 #ifndef ENGINE_PACKET_REJECT_H
 #define ENGINE_PACKET_REJECT_H
 
+#include "packet/reject_part.h"
+
 #include <nfqe/packet.h>
 
 #include <stdint.h>
 
 #define REJECT_ANSWER_MAX 1280 /* the smallest MTU of IPv6; of IPv4, no more than 576 are used */
-
-enum reject_kind {
-    REJECT_AUTO, /* TCP: a reset; otherwise port unreachable */
-    REJECT_TCP_RESET,
-    REJECT_PORT_UNREACHABLE,
-    REJECT_HOST_UNREACHABLE,
-    REJECT_PROHIBITED, /* communication administratively prohibited */
-    REJECT_KINDS,
-};
 
 /*
  * Writes the IP packet that tells the sender. sent: addresses and ports as the sender wrote them, if a NAT may have changed

@@ -9,6 +9,8 @@
 #ifndef ENGINE_PLUGIN_VERDICT_H
 #define ENGINE_PLUGIN_VERDICT_H
 
+#include "packet/reject_part.h"
+
 #include <nfqe/plugin.h>
 
 #include <stdbool.h>
@@ -37,6 +39,18 @@ static inline nfqe_verdict verdict_without_reason(nfqe_verdict verdict)
     return verdict & (NFQE_ACTION_MASK | NFQE_FLAG_MASK);
 }
 
+static inline bool verdict_flags_are_allowed(nfqe_verdict verdict, const struct plugin_rights *rights)
+{
+    uint32_t flags = verdict & NFQE_FLAG_MASK;
+    uint32_t reject = flags & ~NFQE_FLOW;
+
+    if ((flags & NFQE_FLOW) != 0 && (rights->needs & NFQE_NEED_FLOW) == 0) {
+        return false;
+    }
+    return reject == 0 || (verdict_action(verdict) == NFQE_DROP && reject_part_is_valid(reject) &&
+                           (rights->needs & NFQE_NEED_INJECT) != 0);
+}
+
 /* Whether it is the plugin's to give, of a packet in this queue. REPEAT has conditions of the packet, too: decide.h. */
 static inline bool verdict_is_allowed(nfqe_verdict verdict, const struct plugin_rights *rights, uint32_t queue)
 {
@@ -47,8 +61,7 @@ static inline bool verdict_is_allowed(nfqe_verdict verdict, const struct plugin_
         return verdict == NFQE_CONTINUE;
     case NFQE_ACCEPT:
     case NFQE_DROP:
-        return verdict_argument(verdict) <= rights->reasons &&
-               (flags == 0 || (flags == NFQE_FLOW && (rights->needs & NFQE_NEED_FLOW) != 0));
+        return verdict_argument(verdict) <= rights->reasons && verdict_flags_are_allowed(verdict, rights);
     case NFQE_REPEAT:
         return verdict_argument(verdict) <= rights->reasons && flags == 0 && (rights->needs & NFQE_NEED_REQUEUE) != 0;
     case NFQE_TO_QUEUE_ACTION:

@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 struct queue_control; /* queue_messages.h: between supervisor and queue process, so not for the other processes */
+struct raw_sockets;   /* queue/raw_sockets.h: the same */
 
 struct engine_queue {
     struct queue kernel;            /* its number and its socket */
@@ -36,6 +37,7 @@ struct engine {
     struct engine_queue queues[QUEUES_MAX];
     unsigned queue_count;
     struct flow_seed flow_seed;
+    struct raw_sockets *raw; /* of queue processes; NULL: no plugin may have senders told */
     bool reasons_known; /* the supervisor has taken these from the fork server, also the counters: */
     struct reason_names reasons;
     struct reason_names counters;

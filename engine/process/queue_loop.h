@@ -25,6 +25,7 @@
 #include "flow/flow_in_flight.h"
 #include "flow/flow_table.h"
 #include "process/engine.h"
+#include "process/queue_rejects.h"
 #include "process/queue_workers.h"
 #include "queue/nfqueue_decode.h"
 #include "queue/nfqueue_encode.h"
@@ -74,6 +75,7 @@ struct queue_loop {
     struct nfqueue_encoder encoder;
     struct rate_limit invalid_log;
     struct rate_limit error_log;
+    struct queue_rejects rejects;
 };
 
 /* Prepares for `queue`. Then queue_recover(), once. */

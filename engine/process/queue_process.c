@@ -20,6 +20,7 @@
 #include "process/process.h"
 #include "process/queue_turns.h"
 #include "queue/nfqueue_config.h"
+#include "queue/raw_sockets.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,7 +109,9 @@ static void close_workers(struct queue_process *process)
 /* What belongs to other queues, to the supervisor and to the plugins is closed. */
 static void keep_own_queue(struct engine *engine, unsigned queue)
 {
-    const int kept[] = {engine->channel, engine->queues[queue].kernel.socket, engine->queues[queue].shm.fd};
+    const struct raw_sockets *raw = engine->raw;
+    const int kept[] = {engine->channel, engine->queues[queue].kernel.socket, engine->queues[queue].shm.fd,
+                        raw != NULL ? raw->ipv4 : -1, raw != NULL ? raw->ipv6 : -1};
 
     close_fds_but(kept, ARRAY_SIZE(kept));
     for (unsigned i = 0; i < engine->generation->plugin_count; i++) {

@@ -340,9 +340,26 @@ static void remove_ids(struct queue_loop *loop, const struct burst *burst, unsig
     }
 }
 
+/* After the verdicts, which other packets wait for. A verdict that a successor sends again tells the sender again. */
+static void tell_senders(struct queue_loop *loop, unsigned index, unsigned from, unsigned to)
+{
+    const struct burst_entry *entries = loop->journal->bursts[index].entries;
+    const struct queue_flight *flight = &loop->flights[index];
+
+    for (unsigned i = from; i < to; i++) {
+        uint32_t flags = burst_entry_flags(&entries[i]);
+
+        if ((flags & BURST_REJECT) != 0 && entries[i].verdict == NFQE_DROP) {
+            queue_rejects_tell(&loop->rejects, &flight->packets[i], &flight->conntracks[i],
+                               reject_part_kind(burst_reject_part(flags)), &loop->delta);
+        }
+    }
+}
+
 int queue_steps_send_entries(struct queue_loop *loop, unsigned index, unsigned from, unsigned to, struct error *error)
 {
     const struct burst *burst = &loop->journal->bursts[index];
+    const unsigned first = from;
     int code = 0;
 
     remove_ids(loop, burst, from, to);
@@ -351,6 +368,9 @@ int queue_steps_send_entries(struct queue_loop *loop, unsigned index, unsigned f
         from = nfqueue_encode(&loop->encoder, burst->entries, NULL, to, from,
                               loop->recovering != 0 ? NULL : &loop->outstanding);
         code = send_verdicts(loop, error);
+    }
+    if (code == 0 && loop->engine->generation->plan.rejects) {
+        tell_senders(loop, index, first, to);
     }
     return code;
 }

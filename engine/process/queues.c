@@ -14,6 +14,7 @@
 #include "queue/nfqueue_config.h"
 #include "queue/nfqueue_proc.h"
 #include "queue/queue_report.h"
+#include "queue/raw_sockets.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -69,6 +70,27 @@ static int open_queue(const struct engine *engine, struct engine_queue *queue, s
     return 0;
 }
 
+static struct raw_sockets raw; /* of all queues */
+
+/* Who only uses the need does without; then no sender is told. */
+static int open_raw_sockets(struct engine *engine, struct error *error)
+{
+    const struct plan_plugin *plugin = plan_who_needs(&engine->generation->plan, NFQE_NEED_INJECT);
+    int code = raw_sockets_open(&raw);
+
+    if (code == 0) {
+        engine->raw = &raw;
+    }
+    if (code < 0 && plugin != NULL) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, code,
+                         "plugin %s tells senders that their packets are dropped, "
+                         "but there is no raw socket for it: %s%s",
+                         plugin->id, strerror(-code),
+                         code == -EPERM ? "; start nfq-engine as root, or with CAP_NET_RAW, too" : "");
+    }
+    return 0;
+}
+
 int queues_open(struct engine *engine, struct error *error)
 {
     int code = flow_seed_make(&engine->flow_seed); /* for flow tables, and for the choice of a worker */
@@ -83,6 +105,9 @@ int queues_open(struct engine *engine, struct error *error)
     }
     for (unsigned i = 0; i < engine->queue_count && code == 0; i++) {
         code = open_queue(engine, &engine->queues[i], error);
+    }
+    if (code == 0 && engine->generation->plan.rejects) {
+        code = open_raw_sockets(engine, error);
     }
     return code;
 }
@@ -222,5 +247,9 @@ void queues_close(struct engine *engine)
         queue->control = NULL;
         free(queue->counted);
         queue->counted = NULL;
+    }
+    if (engine->raw != NULL) {
+        raw_sockets_close(engine->raw);
+        engine->raw = NULL;
     }
 }

@@ -100,6 +100,23 @@ enum nfqe_verdict_part {
      * asked again for a flow that it decided. Without the need, a verdict with this flag is invalid.
      */
     NFQE_FLOW = 0x100,
+
+    /*
+     * With DROP, by a plugin that declares NFQE_NEED_INJECT: the packet's sender is told, by a TCP reset, or by an ICMP or
+     * ICMPv6 message that its port is unreachable if the packet is not TCP. The others say what it is told; the last
+     * three are messages also for TCP. With NFQE_FLOW, too, the senders of later packets of the flow are told the same.
+     *
+     * A request: the queue process makes the answer from the packet as it was received, after the verdict. None is sent
+     * for multicast and broadcast, later fragments, ICMP errors, TCP resets, bridges' hooks, and packets whose headers
+     * cannot be read; TCP_RESET is for TCP alone. Not more are sent than --reject-rate. Without the need, and with another
+     * verdict than DROP, it is invalid.
+     */
+    NFQE_REJECT = 0x200,
+    NFQE_REJECT_TCP_RESET = 0xa00,
+    NFQE_REJECT_PORT_UNREACHABLE = 0x1200,
+    NFQE_REJECT_HOST_UNREACHABLE = 0x1a00,
+    NFQE_REJECT_PROHIBITED = 0x2200, /* communication administratively prohibited */
+
     NFQE_QUEUE_BYPASS = 0x400, /* with TO_QUEUE: accepted if nothing listens to that queue */
 
     NFQE_ACTION_MASK = 0xff,
@@ -125,10 +142,10 @@ enum nfqe_need_bit {
     NFQE_NEED_SECCTX_BIT = 9,        /* secctx of local sockets */
     NFQE_NEED_SEGMENTS_BIT = 10,     /* packets as on the wire, never with NFQE_PACKET_GSO */
     NFQE_NEED_METADATA_BIT = 11,     /* no bytes of packets: len may be 0. Not beside HEADERS and what implies it */
+    NFQE_NEED_INJECT_BIT = 12,       /* to use NFQE_REJECT; headers are copied */
     /* Not offered by this engine yet: a plugin that needs one of these is refused. */
     NFQE_NEED_MODIFY_BIT = 2,        /* to change packets */
     NFQE_NEED_HOLD_BIT = 3,          /* to give verdicts later */
-    NFQE_NEED_INJECT_BIT = 12,       /* to send packets */
     NFQE_NEED_EVERY_PACKET_BIT = 13, /* to see each packet: no other plugin of the chain may have the need FLOW */
     NFQE_NEED_PRIORITY_BIT = 14,     /* to set the priority */
 };

@@ -49,6 +49,11 @@
 #define NFQE_REPEAT NFQE_CAST_(nfqe_verdict, NFQE_REPEAT)
 #define NFQE_HELD NFQE_CAST_(nfqe_verdict, NFQE_HELD)
 #define NFQE_FLOW NFQE_CAST_(nfqe_verdict, NFQE_FLOW)
+#define NFQE_REJECT NFQE_CAST_(nfqe_verdict, NFQE_REJECT)
+#define NFQE_REJECT_TCP_RESET NFQE_CAST_(nfqe_verdict, NFQE_REJECT_TCP_RESET)
+#define NFQE_REJECT_PORT_UNREACHABLE NFQE_CAST_(nfqe_verdict, NFQE_REJECT_PORT_UNREACHABLE)
+#define NFQE_REJECT_HOST_UNREACHABLE NFQE_CAST_(nfqe_verdict, NFQE_REJECT_HOST_UNREACHABLE)
+#define NFQE_REJECT_PROHIBITED NFQE_CAST_(nfqe_verdict, NFQE_REJECT_PROHIBITED)
 #define NFQE_QUEUE_BYPASS NFQE_CAST_(nfqe_verdict, NFQE_QUEUE_BYPASS)
 
 /* To another queue, number 0 to 65535. With NFQE_QUEUE_BYPASS or'ed to it, accepted if nothing listens there. */

@@ -72,7 +72,6 @@ const struct animal zoo_heads[] = {
 
     {CHANGED("needs-modify", NUMBER_AT(NEEDS, 0x4))},
     {CHANGED("needs-hold", NUMBER_AT(NEEDS, 0x8))},
-    {CHANGED("needs-inject", NUMBER_AT(NEEDS, 0x1000))},
     {CHANGED("needs-metadata-and-headers", NUMBER_AT(NEEDS, 0x801))},
     {CHANGED("flow-data", NUMBER_AT(FLOW_DATA, 8))},
     {CHANGED("needs-unknown", NUMBER_AT(NEEDS, 0x80000000))},
@@ -82,6 +81,7 @@ const struct animal zoo_heads[] = {
     {.name = "size-larger-than-ours", .plugin = "zoo_larger", .shows = "plugin zoo_larger"},
     {CHANGED("needs-flow-and-segments", NUMBER_AT(NEEDS, 0x410)), .shows = "plugin good"},
     {CHANGED("needs-requeue", NUMBER_AT(NEEDS, 0x20)), .shows = "plugin good"},
+    {CHANGED("needs-inject", NUMBER_AT(NEEDS, 0x1000)), .shows = "plugin good"},
     {.name = "later-minor", .plugin = "later_minor", .shows = "plugin later_minor"},
     {CHANGED("later-minor-of-our-size", NUMBER_AT(ABI, 0x20009)), .shows = "plugin good"},
     {CHANGED("id-of-47-characters", TEXT_AT(ID, 47, A_12 A_12 A_12 "aaaaaaaaaaa")), .shows = "plugin aaaaaaaaaaaa"},

@@ -23,6 +23,7 @@
 #define BYPASS NFQE_QUEUE_BYPASS
 #define FLOW NFQE_NEED_FLOW
 #define REQUEUE NFQE_NEED_REQUEUE
+#define INJECT NFQE_NEED_INJECT
 #define INVALID UINT32_MAX /* in place of a verdict */
 
 static struct burst burst;
@@ -70,8 +71,20 @@ static void test_each_answer_counts_if_the_plugin_may_give_it(void **state)
         {NFQE_TO_QUEUE(QUEUE), REQUEUE, INVALID}, /* where it comes from, again and again */
         {NFQE_TO_QUEUE(QUEUE) | BYPASS, REQUEUE, INVALID},
         {NFQE_TO_QUEUE(8) | NFQE_FLOW, REQUEUE | FLOW, INVALID},
-        {NFQE_TO_QUEUE(8) | 0x200, UINT64_MAX, INVALID},
+        {NFQE_TO_QUEUE(8) | NFQE_REJECT, UINT64_MAX, INVALID},
         {NFQE_TO_QUEUE(8) | 0x800, UINT64_MAX, INVALID},
+        {NFQE_DROP | NFQE_REJECT, INJECT, NFQE_DROP},
+        {NFQE_DROP | NFQE_REJECT_TCP_RESET, INJECT, NFQE_DROP},
+        {NFQE_DROP | NFQE_REJECT_PROHIBITED, INJECT, NFQE_DROP},
+        {NFQE_DROP | NFQE_REJECT, ~INJECT, INVALID},
+        {NFQE_DROP | NFQE_REJECT_HOST_UNREACHABLE, ~INJECT, INVALID},
+        {NFQE_DROP | NFQE_REJECT | NFQE_FLOW, INJECT, INVALID},
+        {NFQE_DROP | 0x800, UINT64_MAX, INVALID},  /* what is told, but not that it is */
+        {NFQE_DROP | 0x2a00, UINT64_MAX, INVALID}, /* nothing that can be told */
+        {NFQE_DROP | 0x3a00, UINT64_MAX, INVALID},
+        {NFQE_DROP | 0x4200, UINT64_MAX, INVALID},
+        {NFQE_ACCEPT | NFQE_REJECT, UINT64_MAX, INVALID},
+        {NFQE_CONTINUE | NFQE_REJECT, UINT64_MAX, INVALID},
         {NFQE_ACCEPT | BYPASS, UINT64_MAX, INVALID},
         {NFQE_DROP | BYPASS, UINT64_MAX, INVALID},
         {NFQE_CONTINUE | BYPASS, UINT64_MAX, INVALID},
@@ -134,6 +147,33 @@ static void test_reason_counts_if_the_plugin_has_declared_it(void **state)
         assert_int_equal(invalid.count, cases[i].verdict == INVALID);
         assert_int_equal(entry->reason, cases[i].reason);
     }
+}
+
+/* The entry says what the sender is told, and its verdict is the kernel's. */
+static void test_entry_has_what_the_sender_is_told(void **state)
+{
+    const struct plugin_rights rights = {.needs = INJECT, .reasons = 1, .first_reason = 10};
+    static const uint32_t parts[] = {0,
+                                     NFQE_REJECT,
+                                     NFQE_REJECT_TCP_RESET,
+                                     NFQE_REJECT_PORT_UNREACHABLE,
+                                     NFQE_REJECT_HOST_UNREACHABLE,
+                                     NFQE_REJECT_PROHIBITED};
+
+    (void)state;
+    build();
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        const struct burst_entry *entry = answer(NFQE_DROP | NFQE_REASON(0) | parts[i], &rights, BURST_LOCAL_OUTPUT);
+
+        assert_int_equal(entry->verdict, NFQE_DROP);
+        assert_int_equal(burst_reject_part(entry->flags), parts[i]);
+        assert_int_equal((entry->flags & BURST_REJECT) != 0, i > 0);
+        assert_int_equal(entry->flags & ~BURST_REJECT_MASK, BURST_DECIDED | BURST_LOCAL_OUTPUT);
+        assert_int_equal(entry->reason, 11);
+        assert_int_equal(i > 0 ? reject_part_kind(burst_reject_part(entry->flags)) : 0, i > 0 ? i - 1 : 0);
+    }
+    policy.on_crash = NFQE_DROP; /* an invalid answer tells no sender */
+    assert_int_equal(answer(NFQE_ACCEPT | NFQE_REJECT, &rights, 0)->flags, BURST_DECIDED | BURST_INVALID);
 }
 
 /* Another program may accept it, and the firewall would save the mark for its flow. */
@@ -325,6 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_answer_counts_if_the_plugin_may_give_it),
         cmocka_unit_test(test_reason_counts_if_the_plugin_has_declared_it),
+        cmocka_unit_test(test_entry_has_what_the_sender_is_told),
         cmocka_unit_test(test_packet_for_another_queue_leaves_without_the_mark_of_its_flow),
         cmocka_unit_test(test_rules_are_run_again_with_a_changed_mark_so_many_times),
         cmocka_unit_test(test_rules_are_not_run_again_with_the_same_mark),

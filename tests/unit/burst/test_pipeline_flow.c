@@ -135,8 +135,12 @@ static void test_flow_verdict_of_a_plugin_that_did_not_declare_it_is_invalid(voi
 
 static void test_flag_beside_anything_but_accept_and_drop_is_invalid(void **state)
 {
-    static const nfqe_verdict invalid[] = {NFQE_FLOW,           NFQE_REPEAT | NFQE_FLOW,      NFQE_HELD | NFQE_FLOW,
-                                           ACCEPT_FLOW | 0x200, NFQE_TO_QUEUE(1) | NFQE_FLOW, UINT32_MAX};
+    static const nfqe_verdict invalid[] = {NFQE_FLOW,
+                                           NFQE_REPEAT | NFQE_FLOW,
+                                           NFQE_HELD | NFQE_FLOW,
+                                           ACCEPT_FLOW | NFQE_REJECT,
+                                           NFQE_TO_QUEUE(1) | NFQE_FLOW,
+                                           UINT32_MAX};
     static const struct what what[] = {{1, 'd'}, {1, 'd'}};
 
     (void)state;

@@ -84,6 +84,8 @@ static const struct good_value good_values[] = {
     {"repeat-mark", "0x38", MEMBER(repeat_mask), 0x38},
     {"repeat-mark", "0xe0000000", MEMBER(repeat_mask), 0xe0000000},
     {"repeat-mark", "0xffffffff", MEMBER(repeat_mask), 0xffffffff},
+    {"reject-rate", "1", MEMBER(reject_rate), 1},
+    {"reject-rate", "1000000", MEMBER(reject_rate), 1000000},
 };
 
 static uint64_t member_value(size_t offset, size_t size)
@@ -144,6 +146,7 @@ static void test_values_outside_the_limits_are_refused(void **state)
         {"repeat-mark",
          {"", "0", "1", "6", "0x3", "0xc0000000", "5", "0xd", "0x80000007", "0x7/0x7", "7/", "mark", "0x100000000",
           "-1"}},
+        {"reject-rate", {"", "0", "1000001", "-1", "10/1s", "1K", "off"}},
         {"no-enobufs", {"", "yes", "ON", "offf", "1"}},
         {"queue",
          {"", "-1", "65536", "0-65536", "3-1", "1-", "-", "a", "1,2", "1 ", "0x1", "1-2-3", "3:1", "1:", ":1",
@@ -228,7 +231,7 @@ static void test_option_without_its_value_is_refused_by_its_name(void **state)
         "--plugin",        "--queue",          "--default-verdict", "--on-crash",   "--on-stop",
         "--max-len",       "--receive-buffer", "--copy-range",      "--gso",        "--cpu",
         "--drain-timeout", "--load-timeout",   "--handle-timeout",  "--flow-table", "--flow-timeout",
-        "--bypass-mark",   "--repeat-mark",
+        "--bypass-mark",   "--repeat-mark",    "--reject-rate",
     };
 
     (void)state;
@@ -265,6 +268,7 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(parsed_options.bypass_mark.bits, 0);
     assert_int_equal(parsed_options.bypass_mark.mask, 0);
     assert_int_equal(parsed_options.repeat_mask, 0); /* 0x70000000, if a plugin needs it */
+    assert_int_equal(parsed_options.reject_rate, 0); /* 1000, if a plugin has senders told */
     assert_int_equal(parsed_options.print_rules, RULES_NONE);
     assert_true(parsed_options.no_enobufs);
     options_done(&parsed_options);

@@ -385,6 +385,38 @@ static void test_use_of_repeats_is_withheld_where_the_bypass_mark_has_the_defaul
                    "--repeat-mark 0x70000000: has bits of --bypass-mark; name others");
 }
 
+/* ---- answers to senders ----------------------------------------------------------------------------------- */
+
+static void test_answers_get_headers_and_the_connection_where_the_kernel_has_it(void **state)
+{
+    (void)state;
+    assert_planned(make_plan(NFQE_NEED_OWNER, 0, NFQE_NEED_INJECT, 0));
+    assert_true(plan.rejects);
+    assert_int_equal(plan.reject_rate, 1000);
+    assert_copies(512);
+    assert_int_equal(plan.settings.flags & QUEUE_CONNTRACK, QUEUE_CONNTRACK);
+    assert_int_equal(plan.optional_flags & QUEUE_CONNTRACK, QUEUE_CONNTRACK);
+    assert_planned(make_plan(NFQE_NEED_CONNTRACK, 0, NFQE_NEED_INJECT, 0)); /* who needs it is refused without it */
+    assert_int_equal(plan.settings.flags & QUEUE_CONNTRACK, QUEUE_CONNTRACK);
+    assert_int_equal(plan.optional_flags & QUEUE_CONNTRACK, 0);
+    group.conntrack = true; /* so is a user who asks for it */
+    assert_planned(make_plan(NFQE_NEED_INJECT, 0, 0, 0));
+    assert_int_equal(plan.optional_flags & QUEUE_CONNTRACK, 0);
+    group.conntrack = false;
+    group.reject_rate = 7;
+    assert_planned(make_plan_with_uses(NFQE_NEED_HEADERS, NFQE_NEED_INJECT, 0));
+    assert_true(plan.rejects);
+    assert_int_equal(plan.reject_rate, 7);
+    memset(&plan, 0xee, sizeof(plan));
+    assert_refused(make_plan(NFQE_NEED_FLOW, 0, 0, 0),
+                   "--reject-rate: no plugin of the chain tells senders that their packets are dropped "
+                   "(NFQE_NEED_INJECT); leave the option out");
+    group.reject_rate = 0;
+    assert_planned(make_plan(NFQE_NEED_FLOW, 0, 0, 0));
+    assert_false(plan.rejects);
+    assert_int_equal(plan.settings.flags & QUEUE_CONNTRACK, 0);
+}
+
 /* ---- the rest ----------------------------------------------------------------------------------------- */
 
 static void test_plan_keeps_what_it_does_not_decide(void **state)
@@ -454,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup(test_count_of_repeats_has_bits_of_the_mark_if_a_plugin_may_repeat, set_up),
         cmocka_unit_test_setup(test_bits_of_the_mark_are_used_once, set_up),
         cmocka_unit_test_setup(test_use_of_repeats_is_withheld_where_the_bypass_mark_has_the_default_bits, set_up),
+        cmocka_unit_test_setup(test_answers_get_headers_and_the_connection_where_the_kernel_has_it, set_up),
         cmocka_unit_test_setup(test_plan_keeps_what_it_does_not_decide, set_up),
         cmocka_unit_test_setup(test_first_plugin_with_a_need_is_named, set_up),
         cmocka_unit_test_setup(test_whole_chain_is_looked_at, set_up),

@@ -46,7 +46,8 @@ static void begin(bool full)
 
 static void assert_plausible(nfqe_verdict verdict)
 {
-    assert_true(verdict == NFQE_CONTINUE || verdict == NFQE_ACCEPT || verdict == NFQE_DROP);
+    assert_true(verdict == NFQE_CONTINUE || verdict == NFQE_ACCEPT || verdict == NFQE_DROP ||
+                (verdict & ~UINT32_C(0x3800)) == (NFQE_DROP | NFQE_REJECT));
     assert_true(!flow_table_damaged(&image.flows) || flow_table_need_repair(&image.flows));
 }
 
@@ -167,7 +168,9 @@ static void test_link_out_of_the_table_is_damage(void **state)
 
 static void test_flow_with_a_verdict_that_is_none_is_damage(void **state)
 {
-    static const uint16_t verdicts[] = {NFQE_CONTINUE, NFQE_DROP + 1, NFQE_ACCEPT | NFQE_FLOW, UINT16_MAX};
+    static const uint16_t verdicts[] = {
+        NFQE_CONTINUE,      NFQE_DROP + 1, NFQE_ACCEPT | NFQE_FLOW, NFQE_DROP | NFQE_FLOW, NFQE_DROP | 0x800,
+        NFQE_DROP | 0x2a00, UINT16_MAX};
 
     (void)state;
     for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {

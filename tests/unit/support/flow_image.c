@@ -224,7 +224,7 @@ static bool is_listed_right(unsigned list, nfqe_verdict verdict)
     case FLOW_FREE:
         return verdict == NFQE_CONTINUE;
     case FLOW_DROPPED:
-        return verdict == NFQE_DROP;
+        return (verdict & NFQE_ACTION_MASK) == NFQE_DROP;
     default:
         return verdict == NFQE_ACCEPT;
     }
