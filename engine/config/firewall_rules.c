@@ -20,6 +20,11 @@
  * server the kernel uses its entry for the next connection with the same ports. They are saved only for protocols
  * whose connections every kernel tells apart: of others, all between two hosts may be one connection.
  *
+ * With --reject-mark, answers to senders of dropped packets pass the queue, and with iptables the rules of the filter
+ * table, too: they belong to no connection, so rules that drop the state `invalid` would drop them. They leave by the
+ * output hook; those to senders on this machine come in by the input hook with the mark. An nft chain of another table
+ * cannot be passed by a rule of this one.
+ *
  * Runs before any process is forked; writes to standard output.
  */
 #include "config/firewall_rules.h"
@@ -34,6 +39,10 @@
 static const char *const hooks[][2] = {{"input", "INPUT"}, {"forward", "FORWARD"}, {"output", "OUTPUT"}};
 #define HOOKS (sizeof(hooks) / sizeof(hooks[0]))
 #define SAVING_HOOKS (HOOKS - 1)
+
+/* Of answers to senders. */
+static const char *const answer_hooks[] = {"INPUT", "OUTPUT"};
+#define ANSWER_HOOKS (sizeof(answer_hooks) / sizeof(answer_hooks[0]))
 
 /* Of which connection tracking always knows the ports, or what is in their place. */
 static const char *const saved_protocols[] = {"tcp", "udp", "icmp", "icmpv6"};
@@ -91,6 +100,14 @@ static void print_nft_save(uint32_t bits, uint32_t mask)
     }
 }
 
+/* Of options that name no mark it prints nothing. */
+static void print_nft_answers(const struct mark_setting *mark)
+{
+    if (mark->mask != 0) {
+        printf("\t\tmeta mark and 0x%" PRIx32 " == 0x%" PRIx32 " counter accept\n", mark->mask, mark->bits);
+    }
+}
+
 static void print_nft(const struct options *options, const struct queue_range *range)
 {
     uint32_t bits = options->bypass_mark.bits;
@@ -102,6 +119,7 @@ static void print_nft(const struct options *options, const struct queue_range *r
            "flush table inet nfq-engine\n"
            "table inet nfq-engine {\n"
            "\tchain to-queue {\n");
+    print_nft_answers(&options->reject_mark);
     if (mask != 0) {
         print_nft_bypass(bits, mask);
     }
@@ -146,6 +164,16 @@ static void print_iptables_save(uint32_t bits, uint32_t mask, const char *prefix
     printf("%sCOMMIT\n", prefix);
 }
 
+static void print_iptables_answers(const struct mark_setting *mark, const char *prefix)
+{
+    printf("%s*filter\n", prefix);
+    for (unsigned i = 0; i < ANSWER_HOOKS; i++) {
+        printf("%s-I %s 1 -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix, answer_hooks[i], mark->bits,
+               mark->mask);
+    }
+    printf("%sCOMMIT\n", prefix);
+}
+
 /* prefix: written before each line. */
 static void print_iptables(const struct options *options, const struct queue_range *range, const char *prefix)
 {
@@ -153,6 +181,10 @@ static void print_iptables(const struct options *options, const struct queue_ran
     uint32_t mask = options->bypass_mark.mask;
 
     printf("%s*mangle\n%s:nfqe-queue - [0:0]\n", prefix, prefix);
+    if (options->reject_mark.mask != 0) {
+        printf("%s-A nfqe-queue -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix,
+               options->reject_mark.bits, options->reject_mark.mask);
+    }
     if (mask != 0) {
         print_iptables_bypass(bits, mask, prefix);
     }
@@ -169,17 +201,27 @@ static void print_iptables(const struct options *options, const struct queue_ran
     if (mask != 0) {
         print_iptables_save(bits, mask, prefix);
     }
+    if (options->reject_mark.mask != 0) {
+        print_iptables_answers(&options->reject_mark, prefix);
+    }
 }
 
-static void print_iptables_remarks(bool with_mark)
+static void print_iptables_remarks(const struct options *options)
 {
+    const struct mark_setting *reject = &options->reject_mark;
+
     printf("# For iptables-restore --noflush, and the same for ip6tables-restore --noflush. To remove, with each of\n"
            "# iptables and ip6tables (and before it is loaded again, or the jumps would be there twice):\n"
            "#   for hook in INPUT FORWARD OUTPUT; do iptables -t mangle -D $hook -j nfqe-queue; done\n"
            "#   iptables -t mangle -F nfqe-queue; iptables -t mangle -X nfqe-queue\n");
-    if (with_mark) {
+    if (options->bypass_mark.mask != 0) {
         printf("#   for hook in INPUT FORWARD; do iptables -D $hook -j nfqe-save; done\n"
                "#   iptables -F nfqe-save; iptables -X nfqe-save\n");
+    }
+    if (reject->mask != 0) {
+        printf("#   for hook in INPUT OUTPUT; do iptables -D $hook -m mark --mark 0x%" PRIx32 "/0x%" PRIx32
+               " -j ACCEPT; done\n",
+               reject->bits, reject->mask);
     }
 }
 
@@ -231,7 +273,7 @@ int firewall_rules_print(const struct options *options, struct error *error)
         printf("\n# The same with iptables; print only this with --print-rules=iptables.\n");
     }
     if (form != RULES_NFT) {
-        print_iptables_remarks(options->bypass_mark.mask != 0);
+        print_iptables_remarks(options);
         print_iptables(options, &range, form == RULES_BOTH ? "# " : "");
     }
     return 0;

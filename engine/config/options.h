@@ -77,6 +77,7 @@ struct options {
     uint64_t flow_timeout_ms;     /* 0: not given */
     struct mark_setting bypass_mark;
     uint32_t repeat_mask;         /* 0: not given */
+    struct mark_setting reject_mark;
     uint64_t reject_rate;         /* answers a second of each queue; 0: not given */
     enum rules_form print_rules;
     const char *plugin_info;      /* the plugin to print what it says of itself; NULL: none */

@@ -174,14 +174,23 @@ static int plan_repeats(const struct queue_group *group, struct plan *plan, stru
 
 static int plan_rejects(const struct queue_group *group, struct plan *plan, struct error *error)
 {
-    if (is_wanted(plan, NFQE_NEED_INJECT)) {
-        plan->rejects = true;
-        plan->reject_rate = group->reject_rate != 0 ? group->reject_rate : PLAN_REJECT_RATE_DEFAULT;
-    } else if (group->reject_rate != 0) {
-        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
-                         "--reject-rate: no plugin of the chain tells senders that their packets are dropped "
-                         "(NFQE_NEED_INJECT); leave the option out");
+    const char *option = group->reject_mark.mask != 0 ? "reject-mark" : group->reject_rate != 0 ? "reject-rate" : NULL;
+
+    if (!is_wanted(plan, NFQE_NEED_INJECT)) {
+        return option == NULL ? 0
+                              : error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                                          "--%s: no plugin of the chain tells senders that their packets are dropped "
+                                          "(NFQE_NEED_INJECT); leave the option out",
+                                          option);
     }
+    if ((group->reject_mark.mask & (group->bypass_mark.mask | plan->repeat_mask)) != 0) {
+        return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                         "--reject-mark 0x%" PRIx32 "/0x%" PRIx32 ": has bits of --bypass-mark or --repeat-mark; name "
+                         "others",
+                         group->reject_mark.bits, group->reject_mark.mask);
+    }
+    plan->rejects = true;
+    plan->reject_rate = group->reject_rate != 0 ? group->reject_rate : PLAN_REJECT_RATE_DEFAULT;
     return 0;
 }
 

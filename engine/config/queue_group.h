@@ -39,6 +39,7 @@ struct queue_group {
     uint32_t on_stop;
     struct mark_setting bypass_mark;
     uint32_t repeat_mask;         /* 0: not given */
+    struct mark_setting reject_mark; /* of answers to senders; mask 0: none */
     uint32_t reject_rate;         /* answers a second of each queue; 0: not given */
 
     struct crash_limit_setting crash_limit; /* of one plugin; off: count is 0 */

@@ -88,7 +88,10 @@ static void log_error(struct queue_rejects *rejects, uint32_t id, int code)
 
     if (rate_limit_pass(&rejects->log, monotonic_ns(), &missed)) {
         log_line("queue %u: the sender of packet %u cannot be told that it is dropped: %s%s", rejects->queue, id,
-                 strerror(-code), code == -EPERM ? "; a rule of this machine's firewall drops the answer" : "");
+                 strerror(-code),
+                 code == -EPERM ? "; a rule of this machine's firewall drops the answer: let packets with the mark of "
+                                  "--reject-mark pass before it, as the rules of --print-rules do"
+                                : "");
     }
 }
 

@@ -76,7 +76,7 @@ static struct raw_sockets raw; /* of all queues */
 static int open_raw_sockets(struct engine *engine, struct error *error)
 {
     const struct plan_plugin *plugin = plan_who_needs(&engine->generation->plan, NFQE_NEED_INJECT);
-    int code = raw_sockets_open(&raw);
+    int code = raw_sockets_open(&raw, engine->generation->group->reject_mark.bits);
 
     if (code == 0) {
         engine->raw = &raw;

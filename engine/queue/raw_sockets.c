@@ -17,21 +17,26 @@
 #define IPV4_DEST 16 /* offset */
 #define IPV6_DEST 24
 
-static int open_one(int family)
+static int open_one(int family, uint32_t mark)
 {
     int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
+    int code = fd < 0 ? -errno : fd;
 
-    return fd < 0 ? -errno : fd;
+    if (fd >= 0 && mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0) {
+        code = -errno;
+        close_fd(&fd);
+    }
+    return code;
 }
 
-int raw_sockets_open(struct raw_sockets *raw)
+int raw_sockets_open(struct raw_sockets *raw, uint32_t mark)
 {
     struct raw_sockets made = {.ipv6 = -1};
     int code;
 
-    made.ipv4 = code = open_one(AF_INET);
+    made.ipv4 = code = open_one(AF_INET, mark);
     if (code >= 0) {
-        made.ipv6 = code = open_one(AF_INET6);
+        made.ipv6 = code = open_one(AF_INET6, mark);
     }
     if (code < 0 && code != -EAFNOSUPPORT) {
         raw_sockets_close(&made);

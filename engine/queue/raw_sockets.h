@@ -15,8 +15,8 @@ struct raw_sockets {
     int ipv6;  /* -1: this machine has no IPv6 */
 };
 
-/* Returns 0 or a negative errno: -EPERM without CAP_NET_RAW. [supervisor] */
-int raw_sockets_open(struct raw_sockets *raw);
+/* mark: of the packets. Returns 0 or a negative errno: -EPERM without CAP_NET_RAW. [supervisor] */
+int raw_sockets_open(struct raw_sockets *raw, uint32_t mark);
 
 void raw_sockets_close(struct raw_sockets *raw);
 

@@ -14,13 +14,15 @@ import time
 
 import pytest
 
+from bypass import printed
 from orders import FAMILIES
 from support.commands import wait_for
 from support.engine import plugin
-from support.rules import Rule, queue_target
+from support.rules import Rule, load_iptables, queue_target
 from test_rules import tcp_segment
 
 DROPPED, REJECTED, RESET, PORT, HOST, PROHIBITED, FLOW = range(6000, 6007)
+MARK = "0x8000000/0xc000000"
 AT_ONCE = 2.0     # seconds: before the first SYN is sent again it would be 1, on a machine that is not busy
 SILENCE = 0.6
 VIRTUAL = {4: "10.99.0.9", 6: "fd99::9"}
@@ -293,6 +295,26 @@ def test_either_end_of_a_connection_is_reset(lab, refusing, family, kinds):
     engine.assert_final(rejects_sent=2)
 
 
+@both_families
+@pytest.mark.parametrize("hook", PLACES)
+def test_printed_rules_let_answers_pass_rules_that_ask_for_the_state(lab, refusing, hook, family):
+    """They queue all three hooks; rules of the filter table that were there before drop what is invalid, or not known."""
+    for chain in ("INPUT", "OUTPUT"):
+        Rule(lab.router, chain, "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+        Rule(lab.router, chain, "-p", "tcp", "--tcp-flags", "RST", "RST", "-m", "conntrack", "!", "--ctstate",
+             "ESTABLISHED,RELATED", "-j", "DROP")
+    load_iptables(lab.router, printed(lab, "--print-rules=iptables", "--queue", "1", "--reject-mark", MARK))
+    engine = refusing("--reject-mark", MARK)
+    namespace, address = PLACES[hook](lab, family)
+    assert_refused(namespace, family, address)
+    code, _ = connect(namespace, family, address, DROPPED, SILENCE)
+    assert code == errno.ETIMEDOUT
+    with datagrams(namespace, family, address, REJECTED) as end:
+        end.send(b"x")
+        assert error_of(end) == errno.ECONNREFUSED
+    engine.assert_final(rejects_sent=2)
+
+
 # What is not answered
 
 
@@ -351,6 +373,6 @@ def test_a_firewall_that_drops_the_answers_is_named(lab, refusing):
     code, _ = connect(lab.client, 4, lab.server_main[4], REJECTED, SILENCE)
     assert code == errno.ETIMEDOUT
     engine.engine.wait_line(r"queue 1: the sender of packet \d+ cannot be told that it is dropped: Operation not permitted; "
-                            r"a rule of this machine's firewall drops the answer")
+                            r"a rule of this machine's firewall drops the answer: let packets with the mark of --reject-mark ")
     engine.assert_final(reject_errors=None)
     assert engine.engine.total("reject_errors") > 0

@@ -84,6 +84,9 @@ static const struct good_value good_values[] = {
     {"repeat-mark", "0x38", MEMBER(repeat_mask), 0x38},
     {"repeat-mark", "0xe0000000", MEMBER(repeat_mask), 0xe0000000},
     {"repeat-mark", "0xffffffff", MEMBER(repeat_mask), 0xffffffff},
+    {"reject-mark", "0x8/0xc", MEMBER(reject_mark.bits), 0x8},
+    {"reject-mark", "0x8/0xc", MEMBER(reject_mark.mask), 0xc},
+    {"reject-mark", "0x8", MEMBER(reject_mark.mask), 0x8},
     {"reject-rate", "1", MEMBER(reject_rate), 1},
     {"reject-rate", "1000000", MEMBER(reject_rate), 1000000},
 };
@@ -146,6 +149,7 @@ static void test_values_outside_the_limits_are_refused(void **state)
         {"repeat-mark",
          {"", "0", "1", "6", "0x3", "0xc0000000", "5", "0xd", "0x80000007", "0x7/0x7", "7/", "mark", "0x100000000",
           "-1"}},
+        {"reject-mark", {"", "0", "0x2/0x1", "0x1/", "mark", "0x100000000"}},
         {"reject-rate", {"", "0", "1000001", "-1", "10/1s", "1K", "off"}},
         {"no-enobufs", {"", "yes", "ON", "offf", "1"}},
         {"queue",
@@ -228,10 +232,10 @@ static void test_what_is_no_option_is_refused_by_its_name(void **state)
 static void test_option_without_its_value_is_refused_by_its_name(void **state)
 {
     static const char *const names[] = {
-        "--plugin",        "--queue",          "--default-verdict", "--on-crash",   "--on-stop",
-        "--max-len",       "--receive-buffer", "--copy-range",      "--gso",        "--cpu",
-        "--drain-timeout", "--load-timeout",   "--handle-timeout",  "--flow-table", "--flow-timeout",
-        "--bypass-mark",   "--repeat-mark",    "--reject-rate",
+        "--plugin",        "--queue",          "--default-verdict", "--on-crash",    "--on-stop",
+        "--max-len",       "--receive-buffer", "--copy-range",      "--gso",         "--cpu",
+        "--drain-timeout", "--load-timeout",   "--handle-timeout",  "--flow-table",  "--flow-timeout",
+        "--bypass-mark",   "--repeat-mark",    "--reject-rate",     "--reject-mark",
     };
 
     (void)state;
@@ -268,6 +272,7 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(parsed_options.bypass_mark.bits, 0);
     assert_int_equal(parsed_options.bypass_mark.mask, 0);
     assert_int_equal(parsed_options.repeat_mask, 0); /* 0x70000000, if a plugin needs it */
+    assert_int_equal(parsed_options.reject_mark.mask, 0);
     assert_int_equal(parsed_options.reject_rate, 0); /* 1000, if a plugin has senders told */
     assert_int_equal(parsed_options.print_rules, RULES_NONE);
     assert_true(parsed_options.no_enobufs);

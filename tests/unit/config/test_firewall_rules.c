@@ -254,6 +254,39 @@ static void copy_comments(const char *from, char to[TEXT_MAX])
     to[len] = '\0';
 }
 
+/* ---- answers to senders -------------------------------------------------------------------------------- */
+
+static void test_rules_let_answers_pass_before_all_others(void **state)
+{
+    const struct options nft = {.queues = {1},
+                                .queue_count = 1,
+                                .print_rules = RULES_NFT,
+                                .reject_mark = {.bits = 0x8000000, .mask = 0xc000000}};
+    struct options iptables = nft;
+    char text[TEXT_MAX];
+
+    (void)state;
+    assert_rules(&nft, NFT_INTRODUCTION NFT_TABLE
+                 "\t\tmeta mark and 0xc000000 == 0x8000000 counter accept\n" NFT_QUEUE("1") "}\n");
+    iptables.print_rules = RULES_IPTABLES;
+    iptables.bypass_mark = (struct mark_setting){0x10, 0xf0};
+    print_rules(&iptables, text);
+    assert_non_null(strstr(text, "*mangle\n:nfqe-queue - [0:0]\n"
+                                 "-A nfqe-queue -m mark --mark 0x8000000/0xc000000 -j ACCEPT\n"
+                                 "-A nfqe-queue -j MARK --set-xmark 0x0/0xf0\n"));
+    assert_string_equal(strstr(text, "-I FORWARD 1 -j nfqe-save\nCOMMIT\n"),
+                        "-I FORWARD 1 -j nfqe-save\nCOMMIT\n"
+                        "*filter\n"
+                        "-I INPUT 1 -m mark --mark 0x8000000/0xc000000 -j ACCEPT\n"
+                        "-I OUTPUT 1 -m mark --mark 0x8000000/0xc000000 -j ACCEPT\n"
+                        "COMMIT\n");
+    assert_non_null(strstr(text,
+                           "#   iptables -F nfqe-save; iptables -X nfqe-save\n"
+                           "#   for hook in INPUT OUTPUT; do iptables -D $hook -m mark --mark 0x8000000/0xc000000 -j "
+                           "ACCEPT; done\n"
+                           "*mangle\n"));
+}
+
 static void test_of_both_forms_all_that_is_not_nft_is_a_comment(void **state)
 {
     struct options options[] = {
@@ -354,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_nft_rules_let_marked_flows_and_no_others_pass_and_save_the_mark),
         cmocka_unit_test(test_iptables_rules_queue_everything_with_bypass),
         cmocka_unit_test(test_iptables_rules_let_marked_flows_and_no_others_pass_and_save_the_mark),
+        cmocka_unit_test(test_rules_let_answers_pass_before_all_others),
         cmocka_unit_test(test_of_both_forms_all_that_is_not_nft_is_a_comment),
         cmocka_unit_test(test_where_the_kernel_cannot_queue_with_nft_the_rules_are_for_iptables),
         cmocka_unit_test(test_queues_given_in_any_order_are_one_range),

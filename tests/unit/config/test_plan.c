@@ -4,6 +4,8 @@
  * plugins and from the options; and the exact messages where these contradict each other.
  *
  * The expected values follow the help text and the plugin API, not plan.c.
+ *
+ * Longer than 500 lines: one chain of plugins for all of it.
  */
 #include "unit.h"
 
@@ -411,6 +413,18 @@ static void test_answers_get_headers_and_the_connection_where_the_kernel_has_it(
     assert_refused(make_plan(NFQE_NEED_FLOW, 0, 0, 0),
                    "--reject-rate: no plugin of the chain tells senders that their packets are dropped "
                    "(NFQE_NEED_INJECT); leave the option out");
+    group.reject_mark = (struct mark_setting){0x30000000, 0x30000000};
+    assert_planned(make_plan(NFQE_NEED_INJECT, 0, 0, 0));
+    memset(&plan, 0xee, sizeof(plan));
+    assert_refused(make_plan(NFQE_NEED_FLOW, 0, 0, 0),
+                   "--reject-mark: no plugin of the chain tells senders that their packets are dropped "
+                   "(NFQE_NEED_INJECT); leave the option out");
+    assert_refused(make_plan(NFQE_NEED_INJECT, 0, NFQE_NEED_REQUEUE, 0),
+                   "--reject-mark 0x30000000/0x30000000: has bits of --bypass-mark or --repeat-mark; name others");
+    group.bypass_mark = (struct mark_setting){0x10000000, 0x10000000};
+    assert_refused(make_plan(NFQE_NEED_INJECT | NFQE_NEED_FLOW, 0, 0, 0),
+                   "--reject-mark 0x30000000/0x30000000: has bits of --bypass-mark or --repeat-mark; name others");
+    group.bypass_mark = group.reject_mark = (struct mark_setting){0};
     group.reject_rate = 0;
     assert_planned(make_plan(NFQE_NEED_FLOW, 0, 0, 0));
     assert_false(plan.rejects);

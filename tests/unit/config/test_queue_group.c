@@ -56,7 +56,7 @@ static void test_group_has_the_policy_of_the_options(void **state)
 {
     (void)state;
     MAKE("--plugin=x.so", "--queue=1", "--default-verdict=drop", "--on-crash=accept", "--on-stop=accept",
-         "--bypass-mark=0x10/0x30", "--repeat-mark=0x700", "--reject-rate=77");
+         "--bypass-mark=0x10/0x30", "--repeat-mark=0x700", "--reject-rate=77", "--reject-mark=0x8/0xc");
     assert_int_equal(group->default_verdict, NFQE_DROP);
     assert_int_equal(group->on_crash, NFQE_ACCEPT);
     assert_int_equal(group->on_stop, NFQE_ACCEPT);
@@ -64,6 +64,8 @@ static void test_group_has_the_policy_of_the_options(void **state)
     assert_int_equal(group->bypass_mark.mask, 0x30);
     assert_int_equal(group->repeat_mask, 0x700);
     assert_int_equal(group->reject_rate, 77);
+    assert_int_equal(group->reject_mark.bits, 0x8);
+    assert_int_equal(group->reject_mark.mask, 0xc);
     tear_down(NULL);
     MAKE("--plugin=x.so", "--queue=1", "--on-stop=accept");
     assert_int_equal(group->default_verdict, NFQE_ACCEPT);
