@@ -158,6 +158,20 @@ static inline bool burst_knows_verdict(uint32_t verdict)
            (verdict & (NFQE_ACTION_MASK | NFQE_FLAG_MASK) & ~NFQE_QUEUE_BYPASS) == NFQE_TO_QUEUE_ACTION;
 }
 
+/*
+ * A dropped packet whose sender a rule is to tell: the rules are run again, with this mark. The verdict last: a successor
+ * may find it between two of the stores.
+ */
+static inline void burst_leave_to_rule(struct burst *burst, unsigned index, uint32_t mark)
+{
+    struct burst_entry *entry = &burst->entries[index];
+
+    entry->mark = mark;
+    atomic_store_explicit(&entry->flags, burst_entry_flags(entry) | BURST_SETS_MARK, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+    entry->verdict = NFQE_REPEAT;
+}
+
 /* A packet without a verdict has this mark from now on, whatever verdict it gets. */
 static inline void burst_set_mark(struct burst *burst, unsigned index, uint32_t mark)
 {
@@ -174,7 +188,7 @@ static inline void burst_count_verdict(const struct burst_entry *entry, struct q
 
     if (entry->verdict == NFQE_ACCEPT) {
         stats->accepted++;
-    } else if (entry->verdict == NFQE_DROP) {
+    } else if (entry->verdict == NFQE_DROP || (flags & BURST_REJECT) != 0) { /* by a rule, in the end */
         stats->dropped++;
     } else if (entry->verdict == NFQE_REPEAT) {
         stats->repeated++;

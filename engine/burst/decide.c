@@ -105,18 +105,19 @@ void decide_again(const struct decide *decide, unsigned packet)
 {
     const struct burst_entry *entry = &decide->burst->entries[packet];
     uint32_t flags = burst_entry_flags(entry);
+    uint32_t verdict = (flags & BURST_REJECT) != 0 ? NFQE_DROP : entry->verdict; /* also if it was left to a rule */
 
     if ((flags & BURST_BY_FLOW) != 0) {
         return;
     }
     if (decide->flows != NULL && (flags & BURST_FOR_FLOW) != 0) {
-        flow_table_add(decide->flows, decide->flow_burst, packet, entry->verdict | burst_reject_part(flags));
+        flow_table_add(decide->flows, decide->flow_burst, packet, verdict | burst_reject_part(flags));
         return;
     }
     if (decide->flows != NULL) {
         flow_table_find(decide->flows, decide->flow_burst, packet); /* it may begin a connection */
     }
-    if (entry->verdict != NFQE_DROP) {
+    if (verdict != NFQE_DROP) {
         decide_pass_alone(decide, packet, entry->verdict, flags);
     }
 }

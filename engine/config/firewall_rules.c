@@ -25,6 +25,12 @@
  * output hook; those to senders on this machine come in by the input hook with the mark. An nft chain of another table
  * cannot be passed by a rule of this one.
  *
+ * With --reject-by-rule, packets whose senders are to be told come to the rules a second time, with a mark. If the rule
+ * that rejects them is missing they are queued again, and the engine drops them. Of iptables, only the filter table can
+ * reject, so a rule in front of the queue lets them go there; after it, the security table drops what was not
+ * rejected, since the filter table is the one that is flushed by other programs. What the kernel sends is related to the
+ * connection; it passes the queue, or a dropped flow would drop it.
+ *
  * Runs before any process is forked; writes to standard output.
  */
 #include "config/firewall_rules.h"
@@ -108,6 +114,17 @@ static void print_nft_answers(const struct mark_setting *mark)
     }
 }
 
+static void print_nft_by_rule(const struct mark_setting *mark)
+{
+    if (mark->mask != 0) {
+        printf("\t\tmeta mark and 0x%" PRIx32 " == 0x%" PRIx32 " meta l4proto tcp counter reject with tcp reset\n"
+               "\t\tmeta mark and 0x%" PRIx32 " == 0x%" PRIx32 " counter reject\n"
+               "\t\ttcp flags & rst == rst ct state related counter accept\n"
+               "\t\tmeta l4proto { icmp, icmpv6 } ct state related fib saddr type local counter accept\n",
+               mark->mask, mark->bits, mark->mask, mark->bits);
+    }
+}
+
 static void print_nft(const struct options *options, const struct queue_range *range)
 {
     uint32_t bits = options->bypass_mark.bits;
@@ -120,6 +137,7 @@ static void print_nft(const struct options *options, const struct queue_range *r
            "table inet nfq-engine {\n"
            "\tchain to-queue {\n");
     print_nft_answers(&options->reject_mark);
+    print_nft_by_rule(&options->reject_by_rule);
     if (mask != 0) {
         print_nft_bypass(bits, mask);
     }
@@ -174,13 +192,45 @@ static void print_iptables_answers(const struct mark_setting *mark, const char *
     printf("%sCOMMIT\n", prefix);
 }
 
+/* Loaded first: a kernel without the security table refuses all of it. */
+static void print_iptables_rejecting(const struct mark_setting *mark, const char *prefix)
+{
+    printf("%s*security\n", prefix);
+    for (unsigned i = 0; i < HOOKS; i++) {
+        printf("%s-A %s -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j DROP\n", prefix, hooks[i][1], mark->bits,
+               mark->mask);
+    }
+    printf("%sCOMMIT\n%s*filter\n%s:nfqe-reject - [0:0]\n", prefix, prefix, prefix);
+    printf("%s-A nfqe-reject -p tcp -j REJECT --reject-with tcp-reset\n%s-A nfqe-reject -j REJECT\n", prefix, prefix);
+    for (unsigned i = 0; i < HOOKS; i++) {
+        printf("%s-I %s 1 -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j nfqe-reject\n", prefix, hooks[i][1], mark->bits,
+               mark->mask);
+    }
+    printf("%sCOMMIT\n", prefix);
+}
+
+/* In front of the queue. */
+static void print_iptables_rejected(const struct mark_setting *mark, const char *prefix)
+{
+    printf("%s-A nfqe-queue -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix, mark->bits, mark->mask);
+    printf("%s-A nfqe-queue -p tcp --tcp-flags RST RST -m conntrack --ctstate RELATED -j ACCEPT\n", prefix);
+    printf("%s-A nfqe-queue -p icmp -m conntrack --ctstate RELATED -m addrtype --src-type LOCAL -j ACCEPT\n", prefix);
+    printf("%s-A nfqe-queue -p icmpv6 -m conntrack --ctstate RELATED -m addrtype --src-type LOCAL -j ACCEPT\n", prefix);
+}
+
 /* prefix: written before each line. */
 static void print_iptables(const struct options *options, const struct queue_range *range, const char *prefix)
 {
     uint32_t bits = options->bypass_mark.bits;
     uint32_t mask = options->bypass_mark.mask;
 
+    if (options->reject_by_rule.mask != 0) {
+        print_iptables_rejecting(&options->reject_by_rule, prefix);
+    }
     printf("%s*mangle\n%s:nfqe-queue - [0:0]\n", prefix, prefix);
+    if (options->reject_by_rule.mask != 0) {
+        print_iptables_rejected(&options->reject_by_rule, prefix);
+    }
     if (options->reject_mark.mask != 0) {
         printf("%s-A nfqe-queue -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j ACCEPT\n", prefix,
                options->reject_mark.bits, options->reject_mark.mask);
@@ -209,6 +259,7 @@ static void print_iptables(const struct options *options, const struct queue_ran
 static void print_iptables_remarks(const struct options *options)
 {
     const struct mark_setting *reject = &options->reject_mark;
+    const struct mark_setting *by_rule = &options->reject_by_rule;
 
     printf("# For iptables-restore --noflush, and the same for ip6tables-restore --noflush. To remove, with each of\n"
            "# iptables and ip6tables (and before it is loaded again, or the jumps would be there twice):\n"
@@ -222,6 +273,13 @@ static void print_iptables_remarks(const struct options *options)
         printf("#   for hook in INPUT OUTPUT; do iptables -D $hook -m mark --mark 0x%" PRIx32 "/0x%" PRIx32
                " -j ACCEPT; done\n",
                reject->bits, reject->mask);
+    }
+    if (by_rule->mask != 0) {
+        printf("#   for hook in INPUT FORWARD OUTPUT; do\n"
+               "#     iptables -D $hook -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j nfqe-reject\n"
+               "#     iptables -t security -D $hook -m mark --mark 0x%" PRIx32 "/0x%" PRIx32 " -j DROP\n"
+               "#   done; iptables -F nfqe-reject; iptables -X nfqe-reject\n",
+               by_rule->bits, by_rule->mask, by_rule->bits, by_rule->mask);
     }
 }
 

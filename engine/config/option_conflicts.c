@@ -61,6 +61,18 @@ static int check_outage(const struct options *options, struct error *error)
     return 0;
 }
 
+/* What a rule sends the engine does not. */
+static int check_reject(const struct options *options, struct error *error)
+{
+    const char *other = options->reject_mark.mask != 0 ? "reject-mark" : "reject-rate";
+
+    if (options->reject_by_rule.mask == 0 || (options->reject_mark.mask == 0 && options->reject_rate == 0)) {
+        return 0;
+    }
+    return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
+                     "--%s: has no effect with --reject-by-rule; leave one of them out", other);
+}
+
 int option_conflicts_check(const struct options *options, struct error *error)
 {
     int code = check_cpus(options, error);
@@ -73,6 +85,9 @@ int option_conflicts_check(const struct options *options, struct error *error)
     }
     if (code == 0) {
         code = check_outage(options, error);
+    }
+    if (code == 0) {
+        code = check_reject(options, error);
     }
     return code;
 }

@@ -97,6 +97,9 @@ const struct option_entry options_table[] = {
     {"repeat-mark", "MASK", option_parse_mark_field, TARGET(repeat_mask), REPEATS_MAX, 0,
      "Bits of the packet mark, side by side, in which is counted how often a plugin\n"
      "has the rules run again for a packet. Default: 0x70000000."},
+    {"reject-by-rule", "BITS[/MASK]", option_parse_mark, TARGET(reject_by_rule), 0, 0,
+     "Leave it to a rule to tell senders of dropped packets: those packets get this\n"
+     "mark, and the rules that --print-rules prints reject them. Default: none."},
     {"reject-mark", "BITS[/MASK]", option_parse_mark, TARGET(reject_mark), 0, 0,
      "The packet mark of answers to senders of dropped packets. The rules that\n"
      "--print-rules prints let packets with these bits pass. Default: none."},

@@ -78,6 +78,7 @@ struct options {
     struct mark_setting bypass_mark;
     uint32_t repeat_mask;         /* 0: not given */
     struct mark_setting reject_mark;
+    struct mark_setting reject_by_rule;
     uint64_t reject_rate;         /* answers a second of each queue; 0: not given */
     enum rules_form print_rules;
     const char *plugin_info;      /* the plugin to print what it says of itself; NULL: none */

@@ -85,9 +85,10 @@ static int plan_copy_range(const struct queue_group *group, struct plan *plan, s
  * Answers need the addresses from before a NAT, which the connection has. Without it they are those of the packet, which
  * is as good where there is no NAT.
  */
-static void plan_nat(struct plan *plan)
+static void plan_nat(const struct queue_group *group, struct plan *plan)
 {
-    if (is_wanted(plan, NFQE_NEED_INJECT) && (plan->settings.flags & QUEUE_CONNTRACK) == 0) {
+    if (is_wanted(plan, NFQE_NEED_INJECT) && group->reject_by_rule.mask == 0 &&
+        (plan->settings.flags & QUEUE_CONNTRACK) == 0) {
         plan->settings.flags |= QUEUE_CONNTRACK;
         plan->optional_flags |= plan_who_needs(plan, NFQE_NEED_CONNTRACK) == NULL ? QUEUE_CONNTRACK : 0;
     }
@@ -108,7 +109,7 @@ static int plan_flags(const struct queue_group *group, struct plan *plan, struct
                          segments->id);
     }
     plan->settings.flags = flags;
-    plan_nat(plan);
+    plan_nat(group, plan);
     plan->optional_flags |= group->gso == GSO_AUTO ? QUEUE_GSO : 0;
     for (size_t i = 0; i < QUEUE_FLAG_COUNT; i++) {
         const struct queue_flag *flag = &queue_flags[i];
@@ -174,7 +175,9 @@ static int plan_repeats(const struct queue_group *group, struct plan *plan, stru
 
 static int plan_rejects(const struct queue_group *group, struct plan *plan, struct error *error)
 {
-    const char *option = group->reject_mark.mask != 0 ? "reject-mark" : group->reject_rate != 0 ? "reject-rate" : NULL;
+    const struct mark_setting *mark = group->reject_by_rule.mask != 0 ? &group->reject_by_rule : &group->reject_mark;
+    const char *name = group->reject_by_rule.mask != 0 ? "reject-by-rule" : "reject-mark";
+    const char *option = mark->mask != 0 ? name : group->reject_rate != 0 ? "reject-rate" : NULL;
 
     if (!is_wanted(plan, NFQE_NEED_INJECT)) {
         return option == NULL ? 0
@@ -183,11 +186,10 @@ static int plan_rejects(const struct queue_group *group, struct plan *plan, stru
                                           "(NFQE_NEED_INJECT); leave the option out",
                                           option);
     }
-    if ((group->reject_mark.mask & (group->bypass_mark.mask | plan->repeat_mask)) != 0) {
+    if ((mark->mask & (group->bypass_mark.mask | plan->repeat_mask)) != 0) {
         return error_set(error, EXIT_CODE_CONFIGURATION, -EINVAL,
-                         "--reject-mark 0x%" PRIx32 "/0x%" PRIx32 ": has bits of --bypass-mark or --repeat-mark; name "
-                         "others",
-                         group->reject_mark.bits, group->reject_mark.mask);
+                         "--%s 0x%" PRIx32 "/0x%" PRIx32 ": has bits of --bypass-mark or --repeat-mark; name others",
+                         name, mark->bits, mark->mask);
     }
     plan->rejects = true;
     plan->reject_rate = group->reject_rate != 0 ? group->reject_rate : PLAN_REJECT_RATE_DEFAULT;

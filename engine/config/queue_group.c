@@ -86,6 +86,7 @@ static void copy_policy(const struct options *options, struct queue_group *group
     group->bypass_mark = options->bypass_mark;
     group->repeat_mask = options->repeat_mask;
     group->reject_mark = options->reject_mark;
+    group->reject_by_rule = options->reject_by_rule;
     group->reject_rate = (uint32_t)options->reject_rate;
     group->crash_limit = options->crash_limit;
     group->on_crash_limit = options->on_crash_limit;

@@ -40,6 +40,7 @@ struct queue_group {
     struct mark_setting bypass_mark;
     uint32_t repeat_mask;         /* 0: not given */
     struct mark_setting reject_mark; /* of answers to senders; mask 0: none */
+    struct mark_setting reject_by_rule; /* of packets whose senders a rule tells; mask 0: the engine tells them */
     uint32_t reject_rate;         /* answers a second of each queue; 0: not given */
 
     struct crash_limit_setting crash_limit; /* of one plugin; off: count is 0 */

@@ -339,7 +339,8 @@ void queue_loop_init(struct queue_loop *loop, const struct engine *engine, const
     for (unsigned i = 0; i < engine->generation->plugin_count; i++) {
         loop->rights[i].needs = plugin_wants(&engine->generation->plugins[i]);
     }
-    queue_rejects_init(&loop->rejects, engine->raw, engine->generation->plan.reject_rate, queue->kernel.number);
+    queue_rejects_init(&loop->rejects, engine->raw, &group->reject_by_rule, engine->generation->plan.reject_rate,
+                       queue->kernel.number);
     loop->on_outage = group->on_outage == OUTAGE_ACCEPT ? NFQE_ACCEPT : NFQE_DROP;
     loop->flow_table.seed = engine->flow_seed;
     flow_in_flight_init(&loop->in_flight);

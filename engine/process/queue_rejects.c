@@ -25,10 +25,12 @@
 #define LOG_BURST 1
 #define LOG_PERIOD_NS (10 * NS_PER_S)
 
-void queue_rejects_init(struct queue_rejects *rejects, const struct raw_sockets *raw, uint32_t rate, unsigned queue)
+void queue_rejects_init(struct queue_rejects *rejects, const struct raw_sockets *raw,
+                        const struct mark_setting *by_rule, uint32_t rate, unsigned queue)
 {
     *rejects = (struct queue_rejects){.raw = raw,
                                       .probe = {-1, -1},
+                                      .by_rule = by_rule,
                                       .queue = queue,
                                       .interval_ns = rate != 0 ? NS_PER_S / rate : NS_PER_S,
                                       .credit_ns = NS_PER_S,
@@ -93,6 +95,24 @@ static void log_error(struct queue_rejects *rejects, uint32_t id, int code)
                                   "--reject-mark pass before it, as the rules of --print-rules do"
                                 : "");
     }
+}
+
+bool queue_rejects_came_back(struct queue_rejects *rejects, const struct nfqe_packet *packet, struct queue_stats *stats)
+{
+    const struct mark_setting *mark = rejects->by_rule;
+    unsigned missed;
+
+    if (mark->mask == 0 || (packet->mark & mark->mask) != mark->bits) {
+        return false;
+    }
+    stats->reject_errors++;
+    if (rate_limit_pass(&rejects->log, monotonic_ns(), &missed)) {
+        log_line("queue %u: packet %u has the mark of --reject-by-rule, but no rule has rejected it; it is dropped. "
+                 "Load the "
+                 "rules of --print-rules",
+                 rejects->queue, packet->id);
+    }
+    return true;
 }
 
 void queue_rejects_tell(struct queue_rejects *rejects, const struct nfqe_packet *packet,

@@ -9,6 +9,7 @@
 
 #include "base/rate_limit.h"
 #include "burst/stats.h"
+#include "config/options.h"
 #include "queue/nfqueue_decode.h"
 #include "queue/raw_sockets.h"
 #include "queue/route_probe.h"
@@ -16,6 +17,7 @@
 struct queue_rejects {
     const struct raw_sockets *raw;
     struct route_probe probe;
+    const struct mark_setting *by_rule; /* mask 0: the engine tells senders */
     unsigned queue; /* its number, for the log */
     uint64_t interval_ns; /* between two answers, in the long run */
     uint64_t credit_ns;   /* that was not used, up to a second */
@@ -24,7 +26,15 @@ struct queue_rejects {
 };
 
 /* raw: NULL: nothing can be sent. rate: answers a second, 1 to a million. [queue process] after it has closed what it does not keep. */
-void queue_rejects_init(struct queue_rejects *rejects, const struct raw_sockets *raw, uint32_t rate, unsigned queue);
+void queue_rejects_init(struct queue_rejects *rejects, const struct raw_sockets *raw,
+                        const struct mark_setting *by_rule, uint32_t rate, unsigned queue);
+
+/*
+ * Whether a packet was left to a rule, and is queued again: there is no such rule. Then it is counted, and logged. It is
+ * dropped without being given to plugins: that is the verdict which it had.
+ */
+bool queue_rejects_came_back(struct queue_rejects *rejects, const struct nfqe_packet *packet,
+                             struct queue_stats *stats);
 
 /* Whether one more may be sent now. */
 bool queue_rejects_pass(struct queue_rejects *rejects, uint64_t now_ns);

@@ -110,6 +110,8 @@ static void enter_packet(struct queue_loop *loop, unsigned index, unsigned place
     entry->reason = 0;
     if (truncated) {
         burst_force_verdict(burst, place, loop->policy.on_crash);
+    } else if (loop->rejects.by_rule->mask != 0 && queue_rejects_came_back(&loop->rejects, packet, &loop->delta)) {
+        burst_force_verdict(burst, place, NFQE_DROP);
     }
 }
 
@@ -340,6 +342,19 @@ static void remove_ids(struct queue_loop *loop, const struct burst *burst, unsig
     }
 }
 
+/* What rules are to reject comes to the rules again. */
+static void leave_to_rules(const struct queue_loop *loop, unsigned index, unsigned from, unsigned to)
+{
+    struct burst *burst = &loop->journal->bursts[index];
+    const struct mark_setting *mark = loop->rejects.by_rule;
+
+    for (unsigned i = from; i < to; i++) {
+        if ((burst_entry_flags(&burst->entries[i]) & BURST_REJECT) != 0) {
+            burst_leave_to_rule(burst, i, (burst->entries[i].mark & ~mark->mask) | mark->bits);
+        }
+    }
+}
+
 /* After the verdicts, which other packets wait for. A verdict that a successor sends again tells the sender again. */
 static void tell_senders(struct queue_loop *loop, unsigned index, unsigned from, unsigned to)
 {
@@ -349,7 +364,12 @@ static void tell_senders(struct queue_loop *loop, unsigned index, unsigned from,
     for (unsigned i = from; i < to; i++) {
         uint32_t flags = burst_entry_flags(&entries[i]);
 
-        if ((flags & BURST_REJECT) != 0 && entries[i].verdict == NFQE_DROP) {
+        if ((flags & BURST_REJECT) == 0) {
+            continue;
+        }
+        if (loop->rejects.by_rule->mask != 0) {
+            loop->delta.rejects_sent++;
+        } else {
             queue_rejects_tell(&loop->rejects, &flight->packets[i], &flight->conntracks[i],
                                reject_part_kind(burst_reject_part(flags)), &loop->delta);
         }
@@ -362,6 +382,9 @@ int queue_steps_send_entries(struct queue_loop *loop, unsigned index, unsigned f
     const unsigned first = from;
     int code = 0;
 
+    if (loop->rejects.by_rule->mask != 0) {
+        leave_to_rules(loop, index, from, to);
+    }
     remove_ids(loop, burst, from, to);
     loop->encoder.sequence = burst->sequence | (loop->resending ? NFQUEUE_SEQUENCE_RESENT : 0);
     while (from < to && code == 0) {

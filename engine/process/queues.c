@@ -106,7 +106,7 @@ int queues_open(struct engine *engine, struct error *error)
     for (unsigned i = 0; i < engine->queue_count && code == 0; i++) {
         code = open_queue(engine, &engine->queues[i], error);
     }
-    if (code == 0 && engine->generation->plan.rejects) {
+    if (code == 0 && engine->generation->plan.rejects && engine->generation->group->reject_by_rule.mask == 0) {
         code = open_raw_sockets(engine, error);
     }
     return code;

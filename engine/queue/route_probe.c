@@ -36,7 +36,9 @@ static int ask(int fd, const void *to, socklen_t size, void *name)
     const struct sockaddr none = {.sa_family = AF_UNSPEC};
     int code = connect(fd, to, size) < 0 || getsockname(fd, name, &size) < 0 ? -errno : 0;
 
-    connect(fd, &none, sizeof(none));
+    if (connect(fd, &none, sizeof(none)) < 0 && code == 0) {
+        code = -errno; /* the next answer would be this one */
+    }
     return code;
 }
 

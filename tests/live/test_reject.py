@@ -8,22 +8,25 @@ the kernel's own REJECT sends for the same packet.
 
 import contextlib
 import errno
+import signal
 import socket
 import struct
 import time
 
 import pytest
 
-from bypass import printed
+from bypass import printed, without
 from orders import FAMILIES
 from support.commands import wait_for
-from support.engine import plugin
-from support.rules import Rule, load_iptables, queue_target
+from support.engine import Engine, plugin
+from support.rules import Rule, has_nft_queue, load_iptables, nft, queue_target
+from support.scale import scaled_limit
 from test_rules import tcp_segment
 
 DROPPED, REJECTED, RESET, PORT, HOST, PROHIBITED, FLOW = range(6000, 6007)
+EXIT_CONFIGURATION = 3
 MARK = "0x8000000/0xc000000"
-AT_ONCE = 2.0     # seconds: before the first SYN is sent again it would be 1, on a machine that is not busy
+AT_ONCE = scaled_limit(2.0)  # a connection that is not refused takes minutes
 SILENCE = 0.6
 VIRTUAL = {4: "10.99.0.9", 6: "fd99::9"}
 SERVED = 8080
@@ -36,9 +39,9 @@ both_families = pytest.mark.parametrize("family", [4, 6])
 class Refusing:
     """An engine with refuse at queue 1, which gets the packets of these hooks."""
 
-    def __init__(self, lab, start_engine, *options):
+    def __init__(self, lab, start_engine, *options, launcher=()):
         self.lab = lab
-        self.engine = start_engine("--plugin", plugin("refuse"), "--queue", "1", *options)
+        self.engine = start_engine("--plugin", plugin("refuse"), "--queue", "1", *options, launcher=launcher)
 
     def queue(self, *hooks, match=()):
         for hook in hooks:
@@ -239,7 +242,7 @@ def test_answers_are_those_of_the_kernels_own_reject(lab, refusing, family, port
 
 
 def needs_tuples(engine):
-    """The kernel has to say which addresses the sender wrote; tests/vm runs this file on one that does."""
+    """The kernel has to say which addresses the sender wrote; tests/vm runs these tests on one that does."""
     if not engine.engine.matches("flags .*conntrack"):
         pytest.skip("this kernel does not send the connections of packets (CONFIG_NETFILTER_NETLINK_GLUE_CT)")
 
@@ -315,6 +318,83 @@ def test_printed_rules_let_answers_pass_rules_that_ask_for_the_state(lab, refusi
     engine.assert_final(rejects_sent=2)
 
 
+# Left to rules
+
+
+class Ruled(Refusing):
+    """With the printed rules of --reject-by-rule, which queue all that is sent to, from and through the router."""
+
+    def __init__(self, lab, start_engine, cut=None, launcher=()):
+        text = printed(lab, "--print-rules=iptables", "--queue", "1", "--reject-by-rule", MARK)
+        load_iptables(lab.router, without(cut, text) if cut else text)
+        super().__init__(lab, start_engine, "--reject-by-rule", MARK, launcher=launcher)
+
+
+@both_families
+@pytest.mark.parametrize("kinds", ["", "DNAT", "SNAT", "DNAT SNAT"])
+def test_rules_tell_senders_whatever_translates_addresses(lab, start_engine, family, kinds):
+    Rule(lab.router, "OUTPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "DROP")
+    address = translate(lab, family, *kinds.split())
+    engine = Ruled(lab, start_engine)
+    assert_refused(lab.client, family, address)
+    code, _ = connect(lab.client, family, address, DROPPED, SILENCE)
+    assert code == errno.ETIMEDOUT
+    with datagrams(lab.client, family, address, REJECTED) as end:
+        end.send(b"x")
+        assert error_of(end) == errno.ECONNREFUSED
+    engine.assert_final(rejects_sent=2)
+    assert engine.engine.total("repeated") == 0
+
+
+@both_families
+@pytest.mark.parametrize("hook", PLACES)
+def test_rules_tell_senders_on_each_hook(lab, start_engine, hook, family):
+    """Also those of a flow that is dropped: what the kernel sends them belongs to it."""
+    engine = Ruled(lab, start_engine)
+    namespace, address = PLACES[hook](lab, family)
+    for port in (REJECTED, FLOW):
+        assert_refused(namespace, family, address, port)
+        with datagrams(namespace, family, address, port) as end:
+            end.send(b"x")
+            assert error_of(end) == errno.ECONNREFUSED
+    engine.assert_final(rejects_sent=4)
+
+
+@both_families
+@pytest.mark.parametrize("option", ["--reject-by-rule", "--reject-mark"])
+def test_rules_of_nft_tell_senders_or_let_answers_pass(lab, refusing, option, family):
+    """As they are printed; there is no other rule that queues."""
+    if not has_nft_queue(lab.router):
+        pytest.skip("this kernel has no queue statement for nft (CONFIG_NFT_QUEUE)")
+    assert nft(lab.router, printed(lab, "--print-rules=nft", "--queue", "1", option, MARK)) == ""
+    address = translate(lab, family, "DNAT", "SNAT")
+    engine = refusing(option, MARK)
+    for port in (REJECTED, FLOW):
+        assert_refused(lab.client, family, address, port)
+    with datagrams(lab.client, family, address, REJECTED) as end:
+        end.send(b"x")
+        assert error_of(end) == errno.ECONNREFUSED
+    assert_refused(lab.router, family, lab.server_main[family])
+    engine.assert_final(rejects_sent=None)
+    assert engine.engine.total("rejects_sent") >= 4
+
+
+@pytest.mark.parametrize("cut, errors", [(r"-A nfqe-queue -m mark .* -j ACCEPT", True), ("-j nfqe-reject", False)])
+def test_a_packet_that_no_rule_rejects_does_not_pass(lab, start_engine, listen, cut, errors):
+    """It is queued again, or comes to the last table; the engine or a rule there drops it."""
+    engine = Ruled(lab, start_engine, cut=cut)
+    with lab.server.entered():
+        listener = socket.create_server((lab.server_main[4], REJECTED))
+    code, _ = connect(lab.client, 4, lab.server_main[4], REJECTED, SILENCE)
+    assert code == errno.ETIMEDOUT
+    listener.close()
+    if errors:
+        engine.engine.wait_line("queue 1: packet .* has the mark of --reject-by-rule, but no rule has rejected it")
+    engine.assert_final(rejects_sent=None, reject_errors=None)
+    assert (engine.engine.total("reject_errors") > 0) == errors
+    assert engine.engine.total("rejects_sent") > 0
+
+
 # What is not answered
 
 
@@ -376,3 +456,36 @@ def test_a_firewall_that_drops_the_answers_is_named(lab, refusing):
                             r"a rule of this machine's firewall drops the answer: let packets with the mark of --reject-mark ")
     engine.assert_final(reject_errors=None)
     assert engine.engine.total("reject_errors") > 0
+
+
+# Rights, and processes that die
+
+
+WITHOUT_RAW = ("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", "--")
+
+
+def test_without_the_right_to_raw_sockets_the_plugin_is_refused(lab):
+    engine = Engine(lab.router, "--plugin", plugin("refuse"), "--queue", "1", launcher=WITHOUT_RAW)
+    assert engine.wait() == EXIT_CONFIGURATION
+    assert engine.matches("plugin refuse tells senders that their packets are dropped, but there is no raw socket for it: "
+                          "Operation not permitted; start nfq-engine as root, or with CAP_NET_RAW, too"), engine.lines
+    engine.close()
+
+
+def test_rules_tell_senders_without_that_right(lab, start_engine):
+    engine = Ruled(lab, start_engine, launcher=WITHOUT_RAW)
+    assert_refused(lab.client, 4, lab.server_main[4])
+    engine.assert_final(rejects_sent=1)
+
+
+def test_the_successor_of_a_queue_process_tells_senders(lab, refusing):
+    engine = refusing()
+    engine.queue("FORWARD")
+    for _ in range(3):
+        assert_refused(lab.client, 4, lab.server_main[4])
+        first = engine.engine.queue_processes()[1]
+        engine.engine.signal_child(first, signal.SIGKILL)
+        wait_for(lambda first=first: engine.engine.queue_processes().get(1, first) != first, "there is a successor")
+    assert_refused(lab.client, 4, lab.server_main[4])
+    engine.assert_final(rejects_sent=None, restarts=None)
+    assert 4 <= engine.engine.total("rejects_sent") <= 7, engine.engine.final()

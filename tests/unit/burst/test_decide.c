@@ -346,6 +346,29 @@ static void test_each_verdict_has_a_counter(void **state)
     assert_int_equal(stats.repeated, 4);
 }
 
+/* Also by a successor that finds it half done; it is counted as the drop that it is. */
+static void test_packet_that_is_left_to_a_rule_is_a_dropped_one(void **state)
+{
+    const struct decide decide = {.policy = &policy, .burst = &burst};
+    const struct plugin_rights rights = {.needs = INJECT};
+    struct queue_stats stats = {0};
+    struct burst_entry before;
+
+    (void)state;
+    build();
+    answer(NFQE_DROP | NFQE_REJECT, &rights, 0);
+    burst_leave_to_rule(&burst, PACKET, BYPASS_MARK | 0x800);
+    before = burst.entries[PACKET];
+    assert_int_equal(before.verdict, NFQE_REPEAT);
+    assert_int_equal(before.mark, BYPASS_MARK | 0x800);
+    assert_int_equal(before.flags, BURST_DECIDED | BURST_SETS_MARK | BURST_REJECT);
+    burst_count_verdict(&before, &stats);
+    assert_int_equal(stats.dropped, 1);
+    assert_int_equal(stats.repeated, 0);
+    decide_again(&decide, PACKET);
+    assert_memory_equal(&burst.entries[PACKET], &before, sizeof(before));
+}
+
 /* Of a process that died: what the other queue's program accepts keeps its mark, and is sent as it was. */
 static void test_packet_for_another_queue_is_decided_the_same_again(void **state)
 {
@@ -373,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_mark_that_a_plugin_sets_is_that_of_a_packet_that_goes_on),
         cmocka_unit_test(test_changes_that_no_plugin_can_make_are_invalid),
         cmocka_unit_test(test_each_verdict_has_a_counter),
+        cmocka_unit_test(test_packet_that_is_left_to_a_rule_is_a_dropped_one),
         cmocka_unit_test(test_packet_for_another_queue_is_decided_the_same_again),
     };
 

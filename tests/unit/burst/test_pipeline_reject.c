@@ -64,12 +64,18 @@ static void test_successor_stores_what_the_senders_are_told(void **state)
     static const struct what what[] = {{1, 'd'}, {1, 'a'}};
     const uint32_t told = burst_reject_flags(NFQE_REJECT);
 
-    (void)state;
-    flow_pipeline_build(WITHOUT_BATCH, 1);
-    flow_pipeline_begin(WITHOUT_BATCH, what, 2);
-    burst_set_verdict(flow_pipeline.fixture->burst, 0, NFQE_DROP, 0, BURST_FOR_FLOW | told);
-    flow_pipeline_finish(2);
-    flow_pipeline_assert(1, NFQE_DROP, BURST_BY_FLOW | told);
+    for (unsigned by_rule = 0; by_rule < 2; by_rule++) {
+        flow_pipeline_build(WITHOUT_BATCH, 1);
+        flow_pipeline_begin(WITHOUT_BATCH, what, 2);
+        burst_set_verdict(flow_pipeline.fixture->burst, 0, NFQE_DROP, 0, BURST_FOR_FLOW | told);
+        if (by_rule) {
+            burst_leave_to_rule(flow_pipeline.fixture->burst, 0, 0x800);
+        }
+        flow_pipeline_finish(2);
+        flow_pipeline_assert(1, NFQE_DROP, BURST_BY_FLOW | told);
+        flow_pipeline_tear_down(state);
+        flow_pipeline_set_up(state);
+    }
 }
 
 int main(void)

@@ -86,8 +86,8 @@ static const struct good_value good_values[] = {
     {"repeat-mark", "0xffffffff", MEMBER(repeat_mask), 0xffffffff},
     {"reject-mark", "0x8/0xc", MEMBER(reject_mark.bits), 0x8},
     {"reject-mark", "0x8/0xc", MEMBER(reject_mark.mask), 0xc},
-    {"reject-mark", "0x8", MEMBER(reject_mark.mask), 0x8},
-    {"reject-rate", "1", MEMBER(reject_rate), 1},
+    {"reject-by-rule", "0x8/0xc", MEMBER(reject_by_rule.bits), 0x8},
+    {"reject-by-rule", "0x8/0xc", MEMBER(reject_by_rule.mask), 0xc},
     {"reject-rate", "1000000", MEMBER(reject_rate), 1000000},
 };
 
@@ -235,7 +235,7 @@ static void test_option_without_its_value_is_refused_by_its_name(void **state)
         "--plugin",        "--queue",          "--default-verdict", "--on-crash",    "--on-stop",
         "--max-len",       "--receive-buffer", "--copy-range",      "--gso",         "--cpu",
         "--drain-timeout", "--load-timeout",   "--handle-timeout",  "--flow-table",  "--flow-timeout",
-        "--bypass-mark",   "--repeat-mark",    "--reject-rate",     "--reject-mark",
+        "--bypass-mark",   "--repeat-mark",    "--reject-rate",     "--reject-mark", "--reject-by-rule",
     };
 
     (void)state;
@@ -272,6 +272,7 @@ static void test_defaults_are_those_that_the_help_states(void **state)
     assert_int_equal(parsed_options.bypass_mark.bits, 0);
     assert_int_equal(parsed_options.bypass_mark.mask, 0);
     assert_int_equal(parsed_options.repeat_mask, 0); /* 0x70000000, if a plugin needs it */
+    assert_int_equal(parsed_options.reject_by_rule.mask, 0);
     assert_int_equal(parsed_options.reject_mark.mask, 0);
     assert_int_equal(parsed_options.reject_rate, 0); /* 1000, if a plugin has senders told */
     assert_int_equal(parsed_options.print_rules, RULES_NONE);

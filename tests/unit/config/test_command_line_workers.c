@@ -296,6 +296,15 @@ static void test_nothing_is_tried_again_after_a_stop(void **state)
     accept("--on-outage=stop");
 }
 
+static void test_what_a_rule_sends_the_engine_does_not(void **state)
+{
+#define NO_ANSWER ": has no effect with --reject-by-rule; leave one of them out"
+    (void)state;
+    CONFLICT("--reject-mark" NO_ANSWER, "--reject-by-rule=0x8", "--reject-mark=0x4");
+    CONFLICT("--reject-rate" NO_ANSWER, "--reject-rate=5", "--reject-by-rule=0x8");
+    accept("--reject-by-rule=0x8");
+}
+
 static void test_help_is_printed_whatever_the_options_are(void **state)
 {
     (void)state;
@@ -320,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_only_a_chain_of_several_plugins_can_skip_one),
         cmocka_unit_test(test_without_a_limit_nothing_can_be_done_at_it),
         cmocka_unit_test(test_nothing_is_tried_again_after_a_stop),
+        cmocka_unit_test(test_what_a_rule_sends_the_engine_does_not),
         cmocka_unit_test(test_help_is_printed_whatever_the_options_are),
     };
 

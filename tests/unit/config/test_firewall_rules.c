@@ -287,6 +287,50 @@ static void test_rules_let_answers_pass_before_all_others(void **state)
                            "*mangle\n"));
 }
 
+static void test_rules_reject_what_the_engine_leaves_to_them(void **state)
+{
+    const struct options nft = {
+        .queues = {1}, .queue_count = 1, .print_rules = RULES_NFT, .reject_by_rule = {.bits = 0x8, .mask = 0xc}};
+    struct options iptables = nft;
+    char text[TEXT_MAX];
+
+    (void)state;
+    assert_rules(&nft, NFT_INTRODUCTION NFT_TABLE
+                 "\t\tmeta mark and 0xc == 0x8 meta l4proto tcp counter reject with tcp reset\n"
+                 "\t\tmeta mark and 0xc == 0x8 counter reject\n"
+                 "\t\ttcp flags & rst == rst ct state related counter accept\n"
+                 "\t\tmeta l4proto { icmp, icmpv6 } ct state related fib saddr type local counter accept\n" NFT_QUEUE(
+                     "1") "}\n");
+    iptables.print_rules = RULES_IPTABLES;
+    print_rules(&iptables, text);
+    assert_non_null(
+        strstr(text, "#   for hook in INPUT FORWARD OUTPUT; do\n"
+                     "#     iptables -D $hook -m mark --mark 0x8/0xc -j nfqe-reject\n"
+                     "#     iptables -t security -D $hook -m mark --mark 0x8/0xc -j DROP\n"
+                     "#   done; iptables -F nfqe-reject; iptables -X nfqe-reject\n"
+                     "*security\n"
+                     "-A INPUT -m mark --mark 0x8/0xc -j DROP\n"
+                     "-A FORWARD -m mark --mark 0x8/0xc -j DROP\n"
+                     "-A OUTPUT -m mark --mark 0x8/0xc -j DROP\n"
+                     "COMMIT\n"
+                     "*filter\n"
+                     ":nfqe-reject - [0:0]\n"
+                     "-A nfqe-reject -p tcp -j REJECT --reject-with tcp-reset\n"
+                     "-A nfqe-reject -j REJECT\n"
+                     "-I INPUT 1 -m mark --mark 0x8/0xc -j nfqe-reject\n"
+                     "-I FORWARD 1 -m mark --mark 0x8/0xc -j nfqe-reject\n"
+                     "-I OUTPUT 1 -m mark --mark 0x8/0xc -j nfqe-reject\n"
+                     "COMMIT\n"
+                     "*mangle\n"
+                     ":nfqe-queue - [0:0]\n"
+                     "-A nfqe-queue -m mark --mark 0x8/0xc -j ACCEPT\n"
+                     "-A nfqe-queue -p tcp --tcp-flags RST RST -m conntrack --ctstate RELATED -j ACCEPT\n"
+                     "-A nfqe-queue -p icmp -m conntrack --ctstate RELATED -m addrtype --src-type LOCAL -j ACCEPT\n"
+                     "-A nfqe-queue -p icmpv6 -m conntrack --ctstate RELATED -m addrtype --src-type LOCAL -j "
+                     "ACCEPT\n"
+                     "-A nfqe-queue -m conntrack --ctstate INVALID -j DROP\n"));
+}
+
 static void test_of_both_forms_all_that_is_not_nft_is_a_comment(void **state)
 {
     struct options options[] = {
@@ -388,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_iptables_rules_queue_everything_with_bypass),
         cmocka_unit_test(test_iptables_rules_let_marked_flows_and_no_others_pass_and_save_the_mark),
         cmocka_unit_test(test_rules_let_answers_pass_before_all_others),
+        cmocka_unit_test(test_rules_reject_what_the_engine_leaves_to_them),
         cmocka_unit_test(test_of_both_forms_all_that_is_not_nft_is_a_comment),
         cmocka_unit_test(test_where_the_kernel_cannot_queue_with_nft_the_rules_are_for_iptables),
         cmocka_unit_test(test_queues_given_in_any_order_are_one_range),

@@ -424,6 +424,17 @@ static void test_answers_get_headers_and_the_connection_where_the_kernel_has_it(
     group.bypass_mark = (struct mark_setting){0x10000000, 0x10000000};
     assert_refused(make_plan(NFQE_NEED_INJECT | NFQE_NEED_FLOW, 0, 0, 0),
                    "--reject-mark 0x30000000/0x30000000: has bits of --bypass-mark or --repeat-mark; name others");
+    group.reject_mark = (struct mark_setting){0};
+    group.reject_by_rule = (struct mark_setting){0x10000000, 0x10000000};
+    assert_refused(make_plan(NFQE_NEED_INJECT | NFQE_NEED_FLOW, 0, 0, 0),
+                   "--reject-by-rule 0x10000000/0x10000000: has bits of --bypass-mark or --repeat-mark; name others");
+    group.bypass_mark = (struct mark_setting){0};
+    assert_refused(make_plan(NFQE_NEED_FLOW, 0, 0, 0),
+                   "--reject-by-rule: no plugin of the chain tells senders that their packets are dropped "
+                   "(NFQE_NEED_INJECT); leave the option out");
+    assert_planned(make_plan(NFQE_NEED_INJECT, 0, 0, 0));
+    assert_int_equal(plan.settings.flags & QUEUE_CONNTRACK, 0); /* the kernel knows the connection itself */
+    group.reject_by_rule = (struct mark_setting){0};
     group.bypass_mark = group.reject_mark = (struct mark_setting){0};
     group.reject_rate = 0;
     assert_planned(make_plan(NFQE_NEED_FLOW, 0, 0, 0));

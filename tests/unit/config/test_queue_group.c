@@ -67,6 +67,10 @@ static void test_group_has_the_policy_of_the_options(void **state)
     assert_int_equal(group->reject_mark.bits, 0x8);
     assert_int_equal(group->reject_mark.mask, 0xc);
     tear_down(NULL);
+    MAKE("--plugin=x.so", "--queue=1", "--reject-by-rule=0x8/0xc");
+    assert_int_equal(group->reject_by_rule.bits, 0x8);
+    assert_int_equal(group->reject_by_rule.mask, 0xc);
+    tear_down(NULL);
     MAKE("--plugin=x.so", "--queue=1", "--on-stop=accept");
     assert_int_equal(group->default_verdict, NFQE_ACCEPT);
     assert_int_equal(group->on_crash, NFQE_DROP);

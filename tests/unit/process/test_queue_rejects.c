@@ -15,6 +15,7 @@
 #define START_NS UINT64_C(1000000000000)
 
 static struct queue_rejects rejects;
+static struct mark_setting by_rule;
 static struct queue_stats stats;
 static int send_code;
 static uint64_t now_ns;
@@ -56,7 +57,8 @@ static int set_up(void **state)
     send_code = 0;
     sent = logged = 0;
     stats = (struct queue_stats){0};
-    queue_rejects_init(&rejects, &raw, 10, 1);
+    by_rule = (struct mark_setting){0};
+    queue_rejects_init(&rejects, &raw, &by_rule, 10, 1);
     return 0;
 }
 
@@ -87,7 +89,7 @@ static void test_in_the_long_run_it_is_the_rate(void **state)
     for (uint32_t rate = 1; rate <= 1000000; rate *= 10) {
         unsigned passed = 0;
 
-        queue_rejects_init(&rejects, &raw, rate, 1);
+        queue_rejects_init(&rejects, &raw, &by_rule, rate, 1);
         for (uint64_t i = 0; i < 200000; i++) { /* 20 seconds */
             passed += queue_rejects_pass(&rejects, START_NS + i * NS_PER_S / 10000);
         }
@@ -157,11 +159,30 @@ static void test_what_the_kernel_refuses_is_counted_and_logged_now_and_then(void
     assert_int_equal(logged, 2);
 }
 
+/* Its rule is missing. Marks of other packets are whatever they are. */
+static void test_packet_that_was_left_to_a_rule_is_known_if_it_comes_back(void **state)
+{
+    struct nfqe_packet packet = {.mark = 0x35};
+
+    (void)state;
+    assert_false(queue_rejects_came_back(&rejects, &packet, &stats)); /* none is left to rules */
+    by_rule = (struct mark_setting){0x30, 0x70};
+    assert_true(queue_rejects_came_back(&rejects, &packet, &stats));
+    assert_true(queue_rejects_came_back(&rejects, &packet, &stats));
+    packet.mark = 0x75;
+    assert_false(queue_rejects_came_back(&rejects, &packet, &stats));
+    packet.mark = 0x25;
+    assert_false(queue_rejects_came_back(&rejects, &packet, &stats));
+    assert_counted(0, 0, 0, 2);
+    assert_int_equal(logged, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_a_second_is_the_most_that_is_saved, set_up),
         cmocka_unit_test_setup(test_in_the_long_run_it_is_the_rate, set_up),
+        cmocka_unit_test_setup(test_packet_that_was_left_to_a_rule_is_known_if_it_comes_back, set_up),
         cmocka_unit_test_setup(test_each_request_is_counted_once, set_up),
         cmocka_unit_test_setup(test_what_the_kernel_refuses_is_counted_and_logged_now_and_then, set_up),
     };
