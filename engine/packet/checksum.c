@@ -21,7 +21,7 @@
 #define NOT_KNOWN (NFQE_PACKET_CHECKSUM_PENDING | NFQE_PACKET_GSO | NFQE_PACKET_FRAGMENT)
 
 /* Of at most 64 KiB, so the carries of the 32-bit words have room in the upper half. */
-static uint64_t sum(const uint8_t *bytes, uint32_t len)
+uint64_t checksum_sum(const uint8_t *bytes, uint32_t len)
 {
     uint64_t total = 0;
     uint32_t word;
@@ -36,12 +36,17 @@ static uint64_t sum(const uint8_t *bytes, uint32_t len)
     return total + word;
 }
 
+uint16_t checksum_fold(uint64_t sum)
+{
+    while (sum > 0xffff) {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    return (uint16_t)sum;
+}
+
 static bool is_right(uint64_t total)
 {
-    while (total > 0xffff) {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    return total == 0xffff;
+    return checksum_fold(total) == 0xffff;
 }
 
 /* Bytes of transport header and payload. 0: not known, or not all were captured. */
@@ -59,23 +64,20 @@ static uint32_t transport_len(const struct nfqe_packet *packet)
     return packet->transport < end && end <= packet->len ? end - packet->transport : 0;
 }
 
-/* The part of the pseudo-header that is not length and protocol. False: the address of the receiver is not known. */
-static bool sum_addresses(const struct nfqe_packet *packet, uint64_t *total)
+uint64_t checksum_addresses(const struct nfqe_packet *packet, bool *dest_known)
 {
     const struct nfqe_ipv4_header *ipv4 = nfqe_ipv4(packet);
     const struct nfqe_ipv6_header *ipv6 = nfqe_ipv6(packet);
     const uint8_t *dest;
 
     if (ipv4 != NULL) {
-        *total = sum(ipv4->source, sizeof(ipv4->source)) + sum(ipv4->dest, sizeof(ipv4->dest));
-        return true;
+        *dest_known = true;
+        return checksum_sum(ipv4->source, sizeof(ipv4->source)) + checksum_sum(ipv4->dest, sizeof(ipv4->dest));
     }
     dest = packet_final_dest(packet);
-    if (dest == NULL) {
-        return false;
-    }
-    *total = sum(ipv6->source, sizeof(ipv6->source)) + sum(dest, sizeof(ipv6->dest));
-    return true;
+    *dest_known = dest != NULL;
+    return checksum_sum(ipv6->source, sizeof(ipv6->source)) +
+           (dest != NULL ? checksum_sum(dest, sizeof(ipv6->dest)) : 0);
 }
 
 /* Bytes that UDP's checksum is about. 0: the sender made none, or there is no such length. */
@@ -92,7 +94,8 @@ static uint32_t udp_len(const struct nfqe_packet *packet, uint32_t len)
 bool packet_checksum_is_wrong(const struct nfqe_packet *packet)
 {
     uint32_t len = (packet->flags & NOT_KNOWN) == 0 && packet->transport != NFQE_NONE ? transport_len(packet) : 0;
-    uint64_t total = 0;
+    bool dest_known;
+    uint64_t total;
 
     switch (packet->protocol) {
     case NFQE_PROTOCOL_TCP:
@@ -102,12 +105,13 @@ bool packet_checksum_is_wrong(const struct nfqe_packet *packet)
         len = udp_len(packet, len);
         break;
     case NFQE_PROTOCOL_ICMP:
-        return len != 0 && !is_right(sum(packet->data + packet->transport, len));
+        return len != 0 && !is_right(checksum_sum(packet->data + packet->transport, len));
     default:
         return false;
     }
-    if (len == 0 || !sum_addresses(packet, &total)) {
+    if (len == 0) {
         return false;
     }
-    return !is_right(total + htonl(len) + htonl(packet->protocol) + sum(packet->data + packet->transport, len));
+    total = checksum_addresses(packet, &dest_known) + htonl(len) + htonl(packet->protocol);
+    return dest_known && !is_right(total + checksum_sum(packet->data + packet->transport, len));
 }
