@@ -86,6 +86,7 @@ int main(int argc, char **argv)
     }
     seed_set_directory(argv[1]);
     make_journals();
+    make_changes();
     make_elf_files();
     make_messages();
     make_options();

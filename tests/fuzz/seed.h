@@ -29,6 +29,7 @@ void seed_save(const char *target, const char *name, const struct seed *seed);
 void seed_save_number(const char *target, const char *name, unsigned number, const struct seed *seed);
 
 void make_journals(void);
+void make_changes(void);
 void make_elf_files(void);
 void make_messages(void);
 void make_options(void);
