@@ -53,6 +53,22 @@ static void prepare(struct packet_change *change, const struct nfqe_packet *pack
     }
 }
 
+/*
+ * Whether the IP headers are those that they were, as they must be in the end. A plugin may have written others, and still
+ * put them right: until then, what seems to be a transport header is other bytes of the packet.
+ */
+static bool has_same_headers(const struct packet_change *change, const struct nfqe_packet *packet)
+{
+    const struct nfqe_packet *received = &change->received;
+
+    if (nfqe_ipv4(packet) != NULL) {
+        return change->buffer[0] == received->data[0];
+    }
+    return nfqe_ipv6(received) != NULL &&
+           (received->transport == NFQE_NONE ||
+            (packet->transport == received->transport && packet->protocol == received->protocol));
+}
+
 /* The packet is what lies in the buffer. */
 static void show(struct packet_change *change, struct nfqe_packet *packet)
 {
@@ -62,7 +78,7 @@ static void show(struct packet_change *change, struct nfqe_packet *packet)
     packet->wire_len = change->len;
     packet->flags |= NFQE_PACKET_MODIFIED;
     packet_parse(packet);
-    if (change_repair_udp(packet, change->buffer, change->udp_rest)) {
+    if (has_same_headers(change, packet) && change_repair_udp(packet, change->buffer, change->udp_rest)) {
         change->same.front = min_u32(change->same.front, packet->transport);
         packet_parse(packet);
     }
@@ -108,6 +124,17 @@ static void make(const struct packet_change *change, const struct edit *edit, ui
     }
 }
 
+/* What the plugin gets for bytes that are to be the packet: 0 or a negative errno. */
+static int apply_rules(struct packet_change *change, const uint8_t *bytes, uint32_t len)
+{
+    enum change_rule rule = change_rules_check(&change->received, bytes, len, change->rules);
+
+    if (rule < CHANGE_RULES) {
+        change->broken = rule;
+    }
+    return change_rule_error(rule);
+}
+
 /* The range is in the packet. */
 static int apply(struct packet_change *change, struct nfqe_packet *packet, const struct edit *edit)
 {
@@ -117,12 +144,13 @@ static int apply(struct packet_change *change, struct nfqe_packet *packet, const
     int code;
 
     if (kept > PACKET_CHANGE_ROOM || edit->count > PACKET_CHANGE_ROOM - kept) {
-        return -EMSGSIZE;
+        change->broken = CHANGE_RULE_SIZE;
+        return change_rule_error(CHANGE_RULE_SIZE);
     }
     len = kept + edit->count;
     make(change, edit, made);
     change_repair_ip_length(made, len);
-    code = change_rule_error(change_rules_check(&change->received, made, len, change->rules));
+    code = apply_rules(change, made, len);
     if (code < 0) {
         return code;
     }
@@ -190,8 +218,9 @@ int packet_change_check(struct packet_change *change, struct nfqe_packet *packet
         return 0;
     }
     show(change, packet);
-    code = change_rule_error(change_rules_check(&change->received, change->buffer, change->len, change->rules));
+    code = apply_rules(change, change->buffer, change->len);
     if (code == 0 && !change_can_repair(&change->received, packet, &change->same)) {
+        change->broken = CHANGE_RULES;
         code = -EOPNOTSUPP;
     }
     return code;

@@ -30,6 +30,7 @@ struct packet_change {
                          exchanges the two */
     bool is_changed;
     uint32_t rules;   /* that are applied, see change_rules_check() */
+    unsigned broken;  /* the last of them that was: enum change_rule; CHANGE_RULES: a checksum that cannot be made */
     uint32_t len;     /* bytes in buffer */
     uint32_t udp_rest; /* bytes of the IP packet after the UDP datagram */
     struct change_extent same;

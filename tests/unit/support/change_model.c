@@ -285,6 +285,17 @@ static void put_ip_length(uint8_t *bytes, size_t len)
     }
 }
 
+/* The IP headers have another length or, of IPv6, another protocol: not what a packet may have in the end. */
+static bool is_other_ip(const struct change_model *model, const struct reference *found)
+{
+    struct reference old = look_at(model->old, model->old_len);
+
+    if (found->version == 4 || old.version == 4) {
+        return model->bytes[0] != model->old[0];
+    }
+    return old.transport != REFERENCE_NONE && (old.transport != found->transport || old.protocol != found->protocol);
+}
+
 static void put_lengths(struct change_model *model)
 {
     struct reference found;
@@ -293,7 +304,8 @@ static void put_lengths(struct change_model *model)
 
     put_ip_length(model->bytes, model->len);
     found = look_at(model->bytes, model->len);
-    if (found.version == 0 || found.transport == REFERENCE_NONE || found.fragment || model->len < found.transport + 8) {
+    if (found.version == 0 || found.transport == REFERENCE_NONE || found.fragment || model->len < found.transport + 8 ||
+        is_other_ip(model, &found)) {
         return;
     }
     here = model->len - found.transport;
