@@ -5,7 +5,8 @@
  *
  *   packets   written by the queue process alone: its words, then RING_FRAMES frames. A frame has the packets of a
  *             burst that are for this worker: their fields, then their bytes. Frame n is at place n % RING_FRAMES.
- *   answers   written by the worker alone: its words, then a stream of records, at byte n % RING_ANSWERS_SIZE.
+ *   answers   written by the worker alone: its words, then a stream of records, at byte n % RING_ANSWERS_SIZE; then, if
+ *             plugins may change packets, what they make of them, which records refer to.
  *   answered  an eventfd: the worker says "look again". The queue process says it by a futex, the word `rings`.
  *
  * A side is woken only while it says that it sleeps, in its word `asleep`, and once for each sleep: the value of the word
@@ -52,6 +53,14 @@
 #define RING_CACHE_LINE 64
 #define RING_PACKETS_NAME "nfqe-packets"      /* as /proc/PID/maps shows it */
 #define RING_ANSWERS_NAME "nfqe-answers"
+
+/*
+ * What plugins make of packets, in the file of the answers after its records; only if a plugin may change packets. Each
+ * packet in flight has a place of its own, and one more is where the next packet is made (packet/change.h). A stride is
+ * a line of the cache more than a power of two, so that packets do not all have the same lines of it.
+ */
+#define RING_CHANGE_STRIDE UINT32_C(65600)
+#define RING_CHANGES (RING_FRAMES * BURST_MAX + 1)
 
 /* The descriptors that a worker is passed. */
 enum ring_fd {
@@ -144,7 +153,7 @@ struct ring_frame {
     /* then the bytes */
 };
 
-/* Records of the answers. After the first two all are reserved: a worker that writes one has broken the protocol. */
+/* Records of the answers. Those without a struct are reserved: a worker that writes one has broken the protocol. */
 enum ring_record_kind {
     RING_VERDICT = 1, /* the plugins' answer to a packet: struct ring_verdict */
     RING_CHANGE, /* what plugins changed of the packet whose verdict comes next: struct ring_change */
@@ -154,6 +163,7 @@ enum ring_record_kind {
     RING_INJECT, /* a packet of the plugin's own */
     RING_FORGET_FLOW, /* the verdict of a flow no longer holds */
     RING_COUNTERS, /* counters of a plugin, registered by name */
+    RING_BYTES, /* new bytes of the packet whose verdict comes next: struct ring_bytes */
 };
 
 /* What every record begins with. */
@@ -176,6 +186,14 @@ struct ring_change {
     struct packet_changes changes;
 };
 
+/* The same, after a record of changes if there is one. */
+struct ring_bytes {
+    struct ring_record head;
+    uint32_t offset; /* of the bytes, from the beginning of the file */
+    uint16_t len; /* up to COPY_RANGE_MAX; 0: the packet is as it was received */
+    uint16_t refused; /* not 0: a change was, the last one by the enum change_rule that is 1 less */
+};
+
 _Static_assert(sizeof(struct ring_queue_words) <= SHM_PAGE_SIZE, "one page");
 _Static_assert(sizeof(struct ring_worker_words) == SHM_PAGE_SIZE, "one page");
 _Static_assert((RING_FRAMES & (RING_FRAMES - 1)) == 0, "a power of two, so that places go on when numbers wrap");
@@ -183,9 +201,11 @@ _Static_assert((RING_ANSWERS_SIZE & (RING_ANSWERS_SIZE - 1)) == 0,
                "a power of two, so that places go on when numbers wrap");
 _Static_assert(sizeof(struct ring_verdict) == RING_RECORD_STEP, "the shortest record");
 _Static_assert(sizeof(struct ring_change) == RING_RECORD_STEP, "so that it lies in the stream in one piece");
+_Static_assert(sizeof(struct ring_bytes) == RING_RECORD_STEP, "the same");
+_Static_assert(COPY_RANGE_MAX <= UINT16_MAX && RING_CHANGE_STRIDE >= COPY_RANGE_MAX, "a packet fits");
 _Static_assert(RING_ANSWERS_SIZE % RING_RECORD_STEP == 0 && RING_ANSWERS_SIZE % SHM_PAGE_SIZE == 0, "whole records");
-_Static_assert(RING_ANSWERS_SIZE / RING_RECORD_STEP >= 2 * RING_FRAMES * BURST_MAX,
-               "room for every packet's answer, and a change before it");
+_Static_assert(RING_ANSWERS_SIZE / RING_RECORD_STEP >= 3 * RING_FRAMES * BURST_MAX,
+               "room for every packet's answer, and two records before it");
 _Static_assert(offsetof(struct ring_frame, packets) % _Alignof(struct ring_packet) == 0, "aligned");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "atomics are plain memory, so they work between processes");
 
@@ -211,5 +231,11 @@ static inline size_t ring_packets_size(uint32_t frame_size)
 }
 
 #define RING_ANSWERS_FILE_SIZE ((size_t)SHM_PAGE_SIZE + RING_ANSWERS_SIZE)
+
+/* The same with the places of changed packets, and a page before them that no one can access. */
+#define RING_CHANGES_OFFSET (RING_ANSWERS_FILE_SIZE + SHM_PAGE_SIZE)
+#define RING_CHANGING_FILE_SIZE                                                                                        \
+    ((RING_CHANGES_OFFSET + (size_t)RING_CHANGES * RING_CHANGE_STRIDE + SHM_PAGE_SIZE - 1) &                           \
+     ~(size_t)(SHM_PAGE_SIZE - 1))
 
 #endif

@@ -3,7 +3,7 @@
  * Reading frames and writing answers.
  *
  * A frame's place is used again only when all of its packets have an answer, so a frame does not change while it is
- * handled. There is always room for an answer: the stream holds two records for each packet that can be in flight.
+ * handled. There is always room for an answer: the stream holds three records for each packet that can be in flight.
  * Answers become visible packet by packet, without a system call, so that the queue process can send what is decided
  * while a slow plugin has the next packet; it is woken at the end of a frame. Process: [worker].
  */
@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 void ring_answer_init(struct ring_answer *ring)
@@ -50,9 +51,18 @@ static int map_answers(struct ring_answer *ring, int fd)
     if (fstat(fd, &file) < 0) {
         return -errno;
     }
-    code = file.st_size == (off_t)RING_ANSWERS_FILE_SIZE ? shm_map(fd, RING_ANSWERS_FILE_SIZE, true, &memory) : -EPROTO;
-    if (code == 0) {
-        ring->ours = memory;
+    if (file.st_size != (off_t)RING_ANSWERS_FILE_SIZE && file.st_size != (off_t)RING_CHANGING_FILE_SIZE) {
+        return -EPROTO;
+    }
+    code = shm_map(fd, (size_t)file.st_size, true, &memory);
+    if (code < 0) {
+        return code;
+    }
+    ring->ours = memory;
+    ring->answers_size = (size_t)file.st_size;
+    if (ring->answers_size == RING_CHANGING_FILE_SIZE) {
+        ring->changes = (uint8_t *)memory + RING_CHANGES_OFFSET;
+        code = mprotect(ring->changes - SHM_PAGE_SIZE, SHM_PAGE_SIZE, PROT_NONE) < 0 ? -errno : 0;
     }
     return code;
 }
@@ -62,7 +72,7 @@ static int keep_private(const struct ring_answer *ring)
 {
     int code = shm_keep_private((void *)(uintptr_t)ring->theirs, ring->packets_size);
 
-    return code < 0 ? code : shm_keep_private(ring->ours, RING_ANSWERS_FILE_SIZE);
+    return code < 0 ? code : shm_keep_private(ring->ours, ring->answers_size);
 }
 
 static void prepare_words(struct ring_worker_words *words)
@@ -101,7 +111,7 @@ int ring_answer_attach(struct ring_answer *ring, const int fds[RING_FDS])
 void ring_answer_done(struct ring_answer *ring)
 {
     shm_unmap((void *)(uintptr_t)ring->theirs, ring->packets_size);
-    shm_unmap(ring->ours, RING_ANSWERS_FILE_SIZE);
+    shm_unmap(ring->ours, ring->answers_size);
     close_fd(&ring->answered);
     ring_answer_init(ring);
 }
@@ -157,6 +167,22 @@ void ring_put_changes(struct ring_answer *ring, const struct ring_frame *frame, 
     *record = (struct ring_change){
         .head = {RING_CHANGE, sizeof(*record), (uint16_t)frame->number, (uint16_t)index},
         .changes = *changes,
+    };
+    ring->written += sizeof(*record);
+    ring->complete += sizeof(*record);
+}
+
+void ring_put_bytes(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index, const uint8_t *bytes,
+                    uint32_t len, uint16_t refused)
+{
+    char *stream = (char *)ring->ours + SHM_PAGE_SIZE;
+    struct ring_bytes *record = (struct ring_bytes *)(void *)(stream + ring->written % RING_ANSWERS_SIZE);
+
+    *record = (struct ring_bytes){
+        .head = {RING_BYTES, sizeof(*record), (uint16_t)frame->number, (uint16_t)index},
+        .offset = len > 0 ? (uint32_t)(bytes - (const uint8_t *)ring->ours) : 0,
+        .len = (uint16_t)len,
+        .refused = refused,
     };
     ring->written += sizeof(*record);
     ring->complete += sizeof(*record);

@@ -20,14 +20,17 @@ struct ring_answer {
     int answered; /* to be signalled */
     uint32_t frame_size;
     size_t packets_size;
+    size_t answers_size;
     const struct ring_queue_words *theirs;
     struct ring_worker_words *ours;
-    uint32_t handled;   /* frames */
-    uint32_t written;   /* bytes of answers, published or not */
-    uint32_t begun;     /* of these: before the frame that is handled next */
-    uint32_t rings;     /* of the queue process, when this side last fell asleep */
-    uint32_t rung_for;  /* value of the queue process's `asleep` that it was woken for */
-    uint32_t complete;  /* `written` when that frame is answered */
+    uint8_t
+        *changes; /* RING_CHANGES places, each RING_CHANGE_STRIDE bytes after the one before; NULL: there are none */
+    uint32_t handled; /* frames */
+    uint32_t written; /* bytes of answers, published or not */
+    uint32_t begun; /* of these: before the frame that is handled next */
+    uint32_t rings; /* of the queue process, when this side last fell asleep */
+    uint32_t rung_for; /* value of the queue process's `asleep` that it was woken for */
+    uint32_t complete; /* `written` when that frame is answered */
 };
 
 /* Sets up a ring without memory. */
@@ -59,6 +62,13 @@ void ring_frame_packet(const struct ring_frame *frame, uint32_t index, struct nf
 /* Says what plugins changed of packet `index`, before it is answered. */
 void ring_put_changes(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index,
                       const struct packet_changes *changes);
+
+/*
+ * Gives packet `index` new bytes, before it is answered: bytes is in ring->changes, and stays as it is until another
+ * frame has this one's place; len 0: it has none. refused: as in struct ring_bytes.
+ */
+void ring_put_bytes(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index, const uint8_t *bytes,
+                    uint32_t len, uint16_t refused);
 
 /* Answers packet `index` of the frame. plugin: which one gave the answer; PLUGINS_MAX: none did. */
 void ring_put(struct ring_answer *ring, const struct ring_frame *frame, uint32_t index, nfqe_verdict answer,

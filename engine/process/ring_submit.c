@@ -9,6 +9,10 @@
  * The worker may run ahead of us by at most RING_ANSWERS_SIZE bytes of records, since it has at most RING_FRAMES *
  * BURST_MAX packets to answer. The two guards around its words are looked at before each answer is taken: an overrun in
  * the worker is found before a verdict of it counts.
+ *
+ * Changed packets are read with pread(2), not through a mapping: their pages are not allocated before, and where there is
+ * no memory for one that the worker names but never wrote, an access would be the end of this process. pread() takes no
+ * lock that a process with the descriptor can keep, and reads what is not there as zeros.
  */
 #include "process/ring_submit.h"
 
@@ -45,7 +49,7 @@ static int make_packets(struct ring_submit *ring)
 static int make_answers(struct ring_submit *ring)
 {
     void *memory;
-    int code = shm_new_for_writer(RING_ANSWERS_NAME, RING_ANSWERS_FILE_SIZE, &ring->answers);
+    int code = shm_new_for_writer(RING_ANSWERS_NAME, ring->answers_size, &ring->answers);
 
     if (code == 0) {
         code = shm_reserve(ring->answers, 0, RING_ANSWERS_FILE_SIZE);
@@ -66,7 +70,7 @@ static int make_answered(struct ring_submit *ring)
     return ring->answered < 0 ? -errno : 0;
 }
 
-int ring_submit_new(struct ring_submit *ring, uint32_t slot_size)
+static int make(struct ring_submit *ring, uint32_t slot_size, size_t answers_size)
 {
     int code = slot_size <= RING_SLOT_MAX ? 0 : -EINVAL;
 
@@ -76,6 +80,7 @@ int ring_submit_new(struct ring_submit *ring, uint32_t slot_size)
     }
     ring->slot_size = slot_size;
     ring->frame_size = ring_frame_size(slot_size);
+    ring->answers_size = answers_size;
     code = make_packets(ring);
     if (code == 0) {
         code = make_answers(ring);
@@ -87,6 +92,16 @@ int ring_submit_new(struct ring_submit *ring, uint32_t slot_size)
         ring_submit_done(ring);
     }
     return code;
+}
+
+int ring_submit_new(struct ring_submit *ring, uint32_t slot_size)
+{
+    return make(ring, slot_size, RING_ANSWERS_FILE_SIZE);
+}
+
+int ring_submit_new_changing(struct ring_submit *ring, uint32_t slot_size)
+{
+    return make(ring, slot_size, RING_CHANGING_FILE_SIZE);
 }
 
 void ring_worker_fds(const struct ring_submit *ring, int fds[RING_FDS])
@@ -281,34 +296,69 @@ static void retire(struct ring_submit *ring)
     }
 }
 
-/* A record of changes has its verdict after it: *copy becomes that one. Returns 0 or -EBADMSG. */
-static int take_changes(struct ring_submit *ring, struct ring_verdict *copy, struct packet_changes *changes)
+/* A record that is a part of the answer has another one after it: *copy becomes that one. Returns 0 or -EBADMSG. */
+static int take_part(struct ring_submit *ring, struct ring_verdict *copy, enum ring_record_kind kind)
 {
-    struct ring_change change;
-
-    memcpy(&change, copy, sizeof(change));
-    if (!is_next(ring, &change.head, RING_CHANGE) || ring->published - ring->taken < 2 * RING_RECORD_STEP) {
+    if (!is_next(ring, &copy->head, kind) || ring->published - ring->taken < 2 * RING_RECORD_STEP) {
         return -EBADMSG;
     }
-    *changes = change.changes;
     ring->taken += RING_RECORD_STEP;
     copy_record(ring, ring->taken, copy);
     return 0;
 }
 
-/* Checks the next answer, of one record or two, and takes it. Returns 1 or -EBADMSG. */
+static int take_changes(struct ring_submit *ring, struct ring_verdict *copy, struct packet_changes *changes)
+{
+    struct ring_change change;
+
+    memcpy(&change, copy, sizeof(change));
+    *changes = change.changes;
+    return take_part(ring, copy, RING_CHANGE);
+}
+
+/* Whether what the worker has made lies in its file, where such bytes are. */
+static bool is_inside(const struct ring_submit *ring, const struct ring_bytes *bytes)
+{
+    return bytes->len == 0 || (bytes->len <= COPY_RANGE_MAX && bytes->offset >= RING_CHANGES_OFFSET &&
+                               bytes->offset <= ring->answers_size - bytes->len);
+}
+
+static int take_bytes(struct ring_submit *ring, struct ring_verdict *copy, struct ring_made *made)
+{
+    struct ring_bytes bytes;
+
+    memcpy(&bytes, copy, sizeof(bytes));
+    if (!is_inside(ring, &bytes)) {
+        return -EBADMSG;
+    }
+    *made = (struct ring_made){.offset = bytes.offset, .len = bytes.len, .refused = bytes.refused};
+    return take_part(ring, copy, RING_BYTES);
+}
+
+/* Few answers have more than a verdict, so this is apart from what each of them goes through. */
+static __attribute__((noinline)) int take_parts(struct ring_submit *ring, struct ring_verdict *copy,
+                                                struct packet_changes *changes, struct ring_made *made)
+{
+    if (copy->head.kind == RING_CHANGE && take_changes(ring, copy, changes) < 0) {
+        return -EBADMSG;
+    }
+    return copy->head.kind == RING_BYTES ? take_bytes(ring, copy, made) : 0;
+}
+
+/* Checks the next answer, of up to three records, and takes it. Returns 1 or -EBADMSG. */
 static int take_answer(struct ring_submit *ring, struct ring_answered *answered)
 {
     uint32_t bytes = ring->published - ring->taken;
     struct ring_flight *flight = &ring->flights[ring->retired % RING_FRAMES];
     struct packet_changes changes = {0};
+    struct ring_made made = {0};
     struct ring_verdict copy;
 
     copy_record(ring, ring->taken, &copy);
     if (bytes > RING_ANSWERS_SIZE || bytes % RING_RECORD_STEP != 0 || !guards_hold(ring)) {
         return -EBADMSG;
     }
-    if (copy.head.kind == RING_CHANGE && take_changes(ring, &copy, &changes) < 0) {
+    if (copy.head.kind != RING_VERDICT && take_parts(ring, &copy, &changes, &made) < 0) {
         return -EBADMSG;
     }
     if (!is_next(ring, &copy.head, RING_VERDICT) || copy.plugin > PLUGINS_MAX) {
@@ -316,7 +366,7 @@ static int take_answer(struct ring_submit *ring, struct ring_answered *answered)
     }
     flight->unanswered &= flight->unanswered - 1;
     *answered = (struct ring_answered){flight->origins[copy.head.packet], copy.answer, copy.plugin,
-                                       flight->unanswered == 0, changes};
+                                       flight->unanswered == 0,           changes,     made};
     ring->taken += RING_RECORD_STEP;
     retire(ring);
     return 1;
@@ -338,6 +388,16 @@ int ring_take(struct ring_submit *ring, struct ring_answered *answered)
     code = take_answer(ring, answered);
     ring->broken = code < 0;
     return code;
+}
+
+int ring_copy_made(const struct ring_submit *ring, const struct ring_answered *answered, void *to)
+{
+    ssize_t len = pread(ring->answers, to, answered->made.len, (off_t)answered->made.offset);
+
+    if (len < 0) {
+        return -errno;
+    }
+    return len == (ssize_t)answered->made.len ? 0 : -EFAULT;
 }
 
 /* ---- sleeping ---------------------------------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ struct ring_submit {
     int answered;    /* to be waited for with EPOLLIN | EPOLLET, and not to be read */
     uint32_t slot_size;
     uint32_t frame_size;
+    size_t answers_size; /* of the file; its records are mapped here, changed packets are copied from it */
     struct ring_queue_words *ours;
     const struct ring_worker_words *theirs;
     bool sealed;        /* the worker has mapped the answers and sealed them */
@@ -57,13 +58,21 @@ struct ring_submit {
     struct ring_flight flights[RING_FRAMES];
 };
 
+/* Bytes that a worker says it has made of a packet. They are inside its file; what they are it can change all the time. */
+struct ring_made {
+    uint32_t offset;
+    uint16_t len; /* up to COPY_RANGE_MAX; 0: none */
+    uint16_t refused; /* as in struct ring_bytes; may be any value */
+};
+
 /* An answer that was checked. */
 struct ring_answered {
     struct ring_origin origin;
     uint32_t answer; /* may be any value */
     uint32_t plugin; /* below PLUGINS_MAX, or PLUGINS_MAX: none answered */
-    bool last;       /* of its frame */
+    bool last; /* of its frame */
     struct packet_changes changes; /* may be anything; all 0: none */
+    struct ring_made made;
 };
 
 /* Sets up a ring without memory. */
@@ -71,6 +80,9 @@ void ring_submit_init(struct ring_submit *ring);
 
 /* Makes the memory files and `answered`. slot_size: the most that a packet's message takes, up to RING_SLOT_MAX. */
 int ring_submit_new(struct ring_submit *ring, uint32_t slot_size);
+
+/* The same for a worker whose plugins may change packets. What they make takes memory when it is made. */
+int ring_submit_new_changing(struct ring_submit *ring, uint32_t slot_size);
 
 /* What the worker is to be passed. The descriptors stay ours. */
 void ring_worker_fds(const struct ring_submit *ring, int fds[RING_FDS]);
@@ -141,6 +153,12 @@ void ring_submit(struct ring_submit *ring);
  * nothing that it says may be believed any more.
  */
 int ring_take(struct ring_submit *ring, struct ring_answered *answered);
+
+/*
+ * Copies the answered->made.len bytes that the packet is to have, once: to be checked and used there. Before the next
+ * frame is begun. Returns 0; -EFAULT: there is no memory at `to`; or another negative errno.
+ */
+int ring_copy_made(const struct ring_submit *ring, const struct ring_answered *answered, void *to);
 
 /*
  * Before waiting. Returns false: do not wait, since ring_take() has something to say. Each false is followed by a

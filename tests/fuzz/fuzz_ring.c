@@ -81,9 +81,22 @@ static void submit(uint32_t count)
     PROMISE(ring_in_flight(&ring));
 }
 
+/* What the worker says that it has made is inside of its file, and not before the places for that. */
+static void check_made(const struct ring_answered *answered)
+{
+    static uint8_t copy[COPY_RANGE_MAX];
+
+    if (answered->made.len > 0) {
+        PROMISE(ring.answers_size == RING_CHANGING_FILE_SIZE && answered->made.len <= sizeof(copy));
+        PROMISE(answered->made.offset >= RING_CHANGES_OFFSET);
+        PROMISE(answered->made.len <= ring.answers_size - answered->made.offset);
+        PROMISE(ring_copy_made(&ring, answered, copy) == 0);
+    }
+}
+
 static int take_one(void)
 {
-    const struct ring_answered untouched = {{1, 2}, 3, 4, false, {5, 6}};
+    const struct ring_answered untouched = {{1, 2}, 3, 4, false, {5, 6}, {7, 8, 9}};
     struct ring_answered answered = untouched;
     int code = ring_take(&ring, &answered);
 
@@ -93,9 +106,11 @@ static int take_one(void)
         PROMISE(in_flight[id_of(answered.origin) % IDS_MAX]);
         in_flight[id_of(answered.origin) % IDS_MAX] = false;
         PROMISE(answered.plugin <= PLUGINS_MAX);
+        check_made(&answered);
     } else {
         PROMISE(answered.answer == untouched.answer && id_of(answered.origin) == id_of(untouched.origin));
         PROMISE(answered.changes.mark_mask == untouched.changes.mark_mask);
+        PROMISE(answered.made.len == untouched.made.len);
     }
     broken |= code < 0;
     return code;
@@ -301,7 +316,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct input input = {data, len};
     void *memory;
 
-    PROMISE(ring_submit_new(&ring, SLOT_SIZE) == 0);
+    PROMISE((len % 2 != 0 ? ring_submit_new_changing(&ring, SLOT_SIZE) : ring_submit_new(&ring, SLOT_SIZE)) == 0);
     ring_worker_fds(&ring, fds);
     PROMISE(shm_map(ring.answers, RING_ANSWERS_FILE_SIZE, true, &memory) == 0);
     theirs = memory;

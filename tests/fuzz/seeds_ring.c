@@ -75,6 +75,41 @@ static void make_honest(void)
     save("honest", &seed);
 }
 
+static void put_bytes(struct seed *seed, uint32_t offset, uint16_t len)
+{
+    const struct ring_bytes bytes = {.head = {RING_BYTES, sizeof(bytes), 0, 0}, .offset = offset, .len = len};
+
+    put_move(seed, MOVE_RECORD, -1);
+    seed_put(seed, &bytes, sizeof(bytes));
+}
+
+/* A ring has places for changed packets if the input has an odd length. */
+static void make_claims(void)
+{
+    static const struct {
+        const char *names[2];
+        size_t offset;
+        uint16_t len;
+    } cases[] = {{{"bytes_first", "bytes_first_too"}, RING_CHANGES_OFFSET, 1},
+                 {{"bytes_last", "bytes_last_too"}, RING_CHANGING_FILE_SIZE - COPY_RANGE_MAX, COPY_RANGE_MAX},
+                 {{"bytes_before", "bytes_before_too"}, RING_CHANGES_OFFSET - 1, 100},
+                 {{"bytes_after", "bytes_after_too"}, RING_CHANGING_FILE_SIZE - 99, 100}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (unsigned odd = 0; odd < 2; odd++) {
+            struct seed seed = begin();
+
+            put_record(&seed, RING_CHANGE, 0, 0, 2);
+            put_bytes(&seed, (uint32_t)cases[i].offset, cases[i].len);
+            put_record(&seed, RING_VERDICT, 0, 0, 2);
+            if (seed.len % 2 != odd) {
+                put_move(&seed, MOVE_ASK, -1);
+            }
+            save(cases[i].names[odd], &seed);
+        }
+    }
+}
+
 static void make_lies(void)
 {
     static const uint32_t counts[] = {8, 32, RING_ANSWERS_SIZE + 16, UINT32_MAX - 15};
@@ -147,5 +182,6 @@ void make_rings(void)
 {
     make_honest();
     make_lies();
+    make_claims();
     make_others();
 }

@@ -16,11 +16,10 @@
 
 static const struct nfqueue_conntrack no_conntrack;
 
-void ring_fixture_init(struct ring_fixture *fixture)
+static void attach(struct ring_fixture *fixture)
 {
     int passed[RING_FDS];
 
-    assert_int_equal(ring_submit_new(&fixture->queue, RING_SLOT_SIZE), 0);
     ring_worker_fds(&fixture->queue, passed);
     for (unsigned i = 0; i < RING_FDS; i++) {
         fixture->fds[i] = dup(passed[i]);
@@ -30,6 +29,18 @@ void ring_fixture_init(struct ring_fixture *fixture)
     ring_submit_passed(&fixture->queue);
     assert_int_equal(ring_answer_attach(&fixture->worker, passed), 0);
     assert_true(ring_is_sealed(&fixture->queue));
+}
+
+void ring_fixture_init(struct ring_fixture *fixture)
+{
+    assert_int_equal(ring_submit_new(&fixture->queue, RING_SLOT_SIZE), 0);
+    attach(fixture);
+}
+
+void ring_fixture_init_changing(struct ring_fixture *fixture)
+{
+    assert_int_equal(ring_submit_new_changing(&fixture->queue, RING_SLOT_SIZE), 0);
+    attach(fixture);
 }
 
 void ring_fixture_done(struct ring_fixture *fixture)

@@ -21,6 +21,9 @@ struct ring_fixture {
 
 /* A ring whose worker has attached. */
 void ring_fixture_init(struct ring_fixture *fixture);
+
+/* The same, and its plugins may change packets. */
+void ring_fixture_init_changing(struct ring_fixture *fixture);
 void ring_fixture_done(struct ring_fixture *fixture);
 
 /* For cmocka: set up and tear down; *state is the fixture. */
