@@ -40,7 +40,13 @@
 #define BURST_FLOW_NOT_STORED UINT32_C(16) /* given for a flow, but the packet has none, or there is no room */
 #define BURST_CRASHED UINT32_C(32)         /* the --on-crash verdict, since a worker ended over the packet */
 #define BURST_INVALID UINT32_C(64)         /* the --on-crash verdict, since a plugin's answer was no verdict */
-#define BURST_LOCAL_OUTPUT UINT32_C(128)   /* it comes from the output hook; stays when it is decided */
+#define BURST_LOCAL_OUTPUT                                                                                             \
+    UINT32_C(128)   /* it comes from the output hook; stays when it is decided, like the next two */
+#define BURST_CHANGED UINT32_C(256)        /* plugins have changed its bytes */
+#define BURST_CHANGE_REFUSED UINT32_C(512) /* they would have, if a kernel took that */
+#define BURST_COUNTED                                                                                                  \
+    (BURST_BY_FLOW | BURST_FLOW_NOT_STORED | BURST_CRASHED | BURST_INVALID | BURST_CHANGED | BURST_CHANGE_REFUSED)
+#define BURST_STAYS (BURST_LOCAL_OUTPUT | BURST_CHANGED | BURST_CHANGE_REFUSED)
 #define BURST_REJECT (NFQE_REJECT << BURST_REJECT_SHIFT) /* its sender is told; beside it, what: BURST_REJECT_MASK */
 
 #define BURST_REJECT_SHIFT 16
@@ -59,8 +65,8 @@ static inline uint32_t burst_reject_part(uint32_t flags)
 }
 
 /*
- * The verdict of one packet, by its position among the burst's packets. The fields from connection_mark on, but for
- * reason, are reserved: zero, until the plugin ABI can set them.
+ * The verdict of one packet, by its position among the burst's packets. connection_mark, priority, held_token and
+ * reserved are zero, until the plugin ABI can set them.
  */
 struct burst_entry {
     uint32_t id;
@@ -70,8 +76,8 @@ struct burst_entry {
     uint32_t connection_mark;
     uint32_t priority;
     uint32_t reason;         /* that the plugin gives: its cell plus 1; 0: none */
-    uint32_t payload_len;    /* of the new payload; 0: the packet is unchanged */
-    uint64_t payload_offset; /* where it lies */
+    uint32_t payload_len;    /* with BURST_CHANGED: bytes that it gets; their place follows from that of the entry */
+    uint64_t reserved;
     uint64_t held_token;     /* by which a held packet is released */
 };
 
@@ -135,7 +141,7 @@ static inline void burst_mark_decided(struct burst *burst, unsigned index, uint3
 {
     struct burst_entry *entry = &burst->entries[index];
 
-    flags |= BURST_DECIDED | (burst_entry_flags(entry) & BURST_LOCAL_OUTPUT);
+    flags |= BURST_DECIDED | (burst_entry_flags(entry) & BURST_STAYS);
     atomic_store_explicit(&entry->flags, flags, memory_order_release);
 }
 
@@ -181,6 +187,34 @@ static inline void burst_set_mark(struct burst *burst, unsigned index, uint32_t 
     atomic_store_explicit(&entry->flags, burst_entry_flags(entry) | BURST_SETS_MARK, memory_order_relaxed);
 }
 
+/*
+ * A packet without a verdict has these bytes from now on, `len` at its place in the memory of changes, if it goes on its
+ * way by the verdict of the plugins that changed it.
+ */
+static inline void burst_set_payload(struct burst *burst, unsigned index, uint32_t len)
+{
+    struct burst_entry *entry = &burst->entries[index];
+
+    entry->payload_len = len;
+    atomic_store_explicit(&entry->flags, burst_entry_flags(entry) | BURST_CHANGED, memory_order_relaxed);
+}
+
+/* The same if it has none, since a kernel would not take those that a plugin made. */
+static inline void burst_refuse_payload(struct burst *burst, unsigned index)
+{
+    struct burst_entry *entry = &burst->entries[index];
+
+    atomic_store_explicit(&entry->flags, burst_entry_flags(entry) | BURST_CHANGE_REFUSED, memory_order_relaxed);
+}
+
+/* Bytes that a packet that has its verdict gets; 0: it goes on as it was received, or not at all. */
+static inline uint32_t burst_payload_len(const struct burst_entry *entry)
+{
+    uint32_t flags = burst_entry_flags(entry) & (BURST_CHANGED | BURST_BY_FLOW | BURST_CRASHED | BURST_INVALID);
+
+    return flags == BURST_CHANGED && entry->verdict != NFQE_DROP ? entry->payload_len : 0;
+}
+
 /* Counts the verdict of an entry. */
 static inline void burst_count_verdict(const struct burst_entry *entry, struct queue_stats *stats)
 {
@@ -195,10 +229,15 @@ static inline void burst_count_verdict(const struct burst_entry *entry, struct q
     } else {
         stats->requeued++;
     }
+    if ((flags & BURST_COUNTED) == 0) {
+        return;
+    }
     stats->flow_packets += (flags & BURST_BY_FLOW) != 0;
     stats->flow_not_stored += (flags & BURST_FLOW_NOT_STORED) != 0;
     stats->crash_verdicts += (flags & BURST_CRASHED) != 0;
     stats->invalid += (flags & BURST_INVALID) != 0;
+    stats->changed += burst_payload_len(entry) != 0;
+    stats->changes_refused += (flags & BURST_CHANGE_REFUSED) != 0;
 }
 
 /* Stores a verdict that no plugin gave, for a message that was cut. The packet keeps its mark. */

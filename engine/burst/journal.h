@@ -30,7 +30,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOURNAL_VERSION 6 /* of struct journal as it lies in memory */
+#define JOURNAL_VERSION 7 /* of struct journal as it lies in memory */
 #define JOURNAL_NO_BURST BURSTS_IN_FLIGHT /* in place of a burst's index */
 
 /* Of the word `phase`; its other bits are 0. */

@@ -36,6 +36,9 @@ static void forget_damaged_verdicts(struct burst *burst)
         if (!burst_knows_verdict(burst->entries[i].verdict)) {
             burst->entries[i].flags = 0;
         }
+        if ((burst->entries[i].flags & BURST_CHANGED) != 0 && burst->entries[i].payload_len > COPY_RANGE_MAX) {
+            burst->entries[i].flags = 0;
+        }
         if (burst->entries[i].reason > REASONS_MAX) {
             burst->entries[i].reason = 0;
         }

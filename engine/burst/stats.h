@@ -24,6 +24,8 @@ struct queue_stats {
     uint64_t dropped;
     uint64_t repeated;        /* given to the rules of their hook again */
     uint64_t requeued;        /* given to another queue */
+    uint64_t changed;         /* of these and of accepted and repeated: with bytes that plugins have changed */
+    uint64_t changes_refused; /* packets that a plugin changed, or would have, as a kernel does not take it */
     uint64_t invalid;         /* verdicts that the ABI does not know; they got the --on-crash verdict */
     uint64_t verdicts_resent; /* packets whose verdict was sent again after a crash, and that the kernel had answered */
     uint64_t stale_verdicts; /* packets that the kernel had flushed when their verdict came (ENOENT) */

@@ -73,6 +73,7 @@ struct queue_loop {
     unsigned receive_errors; /* in a row */
     int refused; /* what the kernel says of each verdict, if it takes none from this socket; or 0 */
     struct nfqueue_encoder encoder;
+    struct verdict_payload payloads[BURST_MAX]; /* of the burst that is encoded, if plugins change packets */
     struct rate_limit invalid_log;
     struct rate_limit error_log;
     struct queue_rejects rejects;

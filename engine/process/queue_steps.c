@@ -376,10 +376,28 @@ static void tell_senders(struct queue_loop *loop, unsigned index, unsigned from,
     }
 }
 
+/* The new bytes of changed packets, by their entries; NULL: none of them was changed. */
+static const struct verdict_payload *find_payloads(struct queue_loop *loop, unsigned index, unsigned from, unsigned to)
+{
+    const struct burst *burst = &loop->journal->bursts[index];
+    void *changes = loop->queue->shm.changes;
+    bool any = false;
+
+    for (unsigned i = from; changes != NULL && i < to; i++) {
+        uint32_t len = burst_payload_len(&burst->entries[i]);
+
+        loop->payloads[i] =
+            (struct verdict_payload){.data = len > 0 ? queue_shm_change(changes, index, i) : NULL, .len = len};
+        any |= len > 0;
+    }
+    return any ? loop->payloads : NULL;
+}
+
 int queue_steps_send_entries(struct queue_loop *loop, unsigned index, unsigned from, unsigned to, struct error *error)
 {
     const struct burst *burst = &loop->journal->bursts[index];
     const unsigned first = from;
+    const struct verdict_payload *payloads = find_payloads(loop, index, from, to);
     int code = 0;
 
     if (loop->rejects.by_rule->mask != 0) {
@@ -388,7 +406,7 @@ int queue_steps_send_entries(struct queue_loop *loop, unsigned index, unsigned f
     remove_ids(loop, burst, from, to);
     loop->encoder.sequence = burst->sequence | (loop->resending ? NFQUEUE_SEQUENCE_RESENT : 0);
     while (from < to && code == 0) {
-        from = nfqueue_encode(&loop->encoder, burst->entries, NULL, to, from,
+        from = nfqueue_encode(&loop->encoder, burst->entries, payloads, to, from,
                               loop->recovering != 0 ? NULL : &loop->outstanding);
         code = send_verdicts(loop, error);
     }

@@ -147,18 +147,19 @@ const char *queue_report_counters(const struct queue *queue, const struct queue_
 
     snprintf(text, LOG_LINE_MAX,
              "queue %u: final: packets=%" PRIu64 " accepted=%" PRIu64 " dropped=%" PRIu64 " repeated=%" PRIu64
-             " requeued=%" PRIu64 " crash_verdicts=%" PRIu64 " invalid=%" PRIu64 " verdicts_resent=%" PRIu64
-             " stale_verdicts=%" PRIu64 " verdict_errors=%" PRIu64 " receive_errors=%" PRIu64 " truncated=%" PRIu64
-             " malformed=%" PRIu64 " recovered_ids=%" PRIu64 " flow_packets=%" PRIu64 " flows_added=%" PRIu64
-             " flows_replaced=%" PRIu64 " flows_expired=%" PRIu64 " flow_not_stored=%" PRIu64 " rejects_sent=%" PRIu64
-             " rejects_limited=%" PRIu64 " rejects_unfit=%" PRIu64 " reject_errors=%" PRIu64 " bursts=%" PRIu64
-             " restarts=%" PRIu64 " outages=%" PRIu64 " kernel_queue_dropped=%s kernel_user_dropped=%s",
+             " requeued=%" PRIu64 " changed=%" PRIu64 " changes_refused=%" PRIu64 " crash_verdicts=%" PRIu64
+             " invalid=%" PRIu64 " verdicts_resent=%" PRIu64 " stale_verdicts=%" PRIu64 " verdict_errors=%" PRIu64
+             " receive_errors=%" PRIu64 " truncated=%" PRIu64 " malformed=%" PRIu64 " recovered_ids=%" PRIu64
+             " flow_packets=%" PRIu64 " flows_added=%" PRIu64 " flows_replaced=%" PRIu64 " flows_expired=%" PRIu64
+             " flow_not_stored=%" PRIu64 " rejects_sent=%" PRIu64 " rejects_limited=%" PRIu64 " rejects_unfit=%" PRIu64
+             " reject_errors=%" PRIu64 " bursts=%" PRIu64 " restarts=%" PRIu64 " outages=%" PRIu64
+             " kernel_queue_dropped=%s kernel_user_dropped=%s",
              queue->number, stats->packets, stats->accepted, stats->dropped, stats->repeated, stats->requeued,
-             stats->crash_verdicts, stats->invalid, stats->verdicts_resent, stats->stale_verdicts,
-             stats->verdict_errors, stats->receive_errors, stats->truncated, stats->malformed, stats->recovered_ids,
-             stats->flow_packets, totals->flows.added, totals->flows.replaced, totals->flows.expired,
-             stats->flow_not_stored, stats->rejects_sent, stats->rejects_limited, stats->rejects_unfit,
-             stats->reject_errors, stats->bursts, totals->restarts, totals->outages,
+             stats->changed, stats->changes_refused, stats->crash_verdicts, stats->invalid, stats->verdicts_resent,
+             stats->stale_verdicts, stats->verdict_errors, stats->receive_errors, stats->truncated, stats->malformed,
+             stats->recovered_ids, stats->flow_packets, totals->flows.added, totals->flows.replaced,
+             totals->flows.expired, stats->flow_not_stored, stats->rejects_sent, stats->rejects_limited,
+             stats->rejects_unfit, stats->reject_errors, stats->bursts, totals->restarts, totals->outages,
              figure(known, status.queue_dropped, queue_dropped), figure(known, status.user_dropped, user_dropped));
     return text;
 }

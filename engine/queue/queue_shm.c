@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define SLOTS_VERSION 1 /* of the messages: the kernel's netlink ABI */
+#define CHANGES_VERSION 1 /* places of packets, as they are on the wire */
 
 static void add_section(struct queue_shm_header *header, enum queue_shm_kind kind, uint32_t version, uint64_t size)
 {
@@ -45,6 +46,9 @@ static struct queue_shm_header make_header(uint16_t queue, const struct queue_sh
     add_section(&header, QUEUE_SHM_CONTROL, layout->control_version, layout->control_size);
     add_section(&header, QUEUE_SHM_JOURNAL, JOURNAL_VERSION, sizeof(struct journal));
     add_section(&header, QUEUE_SHM_SLOTS, SLOTS_VERSION, slots_size(layout));
+    if (layout->changes) {
+        add_section(&header, QUEUE_SHM_CHANGES, CHANGES_VERSION, QUEUE_SHM_CHANGES_SIZE);
+    }
     if (layout->flows_size > 0) {
         add_section(&header, QUEUE_SHM_FLOWS, FLOW_MEMORY_VERSION, layout->flows_size);
     }
@@ -135,6 +139,7 @@ static int map(int fd, const struct queue_shm_header *header, const struct queue
                            .control = place(memory, queue_shm_find(header, QUEUE_SHM_CONTROL, layout->control_version)),
                            .journal = place(memory, queue_shm_find(header, QUEUE_SHM_JOURNAL, JOURNAL_VERSION)),
                            .slots = place(memory, queue_shm_find(header, QUEUE_SHM_SLOTS, SLOTS_VERSION)),
+                           .changes = place(memory, queue_shm_find(header, QUEUE_SHM_CHANGES, CHANGES_VERSION)),
                            .flows = place(memory, queue_shm_find(header, QUEUE_SHM_FLOWS, FLOW_MEMORY_VERSION))};
     return 0;
 }

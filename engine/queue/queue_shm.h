@@ -7,6 +7,8 @@
  *   CONTROL  what supervisor and queue process say to each other: process/queue_messages.h
  *   JOURNAL  the bursts in flight, and what was answered and counted: struct journal
  *   SLOTS    BURST_MAX receive slots for each burst: the messages as the kernel wrote them
+ *   CHANGES  a place for the new bytes of each packet in flight, if plugins may change packets; one that is never used
+ *            takes no memory
  *   FLOWS    the flow table, if the queue has one; always the last section
  *
  * Always: whoever maps memory that another process made reads the table, and refuses it unless every section that it
@@ -29,7 +31,18 @@
 #define QUEUE_SHM_SLOT_ALIGN 64 /* a cache line: neighbouring slots share none */
 #define QUEUE_SHM_SLOT_MAX (128 * 1024)
 
-enum queue_shm_kind { QUEUE_SHM_NONE, QUEUE_SHM_CONTROL, QUEUE_SHM_JOURNAL, QUEUE_SHM_SLOTS, QUEUE_SHM_FLOWS };
+/* A line of the cache more than a power of two, so that packets do not all have the same lines of it. */
+#define QUEUE_SHM_CHANGE_STRIDE ((size_t)65600)
+#define QUEUE_SHM_CHANGES_SIZE (BURSTS_IN_FLIGHT * BURST_MAX * QUEUE_SHM_CHANGE_STRIDE)
+
+enum queue_shm_kind {
+    QUEUE_SHM_NONE,
+    QUEUE_SHM_CONTROL,
+    QUEUE_SHM_JOURNAL,
+    QUEUE_SHM_SLOTS,
+    QUEUE_SHM_FLOWS,
+    QUEUE_SHM_CHANGES,
+};
 
 struct queue_shm_section {
     uint32_t kind; /* enum queue_shm_kind */
@@ -52,6 +65,7 @@ struct queue_shm_layout {
     uint32_t control_version;
     uint32_t control_size;
     uint32_t slot_size; /* bytes of each receive slot: a multiple of QUEUE_SHM_SLOT_ALIGN, at most QUEUE_SHM_SLOT_MAX */
+    bool changes; /* plugins may change packets */
     uint64_t flows_size; /* bytes of the flow table: a multiple of QUEUE_SHM_SLOT_ALIGN; 0: none */
 };
 
@@ -64,6 +78,7 @@ struct queue_shm {
     void *control;
     struct journal *journal;
     void *slots;
+    void *changes; /* NULL: plugins change no packets */
     void *flows; /* NULL: no flow table */
 };
 
@@ -117,6 +132,14 @@ static inline void *queue_shm_burst_slots(const void *slots, unsigned index, siz
 {
     return (void *)((uintptr_t)slots + index * BURST_MAX * slot_size);
 }
+
+/* Where the new bytes of packet `entry` of burst `index` are. */
+static inline uint8_t *queue_shm_change(void *changes, unsigned index, unsigned entry)
+{
+    return (uint8_t *)changes + (index * (size_t)BURST_MAX + entry) * QUEUE_SHM_CHANGE_STRIDE;
+}
+
+_Static_assert(QUEUE_SHM_CHANGE_STRIDE >= COPY_RANGE_MAX, "a packet fits");
 
 /* Receive slot `index`, below BURST_MAX, of those of a burst. */
 static inline void *queue_shm_slot(const void *slots, unsigned index, size_t slot_size)

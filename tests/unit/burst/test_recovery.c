@@ -168,6 +168,26 @@ static void test_recovery_forgets_a_reason_that_is_none(void **state)
     assert_true(burst_is_decided(fixture->burst, 1));
 }
 
+/* One that is longer than any packet was not decided; without the flag, the length means nothing. */
+static void test_recovery_forgets_a_changed_packet_that_is_none(void **state)
+{
+    static const uint32_t lens[] = {1, COPY_RANGE_MAX, COPY_RANGE_MAX + 1, UINT32_MAX};
+    struct burst_fixture *fixture = *state;
+
+    burst_fill(fixture, COUNT, FIRST_ID, BURST_HANDLING);
+    for (unsigned i = 0; i < 4; i++) {
+        burst_set_payload(fixture->burst, i, lens[i]);
+        burst_force_verdict(fixture->burst, i, NFQE_ACCEPT);
+    }
+    burst_force_verdict(fixture->burst, 4, NFQE_ACCEPT);
+    fixture->burst->entries[4].payload_len = UINT32_MAX;
+    recover(fixture);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(burst_is_decided(fixture->burst, i), i < 2 || i == 4);
+        assert_int_equal(burst_payload_len(&fixture->burst->entries[i]), i < 2 ? lens[i] : 0);
+    }
+}
+
 /* queue_shm_prepare() has set them, and nothing next to the verdicts and lengths is changed. */
 static void test_recovery_leaves_the_receive_headers(void **state)
 {
@@ -305,6 +325,7 @@ int main(void)
         WITH_BURST(test_message_length_beyond_its_slot_is_the_slot),
         WITH_BURST(test_burst_ends_at_the_first_gap),
         WITH_BURST(test_recovery_forgets_a_reason_that_is_none),
+        WITH_BURST(test_recovery_forgets_a_changed_packet_that_is_none),
         WITH_BURST(test_recovery_forgets_a_verdict_that_no_packet_can_have),
         WITH_BURST(test_recovery_leaves_the_receive_headers),
         WITH_BURST(test_every_verdict_of_the_largest_burst_is_looked_at),

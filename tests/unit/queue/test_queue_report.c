@@ -230,6 +230,8 @@ static void test_each_counter_has_its_name(void **state)
         .rejects_limited = 26,
         .rejects_unfit = 27,
         .reject_errors = 28,
+        .changed = 29,
+        .changes_refused = 30,
     };
     const struct queue_totals totals = {
         .stats = &counters,
@@ -243,8 +245,8 @@ static void test_each_counter_has_its_name(void **state)
     status.user_dropped = 21;
     assert_string_equal(
         queue_report_counters(&queue, &totals, text),
-        "queue 65535: final: packets=1 accepted=2 dropped=3 repeated=24 requeued=23 crash_verdicts=4 invalid=5 "
-        "verdicts_resent=6 stale_verdicts=7 verdict_errors=8 receive_errors=9 truncated=10 "
+        "queue 65535: final: packets=1 accepted=2 dropped=3 repeated=24 requeued=23 changed=29 changes_refused=30 "
+        "crash_verdicts=4 invalid=5 verdicts_resent=6 stale_verdicts=7 verdict_errors=8 receive_errors=9 truncated=10 "
         "malformed=11 recovered_ids=12 flow_packets=13 flows_added=14 flows_replaced=15 "
         "flows_expired=16 flow_not_stored=17 rejects_sent=25 rejects_limited=26 rejects_unfit=27 reject_errors=28 "
         "bursts=18 restarts=19 outages=22 kernel_queue_dropped=20 "

@@ -191,9 +191,11 @@ static void test_table_says_where_each_section_is(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(slot_sizes) / sizeof(slot_sizes[0]); i++) {
         for (size_t j = 0; j < sizeof(flows_sizes) / sizeof(flows_sizes[0]); j++) {
-            const struct queue_shm_layout layout = layout_of(slot_sizes[i], flows_sizes[j]);
+            struct queue_shm_layout layout = layout_of(slot_sizes[i], flows_sizes[j]);
             struct queue_shm shm;
             struct stat status;
+
+            layout.changes = (i + j) % 2 != 0;
 
             assert_int_equal(queue_shm_new(QUEUE, &layout, &shm), 0);
             assert_int_equal(queue_shm_check(shm.header, shm.size), 0);
@@ -203,6 +205,13 @@ static void test_table_says_where_each_section_is(void **state)
             assert_section(&shm, QUEUE_SHM_CONTROL, CONTROL_VERSION, shm.control, CONTROL_SIZE);
             assert_section(&shm, QUEUE_SHM_JOURNAL, JOURNAL_VERSION, shm.journal, sizeof(struct journal));
             assert_section(&shm, QUEUE_SHM_SLOTS, 1, shm.slots, (uint64_t)BURSTS_IN_FLIGHT * BURST_MAX * slot_sizes[i]);
+            if (layout.changes) {
+                assert_section(&shm, QUEUE_SHM_CHANGES, 1, shm.changes, QUEUE_SHM_CHANGES_SIZE);
+                assert_ptr_equal(queue_shm_change(shm.changes, BURSTS_IN_FLIGHT - 1, BURST_MAX - 1),
+                                 (uint8_t *)shm.changes + QUEUE_SHM_CHANGES_SIZE - QUEUE_SHM_CHANGE_STRIDE);
+            } else {
+                assert_null(shm.changes);
+            }
             if (flows_sizes[j] > 0) {
                 assert_section(&shm, QUEUE_SHM_FLOWS, 3, shm.flows, flows_sizes[j]);
             } else {
