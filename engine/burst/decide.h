@@ -54,6 +54,7 @@ struct decide_invalid {
     unsigned plugin;    /* of the first of them: position in the plugin chain, */
     uint32_t answer;    /* what it answered, */
     uint32_t packet_id; /* and for which packet */
+    const char *change; /* what is wrong with the packet as it was changed: change_rule_text(); NULL: the answer is */
 };
 
 /*

@@ -42,8 +42,8 @@ static uint32_t find_bytes(uint64_t needs, uint32_t header_bytes)
 {
     uint32_t headers = (needs & NFQE_NEED_HEADERS) != 0 ? header_bytes : 0;
 
-    if ((needs & NFQE_NEED_PAYLOAD) != 0) {
-        return COPY_RANGE_MAX;
+    if ((needs & (NFQE_NEED_PAYLOAD | NFQE_NEED_MODIFY)) != 0) {
+        return COPY_RANGE_MAX; /* a changed packet replaces the whole one */
     }
     if ((needs & (NFQE_NEED_FLOW | NFQE_NEED_INJECT)) != 0 && headers < NFQE_HEADER_BYTES_DEFAULT) {
         return NFQE_HEADER_BYTES_DEFAULT;
@@ -96,9 +96,10 @@ static void plan_nat(const struct queue_group *group, struct plan *plan)
 
 static int plan_flags(const struct queue_group *group, struct plan *plan, struct error *error)
 {
-    const struct plan_plugin *segments = plan_who_needs(plan, NFQE_NEED_SEGMENTS);
+    /* The length of a packet that segmentation offload made cannot change. */
+    const struct plan_plugin *segments = plan_who_needs(plan, NFQE_NEED_SEGMENTS | NFQE_NEED_MODIFY);
     /* Of a packet that segmentation offload made, up to 512 KiB, the kernel copies no more than of any other. */
-    bool whole = !is_wanted(plan, NFQE_NEED_SEGMENTS | NFQE_NEED_PAYLOAD);
+    bool whole = !is_wanted(plan, NFQE_NEED_SEGMENTS | NFQE_NEED_PAYLOAD | NFQE_NEED_MODIFY);
     bool gso = group->gso == GSO_ON || (group->gso == GSO_AUTO && whole);
     uint32_t flags = (group->fail_open ? QUEUE_FAIL_OPEN : 0) | (group->conntrack ? QUEUE_CONNTRACK : 0) |
                      (gso ? QUEUE_GSO : 0) | (group->uid_gid ? QUEUE_UID_GID : 0) | (group->secctx ? QUEUE_SECCTX : 0);
@@ -206,6 +207,7 @@ int plan_make(const struct queue_group *group, const struct plan_plugin *plugins
     int code;
 
     memcpy(made.plugins, plugins, count * sizeof(plugins[0]));
+    made.changes = is_wanted(&made, NFQE_NEED_MODIFY);
     code = plan_copy_range(group, &made, error);
     if (code == 0) {
         code = plan_flags(group, &made, error);

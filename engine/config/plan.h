@@ -44,6 +44,7 @@ struct plan {
     uint32_t optional_flags;        /* of the settings' flags: left out on a kernel without them */
     bool no_enobufs;
     uint64_t receive_buffer;        /* bytes; 0: sized from the settings */
+    bool changes;                   /* plugins may change packets */
     uint32_t flows;                 /* in the table of each queue; 0: no flow table */
     uint64_t flow_timeout_ms;
     uint32_t repeat_mask;           /* of the packet mark, for the count of NFQE_REPEAT; 0: no plugin needs it */

@@ -23,6 +23,9 @@ static void call_batch(const struct chain_run *run, uint32_t plugin, const struc
     member->handle_batch(member->self, batch->packets, batch->count, verdicts);
     probe_plugin_call_end(plugin, 0);
     chain_make_progress(&run->position);
+    for (unsigned i = 0; (member->rights.needs & NFQE_NEED_MODIFY) != 0 && i < batch->count; i++) {
+        verdicts[i] = packet_edits_look(run->edits, batch->packets[i], verdicts[i]);
+    }
 }
 
 static void call_each(const struct chain_run *run, uint32_t plugin, const struct chain_batch *batch,
@@ -107,8 +110,8 @@ static void note_flows(const struct chain_run *run, const struct chain_batch *as
         unsigned place = asked->places[i];
 
         if (!chain_flows_find(run->flows, &flows[place], &answers[place])) {
-            chain_flows_note(run->flows, &flows[place], asked->packets[i], &answers[place],
-                             plugin_chain_rights(run->chain, answers[place].plugin));
+            chain_flows_note(run->flows, &flows[place], packet_edits_received(run->edits, asked->packets[i]),
+                             &answers[place], plugin_chain_rights(run->chain, answers[place].plugin));
         }
     }
 }
@@ -140,7 +143,8 @@ struct plugin_answer chain_run_flow_packet(const struct chain_run *run, struct n
 
     if (!chain_flows_find(run->flows, flow, &answer)) {
         answer = chain_run_packet(run, packet, place);
-        chain_flows_note(run->flows, flow, packet, &answer, plugin_chain_rights(run->chain, answer.plugin));
+        chain_flows_note(run->flows, flow, packet_edits_received(run->edits, packet), &answer,
+                         plugin_chain_rights(run->chain, answer.plugin));
     }
     return answer;
 }

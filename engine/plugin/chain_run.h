@@ -6,8 +6,8 @@
  * the chain in one of two orders: each packet through all plugins, chain_run_packet(); or each plugin gets all packets
  * before the next plugin is called, chain_run_batch(), if one of them has handle_batch().
  *
- * An answer is what a plugin returned, whatever that is. What becomes of it is decided elsewhere: nothing here knows
- * verdicts, flow table, journal or policy. Before each call, three words of the caller's say which packet is with
+ * An answer is what a plugin returned, whatever that is, or that it has changed the packet to what no kernel takes. What
+ * becomes of it is decided elsewhere: nothing here knows verdicts, flow table, journal or policy. Before each call, three words of the caller's say which packet is with
  * which plugin, so that a crash has a guilty packet; after it, that there was progress.
  *
  * Never allocates, blocks or logs; reads no clock. Process: [worker].
@@ -18,6 +18,7 @@
 #include "base/limits.h"
 #include "base/probe.h"
 #include "plugin/chain_flows.h"
+#include "plugin/packet_edits.h"
 #include "plugin/plugin_chain.h"
 
 #include <stdatomic.h>
@@ -38,6 +39,7 @@ struct chain_run {
     struct chain_position position;
     nfqe_verdict *verdicts_end; /* before it, room for BURST_MAX verdicts; of n, the last one ends here */
     struct chain_flows *flows;  /* NULL: no answers are kept for flows */
+    struct packet_edits *edits; /* NULL: no plugin changes packets */
 };
 
 /* The packets of a burst that the plugins are to be asked about, in order. */
@@ -77,7 +79,7 @@ static inline nfqe_verdict chain_call(const struct chain_run *run, const struct 
     verdict = member->handle(member->self, packet);
     probe_plugin_call_end(plugin, packet->id);
     chain_make_progress(&run->position);
-    return verdict;
+    return (member->rights.needs & NFQE_NEED_MODIFY) == 0 ? verdict : packet_edits_look(run->edits, packet, verdict);
 }
 
 /* One packet through all plugins. After the last packet of a burst: chain_run_end(). */

@@ -24,14 +24,14 @@
 #define PLUGIN_SIZE_2_0 (offsetof(struct nfqe_plugin, ext) + sizeof(void (*)(void)))
 #define WITH_BYTES (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_MODIFY | NFQE_NEED_FLOW | NFQE_NEED_INJECT)
 #define NEEDS_OFFERED                                                                                                  \
-    (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_FLOW | NFQE_NEED_REQUEUE | NFQE_NEED_CONNTRACK |                \
-     NFQE_NEED_OWNER | NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS | NFQE_NEED_METADATA | NFQE_NEED_INJECT)
+    (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_MODIFY | NFQE_NEED_FLOW | NFQE_NEED_REQUEUE |                   \
+     NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER | NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS | NFQE_NEED_METADATA |              \
+     NFQE_NEED_INJECT)
 
 static const struct {
     uint64_t need;
     const char *name;
 } need_names[] = {
-    {NFQE_NEED_MODIFY, "MODIFY"},
     {NFQE_NEED_HOLD, "HOLD"},
     {NFQE_NEED_EVERY_PACKET, "EVERY_PACKET"},
     {NFQE_NEED_PRIORITY, "PRIORITY"},
@@ -43,8 +43,7 @@ static const struct {
     "which this engine (" NFQE_VERSION ") does not offer; leave it out of .needs, or use a later engine"
 
 #define NEED_NAMES_MAX 96
-_Static_assert(sizeof("MODIFY, HOLD, EVERY_PACKET, PRIORITY, bits 0x0123456789abcdef") <= NEED_NAMES_MAX,
-               "all names fit");
+_Static_assert(sizeof("HOLD, EVERY_PACKET, PRIORITY, bits 0x0123456789abcdef") <= NEED_NAMES_MAX, "all names fit");
 
 static bool is_id(const char *text)
 {

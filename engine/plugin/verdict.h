@@ -23,6 +23,9 @@ struct plugin_rights {
     uint32_t first_reason; /* the cell of its first one, for who counts them */
 };
 
+/* A worker's answer in place of the plugin's, which changed the packet to what no kernel takes. Never allowed. */
+#define VERDICT_FORBIDDEN_CHANGE UINT32_MAX
+
 static inline nfqe_verdict verdict_action(nfqe_verdict verdict)
 {
     return verdict & NFQE_ACTION_MASK;

@@ -172,20 +172,23 @@ struct memory_needs {
     uint64_t flows; /* flow tables; with the next two from the start on */
     uint64_t bursts; /* receive slots and journals */
     uint64_t processes; /* queue processes, workers and spares, with the memory in which they answer */
-    uint64_t rings; /* under load: packets on their way to workers */
+    uint64_t rings; /* under load: packets on their way to workers, and changed ones on their way back */
 };
 
 static struct memory_needs find_needs(const struct queue_group *group, const struct plan *plan)
 {
     const struct queue_shm_layout layout = queues_layout(plan);
     const uint64_t workers = (uint64_t)group->queue_count * (group->workers + group->spares);
+    const uint64_t rings = (uint64_t)group->queue_count * group->workers;
+    const uint64_t changes = layout.changes ? QUEUE_SHM_CHANGES_SIZE * group->queue_count : 0;
 
     return (struct memory_needs){
         .flows = layout.flows_size * group->queue_count,
-        .bursts = (queue_shm_size(&layout) - layout.flows_size) * group->queue_count,
+        .bursts = (queue_shm_size(&layout) - layout.flows_size) * group->queue_count - changes,
         .processes =
             (PROCESSES_OF_ENGINE + group->queue_count + workers) * PROCESS_MEMORY + workers * RING_ANSWERS_FILE_SIZE,
-        .rings = (uint64_t)group->queue_count * group->workers * ring_packets_size(ring_frame_size(layout.slot_size)),
+        .rings = rings * ring_packets_size(ring_frame_size(layout.slot_size)) + changes +
+                 (layout.changes ? rings * (RING_CHANGING_FILE_SIZE - RING_ANSWERS_FILE_SIZE) : 0),
     };
 }
 

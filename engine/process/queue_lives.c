@@ -102,13 +102,15 @@ static int watch(struct queue_lives *lives, struct queue_worker *worker, int pid
 /* The worker has an entry, a ring, and is watched; or none of these. */
 static int begin(struct queue_lives *lives, uint32_t number, pid_t pid, int pidfd, struct queue_worker **added)
 {
+    const struct queue_shm_layout *layout = &lives->loop->queue->shm.layout;
     struct queue_worker *worker = queue_workers_add(&lives->loop->workers, number);
     int code;
 
     if (worker == NULL) {
         return -ENOSPC;
     }
-    code = ring_submit_new(&worker->ring, lives->loop->queue->shm.layout.slot_size);
+    code = layout->changes ? ring_submit_new_changing(&worker->ring, layout->slot_size)
+                           : ring_submit_new(&worker->ring, layout->slot_size);
     if (code == 0) {
         code = watch(lives, worker, pidfd);
     }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/probe.h"
+#include "process/queue_changes.h"
 #include "process/queue_messages.h"
 #include "process/queue_routes.h"
 #include "process/queue_steps.h"
@@ -105,18 +106,28 @@ int queue_loop_receive(struct queue_loop *loop, uint64_t now_ns, struct error *e
 
 /* ---- answers ------------------------------------------------------------------------------------------- */
 
-static void take_answer(struct queue_loop *loop, const struct ring_answered *answered, struct decide_invalid *invalid)
+static void take_answer(struct queue_loop *loop, const struct ring_submit *ring, const struct ring_answered *answered,
+                        struct decide_invalid *invalid)
 {
     struct queue_flight *flight = &loop->flights[answered->origin.burst];
     unsigned packet = answered->origin.entry;
     const struct decide decide = queue_routes_decide(loop, answered->origin.burst);
-    const struct plugin_answer answer = {answered->answer, answered->plugin};
     const struct plugin_rights *rights = &loop->rights[answered->plugin];
+    struct plugin_answer answer = {answered->answer, answered->plugin};
+    const char *wrong = NULL;
+    unsigned before = invalid->count;
 
+    if ((answered->made.len | answered->made.refused) != 0) {
+        wrong = queue_changes_take(loop, ring, answered);
+        answer.verdict = wrong != NULL ? VERDICT_FORBIDDEN_CHANGE : answer.verdict;
+    }
     if (answered->changes.mark_mask == 0) {
         decide_answered(&decide, packet, answer, rights, invalid);
     } else {
         decide_changed(&decide, packet, answer, &answered->changes, rights, invalid);
+    }
+    if (before == 0 && invalid->count == 1) {
+        invalid->change = wrong;
     }
     queue_routes_leave_flow(loop, flight, packet);
     flight->undecided &= ~QUEUE_BIT(packet);
@@ -134,7 +145,7 @@ static int take_answers(struct queue_loop *loop, struct queue_worker *worker, ui
     int code;
 
     while ((code = ring_take(&worker->ring, &answered)) > 0) {
-        take_answer(loop, &answered, &invalid);
+        take_answer(loop, &worker->ring, &answered, &invalid);
         worker->since_ns = now_ns;
     }
     if (invalid.count > 0) {

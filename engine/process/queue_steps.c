@@ -297,13 +297,20 @@ int queue_steps_receive(struct queue_loop *loop, unsigned index, unsigned *count
 void queue_steps_log_invalid(struct queue_loop *loop, const struct decide_invalid *invalid)
 {
     const struct generation *generation = loop->engine->generation;
+    bool known = invalid->plugin < generation->plugin_count;
     unsigned missed;
 
     if (!rate_limit_pass(&loop->invalid_log, monotonic_ns(), &missed)) {
         return;
     }
     log_missed(loop, missed);
-    if (invalid->plugin < generation->plugin_count) {
+    if (invalid->change != NULL) {
+        log_line("queue %u: %s%s%s%s: the changed packet %u %s, which the kernel would drop; verdict %s",
+                 loop->queue->kernel.number, known ? "plugin " : "a worker",
+                 known ? generation->plugins[invalid->plugin].id : "", known ? " " : "",
+                 known ? generation->plugins[invalid->plugin].version : "", invalid->packet_id, invalid->change,
+                 queue_group_verdict_name(loop->policy.on_crash));
+    } else if (invalid->plugin < generation->plugin_count) {
         const struct plugin *plugin = &generation->plugins[invalid->plugin];
 
         log_line("queue %u: plugin %s %s answered 0x%x on packet %u, which is no verdict that it may give; verdict %s",

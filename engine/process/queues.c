@@ -42,6 +42,7 @@ struct queue_shm_layout queues_layout(const struct plan *plan)
     return (struct queue_shm_layout){.control_version = QUEUE_CONTROL_VERSION,
                                      .control_size = sizeof(struct queue_control),
                                      .slot_size = nfqueue_slot_size(&plan->settings),
+                                     .changes = plan->changes,
                                      .flows_size = plan->flows > 0 ? flow_memory_size(plan->flows) : 0};
 }
 

@@ -62,16 +62,36 @@ static const struct nfqe_conntrack_entry *conntrack(struct nfqe_packet *packet)
     return &current->entries[index];
 }
 
-static const struct nfqe_packet_operations operations = {
-    .size = sizeof(operations), .set_mark = packet_set_mark, .conntrack = conntrack};
+static const struct nfqe_packet_operations operations = {.size = sizeof(operations),
+                                                         .set_mark = packet_set_mark,
+                                                         .conntrack = conntrack,
+                                                         .writable = packet_edits_writable,
+                                                         .splice = packet_edits_splice,
+                                                         .replace = packet_edits_replace,
+                                                         .check_change = packet_edits_check};
+
+/* Each packet that can be in flight has its place in the ring, and the last one is for the next change. */
+static void begin_edits(struct worker_frames *frames)
+{
+    struct packet_edits *edits = &frames->edits;
+
+    edits->set = &frames->set;
+    edits->chain = &frames->chain;
+    edits->plugin = &frames->ring->ours->plugin;
+    for (unsigned i = 0; i < RING_CHANGES - 1; i++) {
+        frames->packet_changes[i].buffer = frames->ring->changes + (size_t)i * RING_CHANGE_STRIDE;
+    }
+    edits->spare = frames->ring->changes + (size_t)(RING_CHANGES - 1) * RING_CHANGE_STRIDE;
+    frames->run.edits = edits;
+}
 
 void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verdict, nfqe_verdict on_crash,
                          uint32_t engine_mark)
 {
-    bool gives_flows = false;
+    uint64_t needs = 0;
 
     for (unsigned i = 0; i < frames->chain.count; i++) {
-        gives_flows |= (frames->chain.members[i].rights.needs & NFQE_NEED_FLOW) != 0;
+        needs |= frames->chain.members[i].rights.needs;
     }
     frames->run = (struct chain_run){
         .chain = &frames->chain,
@@ -79,11 +99,24 @@ void worker_frames_begin(struct worker_frames *frames, nfqe_verdict default_verd
                      .plugin = &frames->ring->ours->plugin,
                      .progress = &frames->progress},
         .verdicts_end = frames->verdicts + SHM_PAGE_SIZE / sizeof(nfqe_verdict),
-        .flows = gives_flows ? &frames->flows : NULL,
+        .flows = (needs & NFQE_NEED_FLOW) != 0 ? &frames->flows : NULL,
     };
+    if ((needs & NFQE_NEED_MODIFY) != 0 && frames->ring->changes != NULL) {
+        begin_edits(frames);
+    }
+    packet_edits_begin(frames->run.edits);
     chain_flows_init(&frames->flows, &frames->chain, default_verdict, on_crash);
     packet_set_begin(&frames->set, &operations, engine_mark);
     current = frames;
+}
+
+/* No packet of the frame is changed. Its place in the ring is not read any more. */
+static void begin_frame_edits(struct worker_frames *frames, const struct ring_frame *frame)
+{
+    frames->edits.changes = &frames->packet_changes[frame->number % RING_FRAMES * BURST_MAX];
+    for (uint32_t i = 0; i < frame->count; i++) {
+        packet_edits_fill(&frames->edits, i);
+    }
 }
 
 static void copy_packets(struct worker_frames *frames, const struct ring_frame *frame)
@@ -101,15 +134,31 @@ static void copy_packets(struct worker_frames *frames, const struct ring_frame *
                                                       .alone = flow.alone != 0,
                                                       .accepted = flow.accepted != 0};
     }
+    if (frames->run.edits != NULL) {
+        begin_frame_edits(frames, frame);
+    }
+}
+
+static void put_edited(struct worker_frames *frames, const struct ring_frame *frame, uint32_t index,
+                       struct plugin_answer *answer)
+{
+    const struct packet_edited edited = packet_edits_finish(&frames->edits, index, answer);
+
+    if (edited.len > 0 || edited.refused != 0) {
+        ring_put_bytes(frames->ring, frame, index, edited.bytes, edited.len, edited.refused);
+    }
 }
 
 static void put(struct worker_frames *frames, const struct ring_frame *frame, uint32_t index,
-                const struct plugin_answer *answer)
+                struct plugin_answer *answer)
 {
     const struct packet_changes *changes = &frames->set.changes[index];
 
     if (changes->mark_mask != 0) {
         ring_put_changes(frames->ring, frame, index, changes);
+    }
+    if (frames->run.edits != NULL) {
+        put_edited(frames, frame, index, answer);
     }
     ring_put(frames->ring, frame, index, answer->verdict, answer->plugin);
 }

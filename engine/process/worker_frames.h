@@ -11,6 +11,7 @@
 
 #include "plugin/chain_flows.h"
 #include "plugin/chain_run.h"
+#include "plugin/packet_edits.h"
 #include "plugin/packet_set.h"
 #include "plugin/plugin_chain.h"
 #include "process/ring_answer.h"
@@ -25,6 +26,9 @@ struct worker_frames {
     _Atomic uint32_t progress;
     nfqe_verdict *verdicts;    /* of a page, before one that cannot be accessed */
     struct packet_set set;     /* the packets of the frame that is handled */
+    struct packet_edits edits; /* of these, if a plugin changes packets */
+    struct packet_change
+        packet_changes[RING_FRAMES * BURST_MAX]; /* of all frames: the queue process may read the bytes */
     const struct ring_frame *frame; /* that one */
     struct nfqe_conntrack_entry entries[BURST_MAX];
     uint64_t entries_decoded;  /* bit i: a plugin has asked for entry i */

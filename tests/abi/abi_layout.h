@@ -172,7 +172,11 @@ NFQE_AT(nfqe_packet_operations, size, 0);
 NFQE_AT(nfqe_packet_operations, reserved, 4);
 NFQE_AT(nfqe_packet_operations, set_mark, 8);
 NFQE_AT(nfqe_packet_operations, conntrack, 16);
-NFQE_SIZE(struct nfqe_packet_operations, 24);
+NFQE_AT(nfqe_packet_operations, writable, 24);
+NFQE_AT(nfqe_packet_operations, splice, 32);
+NFQE_AT(nfqe_packet_operations, replace, 40);
+NFQE_AT(nfqe_packet_operations, check_change, 48);
+NFQE_SIZE(struct nfqe_packet_operations, 56);
 
 /* ---- connection tracking ------------------------------------------------------------------------------ */
 

@@ -142,9 +142,9 @@ enum nfqe_need_bit {
     NFQE_NEED_SECCTX_BIT = 9,        /* secctx of local sockets */
     NFQE_NEED_SEGMENTS_BIT = 10,     /* packets as on the wire, never with NFQE_PACKET_GSO */
     NFQE_NEED_METADATA_BIT = 11,     /* no bytes of packets: len may be 0. Not beside HEADERS and what implies it */
+    NFQE_NEED_MODIFY_BIT = 2,        /* to change packets; the whole packet is copied, as with PAYLOAD and SEGMENTS */
     NFQE_NEED_INJECT_BIT = 12,       /* to use NFQE_REJECT; headers are copied */
     /* Not offered by this engine yet: a plugin that needs one of these is refused. */
-    NFQE_NEED_MODIFY_BIT = 2,        /* to change packets */
     NFQE_NEED_HOLD_BIT = 3,          /* to give verdicts later */
     NFQE_NEED_EVERY_PACKET_BIT = 13, /* to see each packet: no other plugin of the chain may have the need FLOW */
     NFQE_NEED_PRIORITY_BIT = 14,     /* to set the priority */
@@ -177,7 +177,7 @@ enum nfqe_packet_flag {
     NFQE_PACKET_GSO = 0x2,              /* several segments in one packet, larger than the MTU */
     NFQE_PACKET_CHECKSUM_PENDING = 0x4, /* checksums are computed later; normal for local output */
     NFQE_PACKET_FRAGMENT = 0x8,         /* an IP fragment, first or later */
-    NFQE_PACKET_MODIFIED = 0x10,        /* an earlier plugin changed it; not offered yet */
+    NFQE_PACKET_MODIFIED = 0x10,        /* a plugin has changed its bytes */
     /*
      * Not all headers can be read, so the transport header is unknown, not absent. A filter that must not be evaded
      * drops such packets: a sender can move the ports beyond what is captured, or spread the header over fragments. Set
@@ -222,7 +222,7 @@ struct nfqe_packet_operations;
 /*
  * One packet. Borrowed: valid until handle() or handle_batch() returns. All plugins get the same struct, so a
  * plugin must not write to it, but changes it by the functions of nfqe/packet.h; the bytes at `data` are mapped
- * read-only. Members are only ever appended;
+ * read-only until the packet is changed. Members are only ever appended;
  * `size` says how many bytes of the struct this engine filled.
  */
 struct nfqe_packet {
@@ -419,6 +419,10 @@ struct nfqe_packet_operations {
     uint32_t reserved;
     int (*set_mark)(struct nfqe_packet *packet, uint32_t bits, uint32_t mask);
     const struct nfqe_conntrack_entry *(*conntrack)(struct nfqe_packet *packet);
+    uint8_t *(*writable)(struct nfqe_packet *packet, uint32_t offset, uint32_t len);
+    int (*splice)(struct nfqe_packet *packet, uint32_t offset, uint32_t remove, const void *bytes, uint32_t len);
+    int (*replace)(struct nfqe_packet *packet, const void *bytes, uint32_t len);
+    int (*check_change)(struct nfqe_packet *packet);
 };
 
 /* ---- memory ------------------------------------------------------------------------------------------------- */

@@ -9,10 +9,11 @@
  *
  * Each accessor (nfqe_tcp(), nfqe_ipv6(), ...) returns a pointer into `data`, or NULL. The struct that it
  * points to lies completely inside the captured bytes, so its fields may be read without a further check.
- * The pointer is valid for as long as the packet: until handle() or handle_batch() returns.
+ * The pointer is valid for as long as the packet: until handle() or handle_batch() returns; or until the packet is
+ * changed.
  *
  * Process: everything here may be called [worker] in handle() and handle_batch(). Nothing allocates or
- * blocks; the only failure is to return NULL.
+ * blocks; the only failure of an accessor is to return NULL.
  */
 #ifndef NFQE_PACKET_H
 #define NFQE_PACKET_H
@@ -125,6 +126,67 @@ static inline const uint8_t *nfqe_payload(const struct nfqe_packet *packet, uint
 static inline int nfqe_set_mark(struct nfqe_packet *packet, uint32_t bits, uint32_t mask)
 {
     return packet->operations->set_mark(packet, bits, mask);
+}
+
+/*
+ * Changing bytes: nfqe_writable(), nfqe_splice(), nfqe_replace(). Needs NFQE_NEED_MODIFY, and is about the whole packet from
+ * the network header on.
+ *
+ * The first change copies the packet, without padding after it; a packet that is not changed costs nothing. After each of
+ * the three, packet->data, len, wire_len and all that is found in the bytes (network, transport, protocol, payload, ...) are
+ * those of the changed packet, also for later plugins, and NFQE_PACKET_MODIFIED is set. Pointers into the packet from
+ * before are dead, also those of nfqe_writable(). The length of IP, and that of UDP, follow the packet at once; checksums
+ * (IPv4, TCP, UDP, UDP-Lite, ICMP, ICMPv6, DCCP, SCTP) are made once, when the packet has its verdict, so later plugins
+ * see old ones. A packet that was received with a wrong checksum keeps a wrong one; a UDP checksum of 0 stays 0.
+ *
+ * The changed packet goes on with the verdict, if that is not DROP. It goes on as it was received if its flow is decided,
+ * if the verdict is invalid, or if the worker dies before it; DROP drops it, whatever was changed.
+ *
+ * Kernels drop what they do not take of a changed packet without a word, so it is an error before that, and counted
+ * (changes_refused). The rules are those of all known kernels:
+ *   EMSGSIZE     the packet was not received whole (NFQE_PACKET_TRUNCATED), or would have more than 65,531 bytes
+ *   EOPNOTSUPP   another IP version; another length, options or fragment bits ("don't fragment" may change) of IPv4;
+ *                another next header or other extension headers of IPv6, or more than twelve; a packet that ends before
+ *                its transport header; one on a bridge; another length of a packet of segmentation offload or of a
+ *                fragment; a checksum that cannot be made, of a fragment that is not the first one or of an IPv6 routing
+ *                header of an unknown type
+ * What is written by nfqe_writable() is looked at by the next call for this packet, and when the plugin's function
+ * returns: if it is not allowed then, the verdict is invalid. nfqe_check_change() tells before.
+ *
+ * All of them: EINVAL: it is no packet that the plugin has now; it is called from another thread; the range is not in the
+ * packet. EPERM: the plugin has not declared the need. A call that fails has changed nothing. Up to 250 ns for a
+ * packet of 1,400 bytes.
+ */
+
+/* `len` bytes at `offset` of the packet, to be written until the next change of the packet. NULL: see errno. */
+static inline uint8_t *nfqe_writable(struct nfqe_packet *packet, uint32_t offset, uint32_t len)
+{
+    return packet->operations->writable(packet, offset, len);
+}
+
+/*
+ * Puts `n` bytes in place of the `remove` bytes at `offset`; what comes after them moves. bytes: may be in the packet; NULL
+ * only if n is 0. Bytes that are put in where a UDP datagram ends belong to it. Returns 0 or a negative errno.
+ */
+static inline int nfqe_splice(struct nfqe_packet *packet, uint32_t offset, uint32_t remove, const void *bytes,
+                              uint32_t n)
+{
+    return packet->operations->splice(packet, offset, remove, bytes, n);
+}
+
+/*
+ * Puts `len` bytes in place of the whole packet, from the network header on. Its checksums are made whatever they were
+ * before, but for those of fragments. Returns 0 or a negative errno.
+ */
+static inline int nfqe_replace(struct nfqe_packet *packet, const void *bytes, uint32_t len)
+{
+    return packet->operations->replace(packet, bytes, len);
+}
+
+/* Whether the packet can go on as it is now: 0, or -EOPNOTSUPP. */
+static inline int nfqe_check_change(struct nfqe_packet *packet)
+{
+    return packet->operations->check_change(packet);
 }
 
 /*

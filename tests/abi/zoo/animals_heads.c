@@ -70,7 +70,6 @@ const struct animal zoo_heads[] = {
     {CHANGED("version-with-a-space", TEXT_AT(VERSION, 5, "1 0.0"))},
     {CHANGED("header-bytes-65532", NUMBER_AT(HEADER_BYTES, 65532))},
 
-    {CHANGED("needs-modify", NUMBER_AT(NEEDS, 0x4))},
     {CHANGED("needs-hold", NUMBER_AT(NEEDS, 0x8))},
     {CHANGED("needs-metadata-and-headers", NUMBER_AT(NEEDS, 0x801))},
     {CHANGED("flow-data", NUMBER_AT(FLOW_DATA, 8))},
@@ -81,6 +80,7 @@ const struct animal zoo_heads[] = {
     {.name = "size-larger-than-ours", .plugin = "zoo_larger", .shows = "plugin zoo_larger"},
     {CHANGED("needs-flow-and-segments", NUMBER_AT(NEEDS, 0x410)), .shows = "plugin good"},
     {CHANGED("needs-requeue", NUMBER_AT(NEEDS, 0x20)), .shows = "plugin good"},
+    {CHANGED("needs-modify", NUMBER_AT(NEEDS, 0x4)), .shows = "plugin good"},
     {CHANGED("needs-inject", NUMBER_AT(NEEDS, 0x1000)), .shows = "plugin good"},
     {.name = "later-minor", .plugin = "later_minor", .shows = "plugin later_minor"},
     {CHANGED("later-minor-of-our-size", NUMBER_AT(ABI, 0x20009)), .shows = "plugin good"},

@@ -201,6 +201,7 @@ static void test_packets_come_whole_unless_the_user_or_a_plugin_says_no(void **s
         {GSO_AUTO, 0, QUEUE_GSO, QUEUE_GSO},
         {GSO_AUTO, NFQE_NEED_HEADERS, QUEUE_GSO, QUEUE_GSO},
         {GSO_AUTO, NFQE_NEED_SEGMENTS, 0, QUEUE_GSO},
+        {GSO_AUTO, NFQE_NEED_MODIFY, 0, QUEUE_GSO},
         {GSO_AUTO, NFQE_NEED_PAYLOAD, 0, QUEUE_GSO}, /* more than is copied may be in one that comes whole */
         {GSO_ON, 0, QUEUE_GSO, 0},
         {GSO_ON, NFQE_NEED_PAYLOAD, QUEUE_GSO, 0},
@@ -218,6 +219,8 @@ static void test_packets_come_whole_unless_the_user_or_a_plugin_says_no(void **s
     group.gso = GSO_ON;
     assert_refused((memset(&plan, 0xee, sizeof(plan)), make_plan(0, 0, NFQE_NEED_SEGMENTS, 0)),
                    "--gso on: plugin second needs packets one by one, as they are on the wire; leave the option out");
+    assert_refused(make_plan(NFQE_NEED_MODIFY, 0, 0, 0),
+                   "--gso on: plugin first needs packets one by one, as they are on the wire; leave the option out");
 }
 
 static void test_flags_have_names(void **state)
@@ -488,6 +491,26 @@ static void test_whole_chain_is_looked_at(void **state)
     assert_int_equal(plan.settings.flags, QUEUE_GSO | QUEUE_UID_GID);
 }
 
+static void test_plugin_that_changes_packets_gets_them_whole(void **state)
+{
+    (void)state;
+    assert_planned(make_plan(NFQE_NEED_HEADERS, 128, NFQE_NEED_PAYLOAD, 0));
+    assert_false(plan.changes);
+    assert_planned(make_plan(NFQE_NEED_HEADERS, 128, NFQE_NEED_MODIFY, 0));
+    assert_true(plan.changes);
+    assert_true(plan.settings.copy_packet);
+    assert_int_equal(plan.settings.copy_range, COPY_RANGE_MAX);
+    assert_planned(make_plan_with_uses(NFQE_NEED_HEADERS, NFQE_NEED_MODIFY, 0));
+    assert_true(plan.changes);
+    assert_int_equal(plan.settings.copy_range, COPY_RANGE_MAX);
+    group.copy_range = 1500;
+    assert_planned(make_plan_with_uses(NFQE_NEED_HEADERS, NFQE_NEED_MODIFY, 0));
+    assert_int_equal(plan.settings.copy_range, 1500);
+    memset(&plan, 0xee, sizeof(plan));
+    assert_refused(make_plan(NFQE_NEED_MODIFY, 0, 0, 0),
+                   "--copy-range 1500: plugin first needs 65531 bytes; leave the option out or raise it");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +538,7 @@ int main(void)
         cmocka_unit_test_setup(test_plan_keeps_what_it_does_not_decide, set_up),
         cmocka_unit_test_setup(test_first_plugin_with_a_need_is_named, set_up),
         cmocka_unit_test_setup(test_whole_chain_is_looked_at, set_up),
+        cmocka_unit_test_setup(test_plugin_that_changes_packets_gets_them_whole, set_up),
     };
 
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

@@ -134,6 +134,7 @@ static void play(unsigned places, bool flows, bool batch)
 {
     for (unsigned round = 0; round < 12; round++) {
         random_state = 88172645463325252 + round;
+        world_changes = (round & 1) != 0;
         world_init(places, flows, batch);
         world.group.on_crash = round % 2 != 0 ? NFQE_ACCEPT : NFQE_DROP;
         world.group.default_verdict = round % 3 != 0 ? NFQE_ACCEPT : NFQE_DROP;

@@ -29,6 +29,7 @@ static void make_packets(uint32_t count, bool flows)
         packet->flow = draw(WORLD_FLOWS / 2);
         packet->answer = draw(3) == 0 ? NFQE_DROP : NFQE_ACCEPT;
         packet->marked = draw(2) == 0;
+        packet->changes = world_changes && i % 3 != 0;
         if (flows && draw(6) == 0) {
             packet->answer = draw(4) == 0 ? DROP_FLOW : ACCEPT_FLOW;
         }
@@ -52,6 +53,7 @@ static unsigned guilty_packets(void)
 
 static void begin(unsigned places, unsigned spares, bool flows, bool batch)
 {
+    world_changes = flows != batch;
     world_init(places, flows, batch);
     world.group.on_crash = NFQE_ACCEPT;
     world.receive_max = BURST;
@@ -287,6 +289,7 @@ static void play(unsigned places, unsigned spares, bool flows, bool batch)
 {
     for (unsigned round = 0; round < 40; round++) {
         random_state = 88172645463325252 + round;
+        world_changes = flows != batch;
         world_init(places, flows, batch);
         world.group.on_crash = NFQE_ACCEPT;
         make_packets(1000, flows);

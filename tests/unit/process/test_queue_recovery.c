@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A queue process that dies at each of its steps, and its successor, which may die, too: each packet gets exactly the
- * verdict that it would have got, but for a message that was lost inside a receive, which gets the --on-crash verdict.
- * Nothing is counted twice or not at all. The world of loop_world.h checks each verdict.
+ * verdict that it would have got, with the bytes that the plugin gave it, but for a message that was lost inside a
+ * receive, which gets the --on-crash verdict. Nothing is counted twice or not at all. The world of loop_world.h checks each verdict.
  */
 #include "loop_world.h"
 
@@ -31,6 +31,7 @@ static void make_packets(uint32_t count)
         packet->answer = draw(3) == 0 ? NFQE_DROP : NFQE_ACCEPT;
         packet->marked = draw(2) == 0;
         packet->cut = packet->flow == 0 && draw(4) == 0;
+        packet->changes = world_changes && i % 3 != 0;
         if (flows && draw(5) == 0) {
             packet->answer = draw(4) == 0 ? DROP_FLOW : ACCEPT_FLOW;
         }
@@ -93,6 +94,7 @@ static void test_death_at_each_step_loses_nothing(void **state)
     for (unsigned way = 0; way < 8; way++) {
         places = (way & 1) != 0 ? 4 : 1;
         flows = (way & 2) != 0;
+        world_changes = __builtin_parity(way) != 0;
         batch = (way & 4) != 0;
         die_at_each_step();
     }
@@ -105,6 +107,7 @@ static void test_death_of_the_successor_at_each_step_loses_nothing(void **state)
     for (unsigned way = 0; way < 4; way++) {
         places = (way & 1) != 0 ? 4 : 1;
         flows = (way & 2) != 0;
+        world_changes = __builtin_parity(way) != 0;
         batch = false;
         for (uint32_t first = way; die_at(first, WORLD_NEVER) == 1; first += unit_cases(29, 290)) {
             uint32_t second = 0;
@@ -185,6 +188,7 @@ static void test_deaths_in_any_order(void **state)
     for (unsigned way = 0; way < 8; way++) {
         places = (way & 1) != 0 ? 4 : 1;
         flows = (way & 2) != 0;
+        world_changes = __builtin_parity(way) != 0;
         batch = (way & 4) != 0;
         play();
     }

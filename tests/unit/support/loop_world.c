@@ -2,6 +2,7 @@
 /*
  * The steps of queue process and workers, and their deaths. The kernel is in loop_world_kernel.c.
  */
+/* Longer than 500 lines: the steps, and who dies at them, are one thing. */
 #include "loop_world.h"
 
 #include "burst/recovery.h"
@@ -9,6 +10,7 @@
 #include "process/queue_recovery.h"
 #include "queue/nfqueue_decode.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +21,7 @@
 
 struct world world;
 uint32_t world_id_base;
+bool world_changes;
 
 void __wrap_log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -89,6 +92,8 @@ STEPS(nfqe_verdict, flow_table_find, (struct flow_table * flows, struct flow_bur
 STEPS(bool, flow_table_add, (struct flow_table * flows, struct flow_burst *burst, unsigned index, nfqe_verdict verdict),
       (flows, burst, index, verdict))
 STEPS(int, ring_take, (struct ring_submit * ring, struct ring_answered *answered), (ring, answered))
+STEPS(int, ring_copy_made, (const struct ring_submit *ring, const struct ring_answered *answered, void *to),
+      (ring, answered, to))
 STEPS(int, outstanding_remove, (struct outstanding * set, struct outstanding_range range), (set, range))
 
 enum nfqueue_kind __real_nfqueue_decode(const void *data, size_t len, bool cut, uint16_t queue,
@@ -150,7 +155,16 @@ void __wrap_ring_frame_handled(struct ring_answer *ring)
     worker_step();
 }
 
-static nfqe_verdict answer_packet(const struct nfqe_packet *packet)
+static void change_packet(struct nfqe_packet *packet, uint32_t number)
+{
+    uint8_t bytes[8];
+
+    memset(bytes, (int)(number & 0xff), sizeof(bytes));
+    assert_int_equal(nfqe_splice(packet, packet->len, 0, bytes, world_added(number)),
+                     (packet->flags & NFQE_PACKET_FRAGMENT) != 0 ? -EOPNOTSUPP : 0);
+}
+
+static nfqe_verdict answer_packet(struct nfqe_packet *packet)
 {
     struct world_packet *shown = &world.packets[packet->id - world_id_base];
 
@@ -158,6 +172,10 @@ static nfqe_verdict answer_packet(const struct nfqe_packet *packet)
     assert_int_equal(shown->verdict, 0);
     shown->shown++;
     world.shown_last = packet->id - world_id_base;
+    assert_int_equal(packet->flags & NFQE_PACKET_MODIFIED, 0); /* as it was received, also for the second time */
+    if (shown->changes) {
+        change_packet(packet, packet->id - world_id_base);
+    }
     if (world.in_plugin != NULL) {
         world.in_plugin();
     }
@@ -194,6 +212,7 @@ void world_init(unsigned places, bool flows, bool batch)
     const struct queue_shm_layout layout = {.control_version = 1,
                                             .control_size = 64,
                                             .slot_size = WORLD_SLOT,
+                                            .changes = world_changes,
                                             .flows_size = flows ? flow_memory_size(CAPACITY) : 0};
     uint64_t random = 1442695040888963407;
 
@@ -211,7 +230,11 @@ void world_init(unsigned places, bool flows, bool batch)
     generation_init(&world.generation, 1, &world.group);
     world.generation.plan.flows = flows ? CAPACITY : 0;
     world.generation.plan.flow_timeout_ms = 60 * 1000;
-    world.generation.plugins[0] = (struct plugin){.id = "judge", .version = "1.0", .needs = flows ? NFQE_NEED_FLOW : 0};
+    world.generation.plan.changes = world_changes;
+    world.generation.plugins[0] =
+        (struct plugin){.id = "judge",
+                        .version = "1.0",
+                        .needs = (flows ? NFQE_NEED_FLOW : 0) | (world_changes ? NFQE_NEED_MODIFY : 0)};
     world.generation.plugin_count = 1;
     world.engine.generation = &world.generation;
     world.engine.queue_count = 1;
@@ -308,7 +331,9 @@ static void attach(struct world_worker *worker)
 {
     int passed[RING_FDS];
 
-    assert_int_equal(ring_submit_new(&worker->theirs->ring, WORLD_SLOT), 0);
+    assert_int_equal(world_changes ? ring_submit_new_changing(&worker->theirs->ring, WORLD_SLOT)
+                                   : ring_submit_new(&worker->theirs->ring, WORLD_SLOT),
+                     0);
     ring_worker_fds(&worker->theirs->ring, passed);
     for (unsigned i = 0; i < RING_FDS; i++) {
         passed[i] = dup(passed[i]);
@@ -333,10 +358,10 @@ unsigned world_add_worker(void)
     assert_non_null(worker->theirs);
     attach(worker);
     assert_int_equal(worker_frames_init(&worker->frames, &worker->ring), 0);
-    plugin_chain_add(&worker->frames.chain, &(struct plugin_chain_member){
-                                                .handle = handle,
-                                                .handle_batch = world.batch ? handle_batch : NULL,
-                                                .rights.needs = world.generation.plan.flows != 0 ? NFQE_NEED_FLOW : 0});
+    plugin_chain_add(&worker->frames.chain,
+                     &(struct plugin_chain_member){.handle = handle,
+                                                   .handle_batch = world.batch ? handle_batch : NULL,
+                                                   .rights.needs = world.generation.plugins[0].needs});
     worker_frames_begin(&worker->frames, world.group.default_verdict, world.group.on_crash, 0);
     ring_say_state(&worker->ring, world.batch ? RING_OPENED_BATCH : RING_OPENED);
     assert_true(ring_is_sealed(&worker->theirs->ring));
@@ -357,6 +382,9 @@ bool world_run_worker(unsigned index)
         return false;
     }
     world.with_plugin = 0;
+    /* A process has one worker: its operations are about this one. */
+    packet_set_begin(&worker->frames.set, worker->frames.set.operations, worker->frames.set.engine_mark);
+    packet_edits_begin(worker->frames.run.edits);
     if (setjmp(world.worker_death) == 0) {
         return worker_frames_handle(&worker->frames);
     }

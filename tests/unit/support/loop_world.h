@@ -38,6 +38,7 @@ struct world_packet {
     bool fragment;   /* the first of some: it decides no flow, and is not accepted with one */
     bool marked;     /* it comes with the mark of an accepted flow */
     bool cut;        /* its message is larger than its slot */
+    bool changes;    /* the plugin puts bytes at its end, which a fragment cannot have; with world_changes */
     uint32_t answer; /* of the plugin */
 
     bool received;   /* its message came into a slot */
@@ -105,6 +106,13 @@ struct world {
 
 extern struct world world;
 extern uint32_t world_id_base;
+extern bool world_changes; /* for world_init(): the plugin may change packets */
+
+/* What it puts at the end of packet `number`: as many times the low byte of the number. */
+static inline uint32_t world_added(uint32_t number)
+{
+    return 1 + number % 7;
+}
 
 /* A queue with so many places for workers. flows: the plugin may decide for flows. Its packets are the test's to say. */
 void world_init(unsigned places, bool flows, bool batch);

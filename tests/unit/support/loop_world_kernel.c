@@ -19,22 +19,30 @@
 
 /* ---- the kernel: receiving ------------------------------------------------------------------------------------- */
 
-static void make_message(struct message *message, uint32_t number)
+static struct flow_packet make_packet(uint32_t number)
 {
-    static const uint8_t large[2 * WORLD_SLOT];
     const struct world_packet *packet = &world.packets[number];
-    const uint32_t mark = htonl(WORLD_MARK | (packet->marked ? WORLD_BYPASS_BITS : 0));
     struct flow_packet bytes;
 
-    message_begin(message);
-    message_put_id(message, world_id_base + number);
-    message_put(message, NFQA_MARK, &mark, sizeof(mark));
     flow_packet_make(&bytes, packet->flow, number % 2 != 0, packet->begins ? NFQE_TCP_SYN : NFQE_TCP_ACK);
     if (packet->flow == 0) {
         bytes.bytes[9] = 47; /* GRE */
     } else if (packet->fragment) {
         bytes.bytes[6] = 0x20; /* more fragments */
     }
+    return bytes;
+}
+
+static void make_message(struct message *message, uint32_t number)
+{
+    static const uint8_t large[2 * WORLD_SLOT];
+    const struct world_packet *packet = &world.packets[number];
+    const uint32_t mark = htonl(WORLD_MARK | (packet->marked ? WORLD_BYPASS_BITS : 0));
+    const struct flow_packet bytes = make_packet(number);
+
+    message_begin(message);
+    message_put_id(message, world_id_base + number);
+    message_put(message, NFQA_MARK, &mark, sizeof(mark));
     if (packet->cut) {
         uint8_t cut[sizeof(large)] = {0};
 
@@ -92,6 +100,8 @@ struct said {
     uint32_t verdict;
     bool marked;
     uint32_t mark;
+    const uint8_t *payload; /* NULL: as it was received */
+    uint32_t payload_len;
 };
 
 static uint32_t flag_free(uint32_t answer)
@@ -156,6 +166,32 @@ static struct said expect(struct world_packet *packet)
     return said;
 }
 
+/* A packet has the bytes that the plugin gave it, if its own answer lets it go on; else those that it had. */
+static void assert_payload(uint32_t number, const struct said *said)
+{
+    const struct world_packet *packet = &world.packets[number];
+    const struct flow_packet received = make_packet(number);
+    uint32_t added = world_added(number);
+    uint32_t len = sizeof(received.bytes) + added;
+    bool invalid =
+        packet->answer > NFQE_DROP && (flag_free(packet->answer) > NFQE_DROP || world.generation.plan.flows == 0);
+
+    if (!packet->changes || packet->fragment || said->verdict == NFQE_DROP || packet->by_flow || packet->guilty ||
+        packet->outage || packet->lost || packet->cut || invalid) {
+        assert_null(said->payload);
+        return;
+    }
+    if (said->payload == NULL && (packet->answer & NFQE_FLOW) != 0) {
+        return; /* a process died when the flow was decided and the packet was not, so it went on by its flow */
+    }
+    assert_int_equal(said->payload_len, len);
+    assert_int_equal(said->payload[3], len);
+    assert_memory_equal(said->payload + 12, received.bytes + 12, 4 + 4 + 8);
+    for (uint32_t i = 0; i < added; i++) {
+        assert_int_equal(said->payload[sizeof(received.bytes) + i], number & 0xff);
+    }
+}
+
 const struct burst_entry *world_entry_of(uint32_t id)
 {
     const struct journal *journal = world.engine.queues[0].shm.journal;
@@ -217,6 +253,7 @@ static void answer(uint32_t number, const struct said *said, bool batch)
         fail_msg("packet %u: verdict 0x%x, mark %d 0x%x; expected 0x%x, %d 0x%x", number, said->verdict, said->marked,
                  said->mark, expected.verdict, expected.marked, expected.mark);
     }
+    assert_payload(number, said);
     packet->verdict = said->verdict;
     packet->by_batch = batch;
     packet->order = world.messages;
@@ -261,6 +298,9 @@ int __wrap_nfqueue_send(int fd, const void *data, size_t len)
             } else if (mnl_attr_get_type(attribute) == NFQA_MARK) {
                 said.mark = ntohl(mnl_attr_get_u32(attribute));
                 said.marked = true;
+            } else if (mnl_attr_get_type(attribute) == NFQA_PAYLOAD) {
+                said.payload = mnl_attr_get_payload(attribute);
+                said.payload_len = mnl_attr_get_payload_len(attribute);
             }
         }
         assert_non_null(verdict);
