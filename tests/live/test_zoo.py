@@ -73,6 +73,22 @@ def test_values_that_change_while_they_are_read_end_the_worker_alone(zoo):
     animals.stop(strict=False)
 
 
+@pytest.mark.parametrize("place", range(6))
+def test_bytes_that_are_not_the_workers_to_name_end_it_alone(zoo, place):
+    animals = zoo(f"claim:{place}", name="zoo_modify", pump=place == 0)
+    animals.attack(2)
+    animals.assert_named("", name="zoo_modify")
+    counters = animals.stop()
+    assert counters[1]["restarts"] >= 2 and counters[1]["changed"] == 0, counters
+
+
+def test_a_worker_that_may_change_packets_has_its_memory_sealed(zoo):
+    animals = zoo("remap", name="zoo_modify", pump=False)
+    animals.attack(2)
+    counters = animals.stop()
+    assert counters[1]["restarts"] == 0, counters
+
+
 def test_the_ring_cannot_be_made_writable_or_taken_away(zoo):
     animals = zoo("remap")
     animals.attack(3)

@@ -8,8 +8,9 @@
  * marked.h, as in tests/live/orders.py: 1 accept, 2 drop, 5 attack and, if there is a next instruction, accept. in=open
  * attacks in open(), in=load in load(), in=fork in a handler that runs in each process that the fork server forks.
  *
- * A call that must be refused and is not prints a line that begins with "breach". CMakeLists.txt builds it twice:
- * zoo_batch has handle_batch(), and do=overrun:NUMBER there writes so many verdicts too many. Runs in the worker, and
+ * A call that must be refused and is not prints a line that begins with "breach". CMakeLists.txt builds it three times:
+ * zoo_batch has handle_batch(), and do=overrun:NUMBER there writes so many verdicts too many; zoo_modify may change
+ * packets. Runs in the worker, and
  * in the fork server where `in` says so.
  */
 #include "zoo.h"
@@ -191,5 +192,11 @@ static void handle_batch(void *self, struct nfqe_packet *const *packets, size_t 
 #define HANDLE_BATCH NULL
 #endif
 
-NFQE_PLUGIN(.id = ZOO_ID, .version = "1.0.0", .needs = NFQE_NEED_HEADERS, .config_size = sizeof(struct config),
+#ifdef ZOO_MODIFY
+#define ZOO_NEEDS NFQE_NEED_MODIFY
+#else
+#define ZOO_NEEDS NFQE_NEED_HEADERS
+#endif
+
+NFQE_PLUGIN(.id = ZOO_ID, .version = "1.0.0", .needs = ZOO_NEEDS, .config_size = sizeof(struct config),
             .options = options, .load = load, .open = open_worker, .handle = handle, .handle_batch = HANDLE_BATCH)
