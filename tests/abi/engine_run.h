@@ -18,7 +18,7 @@
 #define ENGINE_ARGUMENTS_MAX 24
 #define ENGINE_OUTPUT_MAX (256 * 1024)
 
-#define ENGINE_PROMPT_MS 1000     /* for an engine that refuses to start */
+#define ENGINE_PROMPT_MS 3000 /* for an engine that refuses to start: less than any time-out, also on a busy machine */
 #define ENGINE_END_LIMIT_MS 10000 /* for any end; then the engine is killed and the test fails */
 #ifdef __SANITIZE_ADDRESS__
 #define ENGINE_EXTRA_MS 4000 /* for the sanitizers' start, and their search for leaks */
@@ -31,9 +31,9 @@ struct engine_run {
     int pidfd;
     int error_output; /* our end of the pipe from its standard error */
     uint64_t started_ns;
-    unsigned took_ms;               /* from start to end */
-    int status;                     /* exit status, or -1 if a signal ended it */
-    bool left_behind;               /* a process outlived it */
+    unsigned took_ms; /* from start to end */
+    int status; /* exit status, or -1 if a signal ended it */
+    bool left_behind; /* a process outlived it */
     char output[ENGINE_OUTPUT_MAX]; /* its standard error so far, as a string */
     size_t len;
 };
