@@ -119,8 +119,8 @@ def test_a_plugin_has_its_whole_time_out_while_another_worker_cannot_start(lab, 
                           "--plugin", plugin("misbehave_second,do=fail,in=open,after=4"),
                           "--queue", "1-2", "--handle-timeout", "1s", "--drain-timeout", "1s")
     orders = through(1)
-    engine.wait_workers(1)
-    engine.wait_workers(2)
+    engine.wait_opened(1)
+    engine.wait_opened(2)
     kill_workers(engine, 2)
     engine.wait_line(OPEN_FAILED)
     numbers = orders.send(*[MISBEHAVE] * scaled_count(4, 1))
@@ -237,6 +237,7 @@ def test_a_queue_that_was_taken_during_load_is_refused(lab, start_engine, tmp_pa
 def test_the_plugin_whose_open_fails_in_a_new_worker_is_named(lab, start_engine):
     engine = start_engine("--plugin", plugin("accept_all"),
                           "--plugin", plugin("misbehave,do=fail,in=open,after=2"), "--queue", "1")
+    engine.wait_opened(1)
     kill_workers(engine, 1)
     assert "misbehave" in engine.wait_line(OPEN_FAILED).group(0)
 
@@ -248,7 +249,7 @@ def test_an_open_that_fails_costs_no_packet_that_was_received_before(lab, start_
                           "--plugin", plugin(f"misbehave_second,do=fail,in=open,after={1 + spares},times=6"),
                           "--queue", "1", "--handle-timeout", "10s", "--spares", str(spares),
                           "--outage-timeout", "10s")
-    engine.wait_workers(1, 1 + spares)
+    engine.wait_opened(1, 1 + spares)
     orders = through(1)
     numbers = orders.send_as_one_burst(engine, NONE, NONE, MISBEHAVE, *[NONE] * 7)
     # The two in front of it have been answered.
@@ -264,6 +265,7 @@ def start_without_worker(lab, start_engine, *options):
     """An engine that serves, and then cannot make a worker any more."""
     engine = start_engine("--plugin", plugin("misbehave,do=fail,in=open,after=2"), "--queue", "1", "--outage-timeout",
                           "60s", *options)
+    engine.wait_opened(1)
     kill_workers(engine, 1)
     engine.wait_line(OPEN_FAILED)
     assert list(lab.router.queues()) == [1], "the queue stays bound"

@@ -158,8 +158,7 @@ def start_without_worker(start_engine, until, *options, front=()):
     """An engine whose queue 1 has no worker from now on, until that file is there."""
     engine = start_engine(*front, "--plugin", plugin(f"misbehave,do=wait-for-file,in=open,after=2,file={until}"), "--queue",
                           "1", "--outage-timeout", "500ms", *options)
-    workers = engine.wait_workers(1)
-    return engine, workers
+    return engine, engine.wait_opened(1)
 
 
 @pytest.mark.parametrize("verdict", ["accept", "drop"])

@@ -93,8 +93,8 @@ def test_nothing_waits_while_children_are_killed(start_engine, through, no_wait)
 def test_nothing_waits_while_workers_cannot_start(start_engine, through, no_wait):
     engine = start(start_engine, no_wait, "misbehave,do=fail,in=open,after=4,times=5")
     orders = through(1)
-    engine.wait_workers(2)
-    engine.wait_workers(1)
+    engine.wait_opened(2)
+    engine.wait_opened(1)
     assert len(engine.kill_workers(1)) == 2
     numbers = orders.send(NONE)
     engine.wait_line("the list /etc/list cannot be read")

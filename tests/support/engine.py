@@ -21,7 +21,7 @@ import threading
 
 from support.commands import LabError, wait_for
 from support.processes import (
-    all_processes, new_pid_namespace, process_status, process_title, start_time, tied_to_parent)
+    all_processes, new_pid_namespace, process_status, process_title, start_time, tied_to_parent, waits_in)
 from support.scale import scaled_limit
 
 PREFIX = "nfq-engine: "
@@ -146,6 +146,13 @@ class Engine:
             found = self.workers().get(queue, [])
             return found if len(found) == count and not set(found) & set(without) else None
         return wait_for(condition, f"queue {queue} has {count} workers without {without}; the log is: {self.lines}")
+
+    def wait_opened(self, queue, count=2):
+        """The same, before any packet has come, and all have opened their plugins: they wait in a futex for packets."""
+        workers = self.wait_workers(queue, count)
+        for each in workers:
+            wait_for(lambda process_id=each: waits_in(process_id).startswith("futex"), f"worker {each} waits for packets")
+        return workers
 
     def kill_workers(self, queue):
         """Kills all workers and spares that a queue has; returns those that were killed by it."""

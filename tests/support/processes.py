@@ -72,6 +72,12 @@ def run_delay(*process_ids):
     return delay / 1e9
 
 
+def waits_in(process_id):
+    """The function of the kernel in which the process's first thread sleeps."""
+    with open(f"/proc/{process_id}/wchan", encoding="ascii") as file:
+        return file.read()
+
+
 def stat_fields(process_id):
     """/proc/<pid>/stat from the second field on: name, state, parent, ...; None if there is no such process."""
     try:
