@@ -230,7 +230,7 @@ static void read_declaration(struct input *input, struct declaration *declaratio
     PROMISE(declaration->elements != NULL);
     for (size_t i = 0; i < declaration->count; i++) {
         struct nfqe_option *option = option_at(declaration, i);
-        char name[16];
+        char name[24];
 
         option->offset = end;
         if (input->len > 0 && i < 16) {
