@@ -320,7 +320,7 @@ static int take_changes(struct ring_submit *ring, struct ring_verdict *copy, str
 static bool is_inside(const struct ring_submit *ring, const struct ring_bytes *bytes)
 {
     return bytes->len == 0 || (bytes->len <= COPY_RANGE_MAX && bytes->offset >= RING_CHANGES_OFFSET &&
-                               bytes->offset <= ring->answers_size - bytes->len);
+                               (uint64_t)bytes->offset + bytes->len <= ring->answers_size);
 }
 
 static int take_bytes(struct ring_submit *ring, struct ring_verdict *copy, struct ring_made *made)
