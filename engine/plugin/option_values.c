@@ -25,6 +25,12 @@
 
 #define NUMBER_TEXT_MAX 32 /* of a number with its unit */
 
+/* It may have any address. Not inline: gcc's analyzer would take the value, read as a number of its size, for another one. */
+static __attribute__((noinline)) void write_member(void *member, const void *value, size_t size)
+{
+    memcpy(member, value, size);
+}
+
 static int refuse(struct option_reason *reason, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static int refuse(struct option_reason *reason, const char *format, ...)
@@ -93,7 +99,7 @@ static int store_number(const struct nfqe_option *option, uint64_t number, const
     if (!is_allowed(option, number)) {
         return refuse(reason, "must be %s", show_limits(option, units, limits));
     }
-    memcpy(member, &number, sizeof(number));
+    write_member(member, &number, sizeof(number));
     return 0;
 }
 
@@ -107,7 +113,7 @@ static int parse_string(const struct nfqe_option *option, const char *text, void
     if (!is_allowed(option, len)) {
         return refuse(reason, "must have %s bytes, not %zu", show_limits(option, plain_units, limits), len);
     }
-    memcpy(member, &text, sizeof(text));
+    write_member(member, &text, sizeof(text));
     return 0;
 }
 
@@ -117,7 +123,7 @@ static int parse_path(const struct nfqe_option *option, const char *text, void *
     if (text[0] == '\0') {
         return refuse(reason, "must be a path");
     }
-    memcpy(member, &text, sizeof(text));
+    write_member(member, &text, sizeof(text));
     return 0;
 }
 
@@ -138,7 +144,7 @@ static int parse_integer(const struct nfqe_option *option, const char *text, voi
         ((option->flags & NFQE_OPTION_HAS_MAX) != 0 && number > option->max)) {
         return refuse(reason, "must be %s", show_limits(option, plain_units, limits));
     }
-    memcpy(member, &number, sizeof(number));
+    write_member(member, &number, sizeof(number));
     return 0;
 }
 
@@ -151,7 +157,7 @@ static int parse_boolean(const struct nfqe_option *option, const char *text, voi
         if (strcmp(text, words[i]) == 0) {
             const uint8_t value = i % 2;
 
-            memcpy(member, &value, sizeof(value));
+            write_member(member, &value, sizeof(value));
             return 0;
         }
     }
@@ -199,7 +205,7 @@ static int parse_choice(const struct nfqe_option *option, const char *text, void
         size_t len = option_choice_next(&rest, &choice);
 
         if (strlen(text) == len && memcmp(text, choice, len) == 0) {
-            memcpy(member, &place, sizeof(place));
+            write_member(member, &place, sizeof(place));
             return 0;
         }
     }
@@ -226,7 +232,7 @@ static int parse_address(const struct nfqe_option *option, const char *text, voi
     if (!read_address(text, &address)) {
         return refuse(reason, "must be an IPv4 or IPv6 address");
     }
-    memcpy(member, &address, sizeof(address));
+    write_member(member, &address, sizeof(address));
     return 0;
 }
 
@@ -269,7 +275,7 @@ static int parse_prefix(const struct nfqe_option *option, const char *text, void
         inet_ntop(address.family, address.bytes, name, sizeof(name));
         return refuse(reason, "has bits after its prefix; without them it is %s/%u", name, address.prefix_len);
     }
-    memcpy(member, &address, sizeof(address));
+    write_member(member, &address, sizeof(address));
     return 0;
 }
 
@@ -282,7 +288,7 @@ static int store_no_descriptor(const char *text, void *member, struct option_rea
     if (text[0] == '\0') {
         return refuse(reason, "must be the path of %s", what);
     }
-    memcpy(member, &none, sizeof(none));
+    write_member(member, &none, sizeof(none));
     return 0;
 }
 

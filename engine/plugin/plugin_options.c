@@ -30,7 +30,7 @@ struct given {
 
 struct parser {
     struct option_list list;
-    struct plugin_config *config;
+    struct plugin_config config; /* the caller's, once all is well */
     struct error *error;
 
     struct given *given; /* one for each item of the text */
@@ -108,7 +108,7 @@ static int split_text(struct parser *parser, const char *text)
     int code;
 
     if (text != NULL) {
-        rest = parser->config->text = strdup(text);
+        rest = parser->config.text = strdup(text);
     }
     parser->given = calloc(most + 1, sizeof(*parser->given));
     if (parser->given == NULL || (text != NULL && rest == NULL)) {
@@ -133,7 +133,7 @@ static const struct option_type *type_of(const struct nfqe_option *option)
 
 static char *member_of(const struct parser *parser, const struct nfqe_option *option)
 {
-    return (char *)parser->config->members + option->offset;
+    return (char *)parser->config.members + option->offset;
 }
 
 /* How many values a list gets. */
@@ -150,7 +150,7 @@ static size_t list_place(size_t used)
     return round_up(used, _Alignof(max_align_t));
 }
 
-static int make_lists(const struct parser *parser)
+static int make_lists(struct parser *parser)
 {
     size_t used = 0;
 
@@ -161,8 +161,8 @@ static int make_lists(const struct parser *parser)
             used = list_place(used) + list_len(parser, i) * type_of(option)->size;
         }
     }
-    parser->config->items = used > 0 ? calloc(1, used) : NULL;
-    if (used > 0 && parser->config->items == NULL) {
+    parser->config.items = used > 0 ? calloc(1, used) : NULL;
+    if (used > 0 && parser->config.items == NULL) {
         return refuse_memory(parser);
     }
     used = 0;
@@ -170,7 +170,7 @@ static int make_lists(const struct parser *parser)
         const struct nfqe_option *option = &parser->list.options[i];
 
         if (is_list(option) && list_len(parser, i) > 0) {
-            const struct nfqe_list list = {(char *)parser->config->items + list_place(used), 0};
+            const struct nfqe_list list = {(char *)parser->config.items + list_place(used), 0};
 
             memcpy(member_of(parser, option), &list, sizeof(list));
             used = list_place(used) + list_len(parser, i) * type_of(option)->size;
@@ -179,13 +179,13 @@ static int make_lists(const struct parser *parser)
     return 0;
 }
 
-static int make_config(const struct parser *parser, size_t size)
+static int make_config(struct parser *parser, size_t size)
 {
     const int none = -1;
     size_t paths = 0;
 
-    parser->config->members = size > 0 ? calloc(1, size) : NULL;
-    if (size > 0 && parser->config->members == NULL) {
+    parser->config.members = size > 0 ? calloc(1, size) : NULL;
+    if (size > 0 && parser->config.members == NULL) {
         return refuse_memory(parser);
     }
     for (size_t i = 0; i < parser->list.count; i++) {
@@ -200,8 +200,8 @@ static int make_config(const struct parser *parser, size_t size)
             memcpy(member_of(parser, option), &none, sizeof(none));
         }
     }
-    parser->config->paths = calloc(paths + 1, sizeof(*parser->config->paths));
-    return parser->config->paths != NULL ? make_lists(parser) : refuse_memory(parser);
+    parser->config.paths = calloc(paths + 1, sizeof(*parser->config.paths));
+    return parser->config.paths != NULL ? make_lists(parser) : refuse_memory(parser);
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
@@ -240,7 +240,7 @@ static enum path_access access_of(const struct nfqe_option *option)
     return (option->flags & NFQE_OPTION_WRITABLE) != 0 ? PATH_WRITABLE_FILE : PATH_FILE;
 }
 
-static int set_given(const struct parser *parser)
+static int set_given(struct parser *parser)
 {
     for (size_t i = 0; i < parser->given_count; i++) {
         const char *value = parser->given[i].value;
@@ -252,7 +252,7 @@ static int set_given(const struct parser *parser)
             return code;
         }
         if (type_of(option)->is_descriptor) {
-            parser->config->paths[parser->config->path_count++] = (struct plugin_path){
+            parser->config.paths[parser->config.path_count++] = (struct plugin_path){
                 .option = option->name,
                 .path = value,
                 .item = (unsigned)i,
@@ -291,7 +291,7 @@ static int set_defaults(const struct parser *parser)
 int plugin_options_parse(const struct nfqe_plugin *plugin, const char *text, struct plugin_config *config,
                          struct error *error)
 {
-    struct parser parser = {.config = config, .error = error};
+    struct parser parser = {.error = error};
     int code;
 
     *config = (struct plugin_config){0};
@@ -306,9 +306,11 @@ int plugin_options_parse(const struct nfqe_plugin *plugin, const char *text, str
     free(parser.given);
     option_list_done(&parser.list);
     if (code != 0) {
-        plugin_options_done(config);
+        plugin_options_done(&parser.config);
+        return code;
     }
-    return code;
+    *config = parser.config;
+    return 0;
 }
 
 void plugin_options_done(struct plugin_config *config)

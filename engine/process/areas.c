@@ -213,10 +213,9 @@ void areas_abandon(struct areas *areas, unsigned queue, unsigned slot)
 {
     for (unsigned i = 0; i < areas->current.count; i++) {
         const struct area *area = &areas->current.areas[i];
+        struct area_file *file = area->declared.kind == NFQE_AREA_WORKER ? find_file(areas, area, queue, slot) : NULL;
 
-        if (area->declared.kind == NFQE_AREA_WORKER) {
-            struct area_file *file = find_file(areas, area, queue, slot);
-
+        if (file != NULL) {
             close_fd(&file->fd);
             file->used = false;
         }

@@ -36,6 +36,7 @@ struct engine {
     struct generation *generation;
     struct engine_queue queues[QUEUES_MAX];
     unsigned queue_count;
+    uint64_t *counted; /* of all queues. [supervisor] */
     struct flow_seed flow_seed;
     struct raw_sockets *raw; /* of queue processes; NULL: no plugin may have senders told */
     bool reasons_known; /* the supervisor has taken these from the fork server, also the counters: */

@@ -64,10 +64,6 @@ static int open_queue(const struct engine *engine, struct engine_queue *queue, s
     }
     queue->control = queue->shm.control;
     queue->control->cpu = RING_CPU_ANY;
-    queue->counted = calloc(COUNTERS_MAX, sizeof(*queue->counted));
-    if (queue->counted == NULL) {
-        return error_set(error, EXIT_CODE_RUN_TIME, -ENOMEM, "queue %u: no memory for counters", number);
-    }
     return 0;
 }
 
@@ -101,10 +97,15 @@ int queues_open(struct engine *engine, struct error *error)
                          strerror(-code));
     }
     engine->queue_count = engine->generation->group->queue_count;
+    engine->counted = calloc((size_t)engine->queue_count * COUNTERS_MAX, sizeof(*engine->counted));
     for (unsigned i = 0; i < engine->queue_count; i++) {
         init_queue(&engine->queues[i], engine->generation->group->queues[i]);
     }
+    if (engine->counted == NULL) {
+        return error_set(error, EXIT_CODE_RUN_TIME, -ENOMEM, "no memory for counters of plugins");
+    }
     for (unsigned i = 0; i < engine->queue_count && code == 0; i++) {
+        engine->queues[i].counted = engine->counted + (size_t)i * COUNTERS_MAX;
         code = open_queue(engine, &engine->queues[i], error);
     }
     if (code == 0 && engine->generation->plan.rejects && engine->generation->group->reject_by_rule.mask == 0) {
@@ -246,9 +247,10 @@ void queues_close(struct engine *engine)
         queue_close(&queue->kernel);
         queue_shm_done(&queue->shm);
         queue->control = NULL;
-        free(queue->counted);
         queue->counted = NULL;
     }
+    free(engine->counted);
+    engine->counted = NULL;
     if (engine->raw != NULL) {
         raw_sockets_close(engine->raw);
         engine->raw = NULL;

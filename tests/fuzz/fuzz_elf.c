@@ -21,8 +21,9 @@
 #include <unistd.h>
 
 #define OFFERED                                                                                                        \
-    (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_FLOW | NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER |                  \
-     NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS | NFQE_NEED_METADATA)
+    (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_MODIFY | NFQE_NEED_FLOW | NFQE_NEED_REQUEUE |                   \
+     NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER | NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS | NFQE_NEED_METADATA |              \
+     NFQE_NEED_INJECT)
 #define FILE_MAX (64 * 1024)
 #define UNTOUCHED 0x5a
 #define SOME 8 /* of the files without the section plugin_file_check() gets one in so many: it is slow */

@@ -66,6 +66,12 @@ static void check_lists(const struct options *options, size_t text_len)
     }
 }
 
+/* Whether the options are for an engine, or for rules, and have to agree. */
+static bool runs(const struct options *options)
+{
+    return !options->help && !options->version && options->plugin_info == NULL;
+}
+
 static void check_workers(const struct options *options)
 {
     const struct uid_range *uids = &options->worker_uids;
@@ -75,7 +81,7 @@ static void check_workers(const struct options *options)
     PROMISE(options->priority == PRIORITY_NORMAL || options->priority == PRIORITY_REALTIME);
     PROMISE(uids->first == 0 ? uids->last == 0 : uids->first >= 1000 && uids->last < UINT32_MAX - 1);
     PROMISE(uids->first == 0 || uids->last < 65534 || uids->first > 65535);
-    if (!options->help && !options->version) {
+    if (runs(options)) {
         PROMISE(uids->first == 0 || (uint64_t)uids->last - uids->first + 1 >= options->queue_count + 2 * (1 + slots));
         PROMISE(options->cpu_count == 0 || options->cpu_count >= options->workers);
     }
@@ -91,7 +97,7 @@ static void check_crashes(const struct options *options)
     PROMISE(is_between(options->on_outage, OUTAGE_ACCEPT, OUTAGE_STOP));
     PROMISE(is_between(options->outage_timeout_ms, 10, TIMEOUT_MAX_MS));
     PROMISE(is_between(options->outage_retry_ms, 100, TIMEOUT_MAX_MS));
-    if (!options->help && !options->version) {
+    if (runs(options)) {
         PROMISE(options->on_crash_limit != CRASH_LIMIT_SKIP || options->plugin_count != 1);
         PROMISE(options->on_crash_limit == CRASH_LIMIT_OUTAGE || limit->count > 0);
     }
@@ -99,7 +105,7 @@ static void check_crashes(const struct options *options)
 
 static void check_understood(const struct options *options)
 {
-    if (!options->help && !options->version) {
+    if (runs(options)) {
         PROMISE(options->queue_count > 0 && (options->plugin_count > 0 || options->print_rules != RULES_NONE));
     }
     PROMISE(is_between(options->print_rules, RULES_NONE, RULES_IPTABLES));
