@@ -16,7 +16,7 @@ void help_print(FILE *file)
 {
     fprintf(file, "Usage: nfq-engine --plugin FILE[,KEY=VALUE...] --queue N [OPTION...]\n"
                   "\n"
-                  "Takes the packets of netfilter queues and lets plugins decide: accept or drop.\n"
+                  "Takes the packets of netfilter queues and lets plugins decide: accept, drop or change.\n"
                   "\n");
     for (size_t i = 0; i < options_table_count; i++) {
         const struct option_entry *option = &options_table[i];
