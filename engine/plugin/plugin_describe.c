@@ -10,31 +10,12 @@
 
 #include "base/arith.h"
 #include "base/clock.h"
+#include "plugin/need_names.h"
 #include "plugin/option_list.h"
 #include "plugin/option_values.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-static const struct {
-    uint64_t need;
-    const char *name;
-} needs[] = {
-    {NFQE_NEED_HEADERS, "HEADERS"},
-    {NFQE_NEED_PAYLOAD, "PAYLOAD"},
-    {NFQE_NEED_MODIFY, "MODIFY"},
-    {NFQE_NEED_HOLD, "HOLD"},
-    {NFQE_NEED_FLOW, "FLOW"},
-    {NFQE_NEED_REQUEUE, "REQUEUE"},
-    {NFQE_NEED_CONNTRACK, "CONNTRACK"},
-    {NFQE_NEED_OWNER, "OWNER"},
-    {NFQE_NEED_SECCTX, "SECCTX"},
-    {NFQE_NEED_SEGMENTS, "SEGMENTS"},
-    {NFQE_NEED_METADATA, "METADATA"},
-    {NFQE_NEED_INJECT, "INJECT"},
-    {NFQE_NEED_EVERY_PACKET, "EVERY_PACKET"},
-    {NFQE_NEED_PRIORITY, "PRIORITY"},
-};
 
 static void write_line(FILE *file, const char *label, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -59,12 +40,12 @@ static void write_needs(FILE *file, const char *label, uint64_t bits, uint32_t h
         return;
     }
     fprintf(file, "%-11s ", label);
-    for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
-        if ((bits & needs[i].need) == 0) {
+    for (unsigned bit = 0; bit < NEED_BITS; bit++) {
+        if ((bits >> bit & 1) == 0 || need_name(bit) == NULL) {
             continue;
         }
-        fprintf(file, "%s%s", separator, needs[i].name);
-        if (needs[i].need == NFQE_NEED_HEADERS) {
+        fprintf(file, "%s%s", separator, need_name(bit));
+        if (bit == NFQE_NEED_HEADERS_BIT) {
             fprintf(file, " (%" PRIu32 " bytes)", header_bytes);
         }
         separator = ", ";

@@ -13,6 +13,7 @@
 #include "base/arith.h"
 #include "base/limits.h"
 #include "plugin/elf_file.h"
+#include "plugin/need_names.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -27,15 +28,6 @@
     (NFQE_NEED_HEADERS | NFQE_NEED_PAYLOAD | NFQE_NEED_MODIFY | NFQE_NEED_FLOW | NFQE_NEED_REQUEUE |                   \
      NFQE_NEED_CONNTRACK | NFQE_NEED_OWNER | NFQE_NEED_SECCTX | NFQE_NEED_SEGMENTS | NFQE_NEED_METADATA |              \
      NFQE_NEED_INJECT)
-
-static const struct {
-    uint64_t need;
-    const char *name;
-} need_names[] = {
-    {NFQE_NEED_HOLD, "HOLD"},
-    {NFQE_NEED_EVERY_PACKET, "EVERY_PACKET"},
-    {NFQE_NEED_PRIORITY, "PRIORITY"},
-};
 
 /* What is reserved is in no release; a bit without a name may be one of a later engine. */
 #define RESERVED_REMEDY "which no release of nfq-engine offers yet; leave it out of .needs"
@@ -130,10 +122,10 @@ static int check_needs(const struct nfqe_plugin *head, struct error *error)
     if (missing == 0) {
         return 0;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(need_names); i++) {
-        if ((missing & need_names[i].need) != 0) {
-            end = stpcpy(stpcpy(end, end != names ? ", " : ""), need_names[i].name);
-            missing &= ~need_names[i].need;
+    for (unsigned bit = 0; bit < NEED_BITS; bit++) {
+        if ((missing >> bit & 1) != 0 && need_name(bit) != NULL) {
+            end = stpcpy(stpcpy(end, end != names ? ", " : ""), need_name(bit));
+            missing &= ~(UINT64_C(1) << bit);
         }
     }
     if (missing != 0) {

@@ -9,6 +9,7 @@
 #ifndef ENGINE_PROCESS_AREA_H
 #define ENGINE_PROCESS_AREA_H
 
+#include "base/arith.h"
 #include "base/limits.h"
 #include "base/shm.h"
 
@@ -40,7 +41,7 @@ bool area_is_same(const struct area_declaration *one, const struct area_declarat
 /* Bytes of its memory file. */
 static inline uint64_t area_size(const struct area_declaration *declared)
 {
-    return (declared->len + SHM_PAGE_SIZE - 1) / SHM_PAGE_SIZE * SHM_PAGE_SIZE;
+    return round_up(declared->len, SHM_PAGE_SIZE);
 }
 
 #endif

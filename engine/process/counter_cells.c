@@ -9,6 +9,7 @@
  */
 #include "process/counter_cells.h"
 
+#include "base/arith.h"
 #include "base/fd.h"
 #include "base/shm.h"
 
@@ -19,9 +20,7 @@
 /* Of the pages of a plugin. */
 static size_t pages_size(const uint32_t first[PLUGINS_MAX + 1], unsigned plugin)
 {
-    size_t bytes = (first[plugin + 1] - first[plugin]) * sizeof(uint64_t);
-
-    return (bytes + SHM_PAGE_SIZE - 1) / SHM_PAGE_SIZE * SHM_PAGE_SIZE;
+    return round_up((first[plugin + 1] - first[plugin]) * sizeof(uint64_t), SHM_PAGE_SIZE);
 }
 
 /* Before the cells of a plugin, in its pages. */
