@@ -54,17 +54,7 @@ static void begin(struct builder *builder, unsigned version)
 
 static void append(struct builder *builder, uint8_t protocol, size_t payload)
 {
-    if (protocol == NFQE_PROTOCOL_TCP) {
-        builder_tcp(builder, 8);
-    } else if (protocol == NFQE_PROTOCOL_UDP) {
-        builder_udp(builder);
-        builder->bytes[builder->transport + 4] = (uint8_t)((8 + payload) / 256);
-        builder->bytes[builder->transport + 5] = (uint8_t)(8 + payload);
-    } else if (protocol == NFQE_PROTOCOL_ICMP) {
-        builder_icmp(builder);
-    } else {
-        builder_icmpv6(builder);
-    }
+    builder_transport(builder, protocol, payload);
     builder_bytes(builder, payload);
     builder_finish(builder);
     checksums_put(builder);

@@ -42,17 +42,7 @@ static void build(struct builder *builder, const struct ends *ends, unsigned ver
         }
     }
     memcpy(builder->bytes + (version == 4 ? 12 : 8), ends->addresses, 2 * size);
-    if (protocol == NFQE_PROTOCOL_TCP) {
-        builder_tcp(builder, 8);
-    } else if (protocol == NFQE_PROTOCOL_UDP) {
-        builder_udp(builder);
-        builder->bytes[builder->transport + 4] = (uint8_t)((8 + payload) / 256);
-        builder->bytes[builder->transport + 5] = (uint8_t)(8 + payload);
-    } else if (protocol == NFQE_PROTOCOL_ICMP) {
-        builder_icmp(builder);
-    } else {
-        builder_icmpv6(builder);
-    }
+    builder_transport(builder, protocol, payload);
     transport = builder->bytes + builder->transport;
     if (protocol == NFQE_PROTOCOL_TCP || protocol == NFQE_PROTOCOL_UDP) {
         memcpy(transport, ends->ports, 4);

@@ -120,6 +120,21 @@ void builder_icmpv6(struct builder *builder)
     append_transport(builder, NFQE_PROTOCOL_ICMPV6, 8)[0] = 128;
 }
 
+void builder_transport(struct builder *builder, uint8_t protocol, size_t payload)
+{
+    if (protocol == NFQE_PROTOCOL_TCP) {
+        builder_tcp(builder, 8);
+    } else if (protocol == NFQE_PROTOCOL_UDP) {
+        builder_udp(builder);
+        builder->bytes[builder->transport + 4] = (uint8_t)((8 + payload) / 256);
+        builder->bytes[builder->transport + 5] = (uint8_t)(8 + payload);
+    } else if (protocol == NFQE_PROTOCOL_ICMP) {
+        builder_icmp(builder);
+    } else {
+        builder_icmpv6(builder);
+    }
+}
+
 void builder_protocol(struct builder *builder, uint8_t protocol)
 {
     set_next_header(builder, protocol);

@@ -57,6 +57,12 @@ void builder_udp(struct builder *builder);
 void builder_icmp(struct builder *builder);
 void builder_icmpv6(struct builder *builder);
 
+/*
+ * Appends the header of TCP, with 8 bytes of options, UDP, ICMP or ICMPv6. payload: bytes that come after it; the length of
+ * UDP says so.
+ */
+void builder_transport(struct builder *builder, uint8_t protocol, size_t payload);
+
 /* A protocol number without a header. */
 void builder_protocol(struct builder *builder, uint8_t protocol);
 
