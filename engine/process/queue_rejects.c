@@ -116,7 +116,8 @@ bool queue_rejects_came_back(struct queue_rejects *rejects, const struct nfqe_pa
 }
 
 void queue_rejects_tell(struct queue_rejects *rejects, const struct nfqe_packet *packet,
-                        const struct nfqueue_conntrack *conntrack, uint32_t kind, struct queue_stats *stats)
+                        const struct nfqueue_conntrack *conntrack, uint32_t kind, uint64_t now_ns,
+                        struct queue_stats *stats)
 {
     uint32_t ifindex = packet->hook == NF_INET_LOCAL_OUT ? packet->out_ifindex : packet->in_ifindex;
     struct nfqe_conntrack_entry entry;
@@ -131,7 +132,7 @@ void queue_rejects_tell(struct queue_rejects *rejects, const struct nfqe_packet 
         stats->rejects_unfit++;
         return;
     }
-    if (!queue_rejects_pass(rejects, monotonic_ns())) { /* before any system call */
+    if (!queue_rejects_pass(rejects, now_ns)) { /* before any system call */
         stats->rejects_limited++;
         return;
     }

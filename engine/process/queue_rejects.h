@@ -41,6 +41,7 @@ bool queue_rejects_pass(struct queue_rejects *rejects, uint64_t now_ns);
 
 /* Tells the packet's sender, as far as that may be, and counts it. kind: enum reject_kind. */
 void queue_rejects_tell(struct queue_rejects *rejects, const struct nfqe_packet *packet,
-                        const struct nfqueue_conntrack *conntrack, uint32_t kind, struct queue_stats *stats);
+                        const struct nfqueue_conntrack *conntrack, uint32_t kind, uint64_t now_ns,
+                        struct queue_stats *stats);
 
 #endif

@@ -367,6 +367,7 @@ static void tell_senders(struct queue_loop *loop, unsigned index, unsigned from,
 {
     const struct burst_entry *entries = loop->journal->bursts[index].entries;
     const struct queue_flight *flight = &loop->flights[index];
+    uint64_t now_ns = 0; /* of all of them: read once */
 
     for (unsigned i = from; i < to; i++) {
         uint32_t flags = burst_entry_flags(&entries[i]);
@@ -377,8 +378,9 @@ static void tell_senders(struct queue_loop *loop, unsigned index, unsigned from,
         if (loop->rejects.by_rule->mask != 0) {
             loop->delta.rejects_sent++;
         } else {
+            now_ns = now_ns == 0 ? monotonic_ns() : now_ns;
             queue_rejects_tell(&loop->rejects, &flight->packets[i], &flight->conntracks[i],
-                               reject_part_kind(burst_reject_part(flags)), &loop->delta);
+                               reject_part_kind(burst_reject_part(flags)), now_ns, &loop->delta);
         }
     }
 }

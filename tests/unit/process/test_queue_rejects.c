@@ -113,7 +113,7 @@ static void tell(uint8_t protocol, uint32_t kind)
     checksums_put(&builder);
     packet = builder_packet(&builder, builder.bytes, builder.len);
     packet_parse(&packet);
-    queue_rejects_tell(&rejects, &packet, &conntrack, kind, &stats);
+    queue_rejects_tell(&rejects, &packet, &conntrack, kind, START_NS, &stats);
 }
 
 static void assert_counted(uint64_t told, uint64_t limited, uint64_t unfit, uint64_t errors)
